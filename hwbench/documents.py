@@ -1,0 +1,236 @@
+"""YAML files as data, and what is wrong with one by line, column and field.
+
+Files come from anybody: no tags, no anchors (so no alias bombs), no duplicate keys, at most 1 MiB. Plain scalars
+follow YAML 1.2 (`no` is text, `12:30` is text, `1e9` is a number), not the surprises of YAML 1.1.
+"""
+
+import os
+import re
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+
+from hwbench.errors import InputError, nearest, shown
+from hwbench.units import Quantity
+
+T = TypeVar("T")
+Marks = dict[str, tuple[int, int]]
+
+LARGEST = 1 << 20
+DEEPEST = 40
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_LITERALS: dict[str, bool | None] = {"": None, "null": None, "~": None, "true": True, "false": False}
+_PLAIN_DATA = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map", "!", None)
+_Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+
+
+class Document(msgspec.Struct, frozen=True):
+    """One YAML file: where it is, its text, and the data in it."""
+
+    path: str
+    text: str
+    data: dict[str, Any]
+
+    def error(self, message: str, field: str = "", choices: tuple[str, ...] = ()) -> InputError:
+        """An InputError at the place of `field` (`units[0].clock.boost`), or of the nearest thing around it."""
+        marks: Marks = {}
+        _Builder(self.text, self.path, marks).document()  # a second pass, so that reading a sound file pays nothing
+        line, column = marks[max((known for known in marks if _is_at_or_above(known, field)), key=len)]
+        return InputError(
+            message, file=self.path, line=line, column=column, field=field or None, nearest=choices
+        )
+
+
+def read_text(path: str, largest: int = LARGEST) -> str:
+    """The text of a file of ours or the user's. Raises InputError when it cannot be read as UTF-8 of sane size."""
+    try:
+        with open(path, "rb") as file:
+            # A device or a pipe has no size to check: read one byte past the limit instead.
+            content = file.read(largest + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(f"cannot be read: {reason}", file=path) from None
+    if len(content) > largest:
+        raise InputError(f"is larger than {largest >> 10} KiB, which no file of this kind needs", file=path)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError("is not UTF-8 text", file=path, line=line) from None
+
+
+def read(path: str) -> Document:
+    """The document in a YAML file. Raises InputError for anything but one mapping of plain data."""
+    text = read_text(path)
+    data = _Builder(text, path).document()
+    if not isinstance(data, dict):
+        raise InputError("holds no mapping of fields to values", file=path, line=1, column=1)
+    return Document(path, text, data)
+
+
+def convert(document: Document, kind: type[T], data: Any = None) -> T:
+    """The document as a `kind`, every field checked. Raises InputError at the first field that is wrong."""
+    try:
+        return msgspec.convert(document.data if data is None else data, kind, dec_hook=_quantity)
+    except msgspec.ValidationError as error:
+        raise _explain(document, kind, str(error)) from None
+    except RecursionError:
+        raise InputError("is nested too deeply", file=document.path) from None
+
+
+class _Builder:
+    """Plain data out of the parser's events: none of YAML's object construction, and no recursion without a limit."""
+
+    def __init__(self, text: str, path: str, marks: Marks | None = None) -> None:
+        self.path = path
+        self.marks = marks
+        self.text = text
+
+    def document(self) -> Any:
+        """The only document of the text."""
+        loader = None
+        try:
+            loader = self.loader = _Loader(self.text)
+            loader.get_event()
+            if loader.check_event(yaml.StreamEndEvent):
+                raise InputError("is empty", file=self.path)
+            loader.get_event()
+            data = self._value(loader.get_event(), "", 0)
+            loader.get_event()
+            if not loader.check_event(yaml.StreamEndEvent):
+                raise self._error(loader.get_event(), "a file holds one document only")
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
+            message = f"is not valid YAML: {error.problem or error.context}"
+            raise InputError(message, file=self.path, line=line, column=column) from None
+        except yaml.YAMLError as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"is not valid YAML: {reason}", file=self.path) from None
+        finally:
+            if loader is not None:
+                loader.dispose()
+        return data
+
+    def _error(self, event: Any, message: str) -> InputError:
+        mark = event.start_mark
+        return InputError(message, file=self.path, line=mark.line + 1, column=mark.column + 1)
+
+    def _value(self, event: Any, field: str, depth: int) -> Any:
+        if depth > DEEPEST:
+            raise self._error(event, f"is nested more than {DEEPEST} levels deep")
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            raise self._error(event, "anchors and aliases are not allowed: write the value out")
+        if event.tag not in _PLAIN_DATA:
+            raise self._error(event, f"the tag {shown(event.tag, 60)} is not allowed: files hold plain data only")
+        if self.marks is not None:
+            self.marks.setdefault(field, (event.start_mark.line + 1, event.start_mark.column + 1))
+        if isinstance(event, yaml.ScalarEvent):
+            return event.value if event.style else self._plain(event)  # a style: quoted, or a block of text
+        if isinstance(event, yaml.SequenceStartEvent):
+            items: list[Any] = []
+            while not isinstance(event := self.loader.get_event(), yaml.SequenceEndEvent):
+                items.append(self._value(event, f"{field}[{len(items)}]", depth + 1))
+            return items
+        return self._mapping(field, depth)
+
+    def _mapping(self, field: str, depth: int) -> dict[str, Any]:
+        mapping: dict[str, Any] = {}
+        while not isinstance(event := self.loader.get_event(), yaml.MappingEndEvent):
+            if not isinstance(event, yaml.ScalarEvent):
+                raise self._error(event, "a key must be plain text")
+            key = event.value
+            if key in mapping:
+                raise self._error(event, f"the key {shown(key)!r} stands twice in the same mapping")
+            below = f"{field}.{key}" if field else key
+            if self.marks is not None:
+                self.marks[below] = (event.start_mark.line + 1, event.start_mark.column + 1)
+            mapping[key] = self._value(self.loader.get_event(), below, depth + 1)
+        return mapping
+
+    def _plain(self, event: Any) -> Any:
+        text: str = event.value
+        if text in _LITERALS:
+            return _LITERALS[text]
+        if _INTEGER.fullmatch(text):
+            if len(text) > 30:
+                raise self._error(event, f"the number {shown(text, 30)} is too large")
+            return int(text)
+        if _FLOAT.fullmatch(text):
+            value = float(text)
+            if value in (float("inf"), float("-inf")):
+                raise self._error(event, f"the number {shown(text, 30)} is too large")
+            return value
+        return text
+
+
+def _is_at_or_above(known: str, field: str) -> bool:
+    return field.startswith(known) and (len(known) == len(field) or not known or field[len(known)] in ".[")
+
+
+def _quantity(kind: type, value: Any) -> Any:
+    """msgspec's hook for the types it does not know: ours are the quantities."""
+    if not issubclass(kind, Quantity):
+        raise TypeError(f"{kind.__name__} cannot stand in a file")
+    if not isinstance(value, str):
+        raise ValueError(f"{shown(value, 40)} has no unit: write it like '{kind.example}'")
+    try:
+        quantity = kind.parse(value)
+    except InputError as error:
+        raise ValueError(error.message) from None
+    if quantity == 0:
+        raise ValueError("must be more than zero")
+    return quantity
+
+
+_PLACE = re.compile(r"(.*?)(?: - at `(?:key in )?\$?([^`]*)`)?", re.DOTALL)
+_WORDS = (("`object`", "a mapping"), ("`array`", "a list"), ("`str`", "text"), ("`int`", "a whole number"))
+
+
+def _explain(document: Document, kind: Any, text: str) -> InputError:
+    """msgspec's complaint in our words, at its line, with the nearest valid field."""
+    match = _PLACE.fullmatch(text)
+    message, field = (match.group(1), match.group(2) or "") if match else (text, "")
+    field = field.lstrip(".").replace("[...]", "")
+    choices: tuple[str, ...] = ()
+    unknown = re.fullmatch(r"Object contains unknown field `(.*)`", message, re.DOTALL)
+    if unknown:
+        name = unknown.group(1)
+        choices = nearest(name, _fields(kind, field))
+        message, field = f"unknown field {shown(name)!r}", f"{field}.{name}".lstrip(".")
+    if "regex" in message and "20" in message:
+        message = "expected a date like 2020 (in quotes) or 2020-09"
+    for theirs, ours in (*_WORDS, ("`float`", "a number"), ("`bool`", "true or false"), ("`null`", "nothing")):
+        message = message.replace(theirs, ours)
+    message = message.replace("Object missing required field", "missing field").replace("Expected", "expected")
+    return document.error(message, field, choices)
+
+
+def _fields(kind: Any, field: str) -> list[str]:
+    """Names of the fields that the struct at `field` may have."""
+    import typing
+
+    for step in [None, *re.findall(r"[^.\[\]]+", field)]:
+        if step and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            kind = typing.get_type_hints(kind).get(step)
+        while arguments := [a for a in typing.get_args(kind) if a not in (type(None), ...)]:
+            kind = arguments[-1]  # what a tuple, a dict or an optional field holds
+    return list(kind.__struct_fields__) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else []
+
+
+def write_atomically(path: str, content: str) -> None:
+    """Write beside, sync, rename: a reader sees the old file or the new one, never half of one."""
+    beside = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(beside, "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", file=path) from None
+    finally:
+        if os.path.exists(beside):
+            os.unlink(beside)

@@ -1,0 +1,109 @@
+"""Devices and architectures from YAML files: the shipped catalog, the user's folders, or a path."""
+
+import os
+from typing import Any
+
+import msgspec
+
+from hwbench import documents, folders
+from hwbench.documents import Document
+from hwbench.errors import InputError
+from hwbench.machine.architecture import Architecture
+from hwbench.machine.device import Device
+
+DEEPEST_CHAIN = 8
+
+
+def device(name: str) -> Device:
+    """The device that a catalog name, an alias in any spelling, or a path of a YAML file means.
+
+    Raises InputError with the nearest names, or with file, line and field where a file is wrong.
+    """
+    path = name if folders.is_path(name) else folders.find("devices", name)
+    return load_device(path)
+
+
+def load_device(path: str) -> Device:
+    """The device in a YAML file, its units' rates filled in from their architectures."""
+    document = _resolved(path, ())
+    loaded = documents.convert(document, Device)
+    units = []
+    for position, one in enumerate(loaded.units):
+        rates = one.rates
+        if not rates:
+            try:
+                found = architecture(one.architecture)
+            except InputError as error:
+                if error.file is not None:
+                    raise
+                field = f"units[{position}].architecture"
+                raise document.error(error.message, field, error.nearest) from None
+            if found.kind != loaded.kind:
+                field = f"units[{position}].architecture"
+                raise document.error(f"is an architecture of a {found.kind}, not of a {loaded.kind}", field)
+            rates = found.rates
+        units.append(msgspec.structs.replace(one, rates=rates))
+    return msgspec.structs.replace(loaded, units=tuple(units), name=_stem(path))
+
+
+def architecture(name: str) -> Architecture:
+    """The microarchitecture of a catalog name. Raises InputError with the nearest names."""
+    return load_architecture(folders.find("architectures", name))
+
+
+def load_architecture(path: str) -> Architecture:
+    """The microarchitecture in a YAML file."""
+    return documents.convert(_resolved(path, ()), Architecture)
+
+
+def devices() -> dict[str, Device]:
+    """Every device of the catalog by name, the user's included. Raises InputError at the first broken file."""
+    return {name: load_device(path) for name, path in folders.files("devices").items()}
+
+
+def architectures() -> dict[str, Architecture]:
+    """Every microarchitecture of the catalog by name."""
+    return {name: load_architecture(path) for name, path in folders.files("architectures").items()}
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+def _resolved(path: str, chain: tuple[str, ...]) -> Document:
+    """The document with what its `based_on` names beneath it: mappings merge, everything else is replaced.
+
+    Aliases and published peaks are the parent's own and are not inherited.
+    """
+    document = documents.read(path)
+    if "based_on" not in document.data:
+        return document
+    identity = os.path.realpath(path)
+    if identity in chain or len(chain) >= DEEPEST_CHAIN:
+        raise document.error("is based on itself, directly or through others", "based_on")
+    base = document.data["based_on"]
+    if not isinstance(base, str):
+        raise document.error("must name a file of the same folder or a catalog entry", "based_on")
+    kind = os.path.basename(os.path.dirname(os.path.abspath(path)))
+    try:
+        parent_path = _base_path(base, path, kind if kind in ("devices", "architectures") else "devices")
+    except InputError as error:
+        raise document.error(error.message, "based_on", error.nearest) from None
+    parent = _resolved(parent_path, (*chain, identity)).data
+    inherited = {key: value for key, value in parent.items() if key not in ("aliases", "published")}
+    own = {key: value for key, value in document.data.items() if key != "based_on"}
+    return Document(path, document.text, _merged(inherited, own))
+
+
+def _base_path(base: str, path: str, kind: str) -> str:
+    if folders.is_path(base):
+        return os.path.join(os.path.dirname(path), base)
+    return folders.find(kind, base)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return merged

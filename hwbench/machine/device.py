@@ -1,0 +1,181 @@
+"""A device: units × clock × flops_per_cycle, with memory, caches and power. A CPU and a GPU are one type."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from hwbench.errors import InputError, nearest, shown
+from hwbench.machine.architecture import Dtype, Engine, Kind, Name, Rate, Released, Source, Sparsity
+from hwbench.units import Bits, Bytes, BytesPerSecond, FlopsPerSecond, Hertz, Quantity, TransfersPerSecond, Watts
+
+Provenance = Literal["spec", "derived", "os", "measured", "assumed"]
+ClockKind = Literal["base", "boost", "all_core", "fixed"]
+Count = Annotated[int, Meta(gt=0, le=10_000_000)]
+
+
+class Clock(Struct, frozen=True, forbid_unknown_fields=True):
+    """Clocks in Hz, each its own thing and never mixed.
+
+    `base` is guaranteed, `boost` the highest (of one unit, on a CPU), `all_core` what all units hold together while
+    they run an ISA, by ISA name, where it is published, and `fixed` a clock that somebody set.
+    """
+
+    base: Hertz | None = None
+    boost: Hertz | None = None
+    all_core: dict[Name, Hertz] = {}
+    fixed: Hertz | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.base or self.boost or self.fixed):
+            raise ValueError("a clock needs a base, a boost or a fixed value")
+        if self.base and self.boost and self.base > self.boost:
+            raise ValueError(f"the base clock ({self.base}) is above the boost clock ({self.boost})")
+
+
+class Units(Struct, frozen=True, forbid_unknown_fields=True):
+    """One class of identical units: all SMs of a GPU, all P-cores of a hybrid CPU.
+
+    `rates` come from the architecture's file unless the device gives its own.
+    """
+
+    architecture: Name
+    count: Count
+    clock: Clock
+    name: Name = "units"
+    threads: Count | None = None
+    rates: tuple[Rate, ...] = ()
+
+
+class Memory(Struct, frozen=True, forbid_unknown_fields=True):
+    """Main memory: `bandwidth` is the theoretical one, bus × rate / 8 where both are known.
+
+    `size` is the capacity of a card, or the most that a CPU supports.
+    """
+
+    type: Name | None = None
+    size: Bytes | None = None
+    bandwidth: BytesPerSecond | None = None
+    bus: Bits | None = None
+    rate: TransfersPerSecond | None = None
+
+
+class Cache(Struct, frozen=True, forbid_unknown_fields=True):
+    """One level of data cache: the size of one instance and how many units share it (absent: all of them)."""
+
+    name: Name
+    size: Bytes
+    shared_by: Count | None = None
+
+
+class PublishedPeak(Struct, frozen=True, forbid_unknown_fields=True):
+    """A peak as the vendor prints it: test data, held against the computed one, never used to compute."""
+
+    engine: Engine
+    dtype: Dtype
+    flops_per_second: FlopsPerSecond
+    accumulate: Dtype | Literal["int32"] | None = None
+    sparsity: Sparsity = "dense"
+    isa: Name | None = None
+    clock: ClockKind | None = None
+
+
+class Device(Struct, frozen=True, forbid_unknown_fields=True):
+    """A machine as its data sheet, its operating system or a measurement describes it. SI units throughout."""
+
+    title: Name
+    kind: Kind
+    vendor: Name
+    units: Annotated[tuple[Units, ...], Meta(min_length=1, max_length=16)]
+    memory: Memory = Memory()
+    released: Released | None = None
+    power: Watts | None = None
+    caches: tuple[Cache, ...] = ()
+    published: tuple[PublishedPeak, ...] = ()
+    sources: tuple[Source, ...] = ()
+    provenance: dict[Name, Provenance] = {}
+    aliases: tuple[Name, ...] = ()
+    notes: str | None = None
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        names = [units.name for units in self.units]
+        if len(set(names)) < len(names):
+            raise ValueError("two classes of units have the same name")
+
+    @property
+    def count(self) -> int:
+        """Units of all classes."""
+        return sum(units.count for units in self.units)
+
+    @property
+    def architectures(self) -> str:
+        """Names of the architectures, `golden-cove + gracemont` for a hybrid."""
+        return " + ".join(dict.fromkeys(units.architecture for units in self.units))
+
+    def provenance_of(self, field: str) -> Provenance:
+        """Where a field's value came from: the entry of the longest path at or above it, else `spec`."""
+        path = field
+        while path:
+            if path in self.provenance:
+                return self.provenance[path]
+            path = path.rpartition(".")[0]
+        return "spec"
+
+
+def override(device: Device, settings: dict[str, str]) -> Device:
+    """The device with some values replaced, each marked `assumed`: `{"clock": "3 GHz"}`. Raises InputError."""
+    for field, text in settings.items():
+        try:
+            device = _override(device, field, text)
+        except InputError as error:
+            raise error.at(field=f"--set {field}") from None
+    return device
+
+
+def _override(device: Device, field: str, text: str) -> Device:
+    head, _, unit_class = field.partition(".")
+    provenance: dict[str, Provenance] = {**device.provenance, field: "assumed"}
+    if head in _MEMORY:
+        attribute, quantity = _MEMORY[head]
+        memory = msgspec.structs.replace(device.memory, **{attribute: _more_than_zero(quantity, text)})
+        provenance[f"memory.{attribute}"] = "assumed"
+        return msgspec.structs.replace(device, memory=memory, provenance=provenance)
+    if head == "power":
+        return msgspec.structs.replace(device, power=_more_than_zero(Watts, text), provenance=provenance)
+    classes = [units.name for units in device.units]
+    if head not in ("clock", "units"):
+        choices = ("clock", "units", "power", *_MEMORY)
+        raise InputError(f"cannot be set: choose from {', '.join(choices)}", nearest=nearest(head, choices))
+    if unit_class and unit_class not in classes:
+        raise InputError(f"there are no units called {shown(unit_class)!r}", nearest=classes)
+    if head == "units" and not unit_class and len(classes) > 1:
+        raise InputError("there is more than one class of units: name one", nearest=[f"units.{c}" for c in classes])
+    chosen = [c for c in classes if unit_class in ("", c)]
+    replaced = []
+    for units in device.units:
+        if units.name in chosen and head == "clock":
+            clock = msgspec.structs.replace(units.clock, fixed=_more_than_zero(Hertz, text))
+            units = msgspec.structs.replace(units, clock=clock)  # noqa: PLW2901
+            provenance[f"units.{units.name}.clock"] = "assumed"
+        elif units.name in chosen:
+            units = msgspec.structs.replace(units, count=_count(text))  # noqa: PLW2901
+            provenance[f"units.{units.name}.count"] = "assumed"
+        replaced.append(units)
+    return msgspec.structs.replace(device, units=tuple(replaced), provenance=provenance)
+
+
+_MEMORY: dict[str, tuple[str, type[Quantity]]] = {"bandwidth": ("bandwidth", BytesPerSecond), "memory": ("size", Bytes)}
+
+
+def _more_than_zero(kind: type[Quantity], text: str) -> Quantity:
+    value = kind.parse(text)
+    if value == 0:
+        raise InputError("must be more than zero")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text[:12]) <= 10_000_000:
+        raise InputError(f"{shown(text, 40)!r} is not a number of units (1 to 10000000)")
+    return int(text)

@@ -1,0 +1,114 @@
+"""What is wrong with catalog files beyond their form: sources, arithmetic, names. Run by CI over everything."""
+
+import os
+from collections.abc import Iterator
+
+from hwbench import documents, folders
+from hwbench.errors import InputError
+from hwbench.machine import catalog
+from hwbench.machine.architecture import Architecture, Source
+from hwbench.machine.device import Device, PublishedPeak
+from hwbench.machine.peak import Peak, peaks
+
+TOLERANCE = 0.01
+"""How far a published figure may be from the computed one: published figures are rounded."""
+
+
+def lint() -> list[str]:
+    """One line a fault, `file: what is wrong`; empty when the catalog is sound."""
+    faults: list[str] = []
+    for kind, load, check in (
+        ("architectures", catalog.load_architecture, lint_architecture),
+        ("devices", catalog.load_device, lint_device),
+    ):
+        for name, path in folders.files(kind).items():
+            try:
+                faults += [f"{path}: {fault}" for fault in check(load(path))]  # type: ignore[operator]
+            except InputError as error:
+                faults.append(str(error))
+            if name != name.lower():
+                faults.append(f"{path}: a file name is in lower case")
+    return faults + list(lint_names("devices")) + list(lint_names("architectures"))
+
+
+def lint_device(device: Device) -> list[str]:
+    """Faults of one device: numbers without a source, published peaks and bandwidth that do not add up."""
+    faults = [f"{field} has no source" for field in uncovered(device)]
+    faults += [fault for published in device.published if (fault := _peak_fault(device, published))]
+    memory = device.memory
+    if memory.bus and memory.rate:
+        computed = memory.bus * memory.rate / 8
+        if memory.bandwidth is None or abs(computed / memory.bandwidth - 1) > TOLERANCE:
+            faults.append(f"memory.bandwidth is {memory.bandwidth}, but bus × rate is {computed / 1e9:.4g} GB/s")
+    return faults
+
+
+def lint_architecture(architecture: Architecture) -> list[str]:
+    """Faults of one microarchitecture: no source, or the same rate twice."""
+    faults = [] if _covers(architecture.sources, "rates") else ["rates have no source"]
+    identities = [(r.engine, r.isa, r.dtype, r.accumulate, r.sparsity) for r in architecture.rates]
+    return faults + [f"the rate {i} stands twice" for i in set(identities) if identities.count(i) > 1]
+
+
+def uncovered(device: Device) -> list[str]:
+    """Fields that hold numbers and that no source claims to give, unless they are marked `assumed`."""
+    fields = [f"units.{units.name}.{part}" for units in device.units for part in ("count", "clock")]
+    fields += [
+        f"memory.{name}" for name in ("size", "bandwidth", "bus", "rate") if getattr(device.memory, name) is not None
+    ]
+    fields += [name for name in ("power", "caches", "published", "released") if getattr(device, name)]
+    return [
+        field
+        for field in fields
+        if not _covers(device.sources, field) and device.provenance_of(field) not in ("assumed", "derived")
+    ]
+
+
+def _covers(sources: tuple[Source, ...], field: str) -> bool:
+    return any(field == gives or field.startswith(gives + ".") for source in sources for gives in source.gives)
+
+
+def matching(device: Device, published: PublishedPeak) -> Peak | None:
+    """The computed peak that a published one is about."""
+    for peak in peaks(device, published.clock):
+        if (peak.engine, peak.dtype, peak.accumulate, peak.sparsity) != (
+            published.engine,
+            published.dtype,
+            published.accumulate,
+            published.sparsity,
+        ):
+            continue
+        if published.isa in (None, peak.isa):
+            return peak
+    return None
+
+
+def _peak_fault(device: Device, published: PublishedPeak) -> str | None:
+    what = f"published {published.engine} {published.dtype} peak of {published.flops_per_second}"
+    computed = matching(device, published)
+    if computed is None:
+        return f"{what}: no rate of the architecture answers to it"
+    ratio = computed.flops_per_second / published.flops_per_second
+    if abs(ratio - 1) <= TOLERANCE:
+        return None
+    return f"{what}: units × clock × flops_per_cycle is {computed.flops_per_second / 1e12:.5g} TFLOP/s ({ratio:.4f} ×)"
+
+
+def lint_names(kind: str) -> Iterator[str]:
+    """Names and aliases that mean two files, and an index that is not what the files say."""
+    owners: dict[str, str] = {}
+    paths = folders.files(kind)
+    aliases = {stem: folders.read_aliases(path) for stem, path in paths.items()}
+    for stem in paths:
+        owners[folders.key(stem)] = stem
+    for stem, path in paths.items():
+        for alias in aliases[stem]:
+            owner = owners.setdefault(folders.key(alias), stem)
+            if owner != stem:
+                yield f"{path}: the alias {alias!r} also means {owner!r}"
+            elif folders.key(alias) == folders.key(stem):
+                yield f"{path}: the alias {alias!r} is only a spelling of its name: leave it out"
+    folder = os.path.join(folders.shipped(), kind)
+    index = os.path.join(folder, folders.INDEX)
+    if not os.path.isfile(index) or documents.read_text(index) != folders.fresh_index(folder):
+        yield f"{index}: is not up to date: run `make index`"

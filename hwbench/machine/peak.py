@@ -1,0 +1,123 @@
+"""Theoretical peaks: units × clock × flops_per_cycle, per engine, ISA, dtype, accumulator and sparsity."""
+
+from msgspec import Struct
+
+from hwbench.errors import InputError
+from hwbench.machine.device import Clock, ClockKind, Device, Provenance, Units
+from hwbench.units import Hertz
+
+ACCUMULATE_DEFAULT = (None, "fp64", "fp32", "int32")
+"""Accumulators that a peak may use unless another is asked for: the ones that frameworks sum in by default."""
+
+
+class PeakTerm(Struct, frozen=True):
+    """What one class of units adds to a peak: `units × clock_hz × flops_per_cycle` FLOP/s."""
+
+    name: str
+    architecture: str
+    units: int
+    clock_hz: float
+    clock: ClockKind
+    flops_per_cycle: float
+    provenance: Provenance
+    how: str | None = None
+
+    @property
+    def flops_per_second(self) -> float:
+        """FLOP/s of this class alone."""
+        return self.units * self.clock_hz * self.flops_per_cycle
+
+
+class Peak(Struct, frozen=True):
+    """A compute ceiling in FLOP/s: the sum of its terms, one a class of units."""
+
+    engine: str
+    isa: str
+    dtype: str
+    accumulate: str | None
+    sparsity: str
+    terms: tuple[PeakTerm, ...]
+
+    @property
+    def flops_per_second(self) -> float:
+        """FLOP/s of the whole device."""
+        return sum(term.flops_per_second for term in self.terms)
+
+    @property
+    def provenance(self) -> Provenance:
+        """`assumed` as soon as one factor is, else `derived` from what the terms say."""
+        kinds = {term.provenance for term in self.terms}
+        return "assumed" if "assumed" in kinds else "derived" if kinds == {"spec"} else max(kinds)
+
+    @property
+    def label(self) -> str:
+        """Which ceiling this is, in words: `matrix tensor-core fp16 (fp32 accumulate)`."""
+        extras = [f"{self.accumulate} accumulate"] if self.accumulate else []
+        extras += [] if self.sparsity == "dense" else [f"{self.sparsity} sparse"]
+        return f"{self.engine} {self.isa} {self.dtype}" + (f" ({', '.join(extras)})" if extras else "")
+
+
+def choose_clock(clock: Clock, isa: str, kind: ClockKind | None = None) -> tuple[Hertz, ClockKind] | None:
+    """The clock that a peak multiplies by, and which it is.
+
+    Unless one kind is asked for: a fixed clock, else the published all-core clock of the ISA, else boost (nothing
+    runs faster, so that the peak stays an upper bound), else base. None where the kind asked for is unknown.
+    """
+    known: dict[ClockKind, Hertz | None] = {
+        "fixed": clock.fixed,
+        "all_core": clock.all_core.get(isa),
+        "boost": clock.boost,
+        "base": clock.base,
+    }
+    for candidate, value in known.items():
+        if value is not None and kind in (None, candidate):
+            return value, candidate
+    return None
+
+
+def peaks(device: Device, clock: ClockKind | None = None) -> tuple[Peak, ...]:
+    """Every ceiling of a device, in the order of its architectures' files, at one kind of clock (default: see above)."""
+    found: dict[tuple[str, str, str, str | None, str], list[PeakTerm]] = {}
+    for units in device.units:
+        for rate in units.rates:
+            chosen = choose_clock(units.clock, rate.isa, clock)
+            if chosen is None:
+                continue
+            term = PeakTerm(
+                name=units.name,
+                architecture=units.architecture,
+                units=units.count,
+                clock_hz=float(chosen[0]),
+                clock=chosen[1],
+                flops_per_cycle=rate.flops_per_cycle,
+                provenance=_provenance(device, units, chosen[1]),
+                how=rate.how,
+            )
+            identity = (rate.engine, rate.isa, rate.dtype, rate.accumulate, rate.sparsity)
+            found.setdefault(identity, []).append(term)
+    return tuple(Peak(*identity, tuple(terms)) for identity, terms in found.items())
+
+
+def _provenance(device: Device, units: Units, clock: ClockKind) -> Provenance:
+    """The weakest origin among the factors of a term."""
+    base = f"units.{units.name}"
+    fields = (f"{base}.count", f"{base}.clock.{clock}", f"{base}.rates")
+    order: tuple[Provenance, ...] = ("spec", "derived", "os", "measured", "assumed")
+    return max((device.provenance_of(field) for field in fields), key=order.index)
+
+
+def peak(device: Device, dtype: str, clock: ClockKind | None = None) -> Peak:
+    """The highest dense peak of a dtype with the accumulator that frameworks use.
+
+    Raises InputError when the device has no rate for the dtype: no other dtype's rate stands in for it.
+    """
+    every = peaks(device, clock)
+    fitting = [p for p in every if p.dtype == dtype and p.sparsity == "dense" and p.accumulate in ACCUMULATE_DEFAULT]
+    if fitting:
+        return max(fitting, key=lambda p: p.flops_per_second)
+    if clock is not None and any(p.dtype == dtype for p in peaks(device)):
+        raise InputError(f"{device.name or device.title} has no known {clock} clock", field="--clock")
+    known = ", ".join(dict.fromkeys(p.dtype for p in every if p.sparsity == "dense")) or "nothing"
+    raise InputError(
+        f"{device.name or device.title} has no known {dtype} rate: it has {known}", field="--dtype"
+    )

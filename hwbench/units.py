@@ -1,0 +1,155 @@
+"""Quantities: text such as `2.4 GHz` becomes an SI float once at the edge, and text once at the edge.
+
+Each quantity is a `float` in SI units whose class knows its unit, so that a field's type says what may stand in a
+file. Prefixes are the SI's (k 10^3 to E 10^18) and, for bytes, the IEC's (Ki 2^10 to Ei 2^60). Letter case counts:
+`m` is milli and `M` is mega.
+"""
+
+import re
+from typing import ClassVar, Self
+
+from hwbench.errors import InputError, shown
+
+_LARGE = {"": 0, "k": 3, "K": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_SMALL = {"m": -3, "u": -6, "µ": -6, "μ": -6, "n": -9, "p": -12}
+_BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
+_NUMBER = re.compile(r"\s*([+-]?)([0-9]*\.?[0-9]+|[0-9]+\.)(?:[eE]([+-]?[0-9]{1,4}))?\s*(.*?)\s*", re.DOTALL)
+
+
+class Quantity(float):
+    """A non-negative amount of `unit`, in SI."""
+
+    unit: ClassVar[str]
+    spellings: ClassVar[tuple[str, ...]] = ()
+    prefixes: ClassVar[dict[str, int]] = _LARGE
+    binary: ClassVar[bool] = False
+    example: ClassVar[str]
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `<number> <prefix><unit>`. Raises InputError that names the unit expected."""
+        match = _NUMBER.fullmatch(text) if len(text) <= 100 else None
+        if match is None:
+            raise InputError(f"{shown(text, 40)!r} is not a quantity: write it like '{cls.example}'")
+        sign, digits, exponent, unit = match.groups()
+        if sign == "-":
+            raise InputError(f"{shown(text, 40)!r} is negative")
+        power, factor = cls._scale(unit, text)
+        value = float(f"{digits}e{int(exponent or 0) + power}") * factor
+        if value == float("inf"):
+            raise InputError(f"{shown(text, 40)!r} is too large")
+        return cls(value)
+
+    @classmethod
+    def _scale(cls, unit: str, text: str) -> tuple[int, int]:
+        """Power of ten and binary factor that `unit` stands for."""
+        for spelling in (cls.unit, *cls.spellings):
+            if unit.endswith(spelling):
+                prefix = unit.removesuffix(spelling)
+                if prefix in cls.prefixes:
+                    return cls.prefixes[prefix], 1
+                if cls.binary and prefix in _BINARY:
+                    return 0, 1 << _BINARY[prefix]
+        if not unit:
+            raise InputError(f"{shown(text, 40)!r} has no unit: write it like '{cls.example}'")
+        raise InputError(f"{shown(unit, 40)!r} is not a unit of {cls.unit}: write it like '{cls.example}'")
+
+    def __str__(self) -> str:
+        return si(self, self.unit, binary=self.binary and self.unit == "B")
+
+
+class Hertz(Quantity):
+    """A frequency, 1/s."""
+
+    unit, example = "Hz", "2.4 GHz"
+    __slots__ = ()
+
+
+class Bytes(Quantity):
+    """An amount of memory; `MB` is 10^6 and `MiB` is 2^20 bytes."""
+
+    unit, example, binary = "B", "24 GiB", True
+    __slots__ = ()
+
+
+class BytesPerSecond(Quantity):
+    """A memory or link bandwidth."""
+
+    unit, example, binary = "B/s", "936 GB/s", True
+    __slots__ = ()
+
+
+class Flops(Quantity):
+    """A count of floating-point operations, never a rate."""
+
+    unit, example = "FLOP", "2.27 GFLOP"
+    spellings = ("FLOPs", "Flop", "Flops", "flop", "flops")
+    __slots__ = ()
+
+
+class FlopsPerSecond(Quantity):
+    """A rate of floating-point (or integer: TOP/s) operations."""
+
+    unit, example = "FLOP/s", "35.58 TFLOP/s"
+    spellings = ("FLOPS", "FLOPs/s", "Flop/s", "Flops/s", "flop/s", "flops/s", "OP/s", "OPS")
+    __slots__ = ()
+
+
+class TransfersPerSecond(Quantity):
+    """The data rate of one pin of a memory bus: transfers of one bit each second."""
+
+    unit, example = "T/s", "19.5 GT/s"
+    spellings = ("bps", "bit/s")
+    __slots__ = ()
+
+
+class Bits(Quantity):
+    """The width of a bus."""
+
+    unit, example, prefixes = "bit", "384 bit", {"": 0}
+    spellings = ("bits", "-bit")
+    __slots__ = ()
+
+
+class Watts(Quantity):
+    """A power."""
+
+    unit, example, prefixes = "W", "350 W", {**_LARGE, "m": -3}
+    __slots__ = ()
+
+
+class Seconds(Quantity):
+    """A duration."""
+
+    unit, example, prefixes = "s", "5 ms", {"": 0, **_SMALL}
+    __slots__ = ()
+
+
+class PerSecond(Quantity):
+    """A rate of whole inferences."""
+
+    unit, example = "/s", "30/s"
+    __slots__ = ()
+
+
+def si(value: float, unit: str, digits: int = 4, binary: bool = False) -> str:
+    """`value` with the prefix that leaves one to three digits before the point: `si(2.4e9, "Hz")` is `2.4 GHz`."""
+    if value == 0:
+        return f"0 {unit}".strip()
+    step, names = (1024.0, ["", *_BINARY]) if binary else (1000.0, ["", "k", "M", "G", "T", "P", "E"])
+    index = 0
+    small = ["", "m", "µ", "n", "p"] if unit == "s" else [""]
+    while abs(value) < 1 and -index < len(small) - 1:
+        value, index = value * 1000, index - 1
+    while abs(float(f"{value:.{digits}g}")) >= step and index < len(names) - 1:
+        value, index = value / step, index + 1
+    prefix = names[index] if index >= 0 else small[-index]
+    number = f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}" if value < 1e15 else f"{value:.3e}"
+    return f"{number} {prefix}{unit}".strip()
+
+
+def exact(quantity: Quantity) -> str:
+    """Text that parses back to the very same float, whatever its size."""
+    return f"{float(quantity)!r} {quantity.unit}"
