@@ -8,6 +8,7 @@ the folder's `index.json`, which `make index` writes; files that the index does 
 
 import os
 import sys
+from collections.abc import Iterator
 
 import msgspec
 
@@ -19,9 +20,10 @@ INDEX = "index.json"
 
 
 class Index(msgspec.Struct, frozen=True):
-    """Contents of an `index.json`: each file's aliases, so that finding one need not read all."""
+    """Contents of an `index.json`: the files it knows, and which of them each spelling's key means."""
 
-    files: dict[str, tuple[str, ...]]
+    files: tuple[str, ...] = ()
+    spellings: dict[str, str] = {}
 
 
 def shipped() -> str:
@@ -81,10 +83,12 @@ def find(kind: str, name: str) -> str:
             if os.sep not in name and "\0" not in name and os.path.isfile(path):
                 return path
         for folder in folders:
-            stem = _spellings(folder).get(wanted)
-            if stem:
+            stem = read_index(folder).spellings.get(wanted) or _unindexed(folder).get(wanted)
+            if stem and os.path.isfile(os.path.join(folder, stem + SUFFIX)):
                 return os.path.join(folder, stem + SUFFIX)
-    known = {spelling: stem for folder in reversed(folders) for spelling, stem in _spellings(folder).items()}
+    known: dict[str, str] = {}
+    for folder in reversed(folders):
+        known |= read_index(folder).spellings | _unindexed(folder)
     close = dict.fromkeys(known[spelling] for spelling in nearest(wanted, known, most=6))
     raise InputError(f"there is no {singular} named {shown(name)!r}", nearest=tuple(close)[:3])
 
@@ -96,25 +100,28 @@ def stems(folder: str) -> list[str]:
     return sorted(name.removesuffix(SUFFIX) for name in os.listdir(folder) if name.endswith(SUFFIX))
 
 
-def _spellings(folder: str) -> dict[str, str]:
+def _unindexed(folder: str) -> dict[str, str]:
+    """Spellings of the files that the folder's index does not know, from the files themselves."""
+    known = set(read_index(folder).files)
+    return _spellings(folder, [stem for stem in stems(folder) if stem not in known])
+
+
+def _spellings(folder: str, names: list[str]) -> dict[str, str]:
     """File name by the key of each of its spellings; a file's own name goes before another's alias."""
-    known = read_index(folder)
     spellings: dict[str, str] = {}
-    names = stems(folder)
     for stem in names:
-        aliases = known.get(stem)
-        for alias in read_aliases(os.path.join(folder, stem + SUFFIX)) if aliases is None else aliases:
+        for alias in read_aliases(os.path.join(folder, stem + SUFFIX)):
             spellings.setdefault(key(alias), stem)
     return spellings | {key(stem): stem for stem in names}
 
 
-def read_index(folder: str) -> dict[str, tuple[str, ...]]:
-    """Aliases by file name as the folder's index has them; empty where there is no index."""
+def read_index(folder: str) -> Index:
+    """The folder's index; an empty one where there is none."""
     path = os.path.join(folder, INDEX)
     if not os.path.isfile(path):
-        return {}
+        return Index()
     try:
-        return msgspec.json.decode(documents.read_text(path, largest=1 << 26), type=Index).files
+        return msgspec.json.decode(documents.read_text(path, largest=1 << 26), type=Index)
     except msgspec.DecodeError as error:
         raise InputError(f"is not an index: {error}", file=path) from None
 
@@ -130,8 +137,9 @@ def read_aliases(path: str) -> tuple[str, ...]:
 
 def fresh_index(folder: str) -> str:
     """Text of the index that the files of a folder call for."""
-    entries = {stem: read_aliases(os.path.join(folder, stem + SUFFIX)) for stem in stems(folder)}
-    return msgspec.json.format(msgspec.json.encode(Index(entries)), indent=1).decode() + "\n"
+    names = stems(folder)
+    index = Index(tuple(names), dict(sorted(_spellings(folder, names).items())))
+    return msgspec.json.format(msgspec.json.encode(index), indent=1).decode() + "\n"
 
 
 def write_indexes() -> None:
@@ -139,3 +147,23 @@ def write_indexes() -> None:
     for kind in ("architectures", "devices", "models"):
         folder = os.path.join(shipped(), kind)
         documents.write_atomically(os.path.join(folder, INDEX), fresh_index(folder))
+
+
+def lint_names(kind: str) -> Iterator[str]:
+    """Names and aliases that mean two files, and an index that is not what the files say."""
+    owners: dict[str, str] = {}
+    paths = files(kind)
+    aliases = {stem: read_aliases(path) for stem, path in paths.items()}
+    for stem in paths:
+        owners[key(stem)] = stem
+    for stem, path in paths.items():
+        for alias in aliases[stem]:
+            owner = owners.setdefault(key(alias), stem)
+            if owner != stem:
+                yield f"{path}: the alias {alias!r} also means {owner!r}"
+            elif key(alias) == key(stem):
+                yield f"{path}: the alias {alias!r} is only a spelling of its name: leave it out"
+    folder = os.path.join(shipped(), kind)
+    index = os.path.join(folder, INDEX)
+    if not os.path.isfile(index) or documents.read_text(index) != fresh_index(folder):
+        yield f"{index}: is not up to date: run `make index`"

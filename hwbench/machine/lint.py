@@ -1,9 +1,6 @@
 """What is wrong with catalog files beyond their form: sources, arithmetic, names. Run by CI over everything."""
 
-import os
-from collections.abc import Iterator
-
-from hwbench import documents, folders
+from hwbench import folders
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.machine.architecture import Architecture, Source
@@ -28,7 +25,7 @@ def lint() -> list[str]:
                 faults.append(str(error))
             if name != name.lower():
                 faults.append(f"{path}: a file name is in lower case")
-    return faults + list(lint_names("devices")) + list(lint_names("architectures"))
+    return [*faults, *folders.lint_names("architectures"), *folders.lint_names("devices")]
 
 
 def lint_device(device: Device) -> list[str]:
@@ -92,23 +89,3 @@ def _peak_fault(device: Device, published: PublishedPeak) -> str | None:
     if abs(ratio - 1) <= TOLERANCE:
         return None
     return f"{what}: units × clock × flops_per_cycle is {computed.flops_per_second / 1e12:.5g} TFLOP/s ({ratio:.4f} ×)"
-
-
-def lint_names(kind: str) -> Iterator[str]:
-    """Names and aliases that mean two files, and an index that is not what the files say."""
-    owners: dict[str, str] = {}
-    paths = folders.files(kind)
-    aliases = {stem: folders.read_aliases(path) for stem, path in paths.items()}
-    for stem in paths:
-        owners[folders.key(stem)] = stem
-    for stem, path in paths.items():
-        for alias in aliases[stem]:
-            owner = owners.setdefault(folders.key(alias), stem)
-            if owner != stem:
-                yield f"{path}: the alias {alias!r} also means {owner!r}"
-            elif folders.key(alias) == folders.key(stem):
-                yield f"{path}: the alias {alias!r} is only a spelling of its name: leave it out"
-    folder = os.path.join(folders.shipped(), kind)
-    index = os.path.join(folder, folders.INDEX)
-    if not os.path.isfile(index) or documents.read_text(index) != folders.fresh_index(folder):
-        yield f"{index}: is not up to date: run `make index`"

@@ -45,6 +45,7 @@ def _window(
     kernel: int | tuple[int, ...],
     stride: int | tuple[int, ...],
     padding: int | tuple[int, ...] | str,
+    *,
     dilation: int | tuple[int, ...] = 1,
     ceil: bool = False,
 ) -> tuple[tuple[int, ...], Shape]:
@@ -90,7 +91,7 @@ def conv(
     """Convolution: each output element sums over kernel × input channels / groups."""
     inputs, spatial = _image(shape)
     _check_groups(channels, inputs, groups)
-    kernels, sizes = _window(spatial, kernel, stride, padding, dilation)
+    kernels, sizes = _window(spatial, kernel, stride, padding, dilation=dilation)
     depth = inputs // groups * prod(kernels)
     outputs = channels * prod(sizes)
     kind = "conv"
@@ -131,7 +132,14 @@ def transposed_conv(
     _check_groups(channels, inputs, groups)
     n = len(spatial)
     kernels, strides, pads, extra, dilations = (
-        _each(v, n, "an option") for v in (kernel, stride, padding, output_padding, dilation)
+        _each(value, n, what)
+        for value, what in (
+            (kernel, "kernel"),
+            (stride, "stride"),
+            (padding, "padding"),
+            (output_padding, "output_padding"),
+            (dilation, "dilation"),
+        )
     )
     sizes = tuple(
         (i - 1) * s - 2 * p + d * (k - 1) + o + 1
@@ -221,18 +229,14 @@ def _pool(kind: str, shape: Shape, outputs: Shape, per_output: int) -> Op:
     )
 
 
-def max_pool(
-    shape: Shape, *, kernel: Size, stride: Size | None = None, padding: Pad = 0, ceil: bool = False
-) -> Op:
+def max_pool(shape: Shape, *, kernel: Size, stride: Size | None = None, padding: Pad = 0, ceil: bool = False) -> Op:
     """Maximum over windows: window - 1 comparisons an output. The stride is the kernel unless given."""
     _, spatial = _image(shape)
     kernels, sizes = _window(spatial, kernel, stride or kernel, padding, ceil=ceil)
     return _pool("max_pool", shape, sizes, prod(kernels) - 1)
 
 
-def avg_pool(
-    shape: Shape, *, kernel: Size, stride: Size | None = None, padding: Pad = 0, ceil: bool = False
-) -> Op:
+def avg_pool(shape: Shape, *, kernel: Size, stride: Size | None = None, padding: Pad = 0, ceil: bool = False) -> Op:
     """Mean over windows: window - 1 additions and a division an output."""
     _, spatial = _image(shape)
     kernels, sizes = _window(spatial, kernel, stride or kernel, padding, ceil=ceil)
@@ -325,12 +329,12 @@ def tanh(shape: Shape) -> Op:
 
 
 def gelu(shape: Shape) -> Op:
-    """x / 2 · (1 + erf(x / √2)): two scalings, erf, add, multiply (Hendrycks and Gimpel, arXiv:1606.08415)."""
+    """Half of x · (1 + erf(x / √2)): two scalings, erf, add, multiply (Hendrycks and Gimpel, arXiv:1606.08415)."""
     return _elementwise("gelu", shape, 5)
 
 
 def silu(shape: Shape) -> Op:
-    """x · sigmoid(x)."""
+    """Multiplication by the sigmoid."""
     return _elementwise("silu", shape, 5)
 
 
@@ -363,8 +367,30 @@ def embedding(shape: Shape, *, rows: Positive, width: Positive) -> Op:
     )
 
 
+def class_token(shape: Shape) -> Op:
+    """A learned vector put before a sequence `(tokens, width)`, which is copied to make room for it."""
+    if len(shape) != 2:
+        raise InputError(f"needs tokens × width, got {format_shape(shape)}")
+    tokens, width = shape
+    return Op(
+        kind="class_token",
+        output_shape=(tokens + 1, width),
+        params=width,
+        input_elements=tokens * width,
+        weight_elements=width,
+        output_elements=(tokens + 1) * width,
+    )
+
+
+def position_embedding(shape: Shape) -> Op:
+    """A learned value for every element of a sequence, added to it (Dosovitskiy et al., arXiv:2010.11929)."""
+    elements = prod(shape)
+    return _with_weights(_elementwise("position_embedding", shape, 1), params=elements, weights=elements)
+
+
 KINDS: tuple[Callable[..., Op], ...] = (
     conv, transposed_conv, linear, matmul, attention, max_pool, avg_pool, global_avg_pool, local_response_norm,
     batch_norm, layer_norm, softmax, relu, relu6, sigmoid, tanh, gelu, silu, scale, add, copy, embedding,
+    class_token, position_embedding,
 )  # fmt: skip
 """Every layer kind that a network file may name."""

@@ -2,7 +2,7 @@
 
 A layer is `kind` or `kind: {option: value, ...}`. Any layer may have a `name` and `then`, a list of layers that
 follow it. Beside the kinds of `layers.py` there are structures: `residual` (layers, added to a shortcut), `branches`
-(lists of layers side by side, concatenated or added), `repeat`, and the free views `flatten` and `select`.
+(lists of layers side by side, concatenated or added), `repeat`, and the free views `flatten`, `tokens` and `select`.
 """
 
 from collections import Counter
@@ -17,6 +17,8 @@ from hwbench.workload import layers
 from hwbench.workload.op import Op, Shape
 
 MOST_OPS = 100_000
+MOST_DIMENSIONS = 16
+LONGEST_NAME = 100
 LARGEST = 1 << 62
 _KINDS = {kind.__name__: kind for kind in layers.KINDS}
 
@@ -40,11 +42,13 @@ class _Builder:
         self.ops: list[Op] = []
         self.names: set[str] = set()
         self.numbers: Counter[str] = Counter()
+        self.turns = 0
         self.structures: dict[str, Callable[[dict[str, Any], Shape, str, str], Shape]] = {
             "residual": self.residual,
             "branches": self.branches,
             "repeat": self.repeat,
             "flatten": self.flatten,
+            "tokens": self.tokens,
             "select": self.select,
         }
 
@@ -73,7 +77,9 @@ class _Builder:
         try:
             op = _KINDS[kind](shape, **_checked(_KINDS[kind], options, field))
         except InputError as error:
-            raise InputError(f"layer {name}: {error.message}", field=error.field or field, nearest=error.nearest) from None
+            raise InputError(
+                f"layer {name}: {error.message}", field=error.field or field, nearest=error.nearest
+            ) from None
         return self.emit(op, name, field)
 
     def emit(self, op: Op, name: str, field: str) -> Shape:
@@ -81,18 +87,19 @@ class _Builder:
             raise InputError(f"the network has more than {MOST_OPS} layers", field=field)
         if max(op.macs, op.params, op.input_elements, op.output_elements) > LARGEST:
             raise InputError(f"layer {name}: is larger than any machine's memory", field=field)
+        if len(op.output_shape) > MOST_DIMENSIONS:
+            raise InputError(f"layer {name}: leaves more than {MOST_DIMENSIONS} dimensions", field=field)
         self.ops.append(msgspec.structs.replace(op, name=name))
         return op.output_shape
 
     def name(self, kind: str, options: dict[str, Any], field: str, scope: str) -> str:
         """The layer's own name, else its kind and a running number within its scope."""
-        given = options.pop("name", None)
-        if given is not None and not isinstance(given, str):
-            raise InputError("must be text", field=f"{field}.name")
+        given = _given(options, field)
         name = f"{scope}{given}" if given else ""
+        stem = f"{scope}{kind}{'_' if kind[-1].isdigit() else ''}"
         while not name or (not given and name in self.names):
-            self.numbers[scope + kind] += 1
-            name = f"{scope}{kind}{self.numbers[scope + kind]}"
+            self.numbers[stem] += 1
+            name = f"{stem}{self.numbers[stem]}"
         if name in self.names:
             raise InputError(f"two layers are called {shown(name)!r}", field=field)
         self.names.add(name)
@@ -136,6 +143,9 @@ class _Builder:
             if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_OPS:
                 raise InputError(f"must be a whole number up to {MOST_OPS}", field=f"{field}.{label}")
         for turn in range(first, first + count):
+            self.turns += 1  # views are no ops, yet repeating them takes time
+            if self.turns > MOST_OPS:
+                raise InputError(f"the network repeats more than {MOST_OPS} times", field=f"{field}.count")
             shape = self.layers(body, shape, f"{field}.layers", f"{inner}{turn}." if named else scope)
         return shape
 
@@ -143,11 +153,19 @@ class _Builder:
         _refuse(options, field, ("then",))
         return (prod(shape),)
 
+    def tokens(self, options: dict[str, Any], shape: Shape, field: str, _scope: str) -> Shape:
+        """A view of an image as a sequence: channels × height × width as positions × channels."""
+        _refuse(options, field, ("then",))
+        if len(shape) < 2:
+            raise InputError(f"tokens need an image, got {layers.format_shape(shape)}", field=field)
+        return (prod(shape[1:]), shape[0])
+
     def select(self, options: dict[str, Any], shape: Shape, field: str, _scope: str) -> Shape:
         """A view of one position of the first dimension."""
         index = options.pop("index", 0)
         _refuse(options, field, ("index", "then"))
-        if len(shape) < 2 or not isinstance(index, int) or not 0 <= index < shape[0]:
+        whole = isinstance(index, int) and not isinstance(index, bool)
+        if len(shape) < 2 or not whole or not 0 <= index < shape[0]:
             raise InputError(f"cannot select {shown(index)} of {layers.format_shape(shape)}", field=field)
         return shape[1:]
 
@@ -164,10 +182,16 @@ def _split(layer: Any, field: str) -> tuple[str, dict[str, Any]]:
 
 
 def _scope(options: dict[str, Any], scope: str, field: str) -> str:
-    name = options.pop("name", None)
-    if name is not None and not isinstance(name, str):
-        raise InputError("must be text", field=f"{field}.name")
+    name = _given(options, field)
     return f"{scope}{name}." if name else scope
+
+
+def _given(options: dict[str, Any], field: str) -> str | None:
+    """The name in the options, taken out of them."""
+    name = options.pop("name", None)
+    if name is None or (isinstance(name, str) and len(name) <= LONGEST_NAME):
+        return name
+    raise InputError(f"must be text of at most {LONGEST_NAME} characters", field=f"{field}.name")
 
 
 def _refuse(options: dict[str, Any], field: str, known: tuple[str, ...]) -> None:

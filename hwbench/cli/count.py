@@ -1,0 +1,49 @@
+"""`hwbench count`."""
+
+from typing import cast
+
+import click
+
+from hwbench.cli import options, output
+from hwbench.errors import InputError
+from hwbench.workload.work import CONVENTIONS, Convention
+
+
+@click.command(short_help="What a model must do: parameters, operations and traffic by layer.")
+@options.model_option
+@click.option("--convention", type=click.Choice(list(CONVENTIONS)), default="flop", show_default=True)
+@click.option("--dtype", default="fp32", show_default=True, help="Number format of weights and activations.")
+@click.option("--batch", default="1", show_default=True, help="Batch size.")
+@options.json_option
+def count(model: str, convention: str, dtype: str, batch: str, as_json: bool) -> None:
+    """Count a model's parameters, operations and traffic, layer by layer.
+
+    \b
+    Conventions:
+      flop      2 per multiply-add of convolution, linear, matmul and attention
+      mac       1 per multiply-add
+      mac-bias  parameters × output positions, the bias counted as one
+
+    \b
+    Examples:
+      hwbench count --model alexnet
+      hwbench count --model alexnet --convention mac-bias
+      hwbench count --model matmul:4096x4096x4096 --json
+    """
+    from hwbench.machine.architecture import BITS
+    from hwbench.workload import zoo
+
+    formats, sizes = options.dtypes(dtype), options.batches(batch)
+    if len(formats) > 1 or len(sizes) > 1:
+        raise InputError("counts one dtype and one batch at a time", field="--dtype" if len(formats) > 1 else "--batch")
+    workload = zoo.workload(model)
+    chosen = cast("Convention", convention)
+    bits, size = BITS[formats[0]], sizes[0]
+    if as_json:
+        from hwbench.workload.counting import counted
+
+        output.write_json("count", counted(workload, chosen, formats[0], bits, size))
+        return
+    from hwbench.report import workload as report
+
+    output.write_lines(report.summary(workload, chosen, bits, size, formats[0], output.style()))

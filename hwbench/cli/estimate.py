@@ -1,0 +1,60 @@
+"""`hwbench estimate`."""
+
+from typing import cast
+
+import click
+
+from hwbench.cli import options, output
+from hwbench.errors import InputError
+from hwbench.machine.device import ClockKind
+
+MOST_ROWS = 10_000
+
+
+@click.command(short_help="How long a model takes on a device, and what holds it back.")
+@options.model_option
+@options.device_option(required=True)
+@click.option("--dtype", default="fp32", show_default=True, help="Number format, or several: fp32,fp16.")
+@click.option("--batch", default="1", show_default=True, help="Batch size, or several: 1,8,64.")
+@options.clock_option
+@click.option("--layers", is_flag=True, help="List every layer, however many.")
+@options.json_option
+def estimate(
+    model: str,
+    device: str,
+    settings: tuple[str, ...],
+    dtype: str,
+    batch: str,
+    clock: str | None,
+    layers: bool,
+    as_json: bool,
+) -> None:
+    """Give the ideal and the roofline time of a model on a device, layer by layer.
+
+    \b
+    Examples:
+      hwbench estimate --model alexnet --device rtx3090
+      hwbench estimate --model resnet50 --device rtx4090 --dtype fp32,fp16 --batch 1,8,64
+      hwbench estimate --model alexnet --device rtx3090 --set clock=3GHz
+      hwbench estimate --model vgg16 --device host --json
+    """
+    from hwbench.predict.estimate import estimate as predict
+    from hwbench.workload import zoo
+
+    formats, sizes = options.dtypes(dtype), options.batches(batch)
+    if len(formats) * len(sizes) > MOST_ROWS:
+        raise InputError(f"more than {MOST_ROWS} rows", field="--batch")
+    workload = zoo.workload(model)
+    chosen, warnings = options.device(device, settings)
+    kind = cast("ClockKind | None", clock and clock.replace("-", "_"))
+    found = [predict(workload, chosen, name, size, kind) for name in formats for size in sizes]
+    told = tuple(dict.fromkeys([*warnings, *(text for one in found for text in one.warnings)]))
+    if as_json:
+        output.write_json("estimate", found[0] if len(found) == 1 else {"estimates": found}, told)
+        return
+    from hwbench.report import estimate as report
+
+    if len(found) == 1:
+        output.write_lines(report.one(found[0], workload.title, output.style(), layers), told)
+    else:
+        output.write_lines(report.many(found, workload.title, output.style()), told)

@@ -1,0 +1,114 @@
+"""The command line: which file holds which command, and how an error becomes one line and an exit code."""
+
+import gc
+
+gc.set_threshold(100_000)  # start-up allocates thousands of objects and frees none: collecting is a tenth of its cost
+
+import importlib  # noqa: E402
+import os  # noqa: E402
+import sys  # noqa: E402
+from typing import NoReturn  # noqa: E402
+
+import click  # noqa: E402
+
+from hwbench.cli.output import error_object, write
+from hwbench.errors import HwbenchError, InputError, nearest, shown
+from hwbench.version import VERSION
+
+COMMANDS = ("estimate", "count", "peak", "require", "devices", "models", "completion")
+"""Every command, each in `cli/<name>.py` as a click command of that name."""
+
+HELP = """How long will this network take on this machine, what holds it back, and how do you know?
+
+\b
+Examples:
+  hwbench estimate --model alexnet --device rtx3090
+  hwbench count --model resnet50
+  hwbench peak
+  hwbench require --model alexnet --rate 30/s
+"""
+
+
+class LazyGroup(click.Group):
+    """A group that imports the file of a command only when that command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands, in the order of COMMANDS."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"hwbench.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the nearest command in the error."""
+        name = args[0]
+        if not name.startswith("-") and name not in COMMANDS:
+            raise InputError(f"there is no command {shown(name)!r}", nearest=nearest(name, COMMANDS))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, message="hwbench %(version)s")
+def hwbench() -> None:
+    """Shown as HELP."""
+
+
+def main() -> NoReturn:
+    """Run the command line and exit: 0 done, 2 the user's error, 1 ours, 130 interrupted."""
+    try:
+        hwbench.main(prog_name="hwbench", standalone_mode=False)
+        write("")  # so that a failed flush is an error with a message
+        code = 0
+    except HwbenchError as error:
+        code = _fail(error)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        code = 2
+    except click.ClickException as error:
+        code = _fail(InputError(_usage(error), field=getattr(getattr(error, "ctx", None), "command_path", None)))
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        code = _fail(HwbenchError("interrupted"), 130)
+    except OSError as error:
+        code = _fail(InputError(error.strerror or str(error), file=error.filename or "standard output"))
+    except MemoryError:
+        code = _fail(HwbenchError("out of memory"))
+    except RecursionError:
+        code = _fail(InputError("the input is nested too deeply"))
+    _leave(code)
+
+
+def _usage(error: click.ClickException) -> str:
+    message = error.format_message().replace("\n", " ")
+    return message[:1].lower() + message[1:].rstrip(".")
+
+
+def _fail(error: HwbenchError, code: int | None = None) -> int:
+    """Say what is wrong in one line on stderr and, with --json, as an object on stdout."""
+    code = error.exit_code if code is None else code
+    if "--json" in sys.argv:
+        try:
+            write(error_object(error, code) + "\n")
+        except InputError:
+            pass  # standard output is what failed: the line on stderr has to do
+    if sys.stderr is not None:
+        try:
+            print(f"hwbench: {error}", file=sys.stderr)
+        except OSError:
+            pass
+    return code
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit without a second complaint where standard output is closed: nothing is left in its buffer to flush."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)

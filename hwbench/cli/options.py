@@ -1,0 +1,110 @@
+"""Options that several commands share, and how their text becomes values."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from hwbench.errors import InputError, nearest, shown
+from hwbench.machine.device import Device
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+LARGEST_BATCH = 1_000_000_000
+CLOCKS = ("base", "boost", "all-core", "fixed")
+
+
+def complete(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Shell completion by the names of a catalog folder."""
+
+    def found(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+        from hwbench import folders
+
+        return [name for name in folders.files(kind) if name.startswith(typed.lower())]
+
+    return found
+
+
+def model_option(command: F) -> F:
+    """`--model`."""
+    text = "Catalog name (see `hwbench models`), YAML file, or matmul:MxNxO."
+    return click.option("--model", "-m", required=True, metavar="M", help=text, shell_complete=complete("models"))(command)
+
+
+def device_option(required: bool) -> Callable[[F], F]:
+    """`--device`, and `--set` to change one of its values."""
+
+    def decorate(command: F) -> F:
+        text = "Catalog name in any spelling (see `hwbench devices`), YAML file, or host: this machine."
+        setting = click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="FIELD=VALUE",
+            help="Replace a value: clock=3GHz, units=64, bandwidth=1TB/s, memory=48GiB or power=300W. Repeatable.",
+        )
+        device = click.option(
+            "--device", "-d", required=required, metavar="D", help=text, shell_complete=complete("devices")
+        )
+        return device(setting(command))
+
+    return decorate
+
+
+def clock_option(command: F) -> F:
+    """`--clock`."""
+    text = "Clock that peaks multiply by [default: fixed, else all-core of the ISA, else boost, else base]."
+    return click.option("--clock", type=click.Choice(CLOCKS), help=text)(command)
+
+
+def json_option(command: F) -> F:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Write one JSON object and nothing else.")(command)
+
+
+def dtypes(text: str) -> list[str]:
+    """The dtypes of a list such as `fp32,fp16`. Raises InputError with the nearest."""
+    from hwbench.machine.architecture import BITS
+
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in BITS:
+            choices = nearest(name, BITS) or tuple(BITS)
+            raise InputError(f"there is no dtype {shown(name)!r}", field="--dtype", nearest=choices)
+    return list(dict.fromkeys(names))
+
+
+def batches(text: str) -> list[int]:
+    """The batch sizes of a list such as `1,8,64`. Raises InputError for anything but whole numbers from 1."""
+    found = []
+    for part in text.split(","):
+        digits = part.strip()
+        if not digits.isascii() or not digits.isdigit() or not 0 < int(digits[:20]) <= LARGEST_BATCH:
+            reason = f"{shown(digits, 40)!r} is not a batch size (1 to {LARGEST_BATCH}; several: 1,8,64)"
+            raise InputError(reason, field="--batch")
+        found.append(int(digits))
+    return list(dict.fromkeys(found))
+
+
+def device(name: str, settings: tuple[str, ...]) -> tuple[Device, tuple[str, ...]]:
+    """The device of `--device` with each `--set` applied, and warnings about it. Raises InputError."""
+    from hwbench.machine import catalog
+    from hwbench.machine.device import override
+
+    warnings: tuple[str, ...] = ()
+    if name.lower() == "host":
+        from hwbench.machine.host import host
+
+        found = host()
+        chosen, warnings = found.device, found.warnings
+    else:
+        chosen = catalog.device(name)
+    pairs: dict[str, str] = {}
+    for setting in settings:
+        field, equals, value = setting.partition("=")
+        if not equals:
+            raise InputError(f"{shown(setting)!r} is not FIELD=VALUE, as in clock=3GHz", field="--set")
+        if field.strip() in pairs:
+            raise InputError(f"{shown(field)!r} is set twice", field="--set")
+        pairs[field.strip()] = value.strip()
+    return override(chosen, pairs), warnings

@@ -1,0 +1,64 @@
+"""What goes to standard output: text for people, or one JSON object for programs."""
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from hwbench.errors import HwbenchError, InputError, shown
+from hwbench.version import VERSION
+
+if False:  # for type checkers only: the report room is not needed for JSON
+    from hwbench.report.text import Style
+
+
+def write(text: str) -> None:
+    """Write to standard output at once. Raises InputError when it is closed or full."""
+    if sys.stdout is None:
+        raise InputError("is closed", file="standard output")
+    try:
+        encoding = sys.stdout.encoding or "utf-8"
+        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+        sys.stdout.flush()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(f"cannot be written: {reason}", file="standard output") from None
+
+
+def write_json(command: str, payload: Any, warnings: Iterable[str] = ()) -> None:
+    """One object with the keys of every command (`schema`, `hwbench_version`, `warnings`) before the payload's."""
+    body = msgspec.to_builtins(payload)
+    head = {"schema": f"hwbench.{command}/1", "hwbench_version": VERSION, "warnings": list(warnings)}
+    write(msgspec.json.encode({**head, **{k: v for k, v in body.items() if k != "warnings"}}).decode() + "\n")
+
+
+def write_lines(lines: Iterable[str], warnings: Iterable[str] = ()) -> None:
+    """Lines of text, then the warnings."""
+    from hwbench.report import text
+
+    told = text.warnings(warnings, style())
+    write("\n".join([*lines, *(["", *told] if told else [])]) + "\n")
+
+
+def style() -> "Style":
+    """Color and width of the terminal; plain when piped or when NO_COLOR is set."""
+    from hwbench.report.text import Style
+
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    if not terminal:
+        return Style()
+    color = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return Style(color=color, width=max(40, min(os.get_terminal_size().columns, 120)))
+
+
+def error_object(error: HwbenchError, code: int) -> str:
+    """The JSON of an error: `{"error": {message, exit_code, file, line, column, field, nearest}}`."""
+    found: dict[str, Any] = {"message": shown(error, 1000), "exit_code": code}
+    if isinstance(error, InputError):
+        found["message"] = shown(error.message, 600)
+        place = {"file": error.file, "line": error.line, "column": error.column, "field": error.field}
+        found.update({key: value for key, value in place.items() if value is not None})
+        found["nearest"] = list(error.nearest)
+    return msgspec.json.encode({"error": found}).decode()

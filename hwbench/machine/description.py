@@ -1,0 +1,110 @@
+"""A device and its peaks as programs read them."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from hwbench.errors import InputError
+from hwbench.machine.device import ClockKind, Device, Memory
+from hwbench.machine.peak import Peak, PeakTerm, choose_clock, peaks
+
+
+class PeakRow(Struct, frozen=True):
+    """One ceiling; `flops_per_cycle` (of one unit) and `clock_hz` are null where classes of units differ, see `terms`."""
+
+    engine: str
+    isa: str
+    dtype: str
+    accumulate: str | None
+    sparsity: str
+    flops_per_cycle: float | None
+    flops_per_second: float
+    clock_hz: float | None
+    clock: str | None
+    ridge_point: float | None
+    provenance: str
+    terms: tuple[PeakTerm, ...]
+
+
+class MemoryRow(Struct, frozen=True):
+    """Main memory in SI units; null where unknown."""
+
+    type: str | None
+    size_bytes: float | None
+    bandwidth_bytes_per_second: float | None
+    bus_bits: float | None
+    rate_transfers_per_second: float | None
+
+
+class Description(Struct, frozen=True):
+    """A device, its peaks, memory and caches in SI units; `clock_hz` is null where classes of units differ."""
+
+    device: str
+    title: str
+    kind: str
+    units: int
+    architecture: str
+    clock_hz: float | None
+    peaks: tuple[PeakRow, ...]
+    memory: MemoryRow
+    caches: tuple[dict[str, Any], ...]
+    power_w: float | None
+    provenance: dict[str, str]
+
+
+def known_peaks(device: Device, clock: ClockKind | None = None) -> tuple[Peak, ...]:
+    """Every peak of a device. Raises InputError when it has none, or none at the clock asked for."""
+    found = peaks(device, clock)
+    if not found:
+        what = f"has no known {clock.replace('_', '-')} clock" if clock else "has no known rates"
+        raise InputError(f"{device.name or device.title} {what}", field="--clock" if clock else None)
+    return found
+
+
+def describe(device: Device, found: tuple[Peak, ...]) -> Description:
+    """The device with the peaks `found`, as the JSON of `hwbench peak` holds it."""
+    clocks = {clock for units in device.units if (clock := choose_clock(units.clock, ""))}
+    return Description(
+        device=device.name or device.title,
+        title=device.title,
+        kind=device.kind,
+        units=device.count,
+        architecture=device.architectures,
+        clock_hz=float(next(iter(clocks))[0]) if len(clocks) == 1 else None,
+        peaks=tuple(_row(peak, device.memory) for peak in found),
+        memory=_memory(device.memory),
+        caches=tuple({"name": c.name, "size_bytes": float(c.size), "shared_by": c.shared_by} for c in device.caches),
+        power_w=float(device.power) if device.power else None,
+        provenance=dict(device.provenance) or {"*": "spec"},
+    )
+
+
+def warnings(device: Device, found: tuple[Peak, ...]) -> tuple[str, ...]:
+    """What a reader of the peaks must know: which rest on assumed values."""
+    assumed = [field for field, origin in device.provenance.items() if origin == "assumed"]
+    if not assumed or not any(peak.provenance == "assumed" for peak in found):
+        return ()
+    return (f"peaks marked `assumed` rest on assumed values: {', '.join(assumed)}",)
+
+
+def _row(peak: Peak, memory: Memory) -> PeakRow:
+    only: PeakTerm | None = peak.terms[0] if len(peak.terms) == 1 else None
+    return PeakRow(
+        engine=peak.engine,
+        isa=peak.isa,
+        dtype=peak.dtype,
+        accumulate=peak.accumulate,
+        sparsity=peak.sparsity,
+        flops_per_cycle=only.flops_per_cycle if only else None,
+        flops_per_second=peak.flops_per_second,
+        clock_hz=only.clock_hz if only else None,
+        clock=only.clock if only else None,
+        ridge_point=peak.flops_per_second / memory.bandwidth if memory.bandwidth else None,
+        provenance=peak.provenance,
+        terms=peak.terms,
+    )
+
+
+def _memory(memory: Memory) -> MemoryRow:
+    numbers = (memory.size, memory.bandwidth, memory.bus, memory.rate)
+    return MemoryRow(memory.type, *(float(number) if number else None for number in numbers))

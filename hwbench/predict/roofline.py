@@ -1,0 +1,33 @@
+"""The roofline: one compute ceiling over one memory ceiling."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from hwbench.workload.work import Work
+
+Bound = Literal["compute", "memory"]
+
+
+class Roofline(Struct, frozen=True):
+    """One compute ceiling (FLOP/s) over one memory ceiling (B/s). Williams et al., CACM 52(4), 2009."""
+
+    peak: float
+    bandwidth: float
+
+    @property
+    def ridge_point(self) -> float:
+        """Intensity in FLOP/byte from which compute is the bound."""
+        return self.peak / self.bandwidth
+
+    def attainable(self, intensity: float) -> float:
+        """The highest FLOP/s that an intensity in FLOP/byte allows."""
+        return min(self.peak, intensity * self.bandwidth)
+
+    def time(self, work: Work) -> float:
+        """Lower bound in seconds; compute and memory overlap perfectly."""
+        return max(work.flops / self.peak, work.traffic / self.bandwidth)
+
+    def bound(self, work: Work) -> Bound:
+        """What the time of `work` is bound by."""
+        return "compute" if work.flops / self.peak > work.traffic / self.bandwidth else "memory"

@@ -1,0 +1,114 @@
+"""Estimates as text."""
+
+from collections.abc import Sequence
+
+from hwbench.predict.estimate import Estimate, LayerEstimate
+from hwbench.report.text import Style, percent, sentences, table
+from hwbench.units import Bytes, si
+
+MOST_LAYERS = 24
+TOP_LAYERS = 10
+_WITHOUT_EXPECTED = "expected    not given: this version has no calibrated model, and invents none"
+
+
+def one(estimate: Estimate, title: str, style: Style, all_layers: bool) -> list[str]:
+    """An estimate with its layers: what the time would be at the peak, at the roofline, and what binds."""
+    e = estimate
+    lines = [style.paint(f"{title} on {e.device} · {e.dtype} · batch {e.batch}", "bold"), ""]
+    lines += [
+        f"work        {si(e.flops, 'FLOP')}, {si(e.traffic_bytes, 'B')} of traffic",
+        f"peak        {si(e.peak_flops_per_second, 'FLOP/s')} ({e.peak}, {e.provenance['clock']})",
+    ]
+    if e.bandwidth_bytes_per_second:
+        ridge = e.peak_flops_per_second / e.bandwidth_bytes_per_second
+        lines.append(f"bandwidth   {si(e.bandwidth_bytes_per_second, 'B/s')}, ridge point {ridge:.3g} FLOP/B")
+    size = "unknown" if e.memory_size_bytes is None else str(Bytes(e.memory_size_bytes))
+    lines.append(f"memory      needs at least {Bytes(e.memory_needed_bytes)} of {size}")
+    lines += ["", f"ideal       {si(e.ideal_time_s, 's')}: total flops / peak, a lower bound that real runs do not reach"]
+    if e.roofline_time_s is not None:
+        lines.append(
+            f"roofline    {si(e.roofline_time_s, 's')}: a lower bound for unfused layers, most of it bound by {e.bound};"
+        )
+        rate, share = si(e.throughput_per_s or 0, "/s"), percent(e.utilization)
+        lines.append(f"            at most {rate}, at most {share} of the peak")
+    lines += [_WITHOUT_EXPECTED, "", *_layers(e, style, all_layers)]
+    reason = _reason(e)
+    return lines + (["", *sentences(reason, style)] if reason else [])
+
+
+def _layers(e: Estimate, style: Style, all_layers: bool) -> list[str]:
+    shown = list(e.layers)
+    hidden = 0
+    if len(shown) > MOST_LAYERS and not all_layers:
+        shown = sorted(shown, key=_time, reverse=True)[:TOP_LAYERS]
+        hidden = len(e.layers) - len(shown)
+    rows = [_row(layer, e) for layer in shown]
+    roles = [layer.bound or "" for layer in shown]
+    header = ("layer", "kind", "FLOP", "traffic", "weights", "FLOP/B", "ideal", "roofline", "share", "bound")
+    lines = table(header, rows, "llrrrrrrrl", style, roles)
+    if hidden:
+        lines.append(style.paint(f"... the {len(shown)} most expensive; {hidden} more layers with --layers", "dim"))
+    return lines
+
+
+def _row(layer: LayerEstimate, e: Estimate) -> tuple[str, ...]:
+    share = _time(layer) / e.roofline_time_s if e.roofline_time_s else None
+    return (
+        layer.name,
+        layer.kind,
+        si(layer.flops, "") if layer.flops else "-",
+        si(layer.traffic_bytes, "B", 3),
+        percent(layer.weight_bytes / layer.traffic_bytes) if layer.weight_bytes else "-",
+        f"{layer.intensity:.3g}" if layer.flops else "-",
+        si(layer.ideal_time_s, "s", 3) if layer.flops else "-",
+        si(layer.roofline_time_s, "s", 3) if layer.roofline_time_s is not None else "-",
+        percent(share),
+        layer.bound or "-",
+    )
+
+
+def _time(layer: LayerEstimate) -> float:
+    return layer.ideal_time_s if layer.roofline_time_s is None else layer.roofline_time_s
+
+
+def _reason(e: Estimate) -> str:
+    """The kind of layer in which most time passes, and what holds it back, in a sentence."""
+    if not e.roofline_time_s:
+        return ""
+    groups: dict[tuple[str, str], list[LayerEstimate]] = {}
+    for layer in e.layers:
+        groups.setdefault((layer.kind, layer.bound or ""), []).append(layer)
+    (kind, bound), layers = max(groups.items(), key=lambda item: sum(map(_time, item[1])))
+    time, traffic = sum(map(_time, layers)), sum(layer.traffic_bytes for layer in layers)
+    weights = sum(layer.weight_bytes for layer in layers) / traffic if traffic else 0.0
+    count = f"{len(layers)} {kind} layers take" if len(layers) > 1 else f"One {kind} layer takes"
+    how = "bound by compute"
+    if bound == "memory":
+        how = f"bound by memory: {percent(weights)} of their traffic is reading weights"
+        if weights < 0.5:
+            how = "bound by memory, most of it activations"
+        elif e.batch == 1:
+            how += ", which a larger batch would share"
+    return f"{count} {percent(time / e.roofline_time_s)} of the roofline time, {how}."
+
+
+def many(estimates: Sequence[Estimate], title: str, style: Style) -> list[str]:
+    """A row an estimate: batches, dtypes and devices side by side."""
+    rows = [
+        (
+            e.dtype,
+            str(e.batch),
+            si(e.peak_flops_per_second, "FLOP/s"),
+            si(e.ideal_time_s, "s"),
+            si(e.roofline_time_s, "s") if e.roofline_time_s is not None else "-",
+            si(e.throughput_per_s, "/s") if e.throughput_per_s else "-",
+            percent(e.utilization),
+            e.bound or "-",
+            {True: "yes", False: "no", None: "?"}[e.fits],
+        )
+        for e in estimates
+    ]
+    header = ("dtype", "batch", "peak", "ideal", "roofline", "at most", "of peak", "bound", "fits")
+    lines = [style.paint(f"{title} on {estimates[0].device}", "bold"), "", *table(header, rows, "lrrrrrrll", style)]
+    note = "ideal and roofline are lower bounds of the time, `at most` and `of peak` upper bounds of what is reached."
+    return [*lines, "", *sentences(note, style), _WITHOUT_EXPECTED]

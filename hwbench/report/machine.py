@@ -1,0 +1,103 @@
+"""Devices as text: peaks with their arithmetic, what a device is made of, and lists of devices."""
+
+from collections.abc import Iterable
+
+from hwbench.machine.device import Clock, Device, Units
+from hwbench.machine.peak import Peak
+from hwbench.report.text import PLAIN, Style, table
+from hwbench.units import si
+
+
+def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> list[str]:
+    """A row a ceiling and class of units: units × clock × flops_per_cycle = peak, and the ridge point."""
+    rows = []
+    for peak in peaks:
+        for index, term in enumerate(peak.terms):
+            first = index == 0
+            ridge = peak.flops_per_second / device.memory.bandwidth if device.memory.bandwidth and first else None
+            rows.append((
+                f"{peak.engine} {peak.isa}" if first else "",
+                peak.dtype + ("" if peak.sparsity == "dense" else f" {peak.sparsity}") if first else "+",
+                (peak.accumulate or "-") if first else "",
+                f"{term.units} {term.name}",
+                f"{si(term.clock_hz, 'Hz')} {term.clock.replace('_', '-')}",
+                f"{term.flops_per_cycle:g}",
+                si(peak.flops_per_second, "FLOP/s" if not peak.dtype.startswith("int") else "OP/s") if first else "",
+                f"{ridge:.3g}" if ridge else "-" if first else "",
+                peak.provenance if first else "",
+            ))
+    header = ("engine", "dtype", "accum.", "units", "clock", "FLOP/cycle", "peak", "FLOP/B", "from")
+    return table(header, rows, "llllrrrrl", style)
+
+
+def heading(device: Device, style: Style = PLAIN) -> list[str]:
+    """What the device is, in a few lines."""
+    name = f"{device.title} ({device.name})" if device.name not in ("", device.title) else device.title
+    lines = [style.paint(name, "bold")]
+    lines += [f"units       {_units(device, units)}" for units in device.units]
+    lines.append(f"memory      {_memory(device)}")
+    if device.caches:
+        lines.append(f"caches      {', '.join(_cache(c.name, str(c.size), c.shared_by) for c in device.caches)}")
+    facts = [f"{device.power} TDP" if device.power else "", f"released {device.released}" if device.released else ""]
+    if any(facts):
+        lines.append(f"power       {', '.join(fact for fact in facts if fact)}")
+    return lines
+
+
+def details(device: Device, style: Style = PLAIN) -> list[str]:
+    """Aliases, notes and sources of a catalogued device."""
+    lines = [f"aliases     {', '.join(device.aliases)}"] if device.aliases else []
+    if device.notes:
+        lines.append(f"notes       {device.notes}")
+    for source in device.sources:
+        lines.append(f"source      {source.title}: {', '.join(source.gives)}")
+        if source.url:
+            lines.append(style.paint(f"            {source.url}", "dim"))
+    return lines
+
+
+def device_list(devices: Iterable[Device], style: Style = PLAIN) -> list[str]:
+    """A row a device."""
+    rows = [
+        (
+            d.name,
+            d.title,
+            d.kind,
+            d.released or "-",
+            " + ".join(f"{units.count} {units.name}" for units in d.units),
+            d.architectures,
+            si(d.memory.bandwidth, "B/s") if d.memory.bandwidth else "-",
+            str(d.power or "-"),
+        )
+        for d in devices
+    ]
+    header = ("name", "title", "kind", "released", "units", "architecture", "bandwidth", "power")
+    return table(header, rows, "llllllrr", style)
+
+
+def _units(device: Device, units: Units) -> str:
+    threads = f", {units.threads} threads" if units.threads else ""
+    origin = device.provenance_of(f"units.{units.name}.clock")
+    return f"{units.count} {units.name} of {units.architecture}{threads}, {_clock(units.clock)} ({origin})"
+
+
+def _clock(clock: Clock) -> str:
+    named = [("base", clock.base), ("boost", clock.boost), ("fixed", clock.fixed)]
+    named += [(f"all-core {isa}", value) for isa, value in clock.all_core.items()]
+    return ", ".join(f"{name} {value}" for name, value in named if value)
+
+
+def _memory(device: Device) -> str:
+    memory = device.memory
+    parts = [str(memory.size) if memory.size else "size unknown", memory.type or ""]
+    if memory.bandwidth:
+        bus = f" = {memory.bus} × {memory.rate} / 8" if memory.bus and memory.rate else ""
+        parts.append(f"{memory.bandwidth}{bus} ({device.provenance_of('memory.bandwidth')})")
+    else:
+        parts.append("bandwidth unknown")
+    return ", ".join(part for part in parts if part)
+
+
+def _cache(name: str, size: str, shared_by: int | None) -> str:
+    sharing = "" if shared_by is None else " each" if shared_by == 1 else f" per {shared_by}"
+    return f"{name} {size}{sharing}"

@@ -1,0 +1,69 @@
+"""Plain text for people: aligned tables, wrapped sentences, color only where asked for."""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from hwbench.errors import shown
+
+_CODES = {"bold": "1", "dim": "2", "memory": "33", "compute": "36", "warning": "33"}
+
+
+class Style(Struct, frozen=True):
+    """How text looks: with ANSI colors on a terminal, plain everywhere else; `width` in columns."""
+
+    color: bool = False
+    width: int = 100
+
+    def paint(self, text: str, role: str) -> str:
+        """The text in the color of its role, or as it is."""
+        code = _CODES.get(role)
+        return f"\033[{code}m{text}\033[0m" if self.color and code else text
+
+
+PLAIN = Style()
+
+
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], align: str, style: Style = PLAIN, roles: Sequence[str] = ()
+) -> list[str]:
+    """Lines of a table whose columns are left (`l`) or right (`r`) aligned; `roles[i]` colors row i."""
+    body = [[shown(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (c.ljust(w) if a == "l" else c.rjust(w) for c, w, a in zip(cells, widths, align, strict=True))
+        return "  ".join(padded).rstrip()
+
+    lines = [style.paint(line(header), "bold")]
+    for index, cells in enumerate(body):
+        lines.append(style.paint(line(cells), roles[index] if index < len(roles) else ""))
+    return lines
+
+
+def sentences(text: str, style: Style = PLAIN, indent: str = "") -> list[str]:
+    """Text wrapped to the width, each line after `indent`."""
+    return textwrap.wrap(shown(text, 2000), style.width, initial_indent=indent, subsequent_indent=indent) or [""]
+
+
+def warnings(texts: Iterable[str], style: Style = PLAIN) -> list[str]:
+    """One paragraph a warning."""
+    found = []
+    for text in texts:
+        first, *rest = textwrap.wrap(f"warning: {shown(text, 2000)}", style.width, subsequent_indent="  ")
+        found += [style.paint(line, "warning") for line in (first, *rest)]
+    return found
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage with the digits that it deserves; `-` where unknown."""
+    if share is None:
+        return "-"
+    value = 100 * share
+    return f"{value:.0f} %" if value >= 10 or value == 0 else f"{value:.1f} %" if value >= 0.1 else "<0.1 %"
+
+
+def integer(value: int) -> str:
+    """A count with its thousands apart: `62,378,344`."""
+    return f"{value:,}"

@@ -1,0 +1,75 @@
+"""Workloads as text: the layers of a network in the manner of a model summary, and lists of models."""
+
+from collections.abc import Iterable
+
+from hwbench.report.text import PLAIN, Style, integer, table
+from hwbench.units import si
+from hwbench.workload.layers import format_shape
+from hwbench.workload.op import Workload
+from hwbench.workload.work import CONVENTIONS, Convention
+
+_HEADINGS: dict[Convention, str] = {"flop": "FLOP", "mac": "MAC", "mac-bias": "MAC+bias"}
+_UNITS: dict[Convention, str] = {"flop": "FLOP", "mac": "MAC", "mac-bias": "op"}
+
+
+def summary(workload: Workload, convention: Convention, bits: int, batch: int, dtype: str, style: Style) -> list[str]:
+    """A row a layer and the totals: output shape, parameters, operations, traffic and intensity."""
+    rows, roles = [], []
+    for op in workload.ops:
+        work = op.work(bits, batch)
+        rows.append((
+            op.name,
+            op.kind,
+            format_shape(op.output_shape),
+            integer(op.params) if op.params else "-",
+            integer(op.count(convention) * batch) if op.macs else "-",
+            si(work.traffic, "B"),
+            f"{work.intensity:.3g}" if work.flops else "-",
+        ))
+        roles.append("" if op.params else "dim")
+    header = ("layer", "kind", "output", "params", _HEADINGS[convention], "traffic", "FLOP/B")
+    total = workload.work(bits, batch)
+    per_sample = ", ".join(
+        f"{si(workload.count(name), _UNITS[name])} ({name})" for name in CONVENTIONS if name != convention
+    )
+    count = workload.count(convention) * batch
+    lines = [
+        style.paint(f"{workload.title} · input {format_shape(workload.input_shape)} · batch {batch} · {dtype}", "bold"),
+        "",
+        *table(header, rows, "lllrrrr", style, roles),
+        "",
+        f"parameters       {integer(workload.params)} ({si(workload.params * bits / 8, 'B')} at {dtype})",
+        f"operations       {integer(count)} = {si(count, _UNITS[convention])}",
+        f"  convention     {convention}: {CONVENTIONS[convention]}",
+        f"  per sample     {per_sample} by the other conventions",
+        f"elementwise      {si(total.elementwise_flops, 'FLOP')}, apart from the above",
+        f"traffic          {si(total.traffic, 'B')}: input {si(total.input_bytes, 'B')}, "
+        f"weights {si(total.weight_bytes, 'B')}, output {si(total.output_bytes, 'B')}",
+        f"intensity        {total.intensity:.4g} FLOP/B",
+        f"not counted      {', '.join(workload.uncounted) or 'nothing: every layer has a formula'}",
+    ]
+    if workload.published:
+        lines += published(workload)
+    return lines
+
+
+def published(workload: Workload) -> list[str]:
+    """The published counts beside ours."""
+    told = workload.published
+    if told is None:
+        return []
+    same = (told.params, told.macs) == (workload.params, workload.macs)
+    verdict = "equal to ours" if same else f"ours {integer(workload.params)} parameters, {integer(workload.macs)} MACs"
+    return [
+        f"published        {integer(told.params)} parameters, {integer(told.macs)} MACs: {verdict}",
+        f"                 {told.source}" + (f" {told.url}" if told.url else ""),
+    ]
+
+
+def model_list(workloads: Iterable[Workload], style: Style = PLAIN) -> list[str]:
+    """A row a model."""
+    rows = [
+        (w.name, w.title, format_shape(w.input_shape), integer(w.params), si(w.macs, "MAC"), str(len(w.ops)))
+        for w in workloads
+    ]
+    return table(("name", "title", "input", "params", "per sample", "ops"), rows, "lllrrr", style)

@@ -1,0 +1,96 @@
+"""What a rate or a latency asks of a machine, and which catalogued devices deliver it."""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from hwbench.errors import InputError
+from hwbench.machine.architecture import BITS
+from hwbench.machine.device import Device
+from hwbench.predict.estimate import estimate
+from hwbench.workload.op import Workload
+
+
+class Candidate(Struct, frozen=True):
+    """A device that delivers: its roofline time of a batch at full and at the stated utilization, and its power."""
+
+    name: str
+    title: str
+    power_w: float | None
+    roofline_time_s: float
+    time_s: float
+    throughput_per_s: float
+
+
+class Requirement(Struct, frozen=True):
+    """FLOP/s and B/s that a target needs, at 100 % and at the stated utilization of the roofline."""
+
+    model: str
+    dtype: str
+    batch: int
+    rate_per_s: float
+    latency_s: float | None
+    utilization: float
+    flops_per_second: float
+    bytes_per_second: float
+    flops_per_second_at_utilization: float
+    bytes_per_second_at_utilization: float
+    memory_bytes: int
+    devices: tuple[Candidate, ...]
+    considered: int
+    unknown: tuple[str, ...]
+
+
+def require(
+    workload: Workload,
+    devices: Iterable[Device],
+    *,
+    rate: float | None = None,
+    latency: float | None = None,
+    utilization: float = 0.5,
+    dtype: str = "fp32",
+    batch: int = 1,
+) -> Requirement:
+    """What `rate` (inferences/s) or `latency` (s for one batch) needs; devices that deliver, cheapest in watts first.
+
+    A device delivers when its roofline time over `utilization` meets the target and the model fits its memory, where
+    the memory size is known. Devices without a bandwidth or a rate for the dtype are `unknown`, not failed.
+    """
+    if latency is None and rate is None:
+        raise InputError("needs a target: --rate or --latency")
+    if not 0 < utilization <= 1:
+        raise InputError("must be more than 0 and at most 1", field="--utilization")
+    allowed = min(x for x in (latency, batch / rate if rate else None) if x is not None)
+    work = workload.work(BITS[dtype], batch)
+    found, unknown, considered = [], [], 0
+    for device in devices:
+        considered += 1
+        try:
+            bounds = estimate(workload, device, dtype, batch)
+        except InputError:
+            bounds = None
+        if bounds is None or bounds.roofline_time_s is None:
+            unknown.append(device.name)
+            continue
+        time = bounds.roofline_time_s / utilization
+        if time <= allowed and bounds.fits is not False:
+            power = float(device.power) if device.power else None
+            candidate = Candidate(device.name, device.title, power, bounds.roofline_time_s, time, batch / time)
+            found.append(candidate)
+    found.sort(key=lambda c: (c.power_w is None, c.power_w or 0.0, c.time_s))
+    return Requirement(
+        model=workload.name,
+        dtype=dtype,
+        batch=batch,
+        rate_per_s=batch / allowed,
+        latency_s=latency,
+        utilization=utilization,
+        flops_per_second=work.flops / allowed,
+        bytes_per_second=work.traffic / allowed,
+        flops_per_second_at_utilization=work.flops / allowed / utilization,
+        bytes_per_second_at_utilization=work.traffic / allowed / utilization,
+        memory_bytes=workload.capacity(BITS[dtype], batch),
+        devices=tuple(found),
+        considered=considered,
+        unknown=tuple(unknown),
+    )

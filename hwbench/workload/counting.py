@@ -1,0 +1,76 @@
+"""A workload's counts in every convention, as programs read them."""
+
+from msgspec import Struct
+
+from hwbench.workload.op import Op, Shape, Workload
+from hwbench.workload.work import CONVENTIONS, Convention
+
+
+class LayerCount(Struct, frozen=True):
+    """One layer at the batch and dtype of the whole count; parameters do not grow with the batch."""
+
+    name: str
+    kind: str
+    params: int
+    macs: int
+    flops: int
+    elementwise_flops: int
+    traffic_bytes: int
+    weight_bytes: int
+    output_shape: Shape
+    conventions: dict[Convention, int]
+
+
+class Count(Struct, frozen=True):
+    """A model counted: totals, the same in each convention, and its layers."""
+
+    model: str
+    dtype: str
+    batch: int
+    params: int
+    macs: int
+    flops: int
+    traffic_bytes: int
+    elementwise_flops: int
+    convention: Convention
+    count: int
+    conventions: dict[Convention, int]
+    uncounted: tuple[str, ...]
+    layers: tuple[LayerCount, ...]
+
+
+def counted(workload: Workload, convention: Convention, dtype: str, bits: int, batch: int = 1) -> Count:
+    """The counts of one batch at `bits` bits an element; `count` is the total in the chosen convention."""
+    total = workload.work(bits, batch)
+    conventions = {name: workload.count(name) * batch for name in CONVENTIONS}
+    return Count(
+        model=workload.name,
+        dtype=dtype,
+        batch=batch,
+        params=workload.params,
+        macs=workload.macs * batch,
+        flops=total.flops,
+        traffic_bytes=total.traffic,
+        elementwise_flops=total.elementwise_flops,
+        convention=convention,
+        count=conventions[convention],
+        conventions=conventions,
+        uncounted=workload.uncounted,
+        layers=tuple(_layer(op, bits, batch) for op in workload.ops),
+    )
+
+
+def _layer(op: Op, bits: int, batch: int) -> LayerCount:
+    work = op.work(bits, batch)
+    return LayerCount(
+        name=op.name,
+        kind=op.kind,
+        params=op.params,
+        macs=op.macs * batch,
+        flops=work.flops,
+        elementwise_flops=work.elementwise_flops,
+        traffic_bytes=work.traffic,
+        weight_bytes=work.weight_bytes,
+        output_shape=op.output_shape,
+        conventions={name: op.count(name) * batch for name in CONVENTIONS},
+    )
