@@ -3,7 +3,7 @@
 from hwbench import folders
 from hwbench.errors import InputError
 from hwbench.machine import catalog
-from hwbench.machine.architecture import Architecture, Source
+from hwbench.machine.architecture import Architecture, Rate, Source
 from hwbench.machine.device import Device, PublishedPeak
 from hwbench.machine.peak import Peak, peaks
 
@@ -50,6 +50,7 @@ def lint_architecture(architecture: Architecture) -> list[str]:
 def uncovered(device: Device) -> list[str]:
     """Fields that hold numbers and that no source claims to give, unless they are marked `assumed`."""
     fields = [f"units.{units.name}.{part}" for units in device.units for part in ("count", "clock")]
+    fields += [f"units.{u.name}.rates" for u in device.units if u.rates != _rates_of(u.architecture)]
     fields += [
         f"memory.{name}" for name in ("size", "bandwidth", "bus", "rate") if getattr(device.memory, name) is not None
     ]
@@ -59,6 +60,14 @@ def uncovered(device: Device) -> list[str]:
         for field in fields
         if not _covers(device.sources, field) and device.provenance_of(field) not in ("assumed", "derived")
     ]
+
+
+def _rates_of(architecture: str) -> tuple[Rate, ...]:
+    """The rates of a catalogued architecture; none for one that only the device's file knows."""
+    try:
+        return catalog.architecture(architecture).rates
+    except InputError:
+        return ()
 
 
 def _covers(sources: tuple[Source, ...], field: str) -> bool:
