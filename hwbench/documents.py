@@ -19,8 +19,7 @@ Marks = dict[str, tuple[int, int]]
 
 LARGEST = 1 << 20
 DEEPEST = 40
-_INTEGER = re.compile(r"[-+]?[0-9]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NUMERIC = frozenset("0123456789.eE+-")
 _LITERALS: dict[str, bool | None] = {"": None, "null": None, "~": None, "true": True, "false": False}
 _PLAIN_DATA = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map", "!", None)
 _Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
@@ -38,9 +37,7 @@ class Document(msgspec.Struct, frozen=True):
         marks: Marks = {}
         _Builder(self.text, self.path, marks).document()  # a second pass, so that reading a sound file pays nothing
         line, column = marks[max((known for known in marks if _is_at_or_above(known, field)), key=len)]
-        return InputError(
-            message, file=self.path, line=line, column=column, field=field or None, nearest=choices
-        )
+        return InputError(message, file=self.path, line=line, column=column, field=field or None, nearest=choices)
 
 
 def read_text(path: str, largest: int = LARGEST) -> str:
@@ -102,7 +99,7 @@ class _Builder:
             if not loader.check_event(yaml.StreamEndEvent):
                 raise self._error(loader.get_event(), "a file holds one document only")
         except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
+            mark: Any = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
             message = f"is not valid YAML: {error.problem or error.context}"
             raise InputError(message, file=self.path, line=line, column=column) from None
@@ -146,7 +143,8 @@ class _Builder:
                 raise self._error(event, f"the key {shown(key)!r} stands twice in the same mapping")
             below = f"{field}.{key}" if field else key
             if self.marks is not None:
-                self.marks[below] = (event.start_mark.line + 1, event.start_mark.column + 1)
+                mark: Any = event.start_mark
+                self.marks[below] = (mark.line + 1, mark.column + 1)
             mapping[key] = self._value(self.loader.get_event(), below, depth + 1)
         return mapping
 
@@ -154,16 +152,19 @@ class _Builder:
         text: str = event.value
         if text in _LITERALS:
             return _LITERALS[text]
-        if _INTEGER.fullmatch(text):
+        if not _NUMERIC.issuperset(text) or not any(map(str.isdigit, text)):
+            return text
+        try:
             if len(text) > 30:
-                raise self._error(event, f"the number {shown(text, 30)} is too large")
-            return int(text)
-        if _FLOAT.fullmatch(text):
-            value = float(text)
+                raise OverflowError
+            value = float(text) if "." in text or "e" in text.lower() else int(text)
             if value in (float("inf"), float("-inf")):
-                raise self._error(event, f"the number {shown(text, 30)} is too large")
-            return value
-        return text
+                raise OverflowError
+        except ValueError:
+            return text  # a date, a range of versions
+        except OverflowError:
+            raise self._error(event, f"the number {shown(text, 30)} is too large") from None
+        return value
 
 
 def _is_at_or_above(known: str, field: str) -> bool:
@@ -177,21 +178,17 @@ def _quantity(kind: type, value: Any) -> Any:
     if not isinstance(value, str):
         raise ValueError(f"{shown(value, 40)} has no unit: write it like '{kind.example}'")
     try:
-        quantity = kind.parse(value)
+        return kind.parse_positive(value)
     except InputError as error:
         raise ValueError(error.message) from None
-    if quantity == 0:
-        raise ValueError("must be more than zero")
-    return quantity
 
 
-_PLACE = re.compile(r"(.*?)(?: - at `(?:key in )?\$?([^`]*)`)?", re.DOTALL)
 _WORDS = (("`object`", "a mapping"), ("`array`", "a list"), ("`str`", "text"), ("`int`", "a whole number"))
 
 
 def _explain(document: Document, kind: Any, text: str) -> InputError:
     """msgspec's complaint in our words, at its line, with the nearest valid field."""
-    match = _PLACE.fullmatch(text)
+    match = re.fullmatch(r"(.*?)(?: - at `(?:key in )?\$?([^`]*)`)?", text, re.DOTALL)
     message, field = (match.group(1), match.group(2) or "") if match else (text, "")
     field = field.lstrip(".").replace("[...]", "")
     choices: tuple[str, ...] = ()
@@ -213,7 +210,7 @@ def _fields(kind: Any, field: str) -> list[str]:
     import typing
 
     for step in [None, *re.findall(r"[^.\[\]]+", field)]:
-        if step and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        if step and not step.isdigit() and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             kind = typing.get_type_hints(kind).get(step)
         while arguments := [a for a in typing.get_args(kind) if a not in (type(None), ...)]:
             kind = arguments[-1]  # what a tuple, a dict or an optional field holds

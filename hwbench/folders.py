@@ -35,9 +35,13 @@ def shipped() -> str:
 
 def user() -> str:
     """The user's own catalog folder, whether or not it exists."""
-    if sys.platform.startswith("linux"):  # what platformdirs answers there, without the cost of importing it
+    if os.name == "posix" and sys.platform != "darwin":  # as platformdirs answers, without the cost of importing it
         home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
         return os.path.join(home, "hwbench")
+    return _user_elsewhere()
+
+
+def _user_elsewhere() -> str:
     import platformdirs
 
     return platformdirs.user_config_dir("hwbench", appauthor=False)

@@ -56,6 +56,14 @@ class Quantity(float):
             raise InputError(f"{shown(text, 40)!r} has no unit: write it like '{cls.example}'")
         raise InputError(f"{shown(unit, 40)!r} is not a unit of {cls.unit}: write it like '{cls.example}'")
 
+    @classmethod
+    def parse_positive(cls, text: str) -> Self:
+        """As `parse`, and zero is refused too."""
+        value = cls.parse(text)
+        if not value:
+            raise InputError("must be more than zero")
+        return value
+
     def __str__(self) -> str:
         return si(self, self.unit, binary=self.binary and self.unit == "B")
 

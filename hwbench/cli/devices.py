@@ -33,7 +33,7 @@ provenance:                    # delete each line once its values are true
   caches: assumed
   power: assumed
   released: assumed
-sources: []                    # - {{title: data sheet, url: https://..., gives: [units, memory, caches, power, released]}}
+sources: []                    # - {{title: data sheet, url: https://..., gives: [units, memory, power]}}
 """
 
 

@@ -1,15 +1,12 @@
 """The command line: which file holds which command, and how an error becomes one line and an exit code."""
 
-import gc
+import contextlib
+import importlib
+import os
+import sys
+from typing import NoReturn
 
-gc.set_threshold(100_000)  # start-up allocates thousands of objects and frees none: collecting is a tenth of its cost
-
-import importlib  # noqa: E402
-import os  # noqa: E402
-import sys  # noqa: E402
-from typing import NoReturn  # noqa: E402
-
-import click  # noqa: E402
+import click
 
 from hwbench.cli.output import error_object, write
 from hwbench.errors import HwbenchError, InputError, nearest, shown
@@ -32,11 +29,11 @@ Examples:
 class LazyGroup(click.Group):
     """A group that imports the file of a command only when that command is asked for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Names of all commands, in the order of COMMANDS."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """The command of a name, or None."""
         if cmd_name not in COMMANDS:
             return None
@@ -92,15 +89,11 @@ def _fail(error: HwbenchError, code: int | None = None) -> int:
     """Say what is wrong in one line on stderr and, with --json, as an object on stdout."""
     code = error.exit_code if code is None else code
     if "--json" in sys.argv:
-        try:
+        with contextlib.suppress(InputError):  # standard output may be what failed: the line on stderr has to do
             write(error_object(error, code) + "\n")
-        except InputError:
-            pass  # standard output is what failed: the line on stderr has to do
     if sys.stderr is not None:
-        try:
+        with contextlib.suppress(OSError):
             print(f"hwbench: {error}", file=sys.stderr)
-        except OSError:
-            pass
     return code
 
 

@@ -28,7 +28,9 @@ def complete(kind: str) -> Callable[[click.Context, click.Parameter, str], list[
 def model_option(command: F) -> F:
     """`--model`."""
     text = "Catalog name (see `hwbench models`), YAML file, or matmul:MxNxO."
-    return click.option("--model", "-m", required=True, metavar="M", help=text, shell_complete=complete("models"))(command)
+    return click.option("--model", "-m", required=True, metavar="M", help=text, shell_complete=complete("models"))(
+        command
+    )
 
 
 def device_option(required: bool) -> Callable[[F], F]:

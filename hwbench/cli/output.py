@@ -3,14 +3,14 @@
 import os
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from hwbench.errors import HwbenchError, InputError, shown
 from hwbench.version import VERSION
 
-if False:  # for type checkers only: the report room is not needed for JSON
+if TYPE_CHECKING:  # JSON does without the report room
     from hwbench.report.text import Style
 
 

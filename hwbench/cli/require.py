@@ -62,9 +62,6 @@ def _target(kind: type[Quantity], text: str | None, option: str) -> float | None
     if text is None:
         return None
     try:
-        value = kind.parse(text)
+        return float(kind.parse_positive(text))
     except InputError as error:
         raise error.at(field=option) from None
-    if value == 0:
-        raise InputError("must be more than zero", field=option)
-    return float(value)

@@ -10,7 +10,7 @@ from hwbench.machine.peak import Peak, PeakTerm, choose_clock, peaks
 
 
 class PeakRow(Struct, frozen=True):
-    """One ceiling; `flops_per_cycle` (of one unit) and `clock_hz` are null where classes of units differ, see `terms`."""
+    """One ceiling; `flops_per_cycle` (of one unit) and `clock_hz` are null where units differ: see `terms`."""
 
     engine: str
     isa: str

@@ -138,11 +138,11 @@ def _override(device: Device, field: str, text: str) -> Device:
     provenance: dict[str, Provenance] = {**device.provenance, field: "assumed"}
     if head in _MEMORY:
         attribute, quantity = _MEMORY[head]
-        memory = msgspec.structs.replace(device.memory, **{attribute: _more_than_zero(quantity, text)})
+        memory = msgspec.structs.replace(device.memory, **{attribute: quantity.parse_positive(text)})
         provenance[f"memory.{attribute}"] = "assumed"
         return msgspec.structs.replace(device, memory=memory, provenance=provenance)
     if head == "power":
-        return msgspec.structs.replace(device, power=_more_than_zero(Watts, text), provenance=provenance)
+        return msgspec.structs.replace(device, power=Watts.parse_positive(text), provenance=provenance)
     classes = [units.name for units in device.units]
     if head not in ("clock", "units"):
         choices = ("clock", "units", "power", *_MEMORY)
@@ -155,7 +155,7 @@ def _override(device: Device, field: str, text: str) -> Device:
     replaced = []
     for units in device.units:
         if units.name in chosen and head == "clock":
-            clock = msgspec.structs.replace(units.clock, fixed=_more_than_zero(Hertz, text))
+            clock = msgspec.structs.replace(units.clock, fixed=Hertz.parse_positive(text))
             units = msgspec.structs.replace(units, clock=clock)  # noqa: PLW2901
             provenance[f"units.{units.name}.clock"] = "assumed"
         elif units.name in chosen:
@@ -166,13 +166,6 @@ def _override(device: Device, field: str, text: str) -> Device:
 
 
 _MEMORY: dict[str, tuple[str, type[Quantity]]] = {"bandwidth": ("bandwidth", BytesPerSecond), "memory": ("size", Bytes)}
-
-
-def _more_than_zero(kind: type[Quantity], text: str) -> Quantity:
-    value = kind.parse(text)
-    if value == 0:
-        raise InputError("must be more than zero")
-    return value
 
 
 def _count(text: str) -> int:

@@ -77,22 +77,14 @@ def host(root: str = "/", affinity: set[int] | None = None, system: str | None =
 
 def describe(facts: Facts) -> Host:
     """The host that facts add up to, with the catalog's knowledge of it."""
-    known = host_match.known_device(facts.brand)
-    pairs = host_match.same_classes(known, facts.classes) if known else None
-    if known and pairs is None:
-        known = None
-    warnings = [*facts.warnings]
-    if known and pairs and any(contradicted(units.rates, facts.flags) for units in pairs.values()):
-        warnings.append(f"The brand says {known.title}, but the flags show more: the brand is not believed.")
-        known = pairs = None
-    elif known and len(known.units) > len(facts.classes):
-        warnings.append(f"{known.title} has more classes of cores than the system shows: some count as faster ones.")
+    known, pairs, doubts = _recognized(facts)
+    warnings = [*facts.warnings, *doubts]
     counts = _within_quota(facts)
     described = []
     for position, cores in enumerate(facts.classes):
         if not counts[position]:
             continue
-        if pairs:
+        if known:
             described.append(_from_device(pairs[cores.name], cores, facts, counts[position]))
         else:
             described.append(_from_identity(cores, facts, counts[position], position))
@@ -112,6 +104,20 @@ def describe(facts: Facts) -> Host:
         matched=known.name if known else None,
         warnings=tuple(dict.fromkeys(warnings)),
     )
+
+
+def _recognized(facts: Facts) -> tuple[Device | None, dict[str, Units], list[str]]:
+    """The catalogued device that the brand means, its units for each class of cores, and doubts about it."""
+    known = host_match.known_device(facts.brand)
+    pairs = host_match.same_classes(known, facts.classes) if known else None
+    if known is None or pairs is None:
+        return None, {}, []
+    if any(contradicted(units.rates, facts.flags) for units in pairs.values()):
+        return None, {}, [f"The brand says {known.title}, but the flags show more: the brand is not believed."]
+    if len(known.units) > len(facts.classes):
+        text = f"{known.title} has more classes of cores than the system shows: some count as faster ones."
+        return known, pairs, [text]
+    return known, pairs, []
 
 
 def _within_quota(facts: Facts) -> list[int]:
@@ -178,7 +184,7 @@ def _clock(cores: CoreClass, facts: Facts) -> tuple[Clock, Provenance, tuple[str
     boost = Hertz(cores.boost) if cores.boost else None
     stated = boost or base
     if stated is None:
-        text = f"No clock{who} is known: {Hertz(ASSUMED_CLOCK)} is assumed: {bound}"
+        text = f"No clock{who} is known; {Hertz(ASSUMED_CLOCK)} is assumed: {bound}"
         return Clock(base=Hertz(ASSUMED_CLOCK)), "assumed", (text,)
     if facts.hypervisor:
         text = f"The clock{who}, {stated}, is what the hypervisor says; the real one may be higher: {bound}"
@@ -199,7 +205,7 @@ def _device(facts: Facts, known: Device | None, classes: list[_Class]) -> Device
         provenance["caches"] = "os"
     vendor = facts.classes[0].identity.vendor
     return Device(
-        title=shown(facts.brand) or "Unknown CPU",
+        title=shown(facts.brand) or _title(classes),
         kind="cpu",
         vendor=known.vendor if known else VENDORS.get(vendor, shown(vendor, 40) or "unknown"),
         units=tuple(one.units for one in classes),
@@ -210,6 +216,12 @@ def _device(facts: Facts, known: Device | None, classes: list[_Class]) -> Device
         provenance={**provenance, **origins},
         name="host",
     )
+
+
+def _title(classes: list[_Class]) -> str:
+    """What to call a CPU that the system has no name for, as on Arm."""
+    names = dict.fromkeys(one.units.architecture for one in classes)
+    return "Unknown CPU" if host_match.UNKNOWN in names else f"CPU with cores of {' and '.join(names)}"
 
 
 def _memory(facts: Facts, known: Device | None) -> tuple[Memory, dict[str, Provenance]]:

@@ -1,6 +1,6 @@
 """Which catalogued architecture and device a CPU is, by what it calls itself, and where that cannot be trusted."""
 
-import os
+import contextlib
 import re
 from collections.abc import Iterable, Iterator
 
@@ -70,10 +70,11 @@ def match(cores: CoreClass, flags: tuple[str, ...], position: int = 0) -> Match:
     others = [found[other].title for other in names[1:] if widest(found[other].rates) < widest(found[name].rates)]
     if "avx512f" in flags and name + VARIANT in folders.files("architectures"):
         others.append("a variant with one AVX-512 FMA unit")
+    warnings += tuple(masked(found[name].title, found[name].rates, rates))
     if others:
         text = f"The model number fits {found[name].title} and {' and '.join(others)}: the first is assumed."
         return Match(name, rates, "assumed", (*warnings, text))
-    return Match(name, rates, "derived", (*warnings, *masked(found[name].title, found[name].rates, rates)))
+    return Match(name, rates, "derived", warnings)
 
 
 def unknown(cores: CoreClass, flags: tuple[str, ...], warnings: tuple[str, ...] = ()) -> Match:
@@ -143,30 +144,26 @@ def answers(cpuid: Cpuid, identity: Identity) -> bool:
 
 
 def known_device(brand: str) -> Device | None:
-    """The catalogued CPU whose name, title or alias the brand string is; None where there is none."""
+    """The catalogued CPU whose title, name or alias the brand string is; None where there is none."""
     wanted = brand_keys(brand)
-    if not wanted:
-        return None
-    indexes: dict[str, dict[str, tuple[str, ...]]] = {}
-    for name, path in folders.files("devices").items():
-        folder = os.path.dirname(path)
-        try:
-            if folder not in indexes:
-                indexes[folder] = folders.read_index(folder)
-            aliases = indexes[folder].get(name)
-            spellings = (name, *(folders.read_aliases(path) if aliases is None else aliases), *_title(path))
-            if wanted.isdisjoint(folders.key(spelling) for spelling in spellings):
-                continue
-            if (device := catalog.load_device(path)).kind == "cpu":
+    paths = [path for path in folders.files("devices").values() if wanted & _title_keys(path)] if wanted else []
+    for name in sorted(wanted):
+        with contextlib.suppress(InputError):
+            paths.append(folders.find("devices", name))
+    for path in paths:
+        with contextlib.suppress(InputError):
+            device = catalog.load_device(path)
+            if device.kind == "cpu":
                 return device
-        except InputError:
-            indexes.setdefault(folder, {})
     return None
 
 
-def _title(path: str) -> list[str]:
-    """The title in a file's text: to parse every file would take longer than everything else here."""
-    return re.findall(r"^title:\s*[\"']?(.*?)[\"']?\s*$", documents.read_text(path), re.MULTILINE)[:1]
+def _title_keys(path: str) -> frozenset[str]:
+    """The key of the title in a file's text: to parse every file would take longer than everything else here."""
+    with contextlib.suppress(InputError):
+        titles = re.findall(r"^title:\s*[\"']?(.*?)[\"']?\s*$", documents.read_text(path), re.MULTILINE)
+        return frozenset(folders.key(title) for title in titles[:1])
+    return frozenset()
 
 
 def brand_keys(brand: str) -> frozenset[str]:

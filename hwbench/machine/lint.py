@@ -1,5 +1,8 @@
 """What is wrong with catalog files beyond their form: sources, arithmetic, names. Run by CI over everything."""
 
+import os
+from collections.abc import Callable
+
 from hwbench import folders
 from hwbench.errors import InputError
 from hwbench.machine import catalog
@@ -14,18 +17,20 @@ TOLERANCE = 0.01
 def lint() -> list[str]:
     """One line a fault, `file: what is wrong`; empty when the catalog is sound."""
     faults: list[str] = []
-    for kind, load, check in (
-        ("architectures", catalog.load_architecture, lint_architecture),
-        ("devices", catalog.load_device, lint_device),
-    ):
-        for name, path in folders.files(kind).items():
-            try:
-                faults += [f"{path}: {fault}" for fault in check(load(path))]  # type: ignore[operator]
-            except InputError as error:
-                faults.append(str(error))
-            if name != name.lower():
-                faults.append(f"{path}: a file name is in lower case")
+    for path in folders.files("architectures").values():
+        faults += _faults(path, lambda path: lint_architecture(catalog.load_architecture(path)))
+    for path in folders.files("devices").values():
+        faults += _faults(path, lambda path: lint_device(catalog.load_device(path)))
     return [*faults, *folders.lint_names("architectures"), *folders.lint_names("devices")]
+
+
+def _faults(path: str, check: Callable[[str], list[str]]) -> list[str]:
+    name = os.path.basename(path)
+    try:
+        found = [f"{path}: {fault}" for fault in check(path)]
+    except InputError as error:
+        found = [str(error)]
+    return found if name == name.lower() else [*found, f"{path}: a file name is in lower case"]
 
 
 def lint_device(device: Device) -> list[str]:

@@ -76,7 +76,7 @@ def choose_clock(clock: Clock, isa: str, kind: ClockKind | None = None) -> tuple
 
 
 def peaks(device: Device, clock: ClockKind | None = None) -> tuple[Peak, ...]:
-    """Every ceiling of a device, in the order of its architectures' files, at one kind of clock (default: see above)."""
+    """Every ceiling of a device, in its architectures' order, at one kind of clock (default: see `choose_clock`)."""
     found: dict[tuple[str, str, str, str | None, str], list[PeakTerm]] = {}
     for units in device.units:
         for rate in units.rates:
@@ -118,6 +118,4 @@ def peak(device: Device, dtype: str, clock: ClockKind | None = None) -> Peak:
     if clock is not None and any(p.dtype == dtype for p in peaks(device)):
         raise InputError(f"{device.name or device.title} has no known {clock} clock", field="--clock")
     known = ", ".join(dict.fromkeys(p.dtype for p in every if p.sparsity == "dense")) or "nothing"
-    raise InputError(
-        f"{device.name or device.title} has no known {dtype} rate: it has {known}", field="--dtype"
-    )
+    raise InputError(f"{device.name or device.title} has no known {dtype} rate: it has {known}", field="--dtype")

@@ -24,10 +24,13 @@ def one(estimate: Estimate, title: str, style: Style, all_layers: bool) -> list[
         lines.append(f"bandwidth   {si(e.bandwidth_bytes_per_second, 'B/s')}, ridge point {ridge:.3g} FLOP/B")
     size = "unknown" if e.memory_size_bytes is None else str(Bytes(e.memory_size_bytes))
     lines.append(f"memory      needs at least {Bytes(e.memory_needed_bytes)} of {size}")
-    lines += ["", f"ideal       {si(e.ideal_time_s, 's')}: total flops / peak, a lower bound that real runs do not reach"]
+    lines += [
+        "",
+        f"ideal       {si(e.ideal_time_s, 's')}: total flops / peak, a lower bound that real runs do not reach",
+    ]
     if e.roofline_time_s is not None:
         lines.append(
-            f"roofline    {si(e.roofline_time_s, 's')}: a lower bound for unfused layers, most of it bound by {e.bound};"
+            f"roofline    {si(e.roofline_time_s, 's')}: a lower bound for unfused layers, bound mostly by {e.bound};"
         )
         rate, share = si(e.throughput_per_s or 0, "/s"), percent(e.utilization)
         lines.append(f"            at most {rate}, at most {share} of the peak")

@@ -15,17 +15,21 @@ def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> l
         for index, term in enumerate(peak.terms):
             first = index == 0
             ridge = peak.flops_per_second / device.memory.bandwidth if device.memory.bandwidth and first else None
-            rows.append((
-                f"{peak.engine} {peak.isa}" if first else "",
-                peak.dtype + ("" if peak.sparsity == "dense" else f" {peak.sparsity}") if first else "+",
-                (peak.accumulate or "-") if first else "",
-                f"{term.units} {term.name}",
-                f"{si(term.clock_hz, 'Hz')} {term.clock.replace('_', '-')}",
-                f"{term.flops_per_cycle:g}",
-                si(peak.flops_per_second, "FLOP/s" if not peak.dtype.startswith("int") else "OP/s") if first else "",
-                f"{ridge:.3g}" if ridge else "-" if first else "",
-                peak.provenance if first else "",
-            ))
+            rows.append(
+                (
+                    f"{peak.engine} {peak.isa}" if first else "",
+                    peak.dtype + ("" if peak.sparsity == "dense" else f" {peak.sparsity}") if first else "+",
+                    (peak.accumulate or "-") if first else "",
+                    f"{term.units} {term.name}",
+                    f"{si(term.clock_hz, 'Hz')} {term.clock.replace('_', '-')}",
+                    f"{term.flops_per_cycle:g}",
+                    si(peak.flops_per_second, "FLOP/s" if not peak.dtype.startswith("int") else "OP/s")
+                    if first
+                    else "",
+                    f"{ridge:.3g}" if ridge else "-" if first else "",
+                    peak.provenance if first else "",
+                )
+            )
     header = ("engine", "dtype", "accum.", "units", "clock", "FLOP/cycle", "peak", "FLOP/B", "from")
     return table(header, rows, "llllrrrrl", style)
 

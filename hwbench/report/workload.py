@@ -17,15 +17,17 @@ def summary(workload: Workload, convention: Convention, bits: int, batch: int, d
     rows, roles = [], []
     for op in workload.ops:
         work = op.work(bits, batch)
-        rows.append((
-            op.name,
-            op.kind,
-            format_shape(op.output_shape),
-            integer(op.params) if op.params else "-",
-            integer(op.count(convention) * batch) if op.macs else "-",
-            si(work.traffic, "B"),
-            f"{work.intensity:.3g}" if work.flops else "-",
-        ))
+        rows.append(
+            (
+                op.name,
+                op.kind,
+                format_shape(op.output_shape),
+                integer(op.params) if op.params else "-",
+                integer(op.count(convention) * batch) if op.macs else "-",
+                si(work.traffic, "B"),
+                f"{work.intensity:.3g}" if work.flops else "-",
+            )
+        )
         roles.append("" if op.params else "dim")
     header = ("layer", "kind", "output", "params", _HEADINGS[convention], "traffic", "FLOP/B")
     total = workload.work(bits, batch)

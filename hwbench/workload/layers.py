@@ -65,10 +65,11 @@ def _window(
     sizes = []
     for i, k, s, p, d in zip(spatial, kernels, strides, _each(padding, n, "padding"), dilations, strict=True):
         span = i + 2 * p - d * (k - 1) - 1
-        if span < 0:
-            raise InputError(f"the kernel ({k}, dilation {d}) is larger than the padded input ({i} + 2 × {p})")
         size = (-(-span // s) if ceil else span // s) + 1
-        sizes.append(size - 1 if ceil and (size - 1) * s >= i + p else size)
+        size -= ceil and (size - 1) * s >= i + p
+        if size < 1:
+            raise InputError(f"the kernel ({k}, dilation {d}) is larger than the padded input ({i} + 2 × {p})")
+        sizes.append(size)
     return kernels, tuple(sizes)
 
 

@@ -113,7 +113,8 @@ class _Builder:
         right = self.layers(shortcut, shape, f"{field}.shortcut", inner)
         if left != right:
             sides = f"{layers.format_shape(left)} and {layers.format_shape(right)}"
-            raise InputError(f"residual {inner.rstrip('.')}: the two sides have different shapes, {sides}", field=field)
+            what = f"residual {inner}".rstrip(". ")
+            raise InputError(f"{what}: the two sides have different shapes, {sides}", field=field)
         return self.emit(layers.add(left), self.name("add", {}, field, inner), field)
 
     def branches(self, options: dict[str, Any], shape: Shape, field: str, scope: str) -> Shape:
@@ -128,7 +129,8 @@ class _Builder:
         rest = {s if combine == "add" else s[1:] for s in shapes}
         if len(rest) > 1:
             listed = ", ".join(map(layers.format_shape, shapes))
-            raise InputError(f"branches {inner.rstrip('.')}: shapes that do not fit together, {listed}", field=field)
+            what = f"branches {inner}".rstrip(". ")
+            raise InputError(f"{what}: shapes that do not fit together, {listed}", field=field)
         if combine == "add":
             return self.emit(layers.add(shapes[0], inputs=len(shapes)), self.name("add", {}, field, inner), field)
         joined = (sum(s[0] for s in shapes), *shapes[0][1:])

@@ -1,0 +1,349 @@
+"""Layer lists: what they become, and what is said of wrong ones."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwbench.errors import InputError
+from hwbench.workload import layers, network, zoo
+from hwbench.workload.op import Op
+
+IMAGE = (3, 32, 32)
+CONV = {"conv": {"channels": 8, "kernel": 3}}
+
+
+def names(listed: Any, shape: tuple[int, ...] = IMAGE) -> list[str]:
+    return [op.name for op in network.build(listed, shape)]
+
+
+def shape_after(listed: Any, shape: tuple[int, ...] = IMAGE) -> tuple[int, ...]:
+    return network.build([*listed, "copy"], shape)[-1].output_shape
+
+
+def nested(layer: Any, levels: int) -> Any:
+    for _ in range(levels):
+        layer = {"repeat": {"count": 1, "layers": [layer]}}
+    return layer
+
+
+def test_layers_without_a_name_are_numbered_by_kind() -> None:
+    assert names(["relu", CONV, "relu", {"relu": {"name": "last"}}]) == ["relu1", "conv1", "relu2", "last"]
+    assert names(["relu6", "relu", "relu6"]) == ["relu6_1", "relu1", "relu6_2"]
+
+
+def test_a_number_that_is_taken_is_passed_over() -> None:
+    assert names([{"relu": {"name": "relu1"}}, "relu", "relu"]) == ["relu1", "relu2", "relu3"]
+
+
+def test_names_of_structures_stand_before_those_inside() -> None:
+    residual = {"residual": {"name": "block", "layers": ["relu"], "then": ["tanh"]}}
+    assert names([residual]) == ["block.relu1", "block.add1", "tanh1"]
+    assert names([{"repeat": {"name": "layer1", "count": 2, "layers": [residual]}}]) == [
+        *("layer1.0.block.relu1", "layer1.0.block.add1", "layer1.0.tanh1"),
+        *("layer1.1.block.relu1", "layer1.1.block.add1", "layer1.1.tanh1"),
+    ]
+    assert names([{"repeat": {"name": "x", "count": 2, "first": 7, "layers": ["relu"]}}]) == ["x.7.relu1", "x.8.relu1"]
+    assert names([{"repeat": {"count": 2, "layers": ["relu"]}}]) == ["relu1", "relu2"]
+
+
+def test_then_follows_in_place() -> None:
+    assert names([{"conv": {"channels": 8, "kernel": 3, "then": ["relu", {"tanh": {"then": ["gelu"]}}]}}, "silu"]) == [
+        *("conv1", "relu1", "tanh1", "gelu1", "silu1"),
+    ]
+
+
+def test_branches_concatenate_channels() -> None:
+    paths = [[{"conv": {"channels": 5, "kernel": 1}}], [], [{"conv": {"channels": 7, "kernel": 1}}]]
+    ops = network.build([{"branches": {"layers": paths}}], IMAGE)
+    assert [op.kind for op in ops] == ["pointwise_conv", "pointwise_conv", "copy"]
+    assert ops[-1].output_shape == (5 + 3 + 7, 32, 32)
+    assert ops[-1].name == "concat1"
+
+
+def test_branches_add() -> None:
+    ops = network.build([{"branches": {"combine": "add", "layers": [["relu"], [], ["tanh"]]}}], IMAGE)
+    assert ops[-1] == Op(
+        kind="add",
+        output_shape=IMAGE,
+        elementwise_flops=2 * 3 * 32 * 32,
+        input_elements=3 * 3 * 32 * 32,
+        output_elements=3 * 32 * 32,
+        name="add1",
+    )
+
+
+def test_views_are_free() -> None:
+    assert shape_after(["flatten"]) == (3 * 32 * 32,)
+    assert shape_after(["tokens"]) == (32 * 32, 3)
+    assert shape_after(["tokens", {"select": {"index": 1023}}]) == (3,)
+    assert shape_after([{"select": {"index": 2}}]) == (32, 32)
+    assert shape_after([{"flatten": {"then": [{"linear": {"features": 10}}]}}]) == (10,)
+    assert len(network.build(["flatten", "relu"], IMAGE)) == 1
+
+
+def test_a_linear_layer_without_flatten_works_on_the_last_dimension() -> None:
+    assert shape_after([{"linear": {"features": 10}}]) == (3, 32, 10)
+
+
+def test_options_may_be_left_out_or_null() -> None:
+    assert names([{"relu": None}, {"relu": {}}, {"relu": {"name": None}}]) == ["relu1", "relu2", "relu3"]
+    pool = network.build([{"max_pool": {"kernel": 2, "stride": None}}], IMAGE)
+    assert pool[0].output_shape == (3, 16, 16)
+
+
+def test_the_list_is_not_changed() -> None:
+    listed = [{"residual": {"name": "r", "layers": [{"relu": {"name": "x", "then": ["tanh"]}}], "then": ["relu"]}}]
+    before = repr(listed)
+    assert network.build(listed, IMAGE) == network.build(listed, IMAGE)
+    assert repr(listed) == before
+
+
+# layers, field, part of the message, a suggestion
+WRONG: list[tuple[Any, str, str, str | None]] = [
+    ([], "layers", "has no layers", None),
+    (["flatten"], "layers", "has no layers", None),
+    ([{"repeat": {"count": 0, "layers": ["relu"]}}], "layers", "has no layers", None),
+    ("relu", "layers", "must be a list of layers", None),
+    (None, "layers", "must be a list of layers", None),
+    ({"conv": {}}, "layers", "must be a list of layers", None),
+    ([None], "layers[0]", "a layer is a kind", None),
+    ([3], "layers[0]", "a layer is a kind", None),
+    ([["relu"]], "layers[0]", "a layer is a kind", None),
+    ([{}], "layers[0]", "a layer is a kind", None),
+    ([{"conv": {}, "relu": {}}], "layers[0]", "a layer is a kind", None),
+    ([{"conv": 96}], "layers[0]", "a layer is a kind", None),
+    ([{"conv": [96, 3]}], "layers[0]", "a layer is a kind", None),
+    (["relu", "rellu"], "layers[1]", "no layer kind 'rellu'", "relu"),
+    ([{"Conv2d": {"channels": 3}}], "layers[0]", "no layer kind 'Conv2d'", "conv"),
+    ([{"maxpool": {"kernel": 2}}], "layers[0]", "no layer kind 'maxpool'", "max_pool"),
+    (["residuals"], "layers[0]", "no layer kind 'residuals'", "residual"),
+    (["\x1b[31m"], "layers[0]", "no layer kind", None),
+    (["conv"], "layers[0]", "layer conv1: missing option 'channels'", None),
+    ([{"conv": {"channels": 8}}], "layers[0].conv", "layer conv1: missing option 'kernel'", None),
+    ([{"conv": {"chanels": 8, "kernel": 3}}], "layers[0].conv.chanels", "unknown option 'chanels'", "channels"),
+    ([{"conv": {"channels": 8, "kernal": 3}}], "layers[0].conv.kernal", "unknown option 'kernal'", "kernel"),
+    ([{"relu": {"shape": [3]}}], "layers[0].relu.shape", "unknown option 'shape'", None),
+    ([{"relu": {"return": 3}}], "layers[0].relu.return", "unknown option 'return'", None),
+    ([{"relu": {"nmae": "x"}}], "layers[0].relu.nmae", "unknown option 'nmae'", "name"),
+    ([{"conv": {"channels": 8, "kernel": -3}}], "layers[0].conv.kernel", "layer conv1: kernel: expected", None),
+    ([{"conv": {"channels": 8, "kernel": 0}}], "layers[0].conv.kernel", "kernel: expected", None),
+    ([{"conv": {"channels": 0, "kernel": 3}}], "layers[0].conv.channels", "channels: expected", None),
+    ([{"conv": {"channels": 8.5, "kernel": 3}}], "layers[0].conv.channels", "channels: expected int, got float", None),
+    ([{"conv": {"channels": "8", "kernel": 3}}], "layers[0].conv.channels", "channels: expected int, got str", None),
+    ([{"conv": {"channels": True, "kernel": 3}}], "layers[0].conv.channels", "channels: expected int, got bool", None),
+    ([{"conv": {"channels": None, "kernel": 3}}], "layers[0].conv.channels", "channels: expected int", None),
+    ([{"conv": {"channels": 8, "kernel": [3, "x"]}}], "layers[0].conv.kernel", "kernel: expected", None),
+    ([{"conv": {"channels": 8, "kernel": [3, 3, 3]}}], "layers[0].conv", "kernel has 3 numbers for 2", None),
+    ([{"conv": {"channels": 8, "kernel": 3, "stride": 0}}], "layers[0].conv.stride", "stride: expected", None),
+    ([{"conv": {"channels": 8, "kernel": 3, "padding": -1}}], "layers[0].conv.padding", "padding: expected", None),
+    ([{"conv": {"channels": 8, "kernel": 3, "padding": "valid"}}], "layers[0].conv.padding", "padding:", None),
+    ([{"conv": {"channels": 8, "kernel": 3, "bias": 1}}], "layers[0].conv.bias", "bias: expected bool", None),
+    ([{"conv": {"channels": 8, "kernel": 3, "groups": 2}}], "layers[0].conv", "conv1: 2 groups do not divide", None),
+    ([{"conv": {"channels": 8, "kernel": 33}}], "layers[0].conv", "conv1: the kernel .33, dilation 1. is larger", None),
+    ([{"conv": {"channels": 10**18, "kernel": 3}}], "layers[0].conv.channels", "channels: expected", None),
+    ([{"embedding": {"rows": 1 << 40, "width": 1 << 40}}], "layers[0].embedding", "larger than any machine", None),
+    ([{"linear": {"features": 1 << 40, "then": [{"linear": {"features": 1 << 40}}]}}],
+     "layers[0].linear.then[0].linear", "linear2: is larger than any machine", None),
+    ([{"conv": {"name": 5, "channels": 8, "kernel": 3}}], "layers[0].conv.name", "must be text", None),
+    ([{"relu": {"name": "x" * 101}}], "layers[0].relu.name", "must be text of at most 100", None),
+    ([{"relu": {"name": "x"}}, {"relu": {"name": "x"}}], "layers[1].relu", "two layers are called 'x'", None),
+    ([{"repeat": {"count": 2, "layers": [{"relu": {"name": "x"}}]}}], "layers[0].repeat.layers[0].relu",
+     "two layers are called 'x'", None),
+    ([{"relu": {"then": "tanh"}}], "layers[0].relu.then", "must be a list of layers", None),
+    ([{"relu": {"then": None}}], "layers[0].relu.then", "must be a list of layers", None),
+    ([{"relu": {"then": ["tahn"]}}], "layers[0].relu.then[0]", "no layer kind 'tahn'", "tanh"),
+    (["flatten", CONV], "layers[1].conv", "layer conv1: needs an image", None),
+    ([CONV, "global_avg_pool", {"max_pool": {"kernel": 2}}], "layers[2].max_pool", "max_pool1: needs an image", None),
+    ([{"attention": {"heads": 4}}], "layers[0].attention", "attention1: needs tokens", None),
+    ([{"add": {"inputs": 1}}], "layers[0].add.inputs", "inputs: expected", None),
+    ([{"flatten": {"axis": 1}}], "layers[0].flatten.axis", "unknown option 'axis'", "then"),
+    (["flatten", "tokens"], "layers[1]", "tokens need an image", None),
+    ([{"select": {"index": 3}}], "layers[0].select", "cannot select 3 of 3×32×32", None),
+    ([{"select": {"index": -1}}], "layers[0].select", "cannot select -1", None),
+    ([{"select": {"index": True}}], "layers[0].select", "cannot select True", None),
+    ([{"select": {"index": "first"}}], "layers[0].select", "cannot select first", None),
+    (["flatten", "select"], "layers[1]", "cannot select 0 of 3072", None),
+    (["repeat"], "layers[0].count", "must be a whole number", None),
+    ([{"repeat": {"layers": ["relu"]}}], "layers[0].repeat.count", "must be a whole number", None),
+    ([{"repeat": {"count": -1, "layers": ["relu"]}}], "layers[0].repeat.count", "must be a whole number", None),
+    ([{"repeat": {"count": 10**9, "layers": ["relu"]}}], "layers[0].repeat.count", "number up to 100000", None),
+    ([{"repeat": {"count": True, "layers": ["relu"]}}], "layers[0].repeat.count", "must be a whole number", None),
+    ([{"repeat": {"count": 2.0, "layers": ["relu"]}}], "layers[0].repeat.count", "must be a whole number", None),
+    ([{"repeat": {"count": 2, "first": -1, "layers": []}}], "layers[0].repeat.first", "must be a whole number", None),
+    ([{"repeat": {"count": 2}}], "layers[0].repeat.layers", "must be a list of layers", None),
+    ([{"repeat": {"count": 2, "layers": ["relu"], "times": 3}}], "layers[0].repeat.times", "unknown option", None),
+    ([{"repeat": {"count": 2, "name": [], "layers": ["relu"]}}], "layers[0].repeat.name", "must be text", None),
+    (["residual"], "layers[0].layers", "must be a list of layers", None),
+    ([{"residual": {"layers": ["relu"], "shortcut": None}}], "layers[0].residual.shortcut", "must be a list", None),
+    ([{"residual": {"layer": ["relu"]}}], "layers[0].residual.layer", "unknown option 'layer'", "layers"),
+    ([{"residual": {"layers": [CONV]}}], "layers[0].residual", "residual: the two sides .* 8×30×30 and 3×32×32", None),
+    ([{"residual": {"name": "b1", "layers": [CONV]}}], "layers[0].residual", "residual b1: the two sides", None),
+    ([{"branches": {"layers": [["relu"]]}}], "layers[0].branches.layers", "at least two lists", None),
+    ([{"branches": {"layers": "relu"}}], "layers[0].branches.layers", "at least two lists", None),
+    ([{"branches": {"layers": ["relu", "relu"]}}], "layers[0].branches.layers[0]", "must be a list of layers", None),
+    ([{"branches": {"layers": [[], []], "combine": "mul"}}], "layers[0].branches.combine", "concat or add", None),
+    ([{"branches": {"layers": [[], []], "combine": []}}], "layers[0].branches.combine", "concat or add", None),
+    ([{"branches": {"layers": [[], []], "join": "add"}}], "layers[0].branches.join", "unknown option 'join'", None),
+    ([{"branches": {"layers": [[CONV], ["relu"]]}}], "layers[0].branches", "do not fit .* 8×30×30, 3×32×32", None),
+    ([{"branches": {"combine": "add", "layers": [[], ["flatten"]]}}], "layers[0].branches", "do not fit", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("listed", "field", "message", "suggestion"), WRONG, ids=[f"{w[1]} {i}" for i, w in enumerate(WRONG)]
+)
+def test_wrong_layers_say_what_and_where(listed: Any, field: str, message: str, suggestion: str | None) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        network.build(listed, IMAGE)
+    assert caught.value.field == field
+    assert str(caught.value).isprintable()
+    if suggestion:
+        assert suggestion in caught.value.nearest
+
+
+FILE = """\
+title: Wrong
+input: [3, 32, 32]
+layers:
+  - conv: {name: stem, channels: 8, kernel: 3, then: [relu]}
+  - repeat:
+      name: stage
+      count: 2
+      layers:
+        - residual:
+            layers:
+              - conv:
+                  name: body
+                  channels: 8
+                  kernel: 3
+                  padding: 1
+  - linear: {name: head, features: 10}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ("kernel: 3, then", "kernel: 35, then", 4, "layer stem: the kernel"),
+        ("kernel: 3, then", "kernel: -3, then", 4, "layer stem: kernel: expected"),
+        ("[relu]", "[reul]", 4, "no layer kind 'reul'"),
+        ("count: 2", "count: two", 7, "must be a whole number"),
+        ("padding: 1", "padding: 0", 9, "residual stage.0: the two sides"),
+        ("padding: 1", "pading: 1", 15, "layer stage.0.body: unknown option 'pading'"),
+        ("channels: 8\n", "channels: eight\n", 13, "layer stage.0.body: channels: expected int, got str"),
+        ("kernel: 3\n", "groups: 3\n", 11, "layer stage.0.body: missing option 'kernel'"),
+        ("head, ", "stage.1.body, ", 16, "two layers are called"),
+        ("linear", "linaer", 16, "no layer kind 'linaer'"),
+    ],
+)
+def test_wrong_layers_in_a_file_name_the_line(tmp_path: Path, old: str, new: str, line: int, message: str) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(FILE.replace(old, new, 1), encoding="utf-8")
+    assert FILE.count(old) >= 1
+    with pytest.raises(InputError, match=message) as caught:
+        zoo.load(str(path))
+    assert (caught.value.file, caught.value.line) == (str(path), line)
+
+
+def test_the_right_file_is_right(tmp_path: Path) -> None:
+    path = tmp_path / "right.yaml"
+    path.write_text(FILE, encoding="utf-8")
+    ops = zoo.load(str(path)).ops
+    assert [op.name for op in ops] == [
+        *("stem", "relu1", "stage.0.body", "stage.0.add1", "stage.1.body", "stage.1.add1", "head"),
+    ]
+
+
+def test_nesting_has_an_end(tmp_path: Path) -> None:
+    assert len(network.build([nested("relu", 8)], IMAGE)) == 1
+    path = tmp_path / "deep.yaml"
+    path.write_text(f"title: Deep\ninput: [3]\nlayers: [{nested('relu', 30)}]\n", encoding="utf-8")
+    with pytest.raises(InputError, match="nested more than 40 levels"):
+        zoo.load(str(path))
+
+
+def times(count: int, *listed: Any) -> dict[str, Any]:
+    return {"repeat": {"count": count, "layers": list(listed)}}
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (times(100_000, "relu", "relu"), "more than 100000 layers"),
+        (times(100_000, times(100_000)), "repeats more than 100000 times"),
+        (times(99_999, "flatten", times(9)), "repeats more than 100000 times"),
+        (times(99_999, {"embedding": {"rows": 1, "width": 1}}), "more than 16 dimensions"),
+        (times(99_999, {"branches": {"layers": [[], []]}}), "larger than any machine"),
+    ],
+)
+def test_a_short_file_cannot_ask_for_endless_work(layer: Any, message: str) -> None:
+    start = time.process_time()
+    with pytest.raises(InputError, match=message):
+        network.build([layer], IMAGE)
+    assert time.process_time() - start < 30
+
+
+KINDS = [kind.__name__ for kind in layers.KINDS]
+OPTIONS = sorted({option for kind in layers.KINDS for option in kind.__annotations__})
+numbers = st.sampled_from([0, 1, 2, 3, 4, 7, 8, 16, 32, -1, 10**9, 1 << 31, 1 << 40, 1 << 63, 10**25])
+scalars = st.one_of(
+    numbers, st.none(), st.booleans(), st.floats(), st.text(max_size=4), st.sampled_from(["same", "add"])
+)
+values = st.one_of(scalars, st.lists(scalars, max_size=3))
+options = st.dictionaries(st.one_of(st.sampled_from([*OPTIONS, "name"]), st.text(max_size=3)), values, max_size=4)
+kinds = st.one_of(st.sampled_from(KINDS), st.sampled_from(["flatten", "tokens", "select"]), st.text(max_size=5))
+right = st.sampled_from([
+    "relu", "flatten", "tokens", "batch_norm", CONV, {"linear": {"features": 4}}, {"max_pool": {"kernel": 2}},
+    {"embedding": {"rows": 4, "width": 2}}, {"select": {"index": 1}}, {"conv": {"channels": 3, "kernel": 1}},
+])  # fmt: skip
+
+
+def structures(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    body = st.lists(inner, max_size=3)
+    either = st.one_of(body, values)
+    structure = st.one_of(
+        st.fixed_dictionaries({"residual": st.fixed_dictionaries({"layers": either}, optional={"shortcut": either})}),
+        st.fixed_dictionaries({
+            "branches": st.fixed_dictionaries(
+                {"layers": st.lists(either, max_size=3)},
+                optional={"combine": st.sampled_from(["add", "concat", 3]), "name": scalars},
+            )
+        }),
+        st.fixed_dictionaries({
+            "repeat": st.fixed_dictionaries(
+                {"count": numbers, "layers": either}, optional={"first": scalars, "name": scalars, "then": either}
+            )
+        }),
+        st.dictionaries(kinds, st.fixed_dictionaries({"then": either}), max_size=2),
+    )  # fmt: skip
+    return st.one_of(inner, structure)
+
+
+anything = st.recursive(
+    st.one_of(right, kinds, scalars, st.dictionaries(kinds, st.one_of(options, values), max_size=2)),
+    structures,
+    max_leaves=12,
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.one_of(st.lists(anything, max_size=4), anything),
+    st.sampled_from([(3, 32, 32), (1,), (128,), (16, 8), (2, 3, 4, 5), (1 << 40, 1 << 40), (1, 1, 1, 1, 1, 1)]),
+)
+def test_whatever_is_written_builds_or_is_refused_with_a_reason(listed: Any, shape: tuple[int, ...]) -> None:
+    refused = None
+    try:
+        ops = network.build(listed, shape)
+    except InputError as error:
+        refused = error
+    if refused is not None:
+        assert (refused.field or "").startswith("layers")
+        assert str(refused).isprintable()
+    else:
+        assert ops
+        assert all(op.name and min(op.output_shape) > 0 and op.macs >= 0 for op in ops)
