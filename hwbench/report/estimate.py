@@ -26,7 +26,7 @@ def one(estimate: Estimate, title: str, style: Style, all_layers: bool) -> list[
     lines.append(f"memory      needs at least {Bytes(e.memory_needed_bytes)} of {size}")
     lines += [
         "",
-        f"ideal       {si(e.ideal_time_s, 's')}: total flops / peak, a lower bound that real runs do not reach",
+        f"ideal       {si(e.ideal_time_s, 's')}: total flops / peak, {_strictness(e)}",
     ]
     if e.roofline_time_s is not None:
         lines.append(
@@ -37,6 +37,13 @@ def one(estimate: Estimate, title: str, style: Style, all_layers: bool) -> list[
     lines += [_WITHOUT_EXPECTED, "", *_layers(e, style, all_layers)]
     reason = _reason(e)
     return lines + (["", *sentences(reason, style)] if reason else [])
+
+
+def _strictness(e: Estimate) -> str:
+    """Whether the peak is one that nothing can pass."""
+    if e.provenance["peak"] in ("os", "assumed"):
+        return "no strict bound: the peak rests on what the system reports or on assumptions"
+    return "a lower bound that real runs do not reach"
 
 
 def _layers(e: Estimate, style: Style, all_layers: bool) -> list[str]:

@@ -20,7 +20,7 @@ def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> l
                     f"{peak.engine} {peak.isa}" if first else "",
                     peak.dtype + ("" if peak.sparsity == "dense" else f" {peak.sparsity}") if first else "+",
                     (peak.accumulate or "-") if first else "",
-                    f"{term.units} {term.name}",
+                    f"{term.units} × {term.name}",
                     f"{si(term.clock_hz, 'Hz')} {term.clock.replace('_', '-')}",
                     f"{term.flops_per_cycle:g}",
                     si(peak.flops_per_second, "FLOP/s" if not peak.dtype.startswith("int") else "OP/s")
@@ -68,7 +68,7 @@ def device_list(devices: Iterable[Device], style: Style = PLAIN) -> list[str]:
             d.title,
             d.kind,
             d.released or "-",
-            " + ".join(f"{units.count} {units.name}" for units in d.units),
+            " + ".join(f"{units.count} × {units.name}" for units in d.units),
             d.architectures,
             si(d.memory.bandwidth, "B/s") if d.memory.bandwidth else "-",
             str(d.power or "-"),
@@ -82,7 +82,7 @@ def device_list(devices: Iterable[Device], style: Style = PLAIN) -> list[str]:
 def _units(device: Device, units: Units) -> str:
     threads = f", {units.threads} threads" if units.threads else ""
     origin = device.provenance_of(f"units.{units.name}.clock")
-    return f"{units.count} {units.name} of {units.architecture}{threads}, {_clock(units.clock)} ({origin})"
+    return f"{units.count} × {units.name} ({units.architecture}{threads}), {_clock(units.clock)} ({origin})"
 
 
 def _clock(clock: Clock) -> str:

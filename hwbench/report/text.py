@@ -61,7 +61,11 @@ def percent(share: float | None) -> str:
     if share is None:
         return "-"
     value = 100 * share
-    return f"{value:.0f} %" if value >= 10 or value == 0 else f"{value:.1f} %" if value >= 0.1 else "<0.1 %"
+    if 0 < value < 0.1:
+        return "<0.1 %"
+    if 99.5 <= value < 100:  # 100 % is said of nothing less
+        return f"{min(value, 99.99):.2f} %"
+    return f"{value:.1f} %" if 0 < value < 10 else f"{value:.0f} %"
 
 
 def integer(value: int) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from hwbench.report.text import PLAIN, Style, integer, table
 from hwbench.units import si
-from hwbench.workload.layers import format_shape
 from hwbench.workload.op import Workload
+from hwbench.workload.shapes import format_shape
 from hwbench.workload.work import CONVENTIONS, Convention
 
 _HEADINGS: dict[Convention, str] = {"flop": "FLOP", "mac": "MAC", "mac-bias": "MAC+bias"}

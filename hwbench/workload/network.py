@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from hwbench.errors import InputError, nearest, shown
-from hwbench.workload import layers
+from hwbench.workload import elementwise, layers
 from hwbench.workload.op import Op, Shape
+from hwbench.workload.shapes import format_shape
 
 MOST_OPS = 100_000
 MOST_DIMENSIONS = 16
@@ -112,10 +113,10 @@ class _Builder:
         left = self.layers(body, shape, f"{field}.layers", inner)
         right = self.layers(shortcut, shape, f"{field}.shortcut", inner)
         if left != right:
-            sides = f"{layers.format_shape(left)} and {layers.format_shape(right)}"
+            sides = f"{format_shape(left)} and {format_shape(right)}"
             what = f"residual {inner}".rstrip(". ")
             raise InputError(f"{what}: the two sides have different shapes, {sides}", field=field)
-        return self.emit(layers.add(left), self.name("add", {}, field, inner), field)
+        return self.emit(elementwise.add(left), self.name("add", {}, field, inner), field)
 
     def branches(self, options: dict[str, Any], shape: Shape, field: str, scope: str) -> Shape:
         inner = _scope(options, scope, field)
@@ -128,13 +129,13 @@ class _Builder:
         shapes = [self.layers(path, shape, f"{field}.layers[{i}]", inner) for i, path in enumerate(paths)]
         rest = {s if combine == "add" else s[1:] for s in shapes}
         if len(rest) > 1:
-            listed = ", ".join(map(layers.format_shape, shapes))
+            listed = ", ".join(map(format_shape, shapes))
             what = f"branches {inner}".rstrip(". ")
             raise InputError(f"{what}: shapes that do not fit together, {listed}", field=field)
         if combine == "add":
-            return self.emit(layers.add(shapes[0], inputs=len(shapes)), self.name("add", {}, field, inner), field)
+            return self.emit(elementwise.add(shapes[0], inputs=len(shapes)), self.name("add", {}, field, inner), field)
         joined = (sum(s[0] for s in shapes), *shapes[0][1:])
-        return self.emit(layers.copy(joined), self.name("concat", {}, field, inner), field)
+        return self.emit(elementwise.copy(joined), self.name("concat", {}, field, inner), field)
 
     def repeat(self, options: dict[str, Any], shape: Shape, field: str, scope: str) -> Shape:
         named, first = options.get("name"), options.pop("first", 0)
@@ -159,7 +160,7 @@ class _Builder:
         """A view of an image as a sequence: channels × height × width as positions × channels."""
         _refuse(options, field, ("then",))
         if len(shape) < 2:
-            raise InputError(f"tokens need an image, got {layers.format_shape(shape)}", field=field)
+            raise InputError(f"tokens need an image, got {format_shape(shape)}", field=field)
         return (prod(shape[1:]), shape[0])
 
     def select(self, options: dict[str, Any], shape: Shape, field: str, _scope: str) -> Shape:
@@ -168,7 +169,7 @@ class _Builder:
         _refuse(options, field, ("index", "then"))
         whole = isinstance(index, int) and not isinstance(index, bool)
         if len(shape) < 2 or not whole or not 0 <= index < shape[0]:
-            raise InputError(f"cannot select {shown(index)} of {layers.format_shape(shape)}", field=field)
+            raise InputError(f"cannot select {shown(index)} of {format_shape(shape)}", field=field)
         return shape[1:]
 
 

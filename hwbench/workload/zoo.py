@@ -9,9 +9,9 @@ from msgspec import Meta, Struct
 from hwbench import documents, folders
 from hwbench.documents import Document
 from hwbench.errors import InputError, shown
-from hwbench.workload import layers, network
-from hwbench.workload.layers import Positive
+from hwbench.workload import network
 from hwbench.workload.op import Op, Published, Workload
+from hwbench.workload.shapes import Positive, format_shape
 
 LATER = ("torchvision", "timm", "hf", "torch", "onnx")
 """Sources of networks that need tracing."""
@@ -65,5 +65,5 @@ def _matmul(name: str, sizes: str) -> Workload:
         raise InputError(f"{shown(name)!r} is not a matrix product: write it like matmul:4096x4096x4096 (m×n by n×o)")
     m, n, o = (int(size) for size in match.groups())
     op = network.build([{"matmul": {"columns": o, "name": "matmul"}}], (m, n))
-    title = f"Matrix product {layers.format_shape((m, n))} · {layers.format_shape((n, o))}"
+    title = f"Matrix product {format_shape((m, n))} · {format_shape((n, o))}"
     return Workload(name, title, (m, n), op)

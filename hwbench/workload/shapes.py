@@ -1,0 +1,67 @@
+"""Shapes: what a layer may be fed with, and what a sliding window leaves of it."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from hwbench.errors import InputError
+from hwbench.workload.op import Shape
+
+Positive = Annotated[int, Meta(gt=0, le=1 << 40)]
+NonNegative = Annotated[int, Meta(ge=0, le=1 << 40)]
+Size = Positive | tuple[Positive, ...]
+Pad = NonNegative | tuple[NonNegative, ...]
+
+
+def image(shape: Shape) -> tuple[int, Shape]:
+    """Channels and spatial dimensions. Raises InputError for a shape without the latter."""
+    if len(shape) < 2:
+        raise InputError(f"needs an image (channels × height × width), got {format_shape(shape)}")
+    return shape[0], shape[1:]
+
+
+def each(value: int | tuple[int, ...], dimensions: int, what: str) -> tuple[int, ...]:
+    """One number for each spatial dimension; a single one stands for all. Raises InputError that names `what`."""
+    if isinstance(value, int):
+        return (value,) * dimensions
+    if len(value) != dimensions:
+        raise InputError(f"{what} has {len(value)} numbers for {dimensions} spatial dimensions")
+    return tuple(value)
+
+
+def format_shape(shape: Shape) -> str:
+    """A shape as people write it: `96×55×55`."""
+    return "×".join(str(size) for size in shape)
+
+
+def window(
+    spatial: Shape,
+    kernel: int | tuple[int, ...],
+    stride: int | tuple[int, ...],
+    padding: int | tuple[int, ...] | str,
+    *,
+    dilation: int | tuple[int, ...] = 1,
+    ceil: bool = False,
+) -> tuple[tuple[int, ...], Shape]:
+    """Kernel and output size of a sliding window: ⌊(i + 2p - d(k - 1) - 1) / s⌋ + 1.
+
+    Dumoulin and Visin, A guide to convolution arithmetic, arXiv:1603.07285, relationship 15. Rounding up (`ceil`)
+    follows Caffe: a last window that would begin in the right padding is dropped.
+    """
+    n = len(spatial)
+    kernels, strides, dilations = (
+        each(value, n, what) for value, what in ((kernel, "kernel"), (stride, "stride"), (dilation, "dilation"))
+    )
+    if padding == "same":
+        return kernels, tuple(-(-size // s) for size, s in zip(spatial, strides, strict=True))
+    if isinstance(padding, str):
+        raise InputError(f"padding is a number, a list or 'same', not {padding!r}")
+    sizes = []
+    for i, k, s, p, d in zip(spatial, kernels, strides, each(padding, n, "padding"), dilations, strict=True):
+        span = i + 2 * p - d * (k - 1) - 1
+        size = (-(-span // s) if ceil else span // s) + 1
+        size -= ceil and (size - 1) * s >= i + p
+        if size < 1:
+            raise InputError(f"the kernel ({k}, dilation {d}) is larger than the padded input ({i} + 2 × {p})")
+        sizes.append(size)
+    return kernels, tuple(sizes)
