@@ -1,0 +1,44 @@
+"""Whether finding one device grows with the catalog: medians of one look-up among 1, 100 and 10,000 devices.
+
+Run by `make bench`. Prints times and their ratio to the smallest catalog's, measured interleaved in one run.
+"""
+
+import os
+import random
+import shutil
+import statistics
+import tempfile
+import time
+
+from hwbench import folders
+from hwbench.machine import catalog
+
+SIZES = (1, 100, 10_000)
+ROUNDS = 30
+
+
+def main() -> None:
+    """Print the table."""
+    source = os.path.join(folders.shipped(), "devices", "rtx3090.yaml")
+    with tempfile.TemporaryDirectory() as top:
+        homes = {size: os.path.join(top, str(size)) for size in SIZES}
+        for size, home in homes.items():
+            os.makedirs(os.path.join(home, "devices"))
+            for index in range(size):
+                shutil.copy(source, os.path.join(home, "devices", f"card-{index}.yaml"))
+        samples: dict[int, list[float]] = {size: [] for size in SIZES}
+        for _ in range(ROUNDS):
+            for size in random.sample(SIZES, len(SIZES)):
+                os.environ["HWBENCH_CONFIGS"] = homes[size]
+                start = time.perf_counter()
+                catalog.device(f"card-{size - 1}")
+                samples[size].append(time.perf_counter() - start)
+    base = statistics.median(samples[SIZES[0]])
+    print(f"{'devices in the folder':24}{'one look-up':>14}{'ratio':>8}")
+    for size in SIZES:
+        median = statistics.median(samples[size])
+        print(f"{size:<24,}{median * 1e3:>11.2f} ms{median / base:>8.2f}")
+
+
+if __name__ == "__main__":
+    main()

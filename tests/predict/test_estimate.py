@@ -1,0 +1,141 @@
+"""Estimates: AlexNet's published story, and laws that hold for every model on every device."""
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwbench import folders
+from hwbench.errors import InputError
+from hwbench.machine import catalog
+from hwbench.machine.architecture import BITS
+from hwbench.machine.device import Memory, override
+from hwbench.machine.peak import peak, peaks
+from hwbench.predict.estimate import estimate
+from hwbench.workload import zoo
+from hwbench.workload.op import Op, Workload
+
+DEVICES = catalog.devices()
+MODELS = zoo.workloads()
+ALEXNET = MODELS["alexnet"]
+
+
+def test_alexnet_on_an_rtx_3090_is_bound_by_reading_its_linear_layers() -> None:
+    found = estimate(ALEXNET, DEVICES["rtx3090"])
+    assert found.peak_flops_per_second == pytest.approx(35.58e12, rel=0.005)
+    assert found.ideal_time_s == pytest.approx(2_270_512_192 / (82 * 1.695e9 * 256))
+    assert found.ideal_time_s == pytest.approx(64e-6, rel=0.01)
+    assert found.roofline_time_s is not None
+    assert found.roofline_time_s >= 260e-6
+    linear = [layer for layer in found.layers if layer.kind == "linear"]
+    assert [layer.bound for layer in linear] == ["memory"] * 3
+    assert all(layer.weight_bytes / layer.traffic_bytes > 0.99 for layer in linear)
+    assert [layer.bound for layer in found.layers if layer.kind == "conv"] == ["compute"] * 5
+    # fc6 by hand: 9216 × 4096 weights and 4096 biases, 9216 inputs, 4096 outputs, 4 bytes each, at 936 GB/s
+    assert linear[0].traffic_bytes == 4 * (9216 * 4096 + 4096 + 9216 + 4096)
+    assert linear[0].roofline_time_s == pytest.approx(linear[0].traffic_bytes / 936e9)
+    assert found.bound == "memory"
+    assert found.fits is True
+
+
+def test_there_is_no_expected_time_until_a_calibrated_model_gives_one() -> None:
+    body = msgspec.to_builtins(estimate(ALEXNET, DEVICES["rtx3090"]))
+    assert not {"expected_time_s", "interval_s", "interval_level"} & set(body)
+    assert all("expected_time_s" not in layer for layer in body["layers"])
+
+
+def test_only_the_clock_changes_what_the_clock_bounds() -> None:
+    device = DEVICES["rtx3090"]
+    faster = override(device, {"clock": "3.39 GHz"})  # twice the boost clock
+    before, after = estimate(ALEXNET, device), estimate(ALEXNET, faster)
+    assert after.ideal_time_s == pytest.approx(before.ideal_time_s / 2)
+    for old, new in zip(before.layers, after.layers, strict=True):
+        assert old.roofline_time_s is not None
+        assert new.roofline_time_s is not None
+        if old.kind == "linear":
+            assert new.roofline_time_s == old.roofline_time_s
+        assert old.roofline_time_s / 2 <= new.roofline_time_s * (1 + 1e-12) <= old.roofline_time_s * (1 + 1e-12)
+    assert any("assumed" in warning for warning in after.warnings)
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_every_device_estimates_every_model_at_every_dtype_it_has(name: str) -> None:
+    device = DEVICES[name]
+    dtypes = {p.dtype for p in peaks(device) if p.sparsity == "dense"}
+    for dtype in dtypes:
+        try:
+            peak(device, dtype)
+        except InputError:
+            continue  # only with an accumulator that no framework sums in
+        for workload in MODELS.values():
+            found = estimate(workload, device, dtype)
+            assert 0 < found.ideal_time_s
+            if found.roofline_time_s is None:
+                assert device.memory.bandwidth is None
+                assert any("bandwidth" in warning for warning in found.warnings)
+                continue
+            assert found.ideal_time_s <= found.roofline_time_s * (1 + 1e-9)
+            assert found.utilization is not None
+            assert 0 < found.utilization <= 1 + 1e-9
+            assert found.flops == sum(layer.flops for layer in found.layers)
+            assert found.traffic_bytes == sum(layer.traffic_bytes for layer in found.layers)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(sorted(MODELS)), st.sampled_from(["fp32", "fp16"]), st.integers(1, 4096))
+def test_a_batch_takes_no_longer_than_its_samples_one_by_one(model: str, dtype: str, batch: int) -> None:
+    device = DEVICES["a100-sxm4-40gb"]
+    one, many = estimate(MODELS[model], device, dtype), estimate(MODELS[model], device, dtype, batch)
+    assert one.roofline_time_s is not None
+    assert many.roofline_time_s is not None
+    assert many.flops == batch * one.flops
+    assert one.roofline_time_s <= many.roofline_time_s * (1 + 1e-9)
+    assert many.roofline_time_s <= batch * one.roofline_time_s * (1 + 1e-9)
+    assert many.ideal_time_s == pytest.approx(batch * one.ideal_time_s)
+
+
+@pytest.mark.parametrize(("batch", "fits"), [(1, True), (10_000_000, False)])
+def test_memory_capacity_is_checked(batch: int, fits: bool) -> None:
+    found = estimate(ALEXNET, DEVICES["rtx3090"], "fp32", batch)
+    assert found.fits is fits
+    assert any("does not fit" in warning for warning in found.warnings) is not fits
+
+
+def test_the_memory_needed_is_weights_and_the_largest_layer() -> None:
+    found = estimate(ALEXNET, DEVICES["rtx3090"], "fp32", 8)
+    assert found.memory_needed_bytes == 4 * 62_378_344 + 8 * 4 * (2 * 96 * 55 * 55)  # relu1 reads and writes 96×55×55
+
+
+def test_unknown_memory_is_said() -> None:
+    bare = msgspec.structs.replace(DEVICES["rtx3090"], memory=Memory())
+    found = estimate(ALEXNET, bare)
+    assert found.roofline_time_s is None
+    assert found.utilization is None
+    assert found.fits is None
+    assert found.bound is None
+    assert all(layer.bound is None for layer in found.layers)
+    assert sum("unknown" in warning for warning in found.warnings) == 2
+
+
+def test_a_dtype_without_a_rate_is_an_error_that_lists_the_others() -> None:
+    with pytest.raises(InputError, match="has no known bf16 rate: it has"):
+        estimate(ALEXNET, DEVICES["gtx1080ti"], "bf16")
+
+
+def test_what_was_not_counted_is_said() -> None:
+    odd = Workload("odd", "Odd", (3,), (Op(kind="linear", output_shape=(1,), macs=1),), uncounted=("fft",))
+    assert any("not counted: fft" in warning for warning in estimate(odd, DEVICES["rtx3090"]).warnings)
+
+
+def test_half_the_bytes_and_twice_the_rate_halve_every_time() -> None:
+    device = DEVICES["a100-sxm4-40gb"]
+    single, half = estimate(ALEXNET, device, "tf32"), estimate(ALEXNET, device, "fp16")
+    assert half.peak_flops_per_second == pytest.approx(2 * single.peak_flops_per_second)
+    assert single.roofline_time_s is not None
+    assert half.roofline_time_s == pytest.approx(single.roofline_time_s / 2)
+
+
+def test_every_dtype_of_the_catalog_has_a_size() -> None:
+    used = {rate.dtype for architecture in catalog.architectures().values() for rate in architecture.rates}
+    assert used <= set(BITS)
+    assert folders.files("devices").keys() == DEVICES.keys()

@@ -1,0 +1,43 @@
+"""Text for people: tables that line up, plain when plain is asked for, no control character from outside."""
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwbench.report.text import Style, integer, percent, sentences, table, warnings
+
+CELLS = st.text(max_size=20)
+
+
+@given(st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=6))
+def test_tables_line_up_and_hold_no_control_characters(rows: list[tuple[str, str, str]]) -> None:
+    lines = table(("left", "right", "also left"), rows, "lrl")
+    assert len(lines) == len(rows) + 1
+    assert all(line.isprintable() for line in lines)
+    second = lines[0].index("right") + len("right")
+    for line, row in zip(lines[1:], rows, strict=True):
+        if row[1].strip() and row[1].isprintable():
+            assert line[:second].endswith(row[1].rstrip()) or row[2].strip() == ""
+
+
+def test_color_goes_around_lines_and_only_where_asked() -> None:
+    plain = table(("a", "b"), [("1", "2"), ("3", "4")], "lr", Style(), ["memory", ""])
+    colored = table(("a", "b"), [("1", "2"), ("3", "4")], "lr", Style(color=True), ["memory", ""])
+    assert not any("\033" in line for line in plain)
+    assert colored[1].startswith("\033[33m")
+    assert "\033" not in colored[2]
+    assert [re.sub("\033\\[[0-9]*m", "", line) for line in colored] == plain
+
+
+def test_percent_never_rounds_to_a_bound_that_was_not_reached() -> None:
+    cases = {0: "0 %", 1: "100 %", 0.9996: "99.96 %", 0.999999: "99.99 %", 0.0004: "<0.1 %", 0.054: "5.4 %", 0.78: "78 %"}
+    assert {share: percent(share) for share in cases} == cases
+    assert percent(None) == "-"
+    assert percent(1.26) == "126 %"
+
+
+def test_integers_and_sentences() -> None:
+    assert integer(62378344) == "62,378,344"
+    assert all(len(line) <= 40 for line in sentences("word " * 50, Style(width=40)))
+    assert warnings(["one\x1b[31m", "two"]) == ["warning: one\\x1b[31m", "warning: two"]

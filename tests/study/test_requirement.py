@@ -1,0 +1,76 @@
+"""Requirements: arithmetic by hand, and that a device listed really delivers."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwbench.errors import InputError
+from hwbench.machine import catalog
+from hwbench.predict.estimate import estimate
+from hwbench.study.requirement import require
+from hwbench.workload import zoo
+
+DEVICES = catalog.devices()
+ALEXNET = zoo.workload("alexnet")
+
+
+def test_needs_by_hand() -> None:
+    found = require(ALEXNET, [], rate=30, utilization=0.5)
+    assert found.flops_per_second == 30 * 2_270_512_192
+    assert found.flops_per_second_at_utilization == 60 * 2_270_512_192
+    assert found.bytes_per_second == 30 * ALEXNET.work(32).traffic
+    assert found.memory_bytes == ALEXNET.capacity(32)
+    assert (found.devices, found.considered, found.unknown) == ((), 0, ())
+
+
+def test_a_batch_shares_the_weights() -> None:
+    one, eight = require(ALEXNET, [], rate=30), require(ALEXNET, [], rate=30, batch=8)
+    assert eight.flops_per_second == pytest.approx(one.flops_per_second)
+    assert eight.bytes_per_second < one.bytes_per_second / 5
+
+
+def test_a_latency_is_the_time_of_a_whole_batch() -> None:
+    found = require(ALEXNET, [], latency=0.005, batch=8)
+    assert found.rate_per_s == pytest.approx(1600)
+    assert found.latency_s == 0.005
+    tighter = require(ALEXNET, [], latency=0.005, rate=3200, batch=8)
+    assert tighter.rate_per_s == pytest.approx(3200)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0.1, 1e5), st.floats(0.01, 1.0), st.sampled_from(["fp32", "fp16"]))
+def test_listed_devices_deliver_and_the_others_do_not(rate: float, utilization: float, dtype: str) -> None:
+    found = require(ALEXNET, DEVICES.values(), rate=rate, utilization=utilization, dtype=dtype)
+    listed = {candidate.name for candidate in found.devices}
+    assert found.considered == len(DEVICES)
+    for name in DEVICES.keys() - set(found.unknown):
+        time = estimate(ALEXNET, DEVICES[name], dtype).roofline_time_s
+        assert time is not None
+        assert (name in listed) == (time / utilization <= 1 / rate)
+
+
+def test_cheapest_in_watts_first_and_unknown_power_last() -> None:
+    found = require(ALEXNET, DEVICES.values(), rate=30)
+    watts = [candidate.power_w for candidate in found.devices]
+    known = [power for power in watts if power is not None]
+    assert known == sorted(known)
+    assert watts[: len(known)] == known
+    assert None in watts
+
+
+def test_a_model_too_large_for_a_memory_is_not_delivered() -> None:
+    batch = 100_000
+    found = require(ALEXNET, [DEVICES["rtx3090"]], latency=1e6, batch=batch)
+    assert ALEXNET.capacity(32, batch) > 24 * 2**30
+    assert found.devices == ()
+
+
+@pytest.mark.parametrize("utilization", [0, -1, 1.01, float("nan"), float("inf")])
+def test_wrong_utilization(utilization: float) -> None:
+    with pytest.raises(InputError, match="more than 0 and at most 1"):
+        require(ALEXNET, [], rate=1, utilization=utilization)
+
+
+def test_a_target_is_needed() -> None:
+    with pytest.raises(InputError, match="--rate or --latency"):
+        require(ALEXNET, [])
