@@ -3,38 +3,37 @@
 from collections.abc import Sequence
 
 from hwbench.predict.estimate import Estimate, LayerEstimate
-from hwbench.report.text import Style, percent, sentences, table
+from hwbench.report.text import Style, field, intensity, percent, rate, sentences, table
 from hwbench.units import Bytes, si
 
 MOST_LAYERS = 24
 TOP_LAYERS = 10
-_WITHOUT_EXPECTED = "expected    not given: this version has no calibrated model, and invents none"
+_WITHOUT_EXPECTED = "not given: this version has no calibrated model, and invents none"
 
 
 def one(estimate: Estimate, title: str, style: Style, all_layers: bool) -> list[str]:
     """An estimate with its layers: what the time would be at the peak, at the roofline, and what binds."""
     e = estimate
     lines = [style.paint(f"{title} on {e.device} · {e.dtype} · batch {e.batch}", "bold"), ""]
-    lines += [
-        f"work        {si(e.flops, 'FLOP')}, {si(e.traffic_bytes, 'B')} of traffic",
-        f"peak        {si(e.peak_flops_per_second, 'FLOP/s')} ({e.peak}, {e.provenance['clock']})",
-    ]
+    lines += field("work", f"{si(e.flops, 'FLOP')}, {si(e.traffic_bytes, 'B')} of traffic", style)
+    peak = f"{si(e.peak_flops_per_second, 'FLOP/s')} ({e.peak}, {e.provenance['clock']})"
+    lines += field("peak", peak, style)
     if e.bandwidth_bytes_per_second:
-        ridge = e.peak_flops_per_second / e.bandwidth_bytes_per_second
-        lines.append(f"bandwidth   {si(e.bandwidth_bytes_per_second, 'B/s')}, ridge point {ridge:.3g} FLOP/B")
+        ridge = intensity(e.peak_flops_per_second / e.bandwidth_bytes_per_second)
+        text = f"{si(e.bandwidth_bytes_per_second, 'B/s')}, ridge point {ridge} FLOP/B"
+        lines += field("bandwidth", text, style)
     size = "unknown" if e.memory_size_bytes is None else str(Bytes(e.memory_size_bytes))
-    lines.append(f"memory      needs at least {Bytes(e.memory_needed_bytes)} of {size}")
-    lines += [
-        "",
-        f"ideal       {si(e.ideal_time_s, 's')}: total flops / peak, {_strictness(e)}",
-    ]
+    lines += field("memory", f"needs at least {Bytes(e.memory_needed_bytes)} of {size}", style)
+    ideal = f"{si(e.ideal_time_s, 's')}: total flops / peak, {_strictness(e)}"
+    lines += ["", *field("ideal", ideal, style)]
     if e.roofline_time_s is not None:
-        lines.append(
-            f"roofline    {si(e.roofline_time_s, 's')}: a lower bound for unfused layers, bound mostly by {e.bound};"
+        lines += field(
+            "roofline",
+            f"{si(e.roofline_time_s, 's')}: a lower bound for unfused layers, bound mostly by {e.bound}; "
+            f"at most {rate(e.throughput_per_s)}, at most {percent(e.utilization)} of the peak",
+            style,
         )
-        rate, share = si(e.throughput_per_s or 0, "/s"), percent(e.utilization)
-        lines.append(f"            at most {rate}, at most {share} of the peak")
-    lines += [_WITHOUT_EXPECTED, "", *_layers(e, style, all_layers)]
+    lines += [*field("expected", _WITHOUT_EXPECTED, style), "", *_layers(e, style, all_layers)]
     reason = _reason(e)
     return lines + (["", *sentences(reason, style)] if reason else [])
 
@@ -69,7 +68,7 @@ def _row(layer: LayerEstimate, e: Estimate) -> tuple[str, ...]:
         si(layer.flops, "") if layer.flops else "-",
         si(layer.traffic_bytes, "B", 3),
         percent(layer.weight_bytes / layer.traffic_bytes) if layer.weight_bytes else "-",
-        f"{layer.intensity:.3g}" if layer.flops else "-",
+        intensity(layer.intensity) if layer.flops else "-",
         si(layer.ideal_time_s, "s", 3) if layer.flops else "-",
         si(layer.roofline_time_s, "s", 3) if layer.roofline_time_s is not None else "-",
         percent(share),
@@ -111,7 +110,7 @@ def many(estimates: Sequence[Estimate], title: str, style: Style) -> list[str]:
             si(e.peak_flops_per_second, "FLOP/s"),
             si(e.ideal_time_s, "s"),
             si(e.roofline_time_s, "s") if e.roofline_time_s is not None else "-",
-            si(e.throughput_per_s, "/s") if e.throughput_per_s else "-",
+            rate(e.throughput_per_s),
             percent(e.utilization),
             e.bound or "-",
             {True: "yes", False: "no", None: "?"}[e.fits],
@@ -121,4 +120,4 @@ def many(estimates: Sequence[Estimate], title: str, style: Style) -> list[str]:
     header = ("dtype", "batch", "peak", "ideal", "roofline", "at most", "of peak", "bound", "fits")
     lines = [style.paint(f"{title} on {estimates[0].device}", "bold"), "", *table(header, rows, "lrrrrrrll", style)]
     note = "ideal and roofline are lower bounds of the time, `at most` and `of peak` upper bounds of what is reached."
-    return [*lines, "", *sentences(note, style), _WITHOUT_EXPECTED]
+    return [*lines, "", *sentences(f"{note} An expected time is {_WITHOUT_EXPECTED}.", style)]

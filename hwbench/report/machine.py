@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from hwbench.machine.device import Clock, Device, Units
 from hwbench.machine.peak import Peak
-from hwbench.report.text import PLAIN, Style, table
+from hwbench.report.text import PLAIN, Style, field, intensity, table
 from hwbench.units import si
 
 
@@ -26,7 +26,7 @@ def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> l
                     si(peak.flops_per_second, "FLOP/s" if not peak.dtype.startswith("int") else "OP/s")
                     if first
                     else "",
-                    f"{ridge:.3g}" if ridge else "-" if first else "",
+                    intensity(ridge) if ridge else "-" if first else "",
                     peak.provenance if first else "",
                 )
             )
@@ -38,25 +38,27 @@ def heading(device: Device, style: Style = PLAIN) -> list[str]:
     """What the device is, in a few lines."""
     name = f"{device.title} ({device.name})" if device.name not in ("", device.title) else device.title
     lines = [style.paint(name, "bold")]
-    lines += [f"units       {_units(device, units)}" for units in device.units]
-    lines.append(f"memory      {_memory(device)}")
+    for units in device.units:
+        lines += field("units", _units(device, units), style)
+    lines += field("memory", _memory(device), style)
     if device.caches:
-        lines.append(f"caches      {', '.join(_cache(c.name, str(c.size), c.shared_by) for c in device.caches)}")
-    facts = [f"{device.power} TDP" if device.power else "", f"released {device.released}" if device.released else ""]
-    if any(facts):
-        lines.append(f"power       {', '.join(fact for fact in facts if fact)}")
+        lines += field("caches", ", ".join(_cache(c.name, str(c.size), c.shared_by) for c in device.caches), style)
+    if device.power:
+        lines += field("power", f"{device.power} TDP", style)
+    if device.released:
+        lines += field("released", device.released, style)
     return lines
 
 
 def details(device: Device, style: Style = PLAIN) -> list[str]:
     """Aliases, notes and sources of a catalogued device."""
-    lines = [f"aliases     {', '.join(device.aliases)}"] if device.aliases else []
+    lines = field("aliases", ", ".join(device.aliases), style) if device.aliases else []
     if device.notes:
-        lines.append(f"notes       {device.notes}")
+        lines += field("notes", device.notes, style)
     for source in device.sources:
-        lines.append(f"source      {source.title}: {', '.join(source.gives)}")
+        lines += field("source", f"{source.title}: {', '.join(source.gives)}", style)
         if source.url:
-            lines.append(style.paint(f"            {source.url}", "dim"))
+            lines += [style.paint(line, "dim") for line in field("", source.url, style)]
     return lines
 
 

@@ -1,13 +1,13 @@
 """Requirements as text."""
 
-from hwbench.report.text import Style, percent, table
+from hwbench.report.text import Style, percent, rate, table
 from hwbench.study.requirement import Requirement
 from hwbench.units import Bytes, si
 
 
 def requirement(r: Requirement, title: str, style: Style, most: int) -> list[str]:
     """What a target needs, and the devices that deliver it, cheapest in watts first."""
-    target = f"{si(r.rate_per_s, '/s')}" + (f", {si(r.latency_s, 's')} a batch" if r.latency_s else "")
+    target = rate(r.rate_per_s) + (f", {si(r.latency_s, 's')} a batch" if r.latency_s else "")
     at = percent(r.utilization)
     lines = [
         style.paint(f"{title} at {target} · {r.dtype} · batch {r.batch}", "bold"),
@@ -27,7 +27,7 @@ def requirement(r: Requirement, title: str, style: Style, most: int) -> list[str
             f"{c.power_w:g} W" if c.power_w else "-",
             si(c.roofline_time_s, "s"),
             si(c.time_s, "s"),
-            si(c.throughput_per_s, "/s"),
+            rate(c.throughput_per_s),
         )
         for c in r.devices[:most]
     ]
@@ -35,5 +35,5 @@ def requirement(r: Requirement, title: str, style: Style, most: int) -> list[str
     if len(r.devices) > most:
         lines.append(style.paint(f"... and {len(r.devices) - most} more (--all)", "dim"))
     if r.unknown:
-        lines += ["", f"{len(r.unknown)} devices have no known {r.dtype} rate or bandwidth and were not judged"]
+        lines += ["", f"not judged for want of a known {r.dtype} rate or bandwidth: {len(r.unknown)}"]
     return lines

@@ -23,6 +23,7 @@ class Style(Struct, frozen=True):
 
 
 PLAIN = Style()
+_NAMES = 13  # columns that names of values take, the gap included
 
 
 def table(
@@ -66,6 +67,26 @@ def percent(share: float | None) -> str:
     if 99.5 <= value < 100:  # 100 % is said of nothing less
         return f"{min(value, 99.99):.2f} %"
     return f"{value:.1f} %" if 0 < value < 10 else f"{value:.0f} %"
+
+
+def rate(value: float | None) -> str:
+    """Inferences a second with four digits: `3,129/s`; `-` where unknown."""
+    if value is None:
+        return "-"
+    rounded = float(f"{value:.4g}")
+    return f"{rounded:,.0f}/s" if rounded >= 1000 else f"{rounded:.4g}/s"
+
+
+def field(name: str, text: str, style: Style = PLAIN) -> list[str]:
+    """A named value, wrapped beside its name."""
+    width = max(style.width, _NAMES + 20)
+    first, *rest = textwrap.wrap(shown(text, 2000), width - _NAMES) or [""]
+    return [f"{name:<{_NAMES}}{first}".rstrip(), *(f"{'':{_NAMES}}{line}" for line in rest)]
+
+
+def intensity(value: float) -> str:
+    """FLOP a byte with three digits and no exponent: `0.5`, `38`, `2251`."""
+    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def integer(value: int) -> str:

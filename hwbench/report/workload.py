@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from hwbench.report.text import PLAIN, Style, integer, table
+from hwbench.report.text import PLAIN, Style, field, integer, intensity, table
 from hwbench.units import si
 from hwbench.workload.op import Workload
 from hwbench.workload.shapes import format_shape
@@ -25,7 +25,7 @@ def summary(workload: Workload, convention: Convention, bits: int, batch: int, d
                 integer(op.params) if op.params else "-",
                 integer(op.count(convention) * batch) if op.macs else "-",
                 si(work.traffic, "B"),
-                f"{work.intensity:.3g}" if work.flops else "-",
+                intensity(work.intensity) if work.flops else "-",
             )
         )
         roles.append("" if op.params else "dim")
@@ -35,37 +35,36 @@ def summary(workload: Workload, convention: Convention, bits: int, batch: int, d
         f"{si(workload.count(name), _UNITS[name])} ({name})" for name in CONVENTIONS if name != convention
     )
     count = workload.count(convention) * batch
-    lines = [
-        style.paint(f"{workload.title} · input {format_shape(workload.input_shape)} · batch {batch} · {dtype}", "bold"),
-        "",
-        *table(header, rows, "lllrrrr", style, roles),
-        "",
-        f"parameters       {integer(workload.params)} ({si(workload.params * bits / 8, 'B')} at {dtype})",
-        f"operations       {integer(count)} = {si(count, _UNITS[convention])}",
-        f"  convention     {convention}: {CONVENTIONS[convention]}",
-        f"  per sample     {per_sample} by the other conventions",
-        f"elementwise      {si(total.elementwise_flops, 'FLOP')}, apart from the above",
-        f"traffic          {si(total.traffic, 'B')}: input {si(total.input_bytes, 'B')}, "
-        f"weights {si(total.weight_bytes, 'B')}, output {si(total.output_bytes, 'B')}",
-        f"intensity        {total.intensity:.4g} FLOP/B",
-        f"not counted      {', '.join(workload.uncounted) or 'nothing: every layer has a formula'}",
-    ]
-    if workload.published:
-        lines += published(workload)
-    return lines
+    shape = format_shape(workload.input_shape)
+    lines = [style.paint(f"{workload.title} · input {shape} · batch {batch} · {dtype}", "bold"), ""]
+    lines += [*table(header, rows, "lllrrrr", style, roles), ""]
+    for name, text in (
+        ("parameters", f"{integer(workload.params)} ({si(workload.params * bits / 8, 'B')} at {dtype})"),
+        ("operations", f"{integer(count)} = {si(count, _UNITS[convention])}"),
+        ("convention", f"{convention}: {CONVENTIONS[convention]}"),
+        ("", f"{per_sample} a sample by the other conventions"),
+        ("elementwise", f"{si(total.elementwise_flops, 'FLOP')}, apart from the above"),
+        (
+            "traffic",
+            f"{si(total.traffic, 'B')}: input {si(total.input_bytes, 'B')}, "
+            f"weights {si(total.weight_bytes, 'B')}, output {si(total.output_bytes, 'B')}",
+        ),
+        ("intensity", f"{total.intensity:.4g} FLOP/B"),
+        ("not counted", ", ".join(workload.uncounted) or "nothing: every layer has a formula"),
+    ):
+        lines += field(name, text, style)
+    return lines + published(workload, style)
 
 
-def published(workload: Workload) -> list[str]:
+def published(workload: Workload, style: Style) -> list[str]:
     """The published counts beside ours."""
     told = workload.published
     if told is None:
         return []
     same = (told.params, told.macs) == (workload.params, workload.macs)
     verdict = "equal to ours" if same else f"ours {integer(workload.params)} parameters, {integer(workload.macs)} MACs"
-    return [
-        f"published        {integer(told.params)} parameters, {integer(told.macs)} MACs: {verdict}",
-        f"                 {told.source}" + (f" {told.url}" if told.url else ""),
-    ]
+    lines = field("published", f"{integer(told.params)} parameters, {integer(told.macs)} MACs: {verdict}", style)
+    return lines + field("", told.source, style) + (field("", told.url, style) if told.url else [])
 
 
 def model_list(workloads: Iterable[Workload], style: Style = PLAIN) -> list[str]:

@@ -35,7 +35,9 @@ def workload(name: str) -> Workload:
     if source == "matmul" and colon:
         return _matmul(name, rest)
     if source in LATER and colon:
-        raise InputError(f"{source}: models are not read by this version: name a catalogued model or a YAML file")
+        extra = "onnx" if source == "onnx" else "torch"
+        reason = f"{source}: models need tracing (extra hwbench[{extra}]), which this version does not do yet"
+        raise InputError(f"{reason}: name a catalogued model or a YAML file")
     return load(name if folders.is_path(name) else folders.find("models", name))
 
 
