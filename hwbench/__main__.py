@@ -1,18 +1,27 @@
 """`hwbench` and `python -m hwbench`."""
 
 import gc
+import sys
 
 
 def main() -> None:
     """Run the command line."""
     # Start-up allocates thousands of objects and frees none: collecting garbage meanwhile is a tenth of its cost.
     gc.set_threshold(100_000)
-    from hwbench.cli.main import main as run
-
     try:
+        from hwbench.cli.main import main as run
+
         run()
+    except KeyboardInterrupt:  # while importing or leaving: what lies between, cli/main.py reports
+        sys.exit(_interrupted())
     finally:
         gc.freeze()  # nor is anything freed at exit that the system does not take back anyway
+
+
+def _interrupted() -> int:
+    if sys.stderr is not None:
+        sys.stderr.write("hwbench: interrupted\n")
+    return 130
 
 
 if __name__ == "__main__":

@@ -43,12 +43,11 @@ class Document(msgspec.Struct, frozen=True):
 def read_text(path: str, largest: int = LARGEST) -> str:
     """The text of a file of ours or the user's. Raises InputError when it cannot be read as UTF-8 of sane size."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_open_at_once) as file:
             # A device or a pipe has no size to check: read one byte past the limit instead.
             content = file.read(largest + 1)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InputError(f"cannot be read: {reason}", file=path) from None
+        raise InputError(f"cannot be read: {_reason(error)}", file=path) from None
     if len(content) > largest:
         raise InputError(f"is larger than {largest >> 10} KiB, which no file of this kind needs", file=path)
     try:
@@ -56,6 +55,18 @@ def read_text(path: str, largest: int = LARGEST) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise InputError("is not UTF-8 text", file=path, line=line) from None
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """A descriptor without waiting for somebody to write: a pipe that nobody feeds is an empty file."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if hasattr(os, "O_NONBLOCK"):
+        os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def read(path: str) -> Document:
@@ -72,7 +83,7 @@ def convert(document: Document, kind: type[T], data: Any = None) -> T:
     try:
         return msgspec.convert(document.data if data is None else data, kind, dec_hook=_quantity)
     except msgspec.ValidationError as error:
-        raise _explain(document, kind, str(error)) from None
+        raise _explain(document, kind, error) from None
     except RecursionError:
         raise InputError("is nested too deeply", file=document.path) from None
 
@@ -118,14 +129,12 @@ class _Builder:
     def _value(self, event: Any, field: str, depth: int) -> Any:
         if depth > DEEPEST:
             raise self._error(event, f"is nested more than {DEEPEST} levels deep")
-        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-            raise self._error(event, "anchors and aliases are not allowed: write the value out")
-        if event.tag not in _PLAIN_DATA:
-            raise self._error(event, f"the tag {shown(event.tag, 60)} is not allowed: files hold plain data only")
+        self._check(event)
         if self.marks is not None:
             self.marks.setdefault(field, (event.start_mark.line + 1, event.start_mark.column + 1))
         if isinstance(event, yaml.ScalarEvent):
-            return event.value if event.style else self._plain(event)  # a style: quoted, or a block of text
+            # A style: quoted, or a block of text. A tag: text, whatever it looks like.
+            return event.value if event.style or event.tag else self._plain(event)
         if isinstance(event, yaml.SequenceStartEvent):
             items: list[Any] = []
             while not isinstance(event := self.loader.get_event(), yaml.SequenceEndEvent):
@@ -133,14 +142,21 @@ class _Builder:
             return items
         return self._mapping(field, depth)
 
+    def _check(self, event: Any) -> None:
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            raise self._error(event, "anchors and aliases are not allowed: write the value out")
+        if event.tag not in _PLAIN_DATA:
+            raise self._error(event, f"the tag {shown(event.tag, 60)} is not allowed: files hold plain data only")
+
     def _mapping(self, field: str, depth: int) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
         while not isinstance(event := self.loader.get_event(), yaml.MappingEndEvent):
+            self._check(event)
             if not isinstance(event, yaml.ScalarEvent):
                 raise self._error(event, "a key must be plain text")
             key = event.value
             if key in mapping:
-                raise self._error(event, f"the key {shown(key)!r} stands twice in the same mapping")
+                raise self._error(event, f"the key '{shown(key)}' stands twice in the same mapping")
             below = f"{field}.{key}" if field else key
             if self.marks is not None:
                 mark: Any = event.start_mark
@@ -155,16 +171,12 @@ class _Builder:
         if not _NUMERIC.issuperset(text) or not any(map(str.isdigit, text)):
             return text
         try:
-            if len(text) > 30:
-                raise OverflowError
-            value = float(text) if "." in text or "e" in text.lower() else int(text)
-            if value in (float("inf"), float("-inf")):
-                raise OverflowError
+            value = float(text)
         except ValueError:
             return text  # a date, a range of versions
-        except OverflowError:
-            raise self._error(event, f"the number {shown(text, 30)} is too large") from None
-        return value
+        if len(text) > 30 or value in (float("inf"), float("-inf")):
+            raise self._error(event, f"the number {shown(text, 30)} is too large")
+        return value if "." in text or "e" in text.lower() else int(text)
 
 
 def _is_at_or_above(known: str, field: str) -> bool:
@@ -183,51 +195,70 @@ def _quantity(kind: type, value: Any) -> Any:
         raise ValueError(error.message) from None
 
 
-_WORDS = (("`object`", "a mapping"), ("`array`", "a list"), ("`str`", "text"), ("`int`", "a whole number"))
+_WORDS = {
+    "object": "a mapping", "array": "a list", "str": "text", "int": "a whole number",
+    "float": "a number", "bool": "true or false", "null": "nothing",
+}  # fmt: skip
+_TYPES = re.compile(rf"`((?:{'|'.join(_WORDS)})(?: \| (?:{'|'.join(_WORDS)}))*)`")
 
 
-def _explain(document: Document, kind: Any, text: str) -> InputError:
-    """msgspec's complaint in our words, at its line, with the nearest valid field."""
+def said(error: msgspec.ValidationError) -> str:
+    """msgspec's complaint in our words, without the place."""
+    message = _parted(str(error))[0]
+    if "regex" in message and "20" in message:
+        return "expected a date like 2020 (in quotes) or 2020-09"
+    if re.match(r"Expected `str[^`]*`, got `(int|float|bool)`", message):
+        message += ": put it in quotes"
+    message = _TYPES.sub(lambda types: " or ".join(_WORDS[name] for name in types.group(1).split(" | ")), message)
+    message = re.sub(r"Invalid enum value ('.*')", r"\1 is not one of the values allowed", message, flags=re.DOTALL)
+    return message.replace("Object missing required field", "missing field").replace("Expected", "expected")
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """Message and field of msgspec's `message - at `$.field``."""
     match = re.fullmatch(r"(.*?)(?: - at `(?:key in )?\$?([^`]*)`)?", text, re.DOTALL)
     message, field = (match.group(1), match.group(2) or "") if match else (text, "")
-    field = field.lstrip(".").replace("[...]", "")
-    choices: tuple[str, ...] = ()
+    return message, field.lstrip(".").replace("[...]", "")
+
+
+def _explain(document: Document, kind: Any, error: msgspec.ValidationError) -> InputError:
+    """What is wrong, at its line, with the nearest valid fields or values."""
+    message, field = _parted(str(error))
     unknown = re.fullmatch(r"Object contains unknown field `(.*)`", message, re.DOTALL)
     if unknown:
         name = unknown.group(1)
-        choices = nearest(name, _fields(kind, field))
-        message, field = f"unknown field {shown(name)!r}", f"{field}.{name}".lstrip(".")
-    if "regex" in message and "20" in message:
-        message = "expected a date like 2020 (in quotes) or 2020-09"
-    for theirs, ours in (*_WORDS, ("`float`", "a number"), ("`bool`", "true or false"), ("`null`", "nothing")):
-        message = message.replace(theirs, ours)
-    message = message.replace("Object missing required field", "missing field").replace("Expected", "expected")
-    return document.error(message, field, choices)
+        choices = nearest(name, _choices(kind, field))
+        return document.error(f"unknown field '{shown(name)}'", f"{field}.{name}".lstrip("."), choices)
+    value = re.fullmatch(r"Invalid enum value '(.*)'", message, re.DOTALL)
+    values = _choices(kind, field) if value else []
+    return document.error(said(error), field, nearest(value.group(1), values) or tuple(values) if value else ())
 
 
-def _fields(kind: Any, field: str) -> list[str]:
-    """Names of the fields that the struct at `field` may have."""
+def _choices(kind: Any, field: str) -> list[str]:
+    """Names of the fields that the struct at `field` may have, or the values that may stand there."""
     import typing
 
     for step in [None, *re.findall(r"[^.\[\]]+", field)]:
         if step and not step.isdigit() and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             kind = typing.get_type_hints(kind).get(step)
         while arguments := [a for a in typing.get_args(kind) if a not in (type(None), ...)]:
+            if all(isinstance(argument, str) for argument in arguments):
+                return arguments
             kind = arguments[-1]  # what a tuple, a dict or an optional field holds
     return list(kind.__struct_fields__) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else []
 
 
 def write_atomically(path: str, content: str) -> None:
     """Write beside, sync, rename: a reader sees the old file or the new one, never half of one."""
-    beside = f"{path}.{os.getpid()}.tmp"
+    beside = f"{path}.{os.getpid()}.{os.urandom(4).hex()}.tmp"  # threads of one process write too
     try:
         with open(beside, "w", encoding="utf-8") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", file=path) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be written: {_reason(error)}", file=path) from None
     finally:
         if os.path.exists(beside):
             os.unlink(beside)

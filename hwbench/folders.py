@@ -87,21 +87,33 @@ def find(kind: str, name: str) -> str:
             if os.sep not in name and "\0" not in name and os.path.isfile(path):
                 return path
         for folder in folders:
-            stem = read_index(folder).spellings.get(wanted) or _unindexed(folder).get(wanted)
-            if stem and os.path.isfile(os.path.join(folder, stem + SUFFIX)):
-                return os.path.join(folder, stem + SUFFIX)
+            for spellings in (_indexed, _unindexed):  # the second reads files: only where the first has no answer
+                stem = spellings(folder).get(wanted)
+                if stem and os.path.isfile(os.path.join(folder, stem + SUFFIX)):
+                    return os.path.join(folder, stem + SUFFIX)
     known: dict[str, str] = {}
     for folder in reversed(folders):
-        known |= read_index(folder).spellings | _unindexed(folder)
+        there = set(stems(folder))
+        known |= {k: stem for k, stem in (_indexed(folder) | _unindexed(folder)).items() if stem in there}
     close = dict.fromkeys(known[spelling] for spelling in nearest(wanted, known, most=6))
-    raise InputError(f"there is no {singular} named {shown(name)!r}", nearest=tuple(close)[:3])
+    hint = "" if close or kind == "architectures" else f": see `hwbench {kind}`"
+    raise InputError(f"there is no {singular} named '{shown(name)}'{hint}", nearest=tuple(close)[:3])
 
 
 def stems(folder: str) -> list[str]:
     """Names of the YAML files in a folder."""
-    if not os.path.isdir(folder):
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(name.removesuffix(SUFFIX) for name in os.listdir(folder) if name.endswith(SUFFIX))
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=folder) from None
+    return sorted(name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
+
+
+def _indexed(folder: str) -> dict[str, str]:
+    """Spellings that the folder's index knows, some perhaps of files that are gone."""
+    return read_index(folder).spellings
 
 
 def _unindexed(folder: str) -> dict[str, str]:
@@ -126,7 +138,7 @@ def read_index(folder: str) -> Index:
         return Index()
     try:
         return msgspec.json.decode(documents.read_text(path, largest=1 << 26), type=Index)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InputError(f"is not an index: {error}", file=path) from None
 
 

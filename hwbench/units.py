@@ -10,10 +10,13 @@ from typing import ClassVar, Self
 
 from hwbench.errors import InputError, shown
 
+SMALLEST, LARGEST = 1e-30, 1e30
+"""What any quantity lies between, zero apart: beyond, products would leave the range of a float."""
+
 _LARGE = {"": 0, "k": 3, "K": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _SMALL = {"m": -3, "u": -6, "µ": -6, "μ": -6, "n": -9, "p": -12}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
-_NUMBER = re.compile(r"\s*([+-]?)([0-9]*\.?[0-9]+|[0-9]+\.)(?:[eE]([+-]?[0-9]{1,4}))?\s*(.*?)\s*", re.DOTALL)
+_NUMBER = re.compile(r"\s*([+-]?)([0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE]([+-]?[0-9]{1,4}))?\s*(.*?)\s*", re.DOTALL)
 
 
 class Quantity(float):
@@ -32,14 +35,14 @@ class Quantity(float):
         """Read `<number> <prefix><unit>`. Raises InputError that names the unit expected."""
         match = _NUMBER.fullmatch(text) if len(text) <= 100 else None
         if match is None:
-            raise InputError(f"{shown(text, 40)!r} is not a quantity: write it like '{cls.example}'")
+            raise InputError(f"'{shown(text, 40)}' is not a quantity: write it like '{cls.example}'")
         sign, digits, exponent, unit = match.groups()
         if sign == "-":
-            raise InputError(f"{shown(text, 40)!r} is negative")
+            raise InputError(f"'{shown(text, 40)}' is negative")
         power, factor = cls._scale(unit, text)
         value = float(f"{digits}e{int(exponent or 0) + power}") * factor
-        if value == float("inf"):
-            raise InputError(f"{shown(text, 40)!r} is too large")
+        if value and not SMALLEST <= value <= LARGEST:
+            raise InputError(f"'{shown(text, 40)}' is too {'large' if value > 1 else 'small'} to be meant")
         return cls(value)
 
     @classmethod
@@ -53,8 +56,8 @@ class Quantity(float):
                 if cls.binary and prefix in _BINARY:
                     return 0, 1 << _BINARY[prefix]
         if not unit:
-            raise InputError(f"{shown(text, 40)!r} has no unit: write it like '{cls.example}'")
-        raise InputError(f"{shown(unit, 40)!r} is not a unit of {cls.unit}: write it like '{cls.example}'")
+            raise InputError(f"'{shown(text, 40)}' has no unit: write it like '{cls.example}'")
+        raise InputError(f"'{shown(unit, 40)}' is not a unit of {cls.unit}: write it like '{cls.example}'")
 
     @classmethod
     def parse_positive(cls, text: str) -> Self:
@@ -143,10 +146,14 @@ class PerSecond(Quantity):
 
 
 def si(value: float, unit: str, digits: int = 4, binary: bool = False) -> str:
-    """`value` with the prefix that leaves one to three digits before the point: `si(2.4e9, "Hz")` is `2.4 GHz`."""
+    """`value` with the prefix that leaves one to three digits before the point: `si(2.4e9, "Hz")` is `2.4 GHz`.
+
+    Seconds and bits take no prefix above one, which nobody reads: 86400 s, 8192 bit.
+    """
     if value == 0:
         return f"0 {unit}".strip()
     step, names = (1024.0, ["", *_BINARY]) if binary else (1000.0, ["", "k", "M", "G", "T", "P", "E"])
+    names = [""] if unit in ("s", "bit") else names
     index = 0
     small = ["", "m", "µ", "n", "p"] if unit == "s" else [""]
     while abs(value) < 1 and -index < len(small) - 1:

@@ -4,7 +4,7 @@ import click
 import msgspec
 
 from hwbench.cli import options, output
-from hwbench.errors import InputError
+from hwbench.errors import InputError, nearest, shown
 from hwbench.machine.device import Device
 
 TEMPLATE = """\
@@ -65,8 +65,9 @@ def _filters(command: options.F) -> options.F:
 
 
 @click.group(short_help="The catalog of machines: list, show, search, lint, new.", invoke_without_command=True)
+@options.json_option
 @click.pass_context
-def devices(context: click.Context) -> None:
+def devices(context: click.Context, as_json: bool) -> None:
     """List, show, search and check the catalogued devices, or start a new one.
 
     \b
@@ -77,7 +78,7 @@ def devices(context: click.Context) -> None:
       hwbench devices new my-card > my-card.yaml
     """
     if context.invoked_subcommand is None:
-        context.invoke(list_devices)
+        context.invoke(list_devices, as_json=as_json)
 
 
 @devices.command("list")
@@ -98,24 +99,30 @@ def list_devices(
     from hwbench.machine import catalog
 
     first, last = _years(year)
+    sound, faults = catalog.sound_devices()
+    every = sound.values()
+    vendors = {device.vendor.lower(): device.vendor for device in every}
+    if vendor is not None and vendor.lower() not in vendors:
+        choices = [vendors[name] for name in nearest(vendor, vendors)] or sorted(vendors.values())
+        raise InputError(f"there is no vendor '{shown(vendor)}'", field="--vendor", nearest=choices)
     found = [
         device
-        for device in catalog.devices().values()
+        for device in every
         if kind in (None, device.kind)
         and (vendor is None or vendor.lower() == device.vendor.lower())
         and (architecture is None or architecture.lower() in device.architectures)
         and (year is None or (device.released is not None and first <= int(device.released[:4]) <= last))
     ]
-    _write_list(found, as_json)
+    _write_list(found, faults, as_json)
 
 
-def _write_list(found: list[Device], as_json: bool) -> None:
+def _write_list(found: list[Device], faults: tuple[str, ...], as_json: bool) -> None:
     if as_json:
-        output.write_json("devices", {"devices": [_row(device) for device in found]})
+        output.write_json("devices", {"devices": [_row(device) for device in found]}, faults)
         return
     from hwbench.report import machine as report
 
-    output.write_lines([*report.device_list(found, output.style()), "", f"{len(found)} devices"])
+    output.write_lines([*report.device_list(found, output.style()), "", f"{len(found)} devices"], faults)
 
 
 def _row(device: Device) -> Row:
@@ -143,7 +150,10 @@ def _years(text: str | None) -> tuple[int, int]:
         "..",
     ):
         raise InputError(f"{text!r} is not a year or a range of years: 2020, 2017..2021, 2022..", field="--year")
-    return int(first or 0), int(last or 9999) if dots else int(first)
+    years = int(first or 0), int(last or 9999) if dots else int(first)
+    if years[0] > years[1]:
+        raise InputError(f"{text} ends before it begins", field="--year")
+    return years
 
 
 @devices.command("show")
@@ -188,12 +198,13 @@ def search(text: str, as_json: bool) -> None:
     from hwbench.machine import catalog
 
     wanted = folders.key(text)
+    sound, faults = catalog.sound_devices()
     found = [
         device
-        for device in catalog.devices().values()
+        for device in sound.values()
         if any(wanted in folders.key(t) for t in (device.name, device.title, device.architectures, *device.aliases))
     ]
-    _write_list(found, as_json)
+    _write_list(found, faults, as_json)
 
 
 @devices.command("lint")
@@ -229,7 +240,7 @@ def new(name: str) -> None:
     """
     from hwbench import folders
 
-    if not name.isprintable() or not 0 < len(name) <= 100:
-        raise InputError("a device name is 1 to 100 printable characters", field="NAME")
+    if not name.isprintable() or not 0 < len(name.strip()) <= 100 or "/" in name or "\\" in name:
+        raise InputError("a device name is 1 to 100 printable characters, and no path", field="NAME")
     title = msgspec.json.encode(name).decode()  # a JSON string is a YAML string
     output.write(TEMPLATE.format(name=name.lower().replace(" ", "-"), title=title, user=folders.user()))

@@ -46,8 +46,15 @@ class LazyGroup(click.Group):
         """As click does, with the nearest command in the error."""
         name = args[0]
         if not name.startswith("-") and name not in COMMANDS:
-            raise InputError(f"there is no command {shown(name)!r}", nearest=nearest(name, COMMANDS))
+            raise InputError(f"there is no command '{shown(name)}'", nearest=nearest(name, COMMANDS))
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """As click does, but without the empty line that it writes before it reports an interrupt."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.exceptions.Abort from None
 
 
 @click.group(cls=LazyGroup, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,16 +66,16 @@ def hwbench() -> None:
 def main() -> NoReturn:
     """Run the command line and exit: 0 done, 2 the user's error, 1 ours, 130 interrupted."""
     try:
-        hwbench.main(prog_name="hwbench", standalone_mode=False)
+        code = hwbench.main(prog_name="hwbench", standalone_mode=False) or 0  # what `context.exit` was given
         write("")  # so that a failed flush is an error with a message
-        code = 0
     except HwbenchError as error:
         code = _fail(error)
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        with contextlib.suppress(OSError):  # standard error is closed or full: there is nobody to tell
+            click.echo(error.format_message(), err=True)
         code = 2
     except click.ClickException as error:
-        code = _fail(InputError(_usage(error), field=getattr(getattr(error, "ctx", None), "command_path", None)))
+        code = _fail(_usage(error))
     except (click.exceptions.Abort, KeyboardInterrupt):
         code = _fail(HwbenchError("interrupted"), 130)
     except OSError as error:
@@ -77,12 +84,26 @@ def main() -> NoReturn:
         code = _fail(HwbenchError("out of memory"))
     except RecursionError:
         code = _fail(InputError("the input is nested too deeply"))
+    except Exception as error:  # a defect: one line that says where, for the report that we hope for
+        code = _fail(HwbenchError(f"internal error: {type(error).__name__}: {error} ({_origin(error)})"))
     _leave(code)
 
 
-def _usage(error: click.ClickException) -> str:
-    message = error.format_message().replace("\n", " ")
-    return message[:1].lower() + message[1:].rstrip(".")
+def _usage(error: click.ClickException) -> InputError:
+    """Click's complaint in our form: the command that it is about, what is wrong, the nearest valid choices."""
+    choices = getattr(error, "possibilities", None) or ()
+    message = " ".join((error.message if choices else error.format_message()).split())
+    context = getattr(error, "ctx", None)
+    command = context.command_path.partition(" ")[2] if context else ""  # the line begins with `hwbench` as it is
+    return InputError(message[:1].lower() + message[1:].rstrip("."), field=command or None, nearest=choices)
+
+
+def _origin(error: BaseException) -> str:
+    """File and line that raised the error."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "nowhere"
 
 
 def _fail(error: HwbenchError, code: int | None = None) -> int:

@@ -19,8 +19,9 @@ class Row(msgspec.Struct, frozen=True):
 
 
 @click.group(short_help="The catalog of networks: list, show, search, lint.", invoke_without_command=True)
+@options.json_option
 @click.pass_context
-def models(context: click.Context) -> None:
+def models(context: click.Context, as_json: bool) -> None:
     """List, show, search and check the catalogued networks.
 
     \b
@@ -30,7 +31,7 @@ def models(context: click.Context) -> None:
       hwbench models search net
     """
     if context.invoked_subcommand is None:
-        context.invoke(list_models)
+        context.invoke(list_models, as_json=as_json)
 
 
 @models.command("list")

@@ -20,7 +20,10 @@ def complete(kind: str) -> Callable[[click.Context, click.Parameter, str], list[
     def found(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
         from hwbench import folders
 
-        return [name for name in folders.files(kind) if name.startswith(typed.lower())]
+        try:
+            return [name for name in folders.files(kind) if name.startswith(typed.lower())]
+        except InputError:  # a catalog folder that cannot be read: no message belongs between two key strokes
+            return []
 
     return found
 
@@ -72,7 +75,7 @@ def dtypes(text: str) -> list[str]:
     for name in names:
         if name not in BITS:
             choices = nearest(name, BITS) or tuple(BITS)
-            raise InputError(f"there is no dtype {shown(name)!r}", field="--dtype", nearest=choices)
+            raise InputError(f"there is no dtype '{shown(name)}'", field="--dtype", nearest=choices)
     return list(dict.fromkeys(names))
 
 
@@ -82,7 +85,7 @@ def batches(text: str) -> list[int]:
     for part in text.split(","):
         digits = part.strip()
         if not digits.isascii() or not digits.isdigit() or not 0 < int(digits[:20]) <= LARGEST_BATCH:
-            reason = f"{shown(digits, 40)!r} is not a batch size (1 to {LARGEST_BATCH}; several: 1,8,64)"
+            reason = f"'{shown(digits, 40)}' is not a batch size (1 to {LARGEST_BATCH}; several: 1,8,64)"
             raise InputError(reason, field="--batch")
         found.append(int(digits))
     return list(dict.fromkeys(found))
@@ -105,8 +108,8 @@ def device(name: str, settings: tuple[str, ...]) -> tuple[Device, tuple[str, ...
     for setting in settings:
         field, equals, value = setting.partition("=")
         if not equals:
-            raise InputError(f"{shown(setting)!r} is not FIELD=VALUE, as in clock=3GHz", field="--set")
+            raise InputError(f"'{shown(setting)}' is not FIELD=VALUE, as in clock=3GHz", field="--set")
         if field.strip() in pairs:
-            raise InputError(f"{shown(field)!r} is set twice", field="--set")
+            raise InputError(f"'{shown(field)}' is set twice", field="--set")
         pairs[field.strip()] = value.strip()
     return override(chosen, pairs), warnings

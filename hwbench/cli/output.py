@@ -1,6 +1,7 @@
 """What goes to standard output: text for people, or one JSON object for programs."""
 
 import os
+import re
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,9 @@ from hwbench.version import VERSION
 
 if TYPE_CHECKING:  # JSON does without the report room
     from hwbench.report.text import Style
+
+_PAINT = re.compile("(\033\\[(?:0|1|2|33|36)m)")
+"""The codes that report.text paints with: the only control characters that a terminal gets from us."""
 
 
 def write(text: str) -> None:
@@ -31,15 +35,37 @@ def write_json(command: str, payload: Any, warnings: Iterable[str] = ()) -> None
     """One object with the keys of every command (`schema`, `hwbench_version`, `warnings`) before the payload's."""
     body = msgspec.to_builtins(payload)
     head = {"schema": f"hwbench.{command}/1", "hwbench_version": VERSION, "warnings": list(warnings)}
-    write(msgspec.json.encode({**head, **{k: v for k, v in body.items() if k != "warnings"}}).decode() + "\n")
+    write(_json({**head, **{k: v for k, v in body.items() if k != "warnings"}}) + "\n")
+
+
+def _json(body: dict[str, Any]) -> str:
+    """The body as JSON; as ASCII where standard output, or UTF-8 for a file name of odd bytes, cannot carry it."""
+    try:
+        text = msgspec.json.encode(body).decode()
+        text.encode(sys.stdout.encoding or "utf-8" if sys.stdout else "utf-8")
+    except UnicodeEncodeError:
+        import json
+
+        text = json.dumps(body)
+    return text
 
 
 def write_lines(lines: Iterable[str], warnings: Iterable[str] = ()) -> None:
     """Lines of text, then the warnings."""
     from hwbench.report import text
 
-    told = text.warnings(warnings, style())
-    write("\n".join([*lines, *(["", *told] if told else [])]) + "\n")
+    chosen = style()
+    told = text.warnings(warnings, chosen)
+    shown_lines = (_printable(line, chosen.color) for line in [*lines, *(["", *told] if told else [])])
+    write("\n".join(shown_lines) + "\n")
+
+
+def _printable(line: str, color: bool) -> str:
+    """A line whose control characters, which came from somebody's file, are escaped."""
+    if line.isprintable():
+        return line
+    parts = _PAINT.split(line) if color else [line]
+    return "".join(part if color and _PAINT.fullmatch(part) else shown(part, len(part)) for part in parts)
 
 
 def style() -> "Style":
@@ -50,7 +76,8 @@ def style() -> "Style":
     if not terminal:
         return Style()
     color = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return Style(color=color, width=max(40, min(os.get_terminal_size().columns, 120)))
+    columns = os.get_terminal_size().columns or 100  # 0: a terminal that nobody told its size, as in containers
+    return Style(color=color, width=max(40, min(columns, 120)))
 
 
 def error_object(error: HwbenchError, code: int) -> str:
@@ -61,4 +88,4 @@ def error_object(error: HwbenchError, code: int) -> str:
         place = {"file": error.file, "line": error.line, "column": error.column, "field": error.field}
         found.update({key: value for key, value in place.items() if value is not None})
         found["nearest"] = list(error.nearest)
-    return msgspec.json.encode({"error": found}).decode()
+    return _json({"error": found})

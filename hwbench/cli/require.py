@@ -46,16 +46,17 @@ def require(
         raise InputError("takes one dtype and one batch", field="--dtype" if len(formats) > 1 else "--batch")
     workload = zoo.workload(model)
     target = {"rate": _target(PerSecond, rate, "--rate"), "latency": _target(Seconds, latency, "--latency")}
+    devices, faults = catalog.sound_devices()
     found = requirement.require(
-        workload, catalog.devices().values(), **target, utilization=utilization, dtype=formats[0], batch=sizes[0]
+        workload, devices.values(), **target, utilization=utilization, dtype=formats[0], batch=sizes[0]
     )
     if as_json:
-        output.write_json("require", found)
+        output.write_json("require", found, faults)
         return
     from hwbench.report.requirement import requirement as report
 
     most = len(found.devices) if everything else MOST_DEVICES
-    output.write_lines(report(found, workload.title, output.style(), most))
+    output.write_lines(report(found, workload.title, output.style(), most), faults)
 
 
 def _target(kind: type[Quantity], text: str | None, option: str) -> float | None:

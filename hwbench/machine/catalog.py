@@ -7,7 +7,7 @@ import msgspec
 
 from hwbench import documents, folders
 from hwbench.documents import Document
-from hwbench.errors import InputError
+from hwbench.errors import InputError, shown
 from hwbench.machine.architecture import Architecture
 from hwbench.machine.device import Device
 
@@ -26,6 +26,8 @@ def device(name: str) -> Device:
 def load_device(path: str) -> Device:
     """The device in a YAML file, its units' rates filled in from their architectures."""
     document = _resolved(path, ())
+    if "name" in document.data:
+        raise document.error("a device's name is that of its file", "name")
     loaded = documents.convert(document, Device)
     units = []
     for position, one in enumerate(loaded.units):
@@ -61,6 +63,17 @@ def devices() -> dict[str, Device]:
     return {name: load_device(path) for name, path in folders.files("devices").items()}
 
 
+def sound_devices() -> tuple[dict[str, Device], tuple[str, ...]]:
+    """Every device of the catalog whose file is in order, and what is wrong with the others, a line each."""
+    sound, faults = {}, []
+    for name, path in folders.files("devices").items():
+        try:
+            sound[name] = load_device(path)
+        except InputError as error:
+            faults.append(f"left out: {error}")
+    return sound, tuple(faults)
+
+
 def architectures() -> dict[str, Architecture]:
     """Every microarchitecture of the catalog by name."""
     return {name: load_architecture(path) for name, path in folders.files("architectures").items()}
@@ -79,8 +92,10 @@ def _resolved(path: str, chain: tuple[str, ...]) -> Document:
     if "based_on" not in document.data:
         return document
     identity = os.path.realpath(path)
-    if identity in chain or len(chain) >= DEEPEST_CHAIN:
+    if identity in chain:
         raise document.error("is based on itself, directly or through others", "based_on")
+    if len(chain) >= DEEPEST_CHAIN:
+        raise document.error(f"is the end of a chain of more than {DEEPEST_CHAIN} files", "based_on")
     base = document.data["based_on"]
     if not isinstance(base, str):
         raise document.error("must name a file of the same folder or a catalog entry", "based_on")
@@ -89,6 +104,8 @@ def _resolved(path: str, chain: tuple[str, ...]) -> Document:
         parent_path = _base_path(base, path, kind if kind in ("devices", "architectures") else "devices")
     except InputError as error:
         raise document.error(error.message, "based_on", error.nearest) from None
+    if not os.path.isfile(parent_path):
+        raise document.error(f"there is no file '{shown(parent_path)}'", "based_on")
     parent = _resolved(parent_path, (*chain, identity)).data
     inherited = {key: value for key, value in parent.items() if key not in ("aliases", "published")}
     own = {key: value for key, value in document.data.items() if key != "based_on"}

@@ -135,20 +135,21 @@ def override(device: Device, settings: dict[str, str]) -> Device:
 
 def _override(device: Device, field: str, text: str) -> Device:
     head, _, unit_class = field.partition(".")
-    provenance: dict[str, Provenance] = {**device.provenance, field: "assumed"}
-    if head in _MEMORY:
-        attribute, quantity = _MEMORY[head]
+    provenance = dict(device.provenance)
+    if field in _MEMORY:
+        attribute, quantity = _MEMORY[field]
         memory = msgspec.structs.replace(device.memory, **{attribute: quantity.parse_positive(text)})
         provenance[f"memory.{attribute}"] = "assumed"
         return msgspec.structs.replace(device, memory=memory, provenance=provenance)
-    if head == "power":
+    if field == "power":
+        provenance["power"] = "assumed"
         return msgspec.structs.replace(device, power=Watts.parse_positive(text), provenance=provenance)
     classes = [units.name for units in device.units]
     if head not in ("clock", "units"):
         choices = ("clock", "units", "power", *_MEMORY)
         raise InputError(f"cannot be set: choose from {', '.join(choices)}", nearest=nearest(head, choices))
-    if unit_class and unit_class not in classes:
-        raise InputError(f"there are no units called {shown(unit_class)!r}", nearest=classes)
+    if (unit_class or "." in field) and unit_class not in classes:
+        raise InputError(f"there are no units called '{shown(unit_class)}'", nearest=classes)
     if head == "units" and not unit_class and len(classes) > 1:
         raise InputError("there is more than one class of units: name one", nearest=[f"units.{c}" for c in classes])
     chosen = [c for c in classes if unit_class in ("", c)]
@@ -158,6 +159,7 @@ def _override(device: Device, field: str, text: str) -> Device:
             clock = msgspec.structs.replace(units.clock, fixed=Hertz.parse_positive(text))
             units = msgspec.structs.replace(units, clock=clock)  # noqa: PLW2901
             provenance[f"units.{units.name}.clock"] = "assumed"
+            provenance.pop(f"units.{units.name}.clock.fixed", None)
         elif units.name in chosen:
             units = msgspec.structs.replace(units, count=_count(text))  # noqa: PLW2901
             provenance[f"units.{units.name}.count"] = "assumed"
@@ -170,5 +172,5 @@ _MEMORY: dict[str, tuple[str, type[Quantity]]] = {"bandwidth": ("bandwidth", Byt
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 0 < int(text[:12]) <= 10_000_000:
-        raise InputError(f"{shown(text, 40)!r} is not a number of units (1 to 10000000)")
+        raise InputError(f"'{shown(text, 40)}' is not a number of units (1 to 10000000)")
     return int(text)

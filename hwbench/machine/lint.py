@@ -49,7 +49,7 @@ def lint_architecture(architecture: Architecture) -> list[str]:
     """Faults of one microarchitecture: no source, or the same rate twice."""
     faults = [] if _covers(architecture.sources, "rates") else ["rates have no source"]
     identities = [(r.engine, r.isa, r.dtype, r.accumulate, r.sparsity) for r in architecture.rates]
-    return faults + [f"the rate {i} stands twice" for i in set(identities) if identities.count(i) > 1]
+    return faults + [f"the rate {i} stands twice" for i in dict.fromkeys(identities) if identities.count(i) > 1]
 
 
 def uncovered(device: Device) -> list[str]:

@@ -10,6 +10,9 @@ ACCUMULATE_DEFAULT = (None, "fp64", "fp32", "int32")
 """Accumulators that a peak may use unless another is asked for: the ones that frameworks sum in by default."""
 
 
+_WEAKNESS: tuple[Provenance, ...] = ("spec", "derived", "os", "measured", "assumed")
+
+
 class PeakTerm(Struct, frozen=True):
     """What one class of units adds to a peak: `units × clock_hz × flops_per_cycle` FLOP/s."""
 
@@ -45,9 +48,9 @@ class Peak(Struct, frozen=True):
 
     @property
     def provenance(self) -> Provenance:
-        """`assumed` as soon as one factor is, else `derived` from what the terms say."""
+        """The weakest origin of a term; `derived` at best, as a product."""
         kinds = {term.provenance for term in self.terms}
-        return "assumed" if "assumed" in kinds else "derived" if kinds == {"spec"} else max(kinds)
+        return max(kinds | {"derived"}, key=_WEAKNESS.index)
 
     @property
     def label(self) -> str:
@@ -78,10 +81,13 @@ def choose_clock(clock: Clock, isa: str, kind: ClockKind | None = None) -> tuple
 def peaks(device: Device, clock: ClockKind | None = None) -> tuple[Peak, ...]:
     """Every ceiling of a device, in its architectures' order, at one kind of clock (default: see `choose_clock`)."""
     found: dict[tuple[str, str, str, str | None, str], list[PeakTerm]] = {}
+    partial = set()  # a class of units has the rate but not the clock asked for: the sum would not be the device's
     for units in device.units:
         for rate in units.rates:
+            identity = (rate.engine, rate.isa, rate.dtype, rate.accumulate, rate.sparsity)
             chosen = choose_clock(units.clock, rate.isa, clock)
             if chosen is None:
+                partial.add(identity)
                 continue
             term = PeakTerm(
                 name=units.name,
@@ -93,17 +99,15 @@ def peaks(device: Device, clock: ClockKind | None = None) -> tuple[Peak, ...]:
                 provenance=_provenance(device, units, chosen[1]),
                 how=rate.how,
             )
-            identity = (rate.engine, rate.isa, rate.dtype, rate.accumulate, rate.sparsity)
             found.setdefault(identity, []).append(term)
-    return tuple(Peak(*identity, tuple(terms)) for identity, terms in found.items())
+    return tuple(Peak(*identity, tuple(terms)) for identity, terms in found.items() if identity not in partial)
 
 
 def _provenance(device: Device, units: Units, clock: ClockKind) -> Provenance:
     """The weakest origin among the factors of a term."""
     base = f"units.{units.name}"
     fields = (f"{base}.count", f"{base}.clock.{clock}", f"{base}.rates")
-    order: tuple[Provenance, ...] = ("spec", "derived", "os", "measured", "assumed")
-    return max((device.provenance_of(field) for field in fields), key=order.index)
+    return max((device.provenance_of(field) for field in fields), key=_WEAKNESS.index)
 
 
 def peak(device: Device, dtype: str, clock: ClockKind | None = None) -> Peak:

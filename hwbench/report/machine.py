@@ -67,18 +67,24 @@ def device_list(devices: Iterable[Device], style: Style = PLAIN) -> list[str]:
     rows = [
         (
             d.name,
-            d.title,
             d.kind,
             d.released or "-",
-            " + ".join(f"{units.count} × {units.name}" for units in d.units),
+            _counts(d),
             d.architectures,
             si(d.memory.bandwidth, "B/s") if d.memory.bandwidth else "-",
             str(d.power or "-"),
         )
         for d in devices
     ]
-    header = ("name", "title", "kind", "released", "units", "architecture", "bandwidth", "power")
-    return table(header, rows, "llllllrr", style)
+    header = ("name", "kind", "released", "units", "architecture", "bandwidth", "power")
+    return table(header, rows, "lllllrr", style)
+
+
+def _counts(device: Device) -> str:
+    """`82 × SM`, or `6 + 8 cores` where there are classes of them."""
+    if len(device.units) == 1:
+        return f"{device.count} × {device.units[0].name}"
+    return " + ".join(str(units.count) for units in device.units) + " cores"
 
 
 def _units(device: Device, units: Units) -> str:

@@ -74,7 +74,7 @@ def rate(value: float | None) -> str:
     if value is None:
         return "-"
     rounded = float(f"{value:.4g}")
-    return f"{rounded:,.0f}/s" if rounded >= 1000 else f"{rounded:.4g}/s"
+    return f"{rounded:,.0f}/s" if 1000 <= rounded < 1e9 else f"{rounded:.4g}/s"
 
 
 def field(name: str, text: str, style: Style = PLAIN) -> list[str]:
@@ -90,5 +90,5 @@ def intensity(value: float) -> str:
 
 
 def integer(value: int) -> str:
-    """A count with its thousands apart: `62,378,344`."""
-    return f"{value:,}"
+    """A count with its thousands apart: `62,378,344`; six digits of one that is too long to read."""
+    return f"{value:,}" if value < 10**15 else f"{value:.6g}"

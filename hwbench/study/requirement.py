@@ -10,6 +10,8 @@ from hwbench.machine.device import Device
 from hwbench.predict.estimate import estimate
 from hwbench.workload.op import Workload
 
+LEAST_UTILIZATION = 1e-6
+
 
 class Candidate(Struct, frozen=True):
     """A device that delivers: its roofline time of a batch at full and at the stated utilization, and its power."""
@@ -58,8 +60,8 @@ def require(
     """
     if latency is None and rate is None:
         raise InputError("needs a target: --rate or --latency")
-    if not 0 < utilization <= 1:
-        raise InputError("must be more than 0 and at most 1", field="--utilization")
+    if not LEAST_UTILIZATION <= utilization <= 1:
+        raise InputError(f"must be from {LEAST_UTILIZATION:f} to 1", field="--utilization")
     allowed = min(x for x in (latency, batch / rate if rate else None) if x is not None)
     work = workload.work(BITS[dtype], batch)
     found, unknown, considered = [], [], 0

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from hwbench.documents import said
 from hwbench.errors import InputError, nearest, shown
 from hwbench.workload import elementwise, layers
 from hwbench.workload.op import Op, Shape
@@ -70,7 +71,7 @@ class _Builder:
             shape = self.op(kind, options, shape, inside, scope)
         else:
             choices = nearest(kind, [*_KINDS, *self.structures])
-            raise InputError(f"there is no layer kind {shown(kind)!r}", field=field, nearest=choices)
+            raise InputError(f"there is no layer kind '{shown(kind)}'", field=field, nearest=choices)
         return self.layers(then, shape, f"{inside}.then", scope)
 
     def op(self, kind: str, options: dict[str, Any], shape: Shape, field: str, scope: str) -> Shape:
@@ -102,7 +103,7 @@ class _Builder:
             self.numbers[stem] += 1
             name = f"{stem}{self.numbers[stem]}"
         if name in self.names:
-            raise InputError(f"two layers are called {shown(name)!r}", field=field)
+            raise InputError(f"two layers are called '{shown(name)}'", field=field)
         self.names.add(name)
         return name
 
@@ -125,7 +126,7 @@ class _Builder:
         if not isinstance(paths, list) or len(paths) < 2:
             raise InputError("needs a list of at least two lists of layers", field=f"{field}.layers")
         if combine not in ("concat", "add"):
-            raise InputError(f"combine is concat or add, not {shown(combine)!r}", field=f"{field}.combine")
+            raise InputError(f"combine is concat or add, not '{shown(combine)}'", field=f"{field}.combine")
         shapes = [self.layers(path, shape, f"{field}.layers[{i}]", inner) for i, path in enumerate(paths)]
         rest = {s if combine == "add" else s[1:] for s in shapes}
         if len(rest) > 1:
@@ -199,7 +200,7 @@ def _given(options: dict[str, Any], field: str) -> str | None:
 
 def _refuse(options: dict[str, Any], field: str, known: tuple[str, ...]) -> None:
     for option in options:
-        message = f"unknown option {shown(option)!r}"
+        message = f"unknown option '{shown(option)}'"
         raise InputError(message, field=f"{field}.{option}", nearest=nearest(option, known) or known)
 
 
@@ -209,13 +210,12 @@ def _checked(kind: Callable[..., Op], options: dict[str, Any], field: str) -> di
     checked = {}
     for option, value in options.items():
         if option not in known:
-            message = f"unknown option {shown(option)!r}"
+            message = f"unknown option '{shown(option)}'"
             raise InputError(message, field=f"{field}.{option}", nearest=nearest(option, [*known, "name", "then"]))
         try:
             checked[option] = msgspec.convert(value, known[option])
         except msgspec.ValidationError as error:
-            reason = str(error).partition(" - at")[0].replace("`", "").replace("Expected", "expected")
-            raise InputError(f"{option}: {reason}", field=f"{field}.{option}") from None
+            raise InputError(f"{option}: {said(error)}", field=f"{field}.{option}") from None
     defaults = kind.__kwdefaults__ or {}
     missing = [option for option in known if option not in checked and option not in defaults]
     if missing:

@@ -64,7 +64,7 @@ def _ops(document: Document, model: ModelFile) -> tuple[Op, ...]:
 def _matmul(name: str, sizes: str) -> Workload:
     match = re.fullmatch(r"([0-9]{1,12})x([0-9]{1,12})x([0-9]{1,12})", sizes)
     if match is None or "0" in (size.lstrip("0") or "0" for size in match.groups()):
-        raise InputError(f"{shown(name)!r} is not a matrix product: write it like matmul:4096x4096x4096 (m×n by n×o)")
+        raise InputError(f"'{shown(name)}' is not a matrix product: write it like matmul:4096x4096x4096 (m×n by n×o)")
     m, n, o = (int(size) for size in match.groups())
     op = network.build([{"matmul": {"columns": o, "name": "matmul"}}], (m, n))
     title = f"Matrix product {format_shape((m, n))} · {format_shape((n, o))}"

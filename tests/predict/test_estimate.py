@@ -69,7 +69,7 @@ def test_every_device_estimates_every_model_at_every_dtype_it_has(name: str) -> 
             continue  # only with an accumulator that no framework sums in
         for workload in MODELS.values():
             found = estimate(workload, device, dtype)
-            assert 0 < found.ideal_time_s
+            assert found.ideal_time_s > 0
             if found.roofline_time_s is None:
                 assert device.memory.bandwidth is None
                 assert any("bandwidth" in warning for warning in found.warnings)

@@ -65,9 +65,9 @@ def test_a_model_too_large_for_a_memory_is_not_delivered() -> None:
     assert found.devices == ()
 
 
-@pytest.mark.parametrize("utilization", [0, -1, 1.01, float("nan"), float("inf")])
+@pytest.mark.parametrize("utilization", [0, -1, 1e-7, 1.01, float("nan"), float("inf")])
 def test_wrong_utilization(utilization: float) -> None:
-    with pytest.raises(InputError, match="more than 0 and at most 1"):
+    with pytest.raises(InputError, match="from 0.000001 to 1"):
         require(ALEXNET, [], rate=1, utilization=utilization)
 
 

@@ -1,0 +1,86 @@
+"""A device as programs read it: SI units, and null where nothing is known or units differ."""
+
+import msgspec
+import pytest
+
+from hwbench.errors import InputError
+from hwbench.machine import catalog
+from hwbench.machine.description import describe, known_peaks, warnings
+from hwbench.machine.device import Clock, Device, Memory, Units, override
+from hwbench.machine.peak import peaks
+from hwbench.units import Hertz
+
+BARE = Device("A box", "cpu", "Nobody", (Units("x", 2, Clock(base=Hertz(1e9))),))
+
+
+def test_a_card_is_described_in_si_units() -> None:
+    card = catalog.device("rtx3090")
+    found = describe(card, peaks(card))
+    assert (found.device, found.title, found.kind) == ("rtx3090", "NVIDIA GeForce RTX 3090", "gpu")
+    assert (found.units, found.architecture, found.clock_hz, found.power_w) == (82, "ampere-ga10x", 1.695e9, 350)
+    memory = found.memory
+    assert (memory.type, memory.size_bytes, memory.bandwidth_bytes_per_second) == ("GDDR6X", 24 * 2**30, 936e9)
+    assert (memory.bus_bits, memory.rate_transfers_per_second) == (384, 19.5e9)
+    assert found.caches == (
+        {"name": "L1", "size_bytes": 128 * 1024, "shared_by": 1},
+        {"name": "L2", "size_bytes": 6 * 2**20, "shared_by": None},
+    )
+    assert found.provenance == {"*": "spec"}
+    row = found.peaks[0]
+    assert (row.engine, row.isa, row.dtype, row.accumulate, row.sparsity) == ("vector", "cuda", "fp32", None, "dense")
+    assert (row.flops_per_cycle, row.clock_hz, row.clock, row.provenance) == (256, 1.695e9, "boost", "derived")
+    assert row.flops_per_second == 82 * 1.695e9 * 256
+    assert row.ridge_point == row.flops_per_second / 936e9
+    assert len(found.peaks) == len(peaks(card))
+
+
+def test_numbers_that_differ_between_classes_are_null() -> None:
+    hybrid = catalog.device("i9-12900k")
+    found = describe(hybrid, peaks(hybrid))
+    assert (found.units, found.architecture, found.clock_hz) == (16, "golden-cove + gracemont", None)
+    row = next(row for row in found.peaks if (row.isa, row.dtype) == ("avx2", "fp32"))
+    assert (row.flops_per_cycle, row.clock_hz, row.clock) == (None, None, None)
+    assert [(term.units, term.clock_hz) for term in row.terms] == [(8, 5.2e9), (8, 3.9e9)]
+    assert row.flops_per_second == sum(term.flops_per_second for term in row.terms)
+    same = override(hybrid, {"clock": "3 GHz"})
+    assert describe(same, peaks(same)).clock_hz == 3e9
+
+
+def test_what_is_not_known_is_null() -> None:
+    found = describe(BARE, ())
+    assert (found.device, found.peaks, found.power_w, found.caches) == ("A box", (), None, ())
+    assert msgspec.to_builtins(found.memory) == dict.fromkeys(
+        ["type", "size_bytes", "bandwidth_bytes_per_second", "bus_bits", "rate_transfers_per_second"]
+    )
+    no_memory = msgspec.structs.replace(catalog.device("t4"), memory=Memory())
+    assert {row.ridge_point for row in describe(no_memory, peaks(no_memory)).peaks} == {None}
+
+
+def test_a_description_is_json() -> None:
+    for name in ("rtx3090", "i9-12900k", "h100-sxm", "pentium4-2.53"):
+        device = catalog.device(name)
+        data = msgspec.json.decode(msgspec.json.encode(describe(device, peaks(device))))
+        assert data["device"] == name
+        assert all(row["flops_per_second"] > 0 for row in data["peaks"])
+
+
+def test_known_peaks() -> None:
+    card = catalog.device("rtx3090")
+    assert known_peaks(card) == peaks(card)
+    assert known_peaks(card, "base") == peaks(card, "base")
+    with pytest.raises(InputError, match="rtx3090 has no known all-core clock") as caught:
+        known_peaks(card, "all_core")
+    assert caught.value.field == "--clock"
+    with pytest.raises(InputError, match="A box has no known rates") as caught:
+        known_peaks(BARE)
+    assert caught.value.field is None
+
+
+def test_a_reader_is_warned_of_assumed_values() -> None:
+    card = catalog.device("rtx3090")
+    assert warnings(card, peaks(card)) == ()
+    faster = override(card, {"clock": "2 GHz"})
+    assert warnings(faster, peaks(faster)) == ("peaks marked `assumed` rest on assumed values: units.SM.clock",)
+    cooler = override(card, {"power": "200 W"})
+    assert warnings(cooler, peaks(cooler)) == ()
+    assert describe(faster, peaks(faster)).provenance == {"units.SM.clock": "assumed"}

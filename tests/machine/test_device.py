@@ -1,0 +1,275 @@
+"""A device as data: what may stand in one, where numbers come from, and what `--set` replaces."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwbench.errors import InputError
+from hwbench.machine import catalog
+from hwbench.machine.architecture import BITS, Dtype, Rate
+from hwbench.machine.device import Clock, Device, Memory, Units, override
+from hwbench.machine.peak import peak, peaks
+from hwbench.units import Bytes, BytesPerSecond, Hertz, Watts
+
+FMA = Rate("vector", "avx2", "fp32", 32)
+CARD = Device(
+    title="A card",
+    kind="gpu",
+    vendor="Nobody",
+    units=(Units("arch", 10, Clock(base=Hertz(1e9), boost=Hertz(2e9)), name="SM", rates=(FMA,)),),
+    memory=Memory(size=Bytes(1e9), bandwidth=BytesPerSecond(1e11)),
+    power=Watts(100),
+)
+HYBRID = Device(
+    title="A hybrid",
+    kind="cpu",
+    vendor="Nobody",
+    units=(
+        Units("big", 8, Clock(boost=Hertz(5e9)), name="P-core", rates=(FMA,)),
+        Units("little", 4, Clock(boost=Hertz(3e9)), name="E-core", rates=(Rate("vector", "avx2", "fp32", 16),)),
+    ),
+)
+
+
+def refused(device: Device, **settings: str) -> InputError:
+    with pytest.raises(InputError) as caught:
+        override(device, {field.replace("__", "."): text for field, text in settings.items()})
+    assert str(caught.value).isprintable()
+    return caught.value
+
+
+def test_every_dtype_has_a_size() -> None:
+    assert set(BITS) == set(Dtype.__args__)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "clock", [{"base": 1e9}, {"boost": 1e9}, {"fixed": 1e9}, {"base": 1e9, "boost": 1e9}, {"base": 1e9, "boost": 2e9}]
+)
+def test_one_clock_is_enough(clock: dict[str, Any]) -> None:
+    found = Clock(**clock)
+    assert (found.base, found.boost, found.fixed) == (clock.get("base"), clock.get("boost"), clock.get("fixed"))
+
+
+@pytest.mark.parametrize(
+    ("clock", "why"),
+    [
+        ({}, "needs a base, a boost or a fixed value"),
+        ({"all_core": {"avx2": Hertz(1e9)}}, "needs a base, a boost or a fixed value"),
+        ({"base": Hertz(2e9), "boost": Hertz(1e9)}, r"base clock \(2 GHz\) is above the boost clock \(1 GHz\)"),
+    ],
+)
+def test_a_clock_that_makes_no_sense(clock: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        Clock(**clock)
+
+
+def test_classes_of_units_have_names_of_their_own() -> None:
+    with pytest.raises(ValueError, match="two classes of units have the same name"):
+        msgspec.structs.replace(HYBRID, units=(HYBRID.units[0], HYBRID.units[0]))
+
+
+def test_sums_over_classes() -> None:
+    assert (CARD.count, CARD.architectures) == (10, "arch")
+    assert (HYBRID.count, HYBRID.architectures) == (12, "big + little")
+    twice = msgspec.structs.replace(HYBRID.units[1], architecture="big")
+    assert msgspec.structs.replace(HYBRID, units=(HYBRID.units[0], twice)).architectures == "big"
+
+
+@pytest.mark.parametrize(
+    ("field", "origin"),
+    [
+        ("memory", "spec"),
+        ("memory.size", "os"),
+        ("memory.size.x", "os"),
+        ("memory.sizes", "spec"),
+        ("units", "measured"),
+        ("units.SM.count", "measured"),
+        ("units.SM.clock", "assumed"),
+        ("units.SM.clock.boost", "derived"),
+        ("units.SM.clock.base", "assumed"),
+        ("power", "spec"),
+        ("", "spec"),
+    ],
+)
+def test_the_longest_path_at_or_above_a_field_says_its_origin(field: str, origin: str) -> None:
+    device = msgspec.structs.replace(
+        CARD,
+        provenance={
+            "memory.size": "os",
+            "units": "measured",
+            "units.SM.clock": "assumed",
+            "units.SM.clock.boost": "derived",
+        },
+    )
+    assert device.provenance_of(field) == origin
+
+
+def test_each_field_is_overridden() -> None:
+    settings = {"clock": "3 GHz", "units": "20", "memory": "24 GiB", "bandwidth": "936 GB/s", "power": "350 W"}
+    found = override(CARD, settings)
+    assert found.units[0].clock == Clock(base=Hertz(1e9), boost=Hertz(2e9), fixed=Hertz(3e9))
+    assert found.units[0].count == found.count == 20
+    assert found.memory == Memory(size=Bytes(24 * 2**30), bandwidth=BytesPerSecond(936e9))
+    assert found.power == Watts(350)
+    changed = ("units.SM.clock.fixed", "units.SM.count", "memory.size", "memory.bandwidth", "power")
+    assert [found.provenance_of(field) for field in changed] == ["assumed"] * 5
+    assert found.provenance_of("units.SM.rates") == "spec"
+    assert (found.title, found.kind, found.units[0].rates) == (CARD.title, CARD.kind, CARD.units[0].rates)
+    assert CARD.provenance == {}
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "changed"),
+    [
+        ("clock", "3 GHz", "units.SM.clock"),
+        ("clock.SM", "3 GHz", "units.SM.clock"),
+        ("units", "7", "units.SM.count"),
+        ("units.SM", "7", "units.SM.count"),
+        ("memory", "1 GB", "memory.size"),
+        ("bandwidth", "1 GB/s", "memory.bandwidth"),
+        ("power", "1 W", "power"),
+    ],
+)
+def test_only_what_was_set_is_assumed(field: str, text: str, changed: str) -> None:
+    assert override(CARD, {field: text}).provenance == {changed: "assumed"}
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "expected"),
+    [
+        ("clock", "3 GHz", 10 * 3e9 * 32),
+        ("clock.SM", "3 GHz", 10 * 3e9 * 32),
+        ("units", "1", 1 * 2e9 * 32),
+        ("units.SM", "7", 7 * 2e9 * 32),
+        ("bandwidth", "1 GB/s", 10 * 2e9 * 32),
+    ],
+)
+def test_peaks_follow_an_override(field: str, text: str, expected: float) -> None:
+    assert peak(override(CARD, {field: text}), "fp32").flops_per_second == expected
+
+
+def test_one_setting_leaves_the_rest_alone() -> None:
+    assert override(CARD, {}) == CARD
+    found = override(CARD, {"power": "1 W"})
+    assert msgspec.structs.replace(found, power=CARD.power, provenance={}) == CARD
+    assert found.provenance == {"power": "assumed"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "big", "little"),
+    [
+        ({"clock": "2 GHz"}, (8, 2e9), (4, 2e9)),
+        ({"clock.P-core": "2 GHz"}, (8, 2e9), (4, 3e9)),
+        ({"clock.E-core": "2 GHz"}, (8, 5e9), (4, 2e9)),
+        ({"units.E-core": "16"}, (8, 5e9), (16, 3e9)),
+        ({"clock": "2 GHz", "clock.P-core": "4 GHz", "units.P-core": "6"}, (6, 4e9), (4, 2e9)),
+        ({"clock.P-core": "4 GHz", "clock": "2 GHz"}, (8, 2e9), (4, 2e9)),
+    ],
+)
+def test_a_class_of_a_hybrid_is_overridden_alone(
+    settings: dict[str, str], big: tuple[int, float], little: tuple[int, float]
+) -> None:
+    (found,) = peaks(override(HYBRID, settings))
+    assert [(term.units, term.clock_hz) for term in found.terms] == [big, little]
+    assert found.flops_per_second == big[0] * big[1] * 32 + little[0] * little[1] * 16
+    assert found.provenance == "assumed"
+    touched = [name for name in ("P-core", "E-core") if {"clock", f"clock.{name}", f"units.{name}"} & set(settings)]
+    assert [term.name for term in found.terms if term.provenance == "assumed"] == touched
+
+
+def test_an_overridden_clock_is_assumed_whatever_it_was_before() -> None:
+    measured = msgspec.structs.replace(
+        CARD,
+        units=(msgspec.structs.replace(CARD.units[0], clock=Clock(fixed=Hertz(1e9))),),
+        provenance={"units.SM.clock.fixed": "measured", "units.SM.count": "os", "memory.size": "os"},
+    )
+    assert peak(measured, "fp32").provenance == "measured"
+    assert peak(override(measured, {"clock": "3 GHz"}), "fp32").provenance == "assumed"
+    assert override(measured, {"units": "3"}).provenance_of("units.SM.count") == "assumed"
+    assert override(measured, {"memory": "3 GB"}).provenance_of("memory.size") == "assumed"
+
+
+@given(st.integers(1, 10**12), st.integers(1, 10**12))
+def test_the_last_of_two_overrides_counts(one: int, other: int) -> None:
+    twice = override(override(CARD, {"clock": f"{one} Hz"}), {"clock": f"{other} Hz"})
+    assert twice == override(CARD, {"clock": f"{other} Hz"})
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "why", "nearest"),
+    [
+        ("clock", "3", "'3' has no unit: write it like '2.4 GHz'", ()),
+        ("clock", "3 ghz", "'ghz' is not a unit of Hz", ()),
+        ("clock", "0 GHz", "must be more than zero", ()),
+        ("clock", "-1 GHz", "is negative", ()),
+        ("clock", "", "is not a quantity", ()),
+        ("clock.P-core", "3 GHz", "there are no units called 'P-core'", ("SM",)),
+        ("clock.sm", "3 GHz", "there are no units called 'sm'", ("SM",)),
+        ("units", "0", "is not a number of units", ()),
+        ("units", "-1", "is not a number of units", ()),
+        ("units", "1.5", "is not a number of units", ()),
+        ("units", "", "is not a number of units", ()),
+        ("units", "٣", "is not a number of units", ()),
+        ("units", "²", "is not a number of units", ()),
+        ("units", "10000001", "is not a number of units", ()),
+        ("units", "9" * 100_000, "is not a number of units", ()),
+        ("units", "1_0", "is not a number of units", ()),
+        ("units.x\n", "1", "there are no units called 'x\\n'", ("SM",)),
+        ("memory", "24", "has no unit: write it like '24 GiB'", ()),
+        ("memory", "24 GB/s", "is not a unit of B", ()),
+        ("bandwidth", "936 GB", "is not a unit of B/s", ()),
+        ("bandwidth", "0 GB/s", "must be more than zero", ()),
+        ("power", "350", "has no unit", ()),
+        ("bandwith", "1 GB/s", "cannot be set: choose from clock, units, power, bandwidth, memory", ("bandwidth",)),
+        ("memory.bandwidth", "1 GB/s", "cannot be set: choose from", ()),
+        ("memory.size", "1 GB", "cannot be set: choose from", ()),
+        ("bandwidth.x", "1 GB/s", "cannot be set: choose from", ()),
+        ("power.x", "1 W", "cannot be set: choose from", ()),
+        ("Clock", "1 GHz", "cannot be set: choose from", ("clock",)),
+        ("title", "x", "cannot be set: choose from", ()),
+        ("", "x", "cannot be set: choose from", ()),
+    ],
+    ids=lambda value: ascii(value)[:30],
+)
+def test_what_cannot_be_set(field: str, text: str, why: str, nearest: tuple[str, ...]) -> None:
+    with pytest.raises(InputError) as caught:
+        override(CARD, {field: text})
+    said = str(caught.value)
+    assert why.encode("unicode_escape").decode().replace("\\\\", "\\") in said.replace("\\\\", "\\")
+    assert caught.value.field == f"--set {field}"
+    assert said.isprintable()
+    assert set(nearest) <= set(caught.value.nearest)
+
+
+def test_a_hybrid_must_be_told_which_units() -> None:
+    error = refused(HYBRID, units="4")
+    assert "more than one class of units: name one" in error.message
+    assert error.nearest == ("units.P-core", "units.E-core")
+    assert refused(HYBRID, units__SM="4").nearest == ("P-core", "E-core")
+    assert refused(HYBRID, clock__SM="4 GHz").field == "--set clock.SM"
+
+
+def test_a_clock_of_one_isa_does_not_outlive_an_override() -> None:
+    h100 = catalog.device("h100-sxm")
+    slow = override(h100, {"clock": "1 GHz"})
+    assert {term.clock_hz for found in peaks(slow) for term in found.terms} == {1e9}
+    assert {found.provenance for found in peaks(slow)} == {"assumed"}
+
+
+@given(
+    st.one_of(st.text(max_size=20), st.sampled_from(["clock", "units", "clock.SM", "units.SM", "memory", "power"])),
+    st.one_of(st.text(max_size=20), st.sampled_from(["1", "1 GHz", "1 GB", "1 W", "9" * 30])),
+)
+def test_any_setting_is_a_device_or_an_input_error(field: str, text: str) -> None:
+    try:
+        found = override(CARD, {field: text})
+    except InputError as error:
+        said = str(error)
+    else:
+        said = ""
+        assert set(found.provenance.values()) == {"assumed"}
+        assert all(p.flops_per_second > 0 for p in peaks(found))
+    assert said.isprintable()
