@@ -3,7 +3,8 @@
 Folders are searched in this order, so that the user's files win over ours: the one named by `HWBENCH_CONFIGS`, the
 platform's user config folder, the catalog that ships with hwbench. In each, `devices/rtx3090.yaml` is found by its
 file name alone: no other file is opened. Spellings and aliases (`RTX 3090`, `geforce-rtx-3090`) are looked up in
-the folder's `index.json`, which `make index` writes; files that the index does not know yet are read.
+the folder's `index.json`, which `make index` writes; files that no index knows, a user's among them, are read only
+when nothing else answers to the name. So the user's file names win over ours, and so does an alias that ours lack.
 """
 
 import os
@@ -86,8 +87,9 @@ def find(kind: str, name: str) -> str:
             path = os.path.join(folder, name.lower() + SUFFIX)
             if os.sep not in name and "\0" not in name and os.path.isfile(path):
                 return path
-        for folder in folders:
-            for spellings in (_indexed, _unindexed):  # the second reads files: only where the first has no answer
+        # File names first, then what an index says, then what files without one say: only the last opens any.
+        for spellings in (_by_name, _indexed, _unindexed):
+            for folder in folders:
                 stem = spellings(folder).get(wanted)
                 if stem and os.path.isfile(os.path.join(folder, stem + SUFFIX)):
                     return os.path.join(folder, stem + SUFFIX)
@@ -109,6 +111,11 @@ def stems(folder: str) -> list[str]:
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=folder) from None
     return sorted(name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
+
+
+def _by_name(folder: str) -> dict[str, str]:
+    """Files by the key of their own names."""
+    return {key(stem): stem for stem in stems(folder)}
 
 
 def _indexed(folder: str) -> dict[str, str]:

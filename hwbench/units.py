@@ -108,6 +108,11 @@ class FlopsPerSecond(Quantity):
     __slots__ = ()
 
 
+def operations_unit(dtype: str) -> str:
+    """What operations on a dtype are called: FLOP, or OP for integers."""
+    return "OP" if dtype.startswith("int") else "FLOP"
+
+
 class TransfersPerSecond(Quantity):
     """The data rate of one pin of a memory bus: transfers of one bit each second."""
 

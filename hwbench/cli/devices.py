@@ -77,6 +77,7 @@ def devices(context: click.Context, as_json: bool) -> None:
       hwbench devices search "titan x"
       hwbench devices new my-card > my-card.yaml
     """
+    options.refuse_json_before(context, as_json)
     if context.invoked_subcommand is None:
         context.invoke(list_devices, as_json=as_json)
 
@@ -175,7 +176,7 @@ def show(name: str, as_json: bool) -> None:
         sources = [msgspec.to_builtins(source) for source in device.sources]
         body = msgspec.to_builtins(description.describe(device, found))
         extra = {"aliases": device.aliases, "notes": device.notes, "sources": sources}
-        output.write_json("devices", {**body, **extra}, told)
+        output.write_json("devices-show", {**body, **extra}, told)
         return
     from hwbench.report import machine as report
 
@@ -222,7 +223,7 @@ def lint(as_json: bool) -> None:
     faults = linter.lint()
     checked = len(folders.files("devices")), len(folders.files("architectures"))
     if as_json:
-        output.write_json("devices", {"faults": faults, "devices": checked[0], "architectures": checked[1]})
+        output.write_json("devices-lint", {"faults": faults, "devices": checked[0], "architectures": checked[1]})
     else:
         output.write_lines([*faults, f"{checked[0]} devices, {checked[1]} architectures, {len(faults)} faults"])
     if faults:

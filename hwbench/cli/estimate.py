@@ -44,13 +44,20 @@ def estimate(
     formats, sizes = options.dtypes(dtype), options.batches(batch)
     if len(formats) * len(sizes) > MOST_ROWS:
         raise InputError(f"more than {MOST_ROWS} rows", field="--batch")
+    if layers and len(formats) * len(sizes) > 1:
+        raise InputError("lists the layers of one dtype and one batch", field="--layers")
+    if clock and any(setting.startswith("clock") for setting in settings):
+        raise InputError("chooses among the device's clocks: leave it out beside --set clock", field="--clock")
     workload = zoo.workload(model)
     chosen, warnings = options.device(device, settings)
     kind = cast("ClockKind | None", clock and clock.replace("-", "_"))
     found = [predict(workload, chosen, name, size, kind) for name in formats for size in sizes]
     told = tuple(dict.fromkeys([*warnings, *(text for one in found for text in one.warnings)]))
     if as_json:
-        output.write_json("estimate", found[0] if len(found) == 1 else {"estimates": found}, told)
+        if len(found) == 1:
+            output.write_json("estimate", found[0], told)
+        else:
+            output.write_json("estimates", {"estimates": found}, told)
         return
     from hwbench.report import estimate as report
 

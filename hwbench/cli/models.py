@@ -30,6 +30,7 @@ def models(context: click.Context, as_json: bool) -> None:
       hwbench models show alexnet
       hwbench models search net
     """
+    options.refuse_json_before(context, as_json)
     if context.invoked_subcommand is None:
         context.invoke(list_models, as_json=as_json)
 
@@ -45,17 +46,18 @@ def list_models(as_json: bool = False) -> None:
     """
     from hwbench.workload import zoo
 
-    _write_list(list(zoo.workloads().values()), as_json)
+    sound, faults = zoo.sound_workloads()
+    _write_list(list(sound.values()), faults, as_json)
 
 
-def _write_list(found: list[Workload], as_json: bool) -> None:
+def _write_list(found: list[Workload], faults: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         rows = [Row(w.name, w.title, w.params, w.macs, w.input_shape, len(w.ops)) for w in found]
-        output.write_json("models", {"models": rows})
+        output.write_json("models", {"models": rows}, faults)
         return
     from hwbench.report import workload as report
 
-    output.write_lines([*report.model_list(found, output.style()), "", f"{len(found)} models"])
+    output.write_lines([*report.model_list(found, output.style()), "", f"{len(found)} models"], faults)
 
 
 @models.command("show")
@@ -88,13 +90,12 @@ def search(text: str, as_json: bool) -> None:
     from hwbench.workload import zoo
 
     wanted = folders.key(text)
+    sound, faults = zoo.sound_workloads()
     aliases = {name: folders.read_aliases(path) for name, path in folders.files("models").items()}
     found = [
-        w
-        for w in zoo.workloads().values()
-        if any(wanted in folders.key(t) for t in (w.name, w.title, *aliases.get(w.name, ())))
+        w for w in sound.values() if any(wanted in folders.key(t) for t in (w.name, w.title, *aliases.get(w.name, ())))
     ]
-    _write_list(found, as_json)
+    _write_list(found, faults, as_json)
 
 
 @models.command("lint")
@@ -110,7 +111,7 @@ def lint(as_json: bool) -> None:
 
     faults, checked = linter.lint()
     if as_json:
-        output.write_json("models", {"faults": faults, "models": checked})
+        output.write_json("models-lint", {"faults": faults, "models": checked})
     else:
         output.write_lines([*faults, f"{checked} models, {len(faults)} faults"])
     if faults:

@@ -67,11 +67,17 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Write one JSON object and nothing else.")(command)
 
 
+def refuse_json_before(context: click.Context, as_json: bool) -> None:
+    """`--json` belongs to a subcommand. Raises InputError where it stands before one."""
+    if as_json and context.invoked_subcommand:
+        raise InputError(f"goes after {context.invoked_subcommand}", field="--json")
+
+
 def dtypes(text: str) -> list[str]:
     """The dtypes of a list such as `fp32,fp16`. Raises InputError with the nearest."""
     from hwbench.machine.architecture import BITS
 
-    names = [name.strip() for name in text.split(",")]
+    names = [name.strip().lower() for name in text.split(",")]
     for name in names:
         if name not in BITS:
             choices = nearest(name, BITS) or tuple(BITS)

@@ -13,7 +13,7 @@ MOST_DEVICES = 15
 @options.model_option
 @click.option("--rate", metavar="R", help="Inferences a second: 30/s.")
 @click.option("--latency", metavar="T", help="Time of one batch: 5ms.")
-@click.option("--utilization", default=0.5, show_default=True, help="Share of the roofline that is reached.")
+@click.option("--utilization", default=1.0, show_default=True, help="Share of the roofline that runs reach.")
 @click.option("--dtype", default="fp32", show_default=True)
 @click.option("--batch", default="1", show_default=True)
 @click.option("--all", "everything", is_flag=True, help=f"List every device, not only the first {MOST_DEVICES}.")

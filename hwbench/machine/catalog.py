@@ -86,7 +86,7 @@ def _stem(path: str) -> str:
 def _resolved(path: str, chain: tuple[str, ...]) -> Document:
     """The document with what its `based_on` names beneath it: mappings merge, everything else is replaced.
 
-    Aliases and published peaks are the parent's own and are not inherited.
+    Aliases and printed peaks are the parent's own and are not inherited.
     """
     document = documents.read(path)
     if "based_on" not in document.data:
@@ -107,7 +107,7 @@ def _resolved(path: str, chain: tuple[str, ...]) -> Document:
     if not os.path.isfile(parent_path):
         raise document.error(f"there is no file '{shown(parent_path)}'", "based_on")
     parent = _resolved(parent_path, (*chain, identity)).data
-    inherited = {key: value for key, value in parent.items() if key not in ("aliases", "published")}
+    inherited = {key: value for key, value in parent.items() if key not in ("aliases", "published", "disputed")}
     own = {key: value for key, value in document.data.items() if key != "based_on"}
     return Document(path, document.text, _merged(inherited, own))
 

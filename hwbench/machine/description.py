@@ -24,6 +24,7 @@ class PeakRow(Struct, frozen=True):
     ridge_point: float | None
     provenance: str
     terms: tuple[PeakTerm, ...]
+    missing: tuple[str, ...]
 
 
 class MemoryRow(Struct, frozen=True):
@@ -102,6 +103,7 @@ def _row(peak: Peak, memory: Memory) -> PeakRow:
         ridge_point=peak.flops_per_second / memory.bandwidth if memory.bandwidth else None,
         provenance=peak.provenance,
         terms=peak.terms,
+        missing=peak.missing,
     )
 
 

@@ -80,6 +80,12 @@ class PublishedPeak(Struct, frozen=True, forbid_unknown_fields=True):
     clock: ClockKind | None = None
 
 
+class DisputedPeak(PublishedPeak, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A printed peak that does not follow from units × clock × flops_per_cycle, and why: shown, not held."""
+
+    reason: Annotated[str, Meta(min_length=10, max_length=300)]
+
+
 class Device(Struct, frozen=True, forbid_unknown_fields=True):
     """A machine as its data sheet, its operating system or a measurement describes it. SI units throughout."""
 
@@ -92,6 +98,7 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True):
     power: Watts | None = None
     caches: tuple[Cache, ...] = ()
     published: tuple[PublishedPeak, ...] = ()
+    disputed: tuple[DisputedPeak, ...] = ()
     sources: tuple[Source, ...] = ()
     provenance: dict[Name, Provenance] = {}
     aliases: tuple[Name, ...] = ()

@@ -91,7 +91,10 @@ def describe(facts: Facts) -> Host:
     warnings += _count_warnings(facts, counts)
     warnings += [warning for one in described for warning in one.warnings]
     if facts.hypervisor and facts.smt is not True and "fpu" in facts.flags:
-        warnings.append("Under this hypervisor a virtual CPU may be half a physical core: the guest shows no SMT.")
+        warnings.append(
+            "Under this hypervisor a virtual CPU may be half a physical core (the guest shows no SMT): "
+            "peaks may be twice too high."
+        )
     return Host(
         device=_device(facts, known, described),
         brand=shown(facts.brand),

@@ -37,6 +37,11 @@ def lint_device(device: Device) -> list[str]:
     """Faults of one device: numbers without a source, published peaks and bandwidth that do not add up."""
     faults = [f"{field} has no source" for field in uncovered(device)]
     faults += [fault for published in device.published if (fault := _peak_fault(device, published))]
+    for disputed in device.disputed:
+        if matching(device, disputed) is not None and _peak_fault(device, disputed) is None:
+            faults.append(
+                f"the disputed {disputed.dtype} peak of {disputed.flops_per_second} agrees with the computed one"
+            )
     memory = device.memory
     if memory.bus and memory.rate:
         computed = memory.bus * memory.rate / 8
@@ -59,7 +64,9 @@ def uncovered(device: Device) -> list[str]:
     fields += [
         f"memory.{name}" for name in ("size", "bandwidth", "bus", "rate") if getattr(device.memory, name) is not None
     ]
-    fields += [name for name in ("power", "caches", "published", "released") if getattr(device, name)]
+    fields += [name for name in ("power", "published", "released") if getattr(device, name)]
+    fields += [f"caches.{cache.name}" for cache in device.caches]
+    fields += ["published"] if device.disputed else []
     return [
         field
         for field in fields

@@ -7,10 +7,11 @@ from hwbench.machine.device import Clock, ClockKind, Device, Provenance, Units
 from hwbench.units import Hertz
 
 ACCUMULATE_DEFAULT = (None, "fp64", "fp32", "int32")
-"""Accumulators that a peak may use unless another is asked for: the ones that frameworks sum in by default."""
+"""Accumulators that `peak` may use, those that frameworks sum in by default. Others are listed by `peaks` alone."""
 
 
-_WEAKNESS: tuple[Provenance, ...] = ("spec", "derived", "os", "measured", "assumed")
+_WEAKNESS: tuple[Provenance, ...] = ("spec", "derived", "measured", "os", "assumed")
+"""Origins from the strongest to the weakest."""
 
 
 class PeakTerm(Struct, frozen=True):
@@ -32,7 +33,7 @@ class PeakTerm(Struct, frozen=True):
 
 
 class Peak(Struct, frozen=True):
-    """A compute ceiling in FLOP/s: the sum of its terms, one a class of units."""
+    """A compute ceiling in FLOP/s: the sum of its terms, one a class of units; `missing` classes have no such rate."""
 
     engine: str
     isa: str
@@ -40,6 +41,7 @@ class Peak(Struct, frozen=True):
     accumulate: str | None
     sparsity: str
     terms: tuple[PeakTerm, ...]
+    missing: tuple[str, ...] = ()
 
     @property
     def flops_per_second(self) -> float:
@@ -57,14 +59,15 @@ class Peak(Struct, frozen=True):
         """Which ceiling this is, in words: `matrix tensor-core fp16 (fp32 accumulate)`."""
         extras = [f"{self.accumulate} accumulate"] if self.accumulate else []
         extras += [] if self.sparsity == "dense" else [f"{self.sparsity} sparse"]
+        extras += [f"without {', '.join(self.missing)}"] if self.missing else []
         return f"{self.engine} {self.isa} {self.dtype}" + (f" ({', '.join(extras)})" if extras else "")
 
 
 def choose_clock(clock: Clock, isa: str, kind: ClockKind | None = None) -> tuple[Hertz, ClockKind] | None:
     """The clock that a peak multiplies by, and which it is.
 
-    Unless one kind is asked for: a fixed clock, else the published all-core clock of the ISA, else boost (nothing
-    runs faster, so that the peak stays an upper bound), else base. None where the kind asked for is unknown.
+    Unless one kind is asked for: a fixed clock, else the published all-core clock of the ISA, else boost (the highest
+    that the vendor states, so that the peak stays a bound at it), else base. None where the kind asked for is unknown.
     """
     known: dict[ClockKind, Hertz | None] = {
         "fixed": clock.fixed,
@@ -100,7 +103,12 @@ def peaks(device: Device, clock: ClockKind | None = None) -> tuple[Peak, ...]:
                 how=rate.how,
             )
             found.setdefault(identity, []).append(term)
-    return tuple(Peak(*identity, tuple(terms)) for identity, terms in found.items() if identity not in partial)
+    names = [units.name for units in device.units]
+    return tuple(
+        Peak(*identity, tuple(terms), tuple(name for name in names if name not in {term.name for term in terms}))
+        for identity, terms in found.items()
+        if identity not in partial
+    )
 
 
 def _provenance(device: Device, units: Units, clock: ClockKind) -> Provenance:

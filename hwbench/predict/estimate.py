@@ -1,16 +1,16 @@
 """How long a workload takes on a device: the ideal and the roofline time, layer by layer and in total.
 
-Both are lower bounds and named so. The expected time and its interval come with a calibrated model: until there is
-one their keys are absent.
+Both are lower bounds at the stated clock and named so. The expected time and its interval come with a calibrated model:
+until there is one their keys are absent.
 """
 
 from msgspec import UNSET, Struct, UnsetType
 
-from hwbench.machine.architecture import BITS
+from hwbench.machine.architecture import BITS, Kind
 from hwbench.machine.device import ClockKind, Device
-from hwbench.machine.peak import Peak, peak
+from hwbench.machine.peak import Peak, PeakTerm, peak, peaks
 from hwbench.predict.roofline import Bound, Roofline
-from hwbench.units import Bytes
+from hwbench.units import Bytes, FlopsPerSecond
 from hwbench.workload.op import Op, Workload
 from hwbench.workload.work import Work
 
@@ -31,25 +31,29 @@ class LayerEstimate(Struct, frozen=True):
     roofline_time_s: float | None
     bound: Bound | None
     utilization: float | None
+    count: int = 1
     expected_time_s: float | UnsetType = UNSET
 
 
 class Estimate(Struct, frozen=True):
     """One model on one device at one dtype and batch.
 
-    `throughput_per_s` and `utilization` follow from the roofline and are upper bounds; `memory_needed_bytes` is the
-    least that a run needs (weights and the largest layer's input and output).
+    `peak` names the ceiling and `terms` its arithmetic. `throughput_per_s` and `utilization` follow from the roofline
+    and are upper bounds; `memory_needed_bytes` is what weights and the largest multiply-add layer need.
     """
 
     model: str
     device: str
+    kind: Kind
     dtype: str
     batch: int
     flops: int
     traffic_bytes: int
     peak_flops_per_second: float
     peak: str
+    terms: tuple[PeakTerm, ...]
     bandwidth_bytes_per_second: float | None
+    ridge_point: float | None
     ideal_time_s: float
     roofline_time_s: float | None
     throughput_per_s: float | None
@@ -70,24 +74,26 @@ def estimate(
     workload: Workload, device: Device, dtype: str = "fp32", batch: int = 1, clock: ClockKind | None = None
 ) -> Estimate:
     """The bounds of `workload` on `device`. Raises InputError when the device has no rate for the dtype."""
-    ceiling = peak(device, dtype, clock)
-    roof = Roofline(ceiling.flops_per_second, float(device.memory.bandwidth)) if device.memory.bandwidth else None
-    bits = BITS[dtype]
-    layers = tuple(_layer(op, op.work(bits, batch), ceiling, roof) for op in workload.ops)
+    ceiling, bandwidth, bits = fastest(device, dtype, clock), device.memory.bandwidth, BITS[dtype]
+    roof = Roofline(ceiling.flops_per_second, float(bandwidth)) if bandwidth else None
     total = workload.work(bits, batch)
-    ideal = total.flops / ceiling.flops_per_second
+    layers = _layers(workload, device, dtype, batch, clock)
+    ideal = sum(layer.ideal_time_s for layer in layers)
     time = sum(layer.roofline_time_s or 0.0 for layer in layers) if roof else None
     needed, size = workload.capacity(bits, batch), device.memory.size
     return Estimate(
         model=workload.name,
         device=device.name or device.title,
+        kind=device.kind,
         dtype=dtype,
         batch=batch,
         flops=total.flops,
         traffic_bytes=total.traffic,
         peak_flops_per_second=ceiling.flops_per_second,
         peak=ceiling.label,
+        terms=ceiling.terms,
         bandwidth_bytes_per_second=roof.bandwidth if roof else None,
+        ridge_point=roof.ridge_point if roof else None,
         ideal_time_s=ideal,
         roofline_time_s=time,
         throughput_per_s=batch / time if time else None,
@@ -98,12 +104,38 @@ def estimate(
         fits=needed <= size if size else None,
         layers=layers,
         provenance=_provenance(device, ceiling),
-        warnings=(*_warnings(device, ceiling, needed, dtype), *_uncounted(workload)),
+        warnings=(*_peak_warnings(device, ceiling, dtype), *_memory_warnings(device, needed, dtype), *_gaps(workload)),
     )
 
 
-def _layer(op: Op, work: Work, ceiling: Peak, roof: Roofline | None) -> LayerEstimate:
-    ideal = work.flops / ceiling.flops_per_second
+def fastest(device: Device, dtype: str, clock: ClockKind | None = None) -> Peak:
+    """The highest ceiling for data of a dtype: fp32 units compute half-precision data where they are faster.
+
+    Raises InputError when the device has no rate for the dtype at all.
+    """
+    own = peak(device, dtype, clock)
+    if dtype in ("fp16", "bf16") and any(other.dtype == "fp32" for other in peaks(device, clock)):
+        single = peak(device, "fp32", clock)
+        return single if single.flops_per_second > own.flops_per_second else own
+    return own
+
+
+def _layers(
+    workload: Workload, device: Device, dtype: str, batch: int, clock: ClockKind | None
+) -> tuple[LayerEstimate, ...]:
+    """Each op under the roof of the dtype that it computes in, its own or the run's."""
+    ceilings = {name: fastest(device, name, clock) for name in {op.dtype or dtype for op in workload.ops}}
+    bandwidth = device.memory.bandwidth
+    found = []
+    for op in workload.ops:
+        ceiling = ceilings[op.dtype or dtype].flops_per_second
+        roof = Roofline(ceiling, float(bandwidth)) if bandwidth else None
+        found.append(_layer(op, op.work(BITS[dtype], batch), ceiling, roof))
+    return tuple(found)
+
+
+def _layer(op: Op, work: Work, ceiling: float, roof: Roofline | None) -> LayerEstimate:
+    ideal = work.flops / ceiling
     time = roof.time(work) if roof else None
     return LayerEstimate(
         name=op.name,
@@ -116,6 +148,7 @@ def _layer(op: Op, work: Work, ceiling: Peak, roof: Roofline | None) -> LayerEst
         roofline_time_s=time,
         bound=roof.bound(work) if roof else None,
         utilization=ideal / time if time else None,
+        count=op.count,
     )
 
 
@@ -127,8 +160,7 @@ def _main_bound(layers: tuple[LayerEstimate, ...]) -> Bound:
 
 
 def _provenance(device: Device, ceiling: Peak) -> dict[str, str]:
-    clocks = ", ".join(dict.fromkeys(f"{t.clock} {t.clock_hz / 1e9:g} GHz" for t in ceiling.terms))
-    found = {"peak": ceiling.provenance, "clock": clocks}
+    found: dict[str, str] = {"peak": ceiling.provenance}
     if device.memory.bandwidth:
         found["bandwidth"] = device.provenance_of("memory.bandwidth")
     if device.memory.size:
@@ -136,11 +168,29 @@ def _provenance(device: Device, ceiling: Peak) -> dict[str, str]:
     return found
 
 
-def _warnings(device: Device, ceiling: Peak, needed: int, dtype: str) -> list[str]:
+def _peak_warnings(device: Device, ceiling: Peak, dtype: str) -> list[str]:
+    """What a reader of the peak must know: assumed values, and what could pass it."""
+    name, found = device.name or device.title, []
+    if ceiling.provenance == "assumed":
+        fields = [field for field, origin in device.provenance.items() if origin == "assumed" and "units" in field]
+        found.append(f"the peak of {name} rests on assumed values ({', '.join(fields) or 'clock or units'})")
+    if ceiling.missing:
+        found.append(f"{', '.join(ceiling.missing)} have no known {dtype} rate and are left out of the peak")
+    if ceiling.dtype != dtype:
+        found.append(f"{dtype} data is taken to be computed by the fp32 units, which are faster here")
+    if dtype == "fp32":
+        faster = [p for p in peaks(device) if p.dtype == "tf32" and p.sparsity == "dense"]
+        if faster and faster[0].flops_per_second > ceiling.flops_per_second:
+            rate = FlopsPerSecond(faster[0].flops_per_second)
+            found.append(
+                f"strict fp32 is meant; torch runs convolutions as tf32 by default, whose peak is {rate}: --dtype tf32"
+            )
+    return found
+
+
+def _memory_warnings(device: Device, needed: int, dtype: str) -> list[str]:
     memory, found = device.memory, []
     name = device.name or device.title
-    if ceiling.provenance == "assumed":
-        found.append(f"the peak of {name} rests on assumed values ({_assumed(device)})")
     if memory.bandwidth is None:
         found.append(f"the memory bandwidth of {name} is unknown: no roofline (give one by --set bandwidth=...)")
     elif device.provenance_of("memory.bandwidth") == "assumed":
@@ -153,12 +203,7 @@ def _warnings(device: Device, ceiling: Peak, needed: int, dtype: str) -> list[st
     return found
 
 
-def _assumed(device: Device) -> str:
-    fields = [field for field, origin in device.provenance.items() if origin == "assumed" and "units" in field]
-    return ", ".join(fields) or "clock or units"
-
-
-def _uncounted(workload: Workload) -> list[str]:
+def _gaps(workload: Workload) -> list[str]:
     if not workload.uncounted:
         return []
-    return [f"not counted: {', '.join(workload.uncounted)}: the bounds leave them out"]
+    return [f"not counted: {', '.join(workload.uncounted)}: the bounds leave their arithmetic out"]

@@ -3,46 +3,53 @@
 from collections.abc import Sequence
 
 from hwbench.predict.estimate import Estimate, LayerEstimate
-from hwbench.report.text import Style, field, intensity, percent, rate, sentences, table
-from hwbench.units import Bytes, si
+from hwbench.report.text import Style, at_least, at_most, field, intensity, percent, rate, sentences, table
+from hwbench.units import Bytes, operations_unit, si
 
 MOST_LAYERS = 24
 TOP_LAYERS = 10
+_UNCACHED = "no layers are fused and none hand over in a cache"
 _WITHOUT_EXPECTED = "not given: this version has no calibrated model, and invents none"
 
 
 def one(estimate: Estimate, title: str, style: Style, all_layers: bool) -> list[str]:
     """An estimate with its layers: what the time would be at the peak, at the roofline, and what binds."""
-    e = estimate
+    e, unit = estimate, operations_unit(estimate.dtype)
     lines = [style.paint(f"{title} on {e.device} · {e.dtype} · batch {e.batch}", "bold"), ""]
-    lines += field("work", f"{si(e.flops, 'FLOP')}, {si(e.traffic_bytes, 'B')} of traffic", style)
-    peak = f"{si(e.peak_flops_per_second, 'FLOP/s')} ({e.peak}, {e.provenance['clock']})"
-    lines += field("peak", peak, style)
-    if e.bandwidth_bytes_per_second:
-        ridge = intensity(e.peak_flops_per_second / e.bandwidth_bytes_per_second)
-        text = f"{si(e.bandwidth_bytes_per_second, 'B/s')}, ridge point {ridge} FLOP/B"
+    lines += field("work", f"{si(e.flops, unit)}, {si(e.traffic_bytes, 'B')} of traffic", style)
+    lines += field("peak", f"{si(e.peak_flops_per_second, unit + '/s')} ({e.peak}, {_clocks(e)})", style)
+    if e.bandwidth_bytes_per_second and e.ridge_point:
+        text = f"{si(e.bandwidth_bytes_per_second, 'B/s')}, ridge point {intensity(e.ridge_point)} {unit}/B"
         lines += field("bandwidth", text, style)
-    size = "unknown" if e.memory_size_bytes is None else str(Bytes(e.memory_size_bytes))
-    lines += field("memory", f"needs at least {Bytes(e.memory_needed_bytes)} of {size}", style)
-    ideal = f"{si(e.ideal_time_s, 's')}: total flops / peak, {_strictness(e)}"
-    lines += ["", *field("ideal", ideal, style)]
+    lines += field("memory", f"needs at least {Bytes(e.memory_needed_bytes)}, {_size(e)}", style)
+    ideal = f"{si(at_least(e.ideal_time_s), 's')}: total operations / peak, {_strictness(e)}"
+    lines += ["", *field("ideal", ideal if e.flops else "0 s: the network has no multiply-adds", style)]
     if e.roofline_time_s is not None:
-        lines += field(
-            "roofline",
-            f"{si(e.roofline_time_s, 's')}: a lower bound for unfused layers, bound mostly by {e.bound}; "
-            f"at most {rate(e.throughput_per_s)}, at most {percent(e.utilization)} of the peak",
-            style,
-        )
+        rest = f"at most {rate(at_most(e.throughput_per_s))}, at most {percent(at_most(e.utilization, 2))} of the peak"
+        text = f"{si(at_least(e.roofline_time_s), 's')}: {_strictness(e)} if {_UNCACHED}"
+        lines += field("roofline", f"{text}; bound mostly by {e.bound}; {rest}", style)
     lines += [*field("expected", _WITHOUT_EXPECTED, style), "", *_layers(e, style, all_layers)]
     reason = _reason(e)
     return lines + (["", *sentences(reason, style)] if reason else [])
 
 
 def _strictness(e: Estimate) -> str:
-    """Whether the peak is one that nothing can pass."""
+    """Of what the time is a bound: of runs at the clock that the peak multiplies by."""
     if e.provenance["peak"] in ("os", "assumed"):
-        return "no strict bound: the peak rests on what the system reports or on assumptions"
-    return "a lower bound that real runs do not reach"
+        return "no strict bound (the peak rests on what the system reports or on assumptions)"
+    return "a lower bound at that clock"
+
+
+def _clocks(e: Estimate) -> str:
+    clocks = (f"{term.clock.replace('_', '-')} {si(term.clock_hz, 'Hz')}" for term in e.terms)
+    return ", ".join(dict.fromkeys(clocks))
+
+
+def _size(e: Estimate) -> str:
+    if e.memory_size_bytes is None:
+        return "the size is unknown"
+    what = "the CPU supports up to" if e.kind == "cpu" and e.device != "host" else "the device has"
+    return f"{what} {Bytes(e.memory_size_bytes)}"
 
 
 def _layers(e: Estimate, style: Style, all_layers: bool) -> list[str]:
@@ -51,10 +58,12 @@ def _layers(e: Estimate, style: Style, all_layers: bool) -> list[str]:
     if len(shown) > MOST_LAYERS and not all_layers:
         shown = sorted(shown, key=_time, reverse=True)[:TOP_LAYERS]
         hidden = len(e.layers) - len(shown)
-    rows = [_row(layer, e) for layer in shown]
+    unit = operations_unit(e.dtype)
+    header = ("layer", "kind", unit, "traffic", "weights", f"{unit}/B", "ideal", "roofline", "share", "bound")
+    columns = len(header) if e.roofline_time_s is not None else 7  # no bandwidth: nothing beyond the ideal
+    rows = [_row(layer, e)[:columns] for layer in shown]
     roles = [layer.bound or "" for layer in shown]
-    header = ("layer", "kind", "FLOP", "traffic", "weights", "FLOP/B", "ideal", "roofline", "share", "bound")
-    lines = table(header, rows, "llrrrrrrrl", style, roles)
+    lines = table(header[:columns], rows, "llrrrrrrrl"[:columns], style, roles)
     if hidden:
         lines.append(style.paint(f"... the {len(shown)} most expensive; {hidden} more layers with --layers", "dim"))
     return lines
@@ -63,7 +72,7 @@ def _layers(e: Estimate, style: Style, all_layers: bool) -> list[str]:
 def _row(layer: LayerEstimate, e: Estimate) -> tuple[str, ...]:
     share = _time(layer) / e.roofline_time_s if e.roofline_time_s else None
     return (
-        layer.name,
+        layer.name if layer.count == 1 else f"{layer.name} ×{layer.count}",
         layer.kind,
         si(layer.flops, "") if layer.flops else "-",
         si(layer.traffic_bytes, "B", 3),
@@ -95,7 +104,7 @@ def _reason(e: Estimate) -> str:
     if bound == "memory":
         how = f"bound by memory: {percent(weights)} of their traffic is reading weights"
         if weights < 0.5:
-            how = "bound by memory, most of it activations"
+            how = "bound by memory, mostly for reading and writing activations"
         elif e.batch == 1:
             how += ", which a larger batch would share"
     return f"{count} {percent(time / e.roofline_time_s)} of the roofline time, {how}."
@@ -107,11 +116,11 @@ def many(estimates: Sequence[Estimate], title: str, style: Style) -> list[str]:
         (
             e.dtype,
             str(e.batch),
-            si(e.peak_flops_per_second, "FLOP/s"),
-            si(e.ideal_time_s, "s"),
-            si(e.roofline_time_s, "s") if e.roofline_time_s is not None else "-",
-            rate(e.throughput_per_s),
-            percent(e.utilization),
+            si(e.peak_flops_per_second, operations_unit(e.dtype) + "/s"),
+            si(at_least(e.ideal_time_s), "s"),
+            si(at_least(e.roofline_time_s), "s") if e.roofline_time_s is not None else "-",
+            rate(at_most(e.throughput_per_s)),
+            percent(at_most(e.utilization, 2)),
             e.bound or "-",
             {True: "yes", False: "no", None: "?"}[e.fits],
         )
@@ -119,5 +128,7 @@ def many(estimates: Sequence[Estimate], title: str, style: Style) -> list[str]:
     ]
     header = ("dtype", "batch", "peak", "ideal", "roofline", "at most", "of peak", "bound", "fits")
     lines = [style.paint(f"{title} on {estimates[0].device}", "bold"), "", *table(header, rows, "lrrrrrrll", style)]
-    note = "ideal and roofline are lower bounds of the time, `at most` and `of peak` upper bounds of what is reached."
-    return [*lines, "", *sentences(f"{note} An expected time is {_WITHOUT_EXPECTED}.", style)]
+    note = f"ideal and roofline are lower bounds of the time at the peak's clock, the latter if {_UNCACHED}"
+    if _strictness(estimates[0]).startswith("no"):
+        note = "ideal and roofline are no strict bounds, as the peak rests on what the system reports or on assumptions"
+    return [*lines, "", *sentences(f"{note}. An expected time is {_WITHOUT_EXPECTED}.", style)]

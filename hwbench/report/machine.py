@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from hwbench.machine.device import Clock, Device, Units
+from hwbench.machine.device import Clock, Device, DisputedPeak, Units
 from hwbench.machine.peak import Peak
 from hwbench.report.text import PLAIN, Style, field, intensity, table
-from hwbench.units import si
+from hwbench.units import operations_unit, si
 
 
 def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> list[str]:
@@ -23,14 +23,12 @@ def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> l
                     f"{term.units} × {term.name}",
                     f"{si(term.clock_hz, 'Hz')} {term.clock.replace('_', '-')}",
                     f"{term.flops_per_cycle:g}",
-                    si(peak.flops_per_second, "FLOP/s" if not peak.dtype.startswith("int") else "OP/s")
-                    if first
-                    else "",
+                    si(peak.flops_per_second, operations_unit(peak.dtype) + "/s") if first else "",
                     intensity(ridge) if ridge else "-" if first else "",
                     peak.provenance if first else "",
                 )
             )
-    header = ("engine", "dtype", "accum.", "units", "clock", "FLOP/cycle", "peak", "FLOP/B", "from")
+    header = ("engine", "dtype", "accum.", "units", "clock", "per cycle", "peak", "ridge", "from")
     return table(header, rows, "llllrrrrl", style)
 
 
@@ -55,6 +53,13 @@ def details(device: Device, style: Style = PLAIN) -> list[str]:
     lines = field("aliases", ", ".join(device.aliases), style) if device.aliases else []
     if device.notes:
         lines += field("notes", device.notes, style)
+    for one in (*device.published, *device.disputed):
+        extras = [f"{one.accumulate} accumulate"] if one.accumulate else []
+        extras += [] if one.sparsity == "dense" else [f"{one.sparsity} sparse"]
+        what = f"{one.engine} {one.dtype}" + (f" ({', '.join(extras)})" if extras else "")
+        doubt = f"; not what the factors give: {one.reason}" if isinstance(one, DisputedPeak) else ""
+        text = f"{what} {si(one.flops_per_second, operations_unit(one.dtype) + '/s')}{doubt}"
+        lines += field("published", text, style)
     for source in device.sources:
         lines += field("source", f"{source.title}: {', '.join(source.gives)}", style)
         if source.url:

@@ -1,11 +1,13 @@
 """Plain text for people: aligned tables, wrapped sentences, color only where asked for."""
 
+import math
 import textwrap
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
 from hwbench.errors import shown
+from hwbench.units import si
 
 _CODES = {"bold": "1", "dim": "2", "memory": "33", "compute": "36", "warning": "33"}
 
@@ -70,11 +72,21 @@ def percent(share: float | None) -> str:
 
 
 def rate(value: float | None) -> str:
-    """Inferences a second with four digits: `3,129/s`; `-` where unknown."""
-    if value is None:
-        return "-"
-    rounded = float(f"{value:.4g}")
-    return f"{rounded:,.0f}/s" if 1000 <= rounded < 1e9 else f"{rounded:.4g}/s"
+    """Inferences a second: `312.9/s`, `13.72 k/s`; `-` where unknown."""
+    return "-" if value is None else si(value, "/s").replace(" /s", "/s")
+
+
+def at_most(value: float | None, digits: int = 4) -> float | None:
+    """A number rounded up to four digits: an upper bound stays one when it is printed."""
+    if not value:
+        return value
+    step = 10.0 ** (math.floor(math.log10(abs(value))) - digits + 1)
+    return math.ceil(value / step - 1e-9) * step
+
+
+def at_least(value: float, digits: int = 4) -> float:
+    """A number rounded down to four digits: a lower bound stays one when it is printed."""
+    return -(at_most(-value, digits) or 0.0)
 
 
 def field(name: str, text: str, style: Style = PLAIN) -> list[str]:

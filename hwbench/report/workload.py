@@ -19,11 +19,11 @@ def summary(workload: Workload, convention: Convention, bits: int, batch: int, d
         work = op.work(bits, batch)
         rows.append(
             (
-                op.name,
+                op.name if op.count == 1 else f"{op.name} ×{op.count}",
                 op.kind,
                 format_shape(op.output_shape),
-                integer(op.params) if op.params else "-",
-                integer(op.count(convention) * batch) if op.macs else "-",
+                integer(op.params * op.count) if op.params else "-",
+                integer(op.operations(convention, batch)) if op.macs else "-",
                 si(work.traffic, "B"),
                 intensity(work.intensity) if work.flops else "-",
             )
@@ -31,10 +31,10 @@ def summary(workload: Workload, convention: Convention, bits: int, batch: int, d
         roles.append("" if op.params else "dim")
     header = ("layer", "kind", "output", "params", _HEADINGS[convention], "traffic", "FLOP/B")
     total = workload.work(bits, batch)
-    per_sample = ", ".join(
-        f"{si(workload.count(name), _UNITS[name])} ({name})" for name in CONVENTIONS if name != convention
+    others = ", ".join(
+        f"{si(workload.operations(name, batch), _UNITS[name])} ({name})" for name in CONVENTIONS if name != convention
     )
-    count = workload.count(convention) * batch
+    count = workload.operations(convention, batch)
     shape = format_shape(workload.input_shape)
     lines = [style.paint(f"{workload.title} · input {shape} · batch {batch} · {dtype}", "bold"), ""]
     lines += [*table(header, rows, "lllrrrr", style, roles), ""]
@@ -42,7 +42,7 @@ def summary(workload: Workload, convention: Convention, bits: int, batch: int, d
         ("parameters", f"{integer(workload.params)} ({si(workload.params * bits / 8, 'B')} at {dtype})"),
         ("operations", f"{integer(count)} = {si(count, _UNITS[convention])}"),
         ("convention", f"{convention}: {CONVENTIONS[convention]}"),
-        ("", f"{per_sample} a sample by the other conventions"),
+        ("", f"{others} by the other conventions"),
         ("elementwise", f"{si(total.elementwise_flops, 'FLOP')}, apart from the above"),
         (
             "traffic",
@@ -63,7 +63,9 @@ def published(workload: Workload, style: Style) -> list[str]:
         return []
     same = (told.params, told.macs) == (workload.params, workload.macs)
     verdict = "equal to ours" if same else f"ours {integer(workload.params)} parameters, {integer(workload.macs)} MACs"
-    lines = field("published", f"{integer(told.params)} parameters, {integer(told.macs)} MACs: {verdict}", style)
+    lines = field(
+        "published", f"{integer(told.params)} parameters, {integer(told.macs)} MACs a sample: {verdict}", style
+    )
     return lines + field("", told.source, style) + (field("", told.url, style) if told.url else [])
 
 

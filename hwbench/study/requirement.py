@@ -39,7 +39,7 @@ class Requirement(Struct, frozen=True):
     bytes_per_second_at_utilization: float
     memory_bytes: int
     devices: tuple[Candidate, ...]
-    considered: int
+    judged: int
     unknown: tuple[str, ...]
 
 
@@ -49,14 +49,15 @@ def require(
     *,
     rate: float | None = None,
     latency: float | None = None,
-    utilization: float = 0.5,
+    utilization: float = 1.0,
     dtype: str = "fp32",
     batch: int = 1,
 ) -> Requirement:
     """What `rate` (inferences/s) or `latency` (s for one batch) needs; devices that deliver, cheapest in watts first.
 
     A device delivers when its roofline time over `utilization` meets the target and the model fits its memory, where
-    the memory size is known. Devices without a bandwidth or a rate for the dtype are `unknown`, not failed.
+    the memory size is known; `unknown` are those without a known bandwidth or rate for the dtype. The rates needed are
+    necessary, not enough: layers run one after the other, each under its own bound.
     """
     if latency is None and rate is None:
         raise InputError("needs a target: --rate or --latency")
@@ -64,9 +65,8 @@ def require(
         raise InputError(f"must be from {LEAST_UTILIZATION:f} to 1", field="--utilization")
     allowed = min(x for x in (latency, batch / rate if rate else None) if x is not None)
     work = workload.work(BITS[dtype], batch)
-    found, unknown, considered = [], [], 0
+    found, unknown, judged = [], [], 0
     for device in devices:
-        considered += 1
         try:
             bounds = estimate(workload, device, dtype, batch)
         except InputError:
@@ -74,6 +74,7 @@ def require(
         if bounds is None or bounds.roofline_time_s is None:
             unknown.append(device.name)
             continue
+        judged += 1
         time = bounds.roofline_time_s / utilization
         if time <= allowed and bounds.fits is not False:
             power = float(device.power) if device.power else None
@@ -93,6 +94,6 @@ def require(
         bytes_per_second_at_utilization=work.traffic / allowed / utilization,
         memory_bytes=workload.capacity(BITS[dtype], batch),
         devices=tuple(found),
-        considered=considered,
+        judged=judged,
         unknown=tuple(unknown),
     )

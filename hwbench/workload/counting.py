@@ -7,10 +7,11 @@ from hwbench.workload.work import CONVENTIONS, Convention
 
 
 class LayerCount(Struct, frozen=True):
-    """One layer at the batch and dtype of the whole count; parameters do not grow with the batch."""
+    """One layer, or `count` that are alike, at the batch and dtype of the whole; parameters do not grow with it."""
 
     name: str
     kind: str
+    count: int
     params: int
     macs: int
     flops: int
@@ -42,13 +43,13 @@ class Count(Struct, frozen=True):
 def counted(workload: Workload, convention: Convention, dtype: str, bits: int, batch: int = 1) -> Count:
     """The counts of one batch at `bits` bits an element; `count` is the total in the chosen convention."""
     total = workload.work(bits, batch)
-    conventions = {name: workload.count(name) * batch for name in CONVENTIONS}
+    conventions = {name: workload.operations(name, batch) for name in CONVENTIONS}
     return Count(
         model=workload.name,
         dtype=dtype,
         batch=batch,
         params=workload.params,
-        macs=workload.macs * batch,
+        macs=total.flops // 2,
         flops=total.flops,
         traffic_bytes=total.traffic,
         elementwise_flops=total.elementwise_flops,
@@ -65,12 +66,13 @@ def _layer(op: Op, bits: int, batch: int) -> LayerCount:
     return LayerCount(
         name=op.name,
         kind=op.kind,
-        params=op.params,
-        macs=op.macs * batch,
+        params=op.params * op.count,
+        count=op.count,
+        macs=work.flops // 2,
         flops=work.flops,
         elementwise_flops=work.elementwise_flops,
         traffic_bytes=work.traffic,
         weight_bytes=work.weight_bytes,
         output_shape=op.output_shape,
-        conventions={name: op.count(name) * batch for name in CONVENTIONS},
+        conventions={name: op.operations(name, batch) for name in CONVENTIONS},
     )

@@ -28,7 +28,7 @@ from hwbench.workload.elementwise import (
     tanh,
 )  # fmt: skip
 from hwbench.workload.op import Op, Shape
-from hwbench.workload.shapes import Pad, Positive, Size, each, format_shape, image, window
+from hwbench.workload.shapes import Pad, Positive, Size, each, format_shape, image, pooled, window
 
 
 def _check_groups(channels: int, inputs: int, groups: int) -> None:
@@ -191,14 +191,14 @@ def _pool(kind: str, shape: Shape, outputs: Shape, per_output: int) -> Op:
 def max_pool(shape: Shape, *, kernel: Size, stride: Size | None = None, padding: Pad = 0, ceil: bool = False) -> Op:
     """Maximum over windows: window - 1 comparisons an output. The stride is the kernel unless given."""
     _, spatial = image(shape)
-    kernels, sizes = window(spatial, kernel, stride or kernel, padding, ceil=ceil)
+    kernels, sizes = pooled(spatial, kernel, stride or kernel, padding, ceil)
     return _pool("max_pool", shape, sizes, prod(kernels) - 1)
 
 
 def avg_pool(shape: Shape, *, kernel: Size, stride: Size | None = None, padding: Pad = 0, ceil: bool = False) -> Op:
     """Mean over windows: window - 1 additions and a division an output."""
     _, spatial = image(shape)
-    kernels, sizes = window(spatial, kernel, stride or kernel, padding, ceil=ceil)
+    kernels, sizes = pooled(spatial, kernel, stride or kernel, padding, ceil)
     return _pool("avg_pool", shape, sizes, prod(kernels))
 
 
@@ -215,15 +215,18 @@ def global_avg_pool(shape: Shape) -> Op:
 
 
 def embedding(shape: Shape, *, rows: Positive, width: Positive) -> Op:
-    """Table look-up of 8-byte indices: only the rows looked up are read, though the table counts as parameters."""
+    """Table look-up of 8-byte indices: no more rows are read than one sample looks up, nor than the table has.
+
+    The whole table counts as parameters. Samples of a batch share rows; how many depends on the data.
+    """
     indices = prod(shape)
     return Op(
         kind="embedding",
         output_shape=(*shape, width),
         params=rows * width,
-        input_elements=indices * width,
+        weight_elements=min(rows, indices) * width,
         output_elements=indices * width,
-        index_bytes=8 * indices,
+        fixed_input_bytes=8 * indices,
     )
 
 

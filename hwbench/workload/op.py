@@ -7,11 +7,13 @@ from hwbench.workload.work import Convention, Work
 Shape = tuple[int, ...]
 
 
-class Op(Struct, frozen=True):
-    """One kernel's worth of a network, counted for one sample.
+class Op(Struct, frozen=True, omit_defaults=True):
+    """One kernel's worth of a network, counted for one sample; `count` ops are alike and run one after the other.
 
-    `output_shape` has no batch dimension. `params` and `weight_elements` do not grow with the batch; everything
-    else does. `index_bytes` are bytes of integers, whose size does not follow the dtype.
+    `output_shape` has no batch dimension. `params` and the weights do not grow with the batch; everything else does,
+    unless the op is `constant`: it then runs once, whatever the batch. Elements take the size of the run's dtype;
+    bytes of tensors whose size does not follow it (indices, masks, all of a mixed-precision run) are in `fixed_`.
+    `dtype` is the op's own where it differs from the run's.
     """
 
     kind: str
@@ -23,26 +25,36 @@ class Op(Struct, frozen=True):
     input_elements: int = 0
     weight_elements: int = 0
     output_elements: int = 0
-    index_bytes: int = 0
+    fixed_input_bytes: int = 0
+    fixed_weight_bytes: int = 0
+    fixed_output_bytes: int = 0
     name: str = ""
+    dtype: str | None = None
+    constant: bool = False
+    count: int = 1
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of the multiply-adds, two each."""
-        return 2 * self.macs
+        """Floating-point operations of one sample's multiply-adds, two each."""
+        return 2 * self.macs * self.count
 
-    def count(self, convention: Convention) -> int:
-        """Operations of one sample as the convention counts them."""
-        return {"flop": 2 * self.macs, "mac": self.macs, "mac-bias": self.macs + self.bias_adds}[convention]
+    def operations(self, convention: Convention, batch: int = 1) -> int:
+        """Operations of a batch as the convention counts them."""
+        each = {"flop": 2 * self.macs, "mac": self.macs, "mac-bias": self.macs + self.bias_adds}[convention]
+        return each * self.count * (1 if self.constant else batch)
 
     def work(self, bits: int, batch: int = 1) -> Work:
         """Work of a batch whose elements take `bits` bits each."""
+        samples = 1 if self.constant else batch
+        inputs = _bytes(self.input_elements * samples, bits) + self.fixed_input_bytes * samples
+        weights = _bytes(self.weight_elements, bits) + self.fixed_weight_bytes
+        outputs = _bytes(self.output_elements * samples, bits) + self.fixed_output_bytes * samples
         return Work(
-            flops=2 * self.macs * batch,
-            elementwise_flops=self.elementwise_flops * batch,
-            input_bytes=_bytes(self.input_elements * batch, bits) + self.index_bytes * batch,
-            weight_bytes=_bytes(self.weight_elements, bits),
-            output_bytes=_bytes(self.output_elements * batch, bits),
+            flops=2 * self.macs * samples * self.count,
+            elementwise_flops=self.elementwise_flops * samples * self.count,
+            input_bytes=inputs * self.count,
+            weight_bytes=weights * self.count,
+            output_bytes=outputs * self.count,
         )
 
 
@@ -59,8 +71,12 @@ class Published(Struct, frozen=True, forbid_unknown_fields=True):
     url: str | None = None
 
 
-class Workload(Struct, frozen=True):
-    """A network as its ops in order of execution. `uncounted` names what could not be counted."""
+class Workload(Struct, frozen=True, omit_defaults=True):
+    """A network as its ops in order of execution. `uncounted` names what could not be counted.
+
+    `unused_params` belong to no op; `state_bytes` is memory that a run needs beside weights and activations (a
+    key-value cache), for one sample.
+    """
 
     name: str
     title: str
@@ -68,26 +84,31 @@ class Workload(Struct, frozen=True):
     ops: tuple[Op, ...]
     published: Published | None = None
     uncounted: tuple[str, ...] = ()
+    unused_params: int = 0
+    state_bytes: int = 0
 
     @property
     def params(self) -> int:
         """Trainable parameters."""
-        return sum(op.params for op in self.ops)
+        return self.unused_params + sum(op.params * op.count for op in self.ops)
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates of one sample."""
-        return sum(op.macs for op in self.ops)
+        return sum(op.macs * op.count for op in self.ops)
 
-    def count(self, convention: Convention) -> int:
-        """Operations of one sample as the convention counts them."""
-        return sum(op.count(convention) for op in self.ops)
+    def operations(self, convention: Convention, batch: int = 1) -> int:
+        """Operations of a batch as the convention counts them."""
+        return sum(op.operations(convention, batch) for op in self.ops)
 
     def work(self, bits: int, batch: int = 1) -> Work:
         """Work of one batch."""
         return sum((op.work(bits, batch) for op in self.ops), Work())
 
     def capacity(self, bits: int, batch: int = 1) -> int:
-        """Bytes of memory that no run can do without: all weights, and the largest op's input and output."""
-        live = max((op.input_elements + op.output_elements for op in self.ops), default=0)
-        return _bytes(self.params, bits) + _bytes(live * batch, bits)
+        """Bytes of memory that a run layer by layer cannot do without.
+
+        All weights, the state, and the largest multiply-add's input and output: other layers may work in place.
+        """
+        live = max((op.input_elements + op.output_elements for op in self.ops if op.macs), default=0)
+        return _bytes(self.params, bits) + self.state_bytes * batch + _bytes(live * batch, bits)

@@ -65,3 +65,18 @@ def window(
             raise InputError(f"the kernel ({k}, dilation {d}) is larger than the padded input ({i} + 2 × {p})")
         sizes.append(size)
     return kernels, tuple(sizes)
+
+
+def pooled(
+    spatial: Shape,
+    kernel: int | tuple[int, ...],
+    stride: int | tuple[int, ...],
+    padding: int | tuple[int, ...],
+    ceil: bool,
+) -> tuple[tuple[int, ...], Shape]:
+    """As `window`, for pooling. Raises InputError where a window could lie in the padding alone, as torch does."""
+    kernels = each(kernel, len(spatial), "kernel")
+    for size, pad in zip(kernels, each(padding, len(spatial), "padding"), strict=True):
+        if pad > size // 2:
+            raise InputError(f"the padding ({pad}) is more than half of the kernel ({size})")
+    return window(spatial, kernel, stride, padding, ceil=ceil)

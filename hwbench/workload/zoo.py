@@ -49,6 +49,17 @@ def load(path: str) -> Workload:
     return Workload(name, model.title, model.input, _ops(document, model), model.published)
 
 
+def sound_workloads() -> tuple[dict[str, Workload], tuple[str, ...]]:
+    """Every network of the catalog whose file is in order, and what is wrong with the others, a line each."""
+    sound, faults = {}, []
+    for name, path in folders.files("models").items():
+        try:
+            sound[name] = load(path)
+        except InputError as error:
+            faults.append(f"left out: {error}")
+    return sound, tuple(faults)
+
+
 def workloads() -> dict[str, Workload]:
     """Every network of the catalog by name, the user's included."""
     return {name: load(path) for name, path in folders.files("models").items()}
@@ -62,7 +73,7 @@ def _ops(document: Document, model: ModelFile) -> tuple[Op, ...]:
 
 
 def _matmul(name: str, sizes: str) -> Workload:
-    match = re.fullmatch(r"([0-9]{1,12})x([0-9]{1,12})x([0-9]{1,12})", sizes)
+    match = re.fullmatch(r"([0-9]{1,12})x([0-9]{1,12})x([0-9]{1,12})", sizes.lower())
     if match is None or "0" in (size.lstrip("0") or "0" for size in match.groups()):
         raise InputError(f"'{shown(name)}' is not a matrix product: write it like matmul:4096x4096x4096 (m×n by n×o)")
     m, n, o = (int(size) for size in match.groups())

@@ -379,7 +379,7 @@ def test_broken_index(cli: Callable[..., Any], tmp_path: Path, monkeypatch: pyte
     (tmp_path / "devices").mkdir()
     (tmp_path / "devices" / "index.json").write_text('{"files": 3}')
     monkeypatch.setenv("HWBENCH_CONFIGS", str(tmp_path))
-    answer = cli("peak --device 'RTX 3090'" + (" --json" if as_json else ""))
+    answer = cli("peak --device 'GeForce RTX 3090'" + (" --json" if as_json else ""))
     _refused(answer, "index.json: is not an index: ", as_json)
 
 

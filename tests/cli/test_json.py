@@ -51,7 +51,7 @@ PEAK = {
 }  # fmt: skip
 REQUIRE = {
     "model": TEXT, "dtype": TEXT, "batch": INT, "rate_per_s": REAL, "latency_s": optional(REAL), "utilization": REAL,
-    "flops_per_second": REAL, "bytes_per_second": REAL, "memory_bytes": INT, "considered": INT, "unknown": Each(TEXT),
+    "flops_per_second": REAL, "bytes_per_second": REAL, "memory_bytes": INT, "judged": INT, "unknown": Each(TEXT),
     "devices": Each({"name": TEXT, "power_w": optional(REAL), "roofline_time_s": REAL, "throughput_per_s": REAL}),
 }  # fmt: skip
 DEVICES = {
@@ -107,7 +107,9 @@ def test_keys_and_types(cli: Callable[..., Any], command: str, shape: dict[str, 
     assert answer.code == 0
     assert answer.err == ""
     found = answer.json
-    name = "count" if command.startswith("models show") else command.split(maxsplit=1)[0]
+    words = command.split()
+    name = words[0] if words[1:2] not in (["show"], ["lint"]) else "-".join(words[:2])
+    name = {"models-show": "count"}.get(name, "estimates" if "estimates" in shape else name)
     assert found["schema"] == f"hwbench.{name}/1"
     assert found["hwbench_version"].count(".") == 2
     _check(found["warnings"], Each(TEXT))

@@ -205,7 +205,7 @@ def test_an_unknown_server_cpu_takes_two_avx512_units_and_says_so(tmp_path: Path
     tree = copy("bare-i9-10940x", tmp_path)
     edit(tree / "proc/cpuinfo", "Core(TM) i9-10940X CPU @ 3.30GHz", "Xeon(R) CPU")
     found = host(str(tree), system="linux")
-    assert found.device.units[0].architecture == "skylake-sp"
+    assert found.device.units[0].architecture == "cascade-lake"
     assert found.device.provenance_of("units.core.rates") == "assumed"
     assert any("one AVX-512 FMA unit" in warning for warning in found.warnings)
     assert found.device.units[0].clock.boost == 4.8e9

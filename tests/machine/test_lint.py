@@ -85,7 +85,7 @@ FAULTS = [
     ("units, memory, caches", "units, memory.bandwidth, memory.bus, memory.rate, caches", "memory.size has no source"),
     ("units, memory, caches", "units, memory.size, memory.bandwidth, memory.rate, caches", "memory.bus has no source"),
     ("units, memory, caches", "units, memory.size, memory.bandwidth, memory.bus, caches", "memory.rate has no source"),
-    ("memory, caches, power", "memory, power", "caches has no source"),
+    ("memory, caches, power", "memory, power", "caches.L2 has no source"),
     ("caches, power, published]", "caches, published]", "power has no source"),
     ("power, published]", "power]", "published has no source"),
     (

@@ -211,7 +211,7 @@ def test_a_faster_clock_is_never_a_lower_peak(one: Hertz, other: Hertz) -> None:
     assert [p.flops_per_second for p in peaks(fixed)] == [10 * one * rate.flops_per_cycle for rate in RATES]
 
 
-ORDER: tuple[Provenance, ...] = ("spec", "derived", "os", "measured", "assumed")
+ORDER: tuple[Provenance, ...] = ("spec", "derived", "measured", "os", "assumed")
 
 
 @pytest.mark.parametrize("clock", ORDER)

@@ -103,7 +103,7 @@ def test_memory_capacity_is_checked(batch: int, fits: bool) -> None:
 
 def test_the_memory_needed_is_weights_and_the_largest_layer() -> None:
     found = estimate(ALEXNET, DEVICES["rtx3090"], "fp32", 8)
-    assert found.memory_needed_bytes == 4 * 62_378_344 + 8 * 4 * (2 * 96 * 55 * 55)  # relu1 reads and writes 96×55×55
+    assert found.memory_needed_bytes == 4 * 62_378_344 + 8 * 4 * (3 * 224 * 224 + 96 * 55 * 55)  # conv1
 
 
 def test_unknown_memory_is_said() -> None:

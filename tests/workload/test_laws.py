@@ -85,8 +85,8 @@ def test_half_the_bits_are_half_the_traffic(case: Case, bits: int) -> None:
 def test_conventions(case: Case) -> None:
     op = conv(case)
     positions = prod(op.output_shape[1:])
-    assert op.count("flop") == op.flops == 2 * op.count("mac") == 2 * op.macs
-    assert op.count("mac-bias") == op.params * positions
+    assert op.operations("flop") == op.flops == 2 * op.operations("mac") == 2 * op.macs
+    assert op.operations("mac-bias") == op.params * positions
     assert op.weight_elements == op.params
 
 
@@ -240,7 +240,7 @@ def test_a_network_is_the_sum_of_its_parts(first: list[Any], second: list[Any]) 
     assert whole.work(16, 3) == parts[0].work(16, 3) + parts[1].work(16, 3)
     assert whole.params == parts[0].params + parts[1].params
     assert whole.macs == parts[0].macs + parts[1].macs
-    assert whole.count("mac-bias") == parts[0].count("mac-bias") + parts[1].count("mac-bias")
+    assert whole.operations("mac-bias") == parts[0].operations("mac-bias") + parts[1].operations("mac-bias")
     assert whole.capacity(16, 3) >= max(part.capacity(16, 3) for part in parts)
 
 

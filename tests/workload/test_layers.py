@@ -305,9 +305,9 @@ CASES: dict[str, tuple[Op, Op]] = {
             kind="embedding",
             output_shape=(128, 768),
             params=30522 * 768,
-            input_elements=128 * 768,  # the rows looked up, not the table
+            weight_elements=128 * 768,  # the rows looked up, not the table
             output_elements=128 * 768,
-            index_bytes=128 * 8,
+            fixed_input_bytes=128 * 8,
         ),
     ),
     "class_token": (
@@ -429,9 +429,9 @@ def test_four_bits_round_up_to_whole_bytes() -> None:
 
 def test_indices_do_not_follow_the_dtype() -> None:
     op = layers.embedding((128,), rows=1000, width=16)
-    assert op.work(32, 2).input_bytes - op.work(16, 2).input_bytes == 2 * 128 * 16 * 2
-    assert op.work(16, 2).input_bytes == 2 * (128 * 16 * 2 + 128 * 8)
-    assert op.work(16, 2).weight_bytes == 0
+    assert op.work(32, 2).input_bytes == op.work(16, 2).input_bytes == 2 * 128 * 8
+    assert op.work(16, 2).weight_bytes == 128 * 16 * 2
+    assert layers.embedding((128,), rows=2, width=16).work(16).weight_bytes == 2 * 16 * 2  # all of a small table
 
 
 @pytest.mark.parametrize(

@@ -103,9 +103,9 @@ ALEXNET = [
 def test_alexnet_by_layer_in_every_convention(name: str, channels: int, depth: int, positions: int) -> None:
     op = {op.name: op for op in zoo.workload("alexnet").ops}[name]
     assert op.params == depth * channels + channels
-    assert op.count("mac") == depth * channels * positions
-    assert op.count("flop") == 2 * depth * channels * positions
-    assert op.count("mac-bias") == (depth * channels + channels) * positions
+    assert op.operations("mac") == depth * channels * positions
+    assert op.operations("flop") == 2 * depth * channels * positions
+    assert op.operations("mac-bias") == (depth * channels + channels) * positions
 
 
 def test_alexnet_is_the_textbook_one() -> None:
@@ -113,16 +113,16 @@ def test_alexnet_is_the_textbook_one() -> None:
     weighted = [op for op in alexnet.ops if op.params]
     assert [op.params for op in weighted] == [34944, 614656, 885120, 1327488, 884992, 37752832, 16781312, 4097000]
     assert alexnet.params == 62_378_344
-    assert alexnet.count("flop") == 2_270_512_192
-    assert alexnet.count("mac") == 1_135_256_096
-    assert alexnet.count("mac-bias") == 1_135_915_368
-    assert weighted[0].count("mac-bias") == (11 * 11 * 3 * 96 + 96) * 55 * 55 == 105_705_600
+    assert alexnet.operations("flop") == 2_270_512_192
+    assert alexnet.operations("mac") == 1_135_256_096
+    assert alexnet.operations("mac-bias") == 1_135_915_368
+    assert weighted[0].operations("mac-bias") == (11 * 11 * 3 * 96 + 96) * 55 * 55 == 105_705_600
     maps = [op.output_shape[1] for op in alexnet.ops if op.kind in ("conv", "max_pool")]
     assert maps == [55, 27, 27, 13, 13, 13, 13, 6]
 
 
-def test_alexnet_needs_its_weights_and_its_largest_op() -> None:
-    largest = 2 * 96 * 55 * 55  # relu1 reads and writes conv1's maps
+def test_alexnet_needs_its_weights_and_its_largest_multiply_add() -> None:
+    largest = 3 * 224 * 224 + 96 * 55 * 55  # conv1 reads the image and writes its maps, which relu1 changes in place
     assert zoo.workload("alexnet").capacity(32) == 4 * (62_378_344 + largest)
     assert zoo.workload("alexnet").capacity(16, batch=8) == 2 * (62_378_344 + 8 * largest)
 
@@ -130,9 +130,9 @@ def test_alexnet_needs_its_weights_and_its_largest_op() -> None:
 @pytest.mark.parametrize("name", CATALOG)
 def test_conventions_agree_with_each_other(name: str) -> None:
     workload = zoo.workload(name)
-    assert workload.count("flop") == 2 * workload.count("mac") == workload.work(32).flops
+    assert workload.operations("flop") == 2 * workload.operations("mac") == workload.work(32).flops
     biases = sum(op.bias_adds for op in workload.ops)
-    assert workload.count("mac-bias") == workload.macs + biases
+    assert workload.operations("mac-bias") == workload.macs + biases
 
 
 @pytest.mark.parametrize(
