@@ -17,6 +17,8 @@ from hwbench import documents
 from hwbench.errors import InputError, nearest, shown
 
 SUFFIX = ".yaml"
+SAVED = ".json"
+"""Ends a saved workload, which may stand among the models instead of a YAML file."""
 INDEX = "index.json"
 
 
@@ -71,7 +73,7 @@ def files(kind: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for folder in reversed(search_path()):
         for stem in stems(os.path.join(folder, kind)):
-            found[stem] = os.path.join(folder, kind, stem + SUFFIX)
+            found[stem] = _file(os.path.join(folder, kind), stem) or os.path.join(folder, kind, stem + SUFFIX)
     return dict(sorted(found.items()))
 
 
@@ -84,15 +86,15 @@ def find(kind: str, name: str) -> str:
     wanted = key(name)
     if wanted and len(name) <= 200:
         for folder in folders:
-            path = os.path.join(folder, name.lower() + SUFFIX)
-            if os.sep not in name and "\0" not in name and os.path.isfile(path):
+            path = os.sep not in name and "\0" not in name and _file(folder, name.lower())
+            if path:
                 return path
         # File names first, then what an index says, then what files without one say: only the last opens any.
         for spellings in (_by_name, _indexed, _unindexed):
             for folder in folders:
-                stem = spellings(folder).get(wanted)
-                if stem and os.path.isfile(os.path.join(folder, stem + SUFFIX)):
-                    return os.path.join(folder, stem + SUFFIX)
+                path = _file(folder, spellings(folder).get(wanted, ""))
+                if path:
+                    return path
     known: dict[str, str] = {}
     for folder in reversed(folders):
         there = set(stems(folder))
@@ -102,15 +104,25 @@ def find(kind: str, name: str) -> str:
     raise InputError(f"there is no {singular} named '{shown(name)}'{hint}", nearest=tuple(close)[:3])
 
 
+def _file(folder: str, stem: str) -> str | None:
+    """The path of a name's file; None where there is none."""
+    for suffix in (SUFFIX, SAVED):
+        path = os.path.join(folder, stem + suffix)
+        if stem and stem + suffix != INDEX and os.path.isfile(path):
+            return path
+    return None
+
+
 def stems(folder: str) -> list[str]:
-    """Names of the YAML files in a folder."""
+    """Names of the files in a folder."""
     try:
         names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=folder) from None
-    return sorted(name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
+    ends = (SUFFIX, SAVED) if os.path.basename(folder) == "models" else (SUFFIX,)
+    return sorted({os.path.splitext(name)[0] for name in names if name.endswith(ends) and name != INDEX})
 
 
 def _by_name(folder: str) -> dict[str, str]:
@@ -133,7 +145,7 @@ def _spellings(folder: str, names: list[str]) -> dict[str, str]:
     """File name by the key of each of its spellings; a file's own name goes before another's alias."""
     spellings: dict[str, str] = {}
     for stem in names:
-        for alias in read_aliases(os.path.join(folder, stem + SUFFIX)):
+        for alias in read_aliases(_file(folder, stem) or os.path.join(folder, stem + SUFFIX)):
             spellings.setdefault(key(alias), stem)
     return spellings | {key(stem): stem for stem in names}
 
@@ -151,6 +163,8 @@ def read_index(folder: str) -> Index:
 
 def read_aliases(path: str) -> tuple[str, ...]:
     """The aliases a file gives itself; none where the file is broken, so that one bad file hides no other."""
+    if path.endswith(SAVED):
+        return ()
     try:
         aliases = documents.read(path).data.get("aliases", [])
     except InputError:

@@ -1,6 +1,6 @@
 """`hwbench count`."""
 
-from typing import cast
+from typing import Any, cast
 
 import click
 
@@ -14,8 +14,9 @@ from hwbench.workload.work import CONVENTIONS, Convention
 @click.option("--convention", type=click.Choice(list(CONVENTIONS)), default="flop", show_default=True)
 @click.option("--dtype", default="fp32", show_default=True, help="Number format of weights and activations.")
 @click.option("--batch", default="1", show_default=True, help="Batch size.")
+@options.tracing_options
 @options.json_option
-def count(model: str, convention: str, dtype: str, batch: str, as_json: bool) -> None:
+def count(model: str, convention: str, dtype: str, batch: str, as_json: bool, **tracing: Any) -> None:
     """Count a model's parameters, operations and traffic, layer by layer.
 
     \b
@@ -29,16 +30,20 @@ def count(model: str, convention: str, dtype: str, batch: str, as_json: bool) ->
       hwbench count --model alexnet
       hwbench count --model alexnet --convention mac-bias
       hwbench count --model matmul:4096x4096x4096 --json
+
+    \b
+    Traced models need the extra hwbench[torch]; torch:module:factory runs that module of yours:
+      hwbench count --model hf:bert --context 128
+      hwbench count --model hf:bert?num_hidden_layers=4 --context 512
     """
     from hwbench.machine.architecture import BITS
-    from hwbench.workload import zoo
 
     formats, sizes = options.dtypes(dtype), options.batches(batch)
     if len(formats) > 1 or len(sizes) > 1:
         raise InputError("counts one dtype and one batch at a time", field="--dtype" if len(formats) > 1 else "--batch")
-    workload = zoo.workload(model)
+    workload = options.builder(model, tracing)(formats[0], sizes[0])
     chosen = cast("Convention", convention)
-    bits, size = BITS[formats[0]], sizes[0]
+    bits, size = BITS.get(formats[0], BITS["fp32"]), sizes[0]
     if as_json:
         from hwbench.workload.counting import counted
 

@@ -1,6 +1,6 @@
 """`hwbench estimate`."""
 
-from typing import cast
+from typing import Any, cast
 
 import click
 
@@ -18,6 +18,7 @@ MOST_ROWS = 10_000
 @click.option("--batch", default="1", show_default=True, help="Batch size, or several: 1,8,64.")
 @options.clock_option
 @click.option("--layers", is_flag=True, help="List every layer, however many.")
+@options.tracing_options
 @options.json_option
 def estimate(
     model: str,
@@ -28,6 +29,7 @@ def estimate(
     clock: str | None,
     layers: bool,
     as_json: bool,
+    **tracing: Any,
 ) -> None:
     """Give the ideal and the roofline time of a model on a device, layer by layer.
 
@@ -37,9 +39,13 @@ def estimate(
       hwbench estimate --model resnet50 --device rtx4090 --dtype fp32,fp16 --batch 1,8,64
       hwbench estimate --model alexnet --device rtx3090 --set clock=3GHz
       hwbench estimate --model vgg16 --device host --json
+
+    \b
+    Traced models need the extra hwbench[torch]; torch:module:factory runs that module of yours:
+      hwbench estimate --model hf:resnet --device rtx3090 --dtype amp --batch 256
+      hwbench estimate --model hf:llama --phase decode --context 4096 --device h100-sxm --dtype bf16
     """
     from hwbench.predict.estimate import estimate as predict
-    from hwbench.workload import zoo
 
     formats, sizes = options.dtypes(dtype), options.batches(batch)
     if len(formats) * len(sizes) > MOST_ROWS:
@@ -48,10 +54,11 @@ def estimate(
         raise InputError("lists the layers of one dtype and one batch", field="--layers")
     if clock and any(setting.startswith("clock") for setting in settings):
         raise InputError("chooses among the device's clocks: leave it out beside --set clock", field="--clock")
-    workload = zoo.workload(model)
     chosen, warnings = options.device(device, settings)
     kind = cast("ClockKind | None", clock and clock.replace("-", "_"))
-    found = [predict(workload, chosen, name, size, kind) for name in formats for size in sizes]
+    build = options.builder(model, tracing)
+    found = [predict(build(name, size), chosen, name, size, kind) for name in formats for size in sizes]
+    title = build(formats[0], sizes[0]).title
     told = tuple(dict.fromkeys([*warnings, *(text for one in found for text in one.warnings)]))
     if as_json:
         if len(found) == 1:
@@ -62,6 +69,6 @@ def estimate(
     from hwbench.report import estimate as report
 
     if len(found) == 1:
-        output.write_lines(report.one(found[0], workload.title, output.style(), layers), told)
+        output.write_lines(report.one(found[0], title, output.style(), layers), told)
     else:
-        output.write_lines(report.many(found, workload.title, output.style()), told)
+        output.write_lines(report.many(found, title, output.style()), told)

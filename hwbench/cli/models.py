@@ -1,9 +1,13 @@
 """`hwbench models`: the catalog of networks."""
 
+from typing import Any
+
 import click
 import msgspec
 
 from hwbench.cli import options, output
+from hwbench.cli.output import write
+from hwbench.errors import InputError
 from hwbench.workload.op import Workload
 
 
@@ -96,6 +100,30 @@ def search(text: str, as_json: bool) -> None:
         w for w in sound.values() if any(wanted in folders.key(t) for t in (w.name, w.title, *aliases.get(w.name, ())))
     ]
     _write_list(found, faults, as_json)
+
+
+@models.command("export")
+@click.argument("model")
+@click.option("--output", "-o", required=True, metavar="FILE", help="Where to write: a name ending in .json.")
+@click.option("--dtype", default="fp32", show_default=True, help="fp32, or amp for mixed precision.")
+@click.option("--batch", default="1", show_default=True, help="Batch of a training step.")
+@options.tracing_options
+def export(model: str, output: str, dtype: str, batch: str, **tracing: Any) -> None:
+    """Save a traced model as a small file that loads without torch: `--model FILE.json`.
+
+    \b
+    Examples:
+      hwbench models export hf:resnet -o resnet-traced.json
+      hwbench models export hf:llama --phase decode --context 1024 -o llama-decode.json
+    """
+    from hwbench.workload import compact
+
+    if not output.endswith(".json"):
+        raise InputError("must end in .json, or nothing will know what it is", field="--output")
+    formats, sizes = options.dtypes(dtype), options.batches(batch)
+    found = options.builder(model, tracing)(formats[0], sizes[0])
+    compact.save(found, output)
+    write(f"{output}: {found.title}, {len(found.ops)} different ops\n")
 
 
 @models.command("lint")

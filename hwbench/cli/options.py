@@ -7,6 +7,7 @@ import click
 
 from hwbench.errors import InputError, nearest, shown
 from hwbench.machine.device import Device
+from hwbench.workload.op import Workload
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,10 +31,63 @@ def complete(kind: str) -> Callable[[click.Context, click.Parameter, str], list[
 
 def model_option(command: F) -> F:
     """`--model`."""
-    text = "Catalog name (see `hwbench models`), YAML file, or matmul:MxNxO."
+    text = (
+        "Catalog name, file (.yaml, .onnx, .json), matmul:MxNxO, torchvision:, timm: or hf:NAME, torch:module:factory."
+    )
     return click.option("--model", "-m", required=True, metavar="M", help=text, shell_complete=complete("models"))(
         command
     )
+
+
+def tracing_options(command: F) -> F:
+    """Options of models that are traced rather than read from a list of layers."""
+    for option in (
+        click.option(
+            "--input", "input_shape", metavar="SHAPE", help="A traced model's input: 2x3x224x224, 2x128:int64."
+        ),
+        click.option("--image-size", type=click.IntRange(1, 100_000), metavar="N", help="Side of its image."),
+        click.option("--phase", type=click.Choice(["prefill", "decode"]), help="Phase of a causal language model."),
+        click.option("--context", type=click.IntRange(1, 100_000_000), metavar="N", help="Tokens of prompt or cache."),
+        click.option("--mode", type=click.Choice(["inference", "training"]), default="inference", show_default=True),
+        click.option("--channels-last", is_flag=True, help="Trace images in channels-last memory format."),
+        click.option("--strict", is_flag=True, help="Fail where an operator could not be counted."),
+    ):
+        command = option(command)
+    return command
+
+
+def builder(model: str, tracing: dict[str, Any]) -> Callable[[str, int], Workload]:
+    """What makes the workload of `--model` at a dtype and batch, under the options of tracing, each one once.
+
+    It raises InputError, under `--strict` for operators that were not counted too.
+    """
+    from hwbench.machine.architecture import MIXED
+    from hwbench.workload import zoo
+    from hwbench.workload.request import Request
+
+    made: dict[Request, Workload] = {}
+    training = tracing["mode"] == "training"
+
+    def build(dtype: str, batch: int) -> Workload:
+        request = Request(
+            model=model,
+            input=tracing["input_shape"],
+            image_size=tracing["image_size"],
+            phase=tracing["phase"],
+            context=tracing["context"],
+            training=training,
+            autocast="fp16" if dtype == MIXED else None,
+            channels_last=tracing["channels_last"],
+            batch=batch if training else 1,
+        )
+        if request not in made:
+            made[request] = zoo.workload(request)
+        found = made[request]
+        if tracing["strict"] and found.uncounted:
+            raise InputError(f"not counted: {', '.join(found.uncounted)}", field="--strict")
+        return found
+
+    return build
 
 
 def device_option(required: bool) -> Callable[[F], F]:
@@ -75,12 +129,13 @@ def refuse_json_before(context: click.Context, as_json: bool) -> None:
 
 def dtypes(text: str) -> list[str]:
     """The dtypes of a list such as `fp32,fp16`. Raises InputError with the nearest."""
-    from hwbench.machine.architecture import BITS
+    from hwbench.machine.architecture import BITS, MIXED
 
+    known = (*BITS, MIXED)
     names = [name.strip().lower() for name in text.split(",")]
     for name in names:
-        if name not in BITS:
-            choices = nearest(name, BITS) or tuple(BITS)
+        if name not in known:
+            choices = nearest(name, known) or known
             raise InputError(f"there is no dtype '{shown(name)}'", field="--dtype", nearest=choices)
     return list(dict.fromkeys(names))
 

@@ -16,6 +16,9 @@ BITS: dict[str, int] = {
 }  # fmt: skip
 """Bits that one element takes in memory (a tf32 value is stored as fp32)."""
 
+MIXED = "amp"
+"""Mixed precision: weights in fp32, each op of a traced model in the dtype that autocast to fp16 gives it."""
+
 
 class Source(Struct, frozen=True, forbid_unknown_fields=True):
     """Where numbers came from, and which: `gives` holds paths of fields, each covering all below it."""

@@ -6,7 +6,7 @@ until there is one their keys are absent.
 
 from msgspec import UNSET, Struct, UnsetType
 
-from hwbench.machine.architecture import BITS, Kind
+from hwbench.machine.architecture import BITS, MIXED, Kind
 from hwbench.machine.device import ClockKind, Device
 from hwbench.machine.peak import Peak, PeakTerm, peak, peaks
 from hwbench.predict.roofline import Bound, Roofline
@@ -74,10 +74,11 @@ def estimate(
     workload: Workload, device: Device, dtype: str = "fp32", batch: int = 1, clock: ClockKind | None = None
 ) -> Estimate:
     """The bounds of `workload` on `device`. Raises InputError when the device has no rate for the dtype."""
-    ceiling, bandwidth, bits = fastest(device, dtype, clock), device.memory.bandwidth, BITS[dtype]
+    compute, bits = ("fp16", BITS["fp32"]) if dtype == MIXED else (dtype, BITS[dtype])
+    ceiling, bandwidth = fastest(device, compute, clock), device.memory.bandwidth
     roof = Roofline(ceiling.flops_per_second, float(bandwidth)) if bandwidth else None
     total = workload.work(bits, batch)
-    layers = _layers(workload, device, dtype, batch, clock)
+    layers = _layers(workload, device, compute, batch, clock, bits)
     ideal = sum(layer.ideal_time_s for layer in layers)
     time = sum(layer.roofline_time_s or 0.0 for layer in layers) if roof else None
     needed, size = workload.capacity(bits, batch), device.memory.size
@@ -104,7 +105,11 @@ def estimate(
         fits=needed <= size if size else None,
         layers=layers,
         provenance=_provenance(device, ceiling),
-        warnings=(*_peak_warnings(device, ceiling, dtype), *_memory_warnings(device, needed, dtype), *_gaps(workload)),
+        warnings=(
+            *_peak_warnings(device, ceiling, compute),
+            *_memory_warnings(device, needed, dtype),
+            *_gaps(workload),
+        ),
     )
 
 
@@ -121,7 +126,7 @@ def fastest(device: Device, dtype: str, clock: ClockKind | None = None) -> Peak:
 
 
 def _layers(
-    workload: Workload, device: Device, dtype: str, batch: int, clock: ClockKind | None
+    workload: Workload, device: Device, dtype: str, batch: int, clock: ClockKind | None, bits: int
 ) -> tuple[LayerEstimate, ...]:
     """Each op under the roof of the dtype that it computes in, its own or the run's."""
     ceilings = {name: fastest(device, name, clock) for name in {op.dtype or dtype for op in workload.ops}}
@@ -130,7 +135,7 @@ def _layers(
     for op in workload.ops:
         ceiling = ceilings[op.dtype or dtype].flops_per_second
         roof = Roofline(ceiling, float(bandwidth)) if bandwidth else None
-        found.append(_layer(op, op.work(BITS[dtype], batch), ceiling, roof))
+        found.append(_layer(op, op.work(bits, workload.repeats(batch)), ceiling, roof))
     return tuple(found)
 
 

@@ -16,14 +16,14 @@ def summary(workload: Workload, convention: Convention, bits: int, batch: int, d
     """A row a layer and the totals: output shape, parameters, operations, traffic and intensity."""
     rows, roles = [], []
     for op in workload.ops:
-        work = op.work(bits, batch)
+        work = op.work(bits, workload.repeats(batch))
         rows.append(
             (
                 op.name if op.count == 1 else f"{op.name} ×{op.count}",
                 op.kind,
                 format_shape(op.output_shape),
                 integer(op.params * op.count) if op.params else "-",
-                integer(op.operations(convention, batch)) if op.macs else "-",
+                integer(op.operations(convention, workload.repeats(batch))) if op.macs else "-",
                 si(work.traffic, "B"),
                 intensity(work.intensity) if work.flops else "-",
             )

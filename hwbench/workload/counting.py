@@ -57,7 +57,7 @@ def counted(workload: Workload, convention: Convention, dtype: str, bits: int, b
         count=conventions[convention],
         conventions=conventions,
         uncounted=workload.uncounted,
-        layers=tuple(_layer(op, bits, batch) for op in workload.ops),
+        layers=tuple(_layer(op, bits, workload.repeats(batch)) for op in workload.ops),
     )
 
 

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from hwbench.errors import InputError
 from hwbench.workload.work import Convention, Work
 
 Shape = tuple[int, ...]
@@ -75,7 +76,8 @@ class Workload(Struct, frozen=True, omit_defaults=True):
     """A network as its ops in order of execution. `uncounted` names what could not be counted.
 
     `unused_params` belong to no op; `state_bytes` is memory that a run needs beside weights and activations (a
-    key-value cache), for one sample.
+    key-value cache), for one sample. Where samples cannot be told apart, as in a training step, ops are counted for
+    `samples` at once, and a batch is a multiple of it.
     """
 
     name: str
@@ -86,6 +88,13 @@ class Workload(Struct, frozen=True, omit_defaults=True):
     uncounted: tuple[str, ...] = ()
     unused_params: int = 0
     state_bytes: int = 0
+    samples: int = 1
+
+    def repeats(self, batch: int) -> int:
+        """How often the ops' counts stand for a batch. Raises InputError for one that was not traced."""
+        if batch % self.samples:
+            raise InputError(f"was traced with {self.samples} samples: a batch of {batch} needs a trace of its own")
+        return batch // self.samples
 
     @property
     def params(self) -> int:
@@ -94,16 +103,16 @@ class Workload(Struct, frozen=True, omit_defaults=True):
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of one sample."""
+        """Multiply-accumulates of one sample, or of all `samples`."""
         return sum(op.macs * op.count for op in self.ops)
 
     def operations(self, convention: Convention, batch: int = 1) -> int:
         """Operations of a batch as the convention counts them."""
-        return sum(op.operations(convention, batch) for op in self.ops)
+        return sum(op.operations(convention, self.repeats(batch)) for op in self.ops)
 
     def work(self, bits: int, batch: int = 1) -> Work:
         """Work of one batch."""
-        return sum((op.work(bits, batch) for op in self.ops), Work())
+        return sum((op.work(bits, self.repeats(batch)) for op in self.ops), Work())
 
     def capacity(self, bits: int, batch: int = 1) -> int:
         """Bytes of memory that a run layer by layer cannot do without.
@@ -111,4 +120,4 @@ class Workload(Struct, frozen=True, omit_defaults=True):
         All weights, the state, and the largest multiply-add's input and output: other layers may work in place.
         """
         live = max((op.input_elements + op.output_elements for op in self.ops if op.macs), default=0)
-        return _bytes(self.params, bits) + self.state_bytes * batch + _bytes(live * batch, bits)
+        return _bytes(self.params, bits) + self.state_bytes * batch + _bytes(live * self.repeats(batch), bits)

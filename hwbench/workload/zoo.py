@@ -1,4 +1,4 @@
-"""Networks by name: YAML files of the catalog, a YAML path, or a matrix product `matmul:MxNxO`."""
+"""Networks by name: files of the catalog, paths, matrix products, and models that are traced."""
 
 import os
 import re
@@ -9,12 +9,13 @@ from msgspec import Meta, Struct
 from hwbench import documents, folders
 from hwbench.documents import Document
 from hwbench.errors import InputError, shown
-from hwbench.workload import network
+from hwbench.workload import compact, network
 from hwbench.workload.op import Op, Published, Workload
+from hwbench.workload.request import Request
 from hwbench.workload.shapes import Positive, format_shape
 
-LATER = ("torchvision", "timm", "hf", "torch", "onnx")
-"""Sources of networks that need tracing."""
+TRACED = ("torchvision", "timm", "hf", "torch")
+"""Sources of networks that torch runs without data."""
 
 
 class ModelFile(Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,20 +30,57 @@ class ModelFile(Struct, frozen=True, forbid_unknown_fields=True):
     notes: str | None = None
 
 
-def workload(name: str) -> Workload:
-    """The workload that a catalog name, an alias, a YAML path or `matmul:MxNxO` means. Raises InputError."""
-    source, colon, rest = name.partition(":")
+def workload(model: str | Request) -> Workload:
+    """The workload that a name means. Raises InputError.
+
+    A catalog name or alias, a path of a YAML file, of an ONNX graph or of a saved workload, `matmul:MxNxO`, or a name
+    for which torch is needed: `torchvision:`, `timm:`, `hf:`, `torch:`.
+    """
+    request = model if isinstance(model, Request) else Request(model)
+    source, colon, rest = request.model.partition(":")
+    if source in TRACED and colon:
+        return _traced(request)
+    if (source == "onnx" and colon) or request.model.endswith(".onnx"):
+        return _graph(rest if source == "onnx" and colon else request.model, request)
+    _refuse_options(request)
     if source == "matmul" and colon:
-        return _matmul(name, rest)
-    if source in LATER and colon:
-        extra = "onnx" if source == "onnx" else "torch"
-        reason = f"{source}: models need tracing (extra hwbench[{extra}]), which this version does not do yet"
-        raise InputError(f"{reason}: name a catalogued model or a YAML file")
-    return load(name if folders.is_path(name) else folders.find("models", name))
+        return _matmul(request.model, rest)
+    return load(request.model if _is_path(request.model) else folders.find("models", request.model))
+
+
+def _is_path(name: str) -> bool:
+    return folders.is_path(name) or name.endswith(".json")
+
+
+def _traced(request: Request) -> Workload:
+    try:
+        from hwbench.workload import sources
+    except ImportError as error:
+        raise InputError(f"{shown(request.model)} needs torch ({shown(error)}): pip install 'hwbench[torch]'") from None
+    return sources.workload(request)
+
+
+def _graph(path: str, request: Request) -> Workload:
+    try:
+        from hwbench.workload import onnx_graph
+    except ImportError as error:
+        raise InputError(f"needs onnx ({shown(error)}): pip install 'hwbench[onnx]'", file=path) from None
+    return onnx_graph.workload(path, request)
+
+
+def _refuse_options(request: Request) -> None:
+    """A network of layers has its own input, and no mode of torch's. Raises InputError for what it cannot follow."""
+    plain = Request(request.model, batch=request.batch)
+    for name in Request.__struct_fields__:
+        if getattr(request, name) != getattr(plain, name):
+            option = {"training": "--mode", "autocast": "--dtype amp"}.get(name, f"--{name.replace('_', '-')}")
+            raise InputError("is for traced models: torchvision:, timm:, hf:, torch: and ONNX", field=option)
 
 
 def load(path: str) -> Workload:
-    """The workload in a YAML file."""
+    """The workload in a YAML file, or in a file that `hwbench models export` saved."""
+    if path.endswith(".json"):
+        return compact.load(path)
     document = documents.read(path)
     model = documents.convert(document, ModelFile)
     name = os.path.splitext(os.path.basename(path))[0]

@@ -18,7 +18,10 @@ COMMANDS = [
     ("estimat", "there is no command 'estimat' (did you mean estimate?)"),
     ("devices shwo rtx3090", "devices: no such command 'shwo' (did you mean show?)"),
     ("--nope", "no such option '--nope'"),
-    ("estimate --modle alexnet --device rtx3090", "estimate: no such option '--modle' (did you mean --model"),
+    (
+        "estimate --modle alexnet --device rtx3090",
+        "estimate: no such option '--modle' (did you mean --mode or --model?",
+    ),
     ("estimate --model alexnt --device rtx3090", "there is no model named 'alexnt' (did you mean alexnet"),
     ("estimate --model alexnet --device rtx309", "there is no device named 'rtx309' (did you mean rtx3090"),
     ("estimate --model alexnet --device 'Gefroce RTX 3090'", "(did you mean rtx3090"),

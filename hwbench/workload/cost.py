@@ -1,0 +1,268 @@
+"""What a kernel does, from the shapes that it is called with: a function a family of torch operators.
+
+Pure: torch is not imported. `aten.py` says which operator is of which family, and names the references.
+"""
+
+from collections.abc import Callable, Mapping
+from math import log2, prod
+from typing import Any, Literal
+
+from msgspec import Struct
+
+Role = Literal["data", "weight", "constant"]
+
+
+class Tensor(Struct, frozen=True):
+    """A tensor as a kernel sees it: `elements` are the distinct ones (an expanded dimension is read once)."""
+
+    shape: tuple[int, ...]
+    elements: int
+    itemsize: int
+    floating: bool = True
+    contiguous: bool = True
+    role: Role = "data"
+    dtype: str = "float32"
+
+
+class Call(Struct, frozen=True):
+    """One call of an operator, tensors replaced by what the formulas need of them. `name` is `aten.mm`.
+
+    `samples` are those of the run: weights that only some of them touch are counted for one.
+    """
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    outputs: tuple[Tensor, ...]
+    samples: int = 1
+
+    def get(self, position: int, name: str, default: Any = None) -> Any:
+        """An argument by position or keyword."""
+        return self.args[position] if position < len(self.args) else self.kwargs.get(name, default)
+
+    @property
+    def written(self) -> int:
+        """Elements of the first output."""
+        return self.outputs[0].elements if self.outputs else 0
+
+
+class Cost(Struct, frozen=True):
+    """What a call does: multiply-accumulates, bias additions, other arithmetic, and its kind of kernel.
+
+    `reads` replaces the elements that its first tensor would count for (a table of which some rows are read),
+    `reads_second` those of its second (experts of which some run).
+    """
+
+    kind: str
+    macs: int = 0
+    bias_adds: int = 0
+    elementwise_flops: int = 0
+    reads: int | None = None
+    reads_second: int | None = None
+
+
+def product(a: Tensor, b: Tensor, written: int, bias: bool = False) -> Cost:
+    """A product of matrices, batched from three dimensions on; `linear` where one of them is a weight."""
+    kind = "batched_matmul" if len(a.shape) > 2 else "linear" if "weight" in (a.role, b.role) else "matmul"
+    return Cost(kind, macs=prod(a.shape) * b.shape[-1], bias_adds=written if bias else 0)
+
+
+def mm(call: Call) -> Cost:
+    """The product of the first two arguments."""
+    return product(call.args[0], call.args[1], call.written)
+
+
+def addmm(call: Call) -> Cost:
+    """A product and what is added to it."""
+    return product(call.args[1], call.args[2], call.written, bias=True)
+
+
+def vector_product(call: Call) -> Cost:
+    """Matrix by vector, or vector by vector."""
+    operands = call.args[1:] if call.name == "aten.addmv" else call.args
+    return Cost("matmul", macs=prod(operands[0].shape), bias_adds=call.written if call.name == "aten.addmv" else 0)
+
+
+def linear(call: Call) -> Cost:
+    """A fully connected layer in one call."""
+    depth = call.args[1].shape[-1]
+    return Cost("linear", macs=call.written * depth, bias_adds=call.written if call.get(2, "bias") is not None else 0)
+
+
+def grouped_mm(call: Call) -> Cost:
+    """Rows of `a` are shared out among the groups of `b` (mixture of experts): each row meets one group's matrix.
+
+    Of the groups, no more are read than one sample has rows; a larger batch may read more.
+    """
+    return _grouped(call, *call.args[:2])
+
+
+def grouped_mm_backward(call: Call) -> Cost:
+    """The gradients of both operands, a product each."""
+    forward = _grouped(call, *call.args[1:3])
+    return Cost("grouped_matmul_backward", macs=len(call.outputs) * forward.macs)
+
+
+def _grouped(call: Call, a: Tensor, b: Tensor) -> Cost:
+    macs = a.shape[-2] * a.shape[-1] * b.shape[-1]
+    if len(a.shape) == len(b.shape) == 3:
+        return Cost("grouped_matmul", macs=a.shape[0] * macs)
+    if len(b.shape) == 2:  # groups along the columns of b, or along the summed dimension as in a weight gradient
+        return Cost("grouped_matmul", macs=macs)
+    experts = min(b.shape[0], max(1, a.shape[0] // call.samples))
+    return Cost("grouped_matmul", macs=macs, reads_second=experts * b.shape[1] * b.shape[2])
+
+
+def trilinear(call: Call) -> Cost:
+    """The product of the first two operands, summed as soon as it can be, against the third.
+
+    Each operand lacks the dimensions that it is expanded over; work is over all that either operand of a product has.
+    """
+    operands, missing, summed = call.args[:3], call.args[3:6], call.args[6]
+    dims = len(operands[0].shape) + len(missing[0])
+    have = [[d for d in range(dims) if d not in lacking] for lacking in missing]
+    sizes = {
+        d: size
+        for held, operand in zip(have, operands, strict=True)
+        for d, size in zip(held, operand.shape, strict=True)
+    }
+    first = {*have[0], *have[1]}
+    second = {d for d in first if d not in summed or d in have[2]} | {*have[2]}
+    return Cost("bilinear", macs=sum(prod(sizes[d] for d in over) for over in (first, second)))
+
+
+def recurrent(call: Call) -> Cost:
+    """All steps of a recurrent layer: every weight matrix meets every step once; gates cost about ten operations each.
+
+    Called with the data, the states and the weights of all layers and directions.
+    """
+    data, _, weights = call.args
+    steps = prod(data.shape[:-1])
+    matrices = [weight for weight in weights if len(weight.shape) == 2]
+    biases = sum(prod(weight.shape) for weight in weights if len(weight.shape) == 1)
+    gates = sum(weight.shape[0] for weight in matrices)
+    macs = steps * sum(prod(weight.shape) for weight in matrices)
+    return Cost("recurrent", macs=macs, bias_adds=steps * biases, elementwise_flops=5 * steps * gates)
+
+
+def conv_kind(groups: int, inputs: int, window: int, transposed: bool) -> str:
+    """Which kind of convolution it is by its groups and window."""
+    if transposed:
+        return "transposed_conv"
+    if groups > 1:
+        return "depthwise_conv" if groups == inputs else "grouped_conv"
+    return "pointwise_conv" if window == 1 else "conv"
+
+
+def convolution(call: Call) -> Cost:
+    """A convolution, or a transposed one."""
+    x, weight = call.args[0], call.args[1]
+    transposed, groups = bool(call.get(6, "transposed", False)), int(call.get(8, "groups", 1))
+    macs = (prod(x.shape) if transposed else call.written) * prod(weight.shape[1:])
+    bias = call.written if call.get(2, "bias") is not None else 0
+    kind = conv_kind(groups, x.shape[1], prod(weight.shape[2:]), transposed)
+    return Cost(kind, macs=macs, bias_adds=bias)
+
+
+def convolution_backward(call: Call) -> Cost:
+    """One convolution for the input's gradient and one for the weight's, as far as they are asked for."""
+    gradient, x, weight = call.args[:3]
+    transposed, groups, wanted = bool(call.args[7]), int(call.args[9]), call.args[10]
+    each = (prod(x.shape) if transposed else prod(gradient.shape)) * prod(weight.shape[1:])
+    kind = conv_kind(groups, x.shape[1], prod(weight.shape[2:]), transposed)
+    bias = prod(gradient.shape) if wanted[2] else 0
+    return Cost(f"{kind}_backward", macs=each * (bool(wanted[0]) + bool(wanted[1])), elementwise_flops=bias)
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor) -> Cost:
+    """Fused attention: scores and their product with the values; softmax and scaling are six operations a score.
+
+    Heads are the query's: grouped keys and values are read once and used by several. A causal mask counts in full.
+    """
+    *leading, queries, width = query.shape
+    scores = prod(leading) * queries * key.shape[-2]
+    return Cost("attention", macs=scores * (width + value.shape[-1]), elementwise_flops=6 * scores)
+
+
+def attention_call(call: Call) -> Cost:
+    """Fused attention as a call."""
+    return attention(*call.args[:3])
+
+
+def attention_backward(query: Tensor, key: Tensor, value: Tensor) -> Cost:
+    """Scores again, then the gradients of values, probabilities, queries and keys: five products instead of two."""
+    *leading, queries, width = query.shape
+    scores = prod(leading) * queries * key.shape[-2]
+    return Cost("attention_backward", macs=scores * (3 * width + 2 * value.shape[-1]), elementwise_flops=10 * scores)
+
+
+def attention_backward_call(call: Call) -> Cost:
+    """Its backward pass as a call."""
+    return attention_backward(*call.args[1:4])
+
+
+def norm(kind: str, each: int) -> Callable[[Call], Cost]:
+    """A normalization with so many operations an element."""
+    return lambda call: Cost(kind, elementwise_flops=each * call.args[0].elements)
+
+
+def per_output(kind: str, each: int = 0) -> Callable[[Call], Cost]:
+    """So many operations for each element written."""
+    return lambda call: Cost(kind, elementwise_flops=each * call.written)
+
+
+def per_input(kind: str, each: int = 1) -> Callable[[Call], Cost]:
+    """So many operations for each element read."""
+    return lambda call: Cost(kind, elementwise_flops=each * call.args[0].elements)
+
+
+def pool(call: Call) -> Cost:
+    """Window - 1 comparisons, or window - 1 additions and a division, an output."""
+    kind = "max_pool" if "max" in call.name else "avg_pool"
+    window = call.get(1, "kernel_size", ())
+    size = prod(window) if isinstance(window, (list, tuple)) else int(window)
+    if isinstance(window, (list, tuple)) and len(window) == 1:
+        size = window[0] ** (len(call.args[0].shape) - 2)
+    return Cost(kind, elementwise_flops=call.written * max(size - (kind == "max_pool"), 0))
+
+
+def embedding(call: Call) -> Cost:
+    """A look-up of rows."""
+    return Cost("embedding", reads=call.written)
+
+
+def embedding_bag(call: Call) -> Cost:
+    """A look-up of rows that are summed."""
+    table, indices = call.args[0], call.args[1]
+    rows = prod(indices.shape) * table.shape[-1]
+    return Cost("embedding", elementwise_flops=rows, reads=rows)
+
+
+def picked(call: Call) -> Cost:
+    """A gather: of the first tensor no more is read than is written."""
+    return Cost("gather", reads=call.written)
+
+
+def fft(call: Call) -> Cost:
+    """5 n log2 n for a complex transform of n points, half of it for a real one."""
+    x = call.args[0]
+    dimensions = call.get(1, "dim", ())
+    real = call.name != "aten._fft_c2c"
+    largest = call.outputs[0].shape if call.name == "aten._fft_c2r" else x.shape
+    points = prod(largest[d] for d in dimensions)
+    flops = (2.5 if real else 5) * prod(largest) * log2(points) if points > 1 else 0
+    return Cost("fft", elementwise_flops=round(flops))
+
+
+def cast(call: Call) -> Cost:
+    """A change of dtype, or else a copy."""
+    if call.outputs and call.outputs[0].dtype != call.args[0].dtype:
+        return Cost("cast")
+    return copied(call)
+
+
+def copied(call: Call) -> Cost:
+    """A copy; strided where the source does not lie in one piece."""
+    source = call.args[1] if call.name == "aten.copy_" else call.args[0]
+    strided = isinstance(source, Tensor) and not source.contiguous
+    return Cost("strided_copy" if strided else "copy")

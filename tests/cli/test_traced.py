@@ -1,0 +1,133 @@
+"""Traced models on the command line: with torch where it is installed, and a clear word where it is not."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hwbench.workload
+
+FACTORY = """
+import torch
+
+def net():
+    return torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Flatten(),
+                               torch.nn.Linear(8 * 16 * 16, 10))
+
+def with_input():
+    return net(), (torch.empty(4, 3, 16, 16),)
+
+def odd():
+    class Odd(torch.nn.Module):
+        def forward(self, x):
+            return torch.linalg.inv(x)
+    return Odd(), (torch.empty(2, 4, 4),)
+
+def broken():
+    raise RuntimeError("two\\nlines")
+
+number = 3
+"""
+MACS = 8 * 16 * 16 * 27 + 8 * 16 * 16 * 10
+
+
+@pytest.fixture
+def factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    pytest.importorskip("torch")
+    (tmp_path / "user_nets.py").write_text(FACTORY)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sys.modules.pop("user_nets", None)
+    return "torch:user_nets"
+
+
+def test_a_module_of_ones_own(cli: Callable[..., Any], factory: str) -> None:
+    for asked in (f"{factory}:with_input", f"{factory}:net --input 2x3x16x16"):
+        found = cli(f"count --model {asked} --json").json
+        assert found["macs"] == MACS
+        assert found["params"] == 8 * 27 + 8 + 8 * 16 * 16 * 10 + 10
+        assert found["uncounted"] == []
+        assert [layer["kind"] for layer in found["layers"]] == ["conv", "elementwise", "linear"]
+
+
+def test_estimates_of_a_traced_module(cli: Callable[..., Any], factory: str) -> None:
+    asked = f"estimate --model {factory}:with_input --device rtx3090 --json"
+    single = cli(f"{asked} --batch 8").json
+    assert single["flops"] == 2 * 8 * MACS
+    mixed = cli(f"{asked} --batch 8 --dtype amp").json
+    assert mixed["flops"] == single["flops"]
+    assert mixed["ideal_time_s"] == pytest.approx(single["ideal_time_s"] / 2)
+    assert {layer["kind"] for layer in mixed["layers"]} > {"cast", "conv", "linear"}
+    training = cli(f"{asked} --mode training --batch 4").json
+    # forward, both gradients of the linear layer, the weight's gradient of the convolution that sees the image
+    assert training["flops"] == 2 * 4 * (MACS + 2 * 8 * 16 * 16 * 10 + 8 * 16 * 16 * 27)
+
+
+def test_export_and_load_without_torch(cli: Callable[..., Any], factory: str, tmp_path: Path) -> None:
+    path = tmp_path / "saved.json"
+    assert cli(f"models export {factory}:with_input -o {path}").code == 0
+    assert cli(f"count --model {path} --json").json["macs"] == MACS
+    assert cli(f"models export {factory}:with_input -o {tmp_path}/saved.txt").code == 2
+    assert cli(f"models export {factory}:with_input -o {tmp_path}/no/saved.json").code == 2
+
+
+def test_what_is_not_counted_is_said(cli: Callable[..., Any], factory: str) -> None:
+    answer = cli(f"count --model {factory}:odd --json")
+    assert answer.code == 0
+    assert any("linalg_inv" in name for name in answer.json["uncounted"])
+    assert "not counted" in cli(f"estimate --model {factory}:odd --device rtx3090").out
+    strict = cli(f"count --model {factory}:odd --strict")
+    assert (strict.code, strict.err.count("\n")) == (2, 1)
+    assert "linalg_inv" in strict.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("{}:net", "--input: needs the shape of its input"),
+        ("{}:nothing", "has nothing to call named 'nothing'"),
+        ("{}:number", "has nothing to call named 'number'"),
+        ("{}:broken", "cannot be built: RuntimeError: two"),
+        ("{}", "write it like torch:package.module:factory"),
+        ("torch:no_such_module:net", "no_such_module cannot be imported"),
+        ("{}:net --input 2x0x3", "is not a shape"),
+        ("{}:net --input 2x3x16x16:int65", "there is no input dtype 'int65'"),
+        ("{}:net --input 2x5x16x16", "does not run without data"),
+        ("{}:with_input --mode training --batch 0", "is not a batch size"),
+    ],
+)
+def test_wrong_modules(cli: Callable[..., Any], factory: str, arguments: str, message: str) -> None:
+    answer = cli(f"count --model {arguments.format(factory)}")
+    assert (answer.code, answer.err.count("\n"), answer.out) == (2, 1, "")
+    assert message in answer.err
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--phase decode",
+        "--context 5",
+        "--image-size 64",
+        "--input 1x3",
+        "--mode training",
+        "--channels-last",
+        "--dtype amp",
+    ],
+)
+def test_options_of_tracing_are_refused_for_layer_lists(cli: Callable[..., Any], option: str) -> None:
+    answer = cli(f"count --model alexnet {option}")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert option.split(maxsplit=1)[0] in answer.err
+
+
+@pytest.mark.parametrize("model", ["torchvision:resnet50", "timm:resnet50", "hf:bert", "torch:a:b", "graph.onnx"])
+def test_a_missing_extra_is_named(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, model: str) -> None:
+    for name in ("torch", "onnx"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for part in ("sources", "onnx_graph", "language", "torch_trace", "torch_run"):
+        monkeypatch.delitem(sys.modules, f"hwbench.workload.{part}", raising=False)
+        monkeypatch.delattr(hwbench.workload, part, raising=False)
+    answer = cli(f"count --model {model}")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert f"pip install 'hwbench[{'onnx' if model.endswith('.onnx') else 'torch'}]'" in answer.err
