@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 import click
+import msgspec
 
 from hwbench.cli import options, output
 from hwbench.errors import InputError
@@ -14,9 +15,10 @@ from hwbench.workload.work import CONVENTIONS, Convention
 @click.option("--convention", type=click.Choice(list(CONVENTIONS)), default="flop", show_default=True)
 @click.option("--dtype", default="fp32", show_default=True, help="Number format of weights and activations.")
 @click.option("--batch", default="1", show_default=True, help="Batch size.")
+@click.option("--audit", is_flag=True, help="Run other installed counters too, and explain where they differ.")
 @options.tracing_options
 @options.json_option
-def count(model: str, convention: str, dtype: str, batch: str, as_json: bool, **tracing: Any) -> None:
+def count(model: str, convention: str, dtype: str, batch: str, audit: bool, as_json: bool, **tracing: Any) -> None:
     """Count a model's parameters, operations and traffic, layer by layer.
 
     \b
@@ -44,11 +46,22 @@ def count(model: str, convention: str, dtype: str, batch: str, as_json: bool, **
     workload = options.builder(model, tracing)(formats[0], sizes[0])
     chosen = cast("Convention", convention)
     bits, size = BITS.get(formats[0], BITS["fp32"]), sizes[0]
+    others: tuple[Any, ...] = ()
+    if audit:
+        from hwbench.workload import zoo
+
+        others = zoo.audit(options.request(model, formats[0], size, tracing), workload)
     if as_json:
         from hwbench.workload.counting import counted
 
-        output.write_json("count", counted(workload, chosen, formats[0], bits, size))
+        body = msgspec.to_builtins(counted(workload, chosen, formats[0], bits, size))
+        output.write_json("count", {**body, "audit": others} if audit else body)
         return
     from hwbench.report import workload as report
 
-    output.write_lines(report.summary(workload, chosen, bits, size, formats[0], output.style()))
+    lines = report.summary(workload, chosen, bits, size, formats[0], output.style())
+    if audit:
+        from hwbench.report.audit import audit as audited
+
+        lines += ["", *audited(others, workload.macs, output.style())]
+    output.write_lines(lines)

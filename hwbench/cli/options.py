@@ -8,6 +8,7 @@ import click
 from hwbench.errors import InputError, nearest, shown
 from hwbench.machine.device import Device
 from hwbench.workload.op import Workload
+from hwbench.workload.request import Request
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,33 +57,38 @@ def tracing_options(command: F) -> F:
     return command
 
 
+def request(model: str, dtype: str, batch: int, tracing: dict[str, Any]) -> Request:
+    """What `--model`, a dtype and the options of tracing ask for; the batch matters to a training step alone."""
+    from hwbench.machine.architecture import MIXED
+
+    training = tracing["mode"] == "training"
+    return Request(
+        model=model,
+        input=tracing["input_shape"],
+        image_size=tracing["image_size"],
+        phase=tracing["phase"],
+        context=tracing["context"],
+        training=training,
+        autocast="fp16" if dtype == MIXED else None,
+        channels_last=tracing["channels_last"],
+        batch=batch if training else 1,
+    )
+
+
 def builder(model: str, tracing: dict[str, Any]) -> Callable[[str, int], Workload]:
     """What makes the workload of `--model` at a dtype and batch, under the options of tracing, each one once.
 
     It raises InputError, under `--strict` for operators that were not counted too.
     """
-    from hwbench.machine.architecture import MIXED
     from hwbench.workload import zoo
-    from hwbench.workload.request import Request
 
     made: dict[Request, Workload] = {}
-    training = tracing["mode"] == "training"
 
     def build(dtype: str, batch: int) -> Workload:
-        request = Request(
-            model=model,
-            input=tracing["input_shape"],
-            image_size=tracing["image_size"],
-            phase=tracing["phase"],
-            context=tracing["context"],
-            training=training,
-            autocast="fp16" if dtype == MIXED else None,
-            channels_last=tracing["channels_last"],
-            batch=batch if training else 1,
-        )
-        if request not in made:
-            made[request] = zoo.workload(request)
-        found = made[request]
+        asked = request(model, dtype, batch, tracing)
+        if asked not in made:
+            made[asked] = zoo.workload(asked)
+        found = made[asked]
         if tracing["strict"] and found.uncounted:
             raise InputError(f"not counted: {', '.join(found.uncounted)}", field="--strict")
         return found

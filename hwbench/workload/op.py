@@ -75,7 +75,7 @@ class Published(Struct, frozen=True, forbid_unknown_fields=True):
 class Workload(Struct, frozen=True, omit_defaults=True):
     """A network as its ops in order of execution. `uncounted` names what could not be counted.
 
-    `unused_params` belong to no op; `state_bytes` is memory that a run needs beside weights and activations (a
+    `unused_params` belong to no op; `state_elements` a run keeps in memory beside weights and activations (a
     key-value cache), for one sample. Where samples cannot be told apart, as in a training step, ops are counted for
     `samples` at once, and a batch is a multiple of it.
     """
@@ -87,7 +87,7 @@ class Workload(Struct, frozen=True, omit_defaults=True):
     published: Published | None = None
     uncounted: tuple[str, ...] = ()
     unused_params: int = 0
-    state_bytes: int = 0
+    state_elements: int = 0
     samples: int = 1
 
     def repeats(self, batch: int) -> int:
@@ -120,4 +120,4 @@ class Workload(Struct, frozen=True, omit_defaults=True):
         All weights, the state, and the largest multiply-add's input and output: other layers may work in place.
         """
         live = max((op.input_elements + op.output_elements for op in self.ops if op.macs), default=0)
-        return _bytes(self.params, bits) + self.state_bytes * batch + _bytes(live * self.repeats(batch), bits)
+        return _bytes(self.params + self.state_elements * batch + live * self.repeats(batch), bits)

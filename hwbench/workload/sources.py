@@ -43,8 +43,17 @@ class Built(msgspec.Struct, frozen=True):
 
 def workload(request: Request) -> Workload:
     """The workload of `torchvision:NAME`, `timm:NAME`, `hf:TYPE` or `torch:module:factory`. Raises InputError."""
+    return counted(build(request), request)
+
+
+def build(request: Request) -> Built:
+    """The module that a request means, with the arguments of one run. Raises InputError."""
     source, _, rest = request.model.partition(":")
-    built = _BUILDERS[source](rest, request)
+    return _BUILDERS[source](rest, request)
+
+
+def counted(built: Built, request: Request) -> Workload:
+    """The workload of a module that was built. Raises InputError where it does not run without data."""
     found = torch_trace.trace(
         built.module,
         built.args,
@@ -64,16 +73,16 @@ def workload(request: Request) -> Workload:
         ops=fold(found.ops),
         uncounted=tuple(f"{name} ({count}{share})" for name, count in sorted(found.uncounted.items())),
         unused_params=found.unused_params,
-        state_bytes=_state_bytes(found.output, built.batch) if built.cache else 0,
+        state_elements=_state_elements(found.output, built.batch) if built.cache else 0,
         samples=built.batch if request.training else 1,
     )
 
 
-def _state_bytes(output: Any, batch: int) -> int:
-    """Bytes of one sample in the key-value cache that a run returned."""
+def _state_elements(output: Any, batch: int) -> int:
+    """Elements of one sample in the key-value cache that a run returned."""
     cache = getattr(output, "past_key_values", None)
     kept = (tensor for tensor in tensors(cache) if tensor.is_floating_point())
-    return sum(int(tensor.numel() * tensor.element_size()) for tensor in kept) // batch
+    return sum(int(tensor.numel()) for tensor in kept) // batch
 
 
 def fold(ops: list[Op]) -> tuple[Op, ...]:

@@ -60,6 +60,17 @@ def _traced(request: Request) -> Workload:
     return sources.workload(request)
 
 
+def audit(request: Request, ours: Workload) -> tuple[Any, ...]:
+    """What other installed counters find for a traced model (`workload.audit.Audit`). Raises InputError for others."""
+    if request.model.partition(":")[0] not in TRACED or request.training or request.autocast:
+        raise InputError("is for the inference in one dtype of a torch model", field="--audit")
+    _traced(request)  # so that a missing torch is said as it is elsewhere
+    from hwbench.workload import audit as auditing
+    from hwbench.workload import sources
+
+    return auditing.audit(sources.build(request), ours)
+
+
 def _graph(path: str, request: Request) -> Workload:
     try:
         from hwbench.workload import onnx_graph

@@ -82,6 +82,17 @@ def test_what_is_not_counted_is_said(cli: Callable[..., Any], factory: str) -> N
     assert "linalg_inv" in strict.err
 
 
+def test_an_audit_runs_torchs_own_counter_beside_ours(cli: Callable[..., Any], factory: str) -> None:
+    found = cli(f"count --model {factory}:with_input --audit --json").json["audit"]
+    meta = next(one for one in found if one["counter"] == "FlopCounterMode on meta")
+    assert (meta["macs"], meta["ratio"], meta["unit"]) == (MACS, 1.0, "flop")
+    assert all(one["error"] or one["ratio"] for one in found)
+    text = cli(f"count --model {factory}:with_input --audit").out
+    assert "FlopCounterMode on meta" in text
+    assert cli("count --model alexnet --audit").code == 2
+    assert cli(f"count --model {factory}:with_input --audit --mode training").code == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

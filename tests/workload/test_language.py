@@ -191,8 +191,8 @@ def test_the_cache_is_memory_and_traffic() -> None:
     token = 2 * 2 * 2 * 16  # keys and values, of two layers, two heads of 16
     prefill = traced(LLAMA, phase="prefill", context=CONTEXT)
     decode = traced(LLAMA, phase="decode", context=CONTEXT)
-    assert prefill.state_bytes == 4 * CONTEXT * token
-    assert decode.state_bytes == 4 * (CONTEXT + 1) * token
+    assert prefill.state_elements == CONTEXT * token
+    assert decode.state_elements == (CONTEXT + 1) * token
     (attention,) = [op for op in decode.ops if op.kind == "attention"]
     assert attention.count == 2
     assert attention.input_elements == (CONTEXT + 1) * token // 2 + 64  # keys, values and the query
@@ -215,7 +215,7 @@ def test_a_sliding_window_bounds_the_cache() -> None:
     model = f"mistral?{GROUPED}&head_dim=16&sliding_window=32"
     short, long = (traced(model, phase="decode", context=context) for context in (64, 640))
     assert short.macs == long.macs == 2 * GATED.macs(1, keys=32) + 64 * 500
-    assert short.state_bytes == long.state_bytes
+    assert short.state_elements == long.state_elements
 
 
 def test_one_token_reads_only_its_experts() -> None:
