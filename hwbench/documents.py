@@ -138,7 +138,8 @@ class _Builder:
         if isinstance(event, yaml.SequenceStartEvent):
             items: list[Any] = []
             while not isinstance(event := self.loader.get_event(), yaml.SequenceEndEvent):
-                items.append(self._value(event, f"{field}[{len(items)}]", depth + 1))
+                below = "" if self.marks is None else f"{field}[{len(items)}]"
+                items.append(self._value(event, below, depth + 1))
             return items
         return self._mapping(field, depth)
 
@@ -157,8 +158,9 @@ class _Builder:
             key = event.value
             if key in mapping:
                 raise self._error(event, f"the key '{shown(key)}' stands twice in the same mapping")
-            below = f"{field}.{key}" if field else key
-            if self.marks is not None:
+            below = ""
+            if self.marks is not None:  # the pass that an error pays for
+                below = f"{field}.{key}" if field else key
                 mark: Any = event.start_mark
                 self.marks[below] = (mark.line + 1, mark.column + 1)
             mapping[key] = self._value(self.loader.get_event(), below, depth + 1)

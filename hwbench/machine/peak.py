@@ -118,15 +118,21 @@ def _provenance(device: Device, units: Units, clock: ClockKind) -> Provenance:
     return max((device.provenance_of(field) for field in fields), key=_WEAKNESS.index)
 
 
+def highest(every: tuple[Peak, ...], dtype: str) -> Peak | None:
+    """The highest dense peak of a dtype with an accumulator that frameworks use; None where there is none."""
+    fitting = [p for p in every if p.dtype == dtype and p.sparsity == "dense" and p.accumulate in ACCUMULATE_DEFAULT]
+    return max(fitting, key=lambda p: p.flops_per_second, default=None)
+
+
 def peak(device: Device, dtype: str, clock: ClockKind | None = None) -> Peak:
     """The highest dense peak of a dtype with the accumulator that frameworks use.
 
     Raises InputError when the device has no rate for the dtype: no other dtype's rate stands in for it.
     """
     every = peaks(device, clock)
-    fitting = [p for p in every if p.dtype == dtype and p.sparsity == "dense" and p.accumulate in ACCUMULATE_DEFAULT]
-    if fitting:
-        return max(fitting, key=lambda p: p.flops_per_second)
+    found = highest(every, dtype)
+    if found:
+        return found
     if clock is not None and any(p.dtype == dtype for p in peaks(device)):
         raise InputError(f"{device.name or device.title} has no known {clock} clock", field="--clock")
     known = ", ".join(dict.fromkeys(p.dtype for p in every if p.sparsity == "dense")) or "nothing"

@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from hwbench.machine.architecture import BITS, MIXED, Kind
 from hwbench.machine.device import ClockKind, Device
-from hwbench.machine.peak import Peak, PeakTerm, peak, peaks
+from hwbench.machine.peak import Peak, PeakTerm, highest, peak, peaks
 from hwbench.predict.roofline import Bound, Roofline
 from hwbench.units import Bytes, FlopsPerSecond
 from hwbench.workload.op import Op, Workload
@@ -77,8 +77,8 @@ def estimate(
     compute, bits = ("fp16", BITS["fp32"]) if dtype == MIXED else (dtype, BITS[dtype])
     ceiling, bandwidth = fastest(device, compute, clock), device.memory.bandwidth
     roof = Roofline(ceiling.flops_per_second, float(bandwidth)) if bandwidth else None
-    total = workload.work(bits, batch)
-    layers = _layers(workload, device, compute, batch, clock, bits)
+    works = [op.work(bits, workload.repeats(batch)) for op in workload.ops]
+    layers = _layers(workload, works, device, compute, clock)
     ideal = sum(layer.ideal_time_s for layer in layers)
     time = sum(layer.roofline_time_s or 0.0 for layer in layers) if roof else None
     needed, size = workload.capacity(bits, batch), device.memory.size
@@ -88,8 +88,8 @@ def estimate(
         kind=device.kind,
         dtype=dtype,
         batch=batch,
-        flops=total.flops,
-        traffic_bytes=total.traffic,
+        flops=sum(work.flops for work in works),
+        traffic_bytes=sum(work.traffic for work in works),
         peak_flops_per_second=ceiling.flops_per_second,
         peak=ceiling.label,
         terms=ceiling.terms,
@@ -118,24 +118,23 @@ def fastest(device: Device, dtype: str, clock: ClockKind | None = None) -> Peak:
 
     Raises InputError when the device has no rate for the dtype at all.
     """
-    own = peak(device, dtype, clock)
-    if dtype in ("fp16", "bf16") and any(other.dtype == "fp32" for other in peaks(device, clock)):
-        single = peak(device, "fp32", clock)
-        return single if single.flops_per_second > own.flops_per_second else own
-    return own
+    every = peaks(device, clock)
+    own = highest(every, dtype) or peak(device, dtype, clock)  # which says what there is instead
+    single = highest(every, "fp32") if dtype in ("fp16", "bf16") else None
+    return single if single and single.flops_per_second > own.flops_per_second else own
 
 
 def _layers(
-    workload: Workload, device: Device, dtype: str, batch: int, clock: ClockKind | None, bits: int
+    workload: Workload, works: list[Work], device: Device, dtype: str, clock: ClockKind | None
 ) -> tuple[LayerEstimate, ...]:
     """Each op under the roof of the dtype that it computes in, its own or the run's."""
     ceilings = {name: fastest(device, name, clock) for name in {op.dtype or dtype for op in workload.ops}}
     bandwidth = device.memory.bandwidth
     found = []
-    for op in workload.ops:
+    for op, work in zip(workload.ops, works, strict=True):
         ceiling = ceilings[op.dtype or dtype].flops_per_second
         roof = Roofline(ceiling, float(bandwidth)) if bandwidth else None
-        found.append(_layer(op, op.work(bits, workload.repeats(batch)), ceiling, roof))
+        found.append(_layer(op, work, ceiling, roof))
     return tuple(found)
 
 

@@ -206,6 +206,8 @@ def _refuse(options: dict[str, Any], field: str, known: tuple[str, ...]) -> None
 
 def _checked(kind: Callable[..., Op], options: dict[str, Any], field: str) -> dict[str, Any]:
     """The options with the types that the layer function's annotations ask for."""
+    if not options and not kind.__annotations__.keys() - {"shape", "return"}:
+        return {}  # an activation, say: most layers of most networks
     known = {name: hint for name, hint in kind.__annotations__.items() if name not in ("shape", "return")}
     checked = {}
     for option, value in options.items():
