@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from hwbench.predict.estimate import Estimate, LayerEstimate
 from hwbench.report.text import Style, at_least, at_most, field, intensity, percent, rate, sentences, table
+from hwbench.report.text import layer as named
 from hwbench.units import Bytes, operations_unit, si
 
 MOST_LAYERS = 24
@@ -72,7 +73,7 @@ def _layers(e: Estimate, style: Style, all_layers: bool) -> list[str]:
 def _row(layer: LayerEstimate, e: Estimate) -> tuple[str, ...]:
     share = _time(layer) / e.roofline_time_s if e.roofline_time_s else None
     return (
-        layer.name if layer.count == 1 else f"{layer.name} ×{layer.count}",
+        named(layer.name, layer.count),
         layer.kind,
         si(layer.flops, "") if layer.flops else "-",
         si(layer.traffic_bytes, "B", 3),
@@ -99,7 +100,8 @@ def _reason(e: Estimate) -> str:
     (kind, bound), layers = max(groups.items(), key=lambda item: sum(map(_time, item[1])))
     time, traffic = sum(map(_time, layers)), sum(layer.traffic_bytes for layer in layers)
     weights = sum(layer.weight_bytes for layer in layers) / traffic if traffic else 0.0
-    count = f"{len(layers)} {kind} layers take" if len(layers) > 1 else f"One {kind} layer takes"
+    alike = sum(layer.count for layer in layers)
+    count = f"{alike} {kind} layers take" if alike > 1 else f"One {kind} layer takes"
     how = "bound by compute"
     if bound == "memory":
         how = f"bound by memory: {percent(weights)} of their traffic is reading weights"

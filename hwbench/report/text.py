@@ -101,6 +101,12 @@ def intensity(value: float) -> str:
     return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
 
 
+def layer(name: str, count: int = 1, longest: int = 40) -> str:
+    """A layer's name, cut from the left where it is long, and how many are alike: `…self_attn.q_proj:mm ×128`."""
+    line = name if len(name) <= longest else f"…{name[1 - longest :]}"
+    return line if count == 1 else f"{line} ×{count}"
+
+
 def integer(value: int) -> str:
     """A count with its thousands apart: `62,378,344`; six digits of one that is too long to read."""
     return f"{value:,}" if value < 10**15 else f"{value:.6g}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from hwbench.report.text import PLAIN, Style, field, integer, intensity, table
+from hwbench.report.text import PLAIN, Style, field, integer, intensity, layer, table
 from hwbench.units import si
 from hwbench.workload.op import Workload
 from hwbench.workload.shapes import format_shape
@@ -19,7 +19,7 @@ def summary(workload: Workload, convention: Convention, bits: int, batch: int, d
         work = op.work(bits, workload.repeats(batch))
         rows.append(
             (
-                op.name if op.count == 1 else f"{op.name} ×{op.count}",
+                layer(op.name, op.count),
                 op.kind,
                 format_shape(op.output_shape),
                 integer(op.params * op.count) if op.params else "-",

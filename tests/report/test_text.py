@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwbench.report.text import Style, integer, percent, sentences, table, warnings
+from hwbench.report.text import Style, at_least, at_most, integer, layer, percent, sentences, table, warnings
 
 WORDS = st.text("abc01µ×", min_size=1, max_size=20)
 ANYTHING = st.text(max_size=20)
@@ -49,3 +49,20 @@ def test_integers_and_sentences() -> None:
     assert integer(62378344) == "62,378,344"
     assert all(len(line) <= 40 for line in sentences("word " * 50, Style(width=40)))
     assert warnings(["one\x1b[31m", "two"]) == ["warning: one\\x1b[31m", "warning: two"]
+
+
+def test_a_layers_name_keeps_its_end() -> None:
+    assert layer("conv1") == "conv1"
+    assert layer("conv1", 3) == "conv1 ×3"
+    assert layer("a" * 60 + ".q_proj:mm") == "…" + "a" * 29 + ".q_proj:mm"
+    assert len(layer("x" * 1000)) == 40
+
+
+@given(st.floats(1e-12, 1e18))
+def test_a_bound_stays_one_when_it_is_rounded(value: float) -> None:
+    above, below = at_most(value), at_least(value)
+    assert above is not None
+    assert below <= value * (1 + 1e-12)
+    assert value <= above * (1 + 1e-12)
+    assert above <= value * 1.001
+    assert below >= value * 0.999
