@@ -55,7 +55,7 @@ def count(model: str, convention: str, dtype: str, batch: str, audit: bool, as_j
         from hwbench.workload.counting import counted
 
         body = msgspec.to_builtins(counted(workload, chosen, formats[0], bits, size))
-        output.write_json("count", {**body, "audit": others} if audit else body)
+        output.write_json("count", {**body, "audit": others} if audit else body, workload.remarks)
         return
     from hwbench.report import workload as report
 
@@ -64,4 +64,4 @@ def count(model: str, convention: str, dtype: str, batch: str, audit: bool, as_j
         from hwbench.report.audit import audit as audited
 
         lines += ["", *audited(others, workload.macs, output.style())]
-    output.write_lines(lines)
+    output.write_lines(lines, workload.remarks)

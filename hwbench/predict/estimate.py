@@ -209,5 +209,5 @@ def _memory_warnings(device: Device, needed: int, dtype: str) -> list[str]:
 
 def _gaps(workload: Workload) -> list[str]:
     if not workload.uncounted:
-        return []
-    return [f"not counted: {', '.join(workload.uncounted)}: the bounds leave their arithmetic out"]
+        return [*workload.remarks]
+    return [f"not counted: {', '.join(workload.uncounted)}: the bounds leave their arithmetic out", *workload.remarks]

@@ -227,8 +227,8 @@ def pool(call: Call) -> Cost:
 
 
 def embedding(call: Call) -> Cost:
-    """A look-up of rows."""
-    return Cost("embedding", reads=call.written)
+    """A look-up of rows, at most all of the table."""
+    return Cost("embedding", reads=min(call.args[0].elements, call.written))
 
 
 def embedding_bag(call: Call) -> Cost:

@@ -73,7 +73,8 @@ class Published(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Workload(Struct, frozen=True, omit_defaults=True):
-    """A network as its ops in order of execution. `uncounted` names what could not be counted.
+    """A network as its ops in order of execution. `uncounted` names what could not be counted,
+    `assumed` what a traced module was told about values that a run without data does not have.
 
     `unused_params` belong to no op; `state_elements` a run keeps in memory beside weights and activations (a
     key-value cache), for one sample. Where samples cannot be told apart, as in a training step, ops are counted for
@@ -86,9 +87,15 @@ class Workload(Struct, frozen=True, omit_defaults=True):
     ops: tuple[Op, ...]
     published: Published | None = None
     uncounted: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
     unused_params: int = 0
     state_elements: int = 0
     samples: int = 1
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of the counts must know of how they came about."""
+        return tuple(f"traced without data: {told}" for told in self.assumed)
 
     def repeats(self, batch: int) -> int:
         """How often the ops' counts stand for a batch. Raises InputError for one that was not traced."""

@@ -72,6 +72,7 @@ def counted(built: Built, request: Request) -> Workload:
         input_shape=shape[1:] or shape,
         ops=fold(found.ops),
         uncounted=tuple(f"{name} ({count}{share})" for name, count in sorted(found.uncounted.items())),
+        assumed=tuple(f"{asked} was taken to be {told}".lower() for asked, told in found.assumed.items()),
         unused_params=found.unused_params,
         state_elements=_state_elements(found.output, built.batch) if built.cache else 0,
         samples=built.batch if request.training else 1,
@@ -79,10 +80,11 @@ def counted(built: Built, request: Request) -> Workload:
 
 
 def _state_elements(output: Any, batch: int) -> int:
-    """Elements of one sample in the key-value cache that a run returned."""
+    """Elements of the run's dtype that one sample's key-value cache takes; one in half precision takes half as many."""
     cache = getattr(output, "past_key_values", None)
     kept = (tensor for tensor in tensors(cache) if tensor.is_floating_point())
-    return sum(int(tensor.numel()) for tensor in kept) // batch
+    taken = sum(int(tensor.numel() * tensor.element_size()) for tensor in kept)
+    return -(-taken // (4 * batch))  # RUN_DTYPE is four bytes
 
 
 def fold(ops: list[Op]) -> tuple[Op, ...]:

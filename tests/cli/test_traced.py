@@ -25,6 +25,12 @@ def odd():
             return torch.linalg.inv(x)
     return Odd(), (torch.empty(2, 4, 4),)
 
+def asking():
+    class Asking(torch.nn.Module):
+        def forward(self, x):
+            return x @ x if (x > 0).all() else x
+    return Asking(), (torch.empty(2, 4, 4),)
+
 def broken():
     raise RuntimeError("two\\nlines")
 
@@ -70,6 +76,15 @@ def test_export_and_load_without_torch(cli: Callable[..., Any], factory: str, tm
     assert cli(f"count --model {path} --json").json["macs"] == MACS
     assert cli(f"models export {factory}:with_input -o {tmp_path}/saved.txt").code == 2
     assert cli(f"models export {factory}:with_input -o {tmp_path}/no/saved.json").code == 2
+
+
+def test_what_a_module_was_told_about_its_values_is_said(cli: Callable[..., Any], factory: str, tmp_path: Path) -> None:
+    told = "traced without data: all asked of values by the module was taken to be true"
+    for command in ("count", "estimate --device rtx3090"):
+        assert cli(f"{command} --model {factory}:asking --json").json["warnings"] == [told]
+        assert told in " ".join(cli(f"{command} --model {factory}:asking").out.split())
+    cli(f"models export {factory}:asking -o {tmp_path}/saved.json")
+    assert cli(f"count --model {tmp_path}/saved.json --json").json["warnings"] == [told]
 
 
 def test_what_is_not_counted_is_said(cli: Callable[..., Any], factory: str) -> None:

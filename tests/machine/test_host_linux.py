@@ -60,8 +60,9 @@ def test_files_that_cannot_be_read_are_none(tmp_path: Path) -> None:
 
 @given(st.binary(max_size=300))
 def test_any_cpuinfo_is_read(content: bytes) -> None:
-    for fields in parse_cpuinfo(content.decode("utf-8", "replace")).values():
-        identity_of(fields)
+    cpus = parse_cpuinfo(content.decode("utf-8", "replace"))
+    assert all(isinstance(number, int) and number >= 0 for number in cpus)
+    assert all(isinstance(identity_of(fields), Identity) for fields in cpus.values())
 
 
 def test_old_arm_kernels_write_one_block_for_all() -> None:

@@ -623,3 +623,19 @@ def test_random_networks_equal_their_closed_forms(drawn: tuple[tuple[int, ...], 
         assert ours.weight_elements == truth.weight_elements
         assert ours.output_shape == truth.output_shape
         assert (ours.kind == truth.kind) or truth.kind == "relu"
+
+
+def test_a_question_about_values_is_answered_and_told() -> None:
+    class Careful(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            if torch.isnan(x).any():
+                raise ValueError("not a number")
+            return x @ x.transpose(-1, -2) if (x == x).all() else x
+
+    found = traced(Careful(), data(3, 4))
+    assert found.assumed == {
+        "any asked of values by the module": False,
+        "all asked of values by the module": True,
+    }
+    assert sum(op.macs for op in found.ops) == 3 * 4 * 3
+    assert traced(torch.nn.Linear(4, 4), data(3, 4)).assumed == {}
