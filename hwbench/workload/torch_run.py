@@ -236,6 +236,14 @@ def set_item(tensor: torch.Tensor, index: Any, value: Any) -> None:
         copy_into(view, new if new.shape == view.shape else new.expand_as(view))
 
 
+def in_one_piece(tensor: torch.Tensor, memory_format: Any = torch.contiguous_format) -> torch.Tensor:
+    """`tensor.contiguous(...)`, likewise."""
+    if tensor.is_contiguous(memory_format=memory_format):
+        return tensor
+    moved: torch.Tensor = torch.ops.aten.clone.default(tensor, memory_format=memory_format)
+    return moved
+
+
 def copy_into(tensor: torch.Tensor, value: torch.Tensor, *_: Any) -> torch.Tensor:
     """`tensor.copy_(value)`, likewise."""
     written: torch.Tensor = torch.ops.aten.copy_.default(tensor, value)

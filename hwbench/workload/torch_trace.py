@@ -27,6 +27,7 @@ from hwbench.workload.torch_run import (
     dense,
     distinct,
     fake_mode,
+    in_one_piece,
     is_channels_last,
     item_of,
     multiplied,
@@ -50,6 +51,8 @@ _GUARDED: dict[Any, Callable[..., Any]] = {
     torch.Tensor.__getitem__: item_of,
     torch.Tensor.__setitem__: set_item,
     torch.Tensor.copy_: copy_into,
+    torch.Tensor.contiguous: in_one_piece,
+    torch.Tensor.__invert__: torch.ops.aten.bitwise_not.default,
 }
 
 
@@ -66,9 +69,9 @@ class _Dispatch(TorchDispatchMode):
         name = f"{func.namespace}.{func._schema.name.partition('::')[2]}"
         if name == "aten._local_scalar_dense" and address(args[0]) in self.answers:
             return self._answer(self.answers[address(args[0])][0])
-        output: Any = normalized(*args) if name == "aten.native_batch_norm" else func(*args, **kwargs)
+        output: Any = self._run(func, name, args, kwargs)
         if name == "aten.convolution" and any(is_channels_last(tensor) for tensor in args[:2]):
-            output = output.contiguous(memory_format=torch.channels_last)  # as cuDNN does; `meta` tensors forget
+            output = in_one_piece(output, torch.channels_last)  # as cuDNN does; `meta` tensors forget
         if name in _ANSWERS and output.dim() == 0:
             self.answers[address(output)] = (name, output.untyped_storage())
         if name not in aten.FREE and not func.is_view and func.namespace != "prim":
@@ -76,6 +79,14 @@ class _Dispatch(TorchDispatchMode):
             reduction = getattr(torch.Tag, "reduction", None) in tags
             self.count(name, args, kwargs, list(tensors(output)), torch.Tag.pointwise in tags, reduction)
         return output
+
+    def _run(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+        """What the call returns, where need be by a way that tensors without data or a torch without CUDA can go."""
+        if name == "aten.native_batch_norm":
+            return normalized(*args)
+        if name == "aten.convolution" and self.trace.autocast and not torch.cuda._is_compiled():
+            return func(in_one_piece(args[0]), in_one_piece(args[1]), *args[2:], **kwargs)
+        return func(*args, **kwargs)
 
     def _answer(self, question: str) -> bool:
         where = self.trace.modules[-1] if self.trace.modules else ""
@@ -155,7 +166,7 @@ class _Functions(TorchFunctionMode):
         if func in self.cells and not torch.is_grad_enabled():
             return self._step(self.cells[func], *args)
         if func in _GUARDED and self.trace.autocast and not torch.cuda._is_compiled():
-            return _GUARDED[func](*args)
+            return _GUARDED[func](*args, **kwargs)
         return func(*args, **kwargs)
 
     def attend(
@@ -222,8 +233,12 @@ def trace(
 
     `args` and `kwargs` hold `batch` samples; counts are per sample. `training` adds the backward pass of the summed
     outputs: its counts are of the whole batch, not per sample, because gradients of weights do not grow with it.
-    `autocast` is the dtype of a mixed-precision run as CUDA does it. Raises InputError where the module cannot run so.
+    `autocast` is the dtype of a mixed-precision run as CUDA does it; with `training` it needs a CUDA device. Raises
+    InputError where the module cannot run so.
     """
+    if training and autocast is not None and not torch.cuda.is_available():
+        # Autograd asks the device of tensors on CUDA for its streams, and a torch without one aborts the process.
+        raise InputError("a training step in mixed precision can be traced only where torch has a CUDA device")
     found = Trace(1 if training else batch, autocast is not None)
     try:
         with contextlib.ExitStack() as stack:

@@ -108,6 +108,17 @@ def test_an_audit_runs_torchs_own_counter_beside_ours(cli: Callable[..., Any], f
     assert cli(f"count --model {factory}:with_input --audit --mode training").code == 2
 
 
+def test_mixed_precision_training_is_refused_without_cuda(
+    shell: Callable[..., Any], factory: str, tmp_path: Path
+) -> None:
+    if sys.modules["torch"].cuda.is_available():
+        pytest.skip("torch has a CUDA device")
+    asked = f"hwbench estimate --model {factory}:with_input --device rtx3090 --dtype amp --mode training"
+    answer = shell(asked, PYTHONPATH=str(tmp_path))  # a process of its own: torch once aborted it
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "only where torch has a CUDA device" in answer.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

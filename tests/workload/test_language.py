@@ -288,3 +288,14 @@ def test_repeated_layers_fold() -> None:
 def test_errors_say_what_is_wrong(model: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         traced(model, **options)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["bert", "gpt2", "t5", "swin", "segformer", "deberta-v2", "wav2vec2", "mamba", "mixtral?num_hidden_layers=2"],
+)
+def test_mixed_precision_multiplies_as_often(kind: str) -> None:
+    plain = traced(kind)
+    mixed = traced(kind, autocast="fp16")
+    assert (mixed.macs, mixed.params, mixed.uncounted) == (plain.macs, plain.params, ())
+    assert {op.dtype for op in mixed.ops if op.kind == "linear"} == {"fp16"}

@@ -639,3 +639,23 @@ def test_a_question_about_values_is_answered_and_told() -> None:
     }
     assert sum(op.macs for op in found.ops) == 3 * 4 * 3
     assert traced(torch.nn.Linear(4, 4), data(3, 4)).assumed == {}
+
+
+def test_autocast_of_views_and_masks_needs_no_cuda() -> None:
+    """A torch built without CUDA copies nothing that says it is there: the tracer has it done another way."""
+    conv = torch.nn.Conv2d(16, 16, 3, 1, 1, groups=16)
+
+    class Mixed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = conv
+
+        def forward(self, x: Any, mask: Any) -> Any:
+            image = self.conv(x.transpose(1, 2).view(BATCH, 16, 8, 8))
+            return image.masked_fill(~mask, -1e4).transpose(2, 3).contiguous()
+
+    operands = data(64, 16), data(1, 8, 8, dtype="bool")
+    plain, mixed = (traced(Mixed(), *operands, **options) for options in ({}, {"autocast": torch.float16}))
+    assert sum(op.macs for op in mixed.ops) == sum(op.macs for op in plain.ops) == 16 * 64 * 9
+    assert [op.kind for op in mixed.ops if op.kind != "cast"] == [op.kind for op in plain.ops]
+    assert mixed.output.shape == plain.output.shape
