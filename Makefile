@@ -4,7 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint types contracts index bench clean
+# Scripts that print ratios, the quick ones first; benchmarks/contest.py and others that they share print nothing.
+BENCHMARKS := startup lookup clock fma stream matmul
+
+.PHONY: demo test lint types contracts docs index schema bench clean
 
 demo: $(VENV)/.base
 	$(BIN)/hwbench estimate --model alexnet --device rtx3090
@@ -24,12 +27,17 @@ types: $(VENV)/.test
 contracts: $(VENV)/.test
 	$(BIN)/lint-imports
 
+docs: $(VENV)/.test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir build/site
+
 index: $(VENV)/.base
 	$(BIN)/python -c "from hwbench.folders import write_indexes; write_indexes()"
 
+schema: $(VENV)/.base
+	$(BIN)/python -c "from hwbench.measure.store import schema; print(schema(), end='')" > docs/run.schema.json
+
 bench: $(VENV)/.test
-	$(BIN)/python benchmarks/startup.py
-	$(BIN)/python benchmarks/lookup.py
+	for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python benchmarks/$$script.py || exit; done
 
 clean:
 	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,15 +1,19 @@
 """YAML files as data, and what is wrong with one by line, column and field.
 
-Files come from anybody: no tags, no anchors (so no alias bombs), no duplicate keys, at most 1 MiB. Plain scalars
-follow YAML 1.2 (`no` is text, `12:30` is text, `1e9` is a number), not the surprises of YAML 1.1.
+Files come from anybody: plain data only (see `plain_yaml`), at most 1 MiB. A folder may hold a `parsed.txt`: the data
+of its files, each with a checksum of the text that it was parsed from, so that reading a file of the catalog needs no
+YAML parser. A text that has changed is parsed.
 """
 
 import os
 import re
+from binascii import crc32
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
-import yaml
 
 from hwbench.errors import InputError, nearest, shown
 from hwbench.units import Quantity
@@ -18,11 +22,8 @@ T = TypeVar("T")
 Marks = dict[str, tuple[int, int]]
 
 LARGEST = 1 << 20
-DEEPEST = 40
-_NUMERIC = frozenset("0123456789.eE+-")
-_LITERALS: dict[str, bool | None] = {"": None, "null": None, "~": None, "true": True, "false": False}
-_PLAIN_DATA = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map", "!", None)
-_Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+PARSED = "parsed.txt"
+"""Name of the file that holds the data of its neighbors: a line each, of name, checksum and JSON, with tabs between."""
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -34,8 +35,10 @@ class Document(msgspec.Struct, frozen=True):
 
     def error(self, message: str, field: str = "", choices: tuple[str, ...] = ()) -> InputError:
         """An InputError at the place of `field` (`units[0].clock.boost`), or of the nearest thing around it."""
+        from hwbench import plain_yaml
+
         marks: Marks = {}
-        _Builder(self.text, self.path, marks).document()  # a second pass, so that reading a sound file pays nothing
+        plain_yaml.parse(self.text, self.path, marks)  # a second pass, so that reading a sound file pays nothing
         line, column = marks[max((known for known in marks if _is_at_or_above(known, field)), key=len)]
         return InputError(message, file=self.path, line=line, column=column, field=field or None, nearest=choices)
 
@@ -72,10 +75,52 @@ def _open_at_once(path: str, flags: int) -> int:
 def read(path: str) -> Document:
     """The document in a YAML file. Raises InputError for anything but one mapping of plain data."""
     text = read_text(path)
-    data = _Builder(text, path).document()
+    data = _parsed(path, text)
+    if data is None:
+        from hwbench import plain_yaml
+
+        data = plain_yaml.parse(text, path)
     if not isinstance(data, dict):
         raise InputError("holds no mapping of fields to values", file=path, line=1, column=1)
     return Document(path, text, data)
+
+
+def _parsed(path: str, text: str) -> Any:
+    """The data that the folder's parsed file holds for exactly this text, else None."""
+    folder, name = os.path.split(path)
+    lines = _lines(os.path.join(folder, PARSED))
+    start = lines.find(f"\n{name}\t{_checksum(text)}\t".encode(errors="replace")) if lines else -1
+    if start < 0:
+        return None
+    start = lines.index(b"{", start)
+    return msgspec.json.decode(lines[start : lines.index(b"\n", start)])
+
+
+@lru_cache(maxsize=4)
+def _lines(path: str) -> bytes:
+    """What a parsed file holds; nothing where there is none or it cannot be read: the texts are there."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except (OSError, ValueError):
+        return b""
+
+
+def _checksum(text: str) -> str:
+    return f"{len(text)}-{crc32(text.encode(errors='replace')):08x}"
+
+
+def parsed_lines(paths: Iterable[str]) -> str:
+    """Text of the parsed file that YAML files call for; files that are not sound are left out of it."""
+    from hwbench import plain_yaml
+
+    lines = ["", ""]
+    for path in paths:
+        with suppress(InputError):
+            text = read_text(path)
+            data = msgspec.json.encode(plain_yaml.parse(text, path)).decode()
+            lines.insert(-1, f"{os.path.basename(path)}\t{_checksum(text)}\t{data}")
+    return "\n".join(lines)
 
 
 def convert(document: Document, kind: type[T], data: Any = None) -> T:
@@ -86,99 +131,6 @@ def convert(document: Document, kind: type[T], data: Any = None) -> T:
         raise _explain(document, kind, error) from None
     except RecursionError:
         raise InputError("is nested too deeply", file=document.path) from None
-
-
-class _Builder:
-    """Plain data out of the parser's events: none of YAML's object construction, and no recursion without a limit."""
-
-    def __init__(self, text: str, path: str, marks: Marks | None = None) -> None:
-        self.path = path
-        self.marks = marks
-        self.text = text
-
-    def document(self) -> Any:
-        """The only document of the text."""
-        loader = None
-        try:
-            loader = self.loader = _Loader(self.text)
-            loader.get_event()
-            if loader.check_event(yaml.StreamEndEvent):
-                raise InputError("is empty", file=self.path)
-            loader.get_event()
-            data = self._value(loader.get_event(), "", 0)
-            loader.get_event()
-            if not loader.check_event(yaml.StreamEndEvent):
-                raise self._error(loader.get_event(), "a file holds one document only")
-        except yaml.MarkedYAMLError as error:
-            mark: Any = error.problem_mark or error.context_mark
-            line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-            message = f"is not valid YAML: {error.problem or error.context}"
-            raise InputError(message, file=self.path, line=line, column=column) from None
-        except yaml.YAMLError as error:
-            reason = str(error).partition("\n")[0]
-            raise InputError(f"is not valid YAML: {reason}", file=self.path) from None
-        finally:
-            if loader is not None:
-                loader.dispose()
-        return data
-
-    def _error(self, event: Any, message: str) -> InputError:
-        mark = event.start_mark
-        return InputError(message, file=self.path, line=mark.line + 1, column=mark.column + 1)
-
-    def _value(self, event: Any, field: str, depth: int) -> Any:
-        if depth > DEEPEST:
-            raise self._error(event, f"is nested more than {DEEPEST} levels deep")
-        self._check(event)
-        if self.marks is not None:
-            self.marks.setdefault(field, (event.start_mark.line + 1, event.start_mark.column + 1))
-        if isinstance(event, yaml.ScalarEvent):
-            # A style: quoted, or a block of text. A tag: text, whatever it looks like.
-            return event.value if event.style or event.tag else self._plain(event)
-        if isinstance(event, yaml.SequenceStartEvent):
-            items: list[Any] = []
-            while not isinstance(event := self.loader.get_event(), yaml.SequenceEndEvent):
-                below = "" if self.marks is None else f"{field}[{len(items)}]"
-                items.append(self._value(event, below, depth + 1))
-            return items
-        return self._mapping(field, depth)
-
-    def _check(self, event: Any) -> None:
-        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-            raise self._error(event, "anchors and aliases are not allowed: write the value out")
-        if event.tag not in _PLAIN_DATA:
-            raise self._error(event, f"the tag {shown(event.tag, 60)} is not allowed: files hold plain data only")
-
-    def _mapping(self, field: str, depth: int) -> dict[str, Any]:
-        mapping: dict[str, Any] = {}
-        while not isinstance(event := self.loader.get_event(), yaml.MappingEndEvent):
-            self._check(event)
-            if not isinstance(event, yaml.ScalarEvent):
-                raise self._error(event, "a key must be plain text")
-            key = event.value
-            if key in mapping:
-                raise self._error(event, f"the key '{shown(key)}' stands twice in the same mapping")
-            below = ""
-            if self.marks is not None:  # the pass that an error pays for
-                below = f"{field}.{key}" if field else key
-                mark: Any = event.start_mark
-                self.marks[below] = (mark.line + 1, mark.column + 1)
-            mapping[key] = self._value(self.loader.get_event(), below, depth + 1)
-        return mapping
-
-    def _plain(self, event: Any) -> Any:
-        text: str = event.value
-        if text in _LITERALS:
-            return _LITERALS[text]
-        if not _NUMERIC.issuperset(text) or not any(map(str.isdigit, text)):
-            return text
-        try:
-            value = float(text)
-        except ValueError:
-            return text  # a date, a range of versions
-        if len(text) > 30 or value in (float("inf"), float("-inf")):
-            raise self._error(event, f"the number {shown(text, 30)} is too large")
-        return value if "." in text or "e" in text.lower() else int(text)
 
 
 def _is_at_or_above(known: str, field: str) -> bool:
@@ -250,12 +202,15 @@ def _choices(kind: Any, field: str) -> list[str]:
     return list(kind.__struct_fields__) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else []
 
 
-def write_atomically(path: str, content: str) -> None:
-    """Write beside, sync, rename: a reader sees the old file or the new one, never half of one."""
+def write_atomically(path: str, content: str | Iterable[str]) -> None:
+    """Write beside, sync, rename: a reader sees the old file or the new one, never half of one.
+
+    Content that is too large to hold comes in pieces; where making one fails, the old file stays.
+    """
     beside = f"{path}.{os.getpid()}.{os.urandom(4).hex()}.tmp"  # threads of one process write too
     try:
         with open(beside, "w", encoding="utf-8") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)

@@ -184,6 +184,12 @@ def write_indexes() -> None:
     for kind in ("architectures", "devices", "models"):
         folder = os.path.join(shipped(), kind)
         documents.write_atomically(os.path.join(folder, INDEX), fresh_index(folder))
+        documents.write_atomically(os.path.join(folder, documents.PARSED), fresh_parsed(folder))
+
+
+def fresh_parsed(folder: str) -> str:
+    """Text of the parsed file that the files of a folder call for."""
+    return documents.parsed_lines(os.path.join(folder, stem + SUFFIX) for stem in stems(folder))
 
 
 def lint_names(kind: str) -> Iterator[str]:
@@ -204,3 +210,6 @@ def lint_names(kind: str) -> Iterator[str]:
     index = os.path.join(folder, INDEX)
     if not os.path.isfile(index) or documents.read_text(index) != fresh_index(folder):
         yield f"{index}: is not up to date: run `make index`"
+    parsed = os.path.join(folder, documents.PARSED)
+    if not os.path.isfile(parsed) or documents.read_text(parsed, 1 << 26) != fresh_parsed(folder):
+        yield f"{parsed}: is not up to date: run `make index`"

@@ -17,7 +17,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hwbench import documents
+from hwbench import documents, plain_yaml
 from hwbench.errors import InputError
 from hwbench.units import Hertz
 
@@ -134,7 +134,7 @@ def test_deep_nesting_is_refused_at_once(name: str, write: Write) -> None:
 
 
 def test_depth_up_to_the_limit_is_read(write: Write) -> None:
-    deepest = documents.DEEPEST
+    deepest = plain_yaml.DEEPEST
     assert "a" in documents.read(write("a: " + "[" * deepest + "]" * deepest)).data
     refused(write("a: " + "[" * (deepest + 1) + "]" * (deepest + 1)))
 
@@ -598,7 +598,7 @@ def test_a_field_named_like_a_complaint_confuses_nobody(write: Write, name: str)
 
 def test_the_pure_python_parser_gives_the_same(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where libyaml is missing, PyYAML's own parser takes its place."""
-    monkeypatch.setattr(documents, "_Loader", yaml.BaseLoader)
+    monkeypatch.setattr(plain_yaml, "_Loader", yaml.BaseLoader)
     for name, (content, data) in READ.items():
         if name != "a tab after a colon":  # only libyaml reads it
             assert documents.read(write(content)).data == data, name
@@ -682,3 +682,47 @@ def test_processes_that_write_at_once_leave_one_whole_file(tmp_path: Path) -> No
     assert re.fullmatch(r"([0-3])\1{299999}", path.read_text())
     assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
     assert seen
+
+
+def parsed(folder: Path, **texts: str) -> None:
+    for name, text in texts.items():
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    paths = [str(folder / f"{name}.yaml") for name in texts]
+    (folder / documents.PARSED).write_text(documents.parsed_lines(paths), encoding="utf-8")
+
+
+def test_a_parsed_file_stands_in_for_the_text_it_was_made_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "a: 1\nb: [2.5, no, true, null, '10']\nc: {d: é}\n"
+    parsed(tmp_path, one=text, other="a: 2\n")
+    expected = plain_yaml.parse(text, "x")
+    monkeypatch.setattr(plain_yaml, "parse", lambda *_: pytest.fail("was parsed again"))
+    assert documents.read(str(tmp_path / "one.yaml")).data == expected
+    assert documents.read(str(tmp_path / "other.yaml")).data == {"a": 2}
+
+
+def test_a_text_that_changed_is_parsed(tmp_path: Path) -> None:
+    parsed(tmp_path, one="a: 1\n")
+    (tmp_path / "one.yaml").write_text("a: 3\n", encoding="utf-8")
+    assert documents.read(str(tmp_path / "one.yaml")).data == {"a": 3}
+    (tmp_path / "one.yaml").write_text("a: [\n", encoding="utf-8")
+    with pytest.raises(InputError):
+        documents.read(str(tmp_path / "one.yaml"))
+
+
+def test_broken_files_are_left_out_of_the_parsed_file(tmp_path: Path) -> None:
+    parsed(tmp_path, one="a: [\n", two="a: 2\n")
+    assert "one.yaml" not in (tmp_path / documents.PARSED).read_text(encoding="utf-8")
+    assert documents.read(str(tmp_path / "two.yaml")).data == {"a": 2}
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"\none.yaml\t5-", b"one.yaml"])
+def test_a_damaged_parsed_file_only_costs_time(tmp_path: Path, content: bytes) -> None:
+    parsed(tmp_path, one="a: 1\n")
+    (tmp_path / documents.PARSED).write_bytes(content)
+    assert documents.read(str(tmp_path / "one.yaml")).data == {"a": 1}
+
+
+def test_a_place_is_found_in_a_file_that_was_not_parsed(tmp_path: Path) -> None:
+    parsed(tmp_path, one="a: 1\nb:\n  c: 2\n")
+    error = documents.read(str(tmp_path / "one.yaml")).error("is wrong", "b.c")
+    assert (error.line, error.column) == (3, 3)

@@ -475,6 +475,8 @@ def test_stems(tmp_path: Path) -> None:
 def test_the_shipped_index_is_fresh(kind: str) -> None:
     folder = os.path.join(SHIPPED, kind)
     assert documents.read_text(os.path.join(folder, folders.INDEX)) == folders.fresh_index(folder), "run `make index`"
+    held = documents.read_text(os.path.join(folder, documents.PARSED), 1 << 26)
+    assert held == folders.fresh_parsed(folder), "run `make index`"
     assert list(folders.lint_names(kind)) == []
 
 
@@ -498,7 +500,10 @@ def test_lint_names_finds_each_fault(shipped: Path) -> None:
     assert "two.yaml: the alias 'shared' also means 'one'" in faults
     assert "two.yaml: the alias 'TWO' is only a spelling of its name: leave it out" in faults
     assert "index.json: is not up to date: run `make index`" in faults
+    assert "parsed.txt: is not up to date: run `make index`" in faults
     index(shipped)
+    folder = str(shipped / "devices")
+    documents.write_atomically(os.path.join(folder, documents.PARSED), folders.fresh_parsed(folder))
     assert "not up to date" not in "\n".join(folders.lint_names("devices"))
     add(shipped, "three")
     assert "not up to date" in "\n".join(folders.lint_names("devices"))

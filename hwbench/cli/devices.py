@@ -3,8 +3,8 @@
 import click
 import msgspec
 
-from hwbench.cli import options, output
-from hwbench.errors import InputError, nearest, shown
+from hwbench.cli import filters, options, output
+from hwbench.errors import InputError
 from hwbench.machine.device import Device
 
 TEMPLATE = """\
@@ -52,18 +52,6 @@ class Row(msgspec.Struct, frozen=True):
     aliases: tuple[str, ...]
 
 
-def _filters(command: options.F) -> options.F:
-    for option in (
-        click.option("--kind", type=click.Choice(["cpu", "gpu"]), help="Only CPUs or GPUs."),
-        click.option("--vendor", metavar="V", help="Only this vendor's."),
-        click.option("--architecture", metavar="A", help="Only architectures whose name contains A."),
-        click.option("--year", metavar="Y", help="Only those released in a year or years: 2020, 2017..2021, 2022.."),
-        options.json_option,
-    ):
-        command = option(command)
-    return command
-
-
 @click.group(short_help="The catalog of machines: list, show, search, lint, new.", invoke_without_command=True)
 @options.json_option
 @click.pass_context
@@ -83,7 +71,8 @@ def devices(context: click.Context, as_json: bool) -> None:
 
 
 @devices.command("list")
-@_filters
+@filters.filter_options
+@options.json_option
 def list_devices(
     kind: str | None = None,
     vendor: str | None = None,
@@ -99,21 +88,8 @@ def list_devices(
     """
     from hwbench.machine import catalog
 
-    first, last = _years(year)
     sound, faults = catalog.sound_devices()
-    every = sound.values()
-    vendors = {device.vendor.lower(): device.vendor for device in every}
-    if vendor is not None and vendor.lower() not in vendors:
-        choices = [vendors[name] for name in nearest(vendor, vendors)] or sorted(vendors.values())
-        raise InputError(f"there is no vendor '{shown(vendor)}'", field="--vendor", nearest=choices)
-    found = [
-        device
-        for device in every
-        if kind in (None, device.kind)
-        and (vendor is None or vendor.lower() == device.vendor.lower())
-        and (architecture is None or architecture.lower() in device.architectures)
-        and (year is None or (device.released is not None and first <= int(device.released[:4]) <= last))
-    ]
+    found = filters.chosen(sound.values(), filters.Filter(kind, vendor, architecture, year))
     _write_list(found, faults, as_json)
 
 
@@ -139,22 +115,6 @@ def _row(device: Device) -> Row:
         bandwidth_bytes_per_second=float(device.memory.bandwidth) if device.memory.bandwidth else None,
         aliases=device.aliases,
     )
-
-
-def _years(text: str | None) -> tuple[int, int]:
-    """First and last year of `2020`, `2017..2021`, `2022..` or `..2010`."""
-    if text is None:
-        return 0, 9999
-    first, dots, last = text.partition("..")
-    if any(part and not (part.isascii() and part.isdigit() and len(part) == 4) for part in (first, last)) or text in (
-        "",
-        "..",
-    ):
-        raise InputError(f"{text!r} is not a year or a range of years: 2020, 2017..2021, 2022..", field="--year")
-    years = int(first or 0), int(last or 9999) if dots else int(first)
-    if years[0] > years[1]:
-        raise InputError(f"{text} ends before it begins", field="--year")
-    return years
 
 
 @devices.command("show")

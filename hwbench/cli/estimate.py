@@ -17,6 +17,7 @@ MOST_ROWS = 10_000
 @click.option("--dtype", default="fp32", show_default=True, help="Number format, or several: fp32,fp16.")
 @click.option("--batch", default="1", show_default=True, help="Batch size, or several: 1,8,64.")
 @options.clock_option
+@options.runtime_option
 @click.option("--layers", is_flag=True, help="List every layer, however many.")
 @options.tracing_options
 @options.json_option
@@ -27,17 +28,19 @@ def estimate(
     dtype: str,
     batch: str,
     clock: str | None,
+    runtime: str | None,
     layers: bool,
     as_json: bool,
     **tracing: Any,
 ) -> None:
-    """Give the ideal and the roofline time of a model on a device, layer by layer.
+    """Give the ideal, the roofline and the expected time of a model on a device, layer by layer.
 
     \b
     Examples:
       hwbench estimate --model alexnet --device rtx3090
       hwbench estimate --model resnet50 --device rtx4090 --dtype fp32,fp16 --batch 1,8,64
       hwbench estimate --model alexnet --device rtx3090 --set clock=3GHz
+      hwbench estimate --model resnet50 --device i9-10940x --runtime torch-compile-cpu
       hwbench estimate --model vgg16 --device host --json
 
     \b
@@ -57,7 +60,7 @@ def estimate(
     chosen, warnings = options.device(device, settings)
     kind = cast("ClockKind | None", clock and clock.replace("-", "_"))
     build = options.builder(model, tracing)
-    found = [predict(build(name, size), chosen, name, size, kind) for name in formats for size in sizes]
+    found = [predict(build(name, size), chosen, name, size, kind, runtime) for name in formats for size in sizes]
     title = build(formats[0], sizes[0]).title
     told = tuple(dict.fromkeys([*warnings, *(text for one in found for text in one.warnings)]))
     if as_json:

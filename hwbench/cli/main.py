@@ -12,8 +12,11 @@ from hwbench.cli.output import error_object, write
 from hwbench.errors import HwbenchError, InputError, nearest, shown
 from hwbench.version import VERSION
 
-COMMANDS = ("estimate", "count", "peak", "require", "devices", "models", "completion")
-"""Every command, each in `cli/<name>.py` as a click command of that name."""
+COMMANDS = (
+    "estimate", "count", "peak", "require", "devices", "models", "compare", "sweep", "fleet", "study",
+    "completion", "bench", "results", "self-check", "run", "explain", "validate", "calibrate", "report",
+)  # fmt: skip
+"""Every command, each in `cli/<name>.py` as a click command of that name, a dash as an underscore."""
 
 HELP = """How long will this network take on this machine, what holds it back, and how do you know?
 
@@ -37,7 +40,8 @@ class LazyGroup(click.Group):
         """The command of a name, or None."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"hwbench.cli.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(importlib.import_module(f"hwbench.cli.{name}"), name)
         return command
 
     def resolve_command(

@@ -1,7 +1,8 @@
 """Options that several commands share, and how their text becomes values."""
 
+import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -10,9 +11,15 @@ from hwbench.machine.device import Device
 from hwbench.workload.op import Workload
 from hwbench.workload.request import Request
 
+if TYPE_CHECKING:  # nothing of the measure room is loaded for a catalogued device
+    from hwbench.machine.host import Host
+    from hwbench.measure.record import Run
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 LARGEST_BATCH = 1_000_000_000
+_OF_CLOCK = re.compile(r"(The|No|The system states a) clock")
+"""Begins a warning that the clock is not known well."""
 CLOCKS = ("base", "boost", "all-core", "fixed")
 
 
@@ -100,7 +107,7 @@ def device_option(required: bool) -> Callable[[F], F]:
     """`--device`, and `--set` to change one of its values."""
 
     def decorate(command: F) -> F:
-        text = "Catalog name in any spelling (see `hwbench devices`), YAML file, or host: this machine."
+        text = "Catalog name in any spelling (see `hwbench devices`), YAML file, host (this machine) or run:RUN."
         setting = click.option(
             "--set",
             "settings",
@@ -122,9 +129,22 @@ def clock_option(command: F) -> F:
     return click.option("--clock", type=click.Choice(CLOCKS), help=text)(command)
 
 
+def runtime_option(command: F) -> F:
+    """`--runtime`."""
+    text = "What runs the model: torch-eager-cuda, torch-compile-cuda, or either with -cpu [default: eager]."
+    return click.option("--runtime", metavar="R", help=text)(command)
+
+
 def json_option(command: F) -> F:
     """`--json`."""
     return click.option("--json", "as_json", is_flag=True, help="Write one JSON object and nothing else.")(command)
+
+
+def form(chosen: str | None, as_json: bool) -> str:
+    """What `--format` and `--json` ask for together: `text` unless said otherwise. Raises InputError for two things."""
+    if as_json and chosen not in (None, "json"):
+        raise InputError(f"{chosen} and --json exclude each other", field="--format")
+    return "json" if as_json else chosen or "text"
 
 
 def refuse_json_before(context: click.Context, as_json: bool) -> None:
@@ -159,7 +179,10 @@ def batches(text: str) -> list[int]:
 
 
 def device(name: str, settings: tuple[str, ...]) -> tuple[Device, tuple[str, ...]]:
-    """The device of `--device` with each `--set` applied, and warnings about it. Raises InputError."""
+    """The device of `--device` with each `--set` applied, and warnings about it. Raises InputError.
+
+    `host` has the ceilings of this machine's saved runs where there are any, `run:FILE` those of that run.
+    """
     from hwbench.machine import catalog
     from hwbench.machine.device import override
 
@@ -168,7 +191,12 @@ def device(name: str, settings: tuple[str, ...]) -> tuple[Device, tuple[str, ...
         from hwbench.machine.host import host
 
         found = host()
-        chosen, warnings = found.device, found.warnings
+        chosen, warnings = at_measured(found.device, found.warnings, saved(found))
+        chosen = calibrated(found, chosen)
+    elif name.lower().startswith("run:"):
+        from hwbench.measure import ceilings, store
+
+        chosen = ceilings.device(store.load(name[4:]))
     else:
         chosen = catalog.device(name)
     pairs: dict[str, str] = {}
@@ -180,3 +208,53 @@ def device(name: str, settings: tuple[str, ...]) -> tuple[Device, tuple[str, ...
             raise InputError(f"'{shown(field)}' is set twice", field="--set")
         pairs[field.strip()] = value.strip()
     return override(chosen, pairs), warnings
+
+
+def stated(name: str) -> Device:
+    """A measured device (`host` or `run:FILE`) as its system describes it, without what was measured."""
+    if name.lower() == "host":
+        from hwbench.machine.host import host
+
+        return host().device
+    from hwbench.measure import ceilings, store
+
+    return ceilings.stated(store.load(name[4:]))
+
+
+def saved(found: "Host") -> "Run | None":
+    """What the saved runs of this machine say of it, None where there are none or their folder cannot be read."""
+    from hwbench.measure import store
+
+    try:
+        if not store.names():
+            return None
+        from hwbench.measure import ceilings, environment
+
+        return ceilings.newest(environment.machine_key(found))
+    except InputError:
+        return None
+
+
+def calibrated(machine: "Host", device: Device) -> Device:
+    """The machine at hand with the factors that `hwbench calibrate --device host` kept of it, if it did."""
+    from msgspec.structs import replace
+
+    from hwbench.machine.device import Sustained
+    from hwbench.measure import timed_networks
+
+    factors = timed_networks.load(machine)
+    if not factors:
+        return device
+    sustained = device.sustained or Sustained(source="hwbench calibrate")
+    return replace(device, sustained=replace(sustained, factors=factors))
+
+
+def at_measured(stated: Device, warnings: tuple[str, ...], run: "Run | None") -> tuple[Device, tuple[str, ...]]:
+    """The machine at hand with the ceilings of a run, and what of the warnings about it then still holds."""
+    if run is None:
+        return stated, warnings
+    from hwbench.measure import ceilings
+
+    chosen = ceilings.measured(stated, run)
+    clocked = any(origin == "measured" and ".clock" in field for field, origin in chosen.provenance.items())
+    return chosen, tuple(text for text in warnings if not (clocked and _OF_CLOCK.match(text)))

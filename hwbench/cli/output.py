@@ -1,9 +1,10 @@
 """What goes to standard output: text for people, or one JSON object for programs."""
 
+import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -33,9 +34,14 @@ def write(text: str) -> None:
 
 def write_json(command: str, payload: Any, warnings: Iterable[str] = ()) -> None:
     """One object with the keys of every command (`schema`, `hwbench_version`, `warnings`) before the payload's."""
+    write(json_text(command, payload, warnings) + "\n")
+
+
+def json_text(command: str, payload: Any, warnings: Iterable[str] = ()) -> str:
+    """What `write_json` writes, as text without its end of line."""
     body = msgspec.to_builtins(payload)
     head = {"schema": f"hwbench.{command}/1", "hwbench_version": VERSION, "warnings": list(warnings)}
-    write(_json({**head, **{k: v for k, v in body.items() if k != "warnings"}}) + "\n")
+    return _json({**head, **{k: v for k, v in body.items() if k != "warnings"}})
 
 
 def _json(body: dict[str, Any]) -> str:
@@ -58,6 +64,27 @@ def write_lines(lines: Iterable[str], warnings: Iterable[str] = ()) -> None:
     told = text.warnings(warnings, chosen)
     shown_lines = (_printable(line, chosen.color) for line in [*lines, *(["", *told] if told else [])])
     write("\n".join(shown_lines) + "\n")
+
+
+def write_csv(header: Sequence[str], rows: Iterable[Sequence[Any]], warnings: Iterable[str] = ()) -> None:
+    """A header and rows in SI units, empty where unknown; the warnings go to standard error."""
+    import csv
+    import io
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write(text.getvalue())
+    write_warnings(warnings)
+
+
+def write_warnings(warnings: Iterable[str]) -> None:
+    """A line a warning on standard error, where standard output holds nothing but data."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            for warning in warnings:
+                print(f"warning: {shown(warning, 2000)}", file=sys.stderr)
 
 
 def _printable(line: str, color: bool) -> str:

@@ -1,11 +1,16 @@
 """`hwbench peak`."""
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
+import msgspec
 
 from hwbench.cli import options, output
 from hwbench.machine.device import ClockKind
+
+if TYPE_CHECKING:
+    from hwbench.machine.device import Device
+    from hwbench.study.achieved import Achieved
 
 
 @click.command(short_help="What a device, or this machine, can do at most.")
@@ -15,7 +20,8 @@ from hwbench.machine.device import ClockKind
 def peak(device: str | None, settings: tuple[str, ...], clock: str | None, as_json: bool) -> None:
     """Give every theoretical peak of a device: units × clock × flops_per_cycle.
 
-    Without --device it describes this machine: the cores that this process may use, and what is assumed of them.
+    Without --device it describes this machine: the cores that this process may use, and what is assumed of them. Where
+    a run of it is saved (`hwbench bench`), what was measured stands beside, and anything above its peak is explained.
 
     \b
     Examples:
@@ -27,12 +33,27 @@ def peak(device: str | None, settings: tuple[str, ...], clock: str | None, as_js
     from hwbench.machine import description
 
     chosen, warnings = options.device(device or "host", settings)
+    beside = _beside(device or "host", chosen) if chosen.sustained and not settings else ()
     found = description.known_peaks(chosen, cast("ClockKind | None", clock and clock.replace("-", "_")))
     told = (*warnings, *(() if warnings else description.warnings(chosen, found)))
     if as_json:
-        output.write_json("peak", description.describe(chosen, found), told)
+        body = msgspec.to_builtins(description.describe(chosen, found))
+        measured = {"source": chosen.sustained.source, "achieved": beside} if chosen.sustained else None
+        output.write_json("peak", {**body, "measured": measured}, told)
         return
     from hwbench.report import machine as report
 
     style = output.style()
-    output.write_lines([*report.heading(chosen, style), "", *report.peak_table(chosen, found, style)], told)
+    lines = [*report.heading(chosen, style), "", *report.peak_table(chosen, found, style)]
+    if beside:
+        from hwbench.report.achieved import achieved
+
+        lines += ["", *achieved(beside, chosen, style)]
+    output.write_lines(lines, told)
+
+
+def _beside(name: str, chosen: "Device") -> "tuple[Achieved, ...]":
+    """What was reached of the peaks of a measured device."""
+    from hwbench.study.achieved import achieved
+
+    return achieved(options.stated(name), chosen)

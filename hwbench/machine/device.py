@@ -7,7 +7,17 @@ from msgspec import Meta, Struct
 
 from hwbench.errors import InputError, nearest, shown
 from hwbench.machine.architecture import Dtype, Engine, Kind, Name, Rate, Released, Source, Sparsity
-from hwbench.units import Bits, Bytes, BytesPerSecond, FlopsPerSecond, Hertz, Quantity, TransfersPerSecond, Watts
+from hwbench.units import (
+    Bits,
+    Bytes,
+    BytesPerSecond,
+    FlopsPerSecond,
+    Hertz,
+    Quantity,
+    Seconds,
+    TransfersPerSecond,
+    Watts,
+)
 
 Provenance = Literal["spec", "derived", "os", "measured", "assumed"]
 ClockKind = Literal["base", "boost", "all_core", "fixed"]
@@ -86,6 +96,50 @@ class DisputedPeak(PublishedPeak, frozen=True, forbid_unknown_fields=True, kw_on
     reason: Annotated[str, Meta(min_length=10, max_length=300)]
 
 
+class SustainedRate(Struct, frozen=True, forbid_unknown_fields=True):
+    """FLOP/s that a microbenchmark reached on `units` units together: independent FMAs (`fma`), or a matrix product."""
+
+    kernel: Literal["fma", "matmul"]
+    engine: Engine
+    dtype: Dtype
+    flops_per_second: FlopsPerSecond
+    units: Count
+    isa: Name | None = None
+
+
+class Sustained(Struct, frozen=True, forbid_unknown_fields=True):
+    """Ceilings that were measured on one machine of this kind; `source` says which run, by its id or document.
+
+    `bandwidth` is main memory's with all units reading, `unit_bandwidth` with one; `caches` holds what all units read
+    from a level, by its name; `clock` what an ISA runs at under its own load; `op_overhead` is what a framework adds to
+    each op; `factors` are measured over expected time of a framework's compute, memory and overhead, and the `spread`
+    that is left.
+    """
+
+    source: Name
+    rates: tuple[SustainedRate, ...] = ()
+    bandwidth: BytesPerSecond | None = None
+    unit_bandwidth: BytesPerSecond | None = None
+    caches: dict[Name, BytesPerSecond] = {}
+    clock: dict[Name, Hertz] = {}
+    op_overhead: Seconds | None = None
+    factors: dict[Name, Annotated[float, Meta(gt=0, le=1e3)]] = {}
+
+
+class Score(Struct, frozen=True, forbid_unknown_fields=True):
+    """A published benchmark score of a CPU, as its page states it; larger is faster.
+
+    `available` is when the system tested was for sale, `system` its name. The CPU ran at its base clock, or above it
+    where it has a boost clock.
+    """
+
+    suite: Name
+    score: Annotated[float, Meta(gt=0, le=1e9)]
+    url: str
+    available: Released | None = None
+    system: Name | None = None
+
+
 class Device(Struct, frozen=True, forbid_unknown_fields=True):
     """A machine as its data sheet, its operating system or a measurement describes it. SI units throughout."""
 
@@ -99,6 +153,8 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True):
     caches: tuple[Cache, ...] = ()
     published: tuple[PublishedPeak, ...] = ()
     disputed: tuple[DisputedPeak, ...] = ()
+    sustained: Sustained | None = None
+    scores: tuple[Score, ...] = ()
     sources: tuple[Source, ...] = ()
     provenance: dict[Name, Provenance] = {}
     aliases: tuple[Name, ...] = ()

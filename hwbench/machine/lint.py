@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 
 from hwbench import folders
-from hwbench.errors import InputError
+from hwbench.errors import InputError, nearest
 from hwbench.machine import catalog
 from hwbench.machine.architecture import Architecture, Rate, Source
 from hwbench.machine.device import Device, PublishedPeak
@@ -12,6 +12,16 @@ from hwbench.machine.peak import Peak, peaks
 
 TOLERANCE = 0.01
 """How far a published figure may be from the computed one: published figures are rounded."""
+
+SUITES = {
+    **dict.fromkeys(("SPECint1992", "SPECfp1992"), ""),
+    **dict.fromkeys(("SPECint1995", "SPECfp1995"), "www.spec.org/"),
+    **dict.fromkeys(("SPECint2000", "SPECfp2000"), "www.spec.org/cpu2000/results/"),
+    **dict.fromkeys(("SPECint2006", "SPECfp2006"), "www.spec.org/cpu2006/results/"),
+    **dict.fromkeys(("SPECint2017", "SPECfp2017"), "www.spec.org/cpu2017/results/"),
+    **dict.fromkeys(("Geekbench6-single", "Geekbench6-multi"), "browser.geekbench.com/"),
+}
+"""Names of suites in device files, each base score of one copy or run, and where their pages are."""
 
 
 def lint() -> list[str]:
@@ -21,7 +31,20 @@ def lint() -> list[str]:
         faults += _faults(path, lambda path: lint_architecture(catalog.load_architecture(path)))
     for path in folders.files("devices").values():
         faults += _faults(path, lambda path: lint_device(catalog.load_device(path)))
+    faults += _shared_pages()
     return [*faults, *folders.lint_names("architectures"), *folders.lint_names("devices")]
+
+
+def _shared_pages() -> list[str]:
+    """Pages that the scores of two devices cite: one was copied and not changed."""
+    owners: dict[str, str] = {}
+    faults = []
+    for name, device in catalog.sound_devices()[0].items():
+        for score in device.scores:
+            owner = owners.setdefault(score.url, name)
+            if owner != name:
+                faults.append(f"{name}: the page {score.url} is that of a score of {owner}")
+    return faults
 
 
 def _faults(path: str, check: Callable[[str], list[str]]) -> list[str]:
@@ -42,11 +65,29 @@ def lint_device(device: Device) -> list[str]:
             faults.append(
                 f"the disputed {disputed.dtype} peak of {disputed.flops_per_second} agrees with the computed one"
             )
+    faults += _score_faults(device)
     memory = device.memory
     if memory.bus and memory.rate:
         computed = memory.bus * memory.rate / 8
         if memory.bandwidth is None or abs(computed / memory.bandwidth - 1) > TOLERANCE:
             faults.append(f"memory.bandwidth is {memory.bandwidth}, but bus × rate is {computed / 1e9:.4g} GB/s")
+    return faults
+
+
+def _score_faults(device: Device) -> list[str]:
+    """Scores of GPUs, of suites that are spelled otherwise, without their suite's page, or that stand twice."""
+    faults = ["a score is of a CPU"] if device.scores and device.kind != "cpu" else []
+    suites, urls = [score.suite for score in device.scores], [score.url for score in device.scores]
+    faults += [f"the suite {suite} stands twice" for suite in dict.fromkeys(suites) if suites.count(suite) > 1]
+    faults += [f"the page {url} is of two scores" for url in dict.fromkeys(urls) if urls.count(url) > 1]
+    for score in device.scores:
+        place = SUITES.get(score.suite)
+        if place is None:
+            close = nearest(score.suite, {name.lower(): name for name in SUITES}, most=1)
+            hint = f" (did you mean {next(name for name in SUITES if name.lower() == close[0])}?)" if close else ""
+            faults.append(f"there is no suite {score.suite!r}{hint}")
+        elif not score.url.removeprefix("https://").removeprefix("http://").startswith(place):
+            faults.append(f"the page of {score.suite} is {score.url}, and not at {place}")
     return faults
 
 

@@ -1,7 +1,7 @@
-"""How long a workload takes on a device: the ideal and the roofline time, layer by layer and in total.
+"""How long a workload takes on a device: the ideal, the roofline and the expected time, layer by layer and in total.
 
-Both are lower bounds at the stated clock and named so. The expected time and its interval come with a calibrated model:
-until there is one their keys are absent.
+The first two are lower bounds at the stated clock and named so; the third is a forecast with an interval, by the
+calibrated time model of a runtime.
 """
 
 from msgspec import UNSET, Struct, UnsetType
@@ -9,6 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 from hwbench.machine.architecture import BITS, MIXED, Kind
 from hwbench.machine.device import ClockKind, Device
 from hwbench.machine.peak import Peak, PeakTerm, highest, peak, peaks
+from hwbench.predict.expected import Elasticities, Limit, OpTime, expected
 from hwbench.predict.roofline import Bound, Roofline
 from hwbench.units import Bytes, FlopsPerSecond
 from hwbench.workload.op import Op, Workload
@@ -18,7 +19,8 @@ from hwbench.workload.work import Work
 class LayerEstimate(Struct, frozen=True):
     """One op on the device, for the whole batch. Times in seconds, `None` where the bandwidth is unknown.
 
-    `utilization` is the share of the peak that the roofline still allows.
+    `utilization` is the share of the peak that the roofline still allows; `expected_time_s` are seconds of a forecast
+    that add up to the network's, and `expected_bound` what they are spent on.
     """
 
     name: str
@@ -33,13 +35,16 @@ class LayerEstimate(Struct, frozen=True):
     utilization: float | None
     count: int = 1
     expected_time_s: float | UnsetType = UNSET
+    expected_bound: Limit | UnsetType = UNSET
 
 
 class Estimate(Struct, frozen=True):
     """One model on one device at one dtype and batch.
 
     `peak` names the ceiling and `terms` its arithmetic. `throughput_per_s` and `utilization` follow from the roofline
-    and are upper bounds; `memory_needed_bytes` is what weights and the largest multiply-add layer need.
+    and are upper bounds; `memory_needed_bytes` is what weights and the largest multiply-add layer need. The expected
+    values are a forecast for `runtime`: `interval_s` holds the time of a batch at `interval_level`, and `elasticities`
+    say by which share it shrinks when a property of the device grows by a tenth.
     """
 
     model: str
@@ -68,17 +73,33 @@ class Estimate(Struct, frozen=True):
     expected_time_s: float | UnsetType = UNSET
     interval_s: tuple[float, float] | UnsetType = UNSET
     interval_level: float | UnsetType = UNSET
+    runtime: str | UnsetType = UNSET
+    expected_throughput_per_s: float | UnsetType = UNSET
+    expected_utilization: float | UnsetType = UNSET
+    expected_bound: Limit | UnsetType = UNSET
+    elasticities: Elasticities | UnsetType = UNSET
 
 
 def estimate(
-    workload: Workload, device: Device, dtype: str = "fp32", batch: int = 1, clock: ClockKind | None = None
+    workload: Workload,
+    device: Device,
+    dtype: str = "fp32",
+    batch: int = 1,
+    clock: ClockKind | None = None,
+    runtime: str | None = None,
+    *,
+    forecast: bool = True,
 ) -> Estimate:
-    """The bounds of `workload` on `device`. Raises InputError when the device has no rate for the dtype."""
+    """The bounds of `workload` on `device`, and its expected time in a runtime unless no `forecast` is asked for.
+
+    Raises InputError when the device has no rate for the dtype, and for an unknown runtime.
+    """
     compute, bits = ("fp16", BITS["fp32"]) if dtype == MIXED else (dtype, BITS[dtype])
     ceiling, bandwidth = fastest(device, compute, clock), device.memory.bandwidth
     roof = Roofline(ceiling.flops_per_second, float(bandwidth)) if bandwidth else None
     works = [op.work(bits, workload.repeats(batch)) for op in workload.ops]
-    layers = _layers(workload, works, device, compute, clock)
+    found = expected(workload, device, dtype, batch, runtime, clock=clock) if forecast else None
+    layers = _layers(workload, works, device, compute, clock, found.ops if found else None)
     ideal = sum(layer.ideal_time_s for layer in layers)
     time = sum(layer.roofline_time_s or 0.0 for layer in layers) if roof else None
     needed, size = workload.capacity(bits, batch), device.memory.size
@@ -109,7 +130,16 @@ def estimate(
             *_peak_warnings(device, ceiling, compute),
             *_memory_warnings(device, needed, dtype),
             *_gaps(workload),
+            *(found.warnings if found else ()),
         ),
+        expected_time_s=found.time_s if found else UNSET,
+        interval_s=found.interval_s if found else UNSET,
+        interval_level=found.interval_level if found else UNSET,
+        runtime=found.runtime if found else UNSET,
+        expected_throughput_per_s=batch / found.time_s if found and found.time_s else UNSET,
+        expected_utilization=ideal / found.time_s if found and found.time_s else UNSET,
+        expected_bound=found.bound if found else UNSET,
+        elasticities=found.elasticities if found else UNSET,
     )
 
 
@@ -125,20 +155,25 @@ def fastest(device: Device, dtype: str, clock: ClockKind | None = None) -> Peak:
 
 
 def _layers(
-    workload: Workload, works: list[Work], device: Device, dtype: str, clock: ClockKind | None
+    workload: Workload,
+    works: list[Work],
+    device: Device,
+    dtype: str,
+    clock: ClockKind | None,
+    times: tuple[OpTime, ...] | None,
 ) -> tuple[LayerEstimate, ...]:
     """Each op under the roof of the dtype that it computes in, its own or the run's."""
     ceilings = {name: fastest(device, name, clock) for name in {op.dtype or dtype for op in workload.ops}}
     bandwidth = device.memory.bandwidth
     found = []
-    for op, work in zip(workload.ops, works, strict=True):
+    for position, (op, work) in enumerate(zip(workload.ops, works, strict=True)):
         ceiling = ceilings[op.dtype or dtype].flops_per_second
         roof = Roofline(ceiling, float(bandwidth)) if bandwidth else None
-        found.append(_layer(op, work, ceiling, roof))
+        found.append(_layer(op, work, ceiling, roof, times[position] if times else None))
     return tuple(found)
 
 
-def _layer(op: Op, work: Work, ceiling: float, roof: Roofline | None) -> LayerEstimate:
+def _layer(op: Op, work: Work, ceiling: float, roof: Roofline | None, time_s: OpTime | None) -> LayerEstimate:
     ideal = work.flops / ceiling
     time = roof.time(work) if roof else None
     return LayerEstimate(
@@ -153,6 +188,8 @@ def _layer(op: Op, work: Work, ceiling: float, roof: Roofline | None) -> LayerEs
         bound=roof.bound(work) if roof else None,
         utilization=ideal / time if time else None,
         count=op.count,
+        expected_time_s=time_s.time_s if time_s else UNSET,
+        expected_bound=time_s.bound if time_s else UNSET,
     )
 
 

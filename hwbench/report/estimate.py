@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 
 from hwbench.predict.estimate import Estimate, LayerEstimate
+from hwbench.report import expected
 from hwbench.report.text import Style, at_least, at_most, field, intensity, percent, rate, sentences, table
 from hwbench.report.text import layer as named
 from hwbench.units import Bytes, operations_unit, si
 
 MOST_LAYERS = 24
 TOP_LAYERS = 10
+LONGEST_NAME = 22
 _UNCACHED = "no layers are fused and none hand over in a cache"
-_WITHOUT_EXPECTED = "not given: this version has no calibrated model, and invents none"
 
 
 def one(estimate: Estimate, title: str, style: Style, all_layers: bool) -> list[str]:
@@ -29,9 +30,10 @@ def one(estimate: Estimate, title: str, style: Style, all_layers: bool) -> list[
         rest = f"at most {rate(at_most(e.throughput_per_s))}, at most {percent(at_most(e.utilization, 2))} of the peak"
         text = f"{si(at_least(e.roofline_time_s), 's')}: {_strictness(e)} if {_UNCACHED}"
         lines += field("roofline", f"{text}; bound mostly by {e.bound}; {rest}", style)
-    lines += [*field("expected", _WITHOUT_EXPECTED, style), "", *_layers(e, style, all_layers)]
+    lines += [*expected.lines(e, style), "", *_layers(e, style, all_layers)]
     reason = _reason(e)
-    return lines + (["", *sentences(reason, style)] if reason else [])
+    lines += ["", *sentences(reason, style)] if reason else []
+    return lines + expected.expensive(e, style)
 
 
 def _strictness(e: Estimate) -> str:
@@ -57,33 +59,42 @@ def _layers(e: Estimate, style: Style, all_layers: bool) -> list[str]:
     shown = list(e.layers)
     hidden = 0
     if len(shown) > MOST_LAYERS and not all_layers:
-        shown = sorted(shown, key=_time, reverse=True)[:TOP_LAYERS]
+        shown = sorted(shown, key=lambda layer: _expected(layer) or _time(layer), reverse=True)[:TOP_LAYERS]
         hidden = len(e.layers) - len(shown)
     unit = operations_unit(e.dtype)
-    header = ("layer", "kind", unit, "traffic", "weights", f"{unit}/B", "ideal", "roofline", "share", "bound")
-    columns = len(header) if e.roofline_time_s is not None else 7  # no bandwidth: nothing beyond the ideal
-    rows = [_row(layer, e)[:columns] for layer in shown]
+    header: tuple[str, ...] = ("layer", "kind", unit, "traffic", f"{unit}/B", "ideal")
+    if e.roofline_time_s is not None:
+        header = (*header[:-1], "roofline", "expected", "share", "bound")
+    rows = [_row(layer, e) for layer in shown]
     roles = [layer.bound or "" for layer in shown]
-    lines = table(header[:columns], rows, "llrrrrrrrl"[:columns], style, roles)
+    lines = table(header, rows, "llrrrrrrl"[: len(header)], style, roles)
     if hidden:
         lines.append(style.paint(f"... the {len(shown)} most expensive; {hidden} more layers with --layers", "dim"))
     return lines
 
 
 def _row(layer: LayerEstimate, e: Estimate) -> tuple[str, ...]:
-    share = _time(layer) / e.roofline_time_s if e.roofline_time_s else None
-    return (
-        named(layer.name, layer.count),
+    start = (
+        named(layer.name, layer.count, LONGEST_NAME),
         layer.kind,
         si(layer.flops, "") if layer.flops else "-",
         si(layer.traffic_bytes, "B", 3),
-        percent(layer.weight_bytes / layer.traffic_bytes) if layer.weight_bytes else "-",
         intensity(layer.intensity) if layer.flops else "-",
-        si(layer.ideal_time_s, "s", 3) if layer.flops else "-",
-        si(layer.roofline_time_s, "s", 3) if layer.roofline_time_s is not None else "-",
-        percent(share),
+    )
+    if layer.roofline_time_s is None:  # no bandwidth: nothing beyond the ideal
+        return (*start, si(layer.ideal_time_s, "s", 3) if layer.flops else "-")
+    time, whole = _expected(layer), expected.number(e.expected_time_s)
+    return (
+        *start,
+        si(layer.roofline_time_s, "s", 3),
+        si(time, "s", 3) if time is not None else "-",
+        percent(time / whole if time and whole else None),
         layer.bound or "-",
     )
+
+
+def _expected(layer: LayerEstimate) -> float | None:
+    return expected.number(layer.expected_time_s)
 
 
 def _time(layer: LayerEstimate) -> float:
@@ -121,16 +132,18 @@ def many(estimates: Sequence[Estimate], title: str, style: Style) -> list[str]:
             si(e.peak_flops_per_second, operations_unit(e.dtype) + "/s"),
             si(at_least(e.ideal_time_s), "s"),
             si(at_least(e.roofline_time_s), "s") if e.roofline_time_s is not None else "-",
-            rate(at_most(e.throughput_per_s)),
-            percent(at_most(e.utilization, 2)),
+            si(e.expected_time_s, "s", 3) if isinstance(e.expected_time_s, float) else "-",
+            " - ".join(si(end, "s", 3) for end in e.interval_s) if isinstance(e.interval_s, tuple) else "-",
+            rate(expected.number(e.expected_throughput_per_s)),
             e.bound or "-",
             {True: "yes", False: "no", None: "?"}[e.fits],
         )
         for e in estimates
     ]
-    header = ("dtype", "batch", "peak", "ideal", "roofline", "at most", "of peak", "bound", "fits")
-    lines = [style.paint(f"{title} on {estimates[0].device}", "bold"), "", *table(header, rows, "lrrrrrrll", style)]
+    header = ("dtype", "batch", "peak", "ideal", "roofline", "expected", "80 % within", "expected", "bound", "fits")
+    lines = [style.paint(f"{title} on {estimates[0].device}", "bold"), "", *table(header, rows, "lrrrrrrrll", style)]
     note = f"ideal and roofline are lower bounds of the time at the peak's clock, the latter if {_UNCACHED}"
     if _strictness(estimates[0]).startswith("no"):
         note = "ideal and roofline are no strict bounds, as the peak rests on what the system reports or on assumptions"
-    return [*lines, "", *sentences(f"{note}. An expected time is {_WITHOUT_EXPECTED}.", style)]
+    forecast = f"; expected is a forecast for {estimates[0].runtime}" if isinstance(estimates[0].runtime, str) else ""
+    return [*lines, "", *sentences(f"{note}{forecast}.", style)]

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from hwbench.machine.device import Clock, Device, DisputedPeak, Units
-from hwbench.machine.peak import Peak
+from hwbench.machine.peak import Peak, PeakTerm
 from hwbench.report.text import PLAIN, Style, field, intensity, table
-from hwbench.units import operations_unit, si
+from hwbench.units import Hertz, operations_unit, si
 
 
 def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> list[str]:
@@ -21,7 +21,7 @@ def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> l
                     peak.dtype + ("" if peak.sparsity == "dense" else f" {peak.sparsity}") if first else "+",
                     (peak.accumulate or "-") if first else "",
                     f"{term.units} × {term.name}",
-                    f"{si(term.clock_hz, 'Hz')} {term.clock.replace('_', '-')}",
+                    f"{si(term.clock_hz, 'Hz')} {_which(device, term)}",
                     f"{term.flops_per_cycle:g}",
                     si(peak.flops_per_second, operations_unit(peak.dtype) + "/s") if first else "",
                     intensity(ridge) if ridge else "-" if first else "",
@@ -30,6 +30,12 @@ def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> l
             )
     header = ("engine", "dtype", "accum.", "units", "clock", "per cycle", "peak", "ridge", "from")
     return table(header, rows, "llllrrrrl", style)
+
+
+def _which(device: Device, term: PeakTerm) -> str:
+    """Which clock a term has: `real` where it was measured under the load of its ISA."""
+    measured = device.provenance_of(f"units.{term.name}.clock.{term.clock}") == "measured"
+    return "real" if measured else term.clock.replace("_", "-")
 
 
 def heading(device: Device, style: Style = PLAIN) -> list[str]:
@@ -100,7 +106,10 @@ def _units(device: Device, units: Units) -> str:
 
 def _clock(clock: Clock) -> str:
     named = [("base", clock.base), ("boost", clock.boost), ("fixed", clock.fixed)]
-    named += [(f"all-core {isa}", value) for isa, value in clock.all_core.items()]
+    alike: dict[float, list[str]] = {}  # a measured clock is that of every ISA which such vectors are part of
+    for isa, value in clock.all_core.items():
+        alike.setdefault(value, []).append(isa)
+    named += [(f"all-core {', '.join(isas)}", Hertz(value)) for value, isas in alike.items()]
     return ", ".join(f"{name} {value}" for name, value in named if value)
 
 

@@ -33,6 +33,7 @@ from hwbench.workload.cost import (
     picked,
     pool,
     recurrent,
+    row_wise,
     trilinear,
     vector_product,
 )
@@ -114,7 +115,7 @@ FORMULAS: tuple[Formula, ...] = (
         per_input("norm_backward", 10),
         _OURS,
     ),
-    Formula(_names("_softmax _log_softmax _safe_softmax"), per_output("softmax", 5), _OURS),
+    Formula(_names("_softmax _log_softmax _safe_softmax"), row_wise("softmax", 5), _OURS),
     Formula(_names("_softmax_backward_data _log_softmax_backward_data"), per_output("softmax_backward", 4), _OURS),
     Formula(
         _names("""

@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping
 from math import log2, prod
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
+
+from hwbench.workload.shapes import advance
 
 Role = Literal["data", "weight", "constant"]
 
@@ -50,7 +53,8 @@ class Cost(Struct, frozen=True):
     """What a call does: multiply-accumulates, bias additions, other arithmetic, and its kind of kernel.
 
     `reads` replaces the elements that its first tensor would count for (a table of which some rows are read),
-    `reads_second` those of its second (experts of which some run).
+    `reads_second` those of its second (experts of which some run). The last fields are those of `Op`, `groups` being
+    those of the whole call.
     """
 
     kind: str
@@ -59,12 +63,25 @@ class Cost(Struct, frozen=True):
     elementwise_flops: int = 0
     reads: int | None = None
     reads_second: int | None = None
+    groups: int = 1
+    columns: int = 0
+    depth: int = 0
+    window: int = 0
+    stride: int = 1
+    masked: bool = False
 
 
 def product(a: Tensor, b: Tensor, written: int, bias: bool = False) -> Cost:
     """A product of matrices, batched from three dimensions on; `linear` where one of them is a weight."""
     kind = "batched_matmul" if len(a.shape) > 2 else "linear" if "weight" in (a.role, b.role) else "matmul"
-    return Cost(kind, macs=prod(a.shape) * b.shape[-1], bias_adds=written if bias else 0)
+    return Cost(
+        kind,
+        macs=prod(a.shape) * b.shape[-1],
+        bias_adds=written if bias else 0,
+        groups=prod(a.shape[:-2]),
+        columns=b.shape[-1],
+        depth=a.shape[-1],
+    )
 
 
 def mm(call: Call) -> Cost:
@@ -80,13 +97,15 @@ def addmm(call: Call) -> Cost:
 def vector_product(call: Call) -> Cost:
     """Matrix by vector, or vector by vector."""
     operands = call.args[1:] if call.name == "aten.addmv" else call.args
-    return Cost("matmul", macs=prod(operands[0].shape), bias_adds=call.written if call.name == "aten.addmv" else 0)
+    adds = call.written if call.name == "aten.addmv" else 0
+    return Cost("matmul", macs=prod(operands[0].shape), bias_adds=adds, columns=1, depth=operands[0].shape[-1])
 
 
 def linear(call: Call) -> Cost:
     """A fully connected layer in one call."""
-    depth = call.args[1].shape[-1]
-    return Cost("linear", macs=call.written * depth, bias_adds=call.written if call.get(2, "bias") is not None else 0)
+    columns, depth = prod(call.args[1].shape[:-1]), call.args[1].shape[-1]
+    adds = call.written if call.get(2, "bias") is not None else 0
+    return Cost("linear", macs=call.written * depth, bias_adds=adds, columns=columns, depth=depth)
 
 
 def grouped_mm(call: Call) -> Cost:
@@ -160,8 +179,17 @@ def convolution(call: Call) -> Cost:
     transposed, groups = bool(call.get(6, "transposed", False)), int(call.get(8, "groups", 1))
     macs = (prod(x.shape) if transposed else call.written) * prod(weight.shape[1:])
     bias = call.written if call.get(2, "bias") is not None else 0
-    kind = conv_kind(groups, x.shape[1], prod(weight.shape[2:]), transposed)
-    return Cost(kind, macs=macs, bias_adds=bias)
+    window = prod(weight.shape[2:])
+    return Cost(
+        conv_kind(groups, x.shape[1], window, transposed),
+        macs=macs,
+        bias_adds=bias,
+        groups=groups,
+        columns=weight.shape[1] * window if transposed else weight.shape[0] // groups,
+        depth=x.shape[1] // groups if transposed else prod(weight.shape[1:]),
+        window=window,
+        stride=advance(call.get(3, "stride", 1), len(weight.shape) - 2),
+    )
 
 
 def convolution_backward(call: Call) -> Cost:
@@ -169,9 +197,18 @@ def convolution_backward(call: Call) -> Cost:
     gradient, x, weight = call.args[:3]
     transposed, groups, wanted = bool(call.args[7]), int(call.args[9]), call.args[10]
     each = (prod(x.shape) if transposed else prod(gradient.shape)) * prod(weight.shape[1:])
-    kind = conv_kind(groups, x.shape[1], prod(weight.shape[2:]), transposed)
-    bias = prod(gradient.shape) if wanted[2] else 0
-    return Cost(f"{kind}_backward", macs=each * (bool(wanted[0]) + bool(wanted[1])), elementwise_flops=bias)
+    window = prod(weight.shape[2:])
+    kind = conv_kind(groups, x.shape[1], window, transposed)
+    return Cost(
+        f"{kind}_backward",
+        macs=each * (bool(wanted[0]) + bool(wanted[1])),
+        elementwise_flops=prod(gradient.shape) if wanted[2] else 0,
+        groups=groups,
+        columns=weight.shape[0] // groups,
+        depth=prod(weight.shape[1:]),
+        window=window,
+        stride=advance(call.args[4], len(weight.shape) - 2),
+    )
 
 
 def attention(query: Tensor, key: Tensor, value: Tensor) -> Cost:
@@ -181,19 +218,34 @@ def attention(query: Tensor, key: Tensor, value: Tensor) -> Cost:
     """
     *leading, queries, width = query.shape
     scores = prod(leading) * queries * key.shape[-2]
-    return Cost("attention", macs=scores * (width + value.shape[-1]), elementwise_flops=6 * scores)
+    return Cost(
+        "attention",
+        macs=scores * (width + value.shape[-1]),
+        elementwise_flops=6 * scores,
+        groups=prod(leading),
+        columns=key.shape[-2],
+        depth=width,
+    )
 
 
 def attention_call(call: Call) -> Cost:
-    """Fused attention as a call."""
-    return attention(*call.args[:3])
+    """Fused attention as a call, with a mask if that is its fourth tensor."""
+    found = attention(*call.args[:3])
+    return msgspec.structs.replace(found, masked=isinstance(call.get(3, "attn_mask"), Tensor))
 
 
 def attention_backward(query: Tensor, key: Tensor, value: Tensor) -> Cost:
     """Scores again, then the gradients of values, probabilities, queries and keys: five products instead of two."""
     *leading, queries, width = query.shape
     scores = prod(leading) * queries * key.shape[-2]
-    return Cost("attention_backward", macs=scores * (3 * width + 2 * value.shape[-1]), elementwise_flops=10 * scores)
+    return Cost(
+        "attention_backward",
+        macs=scores * (3 * width + 2 * value.shape[-1]),
+        elementwise_flops=10 * scores,
+        groups=prod(leading),
+        columns=key.shape[-2],
+        depth=width,
+    )
 
 
 def attention_backward_call(call: Call) -> Cost:
@@ -202,8 +254,17 @@ def attention_backward_call(call: Call) -> Cost:
 
 
 def norm(kind: str, each: int) -> Callable[[Call], Cost]:
-    """A normalization with so many operations an element."""
-    return lambda call: Cost(kind, elementwise_flops=each * call.args[0].elements)
+    """A normalization with so many operations an element, over rows of the last dimension."""
+    return lambda call: Cost(kind, elementwise_flops=each * call.args[0].elements, depth=_row(call.args[0]))
+
+
+def row_wise(kind: str, each: int) -> Callable[[Call], Cost]:
+    """So many operations for each element written, over rows of the last dimension."""
+    return lambda call: Cost(kind, elementwise_flops=each * call.written, depth=_row(call.args[0]))
+
+
+def _row(tensor: Tensor) -> int:
+    return tensor.shape[-1] if tensor.shape else 1
 
 
 def per_output(kind: str, each: int = 0) -> Callable[[Call], Cost]:
@@ -223,7 +284,13 @@ def pool(call: Call) -> Cost:
     size = prod(window) if isinstance(window, (list, tuple)) else int(window)
     if isinstance(window, (list, tuple)) and len(window) == 1:
         size = window[0] ** (len(call.args[0].shape) - 2)
-    return Cost(kind, elementwise_flops=call.written * max(size - (kind == "max_pool"), 0))
+    stride = call.get(2, "stride", ()) or window
+    return Cost(
+        kind,
+        elementwise_flops=call.written * max(size - (kind == "max_pool"), 0),
+        window=size,
+        stride=advance(stride, len(call.args[0].shape) - 2),
+    )
 
 
 def embedding(call: Call) -> Cost:

@@ -35,7 +35,7 @@ def batch_norm(shape: Shape) -> Op:
 def layer_norm(shape: Shape) -> Op:
     """Layer normalization over the last dimension: mean (1), variance (3), scale (1), affine (2) an element."""
     width = shape[-1]
-    return _with_weights(_elementwise("layer_norm", shape, 7), params=2 * width, weights=2 * width)
+    return _with_weights(_elementwise("layer_norm", shape, 7, depth=width), params=2 * width, weights=2 * width)
 
 
 def _with_weights(op: Op, params: int, weights: int) -> Op:
@@ -47,10 +47,11 @@ def _with_weights(op: Op, params: int, weights: int) -> Op:
         input_elements=op.input_elements,
         weight_elements=weights,
         output_elements=op.output_elements,
+        depth=op.depth,
     )
 
 
-def _elementwise(kind: str, shape: Shape, per_element: int, inputs: int = 1) -> Op:
+def _elementwise(kind: str, shape: Shape, per_element: int, inputs: int = 1, depth: int = 0) -> Op:
     elements = prod(shape)
     return Op(
         kind=kind,
@@ -58,12 +59,13 @@ def _elementwise(kind: str, shape: Shape, per_element: int, inputs: int = 1) -> 
         elementwise_flops=per_element * elements,
         input_elements=inputs * elements,
         output_elements=elements,
+        depth=depth,
     )
 
 
 def softmax(shape: Shape) -> Op:
     """Softmax over the last dimension: maximum, subtract, exponential, sum, divide."""
-    return _elementwise("softmax", shape, 5)
+    return _elementwise("softmax", shape, 5, depth=shape[-1])
 
 
 def relu(shape: Shape) -> Op:

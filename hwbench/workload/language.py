@@ -12,7 +12,7 @@ import torch
 from hwbench.errors import InputError, nearest, shown
 from hwbench.workload import torch_trace
 from hwbench.workload.request import Request
-from hwbench.workload.sources import TRACED_BATCH, Built, module_named, on_meta, typed_input
+from hwbench.workload.sources import TRACED_BATCH, Built, made, module_named, typed_input
 
 DEFAULT_TOKENS = 128
 _OVERRIDE = re.compile(r"([a-z][a-z0-9_.]*)=(.*)")
@@ -24,7 +24,7 @@ def build(name: str, request: Request) -> Built:
     transformers = module_named("transformers")
     kind, _, query = name.partition("?")
     config = _config(transformers, kind, query)
-    module, causal = on_meta(lambda: _model(transformers, config), f"hf:{name}")
+    module, causal = made(lambda: _model(transformers, config), f"hf:{name}")
     batch = request.batch if request.training else TRACED_BATCH
     if request.phase and not causal:
         raise InputError(f"{shown(kind)} is no causal language model: it has no phases", field="--phase")
@@ -63,7 +63,7 @@ def _config(transformers: Any, kind: str, query: str) -> Any:
         changes[match.group(1)] = _value(match.group(2))
     default = known[kind]()
     own = {key: value for key, value in changes.items() if hasattr(default, key)}
-    config = on_meta(lambda: known[kind](**own), f"the config of {kind}")  # what follows from a change follows
+    config = made(lambda: known[kind](**own), f"the config of {kind}")  # what follows from a change follows
     text = config.get_text_config()
     for key in changes.keys() - own.keys():
         if not hasattr(text, key):

@@ -28,7 +28,7 @@ from hwbench.workload.elementwise import (
     tanh,
 )  # fmt: skip
 from hwbench.workload.op import Op, Shape
-from hwbench.workload.shapes import Pad, Positive, Size, each, format_shape, image, pooled, window
+from hwbench.workload.shapes import Pad, Positive, Size, advance, each, format_shape, image, pooled, window
 
 
 def _check_groups(channels: int, inputs: int, groups: int) -> None:
@@ -68,6 +68,11 @@ def conv(
         input_elements=prod(shape),
         weight_elements=params,
         output_elements=outputs,
+        groups=groups,
+        columns=channels // groups,
+        depth=depth,
+        window=prod(kernels),
+        stride=advance(stride, len(spatial)),
     )
 
 
@@ -117,6 +122,11 @@ def transposed_conv(
         input_elements=prod(shape),
         weight_elements=params,
         output_elements=outputs,
+        groups=groups,
+        columns=channels // groups * prod(kernels),
+        depth=inputs // groups,
+        window=prod(kernels),
+        stride=prod(strides),
     )
 
 
@@ -135,6 +145,8 @@ def linear(shape: Shape, *, features: Positive, bias: bool = True) -> Op:
         input_elements=prod(shape),
         weight_elements=params,
         output_elements=positions * features,
+        columns=features,
+        depth=width,
     )
 
 
@@ -150,6 +162,9 @@ def matmul(shape: Shape, *, columns: Positive) -> Op:
         macs=outputs * depth,
         input_elements=prod(shape) + prod(leading) * depth * columns,
         output_elements=outputs,
+        groups=prod(leading),
+        columns=columns,
+        depth=depth,
     )
 
 
@@ -174,17 +189,23 @@ def attention(shape: Shape, *, heads: Positive, kv_heads: Positive | None = None
         elementwise_flops=6 * scores,
         input_elements=tokens * packed,
         output_elements=tokens * width,
+        groups=heads,
+        columns=tokens,
+        depth=width // heads,
     )
 
 
-def _pool(kind: str, shape: Shape, outputs: Shape, per_output: int) -> Op:
-    elements = shape[0] * prod(outputs)
+def _pool(kind: str, shape: Shape, outputs: Shape, kernels: Shape, stride: Size, less: int = 0) -> Op:
+    """Pooling with as many operations an output as its window has positions, or `less`."""
+    elements, positions = shape[0] * prod(outputs), prod(kernels)
     return Op(
         kind=kind,
         output_shape=(shape[0], *outputs),
-        elementwise_flops=elements * per_output,
+        elementwise_flops=elements * (positions - less),
         input_elements=prod(shape),
         output_elements=elements,
+        window=positions,
+        stride=advance(stride, len(outputs)),
     )
 
 
@@ -192,14 +213,14 @@ def max_pool(shape: Shape, *, kernel: Size, stride: Size | None = None, padding:
     """Maximum over windows: window - 1 comparisons an output. The stride is the kernel unless given."""
     _, spatial = image(shape)
     kernels, sizes = pooled(spatial, kernel, stride or kernel, padding, ceil)
-    return _pool("max_pool", shape, sizes, prod(kernels) - 1)
+    return _pool("max_pool", shape, sizes, kernels, stride or kernel, less=1)
 
 
 def avg_pool(shape: Shape, *, kernel: Size, stride: Size | None = None, padding: Pad = 0, ceil: bool = False) -> Op:
     """Mean over windows: window - 1 additions and a division an output."""
     _, spatial = image(shape)
     kernels, sizes = pooled(spatial, kernel, stride or kernel, padding, ceil)
-    return _pool("avg_pool", shape, sizes, prod(kernels))
+    return _pool("avg_pool", shape, sizes, kernels, stride or kernel)
 
 
 def global_avg_pool(shape: Shape) -> Op:

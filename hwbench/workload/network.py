@@ -62,7 +62,7 @@ class _Builder:
         return shape
 
     def layer(self, layer: Any, shape: Shape, field: str, scope: str) -> Shape:
-        kind, options = _split(layer, field)
+        kind, options = split(layer, field)
         inside = f"{field}.{kind}" if isinstance(layer, dict) else field
         then = options.pop("then", [])
         if kind in self.structures:
@@ -77,7 +77,7 @@ class _Builder:
     def op(self, kind: str, options: dict[str, Any], shape: Shape, field: str, scope: str) -> Shape:
         name = self.name(kind, options, field, scope)
         try:
-            op = _KINDS[kind](shape, **_checked(_KINDS[kind], options, field))
+            op = _KINDS[kind](shape, **checked(_KINDS[kind], options, field))
         except InputError as error:
             raise InputError(
                 f"layer {name}: {error.message}", field=error.field or field, nearest=error.nearest
@@ -174,7 +174,7 @@ class _Builder:
         return shape[1:]
 
 
-def _split(layer: Any, field: str) -> tuple[str, dict[str, Any]]:
+def split(layer: Any, field: str) -> tuple[str, dict[str, Any]]:
     """Kind and options (a fresh dict) of a layer as written."""
     if isinstance(layer, str):
         return layer, {}
@@ -204,22 +204,22 @@ def _refuse(options: dict[str, Any], field: str, known: tuple[str, ...]) -> None
         raise InputError(message, field=f"{field}.{option}", nearest=nearest(option, known) or known)
 
 
-def _checked(kind: Callable[..., Op], options: dict[str, Any], field: str) -> dict[str, Any]:
+def checked(kind: Callable[..., Op], options: dict[str, Any], field: str) -> dict[str, Any]:
     """The options with the types that the layer function's annotations ask for."""
     if not options and not kind.__annotations__.keys() - {"shape", "return"}:
         return {}  # an activation, say: most layers of most networks
     known = {name: hint for name, hint in kind.__annotations__.items() if name not in ("shape", "return")}
-    checked = {}
+    found = {}
     for option, value in options.items():
         if option not in known:
             message = f"unknown option '{shown(option)}'"
             raise InputError(message, field=f"{field}.{option}", nearest=nearest(option, [*known, "name", "then"]))
         try:
-            checked[option] = msgspec.convert(value, known[option])
+            found[option] = msgspec.convert(value, known[option])
         except msgspec.ValidationError as error:
             raise InputError(f"{option}: {said(error)}", field=f"{field}.{option}") from None
     defaults = kind.__kwdefaults__ or {}
-    missing = [option for option in known if option not in checked and option not in defaults]
+    missing = [option for option in known if option not in found and option not in defaults]
     if missing:
         raise InputError(f"missing option {missing[0]!r}", field=field)
-    return checked
+    return found

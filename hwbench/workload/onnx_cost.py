@@ -22,9 +22,20 @@ def conv(x: int = 0, weight: int = 1, bias: int = 2, after: int = 0) -> Callable
         groups = int(call.kwargs.get("group", 1))
         if image.shape[1] != kernel.shape[1] * groups:
             raise InputError(f"has kernels of {kernel.shape[1]} channels for {image.shape[1]} in {groups} groups")
-        kind = cost.conv_kind(groups, image.shape[1], prod(kernel.shape[2:]), False)
+        window = prod(kernel.shape[2:])
+        kind = cost.conv_kind(groups, image.shape[1], window, False)
         adds = call.written if call.get(bias, "") is not None else 0
-        return Cost(kind, call.written * prod(kernel.shape[1:]), adds, after * call.written)
+        return Cost(
+            kind,
+            call.written * prod(kernel.shape[1:]),
+            adds,
+            after * call.written,
+            groups=groups,
+            columns=kernel.shape[0] // max(groups, 1),
+            depth=prod(kernel.shape[1:]),
+            window=window,
+            stride=prod(call.kwargs.get("strides", ())),
+        )
 
     return count
 
@@ -50,7 +61,16 @@ def matmul(a: int = 0, b: int = 1, bias: int | None = None, after: int = 0) -> C
         left, right = call.args[a], call.args[b]
         depth = left.shape[-2 if call.kwargs.get("transA") else -1]
         adds = call.written if bias is not None and call.get(bias, "") is not None else 0
-        return Cost(_product_kind(left, right), call.written * depth, adds, after * call.written)
+        kind, columns = _product_kind(left, right), call.outputs[0].shape[-1] if call.outputs[0].shape else 1
+        return Cost(
+            kind,
+            call.written * depth,
+            adds,
+            after * call.written,
+            groups=prod(call.outputs[0].shape[:-2]) if kind == "batched_matmul" else 1,
+            columns=columns,
+            depth=depth,
+        )
 
     return count
 

@@ -183,6 +183,12 @@ class Walk:
             name=name,
             dtype=_computed_in(inputs) if cost.macs else None,
             constant=not reads_data,
+            groups=share(cost.groups, shares if cost.kind in ("batched_matmul", "attention") else 1),
+            columns=cost.columns,
+            depth=cost.depth,
+            window=cost.window,
+            stride=cost.stride,
+            masked=cost.masked,
         )
         if max(op.macs, op.params, op.input_elements, op.output_elements, op.elementwise_flops) > LARGEST:
             raise InputError("is larger than any machine's memory")

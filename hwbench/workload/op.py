@@ -15,6 +15,15 @@ class Op(Struct, frozen=True, omit_defaults=True):
     unless the op is `constant`: it then runs once, whatever the batch. Elements take the size of the run's dtype;
     bytes of tensors whose size does not follow it (indices, masks, all of a mixed-precision run) are in `fixed_`.
     `dtype` is the op's own where it differs from the run's.
+
+    What a kernel's speed depends on beyond its counts, for one sample (0 or absent where unknown): an op with
+    multiply-adds is `groups` products whose result has `columns` and sums over `depth` (for attention: heads, keys,
+    width of a head); a normalization or softmax goes over rows of `depth`. `window` is the positions under a kernel
+    of convolution or pooling, `stride` the input positions an output position advances. `channels_last` is the layout
+    of an image (and of a layer norm over the channels of one that a convolution reads), `strided` says that some tensor
+    is not traversed in the order in which it lies in memory, `broadcast` that an elementwise op repeats a smaller
+    tensor, `masked` that attention adds a mask. A compiler that fuses moves `fused_elements` and `fused_bytes` less
+    than the traffic, and has no kernel of its own for a `fused` op (see fusion.py).
     """
 
     kind: str
@@ -33,6 +42,18 @@ class Op(Struct, frozen=True, omit_defaults=True):
     dtype: str | None = None
     constant: bool = False
     count: int = 1
+    groups: int = 1
+    columns: int = 0
+    depth: int = 0
+    window: int = 0
+    stride: int = 1
+    channels_last: bool = False
+    strided: bool = False
+    broadcast: bool = False
+    masked: bool = False
+    fused: bool = False
+    fused_elements: int = 0
+    fused_bytes: int = 0
 
     @property
     def flops(self) -> int:

@@ -1,5 +1,6 @@
 """Shapes: what a layer may be fed with, and what a sliding window leaves of it."""
 
+from math import prod
 from typing import Annotated
 
 from msgspec import Meta
@@ -27,6 +28,12 @@ def each(value: int | tuple[int, ...], dimensions: int, what: str) -> tuple[int,
     if len(value) != dimensions:
         raise InputError(f"{what} has {len(value)} numbers for {dimensions} spatial dimensions")
     return tuple(value)
+
+
+def advance(strides: int | tuple[int, ...], dimensions: int) -> int:
+    """Input positions that an output position advances, over all dimensions; one stride may stand for all."""
+    sizes = (strides,) if isinstance(strides, int) else strides
+    return prod(sizes) if len(sizes) == dimensions else prod(sizes[:1]) ** dimensions
 
 
 def format_shape(shape: Shape) -> str:

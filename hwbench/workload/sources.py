@@ -1,13 +1,14 @@
 """Networks that must be traced: torchvision, timm, transformers, and modules that the user names.
 
-Modules are built on the `meta` device, so that no weights are allocated and none is downloaded. Only `torch:` runs code
-of the user's, which is why it is spelled out.
+Modules are built on the `meta` device, so that no weights are allocated and none is downloaded; those that are to run
+are built on the CPU, with random weights. Only `torch:` runs code of the user's, which is why it is spelled out.
 """
 
 import importlib
 import inspect
 import re
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import msgspec
@@ -30,6 +31,10 @@ _INPUT = re.compile(r"([0-9]+(?:x[0-9]+)*)(?::([a-z0-9]+))?")
 _INPUT_DTYPES = {"float32": torch.float32, "int64": torch.int64, "int32": torch.int32, "bool": torch.bool}
 
 
+_PLACE = ContextVar("_PLACE", default="meta")
+"""The torch device that the weights of modules are made on."""
+
+
 class Built(msgspec.Struct, frozen=True):
     """A module with the arguments of one run, which hold `batch` samples. It may return a `cache` to be kept."""
 
@@ -46,10 +51,17 @@ def workload(request: Request) -> Workload:
     return counted(build(request), request)
 
 
-def build(request: Request) -> Built:
-    """The module that a request means, with the arguments of one run. Raises InputError."""
+def build(request: Request, place: str = "meta") -> Built:
+    """The module that a request means, with the arguments of one run, which are on `meta`. Raises InputError.
+
+    `place` is the torch device that weights are made on.
+    """
     source, _, rest = request.model.partition(":")
-    return _BUILDERS[source](rest, request)
+    token = _PLACE.set(place)
+    try:
+        return _BUILDERS[source](rest, request)
+    finally:
+        _PLACE.reset(token)
 
 
 def counted(built: Built, request: Request) -> Workload:
@@ -70,7 +82,7 @@ def counted(built: Built, request: Request) -> Workload:
         name=request.model,
         title=built.title,
         input_shape=shape[1:] or shape,
-        ops=fold(found.ops),
+        ops=fold(found.finished()),
         uncounted=tuple(f"{name} ({count}{share})" for name, count in sorted(found.uncounted.items())),
         assumed=tuple(f"{asked} was taken to be {told}".lower() for asked, told in found.assumed.items()),
         unused_params=found.unused_params,
@@ -106,10 +118,10 @@ def module_named(name: str) -> Any:
         raise InputError(f"{missing} cannot be imported ({shown(error)}){how}") from None
 
 
-def on_meta(make: Callable[[], Any], what: str) -> Any:
-    """What `make` returns, its tensors on the `meta` device. Raises InputError where it cannot be made so."""
+def made(make: Callable[[], Any], what: str) -> Any:
+    """What `make` returns, its tensors where `build` wants them. Raises InputError where it cannot be made so."""
     try:
-        with torch.device("meta"), uninitialized():
+        with torch.device(_PLACE.get()), uninitialized():
             return make()
     except (InputError, KeyboardInterrupt):
         raise
@@ -150,7 +162,7 @@ def _torchvision(name: str, request: Request) -> Built:
         options["init_weights"] = False
     if "weights_backbone" in inspect.signature(models.get_model_builder(name)).parameters:
         options["weights_backbone"] = None
-    module = on_meta(lambda: models.get_model(name, **options), f"torchvision:{name}")
+    module = made(lambda: models.get_model(name, **options), f"torchvision:{name}")
     size = 299 if name == "inception_v3" else 518 if name == "vit_h_14" else 224
     args, batch = _image(request, size)
     return Built(module, args, {}, batch, f"torchvision {name}")
@@ -165,7 +177,10 @@ def _timm(name: str, request: Request) -> Built:
     channels, *sides = (config and config.input_size) or (3, 224, 224)
     if config and config.fixed_input_size and request.image_size not in (None, sides[0]):
         options["img_size"] = request.image_size
-    module = on_meta(lambda: timm.create_model(name, **options), f"timm:{name}")
+    module = made(lambda: timm.create_model(name, **options), f"timm:{name}")
+    for part in module.modules() if request.autocast else ():
+        if hasattr(part, "_fast_norm"):  # norms in half precision, as timm's published benchmarks run them
+            part._fast_norm = True
     args, batch = _image(request, sides[0], channels)
     return Built(module, args, {}, batch, f"timm {name}")
 
@@ -178,8 +193,8 @@ def _factory(name: str, request: Request) -> Built:
     factory = getattr(module_named(path), attribute, None)
     if not callable(factory):
         raise InputError(f"{shown(path)} has nothing to call named '{shown(attribute)}'")
-    made = on_meta(factory, f"torch:{name}")
-    parts = made if isinstance(made, tuple) else (made,)
+    result = made(factory, f"torch:{name}")
+    parts = result if isinstance(result, tuple) else (result,)
     if not 1 <= len(parts) <= 3 or not isinstance(parts[0], torch.nn.Module):
         raise InputError(f"{shown(name)} must return a module, (module, args) or (module, args, kwargs)")
     args = tuple(parts[1]) if len(parts) > 1 else ()

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import torch
 
 from hwbench.workload.cost import Call, Cost
+from hwbench.workload.fusion import ROWS, Access, Node, norms_of_images, savings
 from hwbench.workload.op import Op
-from hwbench.workload.torch_run import address, distinct, tensors
+from hwbench.workload.torch_run import address, dense, distinct, is_channels_last, tensors
 
 RUN_DTYPE = torch.float32
 """Tensors of this dtype take the size of the run's dtype; all others keep their own."""
@@ -14,6 +16,8 @@ RUN_DTYPE = torch.float32
 _DTYPES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32", torch.float64: "fp64"}
 _FIRST_OUTPUT = ("batch_norm", "layer_norm", "group_norm", "rms_norm", "attention")
 """Operators whose further outputs are small statistics."""
+_PER_SAMPLE = ("batched_matmul", "attention", "attention_backward")
+"""Kinds whose independent products come with the samples."""
 
 
 class Trace:
@@ -23,6 +27,7 @@ class Trace:
         self.batch = batch
         self.autocast = autocast
         self.ops: list[Op] = []
+        self.nodes: list[Node] = []  # as a compiler sees the ops
         self.uncounted: dict[str, int] = {}
         self.assumed: dict[str, bool] = {}  # what the module asked about values, and what it was told
         self.modules: list[str] = []
@@ -65,16 +70,21 @@ class Trace:
             self._mark(tensor, made_of)
         counted = outputs[:1] if any(part in call.name for part in _FIRST_OUTPUT) else outputs
         shares = self.batch if reads_data else 1
-        read = _Bytes(self.autocast)
-        weights = _Bytes(self.autocast)
+        read, weights, written = _Bytes(), _Bytes(), _Bytes()
+        reads, writes = [], []
         partly = dict(enumerate((cost.reads, cost.reads_second)))
         for position, tensor in enumerate(inputs):
             some = partly.get(position)
             data = self.role(tensor) == "data" or (position == 0 and some is not None and reads_data)
-            (read if data else weights).add(tensor, distinct(tensor) if some is None else some, shares if data else 1)
-        written = _Bytes(self.autocast)
+            access = self._access(tensor, distinct(tensor) if some is None else some, shares if data else 1)
+            (read if data else weights).add(access)
+            reads.append(access)
         for tensor in counted:
-            written.add(tensor, tensor.numel(), shares)
+            access = self._access(tensor, tensor.numel(), shares)
+            written.add(access)
+            writes.append(access)
+        extent = max((t.numel() for t in (inputs if cost.kind in ROWS else counted)), default=0)
+        self.nodes.append(Node(cost.kind, extent, tuple(reads), tuple(writes)))
         shape = tuple(counted[0].shape) if counted else ()
         self.ops.append(
             Op(
@@ -93,8 +103,38 @@ class Trace:
                 name=f"{self.modules[-1] if self.modules else ''}:{call.name.removeprefix('aten.')}".lstrip(":"),
                 dtype=self._dtype(cost, inputs),
                 constant=not reads_data,
+                groups=_share(cost.groups, shares if cost.kind in _PER_SAMPLE else 1),
+                columns=cost.columns,
+                depth=cost.depth,
+                window=cost.window,
+                stride=cost.stride,
+                channels_last=any(is_channels_last(tensor) for tensor in (*inputs[:1], *counted[:1])),
+                strided=_is_strided(cost, inputs, counted),
+                broadcast=cost.kind == "elementwise" and any(1 < distinct(t) < extent for t in inputs),
+                masked=cost.masked,
             )
         )
+
+    def _access(self, tensor: torch.Tensor, elements: int, shares: int) -> Access:
+        """A tensor's part of an op's counts: elements where they take the size of the run's dtype, bytes elsewhere."""
+        which = address(tensor) if tensor.layout is torch.strided else id(tensor)
+        if tensor.dtype == RUN_DTYPE and not self.autocast:
+            return Access(which, elements=_share(elements, shares))
+        return Access(which, bytes=_share(elements * tensor.element_size(), shares))
+
+    def finished(self) -> list[Op]:
+        """The ops, each with what a fusing compiler would save of it; norms that feed convolutions are marked."""
+        between = norms_of_images(self.nodes)
+        return [
+            msgspec.structs.replace(
+                op,
+                channels_last=op.channels_last or position in between,
+                fused=saved.fused,
+                fused_elements=saved.elements,
+                fused_bytes=saved.bytes,
+            )
+            for position, (op, saved) in enumerate(zip(self.ops, savings(self.nodes), strict=True))
+        ]
 
     def _claimed(self, inputs: list[torch.Tensor]) -> int:
         """Parameters read here for the first time: a shared module's count once."""
@@ -116,16 +156,30 @@ class Trace:
 class _Bytes:
     """Elements of the run's dtype, and bytes of all other tensors."""
 
-    def __init__(self, all_fixed: bool) -> None:
+    def __init__(self) -> None:
         self.elements = 0
         self.fixed = 0
-        self.all_fixed = all_fixed
 
-    def add(self, tensor: torch.Tensor, elements: int, shares: int) -> None:
-        if tensor.dtype == RUN_DTYPE and not self.all_fixed:
-            self.elements += _share(elements, shares)
-        else:
-            self.fixed += _share(elements * tensor.element_size(), shares)
+    def add(self, access: Access) -> None:
+        self.elements += access.elements
+        self.fixed += access.bytes
+
+
+def _is_strided(cost: Cost, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> bool:
+    """Whether an op meets tensors that lie in memory in different orders, or with gaps. Matrix products never do."""
+    if cost.window and cost.macs and outputs:
+        return _order(inputs[0]) != _order(outputs[0])
+    if cost.macs or not outputs:
+        return False
+    like = [tensor for tensor in inputs if tensor.shape == outputs[0].shape and tensor.layout is torch.strided]
+    return any(_order(tensor) != _order(outputs[0]) for tensor in like) or not all(dense(tensor) for tensor in like)
+
+
+def _order(tensor: torch.Tensor) -> tuple[int, ...]:
+    """Dimensions of more than one element, from the widest stride to the narrowest; those of no stride left out."""
+    strides = tensor.stride()
+    known = [d for d, size in enumerate(tensor.shape) if size > 1 and strides[d]]
+    return tuple(sorted(known, key=lambda d: -strides[d]))
 
 
 def _share(amount: int, shares: int) -> int:

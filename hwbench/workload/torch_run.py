@@ -32,8 +32,8 @@ def converter(fake: Any, training: bool) -> Convert:
         if id(tensor) not in twins:
             plain = tensor.detach()
             twin = plain if plain.device.type == "meta" else torch.empty_like(plain, device="meta")
-            if channels_last and twin.dim() == 4:
-                twin = twin.contiguous(memory_format=torch.channels_last)
+            if channels_last and twin.dim() == 4:  # `contiguous` would leave the strides of 1×1 weights as they are
+                twin = torch.empty_like(twin, memory_format=torch.channels_last)
             if fake is not None:
                 twin = fake.fake_tensor_converter.from_meta_and_device(fake, twin, torch.device("cuda"))
             if isinstance(tensor, torch.nn.Parameter):
@@ -215,8 +215,10 @@ def dense(tensor: torch.Tensor) -> bool:
 
 def is_channels_last(tensor: torch.Tensor) -> bool:
     """Whether channels of an image lie side by side in memory."""
-    last: bool = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
-    return last and not tensor.is_contiguous()
+    if tensor.dim() != 4 or not tensor.is_contiguous(memory_format=torch.channels_last):
+        return False
+    channels, strides = tensor.shape[1], tensor.stride()  # which tell the layouts of 1×1 weights apart
+    return not tensor.is_contiguous() or (channels > 1 and strides[1] == 1 and strides[3] == channels)
 
 
 def item_of(tensor: torch.Tensor, index: Any) -> torch.Tensor:

@@ -53,10 +53,21 @@ def _is_path(name: str) -> bool:
 
 
 def _traced(request: Request) -> Workload:
+    """A model traced here, or a packaged trace of it where no other version of its package is installed."""
+    from hwbench.workload import packaged
+
+    if packaged.trusted(request) and (held := packaged.workload(request)):
+        return held
+    if request.model.startswith(f"{packaged.SOURCE}:") and not packaged.installed(packaged.SOURCE):
+        needs = f"{shown(request.model)} needs {packaged.SOURCE}: pip install 'hwbench[torch]' {packaged.SOURCE}"
+        raise packaged.missing(request, needs)
     try:
         from hwbench.workload import sources
     except ImportError as error:
-        raise InputError(f"{shown(request.model)} needs torch ({shown(error)}): pip install 'hwbench[torch]'") from None
+        if held := packaged.workload(request):
+            return held
+        needs = f"{shown(request.model)} needs torch ({shown(error)}): pip install 'hwbench[torch]'"
+        raise packaged.missing(request, needs) from None
     return sources.workload(request)
 
 
@@ -64,10 +75,11 @@ def audit(request: Request, ours: Workload) -> tuple[Any, ...]:
     """What other installed counters find for a traced model (`workload.audit.Audit`). Raises InputError for others."""
     if request.model.partition(":")[0] not in TRACED or request.training or request.autocast:
         raise InputError("is for the inference in one dtype of a torch model", field="--audit")
-    _traced(request)  # so that a missing torch is said as it is elsewhere
-    from hwbench.workload import audit as auditing
-    from hwbench.workload import sources
-
+    try:
+        from hwbench.workload import audit as auditing
+        from hwbench.workload import sources
+    except ImportError as error:
+        raise InputError(f"needs torch ({shown(error)}): pip install 'hwbench[torch]'", field="--audit") from None
     return auditing.audit(sources.build(request), ours)
 
 

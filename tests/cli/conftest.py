@@ -36,10 +36,11 @@ Run = Callable[..., Answer]
 
 @pytest.fixture(autouse=True)
 def _own_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No catalog folder and no color setting of whoever runs the tests."""
+    """No catalog folder, no saved runs and no color setting of whoever runs the tests."""
     for name in ("HWBENCH_CONFIGS", "NO_COLOR", "COLUMNS", "PYTHONIOENCODING"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-such-folder"))
+    monkeypatch.setenv("HWBENCH_RESULTS", str(tmp_path_factory.mktemp("results")))
 
 
 @pytest.fixture

@@ -60,6 +60,62 @@ DEVICES = {
         "released": optional(TEXT),
     }),
 }  # fmt: skip
+COMPARE = {
+    "dtype": TEXT, "model": optional(TEXT), "batches": Each(INT), "baseline": TEXT,
+    "devices": Each({
+        "name": TEXT, "title": TEXT, "kind": TEXT, "vendor": TEXT, "architecture": TEXT, "released": optional(TEXT),
+        "units": INT, "clock_hz": optional(REAL), "flops_per_cycle": optional(REAL), "peak": optional(TEXT),
+        "peak_flops_per_second": optional(REAL), "bandwidth_bytes_per_second": optional(REAL),
+        "ridge_point": optional(REAL), "power_w": optional(REAL), "peak_flops_per_second_per_w": optional(REAL),
+        "peaks": Each({"engine": TEXT, "dtype": TEXT, "isa": TEXT, "flops_per_second": REAL, "provenance": TEXT}),
+        "times": Each({
+            "batch": INT, "ideal_time_s": REAL, "roofline_time_s": optional(REAL), "expected_time_s": optional(REAL),
+            "throughput_per_s": optional(REAL), "throughput_per_s_per_w": optional(REAL), "bound": optional(TEXT),
+            "fits": optional(BOOL),
+        }),
+        "missing": Each(TEXT),
+    }),
+    "decompositions": Each({
+        "device": TEXT, "baseline": TEXT, "of": TEXT, "batch": optional(INT), "ratio": REAL,
+        "factors": Each({"name": TEXT, "ratio": REAL, "factor": REAL, "share": optional(REAL)}),
+    }),
+}  # fmt: skip
+POINT = {
+    "model": TEXT, "device": TEXT, "kind": TEXT, "dtype": TEXT, "power_w": optional(REAL), "batch": INT,
+    "ideal_time_s": REAL, "roofline_time_s": optional(REAL), "expected_time_s": optional(REAL),
+    "throughput_per_s": optional(REAL), "throughput_per_s_per_w": optional(REAL), "bound": optional(TEXT),
+    "fits": optional(BOOL), "pareto": BOOL,
+}  # fmt: skip
+FRONT = {
+    "model": TEXT, "dtype": TEXT, "device": TEXT, "power_w": REAL, "batches": TEXT, "points": INT,
+    "first_batch": INT, "time_s": REAL, "throughput_per_s": REAL,
+}  # fmt: skip
+SWEEP = {"count": INT, "points": Each(POINT), "front": Each(FRONT)}
+ENDS = Each(REAL)
+INVERSIONS = {"pairs": INT, "inverted": INT, "equal_clock": INT, "share": optional(REAL)}
+BETWEEN = {"a": TEXT, "b": TEXT, "rows": Each(INT), "a_wins": INT, **INVERSIONS}
+CLOCK = {
+    "data": TEXT, "level": REAL, "window_years": REAL, "clock": TEXT,
+    "suites": Each({
+        "suite": TEXT, "n": INT, "devices": INT, "microarchitectures": optional(INT), "clock_hz": ENDS,
+        "r2_clock": REAL, "r2_clock_cv": optional(REAL), "r2_microarchitecture": optional(REAL), "ci": ENDS,
+        "spearman": optional(REAL),
+        "slope_clock": REAL, "slope_within": optional(REAL), "inversions": INVERSIONS, "inversions_window": INVERSIONS,
+        "between": Each(BETWEEN), "pairs": Each(BETWEEN), "grade": TEXT, "verdict": TEXT, "notes": Each(TEXT),
+        "intervals": {"level": REAL, "slope_clock": ENDS, "r2_clock_cv": ENDS},
+        "cores": {"n": INT, "r2": REAL, "r2_cv": optional(REAL), "slope": REAL},
+        "striking": Each({"slower": {"device": TEXT, "clock": REAL, "score": REAL, "year": optional(REAL)}}),
+    }),
+    "catalog": Each({"kind": TEXT, "n": INT, "r2_clock": REAL, "r2_product": REAL, "shares": Each(REAL)}),
+}  # fmt: skip
+CLOCK_OF_MODEL = {
+    "suites": Each(TEXT),
+    "model": {
+        "model": TEXT, "device": TEXT, "dtype": TEXT, "batch": INT, "clock_hz": REAL, "roofline_time_s": optional(REAL),
+        "expected_time_s": optional(REAL), "elasticity_roofline": optional(REAL),
+        "elasticity_expected": optional(REAL), "verdict": TEXT,
+    },
+}  # fmt: skip
 MODELS = {"models": Each({"name": TEXT, "title": TEXT, "params": INT, "macs": INT})}
 
 SHAPES: list[tuple[str, dict[str, Any]]] = [
@@ -77,10 +133,16 @@ SHAPES: list[tuple[str, dict[str, Any]]] = [
     ("devices show rtx3090", {**PEAK, "aliases": Each(TEXT), "sources": Each({"title": TEXT, "gives": Each(TEXT)})}),
     ("require --model alexnet --rate 30/s", REQUIRE),
     ("require --model alexnet --latency 5ms --dtype fp16", REQUIRE),
+    ("compare rtx3090 i7-12700h athlon-xp-2000plus", COMPARE),
+    ("compare rtx3090 apple-m1 athlon-xp-2000plus --model alexnet --batch 1,8 --dtype fp16 --clock boost", COMPARE),
+    ("compare --kind gpu --year 2022.. --vendor amd --sort per-watt", COMPARE),
+    ("sweep --model lenet5 --device rtx3090 --device apple-m1 --batch 1..3 --dtype fp32,fp16", SWEEP),
     ("devices list", DEVICES),
     ("devices list --vendor nvidia --year 2020.. --architecture ampere", DEVICES),
     ("devices search 3090", DEVICES),
     ("devices lint", {"faults": Each(TEXT), "devices": INT, "architectures": INT}),
+    ("study clock --suite SPECint2000 --suite SPECfp2006 --pair core2 netburst,k8", CLOCK),
+    ("study clock --model alexnet --device rtx3090", CLOCK_OF_MODEL),
     ("models list", MODELS),
     ("models search resnet", MODELS),
     ("models lint", {"faults": Each(TEXT), "models": INT}),
@@ -108,7 +170,7 @@ def test_keys_and_types(cli: Callable[..., Any], command: str, shape: dict[str, 
     assert answer.err == ""
     found = answer.json
     words = command.split()
-    name = words[0] if words[1:2] not in (["show"], ["lint"]) else "-".join(words[:2])
+    name = words[0] if words[1:2] not in (["show"], ["lint"], ["clock"]) else "-".join(words[:2])
     name = {"models-show": "count"}.get(name, "estimates" if "estimates" in shape else name)
     assert found["schema"] == f"hwbench.{name}/1"
     assert found["hwbench_version"].count(".") == 2
@@ -155,9 +217,13 @@ def test_estimate_of_alexnet_on_an_rtx3090(cli: Callable[..., Any]) -> None:
     assert [layer["bound"] for layer in linear] == ["memory"] * 3
     assert found["bound"] == "memory"
     assert found["utilization"] == pytest.approx(found["ideal_time_s"] / found["roofline_time_s"])
-    for key in ("expected_time_s", "interval_s", "interval_level"):
-        assert key not in found  # no calibrated model yet: absent, not null and not guessed
-    assert not any("expected_time_s" in layer for layer in found["layers"])
+    assert found["roofline_time_s"] < found["expected_time_s"] < 4 * found["roofline_time_s"]
+    low, high = found["interval_s"]
+    assert low < found["expected_time_s"] < high
+    assert found["interval_level"] == 0.8
+    assert found["runtime"] == "torch-eager-cuda"
+    assert found["expected_time_s"] == pytest.approx(sum(layer["expected_time_s"] for layer in found["layers"]))
+    assert set(found["elasticities"]) == {"clock", "bandwidth", "units", "overhead"}
     assert found["warnings"] == []
 
 

@@ -21,6 +21,8 @@ COMMANDS = [
     "count --model matmul:64x64x64 --json",
     "peak --device i9-10940x",
     "require --model alexnet --rate 30/s",
+    "compare rtx3090 i9-10940x --model alexnet",
+    "compare --kind cpu --format csv",
     "devices",
     "devices list --kind gpu",
     "devices show rtx3090",
@@ -30,6 +32,8 @@ COMMANDS = [
     "models show lenet5",
     "models search net",
     "completion bash",
+    "validate",
+    "estimate --model timm:resnet50 --device rtx3090 --dtype amp --channels-last",
     "estimate --model alexnt --device rtx3090",
 ]
 
@@ -94,3 +98,12 @@ def test_importtime_agrees() -> None:
     names = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.decode().splitlines()}
     assert "hwbench" in names
     assert not names & set(HEAVY)
+
+
+@pytest.mark.parametrize(
+    "command", ["estimate --model alexnet --device rtx3090", "peak --device i7-12700h", "count -m vgg16"]
+)
+def test_catalogued_names_need_no_yaml_parser(command: str) -> None:
+    program = WATCH.replace("heavy, command = json.loads(sys.argv[1])", "heavy, command = ['yaml']")
+    done = subprocess.run([sys.executable, "-c", program, "[]", command], capture_output=True, timeout=60, check=True)
+    assert json.loads(done.stderr.splitlines()[-1])["imported"] == []

@@ -25,6 +25,8 @@ SHOWN = [  # (name, command, how many lines: all, or those that do not change wi
     ("peak-i7-12700h", "peak --device i7-12700h", None),
     ("devices-show-rtx3090", "devices show rtx3090", None),
     ("require-alexnet", "require --model alexnet --rate 30/s", 6),
+    ("compare-cpus", "compare i9-10940x i7-12700h", None),
+    ("compare-markdown", "compare rtx3090 rtx4090 --format markdown", None),
 ]
 
 WIDE = [
@@ -43,8 +45,14 @@ WIDE = [
     "devices show i7-12700h",
     "devices search blackwell",
     "models list",
+    "compare --model alexnet --batch 1,64",
+    "compare rtx-pro-6000-blackwell-max-q athlon-xp-2800plus-thoroughbred i7-12700h host --model alexnet",
+    "compare athlon-xp-2800plus-thoroughbred rtx-pro-6000-blackwell-max-q rtx-pro-6000-blackwell rtx3090",
+    "sweep --model alexnet --batch 1..8",
     "require --model alexnet --rate 30/s",
     "require --model bert-base --latency 5ms --dtype fp16 --all",
+    "study clock --pair k7,k7-thunderbird,pentium-m netburst,nehalem,core2",
+    "study clock --model alexnet --device i7-6700k",
 ]
 
 

@@ -158,7 +158,9 @@ def test_options_of_tracing_are_refused_for_layer_lists(cli: Callable[..., Any],
     assert option.split(maxsplit=1)[0] in answer.err
 
 
-@pytest.mark.parametrize("model", ["torchvision:resnet50", "timm:resnet50", "hf:bert", "torch:a:b", "graph.onnx"])
+@pytest.mark.parametrize(
+    "model", ["torchvision:resnet50", "timm:resnet50 --mode training", "hf:bert", "torch:a:b", "graph.onnx"]
+)
 def test_a_missing_extra_is_named(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, model: str) -> None:
     for name in ("torch", "onnx"):
         monkeypatch.setitem(sys.modules, name, None)

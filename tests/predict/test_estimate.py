@@ -12,6 +12,7 @@ from hwbench.machine.architecture import BITS
 from hwbench.machine.device import Memory, override
 from hwbench.machine.peak import peak, peaks
 from hwbench.predict.estimate import estimate
+from hwbench.predict.expected import expected
 from hwbench.workload import zoo
 from hwbench.workload.op import Op, Workload
 
@@ -38,10 +39,24 @@ def test_alexnet_on_an_rtx_3090_is_bound_by_reading_its_linear_layers() -> None:
     assert found.fits is True
 
 
-def test_there_is_no_expected_time_until_a_calibrated_model_gives_one() -> None:
-    body = msgspec.to_builtins(estimate(ALEXNET, DEVICES["rtx3090"]))
-    assert not {"expected_time_s", "interval_s", "interval_level"} & set(body)
-    assert all("expected_time_s" not in layer for layer in body["layers"])
+def test_bounds_and_forecast_stand_side_by_side() -> None:
+    found = estimate(ALEXNET, DEVICES["rtx3090"])
+    forecast = expected(ALEXNET, DEVICES["rtx3090"])
+    assert forecast is not None
+    assert (found.expected_time_s, found.interval_s) == (forecast.time_s, forecast.interval_s)
+    assert found.expected_throughput_per_s == pytest.approx(1 / forecast.time_s)
+    assert found.expected_utilization == pytest.approx(found.ideal_time_s / forecast.time_s)
+    assert [layer.expected_time_s for layer in found.layers] == [op.time_s for op in forecast.ops]
+    assert found.interval_level == 0.8
+    assert found.runtime == "torch-eager-cuda"
+
+
+def test_a_forecast_that_nobody_asked_for_or_that_cannot_be_leaves_no_keys() -> None:
+    bare = msgspec.structs.replace(DEVICES["rtx3090"], memory=Memory())
+    for found in (estimate(ALEXNET, DEVICES["rtx3090"], forecast=False), estimate(ALEXNET, bare)):
+        body = msgspec.to_builtins(found)
+        assert not {"expected_time_s", "interval_s", "interval_level", "runtime", "elasticities"} & set(body)
+        assert all("expected_time_s" not in layer for layer in body["layers"])
 
 
 def test_only_the_clock_changes_what_the_clock_bounds() -> None:

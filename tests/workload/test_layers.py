@@ -1,5 +1,6 @@
 """Every layer kind against counts worked out by hand, the arithmetic in sight."""
 
+import msgspec
 import pytest
 
 from hwbench.errors import InputError
@@ -359,7 +360,33 @@ CASES: dict[str, tuple[Op, Op]] = {
 
 @pytest.mark.parametrize(("ours", "by_hand"), CASES.values(), ids=CASES)
 def test_counts_by_hand(ours: Op, by_hand: Op) -> None:
-    assert ours == by_hand
+    assert msgspec.structs.replace(ours, groups=1, columns=0, depth=0, window=0, stride=1) == by_hand
+
+
+@pytest.mark.parametrize(
+    ("op", "rows", "groups", "columns", "depth", "window", "stride"),
+    [
+        (layers.conv((96, 27, 27), channels=256, kernel=5, padding=2, groups=2), 27 * 27, 2, 128, 48 * 25, 25, 1),
+        (layers.conv((3, 224, 224), channels=96, kernel=11, stride=4, padding=2), 55 * 55, 1, 96, 3 * 121, 121, 16),
+        (layers.conv((80, 3000), channels=384, kernel=3, stride=(2,), padding=1), 1500, 1, 384, 240, 3, 2),
+        (layers.transposed_conv((8, 5, 6), channels=12, kernel=(2, 3), stride=(3, 1), groups=4), 30, 4, 18, 2, 6, 3),
+        (layers.linear((128, 768), features=3072), 128, 1, 3072, 768, 0, 1),
+        (layers.matmul((12, 64, 32), columns=16), 64, 12, 16, 32, 0, 1),
+        (layers.attention((197, 3 * 768), heads=12), 2 * 197, 12, 197, 64, 0, 1),  # two products
+    ],
+)
+def test_the_products_behind_a_layer(
+    op: Op, rows: int, groups: int, columns: int, depth: int, window: int, stride: int
+) -> None:
+    found = (op.groups, op.columns, op.depth, op.window, op.stride)
+    assert found == (groups, columns, depth, window, stride)
+    assert op.macs == rows * groups * columns * depth
+
+
+def test_rows_and_windows_of_layers_without_products() -> None:
+    assert layers.layer_norm((197, 768)).depth == layers.softmax((197, 768)).depth == 768
+    pools = layers.max_pool((64, 112, 112), kernel=3, stride=2, padding=1), layers.avg_pool((8, 4, 4), kernel=2)
+    assert [(pool.window, pool.stride) for pool in pools] == [(9, 4), (4, 4)]
 
 
 def test_every_kind_has_a_case() -> None:

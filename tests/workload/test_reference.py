@@ -101,14 +101,14 @@ def by_hand(input_shape: tuple[int, ...], build: Callable[[Any], list[Any]]) -> 
         return counted(torch.nn.Sequential(*build(torch.nn)), torch.empty(1, *input_shape))
 
 
-def alexnet_layers(nn: Any, groups: int, padding: int) -> list[Any]:
+def alexnet_layers(nn: Any, groups: int, padding: int, pooled: int = 9216) -> list[Any]:
     return [
         *(nn.Conv2d(3, 96, 11, 4, padding), nn.ReLU(), nn.MaxPool2d(3, 2)),
         *(nn.Conv2d(96, 256, 5, padding=2, groups=groups), nn.ReLU(), nn.MaxPool2d(3, 2)),
         *(nn.Conv2d(256, 384, 3, padding=1), nn.ReLU()),
         *(nn.Conv2d(384, 384, 3, padding=1, groups=groups), nn.ReLU()),
         *(nn.Conv2d(384, 256, 3, padding=1, groups=groups), nn.ReLU(), nn.MaxPool2d(3, 2)),
-        *(nn.Flatten(), nn.Linear(9216, 4096), nn.ReLU(), nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, 1000)),
+        *(nn.Flatten(), nn.Linear(pooled, 4096), nn.ReLU(), nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, 1000)),
     ]
 
 
@@ -132,6 +132,10 @@ OTHERS: dict[str, tuple[str, Callable[[], tuple[Layers, int, int]]]] = {
     "alexnet-grouped": (
         "torch modules by hand after Caffe's prototxt",
         lambda: by_hand((3, 227, 227), lambda nn: alexnet_layers(nn, 2, 0)),
+    ),
+    "alexnet-mxnet": (
+        "torch modules by hand after MXNet's symbol",
+        lambda: by_hand((3, 224, 224), lambda nn: alexnet_layers(nn, 1, 0, 6400)),
     ),
     "bert-base": ("transformers BertModel", bert_base),
     "googlenet": ("torchvision googlenet with 5×5 and biases in place of batch normalization", googlenet),

@@ -1,0 +1,137 @@
+"""Our matrix multiply beside torch's (MKL) and numpy's (OpenBLAS), and as a share of the multiply-add ceiling.
+
+All contestants of a shape run in turns, in random order, in one process. One thread is judged by CPU time, more by
+wall time; the ratio is of the best times, the one of the medians stands beside it: above 1 we are faster.
+
+Usage: python benchmarks/matmul.py [fp32|fp64]... [threads=1] [set=square|odd|few|many|all] [seconds=3] [MxNxK]...
+"""
+
+import os
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_ENABLE_INSTRUCTIONS"):
+    os.environ.pop(name, None)  # what would choose a contestant's kernel by hand
+THREADS = next((text.partition("=")[2] for text in sys.argv if text.startswith("threads=")), "1")
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = THREADS  # read when numpy and torch are imported
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+
+from hwbench.measure import fma_loops, gemm, vectors  # noqa: E402
+
+SQUARE = [(n, n, n) for n in (256, 512, 1024, 2048, 4096)]
+ODD = [(n, n, n) for n in (33, 65, 97, 129, 200, 257, 385, 500, 769, 1000, 1023, 1025, 1500)]
+FEW = [
+    *[(m, 2048, 2048) for m in (1, 2, 3, 6, 12, 24, 44, 48, 64, 96)],
+    *[(m, 500, 500) for m in (1, 4, 7, 16, 40)],
+]
+MANY = [
+    *[(2048, n, 2048) for n in (1, 2, 4, 8, 16, 31, 64, 100)],
+    *[(500, n, 500) for n in (1, 4, 16, 40)],
+    *[(2048, 2048, k) for k in (1, 4, 16, 64, 100)],
+    (20000, 64, 64), (64, 20000, 64), (64, 64, 20000), (300, 3000, 7),
+]  # fmt: skip
+SETS = {"square": SQUARE, "odd": ODD, "few": FEW, "many": MANY, "all": SQUARE + ODD + FEW + MANY}
+SAMPLE = 1e-3
+"""Seconds of one sample at least."""
+SETTLE = 0.1
+"""Seconds between two contestants of several threads: idle workers of OpenBLAS and OpenMP spin on the others' CPUs."""
+
+
+def ceiling(dtype: str) -> tuple[Callable[[], object], float]:
+    """A loop of independent multiply-adds in registers, and the FLOP that one call of it makes."""
+    target = vectors.target()
+    bits, rounds = target.widths[-1], 20_000
+    operands = fma_loops.operands(dtype, target.fused)
+    count = fma_loops.accumulators(target.registers)
+    flops = 2.0 * rounds * fma_loops.STEPS * count * vectors.lanes(dtype, bits)
+    return lambda: fma_loops.THROUGHPUT[bits](rounds, *operands), flops
+
+
+def contest(shape: tuple[int, int, int], dtype: str, threads: int, seconds: float) -> dict[str, list[float]]:
+    """Times in s of every contestant, by name."""
+    m, n, k = shape
+    rng = np.random.default_rng(0)
+    kind = np.float32 if dtype == "fp32" else np.float64
+    a, b = (rng.standard_normal(size).astype(kind) for size in ((m, k), (k, n)))
+    mine, theirs, numpys = (np.empty((m, n), kind) for _ in range(3))
+    left, right, result = (torch.from_numpy(array) for array in (a, b, theirs))
+    contestants: dict[str, Callable[[], object]] = {
+        "hwbench": gemm.prepare(a, b, mine, threads),
+        "torch": lambda: torch.mm(left, right, out=result),
+        "numpy": lambda: np.matmul(a, b, out=numpys),
+    }
+    if threads == 1:
+        contestants["ceiling"] = ceiling(dtype)[0]
+    clock = time.thread_time if threads == 1 else time.perf_counter
+    return timed(contestants, clock, seconds, 0.0 if threads == 1 else SETTLE)
+
+
+def timed(
+    contestants: dict[str, Callable[[], object]], clock: Callable[[], float], seconds: float, settle: float
+) -> dict[str, list[float]]:
+    """Samples of each, in turns and in random order, for about so many seconds."""
+    for function in contestants.values():
+        function()
+    start = time.perf_counter()
+    for function in contestants.values():
+        function()
+    one = max(1e-7, (time.perf_counter() - start) / len(contestants))
+    inner = max(1, int(SAMPLE / one))
+    rounds = max(7, min(200, int(seconds / (one * inner * len(contestants)))))
+    samples: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name in random.sample(list(contestants), len(contestants)):
+            function = contestants[name]
+            if settle:
+                time.sleep(settle)
+                function()
+            begun = clock()
+            for _ in range(inner):
+                function()
+            samples[name].append((clock() - begun) / inner)
+    return samples
+
+
+def row(shape: tuple[int, int, int], dtype: str, threads: int, seconds: float) -> list[float]:
+    """Print one line; returns our speed as a multiple of torch's and of numpy's."""
+    samples = contest(shape, dtype, threads, seconds)
+    best = {name: min(times) for name, times in samples.items()}
+    middle = {name: statistics.median(times) for name, times in samples.items()}
+    flops = 2.0 * shape[0] * shape[1] * shape[2]
+    top = ceiling(dtype)[1] / best["ceiling"] if "ceiling" in best else None
+    share = f"{flops / best['hwbench'] / top:>8.1%}{flops / best['torch'] / top:>8.1%}" if top else f"{'':16}"
+    ratios = [best[name] / best["hwbench"] for name in ("torch", "numpy")]
+    medians = [middle[name] / middle["hwbench"] for name in ("torch", "numpy")]
+    print(
+        f"{'x'.join(map(str, shape)):>16}{flops / best['hwbench'] / 1e9:>9.1f}{share}"
+        f"{ratios[0]:>8.3f}{medians[0]:>8.3f}{ratios[1]:>8.3f}{medians[1]:>8.3f}{len(samples['hwbench']):>6}",
+        flush=True,
+    )
+    return ratios
+
+
+def main(arguments: list[str]) -> None:
+    """Print a table for each dtype."""
+    options = dict(argument.split("=") for argument in arguments if "=" in argument)
+    dtypes = [argument for argument in arguments if argument in ("fp32", "fp64")] or ["fp32", "fp64"]
+    given = [argument.split("x") for argument in arguments if "x" in argument and "=" not in argument]
+    shapes = [(int(m), int(n), int(k)) for m, n, k in given] or SETS[options.get("set", "square")]
+    threads = int(THREADS)
+    torch.set_num_threads(threads)
+    for dtype in dtypes:
+        print(f"{dtype}, {threads} thread(s), {gemm.plan(dtype, threads)}")
+        print(f"{'':25}    of the ceiling        × torch         × numpy")
+        titles = ("ours", "torch", "best", "median", "best", "median")
+        print(f"{'m x n x k':>16}{'GFLOP/s':>9}" + "".join(f"{title:>8}" for title in titles) + f"{'n':>6}")
+        ratios = [row(shape, dtype, threads, float(options.get("seconds", "3"))) for shape in shapes]
+        for name, column in zip(("torch", "numpy"), zip(*ratios, strict=True), strict=True):
+            print(f"× {name}: lowest {min(column):.3f}, geometric mean {statistics.geometric_mean(column):.3f}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,129 @@
+"""The record of a run: every sample with its conditions, as it is saved. Values are derived from it, never stored.
+
+One JSON file a run, schema `hwbench.run/1`; docs/run.schema.json is generated from these structs.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+SCHEMA = "hwbench.run/1"
+Unit = Literal["FLOP/s", "op/s", "FLOP/cycle", "B/s", "Hz", "s", "B"]
+Positive = Annotated[float, Meta(gt=0, le=1e30)]
+Clock = Literal["wall", "cpu", "device"]
+Stopped = Literal["settled", "budget", "interrupted"]
+FEWEST_ACCEPTED = 5
+"""Samples below which those that were disturbed least are taken in too: on a busy machine there may be no others."""
+
+
+class Sample(Struct, frozen=True, omit_defaults=True):
+    """One timed stretch of `repetitions` calls: wall and CPU time in s as clocks read them, and why it is rejected.
+
+    `cpu_s` is the CPU time of the timing thread where one thread works, of the process where several do, and None for
+    a device. `process` numbers fresh processes; `cycles` are the clock cycles of a kernel that counts them.
+    """
+
+    wall_s: Positive
+    repetitions: Annotated[int, Meta(gt=0)]
+    cpu_s: Positive | None = None
+    process: Annotated[int, Meta(ge=0)] = 0
+    rejected: str | None = None
+    cycles: Positive | None = None
+
+
+class Measurement(Struct, frozen=True, omit_defaults=True):
+    """One kernel at one setting. `work` is what one repetition does: FLOP, op, B, cycles (for Hz) or runs (for s).
+
+    A sample's value is work × repetitions / time for rates and time / (work × repetitions) for `s`. `clock` says which
+    time counts: `cpu` for one thread on a shared host, `wall` otherwise. `checked` tells whether the answer was
+    compared with a reference, None where there is none.
+    """
+
+    kernel: str
+    variant: str
+    unit: Unit
+    work: Positive
+    samples: Annotated[tuple[Sample, ...], Meta(min_length=1)]
+    dtype: str | None = None
+    isa: str | None = None
+    threads: Annotated[int, Meta(gt=0)] = 1
+    size: str | None = None
+    clock: Clock = "wall"
+    cpus: tuple[int, ...] = ()
+    core_class: str | None = None
+    parameters: dict[str, Any] = {}
+    checked: bool | None = None
+    stopped: Stopped = "settled"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What two comparable measurements share: kernel, variant, dtype, isa, threads, size, unit, core class."""
+        parts = (self.kernel, self.variant, self.dtype, self.isa, self.threads, self.size, self.unit, self.core_class)
+        return tuple("" if part is None else str(part) for part in parts)
+
+    @property
+    def accepted(self) -> tuple[Sample, ...]:
+        """The samples that count: those not rejected; where fewer than five are left, the quarter least disturbed too.
+
+        What is chosen by is the wall time that passed beyond the CPU time, never the value.
+        """
+        kept = tuple(sample for sample in self.samples if sample.rejected is None)
+        if len(kept) >= FEWEST_ACCEPTED or len(kept) == len(self.samples):
+            return kept
+        calm = sorted(self.samples, key=lambda sample: sample.wall_s / (sample.cpu_s or sample.wall_s))
+        return tuple(calm[: max(FEWEST_ACCEPTED, len(calm) // 4)])
+
+    def value(self, sample: Sample) -> float:
+        """A sample's value in `unit`."""
+        amount = self.work * sample.repetitions
+        if self.unit == "FLOP/cycle":
+            return amount / sample.cycles if sample.cycles else 0.0
+        time = sample.cpu_s if self.clock == "cpu" and sample.cpu_s else sample.wall_s
+        return time / amount if self.unit == "s" else amount / time
+
+
+class Run(Struct, frozen=True):
+    """One run of `hwbench bench` or `hwbench run`: conditions before and after, what was measured, what went wrong.
+
+    The environment and its snapshots are plain mappings (keys: docs/measuring.md): a record outlives its reader.
+    """
+
+    id: str
+    created: str
+    hwbench_version: str
+    command: tuple[str, ...]
+    environment: dict[str, Any]
+    before: dict[str, Any]
+    after: dict[str, Any]
+    measurements: tuple[Measurement, ...]
+    warnings: tuple[str, ...] = ()
+    processes: int = 1
+    schema: str = msgspec.field(default=SCHEMA)
+
+
+class Result(Struct, frozen=True):
+    """A measurement summarized: median with interval in `unit`, and a grade A to D with its reasons.
+
+    `ratio_to_peak` holds it against the theoretical peak at the clock that the system states, `ratio_to_measured_peak`
+    at the clock that was measured under that load; None where there is no such peak. `best` is the best sample.
+    """
+
+    kernel: str
+    variant: str
+    dtype: str | None
+    isa: str | None
+    threads: int
+    size: str | None
+    value: float
+    unit: str
+    interval: tuple[float, float]
+    ratio_to_peak: float | None
+    grade: Literal["A", "B", "C", "D"]
+    reasons: tuple[str, ...] = ()
+    core_class: str | None = None
+    samples: int = 0
+    rejected: int = 0
+    best: float | None = None
+    ratio_to_measured_peak: float | None = None

@@ -1,0 +1,111 @@
+"""The software that a measurement depends on: versions, and which kernels the BLAS libraries chose for this CPU.
+
+Nothing is imported for it: versions come from the packages' metadata, the rest from what is loaded already.
+"""
+
+import ctypes
+import platform
+import re
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from importlib import metadata
+
+PACKAGES = ("numba", "llvmlite", "numpy", "scipy", "torch", "mkl", "threadpoolctl")
+_CORE_NAMES = ("scipy_openblas_get_corename64_", "scipy_openblas_get_corename", "openblas_get_corename64_",
+               "openblas_get_corename")  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Version by name: Python, our packages as far as they are installed, LLVM, and the BLAS of numpy and of torch."""
+    found = {"python": f"{platform.python_implementation()} {platform.python_version()}"}
+    for name in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    found |= {name: text for name, text in (("llvm", llvm()), ("blas", blas()), ("torch_blas", torch_blas())) if text}
+    return found
+
+
+def llvm() -> str | None:
+    """The LLVM that numba compiles with, if llvmlite is loaded."""
+    binding = sys.modules.get("llvmlite.binding")
+    return ".".join(map(str, binding.llvm_version_info)) if binding else None
+
+
+def blas() -> str | None:
+    """The BLAS that numpy was built with and the kernel that it chose, such as `scipy-openblas 0.3.31 (SkylakeX)`."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return None
+    try:
+        built = numpy.show_config(mode="dicts")["Build Dependencies"]["blas"]
+        name = f"{built['name']} {'.'.join(str(built['version']).split('.')[:3])}"
+    except (KeyError, TypeError):
+        name = "unknown"
+    kernel = openblas_kernel()
+    return f"{name} ({kernel})" if kernel else name
+
+
+def openblas_kernel() -> str | None:
+    """The kernel of the OpenBLAS that this process has loaded, in its own words; None where there is none."""
+    for path in _loaded("openblas"):
+        with suppress(OSError):
+            library = ctypes.CDLL(path)
+            for name in _CORE_NAMES:
+                if hasattr(library, name):
+                    function = getattr(library, name)
+                    function.restype = ctypes.c_char_p
+                    return (function() or b"").decode("ascii", "replace") or None
+    return None
+
+
+def blas_threads(count: int) -> bool:
+    """Let numpy's BLAS work with so many threads from now on; False where it is not one that can be told."""
+    function = _blas_threads()
+    if function is None:
+        return False
+    if _set[0] != count:
+        function(count)
+        _set[0] = count
+    return True
+
+
+_set = [0]
+
+
+@cache
+def _blas_threads() -> Callable[[int], object] | None:
+    """OpenBLAS's own function for it."""
+    for path in _loaded("openblas"):
+        with suppress(OSError):
+            library = ctypes.CDLL(path)
+            for name in _CORE_NAMES:
+                name = name.replace("get_corename", "set_num_threads")  # noqa: PLW2901
+                if hasattr(library, name):
+                    found: Callable[[int], object] = getattr(library, name)
+                    return found
+    return None
+
+
+def _loaded(name: str) -> list[str]:
+    """Paths of the loaded libraries with a name in theirs; none where the system does not tell."""
+    try:
+        with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+            paths = {line.rstrip("\n").partition("/")[2] for line in file if name in line and ".so" in line}
+    except OSError:
+        return []
+    return sorted(f"/{path}" for path in paths)
+
+
+def torch_blas() -> str | None:
+    """The BLAS of torch, and the instruction set that its own kernels chose, if torch is loaded."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return None
+    text = str(torch.__config__.show())
+    mkl = re.search(r"Math Kernel Library Version ([\w.]+(?: Update \d+)?)", text)
+    kind = re.search(r"BLAS_INFO=(\w+)", text)
+    name = f"MKL {mkl[1]}" if mkl else kind[1] if kind else "unknown"
+    capability = re.search(r"CPU capability usage: (\w+)", text)
+    return f"{name}, torch kernels {capability[1]}" if capability else name

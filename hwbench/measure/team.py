@@ -1,0 +1,91 @@
+"""A team of threads, each on a CPU of its own, that run one job together: how all-core kernels are timed."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+Job = Callable[[int], None]
+"""What a member runs, given its position in the team; compiled code that gives up the GIL."""
+
+
+class _Member:
+    """One thread, waiting for jobs. Plain locks hand them over: a few microseconds, against samples of 20 ms."""
+
+    def __init__(self, position: int, cpu: int | None) -> None:
+        self.position = position
+        self.cpu = cpu
+        self.job: Job | None = None
+        self.error: BaseException | None = None
+        self.cpu_s = 0.0
+        self.start, self.done = threading.Lock(), threading.Lock()
+        self.start.acquire()
+        self.done.acquire()
+        self.thread = threading.Thread(target=self._work, name=f"hwbench-{position}", daemon=True)
+        self.thread.start()
+
+    def _work(self) -> None:
+        if self.cpu is not None and hasattr(os, "sched_setaffinity"):
+            with suppress(OSError):  # a sandbox forbids it, or the CPU went offline: run wherever the kernel puts us
+                os.sched_setaffinity(0, {self.cpu})
+        while True:
+            self.start.acquire()
+            job = self.job
+            if job is None:
+                return
+            try:
+                before = time.thread_time()
+                job(self.position)
+                self.cpu_s = time.thread_time() - before
+            except BaseException as error:
+                self.error = error
+            self.done.release()
+
+    def send(self, job: Job | None) -> None:
+        """Hand over a job; None ends the thread."""
+        self.job = job
+        with suppress(RuntimeError):  # interrupted between two jobs: it was told to start and has not looked yet
+            self.start.release()
+
+
+class Team:
+    """As many threads as CPUs, each pinned to its own. They start at the first job and wait, asleep, between jobs."""
+
+    def __init__(self, cpus: Sequence[int | None]) -> None:
+        self.cpus = tuple(cpus)
+        self._members: list[_Member] = []
+
+    def __len__(self) -> int:
+        return len(self.cpus)
+
+    def run(self, job: Job) -> None:
+        """Every member runs `job(position)`; returns when all are done, and raises what a member raised."""
+        if not self._members:
+            self._members = [_Member(position, cpu) for position, cpu in enumerate(self.cpus)]
+        try:
+            for member in self._members:
+                member.send(job)
+            for member in self._members:
+                member.done.acquire()
+        except BaseException:  # interrupted: who is done is no longer known, so these threads end with their job
+            self.close()
+            raise
+        errors = [member.error for member in self._members if member.error is not None]
+        for member in self._members:
+            member.error = None
+        if errors:
+            raise errors[0]
+
+    @property
+    def cpu_s(self) -> tuple[float, ...]:
+        """CPU time in s that each member spent on the last job."""
+        return tuple(member.cpu_s for member in self._members)
+
+    def close(self) -> None:
+        """End the threads; the next job starts new ones."""
+        members, self._members = self._members, []
+        for member in members:
+            member.send(None)
+        for member in members:
+            member.thread.join()

@@ -1,0 +1,272 @@
+"""Vectors of the CPU as LLVM instructions: the building blocks of every kernel that numba alone would not write.
+
+Kernels are module-level intrinsics (`numba.extending.intrinsic`), so that `cache=True` works; their bodies are built
+with the functions below. Addresses are 64-bit integers, counted in bytes. `target()` says what numba generates code
+for, which `NUMBA_CPU_NAME`, `NUMBA_CPU_FEATURES` and `NUMBA_ENABLE_AVX` may hold below what the CPU can do.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from llvmlite import ir
+from msgspec import Struct
+
+Dtype = Literal["fp32", "fp64"]
+SIZES: dict[str, int] = {"fp32": 4, "fp64": 8}
+"""Bytes of one element."""
+
+I1, I8, I32, I64 = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
+FLOATS: dict[str, ir.Type] = {"fp32": ir.FloatType(), "fp64": ir.DoubleType()}
+SMALLEST_BITS = 128
+"""Width in bits of the vectors of every 64-bit CPU (SSE2, NEON), and of ours where nothing is known."""
+
+
+class Target(Struct, frozen=True):
+    """What code is generated for: an LLVM triple's first word, and the names of the CPU's features that are on."""
+
+    architecture: str
+    features: frozenset[str] = frozenset()
+
+    @property
+    def x86(self) -> bool:
+        """Whether this is 64-bit x86."""
+        return self.architecture in ("x86_64", "amd64")
+
+    @property
+    def arm(self) -> bool:
+        """Whether this is 64-bit Arm."""
+        return self.architecture in ("aarch64", "arm64")
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths of its vectors in bits, the narrowest first."""
+        wider = (256,) * ("avx" in self.features) + (512,) * ("avx512f" in self.features)
+        return (SMALLEST_BITS, *wider) if self.x86 else (SMALLEST_BITS,)
+
+    @property
+    def registers(self) -> int:
+        """Vector registers that a loop may use."""
+        return 32 if self.arm or (self.x86 and "avx512vl" in self.features) else 16
+
+    @property
+    def fused(self) -> bool:
+        """Whether a multiply-add is one instruction; where not, `llvm.fma` would call a slow library function."""
+        return self.arm or (self.x86 and bool(self.features & {"fma", "fma4", "avx512f"}))
+
+    @property
+    def masks(self) -> bool:
+        """Whether loads and stores of a part of a vector are one instruction each."""
+        return self.x86 and "avx" in self.features
+
+    def isa(self, bits: int) -> str:
+        """The house's name of the instruction set that has vectors of this width."""
+        if not self.x86:
+            return "neon" if self.arm else "vector"
+        wide = "avx2" if "avx2" in self.features else "avx"
+        return {128: "sse", 256: wide, 512: "avx512"}[bits]
+
+
+def target() -> Target:
+    """What numba generates code for in this process."""
+    from numba.core.registry import cpu_target
+
+    triple, _, features = cpu_target.target_context.codegen().magic_tuple()
+    return parse_target(triple, features)
+
+
+def parse_target(triple: str, features: str) -> Target:
+    """The target that an LLVM triple and a list such as `+avx,-avx512f` describe."""
+    names = (name.strip() for name in features.split(","))
+    return Target(triple.partition("-")[0].lower(), frozenset(name[1:] for name in names if name.startswith("+")))
+
+
+def lanes(dtype: str, bits: int) -> int:
+    """Elements of a type that a vector of this width in bits holds."""
+    return bits // (8 * SIZES[dtype])
+
+
+def vector(dtype: str, count: int) -> ir.VectorType:
+    """The LLVM type of a vector of `count` elements of a dtype."""
+    return ir.VectorType(FLOATS[dtype], count)
+
+
+def bits_of(type_: ir.VectorType) -> int:
+    """Width of a vector of floats in bits."""
+    return int(type_.count) * _bits(type_.element)
+
+
+def _bits(element: ir.Type) -> int:
+    return 32 if isinstance(element, ir.FloatType) else 64
+
+
+def _suffix(type_: ir.Type) -> str:
+    """How LLVM names a type in an intrinsic: `f32`, `v16f32`."""
+    if isinstance(type_, ir.VectorType):
+        return f"v{type_.count}{_suffix(type_.element)}"
+    return f"f{_bits(type_)}"
+
+
+def constant(value: int) -> ir.Constant:
+    """A 64-bit integer."""
+    return ir.Constant(I64, value)
+
+
+def declared(builder: ir.IRBuilder, name: str, result: ir.Type, arguments: Sequence[ir.Type]) -> ir.Function:
+    """A function by name with its full type: llvmlite's own `declare_intrinsic` gives `llvm.fma` one argument."""
+    from numba.core import cgutils
+
+    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, list(arguments)), name)
+
+
+def fma(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+    """a · b + c, rounded once. Only for a target that is `fused`: elsewhere it calls a library for every element."""
+    return builder.call(declared(builder, f"llvm.fma.{_suffix(a.type)}", a.type, [a.type] * 3), [a, b, c])
+
+
+def multiply_add(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+    """a · b + c the fast way: rounded once where the target is `fused`, else a multiply and an add."""
+    return builder.call(declared(builder, f"llvm.fmuladd.{_suffix(a.type)}", a.type, [a.type] * 3), [a, b, c])
+
+
+def offset(builder: ir.IRBuilder, address: ir.Value, amount: int) -> ir.Value:
+    """An address so many bytes further on."""
+    return builder.add(address, constant(amount)) if amount else address
+
+
+def pointer(builder: ir.IRBuilder, address: ir.Value, type_: ir.Type) -> ir.Value:
+    """An address as a pointer."""
+    return builder.inttoptr(address, type_.as_pointer())
+
+
+def load(builder: ir.IRBuilder, address: ir.Value, type_: ir.Type, align: int) -> ir.Value:
+    """The value at an address that is a multiple of `align` bytes."""
+    value = builder.load(pointer(builder, address, type_))
+    value.align = align
+    return value
+
+
+def store(
+    builder: ir.IRBuilder, value: ir.Value, address: ir.Value, align: int, nontemporal: bool = False
+) -> ir.Instruction:
+    """Write a value; a non-temporal one passes by the caches and needs the alignment of the whole vector."""
+    done = builder.store(value, pointer(builder, address, value.type))
+    done.align = align
+    if nontemporal:
+        done.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(I32, 1)]))
+    return done
+
+
+def splat(builder: ir.IRBuilder, scalar: ir.Value, count: int) -> ir.Value:
+    """A vector with the scalar in every element."""
+    type_ = ir.VectorType(scalar.type, count)
+    undefined = ir.Constant(type_, ir.Undefined)
+    first = builder.insert_element(undefined, scalar, ir.Constant(I32, 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, count), [0] * count))
+
+
+def zeros(type_: ir.VectorType) -> ir.Constant:
+    """A vector of zeros."""
+    return ir.Constant(type_, [0.0] * type_.count)
+
+
+def mask(builder: ir.IRBuilder, live: ir.Value, count: int) -> ir.Value:
+    """A mask of `count` elements whose first `live` are on; `live` may be below 0 or above `count`."""
+    numbers = ir.Constant(ir.VectorType(I64, count), list(range(count)))
+    return builder.icmp_signed("<", numbers, splat(builder, live, count))
+
+
+def load_masked(builder: ir.IRBuilder, address: ir.Value, type_: ir.VectorType, align: int, on: ir.Value) -> ir.Value:
+    """The elements whose mask is on, zeros elsewhere; memory behind the others is not touched."""
+    place = pointer(builder, address, type_)
+    arguments = [place, ir.Constant(I32, align), on, zeros(type_)]
+    name = f"llvm.masked.load.{_suffix(type_)}.p0"
+    return builder.call(declared(builder, name, type_, [part.type for part in arguments]), arguments)
+
+
+def store_masked(builder: ir.IRBuilder, value: ir.Value, address: ir.Value, align: int, on: ir.Value) -> None:
+    """Write the elements whose mask is on; memory behind the others is not touched."""
+    arguments = [value, pointer(builder, address, value.type), ir.Constant(I32, align), on]
+    name = f"llvm.masked.store.{_suffix(value.type)}.p0"
+    builder.call(declared(builder, name, ir.VoidType(), [part.type for part in arguments]), arguments)
+
+
+def prefetch(builder: ir.IRBuilder, address: ir.Value, write: bool = False, locality: int = 3) -> None:
+    """Ask for the cache line at an address, which may be any number: `locality` 3 means L1, 2 means L2, 0 once only."""
+    arguments = [
+        pointer(builder, address, I8), ir.Constant(I32, int(write)), ir.Constant(I32, locality), ir.Constant(I32, 1),
+    ]  # fmt: skip
+    builder.call(
+        declared(builder, "llvm.prefetch.p0", ir.VoidType(), [part.type for part in arguments]),
+        arguments,
+    )
+
+
+def add_lanes(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
+    """The sum of a vector's elements, from the first to the last."""
+    total = builder.extract_element(value, ir.Constant(I32, 0))
+    for position in range(1, value.type.count):
+        total = builder.fadd(total, builder.extract_element(value, ir.Constant(I32, position)))
+    return total
+
+
+Body = Callable[[ir.Value, list[ir.Value]], Sequence[ir.Value]]
+"""The inside of a loop: gets the round's number and the loop's values, gives the values after the round."""
+
+
+def loop(builder: ir.IRBuilder, rounds: ir.Value, start: Sequence[ir.Value], body: Body) -> list[ir.Value]:
+    """Run `body` so many rounds (none if below 1); returns the values after the last. They live in registers."""
+    before = builder.block
+    inside = builder.append_basic_block("loop")
+    after = builder.append_basic_block("done")
+    builder.cbranch(builder.icmp_signed(">", rounds, constant(0)), inside, after)
+
+    builder.position_at_end(inside)
+    number = builder.phi(I64)
+    values = [builder.phi(value.type) for value in start]
+    results = list(body(number, list(values)))
+    following = builder.add(number, constant(1))
+    end = builder.block
+    builder.cbranch(builder.icmp_signed("<", following, rounds), inside, after)
+    number.add_incoming(constant(0), before)
+    number.add_incoming(following, end)
+    for phi, first, result in zip(values, start, results, strict=True):
+        phi.add_incoming(first, before)
+        phi.add_incoming(result, end)
+
+    builder.position_at_end(after)
+    return [_either(builder, first, before, result, end) for first, result in zip(start, results, strict=True)]
+
+
+def choose(
+    builder: ir.IRBuilder, condition: ir.Value, then: Callable[[], Sequence[ir.Value]], otherwise: Sequence[ir.Value]
+) -> list[ir.Value]:
+    """The values that `then` builds where the condition holds, else `otherwise`; only the chosen code runs."""
+    before = builder.block
+    inside = builder.append_basic_block("then")
+    after = builder.append_basic_block("chosen")
+    builder.cbranch(condition, inside, after)
+    builder.position_at_end(inside)
+    results = list(then())
+    end = builder.block
+    builder.branch(after)
+    builder.position_at_end(after)
+    return [_either(builder, other, before, result, end) for other, result in zip(otherwise, results, strict=True)]
+
+
+def _either(builder: ir.IRBuilder, one: ir.Value, here: ir.Block, other: ir.Value, there: ir.Block) -> ir.Value:
+    phi = builder.phi(one.type)
+    phi.add_incoming(one, here)
+    phi.add_incoming(other, there)
+    return phi
+
+
+def assembly(module: ir.Module, triple: str, cpu: str = "", features: str = "") -> str:
+    """The assembly that LLVM writes for a module on any target, this machine's or another's (tests read it)."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    module.triple = triple
+    parsed = llvm.parse_assembly(str(module))
+    machine: Any = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features, opt=3)
+    return str(machine.emit_assembly(parsed))

@@ -1,0 +1,166 @@
+"""The numbers of the time model, one set a kind of runtime, read from `parameters.json` beside this file.
+
+`hwbench calibrate --measurements ...` fits them and writes such a file; nothing here is per network or per device.
+"""
+
+import os
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+SCHEMA = "hwbench.parameters/1"
+PATH = os.path.join(os.path.dirname(__file__), "parameters.json")
+
+
+class GpuParameters(Struct, frozen=True, forbid_unknown_fields=True):
+    """How kernels of a framework use a GPU. Shares are of the device's peak, times in seconds.
+
+    `compute`: share of the peak that a family of kernels reaches on full tiles; `memory`: share of the bandwidth.
+    A tile of k steps costs `prologue` more, and the first wave `ramp` more of itself, because a unit hides no latency
+    with one block alone; feeding it costs `feed` FLOP/byte over its intensity at 512 FLOP a cycle
+    and unit, growing with the rate to the power `feed_growth`. `misaligned` is the time of channels that are no
+    multiple of 8, against those that are. Products narrower than `group_width` channels slow down with the power
+    `group_power` of the ratio, and take `ragged_group` times as long, channels last, where their width is above 16
+    and no multiple of it. `wide_stem` is the time of an image's first convolution past 16×16 against smaller ones,
+    `row` the seconds of one unit that a row to be normalized takes however short it is. Depthwise windows: time grows
+    with the window to the powers `window_last` (channels last) and `window_first`; past 7×7, channels last, it is
+    `wide_window` times longer, and past 2³¹ elements memory traffic is `wide_tensor` times. `masked` is attention's
+    speed with a mask. Transposes between layouts move so many times an image's bytes: `transpose_window`,
+    `transpose_point` (convolutions of windows and of points without channels last), `transpose_mixed` (where layouts
+    meet). Tensors below `cache_share` of the cache are read at `cache_speed` times the bandwidth. `winograd` is the
+    speed of 3×3 and 5×5 convolutions on fp32 lanes against the direct form. `score_bytes` is the traffic of a score
+    that attention writes out; `interpolation` seconds an element of a thread that interpolates one position of all
+    images. `launch` is a kernel's own gap, `host` what the framework spends to launch one; `fusion` is the share of the
+    bytes named as saved that a compiler does save.
+    """
+
+    compute: dict[str, float]
+    memory: dict[str, float]
+    prologue: float
+    ramp: float
+    feed: float
+    feed_growth: float
+    misaligned: float
+    group_width: float
+    group_power: float
+    ragged_group: float
+    wide_stem: float
+    row: float
+    window_last: float
+    window_first: float
+    wide_window: float
+    wide_tensor: float
+    masked: float
+    transpose_window: float
+    transpose_point: float
+    transpose_mixed: float
+    cache_share: float
+    cache_speed: float
+    winograd: float
+    score_bytes: float
+    interpolation: float
+    launch: float
+    host: float
+    fusion: float = 0.0
+
+
+class CpuParameters(Struct, frozen=True, forbid_unknown_fields=True):
+    """How kernels of a framework use a CPU. Shares are of the all-core peak or of the bandwidth, times in seconds.
+
+    `compute`: share of the peak that a family reaches. A product of depth k costs as much as one of k + `prologue`;
+    channels that do not fill vectors cost their padding to the power `ragged`. Work comes in chunks of one vector of
+    channels by 14 positions: with `uneven` × units / chunks more time for an uneven share. `memory` is the share of
+    the bandwidth that streams reach; weights that stay in the cache come at `cached_weights`, activations at
+    `cached_activations` bytes a cycle and unit. Weights of convolutions are read `reorder` times, and
+    `reorder_spilled` times more where one op's own exceed `spill_share` of the cache. All weights together stay
+    resident below `resident_share` of it. An op costs `launch_convolution`, `launch_product` or `launch_light`, and
+    `team_heavy` or `team_light` more once it writes more than `grain` elements and needs all units. `lane` is the
+    share of the peak of elementwise arithmetic; `per_element` is seconds an element of one unit that families take
+    which do not vectorize (divided by the units), `fresh` those a byte that large results take to get memory.
+    """
+
+    compute: dict[str, float]
+    per_element: dict[str, float]
+    prologue: float
+    ragged: float
+    uneven: float
+    memory: float
+    cached_weights: float
+    cached_activations: float
+    reorder: float
+    reorder_spilled: float
+    spill_share: float
+    resident_share: float
+    launch_convolution: float
+    launch_product: float
+    launch_light: float
+    team_heavy: float
+    team_light: float
+    grain: float
+    lane: float
+    fusion: float = 0.0
+    fresh: float = 0.0
+
+
+class Spread(Struct, frozen=True, forbid_unknown_fields=True):
+    """Errors of the logarithm of measured over expected time, on families that were not fitted.
+
+    `level` of them lie between -`low` and `high` on `devices`, which were fitted. Elsewhere `device` is added, and the
+    middle is at `device_shift`. `unmeasured` is added for a vendor and for a dtype that no measurement covers,
+    `foreign` for a runtime that is not torch's, `assumed` for each value of the device that was guessed, `unknown` ×
+    the share of time of ops of no known family, and `overhead` × the share that is overhead of an unknown host. All
+    add in squares.
+    """
+
+    level: float
+    low: float
+    high: float
+    device: float
+    device_shift: float
+    unmeasured: float
+    foreign: float
+    assumed: float
+    unknown: float
+    overhead: float
+    devices: tuple[str, ...] = ()
+    vendors: tuple[str, ...] = ()
+    dtypes: tuple[str, ...] = ()
+
+
+class Runtime(Struct, frozen=True, forbid_unknown_fields=True):
+    """The parameters of one kind of runtime, how they came about and how far they are off."""
+
+    how: str
+    spread: Spread
+    fuses: bool = False
+    gpu: GpuParameters | None = None
+    cpu: CpuParameters | None = None
+
+
+class ParameterFile(Struct, frozen=True, forbid_unknown_fields=True):
+    """A versioned set of parameters by runtime."""
+
+    schema: str
+    version: int
+    how: str
+    runtimes: dict[str, Runtime]
+
+
+def dumped(file: ParameterFile) -> str:
+    """The text of a parameter file, four digits a number: no measurement tells more."""
+
+    def rounded(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: rounded(item) for key, item in value.items()}
+        return float(f"{value:.4g}") if isinstance(value, float) else value
+
+    return msgspec.json.format(msgspec.json.encode(rounded(msgspec.to_builtins(file))), indent=1).decode() + "\n"
+
+
+@lru_cache(maxsize=2)
+def parameters(path: str = PATH) -> ParameterFile:
+    """The parameters in a file, the shipped ones by default."""
+    with open(path, "rb") as file:
+        return msgspec.json.decode(file.read(), type=ParameterFile)

@@ -1,0 +1,84 @@
+"use strict";
+(function () {
+  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const root = document.documentElement;
+  const narrow = () => window.innerWidth < 600;
+
+  function dark() {
+    const chosen = root.dataset.theme;
+    return chosen === "auto" ? window.matchMedia("(prefers-color-scheme: dark)").matches : chosen === "dark";
+  }
+
+  // Colors come from the page's own style, so that a figure is in the theme of the page around it.
+  function themed(layout) {
+    const style = getComputedStyle(root);
+    const color = (name) => style.getPropertyValue(name).trim();
+    const axis = { gridcolor: color("--line"), zerolinecolor: color("--line"), linecolor: color("--soft"), automargin: true };
+    const made = Object.assign({ margin: { l: 60, r: 16, t: 34, b: 48 }, hovermode: "closest" }, layout, {
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      font: { color: color("--fg"), family: "system-ui, sans-serif", size: narrow() ? 11 : 13 },
+      hoverlabel: { align: "left", namelength: -1 },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: color("--soft"), activecolor: color("--accent") },
+      legend: Object.assign({ orientation: "h", x: 0, y: 1.01, yanchor: "bottom" }, layout.legend || {}),
+    });
+    for (const key of Object.keys(layout)) {
+      if (/^[xy]axis/.test(key)) made[key] = Object.assign({}, axis, layout[key]);
+    }
+    made.xaxis = made.xaxis || axis;
+    made.yaxis = made.yaxis || axis;
+    if (narrow()) made.margin = Object.assign({}, made.margin, { l: Math.min(made.margin.l, 48), r: 8 });
+    return made;
+  }
+
+  function draw(figure) {
+    const place = document.getElementById(figure.name);
+    const config = { displaylogo: false, responsive: true, displayModeBar: narrow() ? false : "hover", showTips: false,
+      plotlyServerURL: "", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+    return Plotly.react(place, figure.traces, themed(figure.layout), config).then(() => { place.dataset.drawn = "yes"; });
+  }
+
+  // One figure at a time, so that a long page can be read and scrolled while the rest is drawn.
+  function drawAll() {
+    let chain = Promise.resolve();
+    for (const figure of figures) {
+      chain = chain.then(() => new Promise((next) => setTimeout(next, 0))).then(() => draw(figure));
+    }
+    return chain.then(() => { root.dataset.drawn = "all"; });
+  }
+
+  function save(name, type, content) {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([content], { type: type }));
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  }
+
+  function csv(table) {
+    const cell = (element) => {
+      let value = element.dataset.v === undefined ? element.textContent : element.dataset.v;
+      // A spreadsheet runs a cell that begins like a formula: such a name is quoted as text.
+      if (element.dataset.v === undefined && /^[=+\-@\t\r]/.test(value) && value !== "-") value = "'" + value;
+      return /[",\n\r]/.test(value) ? '"' + value.replace(/"/g, '""') + '"' : value;
+    };
+    return Array.from(table.rows, (row) => Array.from(row.cells, cell).join(",")).join("\n") + "\n";
+  }
+
+  document.getElementById("theme").addEventListener("click", () => {
+    root.dataset.theme = dark() ? "light" : "dark";
+    drawAll();
+  });
+  document.getElementById("json").addEventListener("click", () => {
+    save("hwbench-report.json", "application/json", document.getElementById("data").textContent);
+  });
+  for (const button of document.querySelectorAll("button.csv")) {
+    button.addEventListener("click", () => {
+      const table = button.previousElementSibling.querySelector("table");
+      save(table.caption.textContent.replace(/[^A-Za-z0-9]+/g, "-").slice(0, 60) + ".csv", "text/csv", csv(table));
+    });
+  }
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+  window.addEventListener("beforeprint", () => { for (const element of document.querySelectorAll("details")) element.open = true; });
+  window.hwbenchCsv = csv;
+  if (figures.length) drawAll(); else root.dataset.drawn = "all";
+})();

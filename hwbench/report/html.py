@@ -1,0 +1,152 @@
+"""The sections of a report, each from what is known of it: estimates, a comparison, runs, a study, a ledger."""
+
+from collections.abc import Sequence
+
+from hwbench.measure.record import Run
+from hwbench.measure.results import Results
+from hwbench.predict.estimate import Estimate
+from hwbench.predict.validation import Validation
+from hwbench.report import figures, figures_run, figures_study
+from hwbench.report.page import Figure, Section, Table, label
+from hwbench.report.text import percent, rate
+from hwbench.study.clock_data import Row
+from hwbench.study.clock_results import Study
+from hwbench.study.compare import Comparison
+from hwbench.study.explain import Explanation
+from hwbench.units import operations_unit, si
+
+MOST_RUNS = 6
+"""Runs with figures of their own; of more there is a table."""
+_ANSWERS = ("answer", "time", "inferences", "share of the peak", "what it is")
+
+
+def answer(e: Estimate) -> str:
+    """The answer in a sentence or two."""
+    head = f"{e.model} at {e.dtype}, batch {e.batch}, on {e.device}"
+    expected = figures.expected(e)
+    if expected and isinstance(e.interval_s, tuple):
+        low, high = e.interval_s
+        time = f"{head} takes about {si(expected, 's')} ({si(low, 's')} to {si(high, 's')})"
+    elif e.roofline_time_s is not None:
+        time = f"{head} takes at least {si(e.roofline_time_s, 's')}"
+    else:
+        time = f"{head} takes at least {si(e.ideal_time_s, 's')}"
+    bound = f", bound mostly by {_bound(e)}" if _bound(e) else ""
+    ideal = f" Its operations alone would take {si(e.ideal_time_s, 's')} at the peak." if e.flops else ""
+    return f"{time}{bound}.{ideal}"
+
+
+def _bound(e: Estimate) -> str | None:
+    return e.expected_bound if isinstance(e.expected_bound, str) else e.bound
+
+
+def estimated(e: Estimate, index: int) -> Section:
+    """The three answers for one model on one device, its roofline and its layers."""
+    rows: list[tuple[str | float | None, ...]] = [
+        ("ideal", si(e.ideal_time_s, "s"), None, None, "total operations / peak: a lower bound")
+    ]
+    if e.roofline_time_s is not None:
+        what = "each layer at its ceiling, compute or memory: a lower bound"
+        rows.append(("roofline", si(e.roofline_time_s, "s"), rate(e.throughput_per_s), percent(e.utilization), what))
+    if (time := figures.expected(e)) is not None and isinstance(e.interval_s, tuple):
+        low, high = e.interval_s
+        level = percent(e.interval_level if isinstance(e.interval_level, float) else None)
+        what = f"a forecast for {e.runtime}: {si(low, 's')} to {si(high, 's')} in {level} of cases"
+        used = e.expected_utilization if isinstance(e.expected_utilization, float) else None
+        rows.append(("expected", si(time, "s"), rate(e.batch / time), percent(used), what))
+    unit = operations_unit(e.dtype)
+    memory = f" and {si(e.bandwidth_bytes_per_second, 'B/s')}" if e.bandwidth_bytes_per_second else ""
+    work = (
+        f"{si(e.flops, unit)} and {si(e.traffic_bytes, 'B')} of traffic, against {si(e.peak_flops_per_second, unit)}/s "
+        f"({e.peak}){memory}."
+    )
+    table = Table(f"Three answers for {e.model} on {e.device}", _ANSWERS, tuple(rows))
+    parts = (table, figures.roofline(e, f"roofline-{index}"), figures.layer_times(e, f"layers-{index}"))
+    return Section(f"estimate-{index}", f"{e.model} on {e.device}", (answer(e), work, *e.warnings), parts)
+
+
+def compared(found: Comparison) -> Section:
+    """Devices side by side, and which factor makes the difference."""
+    figure = figures_study.decomposition(found, "decomposition")
+    sentence = (
+        f"At {found.dtype}" + (f", {found.model}" if found.model else "") + ": each ratio is a product of factors."
+    )
+    table = figures_study.rates(found)
+    return Section("compare", "Devices compared", (sentence, *found.warnings), (table, *((figure,) if figure else ())))
+
+
+def measured(runs: Sequence[tuple[Run, Results]]) -> list[Section]:
+    """What saved runs hold: the newest with figures, all in a table."""
+    sections = []
+    for index, (run, results) in enumerate(runs[-MOST_RUNS:]):
+        parts: list[Figure | Table] = []
+        for figure in (
+            figures_run.ladder(run, results.results, f"ladder-{index}"),
+            figures_run.working_sets(run, results.results, f"working-sets-{index}"),
+        ):
+            parts += [figure] if figure else []
+        parts += [figures_run.result_table(run, results.results), figures_run.conditions(run)]
+        told = (f"Made on {run.created} by hwbench {run.hwbench_version}.", *results.findings, *run.warnings)
+        sections.append(Section(f"run-{index}", f"Measured: run {run.id}", told, tuple(parts)))
+    if len(runs) > MOST_RUNS:
+        rows = tuple((run.id, run.created, " ".join(run.command), len(found.results)) for run, found in runs)
+        table = Table("All runs", ("run", "created", "command", "results"), rows, right=(3,))
+        sections.append(Section("runs", f"{len(runs)} runs", (), (table,)))
+    return sections
+
+
+def explained(found: Explanation) -> Section:
+    """The waterfall from the stated peak down to the model's run."""
+    names = [label(step.title, 40) for step in found.steps]
+    values = [step.flops_per_second for step in found.steps]
+    trace = {
+        "type": "bar", "orientation": "h", "y": names, "x": values, "marker": {"color": figures.COLORS[0]},
+        "text": [si(value, "FLOP/s") for value in values], "textposition": "auto",
+        "error_x": {
+            "type": "data", "symmetric": False, "thickness": 1,
+            "array": [step.interval[1] - step.flops_per_second for step in found.steps],
+            "arrayminus": [step.flops_per_second - step.interval[0] for step in found.steps],
+        },
+        "hovertemplate": "%{x:.4s}FLOP/s<extra></extra>",
+    }  # fmt: skip
+    rows = tuple(
+        (s.title, s.flops_per_second, s.interval[0], s.interval[1], s.ratio, s.lost, s.reason) for s in found.steps
+    )
+    header = ("step", "FLOP/s", "low", "high", "of the step before", "what is lost", "why")
+    figure = Figure(
+        name="waterfall",
+        title=f"Where the peak goes: {found.device}, {found.dtype}, {found.threads} thread(s)",
+        alternative=found.summary,
+        traces=(trace,),
+        layout={
+            "xaxis": figures.axis("FLOP/s", exponentformat="SI"),
+            "yaxis": {"autorange": "reversed", "type": "category"},
+            "margin": {"l": 230, "r": 16, "t": 34, "b": 48},
+            "showlegend": False,
+        },
+        table=Table("Steps from the peak to the run", header, rows, right=(1, 2, 3, 4)),
+        height=140 + 40 * len(names),
+    )
+    return Section("explain", "Where the performance goes", (found.summary, *found.missing), (figure,))
+
+
+def studied(found: Study, rows: Sequence[Row]) -> Section:
+    """Does clock speed predict performance? The verdict and the picture of each suite."""
+    parts = tuple(
+        figures_study.clock_scatter(suite, [row for row in rows if row.suite == suite.suite], f"clock-{index}")
+        for index, suite in enumerate(found.suites)
+    )
+    verdicts = tuple(f"{suite.suite}: {suite.verdict}" for suite in found.suites)
+    return Section("clock", "Does clock speed predict performance?", verdicts, parts)
+
+
+def validated(found: Validation) -> Section:
+    """How far forecasts are from measurements."""
+    one = found.all
+    held = f"; the 80 % interval held {percent(one.interval_coverage)}" if one.interval_coverage is not None else ""
+    sentence = (
+        f"{one.n} measurements: the expected time is off by {percent(one.mape)} on average, the roofline by "
+        f"{percent(found.roofline.mape)}, total operations / peak by {percent(found.ideal.mape)}{held}."
+    )
+    parts = (figures_study.ledger(found, "ledger"), figures_study.errors(found, "errors"))
+    return Section("accuracy", "How good the forecasts are", (sentence,), parts)

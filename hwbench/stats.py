@@ -1,0 +1,170 @@
+"""Statistics of measurements: medians and ratios with bootstrap intervals; seeded, so that they can be repeated."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from msgspec import Struct
+
+LEVEL = 0.95
+RESAMPLES = 2000
+
+
+class Interval(Struct, frozen=True):
+    """A value with the interval that holds it at `level`, in the unit of the samples."""
+
+    value: float
+    low: float
+    high: float
+    level: float = LEVEL
+
+    @property
+    def half_width(self) -> float:
+        """Half of the interval's width as a share of the value: 0.01 is ±1 %."""
+        return (self.high - self.low) / (2 * abs(self.value)) if self.value else float("inf")
+
+
+def median_interval(
+    samples: Sequence[float], level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
+) -> Interval:
+    """The median with its percentile-bootstrap interval (Efron and Tibshirani 1993, chapter 13).
+
+    One sample gives an interval of no width: nothing is known of its spread. Raises ValueError without samples.
+    """
+    values = np.asarray(samples, dtype=float)
+    if not values.size:
+        raise ValueError("a median needs a sample")
+    drawn = np.random.default_rng(seed).integers(0, values.size, (resamples, values.size))
+    medians = np.median(values[drawn], axis=1)
+    low, high = np.quantile(medians, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(np.median(values)), float(low), float(high), level)
+
+
+def median_interval_over_processes(
+    processes: Sequence[Sequence[float]], level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
+) -> Interval:
+    """The median of the positive samples of several processes; the interval is Student's t over resampled processes.
+
+    As in `ratio_of_medians`, whose one side this is. Of one process, `median_interval`.
+    """
+    groups = [group for group in processes if len(group)]
+    if len(groups) < 2:
+        return median_interval(groups[0] if groups else (), level, resamples, seed)
+    from scipy.special import stdtrit
+
+    center, variance, freedom = _log_median(groups, resamples, np.random.default_rng(seed))
+    half = float(np.sqrt(variance)) * float(stdtrit(freedom, (1 + level) / 2))
+    low, value, high = (float(np.exp(x)) for x in (center - half, center, center + half))
+    return Interval(value, low, high, level)
+
+
+class Ratio(Struct, frozen=True):
+    """How many times `b` is `a`, with its interval, and the p-values that verdicts rest on.
+
+    `p_equal` is of the hypothesis that they are equal (two-sided), `p_apart` of the hypothesis that they differ by the
+    margin or more (two one-sided tests: Schuirmann 1987). `processes` are the fewer of the two sides; `assumed` tells
+    that one side had a single process, so that the spread between processes is assumed.
+    """
+
+    value: float
+    low: float
+    high: float
+    level: float
+    p_equal: float
+    p_apart: float
+    processes: int
+    assumed: bool = False
+
+
+ASSUMED_SPREAD = 0.02
+"""Standard deviation of the log of a fresh process's median, taken where there is one process and it cannot be known.
+
+Above the 0.3 to 1.8 % that the kernels of `hwbench bench` showed on a crowded machine (docs/comparing.md)."""
+
+
+def ratio_of_medians(
+    a: Sequence[Sequence[float]],
+    b: Sequence[Sequence[float]],
+    margin: float,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES // 2,
+    seed: int = 0,
+) -> Ratio:
+    """Median of `b` over median of `a`, each given as the positive samples of each of its processes.
+
+    Processes are resampled, not samples: those of one process resemble each other. The interval is Student's t around
+    the log of the ratio, with the bootstrap's standard error enlarged by n / (n - 1) and Welch's degrees of freedom,
+    because percentiles of five resampled processes miss the truth twice as often as they say (Hesterberg 2015, The
+    American Statistician 69(4); held by simulations in tests/study/test_runs.py). Raises ValueError without samples.
+    """
+    from scipy.special import stdtr, stdtrit
+
+    random = np.random.default_rng(seed)
+    sides = [_log_median([side for side in sides if len(side)], resamples, random) for sides in (a, b)]
+    estimate = sides[1][0] - sides[0][0]
+    parts = [variance for _, variance, _ in sides]
+    error = float(np.sqrt(sum(parts)))
+    spread = sum(part**2 / freedom for (_, part, freedom) in sides)
+    freedom = sum(parts) ** 2 / spread if spread else float("inf")
+    half = error * float(stdtrit(min(freedom, 1e9), (1 + level) / 2))
+    edge = float(np.log1p(margin))
+    if error:
+        p_equal = 2 * float(stdtr(min(freedom, 1e9), -abs(estimate) / error))
+        p_apart = float(stdtr(min(freedom, 1e9), (abs(estimate) - edge) / error))
+    else:
+        p_equal, p_apart = float(estimate == 0), float(abs(estimate) >= edge)
+    low, value, high = (float(np.exp(x)) for x in (estimate - half, estimate, estimate + half))
+    processes = min(sum(1 for side in sides if len(side)) for sides in (a, b))
+    return Ratio(value, low, high, level, p_equal, p_apart, processes, processes < 2)
+
+
+def _log_median(
+    processes: Sequence[Sequence[float]], resamples: int, random: np.random.Generator
+) -> tuple[float, float, float]:
+    """Log of the median of all samples, its variance over resampled processes, and the degrees of freedom.
+
+    Of one process the samples are resampled, and the spread between processes is assumed and known.
+    """
+    if not processes:
+        raise ValueError("a ratio needs a sample on each side")
+    alone = len(processes) == 1
+    groups = [[value] for value in processes[0]] if alone else processes
+    values = np.concatenate([np.asarray(group, dtype=float) for group in groups])
+    owners = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    order = np.argsort(values, kind="stable")
+    values, owners = np.log(values[order]), owners[order]
+    drawn = random.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), resamples)
+    medians = _weighted_medians(values, drawn[:, owners])
+    inflation = len(groups) / (len(groups) - 1) if len(groups) > 1 else 1.0
+    center = float(_weighted_medians(values, np.ones((1, values.size), dtype=np.int64))[0])
+    variance = float(np.var(medians - center)) * inflation + (ASSUMED_SPREAD**2 if alone else 0.0)
+    return center, variance, 1e9 if alone else len(groups) - 1.0
+
+
+def _weighted_medians(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The median of `values`, which are sorted, under each row of whole-number weights."""
+    cumulated = np.cumsum(weights, axis=1)
+    half = cumulated[:, -1:] / 2
+    lower = np.argmax(cumulated >= half, axis=1)
+    upper = np.argmax(cumulated > half, axis=1)
+    middle: np.ndarray = (values[lower] + values[upper]) / 2
+    return middle
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values adjusted for their number, so that the chance of any false rejection stays at the level (Holm 1979)."""
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+def proportion_interval(hits: int, count: int, level: float = LEVEL) -> tuple[float, float]:
+    """The interval of a share of which `hits` of `count` trials were seen (Clopper and Pearson 1934, Biometrika 26)."""
+    from scipy.special import betaincinv
+
+    tail = (1 - level) / 2
+    low = float(betaincinv(hits, count - hits + 1, tail)) if hits else 0.0
+    high = float(betaincinv(hits + 1, count - hits, 1 - tail)) if hits < count else 1.0
+    return low, high

@@ -1,0 +1,108 @@
+"""Which column of a table is what: the canonical names, a table known by its header, or what the user says."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from hwbench.errors import InputError, nearest, shown
+
+CANONICAL = (
+    "suite=suite,device=device,year=year,clock=clock_ghz,cores=cores,microarchitecture=microarchitecture,score=score"
+)
+RECOGNIZED = (
+    CANONICAL,
+    "suite=suite,device=manufacturer+family+model,year=hw_avail,clock=clock_mhz,microarchitecture=class,family=family,"
+    "score=basemean",
+    "suite=suite,device=manufacturer+family+model,year=hw_avail|date,clock=clock_mhz,boost=base_clock_if_turbo_mhz,"
+    "cores=hw_ncores,microarchitecture=microarchitecture|code_name|family,family=family,score=basemean",
+    "device=name,clock=base_ghz,boost=boost_ghz,cores=cores,microarchitecture=family,score=gb6_single,score=gb6_multi",
+    "device=vendor+model,clock=MYCT:ns,microarchitecture=vendor,score=PRP",
+)
+"""How columns are read when nothing is asked for: the first of these whose columns a table has.
+
+`field=column`; `a+b` joins columns, `a|b` takes the first that is filled, `:MHz` gives a unit that the name does not.
+Besides the canonical table: CPU DB's classes and scores of SPEC, Geekbench 6 medians, UCI's machines of the 1980s.
+"""
+
+NAMES = {"ghz": "GHz", "mhz": "MHz", "khz": "kHz", "hz": "Hz", "": "GHz"}
+"""Units of a clock as they are written."""
+
+FIELDS = ("suite", "device", "year", "clock", "boost", "cores", "microarchitecture", "family", "score")
+
+Mapping = tuple[tuple[str, str], ...]
+
+
+REQUIRED = ("device", "clock", "score")
+
+
+def recognize(header: Sequence[str], path: str) -> Mapping:
+    """The mapping that a header asks for, of the canonical table without the columns it lacks. InputError if none."""
+    canonical = tuple((field, column) for field, column in _pairs(CANONICAL) if column in header)
+    if {field for field, _ in canonical} >= set(REQUIRED):
+        return canonical
+    for text in RECOGNIZED:
+        mapping = tuple(_pairs(text))
+        if all(name in header for _, column in mapping for name in _names(column)):
+            return mapping
+    missing = [column for field, column in _pairs(CANONICAL) if field in REQUIRED and column not in header]
+    raise InputError(
+        f"the header lacks {', '.join(missing)}: name the columns, as in --columns score=basemean,clock=clock_mhz",
+        file=path,
+        field=missing[0],
+        nearest=nearest(missing[0], header),
+    )
+
+
+def parse(text: str, header: Sequence[str], path: str) -> Mapping:
+    """The mapping of `--columns`, held against a header. Raises InputError for unknown fields and columns."""
+    mapping = tuple(_pairs(text))
+    known = {name.casefold(): name for name in header}
+    found = []
+    for field, column in mapping:
+        if field not in FIELDS:
+            raise InputError(
+                f"there is no field '{shown(field)}'", field="--columns", nearest=nearest(field, FIELDS) or FIELDS
+            )
+        for name in _names(column):
+            if name.casefold() not in known:
+                raise InputError(
+                    f"{path} has no column '{shown(name)}'",
+                    field="--columns",
+                    nearest=nearest(name, header) or header[:9],
+                )
+        found.append((field, re.sub(r"^[^:]+", lambda names: _spelled(names.group(), known), column)))
+    given = {field for field, _ in found}
+    for field in REQUIRED:
+        if field not in given:
+            raise InputError(f"does not say which column is the {field}", field="--columns")
+    return tuple(found)
+
+
+def _spelled(names: str, known: dict[str, str]) -> str:
+    """Columns as the header spells them."""
+    return re.sub(r"[^+|]+", lambda name: known[name.group().casefold()], names)
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    for part in text.split(","):
+        field, equals, column = (word.strip() for word in part.partition("="))
+        if not equals or not field or not column:
+            raise InputError(f"'{shown(part)}' is not FIELD=COLUMN, as in clock=clock_mhz", field="--columns")
+        yield field.casefold(), column
+
+
+def _names(column: str) -> list[str]:
+    return [name for name in re.split(r"[+|]", column.partition(":")[0]) if name]
+
+
+def value(values: dict[str, str], column: str) -> str:
+    """The text of a column, of several joined, or of the first that is filled."""
+    names = column.partition(":")[0]
+    if "|" in names:
+        return next((found for name in names.split("|") if (found := values.get(name) or "")), "")
+    return " ".join(found for name in names.split("+") if (found := values.get(name) or ""))
+
+
+def suffix(name: str) -> str:
+    """The unit of a clock that a column's name ends in; GHz where it says none."""
+    match = re.search(r"(ghz|mhz|khz|hz)$", name, re.IGNORECASE)
+    return match.group(1) if match else "ghz"

@@ -1,0 +1,145 @@
+"""Why one device is faster than another: the ratio of their speeds as a product of factors, without a remainder.
+
+A peak is units × clock × flops_per_cycle, so a ratio of peaks is the product of three ratios. A roofline time is a sum
+over ops of which some are bound by compute and some by memory; its ratio is split in logs by the logarithmic mean
+Divisia index (Ang, Energy Policy 32, 2004), which leaves no remainder whatever the sizes of the changes.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from hwbench.machine.peak import Peak
+from hwbench.predict.estimate import Estimate, LayerEstimate
+
+FactorName = Literal["units", "clock", "flops_per_cycle", "bandwidth", "efficiency"]
+
+
+class Factor(Struct, frozen=True):
+    """What one quantity is worth: `ratio` is the device's over the baseline's, `factor` what it multiplies speed by.
+
+    They are equal where all of the time depends on the quantity; a clock that is twice as high is worth ×1 to a model
+    that waits for memory. `share` is the factor's share of the log of the whole ratio, which may be negative.
+    """
+
+    name: FactorName
+    ratio: float
+    factor: float
+    share: float | None
+
+
+class Decomposition(Struct, frozen=True):
+    """How many times as fast as the baseline a device is, as the product of `factors`.
+
+    `of` is the peak at a dtype, the throughput by the roofline, or the expected throughput; `efficiency` is what the
+    roofline does not explain of the last.
+    """
+
+    device: str
+    baseline: str
+    of: Literal["peak", "roofline", "expected"]
+    batch: int | None
+    ratio: float
+    factors: tuple[Factor, ...]
+
+
+def parts(peak: Peak) -> tuple[float, float, float]:
+    """Units, clock in Hz and FLOP per cycle and unit whose product is the peak.
+
+    With several classes of units the clock is their mean, and flops_per_cycle the mean over their cycles.
+    """
+    units = sum(term.units for term in peak.terms)
+    cycles = sum(term.units * term.clock_hz for term in peak.terms)
+    return float(units), cycles / units, peak.flops_per_second / cycles
+
+
+def of_peaks(device: str, peak: Peak, baseline: str, base: Peak) -> Decomposition:
+    """The ratio of two peaks: units × clock × flops_per_cycle."""
+    names: tuple[FactorName, ...] = ("units", "clock", "flops_per_cycle")
+    logs = [math.log(own / other) for own, other in zip(parts(peak), parts(base), strict=True)]
+    return _decomposition(device, baseline, "peak", None, [(n, g, g) for n, g in zip(names, logs, strict=True)])
+
+
+def of_times(device: str, own: Estimate, peak: Peak, baseline: str, base: Estimate, base_peak: Peak) -> Decomposition:
+    """The ratio of throughputs of one workload at one batch and dtype: expected ones where both are known.
+
+    `peak` and `base_peak` are the ceilings of the run's dtype. Raises ValueError where a roofline time is unknown or 0.
+    """
+    if not (own.roofline_time_s and base.roofline_time_s):
+        raise ValueError("a ratio of times needs both")
+    compute, memory, share = _attributed(own, base)
+    units, clock, _ = (math.log(a / b) for a, b in zip(parts(peak), parts(base_peak), strict=True))
+    ceiling = math.log(peak.flops_per_second / base_peak.flops_per_second)
+    bandwidth = math.log((own.bandwidth_bytes_per_second or 1.0) / (base.bandwidth_bytes_per_second or 1.0))
+    logs: list[tuple[FactorName, float, float]] = [
+        ("units", units, share * units),
+        ("clock", clock, share * clock),
+        ("flops_per_cycle", ceiling - units - clock, compute - share * (units + clock)),
+        ("bandwidth", bandwidth, memory),
+    ]
+    if not (own.expected_time_s and base.expected_time_s):
+        return _decomposition(device, baseline, "roofline", own.batch, logs)
+    roofline = math.log(base.roofline_time_s / own.roofline_time_s)
+    efficiency = math.log(base.expected_time_s / own.expected_time_s) - roofline
+    return _decomposition(device, baseline, "expected", own.batch, [*logs, ("efficiency", efficiency, efficiency)])
+
+
+def _decomposition(
+    device: str,
+    baseline: str,
+    of: Literal["peak", "roofline", "expected"],
+    batch: int | None,
+    logs: Sequence[tuple[FactorName, float, float]],
+) -> Decomposition:
+    """Named logs (of the quantity's ratio, of its worth) as factors; the ratio is their product."""
+    total = math.fsum(worth for _, _, worth in logs)
+    factors = tuple(
+        Factor(name, math.exp(ratio), math.exp(worth), worth / total if abs(total) > 1e-9 else None)
+        for name, ratio, worth in logs
+    )
+    return Decomposition(device, baseline, of, batch, math.prod(factor.factor for factor in factors), factors)
+
+
+def _attributed(own: Estimate, base: Estimate) -> tuple[float, float, float]:
+    """Logs of the speed-up that compute ceilings and bandwidth account for, and the share of the time under compute."""
+    times = [(a.roofline_time_s or 0.0, b.roofline_time_s or 0.0) for a, b in zip(own.layers, base.layers, strict=True)]
+    whole = _log_mean(sum(a for a, _ in times), sum(b for _, b in times))
+    compute, memory, share = [], [], []
+    for layer, other, (time, before) in zip(own.layers, base.layers, times, strict=True):
+        if not (time and before):
+            continue  # nothing to do, on either
+        weight = _log_mean(time, before) / whole
+        fraction = _compute_fraction(layer, own, other, base)
+        if fraction:
+            compute.append(weight * fraction * math.log(other.ideal_time_s / layer.ideal_time_s))
+        if fraction < 1:
+            memory.append(weight * (1 - fraction) * math.log(_memory_time(other, base) / _memory_time(layer, own)))
+        share.append(weight * fraction)
+    return math.fsum(compute), math.fsum(memory), math.fsum(share)
+
+
+def _log_mean(x: float, y: float) -> float:
+    """The logarithmic mean (x - y) / ln(x / y) of two positive numbers."""
+    step = math.log(x / y)
+    return y * math.expm1(step) / step if step else y
+
+
+def _compute_fraction(layer: LayerEstimate, own: Estimate, other: LayerEstimate, base: Estimate) -> float:
+    """Share of the way from the baseline to the device, straight in logs, on which compute binds the op."""
+    if not layer.traffic_bytes:
+        return 1.0
+    if not layer.flops:
+        return 0.0
+    before = math.log(other.ideal_time_s / _memory_time(other, base))
+    after = math.log(layer.ideal_time_s / _memory_time(layer, own))
+    if (before > 0) == (after > 0):
+        return 1.0 if after > 0 else 0.0
+    crossing = before / (before - after)
+    return crossing if before > 0 else 1 - crossing
+
+
+def _memory_time(layer: LayerEstimate, estimate: Estimate) -> float:
+    assert estimate.bandwidth_bytes_per_second is not None  # there is a roofline
+    return layer.traffic_bytes / estimate.bandwidth_bytes_per_second

@@ -1,0 +1,200 @@
+"""Where the performance goes: from the peak on the data sheet down to a model's run, a ratio and a reason at each step.
+
+Values in, steps out: rates that were measured come as intervals, what is computed from them is computed here.
+"""
+
+from collections.abc import Sequence
+from math import exp, hypot, log
+from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+
+from hwbench.stats import LEVEL, Interval
+from hwbench.units import Hertz
+from hwbench.workload.work import Work
+
+if TYPE_CHECKING:
+    from hwbench.measure.ladder import Ladder
+
+Loss = Literal["clock", "ports", "memory", "code", "overhead"]
+Name = Literal["spec", "clock", "fma", "blas", "numba", "roofline", "run"]
+
+LOSSES: dict[Name, Loss] = {
+    "clock": "clock", "fma": "ports", "blas": "memory", "numba": "code", "roofline": "memory", "run": "overhead",
+}  # fmt: skip
+"""What is lost (or won) on the way to each rung."""
+
+REASONS: dict[Name, tuple[str, str]] = {
+    "clock": ("the clock under this load is below the stated one", "the clock under this load is above the stated one"),
+    "fma": (
+        "not every cycle starts as many multiply-adds as the ports could, or threads and other work share cores",
+        "the core starts more multiply-adds a cycle than its architecture's file says",
+    ),
+    "blas": (
+        "a matrix product also loads, stores and packs its operands",
+        "the product passes the multiply-add loop: the clock rose between, or it has instructions of its own",
+    ),
+    "numba": ("our matrix product is slower than the library's", "our matrix product is faster than the library's"),
+    "roofline": (
+        "layers that read more bytes than the caches hold wait for memory",
+        "no layer waits for memory",
+    ),
+    "run": (
+        "layers do not reach a large product's speed, and calls, copies and threads cost time between them",
+        "caches hand over what the roofline reads from memory, or convolutions take fewer operations than counted",
+    ),
+}
+"""Why a rung lies below the one before it, and why above."""
+
+
+class Rung(Struct, frozen=True):
+    """A rate in FLOP/s on the way down, with its interval; `how` says what it is or how it was measured."""
+
+    name: Name
+    title: str
+    rate: Interval
+    how: str
+
+
+class Step(Struct, frozen=True):
+    """One rung: its rate in FLOP/s, and as a ratio to the rung before it, each with its interval at `level`.
+
+    `share` is of the first rung. `lost` names what makes the ratio, `reason` says it in words; None at the first.
+    """
+
+    name: Name
+    title: str
+    how: str
+    flops_per_second: float
+    interval: tuple[float, float]
+    level: float
+    share: float
+    ratio: float | None = None
+    ratio_interval: tuple[float, float] | None = None
+    lost: Loss | None = None
+    reason: str | None = None
+
+
+class Explanation(Struct, frozen=True):
+    """The way from the peak to the run of a model (if there is one); `missing` are rungs that nothing is known of."""
+
+    device: str
+    model: str | None
+    dtype: str
+    threads: int
+    batch: int | None
+    source: str
+    steps: tuple[Step, ...]
+    missing: tuple[str, ...]
+    summary: str
+
+
+def exact(value: float) -> Interval:
+    """A value that nobody measured."""
+    return Interval(value, value, value, LEVEL)
+
+
+def scaled(interval: Interval, factor: float) -> Interval:
+    """An interval times a positive constant."""
+    return Interval(interval.value * factor, interval.low * factor, interval.high * factor, interval.level)
+
+
+def ratio(a: Interval, b: Interval) -> Interval:
+    """a / b of independent positive values: half-widths of the logarithms add in quadrature."""
+    value = a.value / b.value
+    half = hypot(log(a.high / a.low) / 2, log(b.high / b.low) / 2)
+    return Interval(value, value * exp(-half), value * exp(half), min(a.level, b.level))
+
+
+def attainable(works: Sequence[Work], rate: Interval, bandwidth: Interval) -> Interval:
+    """FLOP/s of a whole model whose every op runs at a product's `rate` or the memory's `bandwidth` (B/s).
+
+    The roofline of each op (Williams et al., CACM 52(4), 2009) at measured ceilings; it rises with both of them, so
+    their ends give its ends. Raises ValueError for works without FLOP.
+    """
+    flops = sum(work.flops for work in works)
+    if not flops:
+        raise ValueError("no multiply-adds")
+
+    def at(peak: float, memory: float) -> float:
+        return flops / sum(max(work.flops / peak, work.traffic / memory) for work in works)
+
+    level = min(rate.level, bandwidth.level)
+    return Interval(at(rate.value, bandwidth.value), at(rate.low, bandwidth.low), at(rate.high, bandwidth.high), level)
+
+
+def rungs(ladder: "Ladder", works: Sequence[Work] = ()) -> tuple[tuple[Rung, ...], tuple[str, ...]]:
+    """The rungs that a ladder of measurements gives, and the titles of those that it lacks.
+
+    `works` are a model's ops, whose time the ladder may hold.
+    """
+    found: list[Rung] = []
+    missing: list[str] = []
+
+    def add(name: Name, title: str, how: str, rate: Interval | None) -> None:
+        if rate is None:
+            missing.append(title)
+        else:
+            found.append(Rung(name, title, rate, how))
+
+    stated, clock, isa = ladder.stated, ladder.clock, ladder.isa or "vectors"
+    at = f"{Hertz(ladder.stated_clock)}" if ladder.stated_clock else "the stated clock"
+    add("spec", f"{isa} peak at {at}", "units × stated clock × flops_per_cycle", exact(stated) if stated else None)
+    real = None
+    if stated and clock and ladder.stated_clock:
+        real = scaled(clock, stated / ladder.stated_clock)
+    under = f"{Hertz(clock.value)}" if clock else "the real clock"
+    add("clock", f"the peak at {under}", "the clock measured while these vectors multiply and add", real)
+    add("fma", f"{isa} multiply-adds", "independent multiply-adds in registers", ladder.fma)
+    add(
+        "blas", f"{ladder.library or 'library'} matmul", "the library's matrix product, 1024 × 1024 × 1024", ladder.blas
+    )
+    add("numba", "our matmul", "our matrix product in numba, of the same size", ladder.numba)
+    if any(work.flops for work in works):
+        flops = sum(work.flops for work in works)
+        product = max((r for r in (ladder.blas, ladder.numba) if r), key=lambda rate: rate.value, default=None)
+        bound = attainable(works, product, ladder.bandwidth) if product and ladder.bandwidth else None
+        add("roofline", "the model's roofline", "each op at the best matmul's or the memory's measured rate", bound)
+        run = ladder.run
+        rate = Interval(flops / run.value, flops / run.high, flops / run.low, run.level) if run else None
+        add("run", "the model", "its forward passes in torch", rate)
+    return tuple(found), tuple(missing)
+
+
+def steps(rungs: Sequence[Rung]) -> tuple[Step, ...]:
+    """The rungs with the ratio of each to the one before it. The product of the ratios is the last share."""
+    found: list[Step] = []
+    for number, rung in enumerate(rungs):
+        down = ratio(rung.rate, rungs[number - 1].rate) if number else None
+        lost = LOSSES.get(rung.name) if down else None
+        found.append(
+            Step(
+                name=rung.name,
+                title=rung.title,
+                how=rung.how,
+                flops_per_second=rung.rate.value,
+                interval=(rung.rate.low, rung.rate.high),
+                level=rung.rate.level,
+                share=rung.rate.value / rungs[0].rate.value,
+                ratio=down.value if down else None,
+                ratio_interval=(down.low, down.high) if down else None,
+                lost=lost,
+                reason=REASONS[rung.name][down.value > 1] if down and rung.name in REASONS else None,
+            )
+        )
+    return tuple(found)
+
+
+def summary(found: Sequence[Step]) -> str:
+    """The last rung as a share of the first, and the step that costs most, in a sentence or two."""
+    if len(found) < 2:
+        return "Too little is known to say where the performance goes."
+    first, last = found[0], found[-1]
+    if found[1].name == "clock" and found[1] is not last and found[1].share > 1:
+        first = found[1]  # no core has the stated clock: what the real one allows is the ceiling
+    text = f"{last.title} runs at {100 * last.share / first.share:.3g} % of {first.title}."
+    text = text[:1].upper() + text[1:]
+    worst = min(found[1:], key=lambda step: step.ratio or 1.0)
+    if worst.ratio is not None and worst.ratio < 1:
+        text += f" Most is lost to {worst.lost} ({100 * (1 - worst.ratio):.2g} % of what is left): {worst.reason}."
+    return text

@@ -1,0 +1,242 @@
+"""`hwbench bench`, `results` and `self-check` as processes: what they write, and what happens when they are stopped."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hwbench.measure import store
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden" / "run-1.json"
+QUICK = "bench clock --quick --budget 300ms --threads 1"
+KERNELS = os.path.join(tempfile.gettempdir(), f"hwbench-test-kernels-{os.getuid() if hasattr(os, 'getuid') else 0}")
+
+
+PROGRAM = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from hwbench.__main__ import main; main()"
+)
+INTERRUPTIBLE = (sys.executable, "-c", PROGRAM)
+"""hwbench, also where whoever runs the tests ignores interrupts, as a shell's background jobs do."""
+
+
+@pytest.fixture(autouse=True)
+def _compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", os.environ.get("NUMBA_CACHE_DIR", KERNELS))
+
+
+def process(*arguments: str, prefix: tuple[str, ...] = (), **environment: str) -> "subprocess.CompletedProcess[str]":
+    known = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    command = [*prefix, sys.executable, "-m", "hwbench", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=known, timeout=240, check=False)
+
+
+def test_json_has_the_run_and_the_results(cli: Callable[..., Any], tmp_path: Path) -> None:
+    found = cli(f"{QUICK} --json --save {tmp_path}").json
+    assert found["schema"] == "hwbench.bench/1"
+    assert store.load(found["path"]).id == found["run"]["id"]
+    assert found["run"]["schema"] == "hwbench.run/1"
+    variants = {one["variant"] for one in found["results"] if one["kernel"] == "clock"}
+    assert "scalar" in variants
+    for one in found["results"]:
+        assert {
+            "kernel",
+            "variant",
+            "dtype",
+            "isa",
+            "threads",
+            "size",
+            "value",
+            "unit",
+            "ratio_to_peak",
+            "grade",
+        } <= set(one)
+        assert one["interval"][0] <= one["value"] <= one["interval"][1]
+        assert one["unit"] == "Hz"
+        assert 1e8 < one["value"] < 1e10
+
+
+def test_text_names_the_machine_the_kernels_and_the_file(cli: Callable[..., Any], tmp_path: Path) -> None:
+    answer = cli(f"{QUICK} --save {tmp_path}")
+    assert (answer.code, answer.err) == (0, "")
+    lines = answer.out.splitlines()
+    assert any(line.startswith("kernel") for line in lines)
+    assert any(line.startswith("clock   scalar") for line in lines)
+    assert f"saved: {store.find('latest', str(tmp_path))}" in lines
+    assert max(map(len, lines)) <= 100 or str(tmp_path) in max(lines, key=len)
+    shown = cli("results", "show", "latest", "--from", str(tmp_path))
+    assert shown.code == 0
+    assert [line for line in shown.out.splitlines() if line.startswith("clock")] == [
+        line for line in lines if line.startswith("clock")
+    ]
+
+
+def test_nothing_is_saved_where_nobody_wants_it(cli: Callable[..., Any], tmp_path: Path) -> None:
+    found = cli(f"{QUICK} --no-save --json")
+    assert found.json["path"] is None
+    assert store.names() == []
+
+
+def test_processes_are_joined(cli: Callable[..., Any]) -> None:
+    run = cli("bench clock --quick --budget 400ms --threads 1 --processes 2 --no-save --json").json["run"]
+    assert run["processes"] == 2
+    assert {sample.get("process", 0) for sample in run["measurements"][0]["samples"]} == {0, 1}
+
+
+def test_a_folder_that_cannot_be_written_costs_the_record_alone(cli: Callable[..., Any]) -> None:
+    answer = cli(f"{QUICK} --save /proc/nothing/here")
+    assert answer.code == 2
+    assert "clock   scalar" in answer.out
+    assert answer.err.startswith("hwbench: /proc/nothing/here: cannot be made: ")
+    answer = cli(f"{QUICK} --save /proc/nothing/here --json")
+    assert answer.code == 2
+    assert answer.json["path"] is None
+    assert any("The run was not saved" in text for text in answer.json["warnings"])
+
+
+@pytest.mark.parametrize("more", [(), ("--processes", "3")])
+def test_an_interrupt_saves_what_was_measured(tmp_path: Path, more: tuple[str, ...]) -> None:
+    """Ctrl-C as soon as the first sample can be there; sooner, there is nothing to save and nothing is."""
+    slow = "clock fma --budget 60s --json"  # nine rounds of all of them take longer than the first wait
+    cli = [*INTERRUPTIBLE, "bench", *slow.split(), "--save", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for wait in (4, 8, 30):
+        with subprocess.Popen(
+            [*cli, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
+        ) as running:  # fmt: skip
+            time.sleep(wait)
+            running.send_signal(signal.SIGINT)
+            out, err = running.communicate(timeout=60)
+        assert running.returncode == 130
+        assert err.decode().startswith("hwbench: interrupted")
+        if "run" in (found := json.loads(out)):
+            break
+        assert store.names(str(tmp_path)) == []
+    assert found["path"]
+    run = store.load(found["path"])
+    assert any(one.stopped == "interrupted" for one in run.measurements)
+    assert any("Interrupted" in text for text in run.warnings)
+
+
+def test_an_interrupt_at_the_start_is_one_line(tmp_path: Path) -> None:
+    command = [*INTERRUPTIBLE, "bench", "--save", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
+    ) as running:  # fmt: skip
+        time.sleep(0.4)
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=60)
+    if b"Traceback" in err:  # before the first line of ours ran: Python's own
+        pytest.skip("the interpreter had not started")
+    assert (running.returncode, err.decode().count("\n")) == (130, 1)
+    assert store.names(str(tmp_path)) == []
+
+
+@pytest.mark.skipif(shutil.which("taskset") is None, reason="needs taskset")
+def test_on_one_cpu_of_several() -> None:
+    cpu = str(max(os.sched_getaffinity(0)))
+    done = process(
+        "bench", "clock", "--quick", "--budget", "300ms", "--no-save", "--json", prefix=("taskset", "-c", cpu)
+    )
+    assert done.returncode == 0, done.stderr
+    run = json.loads(done.stdout)["run"]
+    assert {tuple(one["cpus"]) for one in run["measurements"]} == {(int(cpu),)}
+    assert {one.get("threads", 1) for one in run["measurements"]} == {1}
+    assert run["environment"]["usable"] == 1
+
+
+@pytest.mark.parametrize("folder", ["/proc/nothing", "{file}/below"])
+def test_a_cache_folder_that_cannot_be_written_costs_time_alone(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").write_text("")
+    where = folder.format(file=tmp_path / "file")
+    arguments = ("bench", "clock", "--quick", "--budget", "100ms", "--threads", "1", "--no-save", "--json")
+    done = process(*arguments, NUMBA_CACHE_DIR=where, HOME="/nonexistent")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["results"]
+
+
+def test_a_cpu_without_avx() -> None:
+    """As far as code generation goes: numba is told so."""
+    arguments = ("bench", "clock", "fma", "--quick", "--budget", "300ms", "--threads", "1", "--no-save", "--json")
+    done = process(*arguments, NUMBA_CPU_NAME="x86-64", NUMBA_CPU_FEATURES="")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {one["isa"] for one in found["results"] if one["kernel"] == "fma"} <= {"sse2", "neon"}
+    assert all(one.get("checked") is not False for one in found["run"]["measurements"])
+    assert any("NUMBA_CPU_NAME=x86-64 holds our own kernels" in text for text in found["warnings"])
+
+
+INPUT = [
+    ("bench clok", "there is no kernel 'clok' (did you mean clock?)"),
+    ("bench --save here --no-save", "--save and --no-save exclude each other"),
+    ("bench --budget 30", "--budget: '30' has no unit: write it like '5 ms'"),
+    ("bench --budget 0s", "--budget: must be more than zero"),
+    ("bench --budget 1ms", "--budget: 1 ms is not from 50 ms to 86400 s"),
+    ("bench --threads 0", "--threads: '0' is not a number of threads from 1 to 4096"),
+    ("bench --threads 1,x", "--threads: 'x' is not a number of threads"),
+    ("bench clock --threads 4096", "--threads: 4096 threads are too many: this process may use"),
+    ("bench matmul --dtype fp33", "--dtype: there is no dtype 'fp33' (did you mean fp32"),
+    ("bench matmul --size 0", "--size: '0' is not a size"),
+    ("bench matmul --size 4x4", "--size: '4x4' is not a size: write it like 512 or 512x1024x512"),
+    ("bench matmul --size 99999999", "--size: '99999999' is not a size"),
+    ("bench --processes 0", "bench: invalid value for '--processes'"),
+    ("results show nowhere.json", "nowhere.json: cannot be read: No such file or directory"),
+    ("results show 2026", "there are no saved runs: `hwbench bench` makes one"),
+    ("results path latest", "there are no saved runs"),
+    ("results shwo", "results: no such command 'shwo' (did you mean show?)"),
+    ("self-check nothing", "there is no kernel 'nothing'"),
+    ("self-check --pairs 0", "self-check: invalid value for '--pairs'"),
+    ("self-check --budget soon", "--budget: 'soon' is not a quantity"),
+]
+
+
+@pytest.mark.parametrize(("command", "words"), INPUT)
+def test_wrong_input_is_one_line(cli: Callable[..., Any], command: str, words: str) -> None:
+    answer = cli(command)
+    assert answer.code == 2
+    assert answer.out == ""
+    assert words in answer.err
+    assert answer.err.count("\n") == 1
+
+
+def test_results_are_listed_with_what_is_wrong_with_them(cli: Callable[..., Any], tmp_path: Path) -> None:
+    where = str(tmp_path)
+    assert "There are no saved runs" in cli("results", "list", "--from", where).out
+    golden = store.load(str(GOLDEN))
+    shutil.copy(GOLDEN, tmp_path / f"{golden.id}.json")
+    (tmp_path / "20270101-000000-000-abcdef.json").write_text("{broken")
+    lines = cli("results", "list", "--from", where).out.splitlines()
+    assert lines[1].split()[0] == golden.id
+    assert lines[1].endswith("clock")
+    assert "is not the JSON of a run" in lines[2]
+    runs = cli("results", "list", "--from", where, "--json").json["runs"]
+    assert [(one["id"], one["kernels"], one["error"] is None) for one in runs] == [
+        (golden.id, ["clock"], True), ("20270101-000000-000-abcdef", [], False),
+    ]  # fmt: skip
+    assert cli("results", "path", "--from", where).out == f"{where}\n"
+    assert cli("results", "path", golden.id[:10], "--from", where).out == f"{tmp_path / golden.id}.json\n"
+
+
+def test_the_golden_run_looks_as_it_did(cli: Callable[..., Any]) -> None:
+    answer = cli("results", "show", str(GOLDEN))
+    lines = answer.out.splitlines()
+    assert lines[0] == "AMD EPYC · 2026-11-24 09:02:28 UTC · 20261124-090228-825-6ae05a"
+    assert "clock   scalar               1   3.61 GHz  0.5 %  3.639 GHz  C" in lines
+    assert cli("results", "show", str(GOLDEN), "--json").json["results"][0]["value"] == pytest.approx(3609911425.83)
+
+
+def test_self_check(cli: Callable[..., Any]) -> None:
+    found = cli("self-check --pairs 2 --processes 1 --budget 100ms --json").json
+    assert (found["pairs"], found["processes"]) == (2, 1)
+    assert 0 <= found["interval"][0] <= found["rate"] <= found["interval"][1] <= 1
+    assert found["kernels"] >= 2

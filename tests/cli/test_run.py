@@ -1,0 +1,212 @@
+"""`hwbench run`, `explain` and measured devices on the command line. Needs torch."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from hwbench.machine.host import host
+from hwbench.measure import environment, store
+from hwbench.measure.record import Measurement, Run, Sample
+from hwbench.units import exact
+
+pytest.importorskip("torch")
+
+KEYS = {
+    "model", "device", "runtime", "dtype", "batch", "threads", "time_s", "interval_s", "interval_level",
+    "throughput_per_s", "flops", "traffic_bytes", "achieved_flops_per_second", "peak_flops_per_second", "peak",
+    "bandwidth_bytes_per_second", "utilization", "ideal_time_s", "roofline_time_s", "roofline_ratio",
+    "expected_time_s", "expected_interval_s", "expected_ratio", "grade", "reasons", "samples", "checked", "layers",
+    "between_s",
+}  # fmt: skip
+
+
+def test_json_of_one_run(cli: Callable[..., Any]) -> None:
+    answer = cli("run --model lenet5 --threads 1 --budget 300ms --json")
+    assert (answer.code, answer.err) == (0, "")
+    found = answer.json
+    assert list(found)[:3] == ["schema", "hwbench_version", "warnings"]
+    assert found["schema"] == "hwbench.run/1"
+    assert set(found) >= KEYS | {"path", "run"}
+    assert (found["model"], found["device"], found["dtype"], found["batch"]) == ("lenet5", "host", "fp32", 1)
+    assert (found["threads"], found["flops"], found["checked"], found["path"]) == (1, 833040, True, None)
+    assert found["interval_s"][0] <= found["time_s"] <= found["interval_s"][1]
+    assert found["achieved_flops_per_second"] == pytest.approx(833040 / found["time_s"])
+    assert found["utilization"] == pytest.approx(found["achieved_flops_per_second"] / found["peak_flops_per_second"])
+    (measurement,) = found["run"]["measurements"]
+    assert (measurement["kernel"], measurement["parameters"]["model"]) == ("inference", "lenet5")
+
+
+def test_json_of_several_runs_and_their_record(cli: Callable[..., Any], tmp_path: Path) -> None:
+    command = f"run --model lenet5 --threads 1 --batch 1,3 --dtype fp32,bf16 --budget 300ms --save {tmp_path} --json"
+    answer = cli(command)
+    assert (answer.code, answer.err) == (0, "")
+    found = answer.json
+    assert found["schema"] == "hwbench.runs/1"
+    assert [(one["dtype"], one["batch"]) for one in found["runs"]] == [
+        ("fp32", 1),
+        ("fp32", 3),
+        ("bf16", 1),
+        ("bf16", 3),
+    ]
+    kept = store.load(found["path"])
+    assert {one.size for one in kept.measurements} == {"lenet5 batch 1", "lenet5 batch 3"}
+    assert {one.kernel for one in kept.measurements} == {"inference"}
+    assert json.loads(Path(found["path"]).read_text())["id"] == kept.id
+
+
+def test_layers_in_text(cli: Callable[..., Any]) -> None:
+    answer = cli("run --model lenet5 --threads 1 --layers --budget 300ms")
+    assert (answer.code, answer.err) == (0, "")
+    lines = answer.out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert lines[0].startswith("LeNet-5 on host · torch-2.")
+    assert [line.split()[0] for line in lines if " conv " in line] == ["c1", "c3", "c5"]
+
+
+def test_an_interrupt_shows_what_there_is(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from hwbench.measure import harness
+
+    measure = harness.measure
+
+    def stopped(*given: Any, **options: Any) -> Any:
+        found = measure(*given, **options)
+        return tuple(msgspec.structs.replace(one, stopped="interrupted") for one in found)
+
+    monkeypatch.setattr(harness, "measure", stopped)
+    answer = cli("run --model lenet5 --threads 1 --budget 200ms --json")
+    assert answer.code == 130
+    assert answer.err == "hwbench: interrupted: what was measured is shown\n"
+    assert answer.json["samples"] > 0
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("run --model lenet5 --dtype int4", "--dtype: torch runs no whole model in int4: choose from fp64"),
+        ("run --model lenet5 --dtype amp", "--dtype: amp is for GPUs through CUDA or ROCm"),
+        ("run --model lenet5 --device tpu", "'tpu' is not where torch can run: choose from cpu, cuda, mps"),
+        ("run --model lenet5 --threads 4096", "--threads: this process may use"),
+        ("run --model vgg16 --batch 1000000", "--batch: vgg16 at batch 1000000 needs at least"),
+        ("run --model net.onnx", "net.onnx: an ONNX graph is counted, not run"),
+        ("run --model lenet4", "there is no model named 'lenet4' (did you mean lenet5"),
+        ("explain --model lenet5 --threads 4096", "--threads: this process may use"),
+    ],
+)
+def test_refused(cli: Callable[..., Any], command: str, words: str) -> None:
+    answer = cli(command)
+    assert answer.code == 2
+    assert answer.err.startswith("hwbench: ")
+    assert answer.err.count("\n") == 1
+    assert words in answer.err
+
+
+def test_without_torch(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    answer = cli("run --model lenet5")
+    assert answer.code == 2
+    assert "hwbench run needs torch (" in answer.err
+    assert answer.err.endswith("pip install 'hwbench[torch]'\n")
+
+
+def sample(value: float) -> tuple[Sample, ...]:
+    return (Sample(1 / value, 1, 1 / value),) * 9
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """A saved run of this machine: its clock is twice the stated one, and one core reaches that."""
+    monkeypatch.setenv("HWBENCH_RESULTS", str(tmp_path))
+    machine = host()
+    units = machine.device.units[0]
+    rate = max((one for one in units.rates if one.dtype == "fp32"), key=lambda one: one.flops_per_cycle)
+    clock = 2 * float(units.clock.boost or units.clock.base or units.clock.fixed or 0.0)
+    fma = clock * rate.flops_per_cycle
+    known: dict[str, Any] = {"dtype": "fp32", "work": 1.0, "checked": True}
+    measurements = (
+        Measurement("clock", rate.isa, "Hz", 1.0, sample(clock), isa=rate.isa),
+        Measurement("fma", "throughput", "FLOP/s", samples=sample(0.99 * fma), isa=rate.isa, **known),
+        Measurement("matmul", "numpy", "FLOP/s", samples=sample(0.8 * fma), **known),
+        Measurement("matmul", "numba", "FLOP/s", samples=sample(0.9 * fma), **known),
+        Measurement("stream", "triad", "B/s", 1.0, sample(11e9)),
+        Measurement("inference", "eager", "s", 1.0, sample(1 / 0.05), dtype="fp32",
+                    parameters={"model": "alexnet", "batch": 1}),
+    )  # fmt: skip
+    surroundings = {
+        "machine": environment.machine_key(machine), "brand": machine.brand,
+        "device": msgspec.to_builtins(machine.device, enc_hook=exact),
+    }  # fmt: skip
+    run = Run(
+        "20260101-120000-000-abcdef", "2026-01-01T12:00:00.000+00:00", "0", (), surroundings, {}, {}, measurements
+    )
+    store.save(run, str(tmp_path))
+    return run
+
+
+def test_estimates_of_this_machine_use_its_measured_ceilings(cli: Callable[..., Any], measured: Run) -> None:
+    found = cli("estimate --model alexnet --device host --json").json
+    assert found["bandwidth_bytes_per_second"] == pytest.approx(11e9)
+    assert found["provenance"]["bandwidth"] == "measured"
+    clock = measured.measurements[0].value(measured.measurements[0].samples[0])
+    assert found["terms"][0]["clock_hz"] == pytest.approx(clock)
+    assert not any("clock" in warning.partition(",")[0] for warning in found["warnings"])
+
+
+@pytest.mark.parametrize("name", ["run:latest", "run:20260101", "run:{folder}/20260101-120000-000-abcdef.json"])
+def test_a_run_is_a_device(cli: Callable[..., Any], measured: Run, tmp_path: Path, name: str) -> None:
+    found = cli("peak", "--device", name.format(folder=tmp_path), "--json").json
+    assert found["device"] == f"run:{measured.id}"
+    assert found["memory"]["bandwidth_bytes_per_second"] == pytest.approx(11e9)
+
+
+def test_peak_stands_beside_what_was_measured(cli: Callable[..., Any], measured: Run) -> None:
+    found = cli("peak --json").json["measured"]
+    assert found["source"] == measured.id
+    (row,) = found["achieved"]
+    assert row["share"] == pytest.approx(1.98, rel=1e-3)
+    assert row["share_at_clock"] == pytest.approx(0.99, rel=1e-3)
+    assert row["cause"] == "clock"
+    text = cli("peak").out
+    assert "reaches 198 % of its peak at the stated clock" in text
+    assert f"run {measured.id}" in text
+    assert max(map(len, text.splitlines())) <= 100
+    assert cli("peak --device rtx3090 --json").json["measured"] is None
+
+
+def test_a_value_that_is_set_wins_over_what_was_measured(cli: Callable[..., Any], measured: Run) -> None:
+    found = cli("peak --device host --set clock=1GHz --json").json
+    assert {peak["clock_hz"] for peak in found["peaks"]} == {1e9}
+
+
+def test_explain_reads_a_saved_run(cli: Callable[..., Any], measured: Run) -> None:
+    found = cli("explain --run latest --model alexnet --json").json
+    assert found["schema"] == "hwbench.explain/1"
+    assert [step["name"] for step in found["steps"]] == ["spec", "clock", "fma", "blas", "numba", "roofline", "run"]
+    assert [step["lost"] for step in found["steps"]][1:] == ["clock", "ports", "memory", "code", "memory", "overhead"]
+    assert [step["ratio"] for step in found["steps"][1:5]] == pytest.approx([2, 0.99, 0.8 / 0.99, 9 / 8])
+    assert found["steps"][-1]["flops_per_second"] == pytest.approx(2270512192 / 0.05)
+    assert (found["source"], found["missing"], found["path"]) == (measured.id, [], None)
+    text = cli("explain --run latest").out
+    assert "Our matmul runs at 90 % of the peak at" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_explain_says_what_a_run_lacks(cli: Callable[..., Any], measured: Run) -> None:
+    found = cli("explain --run latest --model lenet5 --dtype fp64 --json").json
+    assert found["steps"] == []
+    assert "the model" in found["missing"]
+    assert found["summary"].startswith("Too little is known")
+
+
+def test_explain_measures(cli: Callable[..., Any], tmp_path: Path) -> None:
+    answer = cli(f"explain --model lenet5 --threads 1 --budget 2s --save {tmp_path} --json")
+    assert (answer.code, answer.err) == (0, "")
+    found = answer.json
+    assert found["missing"] == [] or set(found["missing"]) <= {"the peak at the real clock"}
+    assert found["steps"][-1]["name"] == "run"
+    kernels = {one.kernel for one in store.load(found["path"]).measurements}
+    assert kernels == {"clock", "fma", "matmul", "stream", "inference"}

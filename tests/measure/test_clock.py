@@ -1,0 +1,113 @@
+"""The chain that counts cycles: that it is all there in the machine's code, and what is believed under load."""
+
+import itertools
+import re
+
+import pytest
+from llvmlite import ir
+
+from hwbench.machine.host import host
+from hwbench.measure import chain, clock, fma_loops, harness, vectors
+from hwbench.measure.harness import CpuClass, Settings
+from hwbench.measure.team import Team
+
+
+def settings(*, quick: bool = False, threads: tuple[int, ...] = (1,), classes: tuple[CpuClass, ...] = ()) -> Settings:
+    classes = classes or (CpuClass("core", (0, 1)),)
+    cpus = tuple(cpu for one in classes for cpu in one.cpus)
+    return Settings(cpus=cpus, classes=classes, caches=(), host=host(), threads=threads, quick=quick)
+
+
+def test_the_chain_gives_what_python_computes() -> None:
+    assert chain.check()
+    assert chain.chain(1, 7, chain.STEP, chain.MASK) == chain.expected(chain.PAIRS, 7)
+    assert chain.chain(2, 8, chain.STEP, chain.MASK) != chain.expected(chain.PAIRS, 8)
+
+
+def test_values_of_the_chain_are_signed_words() -> None:
+    assert list(itertools.islice(chain.values(1, 1, 0), 3)) == [2, 3, 4]
+    assert next(chain.values((1 << 63) - 1, 1, 0)) == -(1 << 63)
+
+
+@pytest.mark.parametrize(
+    ("triple", "add", "exclusive"),
+    [("x86_64-unknown-linux-gnu", r"\taddq\t%\w+, %\w+|\tleaq\t\(%\w+,%\w+\)", r"\txorq\t%\w+, %\w+"),
+     ("aarch64-unknown-linux-gnu", r"\tadd\tx\d+, x\d+, x\d+", r"\teor\tx\d+, x\d+, x\d+")],
+)  # fmt: skip
+def test_every_link_is_an_instruction_of_registers(triple: str, add: str, exclusive: str) -> None:
+    module = ir.Module()
+    function = ir.Function(module, ir.FunctionType(vectors.I64, [vectors.I64] * 3), "links")
+    builder = ir.IRBuilder(function.append_basic_block())
+    value, step, mask = function.args
+    for _ in range(chain.PAIRS):
+        value = chain.pair(builder, value, step, mask)
+    builder.ret(value)
+    text = vectors.assembly(module, triple)
+    assert len(re.findall(add, text)) == chain.PAIRS
+    assert len(re.findall(exclusive, text)) == chain.PAIRS
+
+
+@pytest.mark.parametrize(
+    ("clocks", "believed"),
+    [({1: 3.6e9, 3: 3.6e9, 6: 3.6e9, 12: 3.6e9, 24: 2.4e9}, 12),  # two pipes
+     ({1: 3.6e9, 3: 3.6e9, 6: 3.6e9, 12: 2.4e9, 24: 1.2e9}, 6),  # one pipe
+     ({1: 3.6e9, 3: 3.6e9, 6: 2.4e9, 12: 1.2e9, 24: 0.6e9}, 3),  # half a pipe, as fp64 on small cores
+     ({1: 3.2e9, 3: 3.2e9, 6: 3.2e9, 12: 3.2e9, 24: 3.2e9}, 24),  # four pipes
+     ({1: 3.7e9, 3: 3.5e9, 6: 3.0e9, 12: 2.6e9, 24: 1.7e9}, 12),  # the load lowers the clock itself
+     ({1: 3.6e9, 3: 2.0e9, 6: 3.6e9, 12: 3.6e9, 24: 2.4e9}, 1)],  # a disturbed reading errs on the safe side
+)  # fmt: skip
+def test_the_densest_load_beside_which_the_chain_takes_its_own_time(clocks: dict[int, float], believed: int) -> None:
+    assert clock.densest(clocks) == believed
+
+
+@pytest.mark.parametrize("bits", vectors.target().widths)
+@pytest.mark.parametrize("density", fma_loops.DENSITIES)
+def test_the_load_beside_the_chain_is_real_work(bits: int, density: int) -> None:
+    rounds = 5
+    fused = vectors.target().fused
+    operands = fma_loops.operands("fp64", fused)
+    answer = fma_loops.LOADED[bits](density, rounds, 1, *operands)
+    count = fma_loops.turning(density, fma_loops.accumulators(vectors.target().registers))
+    lanes = vectors.lanes("fp64", bits)
+    pairs = rounds * fma_loops.BEATS * density // count // 2
+    known = fma_loops.iterated("fp64", pairs, count, lanes, fused)
+    assert min(abs(answer - known), abs(answer - known - 1)) < 1e-9  # plus the chain's last bit
+
+
+def test_tasks_of_one_core_and_of_all() -> None:
+    widths = [vectors.target().isa(bits) for bits in vectors.target().widths]
+    alone = clock.tasks(settings())
+    assert [task.variant for task in alone] == ["scalar", *widths]
+    assert {task.core_class for task in alone} == {None}
+    both = clock.tasks(settings(threads=(1, 2)))
+    assert [task.variant for task in both if task.threads == 2] == widths
+    quick = clock.tasks(settings(threads=(1, 2), quick=True))
+    assert [task.variant for task in quick if task.threads == 2] == widths[-1:]
+
+
+def test_every_class_of_cores_is_measured_by_its_name() -> None:
+    found = clock.tasks(settings(classes=(CpuClass("P-core", (0,)), CpuClass("E-core", (1,)))))
+    assert [task.core_class for task in found if task.variant == "scalar"] == ["P-core", "E-core"]
+    assert [task.cpus for task in found if task.variant == "scalar"] == [(0,), (1,)]
+
+
+def test_a_measured_clock_says_its_load_and_is_checked() -> None:
+    scalar = clock.scalar(CpuClass("core", ()), None)
+    loaded = clock.loaded(128, "any", (), None)
+    team = clock.loaded(128, "any", (), None, Team((None, None)))
+    found = harness.measure([scalar, loaded, team], 0.2, limits=harness.Limits(sample_s=0.002, most=3))
+    assert [one.checked for one in found] == [True, None, None]
+    assert found[1].parameters["multiply_adds_in_8_cycles"] in fma_loops.DENSITIES
+    assert found[2].work == 2 * found[1].work
+    assert all(1e6 < one.value(sample) < 1e11 for one in found for sample in one.samples)
+
+
+def test_calibration_counts_up_to_the_time_asked_for() -> None:
+    import time
+
+    def spin(repetitions: int) -> None:
+        end = time.thread_time() + 1e-4 * repetitions
+        while time.thread_time() < end:
+            pass
+
+    assert 5 <= clock.calibrated(spin, 0.001) <= 40

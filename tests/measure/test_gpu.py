@@ -1,0 +1,116 @@
+"""A GPU's kernels run on torch's CPU: what they compute is right, what they say of themselves is true. Needs torch."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from hwbench.errors import InputError
+from hwbench.machine import catalog
+from hwbench.machine.host import host
+from hwbench.measure.harness import CpuClass, Settings, measure
+
+torch = pytest.importorskip("torch")
+
+from hwbench.measure import gpu  # noqa: E402
+from hwbench.measure.torch_device import Place  # noqa: E402
+
+CPU = Place("cpu", "CPU")
+SMALL = gpu.Lot((48,), ((64, 32, 48), (16, 64, 32)), 1 << 12)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(cpus=(0,), classes=(CpuClass("core", (0,)),), caches=(), host=host(), quick=True)
+
+
+def test_everything_runs_and_is_right(settings: Settings) -> None:
+    tasks = gpu.tasks(settings, CPU, SMALL)
+    found = measure(tasks, 0.5)
+    assert {one.kernel for one in found} == {"matmul", "stream", "launch"}
+    dtypes = {one.dtype for one in found if one.kernel == "matmul"}
+    assert {"fp32", "fp64"} <= dtypes
+    assert "tf32" not in dtypes  # a mode of CUDA's
+    assert all(one.checked for one in found if one.kernel != "launch")
+    assert all(one.clock == "device" and one.core_class == "gpu" for one in found)
+    assert all(sample.cpu_s is None and sample.wall_s > 0 for one in found for sample in one.samples)
+
+
+def test_work_and_units(settings: Settings) -> None:
+    chosen = msgspec.structs.replace(settings, dtypes=("fp32", "int8"), sizes=((32, 64, 16),))
+    tasks = gpu.tasks(chosen, CPU, SMALL)
+    products = [task for task in tasks if task.kernel == "matmul"]
+    assert [(task.dtype, task.unit, task.work, task.size) for task in products] == [
+        ("fp32", "FLOP/s", 65536.0, "32x64x16"),
+        ("int8", "op/s", 65536.0, "32x64x16"),
+    ]
+    assert [(task.variant, task.work) for task in tasks if task.kernel == "stream"] == [
+        ("copy", 8192),
+        ("triad", 12288),
+    ]
+
+
+def test_the_best_shape_is_the_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = {64: 1.0, 16: 0.1}
+
+    class Watch:
+        def __init__(self, _where: Any, product: Any) -> None:
+            self.seconds = seconds[product.operands[0][0].shape[0]]
+
+        def __call__(self, _repetitions: int) -> None:
+            pass
+
+    monkeypatch.setattr(gpu, "Stopwatch", Watch)
+    assert gpu.best_shape(CPU, "fp32", SMALL.candidates) == (16, 64, 32)
+
+
+def test_shapes_that_do_not_fit_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = gpu.Product
+
+    def product(where: Any, dtype: str, shape: Any) -> Any:
+        if shape[0] == 64:
+            raise torch.OutOfMemoryError("no room")
+        return made(where, dtype, shape)
+
+    monkeypatch.setattr(gpu, "Product", product)
+    assert gpu.best_shape(CPU, "fp32", SMALL.candidates) == (16, 64, 32)
+    with pytest.raises(InputError, match="no shape of a fp32 product fits"):
+        gpu.best_shape(CPU, "fp32", SMALL.candidates[:1])
+
+
+def test_a_wrong_product_is_noticed() -> None:
+    product = gpu.Product(CPU, "fp32", (32, 32, 32))
+    assert product.check()
+    product.operands = [(a, b) for a, b in product.operands]
+    right = product.__call__
+    product.__class__ = type("Wrong", (gpu.Product,), {"__call__": lambda self, number: right(number) * 1.001})
+    assert not product.check()
+
+
+def test_operands_rotate() -> None:
+    product = gpu.Product(CPU, "fp32", (8, 8, 8))
+    results = [product(number) for number in range(gpu.SETS + 1)]
+    assert torch.equal(results[0], results[gpu.SETS])
+    assert not torch.equal(results[0], results[1])
+
+
+def test_a_dtype_that_torch_cannot_multiply() -> None:
+    assert not gpu.supported(CPU, "tf32")
+    assert gpu.supported(CPU, "fp64")
+
+
+def test_a_description_travels_with_the_measurement() -> None:
+    device = catalog.device("rtx3090")
+    card = Place("cuda:0", "NVIDIA GeForce RTX 3090")
+    product = gpu.matmul(card, device, "fp32", (64, 64, 64))
+    assert product.parameters["peak"] == pytest.approx(35.58e12, rel=0.005)
+    assert product.parameters["accelerator"]["title"] == device.title
+    assert [task.parameters["peak"] for task in gpu.copies(card, device, 1024)] == [936e9, 936e9]
+    assert "peak" not in gpu.launches(card, device)[0].parameters
+    assert gpu.about(CPU, None) == {"device": "cpu", "title": "CPU"}
+
+
+def test_without_a_gpu(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "accelerator", lambda: None)
+    with pytest.raises(InputError, match="torch finds no GPU here"):
+        gpu.tasks(settings)

@@ -1,0 +1,273 @@
+"""The harness on made-up kernels: what it calls, how often, in which order, and when it stops."""
+
+import gc
+import os
+import time
+from typing import Any
+
+import pytest
+
+from hwbench.measure import harness
+from hwbench.measure.harness import Limits, Progress, Task, measure
+
+FAST = Limits(sample_s=0.002, fewest=5, most=12)
+
+
+def spin(seconds: float) -> None:
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+
+
+class Kernel:
+    """Burns CPU time for each repetition and remembers what it was told to do."""
+
+    def __init__(self, cost: float = 50e-6) -> None:
+        self.cost = cost
+        self.calls: list[int] = []
+        self.events: list[str] = []
+
+    def __call__(self, repetitions: int) -> None:
+        self.calls.append(repetitions)
+        spin(self.cost * repetitions)
+
+
+def task(call: Any, variant: str = "a", **more: Any) -> Task:
+    return Task("made-up", variant, "op/s", 1.0, call, **more)
+
+
+def test_a_sample_lasts_long_enough() -> None:
+    kernel = Kernel()
+    (found,) = measure([task(kernel)], 1.0, limits=Limits(sample_s=0.01, fewest=3, most=6))
+    assert len(found.samples) >= 1
+    repetitions = found.samples[0].repetitions
+    assert repetitions * kernel.cost >= 0.009
+    assert all(sample.repetitions == repetitions for sample in found.samples)
+    assert all(sample.cpu_s >= 0.009 for sample in found.samples if sample.cpu_s)
+
+
+def test_a_slow_repetition_runs_once_and_has_no_lead_in() -> None:
+    kernel = Kernel(0.05)
+    (found,) = measure([task(kernel)], 0.5, limits=Limits(sample_s=0.02, fewest=3, most=3))
+    assert {sample.repetitions for sample in found.samples} == {1}
+    assert set(kernel.calls) == {1}
+    assert len(kernel.calls) == 1 + len(found.samples)  # warm-up, which says how long it takes, and samples
+
+
+def test_a_fast_one_is_led_in() -> None:
+    kernel = Kernel()
+    (found,) = measure([task(kernel)], 0.5, limits=FAST)
+    repetitions = found.samples[0].repetitions
+    assert kernel.calls.count(max(1, repetitions // 8)) >= len(found.samples)
+
+
+def test_it_ends_at_the_budget() -> None:
+    start = time.monotonic()
+    found = measure([task(Kernel(), str(number)) for number in range(4)], 0.3, limits=Limits(settled=0.0, most=10**6))
+    assert {one.stopped for one in found} == {"budget"}
+    assert time.monotonic() - start < 30  # a loaded machine is slow, an endless loop is not
+
+
+def test_everything_gets_a_sample_even_without_time() -> None:
+    found = measure([task(Kernel(), str(number)) for number in range(5)], 1e-9, limits=Limits(sample_s=0.001))
+    assert [one.variant for one in found] == list("01234")
+    assert all(len(one.samples) >= 1 for one in found)
+
+
+def test_it_ends_when_settled() -> None:
+    class Exact(Kernel):
+        """A device whose clock is perfect."""
+
+        def elapsed(self) -> float:
+            return 1e-3 * self.calls[-1]
+
+    kernel = Exact(1e-6)
+    limits = Limits(sample_s=0.001, fewest=7, most=100)
+    (found,) = measure([task(kernel, clock="device", elapsed=kernel.elapsed)], 20, limits=limits)
+    assert found.stopped == "settled"
+    assert len(found.samples) == 7
+    assert all(found.value(sample) == pytest.approx(1000) for sample in found.samples)
+
+
+def test_most_is_the_end_whatever_the_spread() -> None:
+    (found,) = measure([task(Kernel())], 60, limits=Limits(sample_s=0.001, settled=0.0, most=4, fewest=2))
+    assert len(found.samples) == 4
+    assert found.stopped == "settled"
+
+
+def test_prepare_check_and_close_are_called_in_turn() -> None:
+    events: list[str] = []
+
+    def check() -> bool:
+        events.append("check")
+        return True
+
+    kernel = Kernel()
+    one = task(
+        lambda repetitions: (events.append("call"), kernel(repetitions)),  # type: ignore[func-returns-value]
+        prepare=lambda: events.append("prepare"), check=check, close=lambda: events.append("close"),
+    )  # fmt: skip
+    (found,) = measure([one], 0.05, limits=FAST)
+    assert found.checked is True
+    assert events[:3] == ["prepare", "check", "call"]
+    assert events[-1] == "close"
+    assert events.count("prepare") == events.count("close") == 1
+
+
+def test_a_wrong_answer_is_said() -> None:
+    (found,) = measure([task(Kernel(), check=lambda: False)], 0.05, limits=FAST)
+    assert found.checked is False
+    assert found.notes == ("the answer is wrong",)
+
+
+def test_an_error_closes_everything() -> None:
+    closed = []
+
+    def fail() -> None:
+        raise ValueError("no memory")
+
+    tasks = [
+        task(Kernel(), close=lambda: closed.append(1)),
+        task(Kernel(), prepare=fail, close=lambda: closed.append(2)),
+    ]
+    with pytest.raises(ValueError, match="no memory"):
+        measure(tasks, 1)
+    assert closed == [1, 2]
+
+
+def test_an_interrupt_keeps_what_there_is() -> None:
+    kernel = Kernel()
+
+    def call(repetitions: int) -> None:
+        kernel(repetitions)
+        if len(kernel.calls) > 30:
+            raise KeyboardInterrupt
+
+    closed: list[int] = []
+    found = measure(
+        [task(call, "a", close=lambda: closed.append(1)), task(Kernel(), "b")],
+        60,
+        limits=Limits(sample_s=1e-3, settled=0.0),
+    )
+    assert {one.stopped for one in found} == {"interrupted"}
+    assert all(one.samples for one in found)
+    assert closed == [1]
+
+
+def test_an_interrupt_before_the_first_sample_is_raised() -> None:
+    def call(repetitions: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure([task(call)], 1)
+    assert gc.isenabled()
+
+
+def test_garbage_is_not_collected_meanwhile() -> None:
+    states = []
+
+    def call(repetitions: int) -> None:
+        states.append(gc.isenabled())
+        spin(1e-4 * repetitions)
+
+    measure([task(call)], 0.05, limits=FAST)
+    assert not any(states)
+    assert gc.isenabled()
+
+
+def test_samples_of_all_tasks_take_turns() -> None:
+    order: list[str] = []
+
+    def kernel(name: str) -> Any:
+        def call(repetitions: int) -> None:
+            order.append(name)
+            spin(4e-3)
+
+        return call
+
+    limits = Limits(sample_s=0.001, fewest=6, most=6, settled=0.0)
+    measure([task(kernel(name), name) for name in "abc"], 60, limits=limits, seed=3)
+    samples = order[3:][1::2]  # after a warm-up each; each sample follows its lead-in
+    rounds = ["".join(samples[start : start + 3]) for start in range(0, 18, 3)]
+    assert all(sorted(one) == ["a", "b", "c"] for one in rounds)
+    assert len(set(rounds)) > 1  # not always in the same order
+
+
+def test_tasks_of_several_threads_follow_those_of_one() -> None:
+    order: list[int] = []
+
+    def kernel(threads: int) -> Any:
+        def call(repetitions: int) -> None:
+            order.append(threads)
+            spin(4e-3)
+
+        return call
+
+    limits = Limits(sample_s=0.001, fewest=2, most=2, settled=0.0)
+    measure([task(kernel(n), str(n), threads=n) for n in (2, 1)], 60, limits=limits)
+    sampled = order[2:]
+    assert sampled[0] == 1
+    assert sampled.count(2) > 4  # the cores settle under it before the first of a round
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs affinity")
+def test_one_thread_is_pinned_while_it_is_timed() -> None:
+    before = os.sched_getaffinity(0)
+    cpu = max(before)
+    seen: list[set[int]] = []
+
+    def call(repetitions: int) -> None:
+        seen.append(os.sched_getaffinity(0))
+        spin(1e-4 * repetitions)
+
+    measure([task(call, cpus=(cpu,)), task(call, "several", cpus=tuple(before), threads=2)], 0.05, limits=FAST)
+    assert {cpu} in seen
+    assert before in seen  # its threads would inherit a pin
+    assert os.sched_getaffinity(0) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs affinity")
+def test_a_cpu_that_is_gone_is_no_error() -> None:
+    (found,) = measure([task(Kernel(), cpus=(4000,))], 0.05, limits=FAST)
+    assert found.samples
+
+
+def test_cycles_are_of_the_sample() -> None:
+    kernel = Kernel()
+    (found,) = measure([task(kernel, cycles=lambda: 3.0 * kernel.calls[-1])], 0.05, limits=FAST)
+    assert all(sample.cycles == 3.0 * sample.repetitions for sample in found.samples)
+
+
+def test_warm_goes_before_each_stretch() -> None:
+    events: list[str] = []
+    kernel = Kernel()
+
+    def call(repetitions: int) -> None:
+        events.append("call")
+        kernel(repetitions)
+
+    (found,) = measure([task(call, warm=lambda: events.append("warm"))], 0.05, limits=FAST)
+    assert events.count("warm") >= len(found.samples)
+    assert events[-2:] == ["warm", "call"]
+
+
+def test_progress_rises_to_the_end() -> None:
+    seen: list[Progress] = []
+    measure([task(Kernel(), name) for name in "ab"], 0.3, limits=FAST, progress=seen.append)
+    assert [one.stage for one in seen[:4]] == ["preparing", "preparing", "calibrating", "calibrating"]
+    sampling = [one.share for one in seen if one.stage == "sampling"]
+    assert sampling == sorted(sampling)
+    assert all(0.2 <= share <= 1 for share in sampling)
+    assert {one.label for one in seen} == {"made-up a", "made-up b"}
+
+
+def test_a_label_names_what_tells_tasks_apart() -> None:
+    one = task(Kernel(), "throughput", dtype="fp32", isa="avx2", threads=4, size="1x2x3", core_class="P-core")
+    assert one.label == "made-up throughput avx2 fp32 1x2x3 P-core ×4"
+
+
+def test_long_preparation_leaves_a_share_for_sampling(monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines = []
+    monkeypatch.setattr(harness, "_sample_all", lambda timed, limits, deadline, *rest: deadlines.append(deadline))
+    measure([task(Kernel(), prepare=lambda: time.sleep(0.05))], 0.01)
+    assert deadlines[0] > time.perf_counter() - 0.01

@@ -1,0 +1,205 @@
+"""Real forward passes: right shapes, finite outputs, the parameters that are counted, time by layer. Needs torch."""
+
+import sys
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from hwbench.errors import HwbenchError, InputError
+from hwbench.measure.harness import Limits, measure
+from hwbench.workload.request import Request
+
+torch = pytest.importorskip("torch")
+
+from hwbench.measure import inference, layer_times  # noqa: E402
+from hwbench.measure.inference import Prepared, Setting  # noqa: E402
+from hwbench.measure.torch_device import Place  # noqa: E402
+
+CPU = Place("cpu", "CPU")
+LENET = Request("lenet5")
+
+FACTORY = """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = torch.nn.Embedding(11, 6)
+        self.head = torch.nn.Linear(6, 4)
+        self.mix = Mix()
+
+    def forward(self, tokens, mask):
+        return self.mix(self.head(self.table(tokens)), mask)
+
+class Mix(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = torch.nn.ReLU()
+
+    def forward(self, x, mask):
+        return self.inner(x) * 2 * mask.unsqueeze(-1)
+
+def net():
+    return Net(), (torch.zeros(3, 5, dtype=torch.int64), torch.ones(3, 5, dtype=torch.bool))
+
+class Odd(torch.nn.Module):
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+    def forward(self, x):
+        return x / self.value
+
+def infinite():
+    return Odd(0.0), (torch.ones(2, 3),)
+
+def failing():
+    return torch.nn.Sequential(Odd(1.0), torch.nn.Flatten(), Odd(None)), (torch.ones(2, 3),)
+"""
+
+
+@pytest.fixture
+def factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "nets_to_run.py").write_text(FACTORY)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sys.modules.pop("nets_to_run", None)
+    return "torch:nets_to_run"
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "fp64", "bf16"])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_catalogued_model_runs(dtype: str, batch: int) -> None:
+    prepared = Prepared(inference.build(LENET), Setting(CPU, dtype, batch))
+    output = prepared(0)
+    assert tuple(output.shape) == (batch, 10)
+    assert output.dtype == inference.DTYPES[dtype]
+    assert prepared.check()
+
+
+def test_inputs_rotate() -> None:
+    prepared = Prepared(inference.build(LENET), Setting(CPU))
+    outputs = [prepared(number) for number in range(inference.INPUTS + 1)]
+    assert torch.equal(outputs[0], outputs[-1])
+    assert not torch.equal(outputs[0], outputs[1])
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    model = inference.build(LENET)
+    before = [parameter.clone() for parameter in model.module.parameters()]
+    Prepared(model, Setting(CPU, "bf16", channels_last=True))
+    assert all(torch.equal(a, b) for a, b in zip(before, model.module.parameters(), strict=True))
+
+
+def test_other_parameters_than_counted_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    of_model = inference.torch_network.of_model
+
+    def other(name: str) -> Any:
+        module, workload = of_model(name)
+        module.extra = torch.nn.Parameter(torch.zeros(5))
+        return module, workload
+
+    monkeypatch.setattr(inference.torch_network, "of_model", other)
+    with pytest.raises(HwbenchError, match="lenet5 has 61711 parameters, the count is 61706"):
+        inference.build(LENET)
+
+
+def test_another_shape_than_counted_is_refused() -> None:
+    model = msgspec.structs.replace(inference.build(LENET), output_shape=(11,))
+    with pytest.raises(HwbenchError, match=r"lenet5 returned \(1, 10\) in place of \(1, 11\)"):
+        Prepared(model, Setting(CPU)).check()
+
+
+def test_a_module_of_ones_own_runs_at_another_batch(factory: str) -> None:
+    model = inference.build(Request(f"{factory}:net"))
+    assert model.workload.params == 11 * 6 + 6 * 4 + 4
+    prepared = Prepared(model, Setting(CPU, batch=7))
+    assert tuple(prepared(0).shape) == (7, 5, 4)
+    assert prepared.check()
+
+
+def test_an_infinite_output_is_noticed(factory: str) -> None:
+    assert not Prepared(inference.build(Request(f"{factory}:infinite")), Setting(CPU)).check()
+
+
+def test_what_torch_cannot_run_is_one_line(factory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = inference.build(LENET)
+    prepared = Prepared(model, Setting(CPU))
+    prepared.inputs = [((torch.ones(1, 2),), {})] * inference.INPUTS
+    with pytest.raises(HwbenchError, match="torch cannot run lenet5 at fp32: RuntimeError: ") as caught:
+        prepared(0)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_compiled_module_must_agree_with_the_eager_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = inference.build(LENET)
+    for factor, right in ((1.0, True), (1.1, False)):
+        monkeypatch.setattr(torch, "compile", lambda module, f=factor: lambda data: module(data) * f)
+        assert Prepared(model, Setting(CPU, compiled=True)).check() is right
+
+
+def test_decoding_starts_from_the_same_cache_each_pass() -> None:
+    pytest.importorskip("transformers")
+    sizes = "num_hidden_layers=2&hidden_size=32&intermediate_size=64&num_attention_heads=4&vocab_size=50"
+    model = inference.build(Request(f"hf:llama?{sizes}&num_key_value_heads=2", phase="decode", context=6))
+    prepared = Prepared(model, Setting(CPU, batch=3))
+    lengths = [prepared(number).past_key_values.get_seq_length() for number in range(3)]
+    assert lengths == [7, 7, 7]
+    assert prepared.check()
+    ids = prepared.inputs[0][1]["input_ids"]
+    assert ids.shape == (3, 1)
+    assert int(ids.max()) < 50
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        (Setting(CPU, "int8"), "torch runs no whole model in int8"),
+        (Setting(CPU, "amp"), "amp is for GPUs"),
+        (Setting(CPU, "tf32"), "tf32 is for GPUs"),
+    ],
+)
+def test_dtypes_that_do_not_run(setting: Setting, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        inference.refuse(setting)
+    inference.refuse(Setting(Place("cuda:0", "a card"), "amp"))
+
+
+def test_a_model_too_large_for_memory() -> None:
+    workload = inference.build(LENET).workload
+    inference.refuse_size(Setting(CPU), workload, 1e9)
+    inference.refuse_size(Setting(CPU), workload, None)
+    with pytest.raises(InputError, match=r"lenet5 at batch 1 needs at least .* are free"):
+        inference.refuse_size(Setting(CPU), workload, 1e3)
+
+
+def test_a_task_measures_and_says_what_it_ran() -> None:
+    task = inference.task(inference.build(LENET), Setting(CPU, batch=2, threads=1))
+    (found,) = measure([task], 0.2, limits=Limits(sample_s=0.002))
+    assert (found.kernel, found.variant, found.unit, found.size) == ("inference", "eager", "s", "lenet5 batch 2")
+    assert found.checked is True
+    assert found.parameters["flops"] == 2 * 416520 * 2
+    assert found.parameters["runtime"].startswith("torch-2.")
+    assert found.samples
+
+
+def test_every_layer_is_timed() -> None:
+    model = inference.build(LENET)
+    found = layer_times.parts(Prepared(model, Setting(CPU)), budget_s=0.01)
+    assert [part.name for part in found] == [op.name for op in model.workload.ops]
+    assert all(part.time.value > 0 and part.calls == 1 for part in found)
+    assert not any(module._forward_hooks for module in model.module.modules())
+
+
+def test_what_is_within_a_module_is_not_its_own_time(factory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = inference.build(Request(f"{factory}:net"))
+    ticks = count(step=10e-6)
+    monkeypatch.setattr(Place, "mark", lambda _place: next(ticks))
+    found = {part.name: part.time.value for part in layer_times.parts(Prepared(model, Setting(CPU)), budget_s=0.0)}
+    assert found["head"] == pytest.approx(10e-6)
+    assert found["mix.inner"] == pytest.approx(10e-6)
+    assert found["mix"] == pytest.approx(20e-6)  # three ticks from end to end, one of them its part's
+    assert found[""] == pytest.approx(40e-6)
+    names = {op.name.rpartition(":")[0] for op in inference.unfolded(model, Request(f"{factory}:net")).ops}
+    assert names == {"table", "head", "mix", "mix.inner"}

@@ -1,0 +1,187 @@
+"""What values are held against, and what is said of those above it."""
+
+import msgspec
+import pytest
+
+from hwbench.machine import catalog
+from hwbench.machine.architecture import Rate
+from hwbench.machine.device import Clock, Device, Memory, Units
+from hwbench.machine.peak import peak
+from hwbench.measure import against
+from hwbench.measure.record import Measurement, Run, Sample
+from hwbench.measure.results import results
+from hwbench.units import BytesPerSecond, Hertz, exact
+
+RATES = (
+    Rate("vector", "avx512", "fp32", 64), Rate("vector", "avx2", "fp32", 32),
+    Rate("vector", "avx2", "fp64", 16), Rate("vector", "avx512-bf16", "bf16", 128, accumulate="fp32"),
+    Rate("matrix", "amx", "bf16", 1024, accumulate="fp32"),
+)  # fmt: skip
+
+
+def machine(*classes: Units, **more: object) -> Device:
+    units = classes or (Units("made-up", 4, Clock(base=Hertz(2e9)), "core", 4, RATES),)
+    return Device("A CPU", "cpu", "Nobody", units, Memory(bandwidth=BytesPerSecond(50e9)), **more)  # type: ignore[arg-type]
+
+
+def measured(
+    kernel: str,
+    variant: str,
+    value: float,
+    unit: str = "FLOP/s",
+    samples: int = 9,
+    cpu_share: float = 1.0,
+    **more: object,
+) -> Measurement:
+    """A measurement whose every sample has the value; several threads run `cpu_share` of the time."""
+    threads = int(more.get("threads", 1))  # type: ignore[call-overload]
+    one = Sample(wall_s=0.02, repetitions=1, cpu_s=0.02 * threads * cpu_share)
+    clock = "cpu" if threads == 1 else "wall"
+    work = value * 0.02
+    return Measurement(kernel, variant, unit, work, (one,) * samples, clock=clock, **more)  # type: ignore[arg-type]
+
+
+def a_run(*measurements: Measurement, device: Device | None = None, **environment: object) -> Run:
+    data = msgspec.to_builtins(device or machine(), enc_hook=exact)
+    return Run("20260101-000000-000-000000", "2026-01-01T00:00:00", "0", (), {"device": data, **environment}, {}, {},
+               measurements)  # fmt: skip
+
+
+def test_the_device_of_a_run_is_the_machine_it_was_made_on() -> None:
+    known = catalog.device("i7-12700h")
+    assert against.device(a_run(device=known)) == known
+    assert against.device(msgspec.structs.replace(a_run(), environment={})) is None
+    assert against.device(msgspec.structs.replace(a_run(), environment={"device": {"title": 3}})) is None
+
+
+def test_peaks_at_the_stated_and_at_the_measured_clock() -> None:
+    clock = measured("clock", "avx2", 3e9, "Hz")
+    fma = measured("fma", "throughput", 90e9, dtype="fp32", isa="avx2")
+    one, all_four, by_dtype = (
+        found for found in results(a_run(
+            clock, fma, measured("fma", "throughput", 100e9, dtype="fp32", isa="avx2", threads=4),
+            measured("matmul", "numba", 64e9, dtype="fp32"),
+        )).results if found.kernel != "clock"
+    )  # fmt: skip
+    assert one.ratio_to_peak == pytest.approx(90 / 64)
+    assert one.ratio_to_measured_peak == pytest.approx(90 / 96)
+    assert all_four.ratio_to_peak == pytest.approx(100 / 256)
+    assert all_four.ratio_to_measured_peak == pytest.approx(100 / 384)  # the clock of one thread, lacking one of four
+    assert by_dtype.ratio_to_peak == pytest.approx(0.5)  # of the widest ISA
+    assert by_dtype.ratio_to_measured_peak is None  # whose clock was not measured
+
+
+def test_a_peak_is_that_of_the_machine_room() -> None:
+    device = catalog.device("i9-10940x")
+    one = measured("matmul", "torch", 1e12, dtype="fp32", threads=device.count)
+    assert against.peaks(one, device, against.clocks(())).stated == pytest.approx(peak(device, "fp32").flops_per_second)
+
+
+def test_the_all_core_clock_goes_before_that_of_one() -> None:
+    clocks = against.clocks(
+        [measured("clock", "avx2", 4e9, "Hz"), measured("clock", "avx2", 3e9, "Hz", threads=4),
+         measured("clock", "sse", 4.5e9, "Hz"), measured("clock", "avx512", 2e9, "Hz", core_class="P-core")]
+    )  # fmt: skip
+    assert clocks.under("avx2", 4, None) == pytest.approx(3e9)
+    assert clocks.under("avx2", 2, None) == pytest.approx(4e9)
+    assert clocks.under("fma3", 1, None) == pytest.approx(4.5e9)
+    assert clocks.under("avx512-bf16", 1, "P-core") == pytest.approx(2e9)
+    assert clocks.under("avx512", 1, None) is None
+
+
+def test_classes_of_cores_add_up_from_the_fastest() -> None:
+    fast = Units("a", 2, Clock(base=Hertz(4e9)), "P-core", 4, (Rate("vector", "avx2", "fp32", 32),))
+    slow = Units("b", 4, Clock(base=Hertz(2e9)), "E-core", 4, (Rate("vector", "avx2", "fp32", 16),))
+    device = machine(fast, slow)
+    none = against.clocks(())
+
+    def stated(threads: int, core_class: str | None = None) -> float | None:
+        one = measured("fma", "throughput", 1.0, dtype="fp32", isa="avx2", threads=threads, core_class=core_class)
+        return against.peaks(one, device, none).stated
+
+    assert stated(1) == 32 * 4e9
+    assert stated(3) == 2 * 32 * 4e9 + 16 * 2e9
+    assert stated(6) == 2 * 32 * 4e9 + 4 * 16 * 2e9
+    assert stated(1, "E-core") == 16 * 2e9
+
+
+def test_there_is_no_peak_for_what_is_not_known() -> None:
+    none = against.clocks(())
+    unknown = [
+        measured("fma", "throughput", 1.0, dtype="fp32", isa="neon"), measured("fma", "throughput", 1.0, dtype="fp16"),
+        measured("fma", "latency", 1.0, "s", dtype="fp32"), measured("clock", "scalar", 1.0, "Hz"),
+        measured("latency", "chase", 1.0, "s"), measured("cache", "L1d", 1.0, "B/s"),
+    ]  # fmt: skip
+    assert {against.peaks(one, machine(), none) for one in unknown} == {against.Peaks()}
+    assert against.peaks(measured("stream", "triad", 1.0, "B/s"), machine(), none).stated == 50e9
+    assert against.peaks(measured("stream", "triad", 1.0, "B/s"), None, none) == against.Peaks()
+    given = measured("matmul", "torch", 1.0, dtype="fp16", parameters={"peak": 3e13})
+    assert against.peaks(given, None, none).stated == 3e13
+
+
+def test_above_the_stated_clock_is_one_sentence_with_the_real_one() -> None:
+    clock = measured("clock", "avx2", 3e9, "Hz")
+    fma = [
+        measured("fma", "throughput", value, dtype=dtype, isa="avx2")
+        for dtype, value in (("fp32", 95e9), ("fp64", 45e9))
+    ]
+    assert results(a_run(clock, *fma)).findings == (
+        "2 values are above the peak at the stated clock, 2 GHz (fma throughput avx2 fp32 reaches 148 %): "
+        "under this load the real clock is 3 GHz.",
+    )
+    (told,) = results(a_run(fma[0])).findings
+    assert told.startswith(
+        "1 value is above the peak at the stated clock, 2 GHz (fma throughput avx2 fp32 reaches 148 %)"
+    )
+    assert "`hwbench bench clock` measures it" in told
+
+
+def test_above_the_real_clock_too_is_a_finding_of_its_own() -> None:
+    clock = measured("clock", "avx2", 2e9, "Hz")
+    fma = measured("fma", "throughput", 96e9, dtype="fp32", isa="avx2")
+    (told,) = results(a_run(clock, fma)).findings
+    assert told.startswith(
+        "fma throughput avx2 fp32 reaches 150 % of the peak at the measured clock: its cores do more"
+    )
+    assumed = machine(provenance={"units.core.rates": "assumed"})
+    (told,) = results(a_run(clock, fma, device=assumed)).findings
+    assert told.endswith("the FLOP per cycle are assumed from the CPU's flags, and this one has more.")
+    few = msgspec.structs.replace(fma, samples=fma.samples[:2])
+    (told,) = results(a_run(clock, few)).findings
+    assert told.endswith("too few undisturbed samples to say why.")
+
+
+def test_memory_above_its_peak_is_said() -> None:
+    (told,) = results(a_run(measured("stream", "triad", 80e9, "B/s", threads=4))).findings
+    assert told.startswith("stream triad ×4 reaches 160 % of the memory's peak: its arrays may fit in a cache")
+
+
+def test_values_below_their_peaks_are_no_findings() -> None:
+    clock = measured("clock", "avx2", 2.02e9, "Hz")
+    fma = measured("fma", "throughput", 65e9, dtype="fp32", isa="avx2")
+    assert results(a_run(clock, fma, measured("stream", "copy", 50e9, "B/s"))).findings == ()
+
+
+def test_threads_of_one_core_are_found_out() -> None:
+    alone = measured("fma", "throughput", 60e9, dtype="fp32", isa="avx2")
+    both = measured("fma", "throughput", 62e9, dtype="fp32", isa="avx2", threads=2)
+    (told,) = results(a_run(alone, both, hypervisor=True)).findings
+    assert told == (
+        "fma throughput avx2 fp32 ×2 gives each CPU 52 % of what one has alone: the hypervisor's CPUs are threads of "
+        "shared cores."
+    )
+    (told,) = results(a_run(alone, both, hypervisor=False)).findings
+    assert "they share cores" in told
+
+
+def test_other_work_is_not_taken_for_shared_cores() -> None:
+    alone = measured("fma", "throughput", 60e9, dtype="fp32", isa="avx2")
+    held_up = measured("fma", "throughput", 60e9, dtype="fp32", isa="avx2", threads=2, cpu_share=0.5)
+    assert results(a_run(alone, held_up, hypervisor=True)).findings == ()
+
+
+def test_twins_follow_their_results() -> None:
+    counted = Measurement("fma", "throughput", "FLOP/s", 64e7, (Sample(0.02, 1, 0.02, cycles=4e7),) * 9, "fp32", "avx2")
+    found = results(a_run(counted)).results
+    assert [(one.unit, one.value) for one in found] == [("FLOP/s", 32e9), ("FLOP/cycle", 16.0)]
+    assert found[1].ratio_to_measured_peak == 0.5

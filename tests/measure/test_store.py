@@ -1,0 +1,322 @@
+"""The store: whole files or none whatever happens, old ones readable, broken ones named."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from hwbench import folders
+from hwbench.errors import InputError
+from hwbench.measure import store
+from hwbench.measure.record import SCHEMA, Measurement, Run, Sample
+from hwbench.measure.results import results
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden" / "run-1.json"
+
+
+def a_run(name: str | None = None, kernel: str = "clock", samples: int = 3) -> Run:
+    measured = Measurement(
+        kernel, "scalar", "Hz", 64.0, tuple(Sample(0.02 + 1e-6 * n, 10**6, 0.02) for n in range(samples))
+    )
+    return Run(
+        id=name or store.new_id(), created="2026-11-24T09:00:00.000+00:00", hwbench_version="0.1.0",
+        command=("hwbench", "bench"), environment={"brand": "CPU µ"}, before={"load": [0.5]}, after={},
+        measurements=(measured,),
+    )  # fmt: skip
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    run = a_run()
+    path = store.save(run, str(tmp_path / "new" / "folder"))
+    assert os.path.basename(path) == f"{run.id}.json"
+    assert store.load(path) == run
+    assert os.listdir(tmp_path / "new" / "folder") == [f"{run.id}.json"]
+
+
+def test_the_golden_run_of_schema_1_loads_and_means_what_it_did() -> None:
+    """Medians by hand: of the five samples with the least wall time per CPU time."""
+    run = store.load(str(GOLDEN))
+    assert json.loads(GOLDEN.read_text())["schema"] == "hwbench.run/1"
+    values = {one.variant: one.value for one in results(run).results}
+    known = {"scalar": 3609911425.83, "sse": 3627206893.42, "avx2": 3615030894.67, "avx512": 3539605738.74}
+    assert values == pytest.approx(known, rel=1e-9)
+    assert store.encode(run) == GOLDEN.read_text()
+
+
+def test_the_schema_page_is_up_to_date() -> None:
+    assert (ROOT / "docs" / "run.schema.json").read_text() == store.schema(), "run `make schema`"
+
+
+def test_the_schema_speaks_of_every_field() -> None:
+    found = json.loads(store.schema())["$defs"]
+    for kind in (Run, Measurement, Sample):
+        assert set(found[kind.__name__]["properties"]) == set(kind.__struct_fields__)
+        assert found[kind.__name__]["description"]
+
+
+def test_ids_sort_by_time_and_differ() -> None:
+    start = datetime(2026, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
+    moments = [start + timedelta(milliseconds=step) for step in (0, 1, 2, 1001, 60_000, 90_000_000)]
+    ids = [store.new_id(moment) for moment in moments]
+    assert ids == sorted(ids)
+    assert ids[0].startswith("20261231-235959-999-")
+    assert len({store.new_id(start) for _ in range(200)}) == 200
+
+
+def test_names_are_those_of_runs_alone(tmp_path: Path) -> None:
+    runs = [a_run("20250101-000000-000-aaaaaa"), a_run("20240101-000000-000-bbbbbb")]
+    for run in runs:
+        store.save(run, str(tmp_path))
+    for name in ("README.md", "notes.json", "20250101-000000-000-aaaaaa.json.77.ff.tmp"):
+        (tmp_path / name).write_text("{}")
+    assert store.names(str(tmp_path)) == [runs[1].id, runs[0].id]
+    assert store.names(str(tmp_path / "nowhere")) == []
+
+
+def test_a_run_is_found_by_id_beginning_path_and_as_latest(tmp_path: Path) -> None:
+    old, new = a_run("20240101-000000-000-bbbbbb"), a_run("20250101-000000-000-aaaaaa", kernel="fma")
+    for run in (old, new):
+        store.save(run, str(tmp_path))
+    where = str(tmp_path)
+    assert store.load("2024", where) == old
+    assert store.load(new.id, where) == new
+    assert store.load("LATEST", where) == new
+    assert store.load(str(tmp_path / f"{old.id}.json")) == old
+    assert store.latest(where) == str(tmp_path / f"{new.id}.json")
+    assert store.latest(where, "clock") == str(tmp_path / f"{old.id}.json")
+    assert store.latest(where, "gpu") is None
+    (tmp_path / f"{new.id}.json").write_text("{broken")
+    assert store.latest(where, "fma") is None
+    with pytest.raises(InputError, match="'20' begins 2 ids"):
+        store.load("20", where)
+    with pytest.raises(InputError, match="there is no run '20250101-000000-000-aaaaab'") as caught:
+        store.load("20250101-000000-000-aaaaab", where)
+    assert new.id in caught.value.nearest
+    with pytest.raises(InputError, match="there are no saved runs"):
+        store.load("latest", str(tmp_path / "nowhere"))
+
+
+BROKEN: list[tuple[Any, str]] = [
+    ("", "is not the JSON of a run"),
+    ("{", "is not the JSON of a run"),
+    ("[" * 100_000, "is not the JSON of a run|nested too deeply"),
+    (b"\xff\xfe\x00", "is not UTF-8 text"),
+    ("[]", "is not a run"),
+    ("{}", "schema: is not a run"),
+    ({"schema": "hwbench.run/0"}, "schema: is not a run"),
+    ({"schema": "hwbench.peak/1"}, "schema: is not a run"),
+    ({"schema": 1}, "schema: is not a run"),
+    ({"schema": "hwbench.run/2"}, r"schema: was saved by a newer hwbench: hwbench.run/2, and this one reads up to"),
+    ({"schema": "hwbench.run/9999"}, "was saved by a newer hwbench"),
+    ({"id": None}, "id: is not a run: expected text, got nothing"),
+    ({"measurements": 3}, "measurements: is not a run: expected a list"),
+    ({"measurements": [{"kernel": "x"}]}, r"measurements\[0\]: is not a run: missing field `variant`"),
+]
+
+
+@pytest.mark.parametrize(("content", "reason"), BROKEN)
+def test_a_broken_file_is_named(tmp_path: Path, content: Any, reason: str) -> None:
+    path = tmp_path / "run.json"
+    if isinstance(content, dict):
+        content = json.dumps({**json.loads(GOLDEN.read_text()), **content})
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError, match=reason) as caught:
+        store.load(str(path))
+    assert caught.value.file == str(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("wall_s", 0),
+        ("wall_s", -1.0),
+        ("wall_s", 1e300),
+        ("repetitions", 0),
+        ("cpu_s", 0.0),
+        ("cycles", -1),
+        ("process", -1),
+    ],
+)
+def test_samples_that_cannot_be_are_refused(tmp_path: Path, field: str, value: float) -> None:
+    data = json.loads(GOLDEN.read_text())
+    data["measurements"][0]["samples"][0][field] = value
+    with pytest.raises(InputError, match="measurements.*samples.*is not a run"):
+        store.decode(json.dumps(data))
+
+
+def test_measurements_without_samples_or_work_are_refused() -> None:
+    for change in ({"samples": []}, {"work": 0}, {"work": -1e9}, {"threads": 0}):
+        data = json.loads(GOLDEN.read_text())
+        data["measurements"][0] |= change
+        with pytest.raises(InputError, match="is not a run"):
+            store.decode(json.dumps(data))
+
+
+def test_fields_of_a_later_version_of_the_same_schema_are_passed_over() -> None:
+    data = json.loads(GOLDEN.read_text())
+    data["new"] = data["measurements"][0]["newer"] = 1
+    assert store.decode(json.dumps(data)) == store.load(str(GOLDEN))
+
+
+def test_old_schemas_are_upgraded_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it will be when schema 3 comes: each step knows its own."""
+    golden = store.load(str(GOLDEN))
+    monkeypatch.setattr(store, "_VERSION", 3)
+    monkeypatch.setattr(store, "UPGRADES", (
+        lambda data: {**data, "warnings": [*data["warnings"], "from 1"]},
+        lambda data: {**data, "warnings": [*data["warnings"], "from 2"]},
+    ))  # fmt: skip
+    text = GOLDEN.read_text()
+    assert store.decode(text).warnings[-2:] == ("from 1", "from 2")
+    assert store.decode(text.replace("hwbench.run/1", "hwbench.run/2")).warnings == (*golden.warnings, "from 2")
+    assert store.decode(text.replace("hwbench.run/1", "hwbench.run/3")).warnings == golden.warnings
+
+
+def test_what_bench_wrote_to_standard_output_is_a_run_too() -> None:
+    body = {"schema": "hwbench.bench/1", "run": json.loads(GOLDEN.read_text()), "results": []}
+    assert store.decode(json.dumps(body)) == store.load(str(GOLDEN))
+
+
+def test_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HWBENCH_RESULTS", "/else/where")
+    assert store.folder("/given") == "/given"
+    assert store.folder() == "/else/where"
+    monkeypatch.delenv("HWBENCH_RESULTS")
+    assert store.folder() == str(ROOT / "results")
+    monkeypatch.setattr(folders, "shipped", lambda: str(tmp_path / "site-packages" / "hwbench" / "configs"))
+    monkeypatch.setenv("XDG_DATA_HOME", "/home/me/data")
+    if sys.platform.startswith("linux"):
+        assert store.folder() == "/home/me/data/hwbench/results"
+
+
+# What happens to a file when the machine is against us, for real.
+
+
+def script(code: str, *arguments: str, **more: Any) -> "subprocess.CompletedProcess[str]":
+    """Run Python in a process of its own, with a run `run` and a folder `where` at hand."""
+    start = f"""
+        import os, signal, sys, resource
+        from hwbench.measure import store
+        run = store.load({str(GOLDEN)!r})
+        where = sys.argv[1]
+    """
+    program = textwrap.dedent(start) + textwrap.dedent(code)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        **more,
+    )
+
+
+@pytest.mark.parametrize("place", ["os.fsync", "os.replace"])
+def test_a_process_that_is_killed_while_it_saves_leaves_nothing_broken(tmp_path: Path, place: str) -> None:
+    before = a_run("20240101-000000-000-bbbbbb")
+    store.save(before, str(tmp_path))
+    done = script(f"{place} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\nstore.save(run, where)", str(tmp_path))
+    assert done.returncode == -signal.SIGKILL
+    assert len(os.listdir(tmp_path)) == 2  # it was in the middle of writing
+    assert store.names(str(tmp_path)) == [before.id]
+    assert store.load("latest", str(tmp_path)) == before
+
+
+def test_processes_killed_at_any_moment_leave_only_whole_files(tmp_path: Path) -> None:
+    code = """
+        import msgspec
+        print(flush=True)
+        while True:
+            store.save(msgspec.structs.replace(run, id=store.new_id()), where)
+    """
+    start = f"import sys\nfrom hwbench.measure import store\nrun = store.load({str(GOLDEN)!r})\nwhere = sys.argv[1]\n"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for moment in (0.01, 0.07, 0.2):
+        with subprocess.Popen(
+            [sys.executable, "-c", start + textwrap.dedent(code), str(tmp_path)],
+            stdout=subprocess.PIPE,
+            env=environment,
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(moment)
+            process.kill()
+    names = store.names(str(tmp_path))
+    assert names
+    for name in names:
+        assert store.load(name, str(tmp_path)).measurements
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
+    """By a limit on the size of files, which fails in the middle of the write as a full disk does."""
+    code = """
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        try:
+            store.save(run, where)
+        except Exception as error:
+            print(type(error).__name__, error)
+    """
+    done = script(code, str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("InputError ")
+    assert "cannot be written: File too large" in done.stdout
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux") or os.getuid() != 0, reason="needs a mount of its own")
+def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
+    save = f"import sys; from hwbench.measure import store; store.save(store.load({str(GOLDEN)!r}), sys.argv[1])"
+    mounted = 'mount -t tmpfs -o size=4k none "$0" && "$1" -c "$2" "$0"; code=$?; ls -A "$0"; exit $code'
+    command = ["unshare", "-m", "sh", "-c", mounted, str(tmp_path), sys.executable, save]
+    done = script(f"import subprocess\nsys.exit(subprocess.call({command!r}))", str(tmp_path))
+    if "InputError" not in done.stderr:
+        pytest.skip("mounting is not allowed here")
+    assert "cannot be written: No space left on device" in done.stderr
+    assert done.stdout == ""  # nothing is left in the folder
+
+
+@pytest.mark.parametrize("place", ["/proc/nothing/here", "{file}/below"])
+def test_a_folder_that_cannot_be_written(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    where = place.format(file=tmp_path / "file")
+    with pytest.raises(InputError, match="cannot be made: ") as caught:
+        store.save(a_run(), where)
+    assert caught.value.file == where
+    assert store.names(where) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root writes anywhere")
+def test_a_read_only_folder(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    with pytest.raises(InputError, match="cannot be written: Permission denied"):
+        store.save(a_run(), str(tmp_path))
+
+
+def test_two_runs_saved_at_once_are_two_files(tmp_path: Path) -> None:
+    import threading
+
+    runs = [a_run(samples=2000) for _ in range(8)]
+    threads = [threading.Thread(target=store.save, args=(run, str(tmp_path))) for run in runs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {store.load(name, str(tmp_path)).id for name in store.names(str(tmp_path))} == {run.id for run in runs}
+    assert len(os.listdir(tmp_path)) == 8
+
+
+def test_a_record_is_json_of_plain_numbers() -> None:
+    run = a_run()
+    assert json.loads(store.encode(run))["schema"] == SCHEMA
+    assert msgspec.json.decode(store.encode(run), type=Run) == run

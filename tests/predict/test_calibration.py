@@ -1,0 +1,119 @@
+"""Fitting: parameters that made the times are found again, splits are disjoint, the shipped file follows from data."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from hwbench.errors import InputError
+from hwbench.machine import catalog
+from hwbench.predict import fitting, measurements, priors, splits
+from hwbench.predict.calibration import Case, fitted, predicted, problem, soft, with_values
+from hwbench.predict.cases import cases
+from hwbench.predict.expected import expected
+from hwbench.predict.parameters import GpuParameters, ParameterFile, parameters
+from hwbench.workload import zoo
+
+DATA = Path(os.environ.get("HWBENCH_DATA", Path(__file__).parents[3] / "shared" / "data")) / "measured" / "timm"
+RTX3090 = catalog.device("rtx3090")
+MODELS = zoo.workloads()
+TRUE = replace(priors.GPU, prologue=30.0, memory={**priors.GPU.memory, "map": 0.75, "batch_norm": 0.8})
+
+
+def made(own: GpuParameters, batches: tuple[int, ...] = (64, 512)) -> list[Case]:
+    """Cases whose times follow from known parameters exactly."""
+    runtime = replace(priors.START["torch-eager-cuda"], gpu=own)
+    known = ParameterFile("", 0, "", {"torch-eager-cuda": runtime})
+    found = []
+    for name, workload in MODELS.items():
+        for batch in batches:
+            time = expected(workload, RTX3090, "fp16", batch, known=known)
+            assert time is not None
+            found.append(Case(workload, RTX3090, "fp16", batch, time.time_s, splits.family(name)))
+    return found
+
+
+def test_arrays_of_kernels_give_the_time_of_each_case() -> None:
+    some = made(TRUE)
+    runtime = replace(priors.START["torch-eager-cuda"], gpu=TRUE)
+    assert predicted(problem(some, RTX3090), runtime) == pytest.approx([case.time_s for case in some], rel=1e-9)
+
+
+def test_what_made_the_times_is_found_again() -> None:
+    cases_ = problem(made(TRUE), RTX3090)
+    start = priors.START["torch-eager-cuda"]
+    free = [one for one in priors.GPU_FREE if one.path in ("prologue", "memory.map", "memory.batch_norm")]
+    before = np.abs(np.log(predicted(cases_, start) / cases_.times)).mean()
+    found = fitted(start, free, [cases_])
+    assert np.abs(np.log(predicted(cases_, found) / cases_.times)).mean() < 0.1 * before
+    assert found.gpu is not None
+    assert found.gpu.memory["map"] == pytest.approx(0.75, rel=0.05)
+    assert found.gpu.memory["batch_norm"] == pytest.approx(0.8, rel=0.05)
+    assert found.gpu.memory["pool"] == priors.GPU.memory["pool"]
+
+
+def test_values_go_where_their_path_says() -> None:
+    start = priors.START["torch-compile-cpu"]
+    found = with_values(start, [priors.CPU_FREE[0], priors.CPU_FREE[-1]], [0.1, 0.2])
+    assert found.cpu is not None
+    assert found.cpu.compute["conv"] == 0.1
+    assert found.cpu.lane == 0.2
+    assert priors.CPU.compute["conv"] != 0.1
+
+
+def test_far_errors_count_by_their_size_not_its_square() -> None:
+    small, large = soft(np.array([0.001, 10.0]))
+    assert small == pytest.approx(0.001, rel=1e-3)
+    assert large**2 < 0.1 * 10.0**2
+
+
+def test_every_free_parameter_exists_and_starts_below_its_ceiling() -> None:
+    for name, free in priors.FREE.items():
+        assert len({one.path for one in free}) == len(free)
+        for one in free:
+            assert 0 < one.prior <= one.ceiling
+            moved = with_values(priors.START[name], [one], [one.prior * 2])
+            assert moved != priors.START[name]
+
+
+@pytest.mark.parametrize(
+    ("model", "family"),
+    [
+        ("timm:tf_efficientnet_b0.ns_jft_in1k", "efficientnet"),
+        ("vit_base_patch16_224", "vit"),
+        ("test_vit", "vit"),
+        ("legacy_seresnet50", "resnet"),
+        ("alexnet", "alexnet"),
+        ("hf:bert", "bert"),
+    ],
+)
+def test_families(model: str, family: str) -> None:
+    assert splits.family(model) == family
+
+
+def test_a_family_is_of_one_part_and_the_parts_are_of_the_sizes_stated() -> None:
+    names = [f"family{n}" for n in range(4000)]
+    parts = [splits.part(name) for name in names]
+    assert parts == [splits.part(name) for name in names]
+    assert [round(parts.count(part) / 40) for part in splits.PARTS] == pytest.approx([50, 25, 25], abs=3)
+
+
+def test_too_few_measurements_are_refused() -> None:
+    with pytest.raises(InputError, match="fewer than 30 cases"):
+        fitting.calibrated({"torch-eager-cuda": made(TRUE)[:5]})
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"needs the measurements in {DATA}")
+def test_the_shipped_parameters_follow_from_the_measurements() -> None:
+    table = measurements.read(sorted(str(path) for path in DATA.glob("*.csv")))
+    usable, _ = cases(table)
+    found, fits = fitting.calibrated(usable)
+    names = [fit.name for fit in fits]
+    assert names == ["torch-compile-cpu", "torch-eager-cuda"]
+    for name, largest in fitting.difference(found, parameters(), names).items():
+        assert largest < 0.02, name
+    errors = {device: parts for fit in fits for device, parts in fit.errors.items()}
+    assert errors["rtx3090"]["report"] < 0.08
+    assert errors["i9-10940x"]["report"] < 0.15

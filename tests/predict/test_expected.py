@@ -1,0 +1,241 @@
+"""The expected time: laws of the model, what it says of unknown things, and its interval."""
+
+import math
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from hwbench.errors import InputError
+from hwbench.machine import catalog
+from hwbench.machine.device import Device, Memory, Sustained, SustainedRate, override
+from hwbench.machine.peak import peaks
+from hwbench.predict import runtimes
+from hwbench.predict.arrays import grid
+from hwbench.predict.expected import expected
+from hwbench.predict.parameters import PATH, ParameterFile, dumped, parameters
+from hwbench.units import BytesPerSecond, FlopsPerSecond, Seconds
+from hwbench.workload import zoo
+from hwbench.workload.op import Op, Workload
+
+DEVICES = catalog.devices()
+MODELS = zoo.workloads()
+RTX3090 = DEVICES["rtx3090"]
+ALEXNET = MODELS["alexnet"]
+
+
+def time_of(
+    workload: Workload, device: Device, dtype: str = "fp32", batch: int = 1, runtime: str | None = None
+) -> float:
+    found = expected(workload, device, dtype, batch, runtime)
+    assert found is not None
+    return found.time_s
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_every_device_forecasts_every_model(name: str) -> None:
+    device = DEVICES[name]
+    for dtype in sorted({p.dtype for p in peaks(device)} | {"fp32", "fp16"}):
+        for model in ("alexnet", "mobilenet-v2", "vit-b-16", "bert-base"):
+            for batch in (1, 64):
+                found = expected(MODELS[model], device, dtype, batch)
+                if device.memory.bandwidth is None:
+                    assert found is None
+                    continue
+                assert found is not None
+                assert 0 < found.interval_s[0] < found.time_s < found.interval_s[1] < math.inf
+                assert sum(op.time_s for op in found.ops) == pytest.approx(found.time_s)
+                assert all(op.time_s > 0 for op in found.ops)
+
+
+@pytest.mark.parametrize("runtime", runtimes.RUNTIMES)
+def test_every_runtime_has_parameters_and_a_story(runtime: str) -> None:
+    known = parameters().runtimes[runtime]
+    assert (known.gpu is None) == runtime.endswith("cpu")
+    assert len(known.how) > 20
+    device = DEVICES["rtx4090" if known.gpu else "i9-10940x"]
+    assert time_of(ALEXNET, device, runtime=runtime) > 0
+
+
+def test_parts_add_up_to_alexnet_by_hand() -> None:
+    found = expected(ALEXNET, RTX3090)
+    assert found is not None
+    fc6 = next(time for op, time in zip(ALEXNET.ops, found.ops, strict=True) if op.name == "fc6")
+    assert fc6.bound == "memory"
+    share = parameters().runtimes["torch-eager-cuda"].gpu
+    assert share is not None
+    weights = 4 * (9216 * 4096 + 4096)  # far more than a cache of 6 MiB holds
+    assert fc6.memory_s == pytest.approx(weights / (936e9 * share.memory["linear"]), rel=0.01)
+    assert found.bound == "memory"
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(sorted(MODELS)),
+    st.sampled_from(["rtx3090", "h100-sxm", "mi300x", "titan-x-maxwell", "i9-10940x", "epyc-7763"]),
+    st.sampled_from(["fp32", "fp16"]),
+    st.integers(1, 2048),
+    st.sampled_from([1.5, 2.0, 10.0]),
+)
+def test_better_machines_and_smaller_batches_are_never_slower(
+    model: str, name: str, dtype: str, batch: int, factor: float
+) -> None:
+    device, workload = DEVICES[name], MODELS[model]
+    before = time_of(workload, device, dtype, batch)
+    assert device.memory.bandwidth
+    wider = replace(device.memory, bandwidth=BytesPerSecond(device.memory.bandwidth * factor))
+    assert time_of(workload, replace(device, memory=wider), dtype, batch) <= before * (1 + 1e-9)
+    assert time_of(workload, device, dtype, batch + 1) >= before * (1 - 1e-9)
+    assert time_of(workload, device, dtype, batch) == before
+
+
+def test_a_higher_clock_shortens_what_computes_and_nothing_else() -> None:
+    faster = override(RTX3090, {"clock": "3.39 GHz"})  # twice the boost clock
+    vgg = MODELS["vgg16"]
+    assert time_of(vgg, faster, batch=64) < 0.65 * time_of(vgg, RTX3090, batch=64)
+    fc = Workload("fc", "fc", (4096,), tuple(op for op in ALEXNET.ops if op.name == "fc7"))
+    assert time_of(fc, faster) > 0.9 * time_of(fc, RTX3090)
+
+
+def test_elasticities_are_the_derivatives() -> None:
+    vgg = MODELS["vgg16"]
+    found = expected(vgg, RTX3090, batch=64)
+    assert found is not None
+    faster = replace(RTX3090.memory, bandwidth=BytesPerSecond(936e9 * 1.1))
+    less = 1 - time_of(vgg, replace(RTX3090, memory=faster), batch=64) / found.time_s
+    assert found.elasticities.bandwidth == pytest.approx(less, rel=0.1)
+    clocked = 1 - time_of(vgg, override(RTX3090, {"clock": "1.8645 GHz"}), batch=64) / found.time_s
+    assert found.elasticities.clock == pytest.approx(clocked, rel=0.05)
+    assert sum([found.elasticities.clock, found.elasticities.bandwidth, found.elasticities.overhead]) <= 0.1
+    small = expected(MODELS["mobilenet-v2"], RTX3090)
+    assert small is not None
+    assert small.bound == "overhead"
+    assert small.elasticities.overhead > 5 * small.elasticities.clock
+
+
+def test_a_run_that_fuses_is_no_slower() -> None:
+    for device, kind in (("rtx4090", "cuda"), ("i9-10940x", "cpu")):
+        eager = time_of(MODELS["resnet50"], DEVICES[device], batch=8, runtime=f"torch-eager-{kind}")
+        assert time_of(MODELS["resnet50"], DEVICES[device], batch=8, runtime=f"torch-compile-{kind}") <= eager
+
+
+def test_odd_ops_are_memory_and_widen_the_interval() -> None:
+    odd = Op(kind="never seen", output_shape=(3, 224, 224), input_elements=10**6, output_elements=10**6, name="odd")
+    found = expected(Workload("odd", "Odd", (3,), (odd,)), RTX3090, batch=100)
+    plain = expected(Workload("plain", "Plain", (3,), (replace(odd, kind="elementwise"),)), RTX3090, batch=100)
+    assert found is not None
+    assert plain is not None
+    assert found.ops[0].bound == "memory"
+    assert found.interval_s[1] / found.time_s > plain.interval_s[1] / plain.time_s
+    nothing = Op(kind="elementwise", output_shape=())
+    bare = Op(kind="linear", output_shape=(5,), macs=10**9)  # a product of unknown shape
+    for op in (nothing, bare, replace(bare, kind="attention"), replace(bare, kind="conv_backward")):
+        for device in (RTX3090, DEVICES["k80"], DEVICES["i9-10940x"]):
+            assert time_of(Workload("w", "w", (1,), (op,)), device) > 0
+
+
+def test_no_bandwidth_no_forecast() -> None:
+    assert expected(ALEXNET, replace(RTX3090, memory=Memory())) is None
+
+
+def test_without_a_cache_size_one_is_assumed_and_said() -> None:
+    found = expected(ALEXNET, replace(RTX3090, caches=()))
+    known = expected(ALEXNET, RTX3090)
+    assert found is not None
+    assert known is not None
+    assert any("cache" in warning for warning in found.warnings)
+    assert found.interval_s[1] / found.time_s > known.interval_s[1] / known.time_s
+
+
+def test_an_interval_is_wider_for_what_was_not_measured() -> None:
+    def width(device: Device, dtype: str = "amp", foreign: bool = False) -> float:
+        found = expected(MODELS["vgg16"], device, dtype, 256, foreign=foreign)
+        assert found is not None
+        return found.interval_s[1] / found.interval_s[0]
+
+    own = width(RTX3090)
+    assert own < width(DEVICES["rtx3080"]) < width(DEVICES["mi300x"])
+    assert own < width(RTX3090, "fp32")
+    assert own < width(RTX3090, foreign=True)
+
+
+def test_measured_ceilings_replace_the_data_sheet_and_narrow_the_interval() -> None:
+    rate = SustainedRate("matmul", "matrix", "fp16", FlopsPerSecond(30e12), 142)
+    sustained = Sustained("run", (rate,), BytesPerSecond(400e9), op_overhead=Seconds(5e-6))
+    device = DEVICES["l40s"]
+    measured = replace(device, sustained=sustained)
+    assert device.count == 142
+    before, after = (expected(MODELS["vgg16"], d, "fp16", 64) for d in (device, measured))
+    assert before is not None
+    assert after is not None
+    assert after.time_s > 3 * before.time_s  # a card that is held at a fraction of its rates
+    assert after.interval_s[1] / after.interval_s[0] < before.interval_s[1] / before.interval_s[0]
+    assert after.host_s == pytest.approx(5e-6 * sum(op.count for op in MODELS["vgg16"].ops))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "name"),
+    [
+        ("torch-2.4-eager", "gpu", "torch-eager-cuda"),
+        ("torch-2.4-compile", "cpu", "torch-compile-cpu"),
+        ("torch-2.4-dynamo", "cpu", "torch-compile-cpu"),
+        ("mxnet-1.2", "gpu", "torch-eager-cuda"),
+        ("openvino-2024.3", "cpu", "torch-compile-cpu"),
+        (None, "cpu", "torch-eager-cpu"),
+    ],
+)
+def test_the_runtime_that_a_measurement_means(text: str | None, kind: str, name: str) -> None:
+    assert runtimes.runtime_of(text, kind) == name
+
+
+def test_a_runtime_of_another_kind_of_device_is_refused() -> None:
+    with pytest.raises(InputError, match="does not run on a gpu"):
+        expected(ALEXNET, RTX3090, runtime="torch-eager-cpu")
+    with pytest.raises(InputError, match="no runtime 'torch-eger-cuda'") as caught:
+        expected(ALEXNET, RTX3090, runtime="torch-eger-cuda")
+    assert "torch-eager-cuda" in caught.value.nearest
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.sampled_from(sorted(MODELS)),
+    st.lists(st.sampled_from(sorted(DEVICES)), min_size=1, max_size=4, unique=True),
+    st.lists(st.sampled_from(["fp32", "fp16", "int8", "bf16"]), min_size=1, max_size=2, unique=True),
+    st.lists(st.integers(1, 5000), min_size=1, max_size=4),
+)
+def test_arrays_and_numbers_agree(model: str, names: list[str], dtypes: list[str], batches: list[int]) -> None:
+    devices = [DEVICES[name] for name in names]
+    found = grid(MODELS[model], devices, dtypes, batches)
+    assert found.shape == (len(devices), len(dtypes), len(batches))
+    for i, device in enumerate(devices):
+        for j, dtype in enumerate(dtypes):
+            for k, batch in enumerate(batches):
+                one = expected(MODELS[model], device, dtype, batch)
+                if one is None:
+                    assert np.isnan(found[i, j, k])
+                else:
+                    assert found[i, j, k] == pytest.approx(one.time_s, rel=1e-9)
+
+
+def test_a_grid_leaves_out_devices_that_a_runtime_does_not_run_on() -> None:
+    found = grid(ALEXNET, [RTX3090, DEVICES["i9-10940x"]], ["fp32"], [1], "torch-compile-cpu")
+    assert np.isnan(found[0, 0, 0])
+    assert found[1, 0, 0] == pytest.approx(time_of(ALEXNET, DEVICES["i9-10940x"], runtime="torch-compile-cpu"))
+    with pytest.raises(InputError, match="no runtime"):
+        grid(ALEXNET, [RTX3090], ["fp32"], [1], "nonsense")
+
+
+def test_many_blocks_are_one_grid() -> None:
+    batches = list(range(1, 9001))
+    found = grid(ALEXNET, [RTX3090, DEVICES["rtx4090"], DEVICES["a10"]], ["fp16"], batches)
+    assert not np.isnan(found).any()
+    assert found[1, 0, 6999] == pytest.approx(time_of(ALEXNET, DEVICES["rtx4090"], "fp16", 7000))
+
+
+def test_the_parameter_file_is_what_would_be_written() -> None:
+    with open(PATH, encoding="utf-8") as file:
+        text = file.read()
+    assert dumped(msgspec.json.decode(text, type=ParameterFile)) == text

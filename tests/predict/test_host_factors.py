@@ -1,0 +1,45 @@
+"""Factors of one machine: what made the times is found, and a calibrated host is expected to run so."""
+
+import pytest
+from msgspec import to_builtins
+from msgspec.structs import replace
+
+from hwbench.machine import catalog
+from hwbench.machine.device import Sustained
+from hwbench.predict.expected import expected
+from hwbench.predict.host_factors import Timed, factors
+from hwbench.workload import zoo
+
+CPU = catalog.device("ryzen7-5800x")
+MODELS = ("alexnet", "resnet18", "mobilenet-v2", "squeezenet1.0", "vit-b-16", "resnet50")
+TRUE = {"compute": 0.7, "memory": 1.4, "overhead": 0.8, "spread": 0.1}
+
+
+def made(model: str, batch: int) -> Timed:
+    workload = zoo.workload(model)
+    device = replace(CPU, sustained=Sustained("made", factors=TRUE))
+    found = expected(workload, device, batch=batch)
+    assert found is not None
+    return Timed(workload, batch, found.time_s)
+
+
+def test_the_factors_that_made_the_times_are_found() -> None:
+    found = factors([made(model, batch) for model in MODELS for batch in (1, 4)], CPU, "torch-eager-cpu")
+    assert found.compute == pytest.approx(0.7, rel=0.05)
+    assert found.memory == pytest.approx(1.4, rel=0.1)
+    assert found.spread == pytest.approx(0.1024)  # what the model keeps on one machine, and no less
+
+
+def test_a_calibrated_machine_is_expected_to_run_so_and_the_interval_is_its_own() -> None:
+    timed = [made(model, 1) for model in MODELS]
+    device = replace(CPU, sustained=Sustained("made", factors=to_builtins(factors(timed, CPU, "torch-eager-cpu"))))
+    plain, calibrated = (expected(zoo.workload("vgg16"), one) for one in (CPU, device))
+    assert plain is not None
+    assert calibrated is not None
+    assert calibrated.time_s == pytest.approx(made("vgg16", 1).time_s, rel=0.05)
+    assert calibrated.interval_s[1] / calibrated.time_s < plain.interval_s[1] / plain.time_s
+
+
+def test_without_bandwidth_nothing_can_be_compared() -> None:
+    with pytest.raises(ValueError, match="no known bandwidth"):
+        factors([], replace(CPU, memory=replace(CPU.memory, bandwidth=None)), "torch-eager-cpu")

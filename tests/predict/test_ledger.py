@@ -1,0 +1,104 @@
+"""The ledger: errors on measured step times, held to what was reached once, so that no change makes them worse unseen.
+
+The measurements are not part of the project: without their folder this is skipped, and says so.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from msgspec import Struct
+
+from hwbench.predict import measurements
+from hwbench.predict.metrics import Metrics
+from hwbench.predict.replay import replay
+from hwbench.predict.validation import Group, Validation
+from hwbench.report import validation as report
+from hwbench.report.text import PLAIN
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "accuracy.md"
+FOLDER = ROOT.parent / "shared" / "data" / "measured" / "timm"
+UNMEASURED = 0.02
+"""Share of the rows that may be without a prediction: models that timm has no more."""
+
+
+class Bound(Struct, frozen=True):
+    """What one table must reach, over families that nothing was fitted or chosen on: fractions, as in Metrics."""
+
+    device: str
+    layout: str
+    mape: float
+    within_10: float
+    spearman: float
+    bias: float
+    coverage: tuple[float, float]
+
+
+BOUNDS = (
+    Bound("rtx3090", "nhwc", mape=0.067, within_10=0.81, spearman=0.995, bias=0.03, coverage=(0.76, 0.84)),
+    Bound("rtx3090", "nchw", mape=0.062, within_10=0.83, spearman=0.994, bias=0.03, coverage=(0.76, 0.87)),
+    Bound("rtx4090", "nchw", mape=0.062, within_10=0.77, spearman=0.994, bias=0.03, coverage=(0.76, 0.84)),
+    Bound("i9-10940x", "nchw", mape=0.13, within_10=0.5, spearman=0.97, bias=0.03, coverage=(0.76, 0.85)),
+)
+
+
+@pytest.fixture(scope="module")
+def found() -> Validation:
+    paths = sorted(map(str, FOLDER.glob("*.csv")))
+    if not paths:
+        pytest.skip(f"no measurements to replay: {FOLDER} is not there")
+    return replay(measurements.read(paths))
+
+
+def group(found: Validation, device: str, layout: str) -> Group:
+    (one,) = [group for group in found.groups if (group.device, group.layout) == (device, layout)]
+    return one
+
+
+@pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: f"{bound.device}-{bound.layout}")
+def test_errors_on_unseen_families_stay_as_small_as_they_were(found: Validation, bound: Bound) -> None:
+    unseen = group(found, bound.device, bound.layout).unseen
+    assert unseen.n >= 50
+    assert _worse(unseen, bound) == []
+
+
+def _worse(found: Metrics, bound: Bound) -> list[str]:
+    low, high = bound.coverage
+    held = {
+        "mape": (found.mape or 0) <= bound.mape,
+        "within 10 %": found.within["10"] >= bound.within_10,
+        "rank correlation": (found.spearman or 0) >= bound.spearman,
+        "bias": abs(found.bias or 0) <= bound.bias,
+        "coverage": low <= (found.interval_coverage or 0) <= high,
+    }
+    return [f"{name}: {found}" for name, well in held.items() if not well]
+
+
+def test_no_row_is_dropped_silently(found: Validation) -> None:
+    paths = sorted(FOLDER.glob("*.csv"))
+    lines = sum(1 for path in paths for line in path.read_text().splitlines() if line and line[0] != "#") - len(paths)
+    assert found.all.n + len(found.skipped) == lines
+    assert len(found.skipped) <= UNMEASURED * lines
+    assert all(one.reason for one in found.skipped)
+
+
+def test_the_forecast_beats_the_bounds_everywhere(found: Validation) -> None:
+    for one in found.groups:
+        assert (one.all.mape or 1) < 0.7 * (one.roofline.mape or 0), one.device
+        assert (one.all.mape or 1) < 0.3 * (one.ideal.mape or 0), one.device
+
+
+def test_the_page_shows_what_is_printed(found: Validation) -> None:
+    """`HWBENCH_UPDATE_DOCS=1` writes the table of docs/accuracy.md anew, as for all output that the pages show."""
+    lines = report.summary(found, PLAIN)
+    table = "\n".join(lines[: lines.index("the worst 20") - 1])
+    text = PAGE.read_text(encoding="utf-8")
+    block = re.compile(r"(```text\n\$ hwbench validate [^\n]*\n).*?(\n```)", re.DOTALL)
+    fresh, count = block.subn(lambda match: f"{match.group(1)}{table}{match.group(2)}", text)
+    assert count == 1
+    if os.environ.get("HWBENCH_UPDATE_DOCS"):
+        PAGE.write_text(fresh, encoding="utf-8")
+        text = fresh
+    assert text == fresh

@@ -1,0 +1,42 @@
+"""The roofline in text: its roof is where it should be, and no mark stands above it."""
+
+import msgspec
+import pytest
+
+from hwbench.machine import catalog
+from hwbench.machine.device import Device, Memory
+from hwbench.predict.estimate import Estimate, estimate
+from hwbench.report import plot
+from hwbench.report.text import Style
+from hwbench.workload import zoo
+
+PAIRS = [("alexnet", "rtx3090"), ("resnet50", "h100-sxm"), ("lenet5", "i5-2500k")]
+
+
+def drawn(model: str, device: Device, width: int) -> tuple[Estimate, list[str]]:
+    found = estimate(zoo.workload(model), device)
+    return found, plot.roofline(found, Style(width=width))
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+@pytest.mark.parametrize(
+    ("model", "device"), [("alexnet", "rtx3090"), ("resnet50", "h100-sxm"), ("lenet5", "i5-2500k")]
+)
+def test_it_fits_and_no_mark_is_above_the_roof(model: str, device: str, width: int) -> None:
+    _, lines = drawn(model, catalog.device(device), width)
+    assert max(map(len, lines)) <= max(width, 70)
+    picture = [line[13:].ljust(100) for line in lines[: plot.ROWS]]
+    for column in range(100):
+        cells = [row[column] for row in picture]
+        roof = next((index for index, cell in enumerate(cells) if cell in "-/"), None)
+        mark = next((index for index, cell in enumerate(cells) if cell in "@Oo."), None)
+        assert roof is None or mark is None or mark >= roof - 1
+
+
+def test_the_heaviest_layer_has_the_heaviest_mark() -> None:
+    assert any("@" in line for line in drawn("alexnet", catalog.device("rtx3090"), 80)[1][:-1])
+
+
+def test_it_says_why_it_cannot_draw() -> None:
+    unknown = msgspec.structs.replace(catalog.device("rtx3090"), memory=Memory())
+    assert drawn("alexnet", unknown, 80)[1] == ["no roofline to draw: the memory bandwidth is unknown"]

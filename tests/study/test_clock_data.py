@@ -1,0 +1,177 @@
+"""Tables of scores: the canonical columns, other people's, and dirt, each told."""
+
+from pathlib import Path
+
+import pytest
+
+from hwbench.errors import InputError
+from hwbench.study import clock_data
+from hwbench.study.clock_data import Row, Table
+
+HEADER = "suite,device,year,clock_ghz,cores,microarchitecture,score"
+GOOD = "s,a cpu,2001,2.4,4,core,100"
+
+
+def read(folder: Path, *lines: str, header: str = HEADER, columns: str | None = None, clock: str = "base") -> Table:
+    path = folder / "scores.csv"
+    path.write_text("\n".join(["# a comment", header, *lines]) + "\n")
+    return clock_data.read(str(path), columns, clock)
+
+
+def test_the_canonical_table(tmp_path: Path) -> None:
+    found = read(tmp_path, GOOD, "s,another,,3,,,50")
+    assert found.rows == (
+        Row("s", "a cpu", 2.4e9, 100.0, 4.0, "core", 2001.0),
+        Row("s", "another", 3e9, 50.0, None, None, None),
+    )
+    assert found.notes == ()
+
+
+def test_columns_that_are_not_there_are_unknown(tmp_path: Path) -> None:
+    found = read(tmp_path, "a cpu,2.4,100", header="device,clock_ghz,score")
+    assert found.rows == (Row("score", "a cpu", 2.4e9, 100.0),)
+    assert found.notes == ()
+
+
+DIRT = [
+    ("s,b,2001,,4,core,100", "1 row left out: no clock (b)"),
+    ("s,b,2001,fast,4,core,100", "1 row left out: a clock that is no positive number (b)"),
+    ("s,b,2001,0,4,core,100", "1 row left out: a clock that is no positive number (b)"),
+    ("s,b,2001,nan,4,core,100", "1 row left out: a clock that is no positive number (b)"),
+    ("s,b,2001,inf,4,core,100", "1 row left out: a clock that is no positive number (b)"),
+    ("s,b,2001,1e25,4,core,100", "1 row left out: a clock that no processor has (b)"),
+    ("s,b,2001,2.4,4,core,", "1 row left out: no score (b)"),
+    ("s,b,2001,2.4,4,core,-3", "1 row left out: a score that is no positive number (b)"),
+    ("s,b,2001,2.4,4,core,n/a", "1 row left out: a score that is no positive number (b)"),
+    (",b,2001,2.4,4,core,7", "1 row left out: no suite (b)"),
+    ("s,b,2001,2.4,4,core,7,8", "1 row left out: more values than the header has columns (line 4)"),
+    (GOOD, "1 row left out: the same as a row before (line 4)"),
+    ("s,b,2001,2.4", "1 row left out: no score (b)"),
+    (
+        "s,b,2001,0.002,4,core,7",
+        "left out: a clock a hundred times off the suite's median, perhaps in another unit (b)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), DIRT)
+def test_dirt_is_left_out_and_told(line: str, said: str, tmp_path: Path) -> None:
+    found = read(tmp_path, GOOD, line)
+    assert [row.device for row in found.rows] == ["a cpu"]
+    assert len(found.notes) == 1
+    assert said in found.notes[0]
+
+
+MENDED = [
+    ("s,b,2001,2800,4,core,7", Row("s", "b", 2.8e9, 7.0, 4.0, "core", 2001.0), "cannot be meant in GHz: read as MHz"),
+    ("s,b,2001,2800000000,4,core,7", Row("s", "b", 2.8e9, 7.0, 4.0, "core", 2001.0), "read as Hz"),
+    ("s,b,long ago,2.8,4,core,7", Row("s", "b", 2.8e9, 7.0, 4.0, "core", None), "whose year is none: taken as unknown"),
+    ("s,b,2001,2.8,many,core,7", Row("s", "b", 2.8e9, 7.0, None, "core", 2001.0), "whose number of cores is no number"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "row", "said"), MENDED)
+def test_dirt_is_mended_and_told(line: str, row: Row, said: str, tmp_path: Path) -> None:
+    found = read(tmp_path, GOOD, line)
+    assert found.rows[1] == row
+    assert said in found.notes[0]
+
+
+def test_a_unit_in_the_cell_goes_before_that_of_the_column(tmp_path: Path) -> None:
+    found = read(tmp_path, "s,b,2001,2800 MHz,4,core,7", "s,c,2001,3.1GHz,4,core,7")
+    assert [row.clock for row in found.rows] == [2.8e9, 3.1e9]
+    assert found.notes == ()
+
+
+YEARS = [
+    ("2001", 2001.0),
+    ("2001-07", 2001.5),
+    ("2001-07-15", 2001.5),
+    ("2001.25", 2001.25),
+    ("1066", None),
+    ("x", None),
+]
+
+
+@pytest.mark.parametrize(("text", "year"), YEARS)
+def test_years(text: str, year: float | None, tmp_path: Path) -> None:
+    assert read(tmp_path, f"s,b,{text},2.8,4,core,7").rows[0].year == year
+
+
+def test_a_device_with_two_clocks_may_have_a_turbo_clock(tmp_path: Path) -> None:
+    found = read(tmp_path, GOOD, "s,a cpu,2001,3.4,4,core,130", "s,b,2001,3,4,core,7")
+    assert len(found.rows) == 3
+    assert found.notes[0].startswith("1 device with several clocks (a cpu): each row is taken as it is")
+
+
+def test_the_boost_clock_of_a_catalogued_device_is_told_and_mended(tmp_path: Path) -> None:
+    lines = [
+        "s,Xeon X5570,2009,3.33,4,nehalem,30",
+        "s,Intel Core i7-860,2009,2.8,4,nehalem,30",
+        "s,mine,2009,3.33,4,x,30",
+    ]
+    found = clock_data.against_catalog(read(tmp_path, *lines))
+    assert [row.clock for row in found.rows] == [2.933e9, 2.8e9, 3.33e9]
+    assert found.notes == (
+        "1 row with the catalog's boost clock for the base clock: the base clock is taken (Xeon X5570)",
+    )
+
+
+def test_columns_of_another_name(tmp_path: Path) -> None:
+    header, mapping = "Vendor,Model,MHz,Points", "device=vendor+model,clock=mhz,score=POINTS"
+    found = read(tmp_path, "Intel,386,33,5", header=header, columns=mapping)
+    assert found.rows == (Row("Points", "Intel 386", 33e6, 5.0),)
+    assert found.notes == ("Columns read as device=Vendor+Model, clock=MHz, score=Points",)
+
+
+def test_first_filled_column_unit_and_several_scores(tmp_path: Path) -> None:
+    header = "name,cycle,arch,family,one,all"
+    mapping = "device=name,clock=cycle:ns,microarchitecture=arch|family,score=one,score=all"
+    found = read(tmp_path, "x,10,,old,1,2", "y,20,new,old,,4", header=header, columns=mapping)
+    assert [(r.suite, r.device, r.clock, r.microarchitecture, r.score) for r in found.rows] == [
+        ("one", "x", 1e8, "old", 1.0), ("all", "x", 1e8, "old", 2.0), ("all", "y", 5e7, "new", 4.0),
+    ]  # fmt: skip
+    assert "1 row left out: no score (y)" in found.notes
+
+
+def test_the_boost_clock_where_it_is_asked_for(tmp_path: Path) -> None:
+    header, mapping = "name,base,top,points", "device=name,clock=base:ghz,boost=top:ghz,score=points"
+    lines = ("x,2,3,1", "y,2,,1", "z,2,1,1")
+    assert [r.clock for r in read(tmp_path, *lines, header=header, columns=mapping).rows] == [2e9, 2e9, 2e9]
+    found = read(tmp_path, *lines, header=header, columns=mapping, clock="boost")
+    assert [r.clock for r in found.rows] == [3e9, 2e9, 2e9]
+    assert "1 row with a boost clock below the base clock: it is not used (z)" in found.notes
+
+
+BAD = [
+    (HEADER, "device=name,clock=clock_ghz,score=score", "has no column 'name'"),
+    (HEADER, "device=device,clock=clock_gzh,score=score", "has no column 'clock_gzh' (did you mean clock_ghz?)"),
+    (HEADER, "device=device,clok=clock_ghz,score=score", "there is no field 'clok' (did you mean clock"),
+    (HEADER, "device=device,score=score", "does not say which column is the clock"),
+    (HEADER, "device", "'device' is not FIELD=COLUMN"),
+    ("a,b,c", None, "the header lacks device, clock_ghz, score"),
+]
+
+
+@pytest.mark.parametrize(("header", "columns", "said"), BAD)
+def test_columns_that_cannot_be(header: str, columns: str | None, said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, GOOD, header=header, columns=columns)
+    assert said in str(caught.value)
+
+
+def test_a_file_without_rows(tmp_path: Path) -> None:
+    path = tmp_path / "empty.csv"
+    path.write_text("# nothing\n")
+    with pytest.raises(InputError, match="holds no rows"):
+        clock_data.read(str(path))
+    with pytest.raises(InputError, match="cannot be read"):
+        clock_data.read(str(tmp_path / "none.csv"))
+    path.write_text(HEADER + '\ns,"a\0b\n')
+    table = clock_data.read(str(path))
+    assert table.rows == ()
+
+
+def test_a_label_is_a_microarchitecture_its_branch_a_family_or_the_device() -> None:
+    row = Row("s", "Intel Pentium 4 530", 3e9, 1.0, None, "NetBurst:Prescott", None, "Pentium 4")
+    assert row.labels == ("netburst:prescott", "netburst", "pentium 4", "intel pentium 4 530")

@@ -1,0 +1,106 @@
+"""Every table of the shared data is studied, against plain loops; skipped, saying so, where the folder is missing."""
+
+import csv
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwbench.study import clock_data
+from hwbench.study.clock import study
+
+FOLDER = Path(__file__).parents[3] / "shared" / "data" / "clock"
+ATHLON = "athlon_vs_pentium4_spec2000.csv"
+TABLES = {
+    ATHLON: {"SPECint2000": 242, "SPECfp2000": 241},
+    "cpudb_spec_scores_long.csv": {
+        "SPECint1992": 211, "SPECfp1992": 161, "SPECint1995": 295, "SPECfp1995": 260,
+        "SPECint2000": 556, "SPECfp2000": 562, "SPECint2006": 329, "SPECfp2006": 325,
+    },
+    "geekbench6_cpu.csv": {"gb6_single": 927, "gb6_multi": 927},
+    "uci_computer_hardware.csv": {"PRP": 209},
+}  # fmt: skip
+
+pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no folder {FOLDER}: the shared data are not here")
+
+
+def records(name: str) -> list[dict[str, str]]:
+    lines = (FOLDER / name).read_text(encoding="utf-8").splitlines()
+    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_each_table_is_studied_as_it_stands(name: str) -> None:
+    found = study(clock_data.read(str(FOLDER / name)))
+    assert {suite.suite: suite.n for suite in found.suites} == TABLES[name]
+    assert found.warnings[0].startswith("Columns read as ")
+    for suite in found.suites:
+        assert suite.microarchitectures is not None
+        assert suite.microarchitectures > 2
+        assert suite.r2_clock_cv is not None
+        assert suite.r2_microarchitecture is not None
+        assert suite.r2_clock_cv < suite.r2_clock < suite.r2_microarchitecture
+        assert suite.ci is not None
+        assert suite.ci[0] <= suite.r2_clock <= suite.ci[1]
+        assert suite.grade in suite.verdict
+
+
+PAIRS = [
+    ("Athlon,Athlon XP,Athlon MP", "Pentium 4,Pentium 4 EE", "SPECint2000", 1590, 6),
+    ("K7", "NetBurst", "SPECint2000", 1590, 6),
+    ("K7", "NetBurst", "SPECfp2000", 1815, 0),
+    ("Athlon XP", "Pentium 4", "SPECint2000", 832, 6),
+    ("Opteron", "Pentium 4", "SPECint2000", None, None),
+    ("Opteron", "Pentium 4", "SPECfp2000", None, None),
+    ("Pentium M", "Pentium 4", "SPECint2000", None, None),
+    ("Pentium M", "Pentium 4", "SPECfp2000", None, None),
+]
+
+
+@pytest.mark.parametrize(("a", "b", "suite", "pairs", "inverted"), PAIRS)
+def test_inversions_against_the_pentium_4(a: str, b: str, suite: str, pairs: int | None, inverted: int | None) -> None:
+    """By base score; where the issue gives no count, the loop over the file does."""
+    rows = [r for r in records(ATHLON) if r["suite"] == suite]
+    sides = [[r for r in rows if {r["family"], r["class"]} & set(names.split(","))] for names in (a, b)]
+    looped = [
+        (float(x["clock_mhz"]) - float(y["clock_mhz"])) * (float(x["basemean"]) - float(y["basemean"])) < 0
+        for x, y in itertools.product(*sides)
+    ]
+    (found,) = study(clock_data.read(str(FOLDER / ATHLON)), suites=[suite], pairs=[(a, b)]).suites
+    (pair,) = found.pairs
+    assert (pair.pairs, pair.inverted) == (len(looped), sum(looped))
+    if pairs is not None:
+        assert (pair.pairs, pair.inverted) == (pairs, inverted)
+    elif suite == "SPECint2000":
+        assert pair.inverted > 0.4 * pair.pairs  # Opteron and Pentium M invert it often
+
+
+def test_uci_from_cycle_times() -> None:
+    rows = records("uci_computer_hardware.csv")
+    clock, score = (np.log([float(r[name]) for r in rows]) for name in ("MYCT", "PRP"))
+    (found,) = study(clock_data.read(str(FOLDER / "uci_computer_hardware.csv"))).suites
+    assert found.r2_clock == pytest.approx(np.corrcoef(clock, score)[0, 1] ** 2, abs=1e-9)
+    assert found.slope_clock == pytest.approx(-np.polyfit(clock, score, 1)[0], abs=1e-9)
+
+
+@pytest.mark.parametrize("suite", ["SPECint2000", "SPECfp2006"])
+def test_spec_from_all_rows(suite: str) -> None:
+    rows = [r for r in records("cpudb_spec_scores_long.csv") if r["suite"] == suite]
+    clock, score = (np.log([float(r[name]) for r in rows]) for name in ("clock_mhz", "basemean"))
+    (found,) = study(clock_data.read(str(FOLDER / "cpudb_spec_scores_long.csv")), suites=[suite]).suites
+    assert found.r2_clock == pytest.approx(np.corrcoef(clock, score)[0, 1] ** 2, abs=1e-9)
+    names = [r["microarchitecture"] or r["code_name"] or r["family"] for r in rows]
+    wrong = np.empty(len(rows))
+    for name in set(names):
+        out = np.array([other == name for other in names])
+        line = np.polyfit(clock[~out], score[~out], 1)
+        wrong[out] = score[out] - np.polyval(line, clock[out])
+    unseen = 1 - np.sum(wrong**2) / np.sum((score - score.mean()) ** 2)
+    assert found.r2_clock_cv == pytest.approx(unseen, abs=1e-9)
+
+
+def test_the_boost_clock_of_geekbench_says_something_else() -> None:
+    path = str(FOLDER / "geekbench6_cpu.csv")
+    base, boost = (study(clock_data.read(path, clock=clock), ["gb6_single"]).suites[0] for clock in ("base", "boost"))
+    assert boost.r2_clock > base.r2_clock

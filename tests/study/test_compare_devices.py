@@ -1,0 +1,205 @@
+"""Devices side by side: factors multiply to the ratio whatever the devices, and nothing unknown is dropped."""
+
+import math
+from itertools import pairwise
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwbench.errors import InputError
+from hwbench.machine import catalog
+from hwbench.machine.device import Device, Memory, override
+from hwbench.machine.peak import highest, peak, peaks
+from hwbench.predict.estimate import estimate
+from hwbench.study import decomposition
+from hwbench.study.compare import SORTS, compare
+from hwbench.units import BytesPerSecond
+from hwbench.workload import zoo
+
+DEVICES = catalog.devices()
+MODELS = {name: zoo.workload(name) for name in ("alexnet", "resnet18", "mobilenet_v2", "lenet5")}
+names = st.sampled_from(sorted(name for name, one in DEVICES.items() if highest(peaks(one), "fp32")))
+
+
+@settings(max_examples=150, deadline=None)
+@given(names, names)
+def test_factors_of_peaks_multiply_to_the_ratio(own: str, base: str) -> None:
+    pair = peak(DEVICES[own], "fp32"), peak(DEVICES[base], "fp32")
+    found = decomposition.of_peaks(own, pair[0], base, pair[1])
+    assert found.ratio == math.prod(factor.factor for factor in found.factors)
+    assert found.ratio == pytest.approx(pair[0].flops_per_second / pair[1].flops_per_second, rel=1e-12)
+    assert [factor.name for factor in found.factors] == ["units", "clock", "flops_per_cycle"]
+    assert all(factor.factor == factor.ratio for factor in found.factors)
+
+
+@settings(max_examples=150, deadline=None)
+@given(names, names, st.sampled_from(sorted(MODELS)), st.sampled_from([1, 7, 256]), st.sampled_from(["fp32", "fp16"]))
+def test_factors_of_times_multiply_to_the_ratio(own: str, base: str, model: str, batch: int, dtype: str) -> None:
+    found = compare([DEVICES[base], DEVICES[own]], dtype, MODELS[model], (batch,), baseline=base)
+    times = [row.times[0] for row in found.devices if row.times]
+    if own == base or len(times) < 2:
+        return
+    one = found.decompositions[0]
+    if None in (times[0].roofline_time_s, times[1].roofline_time_s):
+        assert one.of == "peak"
+        return
+    ratio = (times[0].expected_time_s or times[0].roofline_time_s or 0) / (
+        times[1].expected_time_s or times[1].roofline_time_s or 1
+    )
+    assert one.ratio == math.prod(factor.factor for factor in one.factors)
+    assert one.ratio == pytest.approx(ratio, rel=1e-9)
+    if abs(math.log(ratio)) > 1e-6:
+        assert sum(factor.share or 0 for factor in one.factors) == pytest.approx(1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(names, names, st.sampled_from(sorted(MODELS)), st.sampled_from([1, 64]))
+def test_the_other_way_round_is_the_reciprocal(own: str, base: str, model: str, batch: int) -> None:
+    pair = [DEVICES[own], DEVICES[base]]
+    there, back = (compare(pair, "fp32", MODELS[model], (batch,), baseline=name) for name in (base, own))
+    if own != base:
+        for a, b in zip(there.decompositions[0].factors, back.decompositions[0].factors, strict=True):
+            assert a.factor * b.factor == pytest.approx(1)
+
+
+def _changed(device: Device, **settings_of: str) -> Device:
+    changed = override(device, settings_of)
+    return msgspec.structs.replace(changed, name="changed")
+
+
+def _worth(model: str, batch: int, dtype: str = "fp32", **settings_of: str) -> dict[str, float]:
+    """What each factor is worth between an RTX 3090 and one that is changed, by the roofline alone."""
+    base, own = DEVICES["rtx3090"], _changed(DEVICES["rtx3090"], **settings_of)
+    plain = [
+        msgspec.structs.replace(estimate(MODELS[model], one, dtype, batch), expected_time_s=msgspec.UNSET)
+        for one in (own, base)
+    ]
+    found = decomposition.of_times("changed", plain[0], peak(own, dtype), "rtx3090", plain[1], peak(base, dtype))
+    assert found.of == "roofline"
+    return {factor.name: factor.factor for factor in found.factors}
+
+
+def test_one_change_is_worth_something_by_itself() -> None:
+    wider = _worth("alexnet", 1, bandwidth="1872 GB/s")
+    assert wider["bandwidth"] > 1.5  # its weights are read at batch 1
+    assert {name: wider[name] for name in ("units", "clock", "flops_per_cycle")} == {
+        "units": 1, "clock": 1, "flops_per_cycle": 1,
+    }  # fmt: skip
+    faster = _worth("alexnet", 256, clock="3.39 GHz")
+    assert faster["clock"] > 1.5
+    assert (faster["units"], faster["flops_per_cycle"], faster["bandwidth"]) == pytest.approx((1, 1, 1))
+
+
+def test_a_clock_is_worth_nothing_where_all_waits_for_memory() -> None:
+    slow = _changed(DEVICES["rtx3090"], bandwidth="1 GB/s")
+    fast = msgspec.structs.replace(_changed(slow, clock="3.39 GHz"), name="both")
+    found = [estimate(MODELS["alexnet"], one) for one in (slow, fast)]
+    assert found[0].bound == "memory"
+    plain = [msgspec.structs.replace(one, expected_time_s=msgspec.UNSET) for one in found]
+    one = decomposition.of_times("b", plain[1], peak(fast, "fp32"), "a", plain[0], peak(slow, "fp32"))
+    clock = next(factor for factor in one.factors if factor.name == "clock")
+    assert clock.ratio == pytest.approx(2)
+    assert clock.factor == pytest.approx(1)
+
+
+def test_an_expected_time_adds_efficiency() -> None:
+    base, own = (estimate(MODELS["alexnet"], DEVICES[name]) for name in ("rtx3090", "rtx4090"))
+    assert base.roofline_time_s
+    assert own.roofline_time_s
+    known = [
+        msgspec.structs.replace(one, expected_time_s=(one.roofline_time_s or 0) * factor)
+        for one, factor in ((base, 2.0), (own, 3.0))
+    ]
+    ceilings = [peak(DEVICES[name], "fp32") for name in ("rtx3090", "rtx4090")]
+    found = decomposition.of_times("rtx4090", known[1], ceilings[1], "rtx3090", known[0], ceilings[0])
+    worth = {factor.name: factor.factor for factor in found.factors}
+    assert found.of == "expected"
+    assert worth["efficiency"] == pytest.approx(2 / 3)
+    assert found.ratio == pytest.approx(base.roofline_time_s * 2 / (own.roofline_time_s * 3))
+
+
+def test_a_hybrid_cpu_is_the_mean_of_its_units() -> None:
+    units, clock, per_cycle = decomposition.parts(peak(DEVICES["i7-12700h"], "fp32"))
+    assert units == 14
+    assert clock == pytest.approx((6 * 4.7e9 + 8 * 3.5e9) / 14)
+    assert per_cycle == pytest.approx((6 * 4.7 * 32 + 8 * 3.5 * 16) / (6 * 4.7 + 8 * 3.5))
+    row = compare([DEVICES["i7-12700h"]]).devices[0]
+    assert [(term.name, term.units, term.clock_hz) for term in row.terms] == [
+        ("P-core", 6, 4.7e9),
+        ("E-core", 8, 3.5e9),
+    ]
+
+
+def test_what_is_unknown_is_said_and_kept() -> None:
+    bare = msgspec.structs.replace(DEVICES["rtx3090"], name="bare", memory=Memory(), power=None)
+    found = compare([DEVICES["rtx3090"], bare, DEVICES["athlon-xp-2000plus"]], "bf16", MODELS["alexnet"])
+    rows = {row.name: row for row in found.devices}
+    assert list(rows) == ["rtx3090", "bare", "athlon-xp-2000plus"]
+    assert rows["bare"].bandwidth_bytes_per_second is None
+    assert rows["bare"].times[0].roofline_time_s is None
+    assert rows["bare"].times[0].ideal_time_s == rows["rtx3090"].times[0].ideal_time_s
+    assert any("bandwidth" in reason for reason in rows["bare"].missing)
+    assert "power" in rows["bare"].missing
+    assert rows["athlon-xp-2000plus"].peak_flops_per_second is None
+    assert rows["athlon-xp-2000plus"].times == ()
+    assert rows["athlon-xp-2000plus"].missing[0].startswith("bf16 rate")
+    assert [(one.device, one.of) for one in found.decompositions] == [("bare", "peak")]
+
+
+def test_numbers_of_a_row() -> None:
+    row = compare([DEVICES["rtx3090"]], "fp16", MODELS["alexnet"], (8,)).devices[0]
+    bounds = estimate(MODELS["alexnet"], DEVICES["rtx3090"], "fp16", 8)
+    assert row.peak_flops_per_second == bounds.peak_flops_per_second
+    assert row.ridge_point == bounds.ridge_point
+    assert row.peak_flops_per_second_per_w == bounds.peak_flops_per_second / 350
+    assert row.times[0].roofline_time_s == bounds.roofline_time_s
+    assert row.times[0].throughput_per_s_per_w == pytest.approx((row.times[0].throughput_per_s or 0) / 350)
+    assert {(peak.engine, peak.dtype) for peak in row.peaks} >= {("vector", "fp32"), ("matrix", "fp16")}
+    half = next(ceiling for ceiling in row.peaks if (ceiling.engine, ceiling.dtype) == ("matrix", "fp16"))
+    assert half.flops_per_second == bounds.peak_flops_per_second
+
+
+@pytest.mark.parametrize("sort", sorted(SORTS))
+def test_sorted_with_the_unknown_last(sort: str) -> None:
+    bare = msgspec.structs.replace(DEVICES["rtx3090"], name="bare", memory=Memory(), power=None, released=None)
+    found = compare([bare, *DEVICES.values()], "fp16", MODELS["alexnet"], sort=sort)
+    value, descending = SORTS[sort]
+    keys = [value(row) for row in found.devices]
+    known = [key for key in keys if key is not None]
+    assert None not in keys[: len(known)]
+    assert all((a >= b if descending else a <= b) for a, b in pairwise(known))  # type: ignore[operator]
+    assert len(found.devices) == len(DEVICES) + 1
+
+
+def test_baseline() -> None:
+    pair = [DEVICES["rtx3090"], DEVICES["rtx4090"]]
+    assert compare(pair).baseline == "rtx3090"
+    assert compare(pair, baseline="rtx4090").decompositions[0].device == "rtx3090"
+    with pytest.raises(InputError, match="not among"):
+        compare(pair, baseline="rtx2080")
+    with pytest.raises(InputError, match="needs a model"):
+        compare(pair, sort="time")
+
+
+def test_a_runtime_of_one_kind_of_device() -> None:
+    found = compare([DEVICES["i9-10940x"], DEVICES["rtx3090"]], "fp32", MODELS["resnet18"], runtime="torch-compile-cpu")
+    own, other = found.devices
+    assert own.times[0].expected_time_s == pytest.approx(
+        estimate(MODELS["resnet18"], DEVICES["i9-10940x"], runtime="torch-compile-cpu").expected_time_s
+    )
+    assert other.times[0].expected_time_s is None
+    assert other.times[0].roofline_time_s is not None
+    assert other.missing == ("expected time, as torch-compile-cpu does not run on a gpu",)
+    assert found.decompositions[0].of == "roofline"
+    with pytest.raises(InputError, match="no runtime"):
+        compare([DEVICES["rtx3090"]], runtime="tensorflow")
+
+
+def test_warnings_name_what_is_assumed() -> None:
+    guessed = override(DEVICES["rtx3090"], {"clock": "2 GHz", "bandwidth": str(BytesPerSecond(1e12))})
+    told = " ".join(compare([guessed], "fp32", MODELS["alexnet"]).warnings)
+    assert "peaks that rest on assumed values: rtx3090" in told
+    assert "bandwidths that are assumed: rtx3090" in told
+    assert "does not fit" in " ".join(compare([DEVICES["gtx1050ti"]], "fp32", MODELS["alexnet"], (100_000,)).warnings)

@@ -1,0 +1,247 @@
+"""Saved runs compared: what is blocked and warned of, and, by seeded simulation, how often a verdict is wrong."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hwbench.errors import InputError
+from hwbench.measure.record import Measurement, Run, Sample
+from hwbench.stats import holm, ratio_of_medians
+from hwbench.study.runs import RunComparison, compare_runs
+
+PROCESSES, SAMPLES = 5, 9
+BETWEEN, WITHIN = 0.01, 0.015
+"""Noise of the simulations, as shares: at or above what this machine showed when it was busy (docs/comparing.md)."""
+WORK = 1e9
+
+
+def _samples(values: Any, unit: str = "FLOP/s") -> tuple[Sample, ...]:
+    """Samples of values[process][sample] in the unit, for a measurement of WORK."""
+    return tuple(
+        Sample(wall_s=wall, repetitions=1, cpu_s=wall, process=process)
+        for process, own in enumerate(values)
+        for value in own
+        for wall in ((value * WORK if unit == "s" else WORK / value),)
+    )
+
+
+def _measurement(values: Any, unit: Any = "FLOP/s", **changed: Any) -> Measurement:
+    fields: dict[str, Any] = {"kernel": "matmul", "variant": "numba", "dtype": "fp32", "size": "512x512x512"}
+    return Measurement(unit=unit, work=WORK, samples=_samples(values, unit), clock="cpu", **{**fields, **changed})
+
+
+def _run(name: str, *measurements: Measurement, **environment: Any) -> Run:
+    return Run(name, "2026-11-24T08:00:00Z", "0.2.0", ("bench",), environment, {}, {}, measurements, (), PROCESSES)
+
+
+def _noisy(random: np.random.Generator, scale: float = 1.0, kernels: int = 1) -> list[np.ndarray]:
+    """Rates of processes × samples: a level a process, and samples that are only ever slower, as interference is."""
+    level = random.normal(0, BETWEEN, (PROCESSES, 1))
+    return [
+        scale * 1e11 * np.exp(level - random.exponential(WITHIN, (PROCESSES, SAMPLES))) for _ in range(kernels)
+    ]  # fmt: skip
+
+
+def _compared(seed: int, scale: float, kernels: int = 1) -> RunComparison:
+    random = np.random.default_rng(seed)
+    sides = [_noisy(random, size, kernels) for size in (1.0, scale)]
+    runs = [
+        _run(name, *(_measurement(own, variant=f"v{index}") for index, own in enumerate(side)))
+        for name, side in zip("ab", sides, strict=True)
+    ]
+    return compare_runs(*runs)
+
+
+def _at_most(share: float, trials: int) -> float:
+    """Three standard deviations above a share: what a sound procedure hardly ever exceeds."""
+    return share + 3 * (share * (1 - share) / trials) ** 0.5
+
+
+def test_a_against_a_differs_no_more_often_than_the_level_says() -> None:
+    trials = 400
+    found = [_compared(seed, 1.0).metrics[0] for seed in range(trials)]
+    differing = sum(metric.p_equal < 0.05 for metric in found) / trials
+    assert 0.005 < differing <= _at_most(0.05, trials)
+    assert sum(metric.verdict in ("faster", "slower") for metric in found) <= differing * trials
+
+
+def test_any_false_verdict_among_many_kernels_is_as_rare() -> None:
+    trials, kernels = 100, 8
+    found = [_compared(seed, 1.0, kernels) for seed in range(trials)]
+    wrong = sum(any(metric.p_equal < 0.05 for metric in one.metrics) for one in found) / trials
+    assert wrong <= _at_most(0.05, trials)
+    covered = sum(one.geometric_mean.interval[0] <= 1 <= one.geometric_mean.interval[1] for one in found)  # type: ignore[union-attr]
+    assert covered / trials >= 0.95 - 3 * (0.95 * 0.05 / trials) ** 0.5
+
+
+@pytest.mark.parametrize(("scale", "verdict"), [(1.05, "faster"), (1 / 1.05, "slower")])
+def test_a_true_difference_of_five_percent_is_found(scale: float, verdict: str) -> None:
+    trials = 200
+    found = [_compared(1000 + seed, scale).metrics[0] for seed in range(trials)]
+    assert sum(metric.verdict == verdict for metric in found) / trials >= 0.9
+    assert not any(metric.verdict in {"faster", "slower"} - {verdict} for metric in found)
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    trials, truth = 400, 1.2
+    held = 0
+    for seed in range(trials):
+        metric = _compared(5000 + seed, truth).metrics[0]
+        held += metric.interval[0] <= truth <= metric.interval[1]
+    assert held / trials >= 0.95 - 3 * (0.95 * 0.05 / trials) ** 0.5
+
+
+def test_a_difference_of_the_margin_is_not_called_equivalent() -> None:
+    trials = 200
+    found = [_compared(9000 + seed, 1.03).metrics[0].verdict for seed in range(trials)]
+    assert found.count("equivalent") / trials <= _at_most(0.05, trials)
+
+
+def test_verdicts_of_quiet_runs() -> None:
+    random = np.random.default_rng(0)
+    quiet = [1e11 * np.exp(random.normal(0, 1e-4, (5, 9))) for _ in range(2)]
+    verdicts = {}
+    for scale in (1.0, 1.02, 1.1, 0.9):
+        one = compare_runs(_run("a", _measurement(quiet[0])), _run("b", _measurement(quiet[1] * scale)))
+        verdicts[scale] = one.metrics[0].verdict
+    assert verdicts == {1.0: "equivalent", 1.02: "equivalent", 1.1: "faster", 0.9: "slower"}
+    narrow = compare_runs(_run("a", _measurement(quiet[0])), _run("b", _measurement(quiet[1] * 1.02)), margin=0.01)
+    assert narrow.metrics[0].verdict == "faster"
+
+
+def test_the_ratio_is_that_of_medians_and_a_time_counts_the_other_way_round() -> None:
+    a, b = [[1.0, 2.0, 30.0], [3.0, 4.0, 5.0]], [[2.0, 6.0, 7.0], [8.0, 8.0, 80.0]]
+    expected = np.median(np.concatenate(b)) / np.median(np.concatenate(a))
+    rate = compare_runs(_run("a", _measurement(a)), _run("b", _measurement(b))).metrics[0]
+    assert (rate.a, rate.b) == (pytest.approx(3.5), pytest.approx(7.5))
+    assert expected == 7.5 / 3.5
+    assert rate.ratio == pytest.approx(np.exp(np.log([7, 8]).mean() - np.log([3, 4]).mean()))  # middle in logs
+    times = [_measurement(values, "s", kernel="latency", size=None) for values in (a, b)]
+    slow = compare_runs(_run("a", times[0]), _run("b", times[1])).metrics[0]
+    assert slow.ratio == pytest.approx(1 / rate.ratio)
+
+
+def test_rejected_samples_do_not_count() -> None:
+    good, bad = [[1e11] * 9] * 5, [[1e9] * 9] * 5
+    clean = _measurement(good)
+    spoilt = tuple(Sample(s.wall_s, 1, s.cpu_s, s.process, "preempted") for s in _samples(bad))
+    mixed = Measurement(
+        **{f: getattr(clean, f) for f in clean.__struct_fields__ if f != "samples"}, samples=clean.samples + spoilt
+    )
+    found = compare_runs(_run("a", clean), _run("b", mixed)).metrics[0]
+    assert found.ratio == 1
+    assert found.samples == (45, 45)
+
+
+FLAT = [[1e11, 1.01e11]] * 5
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"dtype": "fp64"}, "differ in dtype fp32 against fp64"),
+        ({"isa": "avx2"}, "differ in isa none against avx2"),
+        ({"threads": 2}, "differ in threads 1 against 2"),
+        ({"size": "1024x1024x1024"}, "differ in size 512x512x512 against 1024x1024x1024"),
+        ({"unit": "FLOP/cycle"}, "differ in unit FLOP/s against FLOP/cycle"),
+        ({"clock": "wall"}, "differ in convention: cpu time against wall time"),
+        ({"work": 2 * WORK}, "differ in convention: 1e+09 FLOP against 2e+09 FLOP for the same size"),
+        ({"parameters": {"convention": "mac"}}, "differ in convention: none against mac"),
+        ({"checked": False}, "its answer was wrong"),
+        ({"variant": "numpy"}, "not in run b"),
+        ({"samples": ()}, "a run has no sample of it that counts"),
+    ],
+)
+def test_blocked(changed: dict[str, Any], reason: str) -> None:
+    one = _measurement(FLAT)
+    other = Measurement(**{**{field: getattr(one, field) for field in one.__struct_fields__}, **changed})
+    shared = _measurement(FLAT, variant="shared")
+    found = compare_runs(_run("a", one, shared), _run("b", other, shared))
+    assert [metric.variant for metric in found.metrics] == ["shared"]
+    assert reason in [blocked.reason for blocked in found.blocked]
+    with pytest.raises(InputError, match="no kernel that can be compared"):
+        compare_runs(_run("a", one), _run("b", other))
+
+
+def test_nothing_in_common() -> None:
+    with pytest.raises(InputError, match="nothing in them"):
+        compare_runs(_run("a"), _run("b"))
+
+
+def test_conditions_that_differ_come_with_a_warning_where_they_matter() -> None:
+    one = _measurement(FLAT)
+    first = _run(
+        "a", one, versions={"blas": "OpenBLAS", "python": "3.11"}, governor="performance", flags=["avx", "sse"]
+    )
+    second = _run("b", one, versions={"blas": "MKL", "python": "3.12"}, hypervisor="KVM", flags=["avx", "avx2"])
+    found = compare_runs(first, second)
+    assert {d.field: (d.a, d.b) for d in found.differences} == {
+        "versions.blas": ("OpenBLAS", "MKL"),
+        "governor": ("performance", None),
+        "hypervisor": (None, "KVM"),
+        "versions.python": ("3.11", "3.12"),
+        "flags": (["sse"], ["avx2"]),
+    }
+    assert [bool(d.warning) for d in found.differences] == [True, True, True, False, False]
+    told = " | ".join(found.warnings)
+    for words in ("another BLAS", "another frequency governor", "another virtualization"):
+        assert words in told
+    assert compare_runs(first, first).differences == ()
+
+
+def test_the_geometric_mean_is_over_identical_kernels_alone() -> None:
+    values = np.full((5, 9), 1e11)
+    first = [_measurement(values, variant="x"), _measurement(values, variant="y"), _measurement(values, variant="only")]
+    second = [
+        _measurement(2 * values, variant="x"),
+        _measurement(8 * values, variant="y"),
+        _measurement(values, variant="y", unit="FLOP/cycle"),
+    ]
+    found = compare_runs(_run("a", *first), _run("b", *second)).geometric_mean
+    assert found
+    assert found.kernels == 2
+    assert found.ratio == pytest.approx(4)
+    assert compare_runs(_run("a", first[0]), _run("b", second[0])).geometric_mean is None
+
+
+def test_one_process_says_that_its_spread_is_assumed() -> None:
+    values = 1e11 * np.exp(np.random.default_rng(1).normal(0, 1e-4, (1, 20)))
+    found = compare_runs(_run("a", _measurement(values)), _run("b", _measurement(values * 1.05)))
+    metric = found.metrics[0]
+    assert metric.spread_assumed
+    assert metric.processes == 1
+    assert metric.verdict == "inconclusive"  # 5 % is within what two processes of a machine may differ
+    assert any("assumed" in text for text in found.warnings)
+    assert compare_runs(_run("a", _measurement(values)), _run("b", _measurement(values * 2))).metrics[0].verdict == (
+        "faster"
+    )
+
+
+def test_interrupted_runs_are_named() -> None:
+    one = _measurement(FLAT, stopped="interrupted")
+    assert any("interrupted" in text for text in compare_runs(_run("a", one), _run("b", one)).warnings)
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_a_ratio_needs_samples_on_both_sides() -> None:
+    with pytest.raises(ValueError, match="needs a sample"):
+        ratio_of_medians([], [[1.0]], 0.03)
+    same = ratio_of_medians([[2.0, 2.0], [2.0]], [[2.0], [2.0, 2.0]], 0.03)
+    assert (same.value, same.low, same.high, same.p_equal, same.p_apart) == (1, 1, 1, 1, 0)
+    sure = ratio_of_medians([[1.0], [1.0]], [[2.0], [2.0]], 0.03)
+    assert (sure.p_equal, sure.p_apart) == (0, 1)
+
+
+def test_the_median_of_unequal_processes_is_that_of_all_samples() -> None:
+    random = np.random.default_rng(4)
+    a, b = ([list(random.lognormal(0, 0.1, size)) for size in sizes] for sizes in ((3, 8, 4), (5, 2, 6, 1)))
+    found = ratio_of_medians(a, b, 0.03)
+    logs = [np.log(np.concatenate(side)) for side in (a, b)]
+    assert found.value == pytest.approx(np.exp(np.median(logs[1]) - np.median(logs[0])))
+    assert found.low < found.value < found.high

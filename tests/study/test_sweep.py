@@ -1,0 +1,190 @@
+"""Sweeps: each point is what `estimate` says of it, the front is what trying all pairs finds, files hold all points."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwbench.errors import InputError
+from hwbench.machine import catalog
+from hwbench.machine.architecture import BITS
+from hwbench.machine.device import Memory
+from hwbench.predict.estimate import estimate
+from hwbench.report import sweep as report
+from hwbench.study.pareto import Front, pareto, ranges
+from hwbench.study.sweep import PANEL_POINTS, Panel, Part, able, panel, parts
+from hwbench.workload import zoo
+from hwbench.workload.op import Op, Workload
+
+DEVICES = catalog.devices()
+MODELS = {name: zoo.workload(name) for name in ("alexnet", "resnet18", "mobilenet_v2", "lenet5", "bert-base")}
+MIXED = Workload(
+    "mixed",
+    "Ops of their own dtypes, odd numbers of elements and bytes that follow nothing",
+    (3, 5, 7),
+    (
+        Op("conv", (4, 3), macs=977, input_elements=105, weight_elements=33, output_elements=36, dtype="fp32", count=3),
+        Op("embedding", (7,), input_elements=7, fixed_input_bytes=8, fixed_weight_bytes=13, output_elements=49),
+        Op("rope", (7,), input_elements=9, output_elements=9, constant=True, fixed_output_bytes=3),
+        Op("linear", (1,), macs=35, params=36, input_elements=35, weight_elements=36, output_elements=1),
+    ),
+    state_elements=11,
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from(sorted(DEVICES)), min_size=1, max_size=5, unique=True),
+    st.sampled_from([*MODELS.values(), MIXED]),
+    st.sampled_from([*BITS, "amp"]),
+    st.lists(st.integers(1, 100_000), min_size=1, max_size=4, unique=True),
+)
+def test_a_point_is_what_estimate_says(names: list[str], workload: Workload, dtype: str, batches: list[int]) -> None:
+    devices, unable = able([DEVICES[name] for name in names], workload, dtype)
+    assert {device.name for device in devices} | set(unable) == set(names)
+    for name in unable:
+        with pytest.raises(InputError):
+            estimate(workload, DEVICES[name], dtype)
+    if not devices:
+        return
+    found = panel(Part(workload, dtype, devices, tuple(batches)))
+    for row, device in enumerate(devices):
+        for column, batch in enumerate(batches):
+            one = estimate(workload, device, dtype, batch)
+            assert found.ideal[row, column] == pytest.approx(one.ideal_time_s, rel=1e-12)
+            expected = found.expected[row, column]
+            assert (None if np.isnan(expected) else expected) == (
+                None if one.expected_time_s is msgspec.UNSET else pytest.approx(one.expected_time_s, rel=1e-9)
+            )
+            fits = found.fits[row, column]
+            assert (None if np.isnan(fits) else bool(fits)) == one.fits
+            if one.roofline_time_s is None:
+                assert np.isnan(found.roofline[row, column])
+                assert np.isnan(found.bound_by_memory[row, column])
+            else:
+                assert found.roofline[row, column] == pytest.approx(one.roofline_time_s, rel=1e-12)
+                assert bool(found.bound_by_memory[row, column]) == (one.bound == "memory")
+
+
+def _beaten(time: Any, power: Any, row: int, column: int) -> bool:
+    """Whether another device is better in one and no worse in the other."""
+    own = time[row, column], power[row]
+    return any(
+        other <= own[0] and watts <= own[1] and (other < own[0] or watts < own[1])
+        for other, watts in zip(time[:, column], power, strict=True)
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 9), st.integers(1, 4))
+def test_the_front_is_what_trying_all_pairs_finds(seed: int, devices: int, batches: int) -> None:
+    random = np.random.default_rng(seed)
+    time = random.integers(1, 6, (devices, batches)).astype(float)  # few values: many are equal
+    power = random.integers(1, 5, devices).astype(float)
+    time[random.random((devices, batches)) < 0.15] = np.nan
+    power[random.random(devices) < 0.15] = np.nan
+    front = pareto(time, power)
+    for row in range(devices):
+        for column in range(batches):
+            known = not (np.isnan(time[row, column]) or np.isnan(power[row]))
+            assert front[row, column] == (known and not _beaten(time, power, row, column))
+
+
+def test_parts_are_small_and_hold_everything_once() -> None:
+    devices = tuple(DEVICES.values())
+    found = list(parts(MODELS["alexnet"], "fp32", devices, range(1, 4001)))
+    assert len(found) > 1
+    assert all(len(part.devices) * len(part.batches) <= PANEL_POINTS for part in found)
+    assert [batch for part in found for batch in part.batches] == list(range(1, 4001))
+    assert list(parts(MODELS["alexnet"], "fp32", (), range(1, 5))) == []
+    whole = list(parts(MODELS["alexnet"], "fp32", devices[:1], (1, 8)))
+    assert [part.batches for part in whole] == [(1, 8)]
+
+
+def test_a_runtime_of_one_kind_of_device() -> None:
+    devices = (DEVICES["rtx3090"], DEVICES["i9-10940x"])
+    found = panel(Part(MODELS["resnet18"], "fp32", devices, (1, 8), "torch-compile-cpu"))
+    assert np.isnan(found.expected[0]).all()
+    assert not found.pareto[0].any()
+    one = estimate(MODELS["resnet18"], devices[1], "fp32", 8, runtime="torch-compile-cpu")
+    assert found.expected[1, 1] == pytest.approx(one.expected_time_s, rel=1e-9)
+    with pytest.raises(InputError, match="no runtime 'tensorflow'"):
+        panel(Part(MODELS["resnet18"], "fp32", devices, (1,), "tensorflow"))
+
+
+def test_a_training_step_is_refused() -> None:
+    step = msgspec.structs.replace(MODELS["lenet5"], samples=8)
+    with pytest.raises(InputError, match="traced anew"):
+        panel(Part(step, "fp32", (DEVICES["rtx3090"],), (8,)))
+
+
+def _panels() -> list[Panel]:
+    bare = msgspec.structs.replace(DEVICES["rtx3090"], name='bare, "odd"', memory=Memory(), power=None)
+    devices = (DEVICES["rtx3090"], DEVICES["apple-m1"], bare)
+    return [
+        panel(part)
+        for model in ("alexnet", "lenet5")
+        for part in parts(MODELS[model], "fp16", devices, (1, 7, 100_000))
+    ]  # fmt: skip
+
+
+def test_csv_holds_every_point() -> None:
+    text = "".join(report.csv_lines(_panels()))
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert tuple(rows[0]) == report.COLUMNS
+    assert len(rows) == 2 * 3 * 3
+    assert {row["device"] for row in rows} == {"rtx3090", "apple-m1", 'bare, "odd"'}
+    for row in rows:
+        name = "rtx3090" if row["device"].startswith("bare") else row["device"]
+        one = estimate(MODELS[row["model"]], DEVICES[name], row["dtype"], int(row["batch"]))
+        assert float(row["ideal_time_s"]) == pytest.approx(one.ideal_time_s, rel=1e-12)
+        if row["device"].startswith("bare"):
+            assert (row["roofline_time_s"], row["bound"], row["fits"], row["power_w"]) == ("", "", "", "")
+            assert row["pareto"] == "false"
+            continue
+        assert float(row["roofline_time_s"]) == pytest.approx(one.roofline_time_s, rel=1e-12)
+        assert float(row["expected_time_s"]) == pytest.approx(one.expected_time_s, rel=1e-9)
+        assert float(row["throughput_per_s"]) == pytest.approx(one.expected_throughput_per_s, rel=1e-9)
+        assert (row["bound"], row["fits"]) == (one.bound, str(one.fits).lower())
+
+
+def test_json_and_csv_hold_the_same() -> None:
+    points = json.loads("[" + "".join(report.json_points(_panels())) + "]")
+    rows = list(csv.DictReader(io.StringIO("".join(report.csv_lines(_panels())))))
+    assert len(points) == len(rows)
+    for point, row in zip(points, rows, strict=True):
+        assert tuple(point) == report.COLUMNS
+        for key, value in point.items():
+            text = row[key]
+            if value is None:
+                assert text == ""
+            elif isinstance(value, bool):
+                assert text == str(value).lower()
+            else:
+                assert type(value)(text) == value
+
+
+def test_the_front_is_gathered_from_all_panels() -> None:
+    front = Front()
+    devices = tuple(DEVICES[name] for name in ("rtx3090", "n100", "rtx4090"))
+    batches = (range(1, 4), range(4, 6))
+    seen = list(front.watch(panel(Part(MODELS["alexnet"], "fp32", devices, own)) for own in batches))
+    assert front.points == 15 == sum(one.points for one in seen)
+    rows = {row.device: row for row in front.rows()}
+    assert [row.device for row in front.rows()] == ["n100", "rtx3090", "rtx4090"]
+    assert rows["n100"].batches == "1–5"
+    first = estimate(MODELS["alexnet"], DEVICES["n100"])
+    assert rows["n100"].time_s == pytest.approx(first.expected_time_s, rel=1e-9)
+    assert rows["n100"].throughput_per_s == pytest.approx(1 / rows["n100"].time_s)
+
+
+def test_ranges() -> None:
+    assert ranges([1, 2, 3, 7, 9, 10]) == "1–3, 7, 9–10"
+    assert ranges([5]) == "5"
+    assert ranges([]) == ""
