@@ -56,28 +56,36 @@ def heading(record: Run, style: Style = PLAIN) -> list[str]:
 
 
 def result_table(results: Sequence[Result], style: Style = PLAIN) -> list[str]:
-    """A row a result: median, half of the interval's width, best sample, shares of the peaks, grade.
+    """A table a kernel and in it a row a result: median, half of the interval's width, best sample, shares, grade.
 
     A twin in cycles stands in its result's row: FLOP in a cycle, or cycles of a latency.
     """
-    rows: list[tuple[Result, Result | None]] = []
+    tables: dict[str, list[tuple[Result, Result | None]]] = {}
     for one in results:
-        if one.kernel in SUMMED_UP:
-            continue
+        rows = tables.setdefault(one.kernel, [])
         if one.unit in TWINS and rows:
             rows[-1] = (rows[-1][0], one)
-        else:
+        elif one.kernel not in SUMMED_UP:
             rows.append((one, None))
-    columns = [column for column in OPTIONAL if any(_optional(column, *row) for row in rows)]
-    header = ["kernel", "", "dtype", "size", "×", "median", "±", "best", *columns, ""]
-    lines, above = [], ""
+    lines: list[str] = []
+    for kernel, rows in tables.items():
+        if rows:
+            lines += ["", *_table(kernel, rows, style)]
+    return lines[1:]
+
+
+def _table(kernel: str, rows: Sequence[tuple[Result, Result | None]], style: Style) -> list[str]:
+    """The results of one kernel, without the columns in which nothing stands."""
+    lines = []
     for one, twin in rows:
         name = " ".join(part for part in (one.variant, _isa(one), one.core_class) if part)
-        cells = ["" if one.kernel == above else one.kernel, name, one.dtype or "", _size(one), str(one.threads)]
-        cells += [amount(one.value, one.unit), percent(half_width(one)), amount(one.best or one.value, one.unit)]
-        lines.append([*cells, *(_optional(column, one, twin) for column in columns), one.grade])
-        above = one.kernel
-    return table(header, lines, "lllrrrrr" + "r" * len(columns) + "l", style)
+        cells = [name, one.dtype or "", _size(one), str(one.threads), amount(one.value, one.unit)]
+        cells += [percent(half_width(one)), amount(one.best or one.value, one.unit)]
+        lines.append([*cells, *(_optional(column, one, twin) for column in OPTIONAL), one.grade])
+    header = (kernel, "dtype", "size", "×", "median", "±", "best", *OPTIONAL, "")
+    kept = [index for index in range(len(header)) if any(line[index] for line in lines)]
+    align = "".join("llrrrrrrrrl"[index] for index in kept)
+    return table([header[index] for index in kept], [[line[index] for index in kept] for line in lines], align, style)
 
 
 def _optional(column: str, one: Result, twin: Result | None) -> str:
@@ -93,8 +101,12 @@ def _isa(one: Result) -> str | None:
 
 
 def _size(one: Result) -> str:
-    """A working set in bytes as text that is read; any other size as it stands."""
-    return str(Bytes(float(one.size))) if one.size and one.size.isdigit() else one.size or ""
+    """A working set in bytes as text that is read, a product of squares as `1024³`; any other size as it stands."""
+    size = one.size or ""
+    if size.isdigit():
+        return str(Bytes(float(size)))
+    sides = size.split("x")
+    return f"{sides[0]}³" if len(sides) == 3 and len(set(sides)) == 1 else size
 
 
 def amount(value: float, unit: str) -> str:
