@@ -12,6 +12,9 @@ from hwbench.machine.host_facts import Files
 ALIGNMENT = 4096
 """Buffers begin at a page, so that vectors and cache lines lie alike in every run."""
 
+HUGE_PAGE = 2 << 20
+"""Bytes of the pages that the system makes where it can."""
+
 SHARE = 0.25
 """Part of the free memory that a measurement may take: it must never push the machine into swapping."""
 
@@ -59,8 +62,17 @@ def _left_by_groups(files: Files) -> Iterable[int]:
         yield limit - used if used < limit else limit // 8
 
 
-def aligned(size: int) -> Any:
-    """`size` bytes from a page's beginning, as an array of uint8 that nobody has touched yet."""
-    raw = np.empty(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
+def aligned(size: int, alignment: int = ALIGNMENT) -> Any:
+    """`size` bytes from a multiple of `alignment`, as an array of uint8 that nobody has touched yet."""
+    raw = np.empty(size + alignment, np.uint8)
+    start = -raw.ctypes.data % alignment
     return raw[start : start + size]
+
+
+def natural(size: int) -> int:
+    """The alignment in bytes at which `size` bytes cross no boundary of a larger power of two, 2 MiB at most.
+
+    AMD's first-level cache predicts its way by a hash of the address, and two pages on either side of such a boundary
+    may share it: they then push each other out, and a working set of 8 KiB reads as if it did not fit in 32.
+    """
+    return min(HUGE_PAGE, max(ALIGNMENT, 1 << max(0, size - 1).bit_length()))

@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 
 from hwbench.machine.host_facts import Files
 from hwbench.measure import vectors
-from hwbench.measure.buffers import aligned
+from hwbench.measure.buffers import aligned, natural
 from hwbench.measure.compiled import compiled
 from hwbench.measure.harness import Task
 from hwbench.measure.working_set import read
@@ -66,7 +66,7 @@ class Ring:
         """Take the memory and lay out the cycle, the same one in every run."""
         if self.bytes is not None:
             return
-        self.bytes = aligned(self.lines * LINE)
+        self.bytes = aligned(self.lines * LINE, natural(self.lines * LINE))
         self.start = self.place = self.bytes.ctypes.data
         order = np.random.default_rng(0).permutation(self.lines) * LINE
         words = self.bytes.view(np.int64)

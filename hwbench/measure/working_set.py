@@ -13,7 +13,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from hwbench.measure import vectors
-from hwbench.measure.buffers import aligned
+from hwbench.measure.buffers import aligned, natural
 from hwbench.measure.compiled import compiled
 from hwbench.measure.harness import Task
 from hwbench.measure.team import Team
@@ -73,7 +73,7 @@ class Buffer:
     def allocate(self) -> None:
         """Take and fill the memory, unless it is there."""
         if self.bytes is None:
-            self.bytes = aligned(self.size)
+            self.bytes = aligned(self.size, natural(self.size))
             words = self.bytes.view(np.int64)
             for at in range(0, len(words), PIECE):
                 words[at : at + PIECE] = np.arange(at, min(at + PIECE, len(words)))

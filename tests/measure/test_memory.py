@@ -221,6 +221,27 @@ def test_buffers_begin_at_a_page() -> None:
         assert found.ctypes.data % buffers.ALIGNMENT == 0
 
 
+@pytest.mark.parametrize(
+    ("size", "alignment"),
+    [(1, 4096), (4096, 4096), (4097, 8192), (32 * KIB, 32 * KIB), (33 * KIB, 64 * KIB), (2 * MIB, 2 * MIB),
+     (512 * MIB, 2 * MIB)],
+)  # fmt: skip
+def test_working_sets_cross_no_boundary_larger_than_themselves(size: int, alignment: int) -> None:
+    assert buffers.natural(size) == alignment
+    if size <= 4 * MIB:
+        start = buffers.aligned(size, alignment).ctypes.data
+        assert start % alignment == 0
+        assert alignment == buffers.HUGE_PAGE or start // alignment == (start + size - 1) // alignment
+
+
+def test_sweeps_and_rings_are_laid_out_so() -> None:
+    buffer, ring = working_set.Buffer(4 * MIB), latency.Ring(16 * KIB)
+    buffer.allocate()
+    ring.allocate()
+    assert buffer.address % buffers.HUGE_PAGE == 0
+    assert ring.start % (16 * KIB) == 0
+
+
 # How large things are
 
 
