@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # Scripts that print ratios, the quick ones first; benchmarks/contest.py and others that they share print nothing.
-BENCHMARKS := startup lookup clock fma stream matmul
+BENCHMARKS := startup lookup report clock fma stream sweep verdicts matmul
 
 .PHONY: demo test lint types contracts docs index schema bench clean
 

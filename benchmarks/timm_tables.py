@@ -1,8 +1,8 @@
 """Our MACs and activations against timm's published tables, for every model that builds at its listed image size.
 
-Needs a venv with timm and torchvision of their own torch (docs/testing.md). timm counts with fvcore and
-attention taken apart: activations are the outputs of convolutions and of products of matrices, scores included. fvcore
-counts normalization and pooling among the MACs, so that ours are a little less.
+Needs a venv of its own: pip install -e . torch torchvision timm. timm counts with fvcore and attention taken apart:
+activations are the outputs of convolutions and of products of matrices, scores included. fvcore counts normalization
+and pooling among the MACs, so that ours are a little less.
 Prints medians and ranges of the ratio ours / table, the models that stand furthest apart, and those that do not run.
 Usage: python benchmarks/timm_tables.py TABLE.csv... [--limit N] [--json FILE]
 """

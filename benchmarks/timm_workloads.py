@@ -1,6 +1,6 @@
 """Trace every model of timm and pack the traces into the file that comes with hwbench (configs/traced/timm.zip).
 
-Needs a venv with timm and torch (docs/testing.md): some 5,000 traces, about an hour of one core. Traces are kept in
+Needs a venv of its own (pip install -e . torch timm): 5,000 traces, about an hour of one core. Traces are kept in
 FOLDER, a file each, so that a run that was stopped goes on where it was. Models are traced at the size of their usual
 image and of the test image that timm's benchmark uses, in mixed precision (channels last and not) and in fp32, and
 at the sizes that `--sizes` names (`MODEL@SIDE` a line). What cannot be traced is written to FOLDER/failures.json.

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 from hwbench.version import VERSION as __version__  # noqa: N811
 
 if TYPE_CHECKING:
-    from hwbench.api import count, device, devices, estimate, models, peak
+    from hwbench.api import bench, compare, count, device, devices, estimate, models, peak
     from hwbench.errors import HwbenchError, InputError
 
 __all__ = [
-    "HwbenchError", "InputError", "__version__", "count", "device", "devices", "estimate", "models", "peak",
+    "HwbenchError", "InputError", "__version__", "bench", "compare", "count", "device", "devices", "estimate",
+    "models", "peak",
 ]  # fmt: skip
 
 

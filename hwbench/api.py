@@ -18,10 +18,12 @@ from hwbench.machine import catalog, description
 from hwbench.machine.architecture import BITS, MIXED
 from hwbench.machine.device import ClockKind, Device
 from hwbench.predict import estimate as prediction
+from hwbench.report import compare as compare_text
 from hwbench.report import estimate as estimate_text
 from hwbench.report import machine as machine_text
 from hwbench.report import workload as workload_text
 from hwbench.report.text import PLAIN
+from hwbench.study import compare as comparing
 from hwbench.workload import counting, zoo
 from hwbench.workload.op import Workload
 from hwbench.workload.request import Request
@@ -30,18 +32,13 @@ from hwbench.workload.work import Convention
 if TYPE_CHECKING:
     import torch
 
+    from hwbench.measure.record import Result, Run
+
 T = TypeVar("T", bound=Struct)
 
 
 class Shown:
-    """An answer whose text is what the command line prints, in a notebook too."""
-
-    def lines(self) -> list[str]:
-        """The text, a line each."""
-        raise NotImplementedError
-
-    def __str__(self) -> str:
-        return "\n".join(self.lines())
+    """An answer that shows itself in a notebook as the command line prints it."""
 
     def _repr_html_(self) -> str:
         return f'<pre style="line-height:1.3">{html.escape(str(self))}</pre>'
@@ -52,34 +49,50 @@ class Estimate(Shown, prediction.Estimate, frozen=True):
 
     title: str = ""
 
-    def lines(self) -> list[str]:
-        """The text of `hwbench estimate`."""
-        return estimate_text.one(self, self.title or self.model, PLAIN, all_layers=False)
+    def __str__(self) -> str:
+        return "\n".join(estimate_text.one(self, self.title or self.model, PLAIN, all_layers=False))
 
 
-class Count(Shown, counting.Count, frozen=True):
+class Count(Shown, counting.Count, frozen=True, kw_only=True):
     """`hwbench.workload.counting.Count`, with the workload for its text."""
 
-    workload: Workload | None = None
+    workload: Workload
 
-    def lines(self) -> list[str]:
-        """The text of `hwbench count`."""
-        assert self.workload is not None
+    def __str__(self) -> str:
         bits = BITS.get(self.dtype, BITS["fp32"])
-        return workload_text.summary(self.workload, self.convention, bits, self.batch, self.dtype, PLAIN)
+        lines = workload_text.summary(self.workload, self.convention, bits, self.batch, self.dtype, PLAIN)
+        return "\n".join(lines)
 
 
-class Peaks(Shown, description.Description, frozen=True):
+class Peaks(Shown, description.Description, frozen=True, kw_only=True):
     """`hwbench.machine.description.Description`, with the device for its text."""
 
-    source: Device | None = None
+    source: Device
     clock: ClockKind | None = None
 
-    def lines(self) -> list[str]:
-        """The text of `hwbench peak`."""
-        assert self.source is not None
+    def __str__(self) -> str:
         found = description.known_peaks(self.source, self.clock)
-        return [*machine_text.heading(self.source), "", *machine_text.peak_table(self.source, found)]
+        return "\n".join([*machine_text.heading(self.source), "", *machine_text.peak_table(self.source, found)])
+
+
+class Comparison(Shown, comparing.Comparison, frozen=True):
+    """`hwbench.study.compare.Comparison`."""
+
+    def __str__(self) -> str:
+        return "\n".join(compare_text.text(self, self.model, PLAIN))
+
+
+class Bench(Shown, Struct, frozen=True):
+    """A run of microbenchmarks: the record with every sample, its results, and what is worth saying about them."""
+
+    run: "Run"
+    results: "tuple[Result, ...]"
+    findings: tuple[str, ...]
+
+    def __str__(self) -> str:
+        from hwbench.report.run import run
+
+        return "\n".join(run(self.run, self.results, self.findings, PLAIN))
 
 
 def _as(kind: type[T], value: Struct, **more: Any) -> T:
@@ -93,6 +106,7 @@ def estimate(
     dtype: str = "fp32",
     batch: int = 1,
     clock: ClockKind | None = None,
+    runtime: str | None = None,
     inputs: Any = None,
 ) -> Estimate:
     """How long `model` takes on `device`, in s: ideal, roofline and expected, with what binds each layer.
@@ -102,7 +116,7 @@ def estimate(
     """
     found = _workload(model, inputs, dtype)
     chosen = _device(device)
-    return _as(Estimate, prediction.estimate(found, chosen, dtype, batch, clock), title=found.title)
+    return _as(Estimate, prediction.estimate(found, chosen, dtype, batch, clock, runtime), title=found.title)
 
 
 def count(
@@ -124,6 +138,32 @@ def peak(device: str | Device = "host", clock: ClockKind | None = None) -> Peaks
     chosen = _device(device)
     found = description.known_peaks(chosen, clock)
     return _as(Peaks, description.describe(chosen, found), source=chosen, clock=clock)
+
+
+def compare(
+    *names: str | Device,
+    model: "str | Workload | None" = None,
+    dtype: str = "fp32",
+    batches: Sequence[int] = (1,),
+    sort: str | None = None,
+) -> Comparison:
+    """Devices side by side, each ratio to the first as a product of factors; with a model, its time on each in s."""
+    workload = None if model is None else _workload(model, None, dtype)
+    found = comparing.compare([_device(name) for name in names], dtype, workload, tuple(batches), sort=sort)
+    return _as(Comparison, found)
+
+
+def bench(*kernels: str, quick: bool = True, budget_s: float | None = None) -> Bench:
+    """Measure this machine: `clock`, `fma`, `matmul`, `memory`, or all of them. Nothing is saved.
+
+    `budget_s`: time to measure for in s. Raises InputError for a kernel that is not there or cannot run here.
+    """
+    from hwbench.measure import session
+    from hwbench.measure.results import results
+
+    run = session.bench(session.Request(kernels=kernels, quick=quick, budget_s=budget_s, command=("hwbench.bench",)))
+    found = results(run)
+    return Bench(run, found.results, found.findings)
 
 
 def device(name: str) -> Device:

@@ -62,7 +62,7 @@ def bench(
     request = Request(
         kernels=kernels,
         quick=quick,
-        budget_s=seconds(budget),
+        budget_s=seconds(budget) if budget is not None else None,
         threads=_threads(threads),
         dtypes=tuple(options.dtypes(dtype)) if dtype is not None else None,
         sizes=_sizes(size),
@@ -139,10 +139,8 @@ def _complain(text: str) -> None:
         click.echo(f"hwbench: {text}", err=True)
 
 
-def seconds(text: str | None) -> float | None:
+def seconds(text: str) -> float:
     """The time that `--budget` gives, in s. Raises InputError."""
-    if text is None:
-        return None
     try:
         found = float(Seconds.parse_positive(text))
     except InputError as error:

@@ -92,7 +92,7 @@ def _host(as_json: bool) -> None:
 
     from hwbench.cli.progress import line
     from hwbench.machine.host import host
-    from hwbench.measure import cpus, timed_networks
+    from hwbench.measure import conditions, cpus, timed_networks
     from hwbench.predict.host_factors import Timed, factors
     from hwbench.report import calibration as report
 
@@ -100,8 +100,14 @@ def _host(as_json: bool) -> None:
     device, warnings = options.at_measured(machine.device, machine.warnings, options.saved(machine))
     if not device.memory.bandwidth and not (device.sustained and device.sustained.bandwidth):
         raise InputError("has no known memory bandwidth: run `hwbench bench` first", field="--device")
+    settings = cpus.settings(machine)
+    before = conditions.snapshot(settings.cpus)
     with line() as show:
-        found = timed_networks.times(cpus.settings(machine), lambda share: show(share, "timing networks"))
+        found = timed_networks.times(settings, lambda share: show(share, "timing networks"))
+    told = conditions.disturbances(before, conditions.snapshot(settings.cpus))
+    if told:
+        told.append("The factors hold for that, not for this machine at rest: calibrate again when it is.")
+    warnings = (*warnings, *told)
     timed = [Timed(*one) for one in found]
     kept = factors(timed, device, "torch-eager-cpu")
     path = timed_networks.save(machine, msgspec.to_builtins(kept))

@@ -1,7 +1,7 @@
 """`hwbench compare`."""
 
 import re
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 import msgspec
@@ -10,9 +10,14 @@ from hwbench.cli import filters, options, output
 from hwbench.errors import InputError, shown
 from hwbench.machine.device import ClockKind, Device
 
+if TYPE_CHECKING:  # what compares is loaded once the options are in order
+    from hwbench.study.compare import Comparison
+
 MOST_ROWS = 10_000
 FORMATS = ("text", "csv", "markdown", "json")
 SORTS = ("name", "released", "peak", "bandwidth", "ridge", "power", "time", "per-watt")
+OF_DEVICES = ("model", "clock", "runtime", "sort", "baseline")
+"""Options that say nothing of saved runs."""
 
 
 @click.command(short_help="Devices side by side, or saved runs with a verdict.")
@@ -32,13 +37,6 @@ SORTS = ("name", "released", "peak", "bandwidth", "ridge", "power", "time", "per
 @options.json_option
 def compare(
     names: tuple[str, ...],
-    model: str | None,
-    dtype: str,
-    batch: str,
-    clock: str | None,
-    runtime: str | None,
-    sort: str | None,
-    baseline: str | None,
     kind: str | None,
     vendor: str | None,
     architecture: str | None,
@@ -47,7 +45,7 @@ def compare(
     level: float,
     form: str | None,
     as_json: bool,
-    **tracing: Any,
+    **asked: Any,
 ) -> None:
     """Compare devices by peak, bandwidth, power and times, and say which factor makes the difference.
 
@@ -63,12 +61,36 @@ def compare(
     """
     form = options.form(form, as_json)
     wanted = filters.Filter(kind, vendor, architecture, year)
+    least = _share(margin)
+    if not 0.5 <= level < 1:
+        raise InputError("must be from 0.5 to below 1", field="--level")
     runs = [name for name in names if _is_run(name)]
-    if runs:
-        if len(runs) < len(names) or wanted.given:
-            raise InputError("compares devices or saved runs, not both; run:FILE is the machine of a run")
-        _compare_runs(names, _share(margin), level, form)
+    if not runs:
+        _compare_devices(names, wanted, form, **asked)
         return
+    if len(runs) < len(names) or wanted.given:
+        raise InputError("compares devices or saved runs, not both; run:FILE is the machine of a run")
+    for option in OF_DEVICES:
+        if asked[option] is not None:
+            raise InputError("is for devices, and these are saved runs", field=f"--{option}")
+    _compare_runs(names, least, level, form)
+
+
+def _compare_devices(
+    names: tuple[str, ...],
+    wanted: filters.Filter,
+    form: str,
+    *,
+    model: str | None,
+    dtype: str,
+    batch: str,
+    clock: str | None,
+    runtime: str | None,
+    sort: str | None,
+    baseline: str | None,
+    **tracing: Any,
+) -> None:
+    """Devices side by side, in a format."""
     formats, sizes = options.dtypes(dtype), options.batches(batch)
     if len(formats) > 1:
         raise InputError("compares at one dtype", field="--dtype")
@@ -88,13 +110,15 @@ def compare(
         clock=cast("ClockKind | None", clock and clock.replace("-", "_")),
         runtime=runtime,
     )
-    warnings = (*told, *found.warnings)
+    _write(found, workload.title if workload else None, form, (*told, *found.warnings))
+
+
+def _write(found: "Comparison", title: str | None, form: str, warnings: tuple[str, ...]) -> None:
     if form == "json":
         output.write_json("compare", found, warnings)
         return
     from hwbench.report import compare as report
 
-    title = workload.title if workload else None
     if form == "csv":
         output.write_csv(report.COLUMNS, report.records(found), warnings)
     elif form == "markdown":
@@ -157,8 +181,6 @@ def _share(text: str) -> float:
 
 def _compare_runs(names: tuple[str, ...], margin: float, level: float, form: str) -> None:
     """Each run against the first."""
-    if not 0.5 <= level < 1:
-        raise InputError("must be from 0.5 to below 1", field="--level")
     if len(names) < 2:
         raise InputError("one run has nothing to be compared with: name two")
     if form not in ("text", "json"):

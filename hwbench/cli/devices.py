@@ -121,7 +121,7 @@ def _row(device: Device) -> Row:
 @click.argument("name", shell_complete=options.complete("devices"))
 @options.json_option
 def show(name: str, as_json: bool) -> None:
-    """Show one device: peaks, memory, caches, aliases, notes and sources.
+    """Show one device: peaks, memory, caches, aliases, notes, published scores and sources.
 
     \b
     Example:
@@ -133,9 +133,9 @@ def show(name: str, as_json: bool) -> None:
     found = description.known_peaks(device)
     told = description.warnings(device, found)
     if as_json:
-        sources = [msgspec.to_builtins(source) for source in device.sources]
+        sources, scores = msgspec.to_builtins(device.sources), msgspec.to_builtins(device.scores)
         body = msgspec.to_builtins(description.describe(device, found))
-        extra = {"aliases": device.aliases, "notes": device.notes, "sources": sources}
+        extra = {"aliases": device.aliases, "notes": device.notes, "sources": sources, "scores": scores}
         output.write_json("devices-show", {**body, **extra}, told)
         return
     from hwbench.report import machine as report

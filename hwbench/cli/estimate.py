@@ -19,6 +19,7 @@ MOST_ROWS = 10_000
 @options.clock_option
 @options.runtime_option
 @click.option("--layers", is_flag=True, help="List every layer, however many.")
+@click.option("--roofline", is_flag=True, help="Draw the roofline with the layers on it.")
 @options.tracing_options
 @options.json_option
 def estimate(
@@ -30,6 +31,7 @@ def estimate(
     clock: str | None,
     runtime: str | None,
     layers: bool,
+    roofline: bool,
     as_json: bool,
     **tracing: Any,
 ) -> None:
@@ -39,7 +41,7 @@ def estimate(
     Examples:
       hwbench estimate --model alexnet --device rtx3090
       hwbench estimate --model resnet50 --device rtx4090 --dtype fp32,fp16 --batch 1,8,64
-      hwbench estimate --model alexnet --device rtx3090 --set clock=3GHz
+      hwbench estimate --model alexnet --device rtx3090 --set clock=3GHz --roofline
       hwbench estimate --model resnet50 --device i9-10940x --runtime torch-compile-cpu
       hwbench estimate --model vgg16 --device host --json
 
@@ -55,6 +57,8 @@ def estimate(
         raise InputError(f"more than {MOST_ROWS} rows", field="--batch")
     if layers and len(formats) * len(sizes) > 1:
         raise InputError("lists the layers of one dtype and one batch", field="--layers")
+    if roofline and (as_json or len(formats) * len(sizes) > 1):
+        raise InputError("draws one dtype and one batch, as text", field="--roofline")
     if clock and any(setting.startswith("clock") for setting in settings):
         raise InputError("chooses among the device's clocks: leave it out beside --set clock", field="--clock")
     chosen, warnings = options.device(device, settings)
@@ -72,6 +76,11 @@ def estimate(
     from hwbench.report import estimate as report
 
     if len(found) == 1:
-        output.write_lines(report.one(found[0], title, output.style(), layers), told)
+        lines = report.one(found[0], title, output.style(), layers)
+        if roofline:
+            from hwbench.report import plot
+
+            lines += ["", *plot.roofline(found[0], output.style())]
+        output.write_lines(lines, told)
     else:
         output.write_lines(report.many(found, title, output.style()), told)

@@ -7,11 +7,13 @@ import click
 import msgspec
 
 from hwbench.cli import options, output
+from hwbench.cli.bench import kept, seconds
 from hwbench.errors import InputError
-from hwbench.units import Seconds
 
 if TYPE_CHECKING:
     from hwbench.measure.record import Run
+    from hwbench.study.explain import Explanation
+    from hwbench.workload.op import Workload
     from hwbench.workload.work import Work
 
 BUDGET = "20s"
@@ -48,45 +50,56 @@ def explain(
       hwbench explain --threads 1 --budget 2s
       hwbench explain --model alexnet --threads 1 --budget 3s
     """
-    from hwbench.cli.bench import kept
-    from hwbench.measure import session
-
     sizes = options.batches(batch)
     if len(sizes) > 1:
         raise InputError("takes one batch", field="--batch")
     if source is not None and save is not None:
         raise InputError("reads what is saved already: leave out --save", field="--run")
+    if tracing["mode"] == "training":
+        raise InputError("only inference is run", field="--mode")
+    limit = seconds(budget)
+    workload = options.builder(model, tracing)(dtype, sizes[0]) if model else None
     if source is not None:
         from hwbench.measure import store
 
-        run, count, path = store.load(source), threads, None
+        run = store.load(source)
         count = threads or max((one.threads for one in run.measurements if one.kernel == "fma"), default=1)
     else:
-        run, count = _measured(model, dtype, sizes[0], threads, _seconds(budget), tracing)
-        path, trouble = kept(run, save or None) if save is not None else (None, None)
-        if trouble:
-            raise trouble
-    found = _explained(run, model, dtype, sizes[0], count, tracing)
+        run, count = _measured(model, dtype, sizes[0], threads, limit, tracing)
+    found = explained(run, workload, dtype, sizes[0], count)
+    _finish(found, run, source is None, save, as_json)
+
+
+def _finish(found: "Explanation", run: "Run", fresh: bool, save: str | None, as_json: bool) -> None:
+    """Save a fresh run where asked and show the way down; exit with 130 where it was stopped, 2 if it was not saved."""
+    from hwbench.measure.session import interrupted
+
+    path, trouble = kept(run, save or None) if save is not None else (None, None)
+    told = [*run.warnings, *([f"the run was not saved: {trouble}"] if trouble else [])]
     if as_json:
-        output.write_json("explain", {**msgspec.to_builtins(found), "path": path, "run": run}, run.warnings)
+        output.write_json("explain", {**msgspec.to_builtins(found), "path": path, "run": run}, told)
     else:
         from hwbench.report.explain import explanation
 
         lines = explanation(found, output.style())
-        output.write_lines([*lines, *(["", f"saved: {path}"] if path else [])], run.warnings)
-    if source is None and session.interrupted(run.measurements):
-        click.echo("hwbench: interrupted: what was measured is shown", err=True)
-        click.get_current_context().exit(130)
+        output.write_lines([*lines, *(["", f"saved: {path}"] if path else [])], told)
+    stopped = fresh and interrupted(run.measurements)
+    if trouble:
+        click.echo(f"hwbench: the run was not saved: {trouble}", err=True)
+    if stopped:
+        click.echo(f"hwbench: interrupted: what was measured is {'saved' if path else 'shown'}", err=True)
+    if trouble or stopped:
+        click.get_current_context().exit(130 if stopped else 2)
 
 
 def _measured(
-    model: str | None, dtype: str, batch: int, threads: int | None, seconds: float, tracing: dict[str, Any]
+    model: str | None, dtype: str, batch: int, threads: int | None, budget_s: float, tracing: dict[str, Any]
 ) -> "tuple[Run, int]":
     """A run of the kernels that the way down needs, in turns, on so many cores; and how many."""
     from hwbench.cli.progress import line
     from hwbench.machine.host import host
     from hwbench.measure import cpus, harness, ladder, session
-    from hwbench.measure.torch_device import place, torch_module
+    from hwbench.measure.torch_device import free_memory, place, torch_module
 
     machine = host()
     count = threads or max(cpus.settings(machine).threads)
@@ -100,22 +113,22 @@ def _measured(
 
         built = inference.build(options.request(model, dtype, 1, tracing))
         setting = inference.Setting(place("cpu"), dtype, batch, count, channels_last=tracing["channels_last"])
+        inference.refuse_size(setting, built.workload, free_memory(setting.place))
         tasks.append(inference.task(built, setting, settings.cpus[:count]))
 
     def measure() -> Any:
         with line() as show:
-            return harness.measure(tasks, seconds, progress=lambda at: show(at.share, f"{at.stage}: {at.label}"))
+            return harness.measure(tasks, budget_s, progress=lambda at: show(at.share, f"{at.stage}: {at.label}"))
 
     return session.record(measure, machine, settings.classes, ("hwbench", *sys.argv[1:])), count
 
 
-def _explained(run: "Run", model: str | None, dtype: str, batch: int, threads: int, tracing: dict[str, Any]) -> Any:
+def explained(run: "Run", workload: "Workload | None", dtype: str, batch: int, threads: int) -> "Explanation":
     """The way down that a run's measurements give."""
     from hwbench.machine.architecture import BITS
     from hwbench.measure import ladder
     from hwbench.study import explain as study
 
-    workload = options.builder(model, tracing)(dtype, batch) if model else None
     works: list[Work] = []
     if workload:
         works = [op.work(BITS[dtype], workload.repeats(batch)) for op in workload.ops]
@@ -133,10 +146,3 @@ def _explained(run: "Run", model: str | None, dtype: str, batch: int, threads: i
         missing=missing,
         summary=study.summary(steps),
     )
-
-
-def _seconds(text: str) -> float:
-    try:
-        return float(Seconds.parse_positive(text))
-    except InputError as error:
-        raise error.at(field="--budget") from None

@@ -26,11 +26,11 @@ class Filter(Struct, frozen=True):
 
 def filter_options(command: F) -> F:
     """`--kind`, `--vendor`, `--architecture` and `--year`."""
-    for option in (
-        click.option("--kind", type=click.Choice(["cpu", "gpu"]), help="Only CPUs or GPUs."),
-        click.option("--vendor", metavar="V", help="Only this vendor's."),
-        click.option("--architecture", metavar="A", help="Only architectures whose name contains A."),
+    for option in (  # the last one stands first in the help
         click.option("--year", metavar="Y", help="Only those released in a year or years: 2020, 2017..2021, 2022.."),
+        click.option("--architecture", metavar="A", help="Only architectures whose name contains A."),
+        click.option("--vendor", metavar="V", help="Only this vendor's."),
+        click.option("--kind", type=click.Choice(["cpu", "gpu"]), help="Only CPUs or GPUs."),
     ):
         command = option(command)
     return command
@@ -64,7 +64,9 @@ def years(text: str | None) -> tuple[int, int]:
         "",
         "..",
     ):
-        raise InputError(f"{text!r} is not a year or a range of years: 2020, 2017..2021, 2022..", field="--year")
+        raise InputError(
+            f"'{shown(text, 40)}' is not a year or a range of years: 2020, 2017..2021, 2022..", field="--year"
+        )
     found = int(first or 0), int(last or 9999) if dots else int(first)
     if found[0] > found[1]:
         raise InputError(f"{text} ends before it begins", field="--year")

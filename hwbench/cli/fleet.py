@@ -71,14 +71,17 @@ def bench(
     bad: list[Failure] = []
     paths: list[str | None] = []
     with line() as show, measured.connected(scheduler) as client:
-        waiting = {"for": ""}
-        for outcome in measured.bench(client, words, limit, lambda hosts: waiting.update({"for": hosts})):
+
+        def told(hosts: str) -> None:
+            done = len(good) + len(bad)
+            show(done / (done + hosts.count(",") + 1), f"waiting for {hosts}")
+
+        for outcome in measured.bench(client, words, limit, told):
             if isinstance(outcome, measured.Failure):
                 bad.append(outcome)
                 continue
             good.append(outcome)
             paths.append(None if no_save else store.save(outcome.run, save))
-            show(len(good) / (len(good) + len(bad) + waiting["for"].count(",") + 1), f"waiting for {waiting['for']}")
     _finish(good, bad, paths, measured.shared(good), as_json)
 
 

@@ -56,12 +56,25 @@ def tracing_options(command: F) -> F:
         click.option("--image-size", type=click.IntRange(1, 100_000), metavar="N", help="Side of its image."),
         click.option("--phase", type=click.Choice(["prefill", "decode"]), help="Phase of a causal language model."),
         click.option("--context", type=click.IntRange(1, 100_000_000), metavar="N", help="Tokens of prompt or cache."),
-        click.option("--mode", type=click.Choice(["inference", "training"]), default="inference", show_default=True),
+        click.option(
+            "--mode",
+            type=click.Choice(["inference", "training"]),
+            default="inference",
+            show_default=True,
+            help="What is traced: a forward pass, or a step of training.",
+        ),
         click.option("--channels-last", is_flag=True, help="Trace images in channels-last memory format."),
         click.option("--strict", is_flag=True, help="Fail where an operator could not be counted."),
     ):
         command = option(command)
     return command
+
+
+UNTRACED: dict[str, Any] = {
+    "input_shape": None, "image_size": None, "phase": None, "context": None, "mode": "inference",
+    "channels_last": False, "strict": False,
+}  # fmt: skip
+"""What `tracing_options` give where nothing is asked for."""
 
 
 def request(model: str, dtype: str, batch: int, tracing: dict[str, Any]) -> Request:

@@ -10,9 +10,10 @@ from hwbench.cli import options, output
 from hwbench.errors import InputError
 
 if TYPE_CHECKING:
-    from hwbench.measure.record import Run
+    from hwbench.measure.record import Result, Run
     from hwbench.predict.estimate import Estimate
     from hwbench.report.page import Section
+    from hwbench.workload.op import Workload
 
 MOST_ESTIMATES = 50
 
@@ -54,76 +55,81 @@ def report(
       hwbench report -m resnet50 -d rtx3090 -d rtx4090 --dtype fp16 --batch 8 -o cards.html
     """
     from hwbench import documents
+    from hwbench.predict.estimate import estimate
     from hwbench.report import html, page
+    from hwbench.study.compare import compare
 
     formats, sizes = options.dtypes(dtype), options.batches(batch)
     if len(formats) > 1 or len(sizes) > 1:
         raise InputError("takes one dtype and one batch", field="--dtype" if len(formats) > 1 else "--batch")
     if len(models) * len(devices) > MOST_ESTIMATES:
         raise InputError(f"more than {MOST_ESTIMATES} estimates", field="--device")
-    warnings: list[str] = []
-    found = _estimates(models, devices, formats[0], sizes[0], warnings)
-    saved = _runs(runs)
-    sections = [html.estimated(one, index) for index, one in enumerate(found)]
-    sections += _compared(models[0], devices, formats[0], sizes[0])
-    sections += _measured(saved)
+    workloads = [options.builder(name, options.UNTRACED)(formats[0], sizes[0]) for name in models]
+    chosen = [options.device(name, ()) for name in devices]
+    machines = [device for device, _ in chosen]
+    warnings = list(dict.fromkeys(text for _, told in chosen for text in told))
+    found = [estimate(one, machine, formats[0], sizes[0]) for machine in machines for one in workloads]
+    saved = _runs(runs, warnings)
+    sections = [html.estimated(one, index, _reached(saved, one)) for index, one in enumerate(found)]
+    if len(machines) > 1:
+        sections.append(html.compared(compare(machines, formats[0], workloads[0], sizes)))
+    sections += _measured(saved, workloads[0], formats[0], sizes[0])
     sections += [_studied(data), _validated(measurements)]
     title = f"{', '.join(models)} on {', '.join(devices)}"
     body = {"estimates": msgspec.to_builtins(found), "runs": msgspec.to_builtins(saved), "warnings": warnings}
     content = page.render(title, html.answer(found[0]), sections, body)
     documents.write_atomically(path, content)
-    names = [section.name for section in sections]
+    names, size = [section.name for section in sections], len(content.encode())
     if as_json:
-        output.write_json("report", {"file": path, "bytes": len(content.encode()), "sections": names}, warnings)
+        output.write_json("report", {"file": path, "bytes": size, "sections": names}, warnings)
         return
-    output.write_lines([f"written: {path} ({len(content.encode()) / 1e6:.1f} MB, {len(names)} sections)"], warnings)
+    output.write_lines([f"written: {path} ({size / 1e6:.1f} MB, {len(names)} sections)"], warnings)
 
 
-def _estimates(
-    models: Sequence[str], devices: Sequence[str], dtype: str, batch: int, warnings: list[str]
-) -> "list[Estimate]":
-    from hwbench.predict.estimate import estimate
-    from hwbench.workload import zoo
-    from hwbench.workload.request import Request
-
-    autocast = "fp16" if dtype == "amp" else None
-    workloads = [zoo.workload(Request(name, autocast=autocast)) for name in models]
-    found = []
-    for name in devices:
-        device, told = options.device(name, ())
-        warnings += told
-        found += [estimate(workload, device, dtype, batch) for workload in workloads]
-    return found
-
-
-def _runs(names: Sequence[str]) -> "list[Run]":
-    """The runs that were named, else the newest, if there is one that can be read."""
+def _runs(names: Sequence[str], warnings: list[str]) -> "list[Run]":
+    """The runs that were named; without names the newest, if there is one and it can be read."""
     from hwbench.measure import store
 
     if names:
         return [store.load(name) for name in names]
     newest = store.latest()
-    return [store.load(newest)] if newest else []
+    try:
+        return [store.load(newest)] if newest else []
+    except InputError as error:  # nobody asked for it
+        warnings.append(f"the newest run is left out: {error}")
+        return []
 
 
-def _measured(runs: "Sequence[Run]") -> "list[Section]":
+def _reached(runs: "Sequence[Run]", e: "Estimate") -> "list[Result]":
+    """What runs on this machine measured of just this: the model's inference at the same dtype and batch."""
+    from hwbench.measure.summary import summarize
+
+    if e.device != "host":
+        return []
+    return [
+        summarize(one)
+        for run in runs
+        for one in run.measurements
+        if one.kernel == "inference"
+        and (one.parameters.get("model"), one.parameters.get("batch"), one.dtype) == (e.model, e.batch, e.dtype)
+    ]
+
+
+def _measured(runs: "Sequence[Run]", workload: "Workload", dtype: str, batch: int) -> "list[Section]":
+    """Sections of runs, and where the peak goes as far as the newest of them that tells it."""
+    from hwbench.cli.explain import explained
     from hwbench.measure.results import results
     from hwbench.report import html
 
-    return html.measured([(run, results(run)) for run in runs])
-
-
-def _compared(model: str, names: Sequence[str], dtype: str, batch: int) -> "list[Section]":
-    """Several devices, held against the first."""
-    if len(names) < 2:
-        return []
-    from hwbench.report import html
-    from hwbench.study.compare import compare
-    from hwbench.workload import zoo
-    from hwbench.workload.request import Request
-
-    workload = zoo.workload(Request(model, autocast="fp16" if dtype == "amp" else None))
-    return [html.compared(compare([options.device(name, ())[0] for name in names], dtype, workload, (batch,)))]
+    sections = html.measured([(run, results(run)) for run in runs])
+    if dtype not in ("fp32", "fp64"):
+        return sections
+    for run in reversed(runs):
+        threads = {one.threads for one in run.measurements if one.kernel == "fma"}
+        found = explained(run, workload, dtype, batch, max(threads, default=1))
+        if len(found.steps) > 1:
+            return [*sections, html.explained(found)]
+    return sections
 
 
 def _studied(data: str | None) -> "Section":

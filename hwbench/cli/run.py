@@ -8,8 +8,8 @@ import click
 import msgspec
 
 from hwbench.cli import options, output
+from hwbench.cli.bench import kept, seconds
 from hwbench.errors import InputError
-from hwbench.units import Seconds
 
 if TYPE_CHECKING:
     from hwbench.machine.device import Device
@@ -63,7 +63,7 @@ def run(
     """
     from hwbench.measure.torch_device import place, torch_module
 
-    formats, sizes, seconds = options.dtypes(dtype), options.batches(batch), _seconds(budget)
+    formats, sizes, limit = options.dtypes(dtype), options.batches(batch), seconds(budget)
     if len(formats) * len(sizes) > MOST_RUNS:
         raise InputError(f"more than {MOST_RUNS} runs", field="--batch")
     if layers and (len(formats) * len(sizes) > 1 or compiled):
@@ -72,7 +72,7 @@ def run(
         raise InputError("only inference is run", field="--mode")
     torch_module("hwbench run")
     session = _Session(model, place(where), threads, compiled, tracing)
-    found, record = session.runs(formats, sizes, seconds, layers)
+    found, record = session.runs(formats, sizes, limit, layers)
     _finish(found, record, session, save, as_json)
 
 
@@ -134,7 +134,7 @@ class _Session:
         return self.models[request]
 
     def runs(
-        self, formats: Sequence[str], sizes: Sequence[int], seconds: float, layers: bool
+        self, formats: Sequence[str], sizes: Sequence[int], budget_s: float, layers: bool
     ) -> "tuple[list[Inference], Any]":
         """Measure every dtype and batch in turns, and hold each against its prediction; the record of all of them."""
         from hwbench.cli.progress import line
@@ -151,10 +151,10 @@ class _Session:
 
         def measure() -> "Sequence[Measurement]":
             with line() as show:
-                return harness.measure(tasks, seconds, progress=lambda at: show(at.share, f"{at.stage}: {at.label}"))
+                return harness.measure(tasks, budget_s, progress=lambda at: show(at.share, f"{at.stage}: {at.label}"))
 
         record = session.record(measure, self.machine, self.settings.classes, ("hwbench", *sys.argv[1:]))
-        return [self._held(*pair, layers) for pair in zip(settings, record.measurements, strict=False)], record
+        return [self._held(*pair, layers) for pair in inference.paired(settings, record.measurements)], record
 
     def _held(self, setting: "Setting", measurement: "Measurement", layers: bool) -> "Inference":
         """One measurement with everything that is known beside it."""
@@ -205,7 +205,6 @@ class _Session:
 
 def _finish(found: "list[Inference]", record: Any, session: _Session, save: str | None, as_json: bool) -> None:
     """Save the record where asked, show the runs; exit with 130 where somebody stopped them, 2 if it was not saved."""
-    from hwbench.cli.bench import kept
     from hwbench.measure.session import interrupted
     from hwbench.study.inference import findings
 
@@ -234,10 +233,3 @@ def _finish(found: "list[Inference]", record: Any, session: _Session, save: str 
         )
         click.echo(f"hwbench: {why}", err=True)
         click.get_current_context().exit(130 if stopped else 2)
-
-
-def _seconds(text: str) -> float:
-    try:
-        return float(Seconds.parse_positive(text))
-    except InputError as error:
-        raise error.at(field="--budget") from None

@@ -1,11 +1,15 @@
 """`hwbench study`: questions put to the data."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from hwbench.cli import options, output
 from hwbench.errors import InputError, shown
+
+if TYPE_CHECKING:  # loaded once the options are in order
+    from hwbench.study.clock_data import Table
+    from hwbench.study.clock_peaks import PeakView
 
 
 @click.group(short_help="Questions put to data: is clock speed a guide to performance?")
@@ -66,23 +70,15 @@ def clock(
     if model is not None or device is not None:
         if data is not None:
             raise InputError("goes without --data: a model is predicted, not scored", field="--model")
+        if suites or pairs:
+            raise InputError("goes without --suite and --pair: a model is predicted, not scored", field="--model")
         _of_model(model, device, dtype, batch, as_json)
         return
-    from hwbench.machine import catalog
-    from hwbench.study import clock as question
-    from hwbench.study import clock_data, clock_peaks
-
     if columns is not None and data is None:
         raise InputError("needs --data", field="--columns")
-    views: tuple[Any, ...] = ()
-    faults: tuple[str, ...] = ()
-    if data is None:
-        devices, faults = catalog.sound_devices()
-        table = clock_data.of_catalog(devices.values(), clock)
-        views = clock_peaks.peak_views(devices.values())
-    else:
-        table = clock_data.read(data, columns, clock)
-        table = table if clock == "boost" else clock_data.against_catalog(table)
+    from hwbench.study import clock as question
+
+    table, views, faults = _table(data, columns, clock)
     found = question.study(table, suites, pairs, _years(window))
     warnings = (*faults, *found.warnings)
     if as_json:
@@ -93,6 +89,19 @@ def clock(
 
     style = output.style()
     output.write_lines([*report.study(found, style), *report.peak_view(views, style)], warnings)
+
+
+def _table(data: str | None, columns: str | None, clock: str) -> "tuple[Table, tuple[PeakView, ...], tuple[str, ...]]":
+    """The scores of a file, or those of the catalog with its view of peaks and its faults."""
+    from hwbench.machine import catalog
+    from hwbench.study import clock_data, clock_peaks
+
+    if data is not None:
+        table = clock_data.read(data, columns, clock)
+        return (table if clock == "boost" else clock_data.against_catalog(table)), (), ()
+    devices, faults = catalog.sound_devices()
+    table = clock_data.of_catalog(devices.values(), clock)
+    return table, clock_peaks.peak_views(devices.values()), faults
 
 
 def _of_model(model: str | None, device: str | None, dtype: str, batch: str, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from hwbench.machine.device import Device
 
 if TYPE_CHECKING:  # numpy is loaded once the options are in order
     from hwbench.study.sweep import Panel, Part
+    from hwbench.workload.op import Workload
 
 MOST_POINTS = 20_000_000
 MOST_IN_ONE_OBJECT = 2_000_000
@@ -113,9 +114,7 @@ def plan(
 
     found: list[Part] = []
     for model in dict.fromkeys(models):
-        build = options.builder(model, tracing)
-        for name in formats:
-            workload = build(name, 1)
+        for workload, name in _workloads(model, formats, tracing):
             able, unable = study.able(devices, workload, name)
             found += study.parts(workload, name, able, sizes, runtime)
             told += [f"left out, no known rate for {workload.name} at {name}: {', '.join(unable)}"] if unable else []
@@ -125,6 +124,13 @@ def plan(
     what = f"{len(set(models))} × {len(formats)} × {len(devices)} × {len(sizes)} models, dtypes, devices and batches"
     points = sum(len(part.devices) * len(part.batches) for part in found)
     return Plan(tuple(found), points, what, form, file, tuple(dict.fromkeys(told)))
+
+
+def _workloads(model: str, formats: list[str], tracing: dict[str, Any]) -> "Iterator[tuple[Workload, str]]":
+    """A model's workload at each dtype."""
+    build = options.builder(model, tracing)
+    for name in formats:
+        yield build(name, 1), name
 
 
 def batches(text: str) -> range | tuple[int, ...]:
@@ -156,7 +162,10 @@ def _devices(names: tuple[str, ...], wanted: filters.Filter) -> tuple[tuple[Devi
     from hwbench.machine import catalog
 
     sound, faults = catalog.sound_devices()
-    return tuple(filters.chosen(sound.values(), wanted)), list(faults)
+    chosen = filters.chosen(sound.values(), wanted)
+    if not chosen:
+        raise InputError("no catalogued device is left by the filters: see `hwbench devices list`")
+    return tuple(chosen), list(faults)
 
 
 def write(found: Plan, panels: "Iterable[Panel]") -> None:

@@ -60,8 +60,9 @@ class Limits(Struct, frozen=True):
 class Blocks(Struct, frozen=True):
     """How one multiply is cut: blocks of B of `depth` × `columns` elements are packed, on the side where `aside`.
 
-    Where `direct` is not 0, B is read in place in blocks of that depth. `thin` is 1 where A is one row, 2 where B
-    has few columns, else 0. After `chain` products a sum goes to C.
+    Where `direct` is not 0, B is read in place in blocks of that depth. `thin` is 1 where A is one row or one column
+    (then writing C is all the work, and whole rows are written fastest), 2 where B has few columns, else 0. After
+    `chain` products a sum goes to C.
     """
 
     depth: int
@@ -107,7 +108,7 @@ def fitted(limits: Limits, tile: Tile, rows: int, columns: int, depth: int, row_
         depth=_even(depth, limits.depth // chain * chain, chain),
         columns=_even(columns, min(limits.columns, quarter), tile.columns),
         direct=direct,
-        thin=1 if rows == 1 else 2 if columns <= FEW and rows >= tile.rows and depth >= tile.lanes else 0,
+        thin=1 if rows == 1 or depth == 1 else 2 if columns <= FEW and rows >= tile.rows and depth >= tile.lanes else 0,
         aside=not tile.narrow and columns * depth * size <= LARGEST_ASIDE,
         chain=chain,
     )

@@ -240,12 +240,12 @@ def _checked(host: str, worker: str, answer: object) -> Outcome:
     """The record in a worker's answer, if it is one, new, and of the host that was asked."""
     if not isinstance(answer, Answer):
         return Failure(host, worker, f"answered with {shown(type(answer).__name__, 40)} instead of a record")
-    if answer.code != 0 and not answer.out.strip():
-        last = answer.err.strip().rpartition("\n")[2].removeprefix("hwbench: ")
-        return Failure(host, worker, f"hwbench bench failed there: {shown(last or f'exit code {answer.code}', 300)}")
     try:
         run = store.decode(answer.out)
     except InputError as error:
+        if answer.code:  # then standard output is empty, or holds the error as JSON
+            last = answer.err.strip().rpartition("\n")[2].removeprefix("hwbench: ") or f"exit code {answer.code}"
+            return Failure(host, worker, f"hwbench bench failed there: {shown(last, 300)}")
         return Failure(host, worker, f"its record {shown(error.message, 300)}")
     reason = _doubt(run, answer)
     return Failure(host, worker, reason) if reason else Success(host, worker, run)

@@ -20,8 +20,9 @@ class Job(NamedTuple):
     """A multiply for one thread: addresses, distances between rows in bytes, sizes in elements.
 
     `buffer` and `spare` hold a packed block of B each. `direct` is the depth of the blocks in which B is read in place,
-    0 where it is packed; `thin` is 1 for one row and 2 for few columns, else 0; `aside` is 1 where the kernel packs the
-    next block; `chain` is how many products are summed up in a register, `unroll` how many in one round of the kernel.
+    0 where it is packed; `thin` is 1 for one row or column of A and 2 for few columns of B, else 0; `aside` is 1 where
+    the kernel packs the next block; `chain` is how many products are summed up in a register, `unroll` how many in one
+    round of the kernel.
     """
 
     a: int

@@ -149,18 +149,20 @@ def multiply_direct(vector: Any, job: Job) -> None:
 
 
 @inlined
-def multiply_row(vector: Any, job: Job) -> None:
-    """One row of A."""
+def multiply_rows(vector: Any, job: Job) -> None:
+    """One row of A after the other, each with whole rows of B: for one row of A, or one row of B."""
     most = ROW_BYTES // job.size
-    for column in range(0, job.columns, most):
-        columns = min(most, job.columns - column)
-        b, c, row = job.b + column * job.size, job.c + column * job.size, 0
-        while row + AT_ONCE <= job.depth:
-            add_rows(vector, job.a + row * job.size, b + row * job.row_b, job.row_b, c, columns, row)
-            row += AT_ONCE
-        while row < job.depth:
-            add_row(vector, job.a + row * job.size, b + row * job.row_b, job.row_b, c, columns, row)
-            row += 1
+    for line in range(job.rows):
+        a = job.a + line * job.row_a
+        for column in range(0, job.columns, most):
+            columns = min(most, job.columns - column)
+            b, c, row = job.b + column * job.size, job.c + line * job.row_c + column * job.size, 0
+            while row + AT_ONCE <= job.depth:
+                add_rows(vector, a + row * job.size, b + row * job.row_b, job.row_b, c, columns, row)
+                row += AT_ONCE
+            while row < job.depth:
+                add_row(vector, a + row * job.size, b + row * job.row_b, job.row_b, c, columns, row)
+                row += 1
 
 
 @inlined
@@ -207,7 +209,7 @@ def run(vector: Any, numbers: Any, place: int, seen: int, looks: int) -> int:
             seen = ticket
         job = job_of(numbers)
         if job.thin == 1:
-            multiply_row(vector, job)
+            multiply_rows(vector, job)
         elif job.thin == 2:
             multiply_columns(vector, job)
         elif job.direct > 0:

@@ -240,12 +240,16 @@ def _calibrate(one: _Timed, sample_s: float) -> None:
 
     Where a single repetition lasts as long as that, cold or not, no second one is needed to know it.
     """
+
+    def elapsed_in(repetitions: int) -> float:
+        sample = _stretch(one.task, repetitions)
+        by_cpu = one.task.clock == "cpu" and one.task.threads == 1  # so that being preempted shortens no sample
+        return sample.cpu_s if by_cpu and sample.cpu_s else sample.wall_s
+
     with _pinned(one.task):
-        one.once_s = _stretch(one.task, 1).wall_s
+        one.once_s = elapsed_in(1)
         while one.once_s < 2 * sample_s:
-            sample = _stretch(one.task, one.repetitions)
-            by_cpu = one.task.clock == "cpu" and one.task.threads == 1  # so that being preempted shortens no sample
-            elapsed = sample.cpu_s if by_cpu and sample.cpu_s else sample.wall_s
+            elapsed = elapsed_in(one.repetitions)
             one.once_s = elapsed / one.repetitions
             if elapsed >= sample_s:
                 return

@@ -6,7 +6,7 @@ the workload counts. Inputs rotate among a few, so that no pass finds its input 
 
 import copy
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ from hwbench.errors import HwbenchError, InputError, shown
 from hwbench.machine.architecture import BITS
 from hwbench.measure import torch_network
 from hwbench.measure.harness import Task
+from hwbench.measure.record import Measurement
 from hwbench.measure.torch_device import Place, Stopwatch, set_fp32
 from hwbench.units import Bytes
 from hwbench.workload import sources, torch_trace, zoo
@@ -272,6 +273,12 @@ def task(model: Model, setting: Setting, cpus: tuple[int, ...] = ()) -> Task:
         elapsed=None if on_cpu else lambda: float(held[1].seconds),
         close=held.clear,
     )
+
+
+def paired(settings: Sequence[Setting], measurements: Sequence[Measurement]) -> list[tuple[Setting, Measurement]]:
+    """Each setting of one model with its measurement; an interrupt may have left any of them without one."""
+    found = {(one.dtype, one.parameters["batch"]): one for one in measurements}
+    return [(one, found[one.dtype, one.batch]) for one in settings if (one.dtype, one.batch) in found]
 
 
 def _quietly(call: Callable[[], bool]) -> bool:

@@ -23,7 +23,7 @@ class Ladder(Struct, frozen=True):
     """Rates in FLOP/s and B/s of `threads` cores at one dtype; None where a run has not measured them.
 
     `stated` is the peak at the stated clock in Hz, `clock` the one measured under load of `isa`; `library` names what
-    `blas` was measured with; `run` is a model's time in s.
+    `blas` was measured with, `size` (m x k x n) is that of both products; `run` is a model's time in s.
     """
 
     isa: str | None
@@ -36,6 +36,7 @@ class Ladder(Struct, frozen=True):
     numba: Interval | None
     bandwidth: Interval | None
     run: Interval | None = None
+    size: str | None = None
 
 
 def tasks(settings: Settings, dtype: str, threads: int, memory: bool = True) -> list[Task]:
@@ -64,8 +65,9 @@ def read(run: Run, dtype: str, threads: int, model: str | None = None, batch: in
     own = [one for one in found if one.dtype == dtype and one.core_class != "gpu"]
     fma = _best(one for one in own if one.kernel == "fma" and one.variant == "throughput")
     products = [one for one in own if one.kernel == "matmul"]
-    blas = _best(one for one in products if one.variant in LIBRARIES)
-    numba = _best(one for one in products if one.variant == "numba")
+    size = _size(products)
+    blas = _best(one for one in products if one.variant in LIBRARIES and one.size == size)
+    numba = _best(one for one in products if one.variant == "numba" and one.size == size)
     stream = _best(one for one in found if one.kernel == "stream" and one.core_class != "gpu")
     clock = _clock(run, fma, threads)
     machine = against.device(run)
@@ -80,7 +82,22 @@ def read(run: Run, dtype: str, threads: int, model: str | None = None, batch: in
         numba=interval(numba) if numba else None,
         bandwidth=interval(stream) if stream else None,
         run=_run(own, model, batch),
+        size=size if blas or numba else None,
     )
+
+
+def _size(products: Sequence[Measurement]) -> str | None:
+    """The size at which a library's product and ours are compared: the one that `tasks` measures, if it was.
+
+    Else the one of the fastest product, of those that both were measured at if there are any.
+    """
+    libraries, ours = ([one for one in products if one.variant in names] for names in (LIBRARIES, ("numba",)))
+    both = {one.size for one in libraries} & {one.size for one in ours}
+    usual = "x".join(map(str, SIZE))
+    if usual in both:
+        return usual
+    fastest = _best(one for one in (*libraries, *ours) if not both or one.size in both)
+    return fastest.size if fastest else None
 
 
 def _best(measurements: Iterable[Measurement]) -> Measurement | None:

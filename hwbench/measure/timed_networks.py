@@ -10,6 +10,7 @@ from hwbench.errors import InputError
 from hwbench.machine.host import Host
 from hwbench.measure import environment, store
 from hwbench.measure.harness import Settings, measure
+from hwbench.measure.session import interrupted
 from hwbench.measure.summary import interval
 from hwbench.workload.op import Workload
 from hwbench.workload.request import Request
@@ -29,7 +30,10 @@ NAMES = ("compute", "memory", "overhead", "spread")
 
 
 def times(settings: Settings, progress: Callable[[float], None]) -> list[tuple[Workload, int, float]]:
-    """Each network, its batch and its median time in seconds, eager on all cores. Raises InputError without torch."""
+    """Each network, its batch and its median time in seconds, eager on all cores. Raises InputError without torch.
+
+    An interrupt is raised again, whatever was measured: some of the networks would give other factors.
+    """
     try:
         from hwbench.measure import inference
         from hwbench.measure.torch_device import place
@@ -42,7 +46,9 @@ def times(settings: Settings, progress: Callable[[float], None]) -> list[tuple[W
         for name, batch in NETWORKS
     ]
     found = measure(tasks, BUDGET_S, progress=lambda at: progress(at.share))
-    pairs = zip(NETWORKS, found, strict=False)
+    if interrupted(found):
+        raise KeyboardInterrupt
+    pairs = zip(NETWORKS, found, strict=True)
     return [(models[name].workload, batch, interval(one).value) for (name, batch), one in pairs]
 
 

@@ -2,15 +2,12 @@
 
 from hwbench.errors import InputError
 from hwbench.machine import catalog
+from hwbench.predict import counted
 from hwbench.predict.calibration import Case
 from hwbench.predict.measurements import Measurement, Skipped, Table
 from hwbench.predict.runtimes import is_foreign, runtime_of
 from hwbench.predict.splits import family
 from hwbench.workload import kept
-from hwbench.workload.request import Request
-
-MOST_APART = 0.02
-"""How far the parameters of a measured model and of ours may differ, as a share, for them to be one network."""
 
 
 def cases(table: Table) -> tuple[dict[str, list[Case]], tuple[Skipped, ...]]:
@@ -30,13 +27,5 @@ def cases(table: Table) -> tuple[dict[str, list[Case]], tuple[Skipped, ...]]:
 
 
 def _case(row: Measurement) -> Case:
-    autocast = "fp16" if row.dtype == "amp" else None
-    request = Request(row.model, image_size=row.image_size, autocast=autocast, channels_last=row.layout == "nhwc")
-    if ":" not in row.model:
-        request = Request(row.model)
-    workload = kept.workload(request)
-    if row.params and workload.params and abs(row.params / workload.params - 1) > MOST_APART:
-        raise InputError(
-            f"was measured with {row.params / 1e6:.3g} M parameters, ours has {workload.params / 1e6:.3g} M"
-        )
+    workload = counted.workload(row, kept.workload)
     return Case(workload, catalog.device(row.device), row.dtype, row.batch, row.time_s, family(row.model))

@@ -4,12 +4,14 @@ The first two are lower bounds at the stated clock and named so; the third is a 
 calibrated time model of a runtime.
 """
 
+from typing import Any
+
 from msgspec import UNSET, Struct, UnsetType
 
 from hwbench.machine.architecture import BITS, MIXED, Kind
 from hwbench.machine.device import ClockKind, Device
 from hwbench.machine.peak import Peak, PeakTerm, highest, peak, peaks
-from hwbench.predict.expected import Elasticities, Limit, OpTime, expected
+from hwbench.predict.expected import Elasticities, Expected, Limit, OpTime, expected
 from hwbench.predict.roofline import Bound, Roofline
 from hwbench.units import Bytes, FlopsPerSecond
 from hwbench.workload.op import Op, Workload
@@ -103,6 +105,7 @@ def estimate(
     ideal = sum(layer.ideal_time_s for layer in layers)
     time = sum(layer.roofline_time_s or 0.0 for layer in layers) if roof else None
     needed, size = workload.capacity(bits, batch), device.memory.size
+    told = (*_peak_warnings(device, ceiling, compute), *_memory_warnings(device, needed, dtype), *_gaps(workload))
     return Estimate(
         model=workload.name,
         device=device.name or device.title,
@@ -126,21 +129,23 @@ def estimate(
         fits=needed <= size if size else None,
         layers=layers,
         provenance=_provenance(device, ceiling),
-        warnings=(
-            *_peak_warnings(device, ceiling, compute),
-            *_memory_warnings(device, needed, dtype),
-            *_gaps(workload),
-            *(found.warnings if found else ()),
-        ),
-        expected_time_s=found.time_s if found else UNSET,
-        interval_s=found.interval_s if found else UNSET,
-        interval_level=found.interval_level if found else UNSET,
-        runtime=found.runtime if found else UNSET,
-        expected_throughput_per_s=batch / found.time_s if found and found.time_s else UNSET,
-        expected_utilization=ideal / found.time_s if found and found.time_s else UNSET,
-        expected_bound=found.bound if found else UNSET,
-        elasticities=found.elasticities if found else UNSET,
+        warnings=(*told, *(found.warnings if found else ())),
+        **(_forecast(found, batch, ideal) if found else {}),
     )
+
+
+def _forecast(found: Expected, batch: int, ideal: float) -> dict[str, Any]:
+    """The fields of an Estimate that a forecast sets; a network of no time has no rate."""
+    return {
+        "expected_time_s": found.time_s,
+        "interval_s": found.interval_s,
+        "interval_level": found.interval_level,
+        "runtime": found.runtime,
+        "expected_throughput_per_s": batch / found.time_s if found.time_s else UNSET,
+        "expected_utilization": ideal / found.time_s if found.time_s else UNSET,
+        "expected_bound": found.bound,
+        "elasticities": found.elasticities,
+    }
 
 
 def fastest(device: Device, dtype: str, clock: ClockKind | None = None) -> Peak:

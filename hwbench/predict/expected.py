@@ -36,6 +36,7 @@ class OpTime(Struct, frozen=True):
 class Elasticities(Struct, frozen=True):
     """The share by which the time shrinks when one property grows by a tenth: 0.091 where nothing else counts.
 
+    `clock` speeds up what computes, of a CPU also what the framework does between ops (its caches are left out).
     `units` as if work divided evenly among any number of them, `overhead` for launches and host a tenth faster.
     """
 

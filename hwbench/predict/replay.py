@@ -15,7 +15,8 @@ from hwbench import folders
 from hwbench.errors import InputError, shown
 from hwbench.machine import catalog
 from hwbench.machine.device import Device, override
-from hwbench.predict import splits
+from hwbench.predict import counted, splits
+from hwbench.predict.counted import Workloads
 from hwbench.predict.estimate import estimate
 from hwbench.predict.expected import Expected, expected
 from hwbench.predict.measurements import Measurement, Skipped, Table
@@ -24,15 +25,9 @@ from hwbench.predict.runtimes import is_foreign, runtime_of
 from hwbench.predict.validation import Row, Validation, summary
 from hwbench.workload import kept
 from hwbench.workload.op import Workload
-from hwbench.workload.request import Request
 
 FEWEST_IN_FAMILY = 3
-MOST_APART = 0.02
-"""By which share the parameters of a measured model may differ from ours: names outlive networks."""
-ROUNDED = 5e3
-"""Parameters that a table in millions with two digits rounds away."""
 
-Workloads = Callable[[Request], Workload]
 Finder = Callable[[str], tuple[Device, tuple[str, ...]]]
 """What finds a device by its name, with what a reader must know of it. Raises InputError."""
 
@@ -129,10 +124,7 @@ def parameters_in(path: str) -> ParameterFile:
 def _row(one: Measurement, device: Device, workloads: Workloads, known: ParameterFile | None) -> Row:
     """A measurement with its prediction. Raises InputError where it cannot be predicted."""
     runtime = runtime_of(one.runtime, device.kind)
-    workload = _workload(one, workloads)
-    if one.params and abs(one.params - workload.params) > MOST_APART * one.params + ROUNDED:
-        theirs, ours = one.params / 1e6, workload.params / 1e6
-        raise InputError(f"is another network today: {theirs:.4g} M parameters were measured, now it has {ours:.4g} M")
+    workload = counted.workload(one, workloads)
     bounds = estimate(workload, device, one.dtype, one.batch, forecast=False)
     found = expected(workload, device, one.dtype, one.batch, runtime, foreign=is_foreign(one.runtime), known=known)
     if found is None:
@@ -159,22 +151,6 @@ def _row(one: Measurement, device: Device, workloads: Workloads, known: Paramete
         place=one.place,
         source=one.source,
     )
-
-
-def _workload(one: Measurement, workloads: Workloads) -> Workload:
-    request = Request(
-        one.model,
-        image_size=one.image_size,
-        autocast="fp16" if one.dtype == "amp" else None,
-        channels_last=one.layout == "nhwc",
-    )
-    if ":" not in one.model:
-        workload = workloads(Request(one.model))
-        side = workload.input_shape[-1]
-        if one.image_size not in (None, side):
-            raise InputError(f"{one.model} is catalogued for images of {side}, not of {one.image_size}")
-        return workload
-    return workloads(request)
 
 
 def _reasons(

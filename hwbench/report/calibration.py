@@ -54,7 +54,7 @@ def story(known: ParameterFile, style: Style) -> list[str]:
     found = []
     for name, runtime in known.runtimes.items():
         spread = runtime.spread
-        where = f" on {', '.join(spread.devices)}" if spread.devices else ""
+        where = f" on {', '.join(spread.devices)}" if spread.devices else ", by judgment"
         within = f"{percent(spread.level)} of log errors{where}: -{percent(spread.low)} to +{percent(spread.high)}"
         found += [style.paint(name, "bold"), *sentences(runtime.how, style, "  "), *sentences(within, style, "  "), ""]
     return [*found, *sentences(known.how, style)]

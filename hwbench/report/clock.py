@@ -85,7 +85,8 @@ def _classes(found: Sequence[Between], style: Style) -> list[str]:
     """Two classes a row: how many pairs, and in how many the lower clock wins."""
     rows = []
     for one in found[:MOST_CLASSES]:
-        who = "-" if not one.inverted else one.a if one.a_wins * 2 > one.inverted else one.b
+        lead = 2 * one.a_wins - one.inverted
+        who = "-" if not one.inverted else "both" if not lead else one.a if lead > 0 else one.b
         share = "-" if one.share is None else _r2(one.share)
         counts = (f"{one.pairs:,}", f"{one.equal_clock:,}", f"{one.inverted:,}", share)
         rows.append((_cut(one.a, 18), _cut(one.b, 18), *counts, _cut(who, 18)))

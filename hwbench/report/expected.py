@@ -60,6 +60,6 @@ def clock_sentence(e: Estimate) -> str:
     most = max(("bandwidth", "speed of launches"), key=lambda name: gains[name])
     if share >= ALONE:
         return f"The clock alone would predict this model here: {percent(min(share, 1.0))} of its time scales with it."
-    what = {"bandwidth": "memory bandwidth", "speed of launches": "launches and the framework"}[most]
+    what = {"bandwidth": "memory bandwidth weighs", "speed of launches": "launches and the framework weigh"}[most]
     scales = f"{percent(share)} of its time scales with it"
-    return f"The clock alone would not predict this model here: {scales}, and {what} weigh in."
+    return f"The clock alone would not predict this model here: {scales}, and {what} in."

@@ -81,12 +81,12 @@ def ladder(run: Run, results: Sequence[Result], name: str) -> Figure | None:
     best = max(squares, key=lambda x: x.value)
     return Figure(
         name=name,
-        title=f"Matrix products from the plain loop to the ceiling, {run.id}",
+        title=f"Matrix products from the plain loop to the ceiling, {run.id}: fp32 drawn, others by a click",
         alternative=(
             "Lines of FLOP/s over the side of the matrices, one a way to multiply them. "
             f"The fastest is {best.variant} {best.dtype} with {si(best.value, best.unit)}."
         ),
-        traces=tuple(traces),
+        traces=_calm(traces),
         layout={
             "xaxis": axis("side of the matrices", type="log", tickvals=sorted(set(sides)), tickformat="d"),
             "yaxis": axis("FLOP/s", log=True),
@@ -94,6 +94,13 @@ def ladder(run: Run, results: Sequence[Result], name: str) -> Figure | None:
         table=result_table(run, squares),
         height=480,
     )
+
+
+def _calm(traces: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """The traces with those of other dtypes than fp32 only in the legend, where there are fp32 ones."""
+    if not any("fp32" in trace["name"] for trace in traces):
+        return tuple(traces)
+    return tuple(trace if "fp32" in trace["name"] else {**trace, "visible": "legendonly"} for trace in traces)
 
 
 def _series(squares: Sequence[Result]) -> list[tuple[tuple[str, str, int], list[Result]]]:
@@ -169,7 +176,7 @@ def working_sets(run: Run, results: Sequence[Result], name: str) -> Figure | Non
             "xaxis": axis(
                 "working set", type="log", tickvals=ticks, ticktext=[str(Bytes(tick)) for tick in ticks], tickangle=0
             ),
-            "yaxis": axis("B/s", log=True),
+            "yaxis": axis("B/s", type="log", exponentformat="SI"),
         },
         table=result_table(run, rows),
     )

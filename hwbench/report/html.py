@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from hwbench.measure.record import Run
+from hwbench.measure.record import Result, Run
 from hwbench.measure.results import Results
 from hwbench.predict.estimate import Estimate
 from hwbench.predict.validation import Validation
 from hwbench.report import figures, figures_run, figures_study
 from hwbench.report.page import Figure, Section, Table, label
-from hwbench.report.text import percent, rate
+from hwbench.report.text import at_least, at_most, percent, rate
 from hwbench.study.clock_data import Row
 from hwbench.study.clock_results import Study
 from hwbench.study.compare import Comparison
@@ -28,11 +28,11 @@ def answer(e: Estimate) -> str:
         low, high = e.interval_s
         time = f"{head} takes about {si(expected, 's')} ({si(low, 's')} to {si(high, 's')})"
     elif e.roofline_time_s is not None:
-        time = f"{head} takes at least {si(e.roofline_time_s, 's')}"
+        time = f"{head} takes at least {si(at_least(e.roofline_time_s), 's')}"
     else:
-        time = f"{head} takes at least {si(e.ideal_time_s, 's')}"
+        time = f"{head} takes at least {si(at_least(e.ideal_time_s), 's')}"
     bound = f", bound mostly by {_bound(e)}" if _bound(e) else ""
-    ideal = f" Its operations alone would take {si(e.ideal_time_s, 's')} at the peak." if e.flops else ""
+    ideal = f" Its operations alone would take {si(at_least(e.ideal_time_s), 's')} at the peak." if e.flops else ""
     return f"{time}{bound}.{ideal}"
 
 
@@ -40,20 +40,28 @@ def _bound(e: Estimate) -> str | None:
     return e.expected_bound if isinstance(e.expected_bound, str) else e.bound
 
 
-def estimated(e: Estimate, index: int) -> Section:
-    """The three answers for one model on one device, its roofline and its layers."""
+def estimated(e: Estimate, index: int, reached: Sequence[Result] = ()) -> Section:
+    """The three answers for one model on one device, what runs measured of it, its roofline and its layers."""
     rows: list[tuple[str | float | None, ...]] = [
-        ("ideal", si(e.ideal_time_s, "s"), None, None, "total operations / peak: a lower bound")
+        ("ideal", si(at_least(e.ideal_time_s), "s"), None, None, "total operations / peak: a lower bound")
     ]
     if e.roofline_time_s is not None:
         what = "each layer at its ceiling, compute or memory: a lower bound"
-        rows.append(("roofline", si(e.roofline_time_s, "s"), rate(e.throughput_per_s), percent(e.utilization), what))
+        most = (f"at most {rate(at_most(e.throughput_per_s))}", f"at most {percent(at_most(e.utilization, 2))}")
+        rows.append(("roofline", si(at_least(e.roofline_time_s), "s"), *most, what))
     if (time := figures.expected(e)) is not None and isinstance(e.interval_s, tuple):
         low, high = e.interval_s
         level = percent(e.interval_level if isinstance(e.interval_level, float) else None)
         what = f"a forecast for {e.runtime}: {si(low, 's')} to {si(high, 's')} in {level} of cases"
         used = e.expected_utilization if isinstance(e.expected_utilization, float) else None
         rows.append(("expected", si(time, "s"), rate(e.batch / time), percent(used), what))
+    for one in reached:
+        ends = f"{si(one.interval[0], 's')} to {si(one.interval[1], 's')} at 95 %"
+        what = f"torch {one.variant}, {one.threads} thread(s): {ends}"
+        share = e.flops / one.value / e.peak_flops_per_second
+        rows.append(
+            ("measured", si(one.value, "s"), rate(e.batch / one.value), percent(share), f"{what}, grade {one.grade}")
+        )
     unit = operations_unit(e.dtype)
     memory = f" and {si(e.bandwidth_bytes_per_second, 'B/s')}" if e.bandwidth_bytes_per_second else ""
     work = (
@@ -127,7 +135,8 @@ def explained(found: Explanation) -> Section:
         table=Table("Steps from the peak to the run", header, rows, right=(1, 2, 3, 4)),
         height=140 + 40 * len(names),
     )
-    return Section("explain", "Where the performance goes", (found.summary, *found.missing), (figure,))
+    missing = (f"Not measured: {', '.join(found.missing)}.",) if found.missing else ()
+    return Section("explain", "Where the performance goes", (found.summary, *missing), (figure,))
 
 
 def studied(found: Study, rows: Sequence[Row]) -> Section:
@@ -137,7 +146,7 @@ def studied(found: Study, rows: Sequence[Row]) -> Section:
         for index, suite in enumerate(found.suites)
     )
     verdicts = tuple(f"{suite.suite}: {suite.verdict}" for suite in found.suites)
-    return Section("clock", "Does clock speed predict performance?", verdicts, parts)
+    return Section("clock", "Does clock speed predict performance?", (*verdicts, *found.warnings), parts)
 
 
 def validated(found: Validation) -> Section:
@@ -148,5 +157,8 @@ def validated(found: Validation) -> Section:
         f"{one.n} measurements: the expected time is off by {percent(one.mape)} on average, the roofline by "
         f"{percent(found.roofline.mape)}, total operations / peak by {percent(found.ideal.mape)}{held}."
     )
-    parts = (figures_study.ledger(found, "ledger"), figures_study.errors(found, "errors"))
-    return Section("accuracy", "How good the forecasts are", (sentence,), parts)
+    parts: tuple[Figure | Table, ...] = (figures_study.ledger(found, "ledger"), figures_study.errors(found, "errors"))
+    if found.skipped:
+        rows = tuple((one.device or None, one.model, one.reason) for one in found.skipped)
+        parts += (Table("Rows that could not be predicted", ("device", "model", "why"), rows),)
+    return Section("accuracy", "How good the forecasts are", (sentence, *found.warnings), parts)

@@ -55,7 +55,7 @@ def heading(device: Device, style: Style = PLAIN) -> list[str]:
 
 
 def details(device: Device, style: Style = PLAIN) -> list[str]:
-    """Aliases, notes and sources of a catalogued device."""
+    """Aliases, notes, published figures and sources of a catalogued device."""
     lines = field("aliases", ", ".join(device.aliases), style) if device.aliases else []
     if device.notes:
         lines += field("notes", device.notes, style)
@@ -66,6 +66,10 @@ def details(device: Device, style: Style = PLAIN) -> list[str]:
         doubt = f"; not what the factors give: {one.reason}" if isinstance(one, DisputedPeak) else ""
         text = f"{what} {si(one.flops_per_second, operations_unit(one.dtype) + '/s')}{doubt}"
         lines += field("published", text, style)
+    for score in device.scores:
+        tested = ", ".join(part for part in (score.system, score.available) if part)
+        lines += field("score", f"{score.suite} {score.score:g}" + (f" ({tested})" if tested else ""), style)
+        lines += [style.paint(line, "dim") for line in field("", score.url, style)]
     for source in device.sources:
         lines += field("source", f"{source.title}: {', '.join(source.gives)}", style)
         if source.url:

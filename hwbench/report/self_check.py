@@ -9,8 +9,9 @@ def self_check(found: SelfCheck, style: Style = PLAIN) -> list[str]:
     each = f"{found.processes} fresh process{'' if found.processes == 1 else 'es'}"
     low, high = (percent(share) for share in found.interval)
     level = f"{100 * found.level:g} %"
+    pairs = f"{found.pairs} pair{'' if found.pairs == 1 else 's'}"
     lines = sentences(
-        f"{found.pairs} pairs of runs of the same {found.kernels} kernels, {each} a run, compared at level {level} "
+        f"{pairs} of runs of the same {found.kernels} kernels, {each} a run, compared at level {level} "
         f"with a margin of {100 * found.margin:g} %:",
         style,
     )
@@ -29,7 +30,7 @@ def self_check(found: SelfCheck, style: Style = PLAIN) -> list[str]:
     )
     lines += field("largest", f"ratio {found.worst_ratio:.4f}: {found.worst_kernel}", style)
     verdict = (
-        f"No more false differences than the level allows, as far as {found.pairs} pairs can tell."
+        f"No more false differences than the level allows, as far as {pairs} can tell."
         if found.holds
         else f"More false differences than the {percent(found.stated)} that the level allows: something changes from "
         "process to process or over time (other work, the clock). Compare more processes, or quiet the machine."

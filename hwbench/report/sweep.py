@@ -121,6 +121,6 @@ def summary(rows: tuple[FrontRow, ...], points: int, what: str, style: Style) ->
             lines.append(style.paint(f"... and {len(own) - MOST_ROWS} more (--json)", "dim"))
     note = (
         "Time and rate are expected ones at the first of the batches; power is the vendor's rating. Devices of unknown "
-        "power or bandwidth are on no front. Every point: -o points.csv, or --format csv."
+        "power or bandwidth, or too small a memory, are on no front. Every point: -o points.csv, or --format csv."
     )
     return [*lines, "", *sentences(note, style)]

@@ -6,7 +6,7 @@ from hwbench.errors import shown
 from hwbench.predict.measurements import Skipped
 from hwbench.predict.metrics import Metrics
 from hwbench.predict.validation import Family, Group, Row, Validation
-from hwbench.report.text import Style, field, percent, sentences, table
+from hwbench.report.text import Style, field, percent, table
 from hwbench.units import si
 
 MOST_FAMILIES = 15
@@ -20,12 +20,14 @@ def summary(found: Validation, style: Style, rows: bool = False) -> list[str]:
     """All of a replay; with `rows` every row instead of the worst."""
     devices = {row.device for row in found.rows}
     models = {row.model for row in found.rows}
-    title = f"{found.all.n} measurements of {len(models)} models on {len(devices)} devices"
+    title = (
+        f"{_number(found.all.n, 'measurement')} of {_number(len(models), 'model')} on {_number(len(devices), 'device')}"
+    )
     lines = [style.paint(title, "bold"), "", *_overall(found, style), ""]
     lines += _groups("by device, all models", [(group, group.all) for group in found.groups], style)
     unseen = [(group, group.unseen) for group in found.groups if group.unseen.n]
     if unseen:
-        told = "by device, models of families that nothing was fitted or chosen on"
+        told = "by device, models of families that no parameter was fitted on and no interval set on"
         lines += ["", *_groups(told, unseen, style)]
     families = [family for family in found.families if family.all.n > 2][:MOST_FAMILIES]
     if len(found.families) > 1 and families:
@@ -35,6 +37,10 @@ def summary(found: Validation, style: Style, rows: bool = False) -> list[str]:
     else:
         lines += ["", *_worst(found.worst, style)]
     return [*lines, "", *_skipped(found.skipped, style)]
+
+
+def _number(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _overall(found: Validation, style: Style) -> list[str]:
@@ -66,8 +72,8 @@ def _worst(rows: Sequence[Row], style: Style) -> list[str]:
     for row in rows:
         size = f"@{row.image_size}" if row.image_size else ""
         what = f"{row.model}{size} on {row.device}, {row.dtype}, batch {row.batch}"
-        lines += sentences(f"{_signed(row.error)}  {what}: {_times(row)}", style)
-        lines += sentences("; ".join(row.reasons) or "nothing about the row explains it", style, "      ")
+        lines += field(_signed(row.error), f"{what}: {_times(row)}", style)
+        lines += field("", "; ".join(row.reasons) or "nothing about the row explains it", style)
     return lines
 
 
@@ -103,7 +109,7 @@ def _skipped(skipped: Sequence[Skipped], style: Style) -> list[str]:
     reasons: dict[str, list[Skipped]] = {}
     for one in skipped:
         reasons.setdefault(one.reason, []).append(one)
-    lines = [style.paint(f"{len(skipped)} rows were left out (all of them with --json)", "dim")]
+    lines = [style.paint(f"{_number(len(skipped), 'row')} left out (all of them with --json)", "dim")]
     for reason, some in sorted(reasons.items(), key=lambda item: -len(item[1]))[:MOST_SKIPPED]:
         lines += field(f"{len(some)} ×", f"{some[0].model} ({some[0].place}): {reason}", style)
     hidden = len(reasons) - MOST_SKIPPED

@@ -82,6 +82,8 @@ def _check(pairs: Sequence[tuple[str, str]], rows: list[Row]) -> None:
     labels = {label for row in rows for label in row.labels}
     for pair in pairs:
         sides = [clock_pairs.named(text) for text in pair]
+        if not all(sides):
+            raise InputError("names two classes: neither may be empty", field="--pair")
         for name in sorted(sides[0] | sides[1]):
             if name not in labels:
                 message = f"no row is of a microarchitecture, family or device '{shown(name)}'"

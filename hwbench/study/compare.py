@@ -102,6 +102,7 @@ def _time(row: Contender) -> float | None:
 
 
 def _per_watt(row: Contender) -> float | None:
+    """Inferences/s/W where times are asked for, else FLOP/s/W: never one beside the other."""
     return row.times[-1].throughput_per_s_per_w if row.times else row.peak_flops_per_second_per_w
 
 
@@ -113,10 +114,7 @@ SORTS: dict[str, tuple[Key, bool]] = {
     "ridge": (lambda row: row.ridge_point, False),
     "power": (lambda row: row.power_w, False),
     "time": (_time, False),
-    "per-watt": (
-        lambda row: (row.times and row.times[-1].throughput_per_s_per_w) or row.peak_flops_per_second_per_w,
-        True,
-    ),
+    "per-watt": (_per_watt, True),
 }
 """What devices are sorted by: the value, and whether the largest stands first; times are those of the last batch."""
 
@@ -178,17 +176,7 @@ def _judge(
     runtime: str | None,
 ) -> _Judged:
     """One device's row, and the estimates that it rests on."""
-    missing = []
-    every = peaks(device, clock)
-    try:
-        peak: Peak | None = fastest(device, "fp16" if dtype == MIXED else dtype, clock)
-    except InputError as error:
-        peak = None
-        missing.append(error.message.removeprefix(f"{device.name or device.title} has no known "))
-    if peak and peak.missing:
-        missing.append(f"{peak.dtype} rate of {', '.join(peak.missing)}, which are left out")
-    missing += [] if device.memory.bandwidth else ["memory bandwidth, so no ridge point and no roofline"]
-    missing += [] if device.power else ["power"]
+    peak, missing = _peak(device, "fp16" if dtype == MIXED else dtype, clock)
     runs = runtime is None or runtime.endswith("cuda") == (device.kind == "gpu")
     missing += [] if runs or not workload else [f"expected time, as {runtime} does not run on a {device.kind}"]
     estimates: tuple[Estimate, ...] = ()
@@ -197,9 +185,33 @@ def _judge(
             estimate(workload, device, dtype, batch, clock, runtime if runs else None, forecast=runs)
             for batch in batches
         )
+    return _Judged(device, peak, estimates, _row(device, peak, peaks(device, clock), estimates, tuple(missing)))
+
+
+def _peak(device: Device, dtype: str, clock: ClockKind | None) -> tuple[Peak | None, list[str]]:
+    """The ceiling of a dtype, None where unknown, and in words what is not known of the device."""
+    peak, missing = None, []
+    try:
+        peak = fastest(device, dtype, clock)
+    except InputError as error:
+        missing.append(error.message.removeprefix(f"{device.name or device.title} has no known "))
+    if peak and peak.missing:
+        missing.append(f"{peak.dtype} rate of {', '.join(peak.missing)}, which are left out")
+    missing += [] if device.memory.bandwidth else ["memory bandwidth, so no ridge point and no roofline"]
+    missing += [] if device.power else ["power"]
+    return peak, missing
+
+
+def _row(
+    device: Device,
+    peak: Peak | None,
+    every: tuple[Peak, ...],
+    estimates: tuple[Estimate, ...],
+    missing: tuple[str, ...],
+) -> Contender:
     _, hertz, per_cycle = decomposition.parts(peak) if peak else (None, None, None)
     speed, bandwidth = peak.flops_per_second if peak else None, device.memory.bandwidth
-    row = Contender(
+    return Contender(
         name=device.name or device.title,
         title=device.title,
         kind=device.kind,
@@ -218,9 +230,8 @@ def _judge(
         peak_flops_per_second_per_w=speed / device.power if speed and device.power else None,
         peaks=_ceilings(every),
         times=tuple(_timing(one, device) for one in estimates),
-        missing=tuple(missing),
+        missing=missing,
     )
-    return _Judged(device, peak, estimates, row)
 
 
 def _ceilings(every: tuple[Peak, ...]) -> tuple[Ceiling, ...]:

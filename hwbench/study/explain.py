@@ -137,7 +137,7 @@ def rungs(ladder: "Ladder", works: Sequence[Work] = ()) -> tuple[tuple[Rung, ...
         else:
             found.append(Rung(name, title, rate, how))
 
-    stated, clock, isa = ladder.stated, ladder.clock, ladder.isa or "vectors"
+    stated, clock, isa = ladder.stated, ladder.clock, ladder.isa or "vector"
     at = f"{Hertz(ladder.stated_clock)}" if ladder.stated_clock else "the stated clock"
     add("spec", f"{isa} peak at {at}", "units × stated clock × flops_per_cycle", exact(stated) if stated else None)
     real = None
@@ -146,9 +146,8 @@ def rungs(ladder: "Ladder", works: Sequence[Work] = ()) -> tuple[tuple[Rung, ...
     under = f"{Hertz(clock.value)}" if clock else "the real clock"
     add("clock", f"the peak at {under}", "the clock measured while these vectors multiply and add", real)
     add("fma", f"{isa} multiply-adds", "independent multiply-adds in registers", ladder.fma)
-    add(
-        "blas", f"{ladder.library or 'library'} matmul", "the library's matrix product, 1024 × 1024 × 1024", ladder.blas
-    )
+    size = f", {ladder.size.replace('x', ' × ')}" if ladder.size else ""
+    add("blas", f"{ladder.library or 'library'} matmul", f"the library's matrix product{size}", ladder.blas)
     add("numba", "our matmul", "our matrix product in numba, of the same size", ladder.numba)
     if any(work.flops for work in works):
         flops = sum(work.flops for work in works)
@@ -192,7 +191,8 @@ def summary(found: Sequence[Step]) -> str:
     first, last = found[0], found[-1]
     if found[1].name == "clock" and found[1] is not last and found[1].share > 1:
         first = found[1]  # no core has the stated clock: what the real one allows is the ceiling
-    text = f"{last.title} runs at {100 * last.share / first.share:.3g} % of {first.title}."
+    verb = "lies" if last.name == "roofline" else "runs"  # a bound, which nobody ran
+    text = f"{last.title} {verb} at {100 * last.share / first.share:.3g} % of {first.title}."
     text = text[:1].upper() + text[1:]
     worst = min(found[1:], key=lambda step: step.ratio or 1.0)
     if worst.ratio is not None and worst.ratio < 1:

@@ -20,7 +20,11 @@ from hwbench.study.pareto import pareto
 from hwbench.workload.op import Op, Workload
 
 PANEL_POINTS = 500_000
-"""Points of a panel at most: its batches are cut into as many panels as that takes."""
+PANEL_BATCHES = 8_192
+"""Points and batches of a panel at most: a sweep's batches are cut into as many panels as that takes.
+
+With more batches the arrays of [ops, batches] are as large as main memory is slow: a million points of ResNet-50 on two
+devices took 3.7 s of CPU time, half of it for fresh pages, where these take 1.6 s."""
 Array = NDArray[Any]
 
 
@@ -30,7 +34,8 @@ class Panel(Struct, frozen=True):
     `expected` is the time in the runtime asked for, eager by default, NaN on devices that it does not run on;
     `bound_by_memory` tells where most of the roofline time passes under memory; `fits` is 1, 0, or NaN where the
     device's memory is unknown. `pareto` marks the points that no other device of the panel beats at their batch in
-    expected time or watts without losing in the other; devices of unknown power or time are on no front.
+    expected time or watts without losing in the other; devices of unknown power or time, and those whose memory a run
+    does not fit, are on no front.
     """
 
     model: str
@@ -83,8 +88,8 @@ def parts(
     batches: range | tuple[int, ...],
     runtime: str | None = None,
 ) -> Iterator[Part]:
-    """A sweep of one model and dtype in parts of at most PANEL_POINTS points."""
-    step = max(1, PANEL_POINTS // max(1, len(devices)))
+    """A sweep of one model and dtype in parts of at most PANEL_POINTS points and PANEL_BATCHES batches."""
+    step = min(PANEL_BATCHES, max(1, PANEL_POINTS // max(1, len(devices))))
     for first in range(0, len(batches) if devices else 0, step):
         yield Part(workload, dtype, devices, batches[first : first + step], runtime)
 
@@ -102,6 +107,7 @@ def panel(part: Part) -> Panel:
     for row, device in enumerate(devices):
         ideal[row], roofline[row], memory[row] = works.on(device)
     expected = grid(workload, devices, [dtype], part.batches, part.runtime)[:, 0, :]
+    fits = _fits(workload, devices, bits, sizes.astype(float))
     power = np.array([float(device.power) if device.power else np.nan for device in devices])
     return Panel(
         model=workload.name,
@@ -112,9 +118,9 @@ def panel(part: Part) -> Panel:
         roofline=roofline,
         expected=expected,
         bound_by_memory=memory,
-        fits=_fits(workload, devices, bits, sizes.astype(float)),
+        fits=fits,
         power=power,
-        pareto=pareto(expected, power),
+        pareto=pareto(np.where(fits == 0, np.nan, expected), power),
     )
 
 

@@ -79,6 +79,11 @@ class Op(Struct, frozen=True, omit_defaults=True):
             output_bytes=outputs * self.count,
         )
 
+    def live_bytes(self, bits: int, batch: int = 1) -> int:
+        """Bytes of a batch's input and output that exist at once: ops that are alike run one after the other."""
+        work = self.work(bits, batch)
+        return (work.input_bytes + work.output_bytes) // self.count
+
 
 def _bytes(elements: int, bits: int) -> int:
     return -(-elements * bits // 8)
@@ -147,5 +152,5 @@ class Workload(Struct, frozen=True, omit_defaults=True):
 
         All weights, the state, and the largest multiply-add's input and output: other layers may work in place.
         """
-        live = max((op.input_elements + op.output_elements for op in self.ops if op.macs), default=0)
-        return _bytes(self.params + self.state_elements * batch + live * self.repeats(batch), bits)
+        live = max((op.live_bytes(bits, self.repeats(batch)) for op in self.ops if op.macs), default=0)
+        return _bytes(self.params + self.state_elements * batch, bits) + live

@@ -131,6 +131,10 @@ SHAPES: list[tuple[str, dict[str, Any]]] = [
     ("peak --device h100-sxm", PEAK),
     ("peak --device i7-12700h", PEAK),
     ("devices show rtx3090", {**PEAK, "aliases": Each(TEXT), "sources": Each({"title": TEXT, "gives": Each(TEXT)})}),
+    (
+        "devices show opteron-2222",
+        {**PEAK, "scores": Each({"suite": TEXT, "score": REAL, "url": TEXT, "available": TEXT, "system": TEXT})},
+    ),
     ("require --model alexnet --rate 30/s", REQUIRE),
     ("require --model alexnet --latency 5ms --dtype fp16", REQUIRE),
     ("compare rtx3090 i7-12700h athlon-xp-2000plus", COMPARE),

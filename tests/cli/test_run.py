@@ -84,6 +84,37 @@ def test_an_interrupt_shows_what_there_is(cli: Callable[..., Any], monkeypatch: 
     assert answer.json["samples"] > 0
 
 
+def test_after_an_interrupt_each_batch_has_its_own_time(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hwbench.measure import harness
+
+    measure = harness.measure
+
+    def stopped(*given: Any, **options: Any) -> Any:
+        found = measure(*given, **options)[1:]  # the first had no sample yet: their order is random
+        return tuple(msgspec.structs.replace(one, stopped="interrupted") for one in found)
+
+    monkeypatch.setattr(harness, "measure", stopped)
+    answer = cli("run --model lenet5 --batch 1,2,3 --threads 1 --budget 300ms --json")
+    assert answer.code == 130
+    assert [one["batch"] for one in answer.json["runs"]] == [2, 3]
+    flops = [one["flops"] / one["batch"] for one in answer.json["runs"]]
+    assert flops[0] == flops[1]
+    for one, measured in zip(answer.json["runs"], answer.json["run"]["measurements"], strict=True):
+        assert one["batch"] == measured["parameters"]["batch"]
+
+
+def test_an_explanation_that_cannot_be_saved_is_shown(cli: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    answer = cli(f"explain --threads 1 --budget 300ms --save {tmp_path}/file/below --json")
+    assert answer.code == 2
+    assert answer.err.startswith("hwbench: the run was not saved: ")
+    assert answer.err.count("\n") == 1
+    assert [step["name"] for step in answer.json["steps"]][-1] == "numba"
+    assert answer.json["path"] is None
+
+
 @pytest.mark.parametrize(
     ("command", "words"),
     [
@@ -94,7 +125,12 @@ def test_an_interrupt_shows_what_there_is(cli: Callable[..., Any], monkeypatch: 
         ("run --model vgg16 --batch 1000000", "--batch: vgg16 at batch 1000000 needs at least"),
         ("run --model net.onnx", "net.onnx: an ONNX graph is counted, not run"),
         ("run --model lenet4", "there is no model named 'lenet4' (did you mean lenet5"),
+        ("run --model lenet5 --budget 1ns", "--budget: 1 ns is not from 50 ms to 86400 s"),
         ("explain --model lenet5 --threads 4096", "--threads: this process may use"),
+        ("explain --budget 2d", "--budget: 'd' is not a unit of s"),
+        ("explain --budget 1ns", "--budget: 1 ns is not from 50 ms to 86400 s"),
+        ("explain --model lenet5 --mode training", "--mode: only inference is run"),
+        ("explain --model vgg16 --batch 1000000", "--batch: vgg16 at batch 1000000 needs at least"),
     ],
 )
 def test_refused(cli: Callable[..., Any], command: str, words: str) -> None:

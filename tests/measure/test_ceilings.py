@@ -166,16 +166,42 @@ def test_the_ladder_reads_what_explain_needs() -> None:
     inference = made(
         "inference", "eager", "s", 0.02, dtype="fp32", threads=1, parameters={"model": "alexnet", "batch": 1}
     )
-    found = ladder.read(run(*CLOCKS, *RATES, *STREAMS, inference), "fp32", 1, "alexnet", 1)
+    usual = product("numpy", 190e9, "1024x1024x1024")
+    found = ladder.read(run(*CLOCKS, *RATES, usual, *STREAMS, inference), "fp32", 1, "alexnet", 1)
     assert found.isa == "avx512"
     assert found.stated == pytest.approx(machine().units[0].clock.all_core.get("avx512", 4.3e9) * 64, rel=0.3)
     assert found.stated_clock is not None
     assert found.stated == pytest.approx(found.stated_clock * 64)
     values = (found.clock, found.fma, found.blas, found.numba, found.bandwidth, found.run)
-    assert [one.value if one else None for one in values] == pytest.approx([3.6e9, 230e9, 200e9, 210e9, 16e9, 0.02])
-    assert found.library == "numpy"
+    assert [one.value if one else None for one in values] == pytest.approx([3.6e9, 230e9, 190e9, 210e9, 16e9, 0.02])
+    assert (found.library, found.size) == ("numpy", "1024x1024x1024")
     assert ladder.read(run(inference), "fp32", 1, "alexnet", 8).run is None
     assert ladder.read(run(inference), "fp32", 1, "vgg16", 1).run is None
+
+
+def product(variant: str, value: float, size: str) -> Measurement:
+    return made("matmul", variant, "FLOP/s", value, dtype="fp32", size=size)
+
+
+@pytest.mark.parametrize(
+    ("products", "size", "library", "ours"),
+    [
+        # both at the usual size, whichever others were faster
+        ([("torch", 9, "2048"), ("torch", 7, "1024"), ("numba", 8, "1024"), ("numba", 9, "2048")], "1024", 7, 8),
+        # the fastest of the sizes that both have
+        ([("torch", 9, "64"), ("torch", 5, "512"), ("numba", 6, "512"), ("numba", 3, "256"), ("numpy", 4, "256")],
+         "512", 5, 6),
+        ([("torch", 5, "512"), ("numpy", 6, "512"), ("numba", 4, "256")], "512", 6, None),
+        ([("ijk", 9, "512")], None, None, None),
+    ],
+)  # fmt: skip
+def test_both_products_of_a_ladder_are_of_one_size(
+    products: list[tuple[str, float, str]], size: str | None, library: float | None, ours: float | None
+) -> None:
+    made_of = [product(name, value, "x".join([side] * 3)) for name, value, side in products]
+    found = ladder.read(run(*made_of), "fp32", 1)
+    assert found.size == (size and "x".join([size] * 3))
+    assert [one and one.value for one in (found.blas, found.numba)] == pytest.approx([library, ours])
 
 
 def test_a_ladder_of_nothing() -> None:

@@ -364,3 +364,12 @@ def test_answers_that_are_none() -> None:
         outcome = fleet._checked("host", "tcp://host:1", answer)
         assert isinstance(outcome, Failure)
         assert "instead of a record" in outcome.reason
+
+
+def test_a_benchmark_that_fails_is_told_in_its_own_words() -> None:
+    """With --json the error stands on standard output too, which is no reason to call it a broken record."""
+    for out in ("", '{"error":{"message":"there is no kernel","exit_code":2,"nearest":[]}}\n'):
+        answer = fleet.Answer(2, out, "a warning\nhwbench: there is no kernel 'clok'\n", "host", 0.0)
+        outcome = fleet._checked("host", "tcp://host:1", answer)
+        assert isinstance(outcome, Failure)
+        assert outcome.reason == "hwbench bench failed there: there is no kernel 'clok'"

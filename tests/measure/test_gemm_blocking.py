@@ -70,6 +70,20 @@ def test_which_b_is_read_in_place() -> None:
     assert direct(12, 1000, 1000, row_b=4096) == blocking.DIRECT_DEPTH
 
 
+def test_which_products_are_thin() -> None:
+    limits = blocking.limits(WIDE, caches(32 * KIB, 1 << 20))
+    shapes = {
+        (1, 900, 900): 1,
+        (900, 900, 1): 1,
+        (900, 900, 2): 0,
+        (900, 4, 900): 2,
+        (900, 5, 900): 0,
+        (2, 900, 900): 0,
+    }
+    for (rows, columns, depth), thin in shapes.items():
+        assert blocking.fitted(limits, WIDE, rows, columns, depth, 4 * columns, masks=True).thin == thin
+
+
 def test_cuts_are_even() -> None:
     limits = blocking.limits(WIDE, caches(32 * KIB, 1 << 20))
     blocks = blocking.fitted(limits, WIDE, 1000, 1000, 1000, 4000, masks=True)

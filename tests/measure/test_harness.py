@@ -54,6 +54,20 @@ def test_a_slow_repetition_runs_once_and_has_no_lead_in() -> None:
     assert len(kernel.calls) == 1 + len(found.samples)  # warm-up, which says how long it takes, and samples
 
 
+def test_a_preempted_first_repetition_is_not_taken_for_a_slow_one() -> None:
+    class Delayed(Kernel):
+        """Another process has the CPU at first."""
+
+        def __call__(self, repetitions: int) -> None:
+            if not self.calls:
+                time.sleep(0.05)
+            super().__call__(repetitions)
+
+    kernel = Delayed()
+    (found,) = measure([task(kernel)], 0.5, limits=Limits(sample_s=0.01, fewest=3, most=3))
+    assert found.samples[0].repetitions * kernel.cost >= 0.009
+
+
 def test_a_fast_one_is_led_in() -> None:
     kernel = Kernel()
     (found,) = measure([task(kernel)], 0.5, limits=FAST)

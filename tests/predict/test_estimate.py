@@ -13,8 +13,9 @@ from hwbench.machine.device import Memory, override
 from hwbench.machine.peak import peak, peaks
 from hwbench.predict.estimate import estimate
 from hwbench.predict.expected import expected
-from hwbench.workload import zoo
+from hwbench.workload import packaged, zoo
 from hwbench.workload.op import Op, Workload
+from hwbench.workload.request import Request
 
 DEVICES = catalog.devices()
 MODELS = zoo.workloads()
@@ -119,6 +120,15 @@ def test_memory_capacity_is_checked(batch: int, fits: bool) -> None:
 def test_the_memory_needed_is_weights_and_the_largest_layer() -> None:
     found = estimate(ALEXNET, DEVICES["rtx3090"], "fp32", 8)
     assert found.memory_needed_bytes == 4 * 62_378_344 + 8 * 4 * (3 * 224 * 224 + 96 * 55 * 55)  # conv1
+
+
+def test_the_memory_needed_in_mixed_precision_is_that_of_its_own_tensors() -> None:
+    workload = packaged.workload(Request("timm:resnet50", autocast="fp16"))
+    assert workload is not None
+    found = estimate(workload, DEVICES["rtx3090"], "amp", 512)
+    largest = (256 + 128) * 56 * 56  # layer2.0.conv1 in two bytes an element, while the weights stay in four
+    assert found.memory_needed_bytes == 4 * 25_557_032 + 512 * 2 * largest
+    assert estimate(workload, DEVICES["rtx3090"], "amp", 16384).fits is False
 
 
 def test_unknown_memory_is_said() -> None:

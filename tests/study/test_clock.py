@@ -2,10 +2,12 @@
 
 import itertools
 import math
+from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+import yaml
 from scipy.stats import spearmanr
 
 from hwbench.errors import InputError
@@ -269,6 +271,34 @@ def test_the_catalog_has_rows_enough_in_each_suite() -> None:
     )
     assert found.warnings == ()
     assert all(row.year and row.cores and row.microarchitecture for row in table.rows)
+
+
+@pytest.mark.parametrize("suite", ["SPECint2000", "SPECfp2000", "SPECint2006", "SPECfp2006"])
+def test_the_catalog_by_plain_numpy(suite: str) -> None:
+    """Straight from the YAML files: R² of one line, with dummies, of microarchitectures left out, and every pair."""
+    rows = []
+    for path in sorted((Path(__file__).parents[2] / "configs" / "devices").glob("*.yaml")):
+        device = yaml.safe_load(path.read_text(encoding="utf-8"))
+        units = device["units"]
+        assert not device.get("scores") or len(units) == 1, path  # no hybrid is scored here
+        number, unit = units[0]["clock"].get("base", "0 GHz").split()
+        hertz = float(number) * {"GHz": 1e9, "MHz": 1e6}[unit]
+        rows += [(hertz, s["score"], units[0]["architecture"]) for s in device.get("scores", ()) if s["suite"] == suite]
+    clock, score = np.log([row[0] for row in rows]), np.log([row[1] for row in rows])
+    names = sorted({row[2] for row in rows})
+    dummies = np.array([[row[2] == name for name in names] for row in rows], dtype=float)
+    (found,) = study(clock_data.of_catalog(catalog.devices().values()), suites=[suite]).suites
+    assert found.n == len(rows)
+    assert found.r2_clock == pytest.approx(_fit(np.column_stack([np.ones(len(rows)), clock]), score), abs=1e-9)
+    assert found.r2_microarchitecture == pytest.approx(_fit(np.column_stack([dummies, clock]), score), abs=1e-9)
+    wrong = np.empty(len(rows))
+    for index in range(len(names)):
+        out = dummies[:, index] == 1
+        wrong[out] = score[out] - np.polyval(np.polyfit(clock[~out], score[~out], 1), clock[out])
+    unseen = 1 - np.sum(wrong**2) / np.sum((score - score.mean()) ** 2)
+    assert found.r2_clock_cv == pytest.approx(unseen, abs=1e-9)
+    lower = sum((a[0] - b[0]) * (a[1] - b[1]) < 0 for a, b in itertools.combinations(rows, 2))
+    assert found.inversions.inverted == lower
 
 
 def test_a_catalogued_score_takes_the_clock_of_the_fastest_cores() -> None:

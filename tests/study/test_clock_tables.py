@@ -84,20 +84,44 @@ def test_uci_from_cycle_times() -> None:
     assert found.slope_clock == pytest.approx(-np.polyfit(clock, score, 1)[0], abs=1e-9)
 
 
-@pytest.mark.parametrize("suite", ["SPECint2000", "SPECfp2006"])
-def test_spec_from_all_rows(suite: str) -> None:
-    rows = [r for r in records("cpudb_spec_scores_long.csv") if r["suite"] == suite]
-    clock, score = (np.log([float(r[name]) for r in rows]) for name in ("clock_mhz", "basemean"))
-    (found,) = study(clock_data.read(str(FOLDER / "cpudb_spec_scores_long.csv")), suites=[suite]).suites
+def _values(file: str, suite: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Log of clock and of score, and the microarchitecture of each row of a suite, from the file itself."""
+    if file == "geekbench6_cpu.csv":
+        rows = [r for r in records(file) if r["family"] and float(r["base_ghz"] or 0) > 0 and float(r[suite] or 0) > 0]
+        clock, score, names = "base_ghz", suite, [r["family"].strip() for r in rows]
+    elif file == "uci_computer_hardware.csv":
+        rows = records(file)
+        return -np.log([float(r["MYCT"]) for r in rows]), np.log([float(r[suite]) for r in rows]), [
+            r["vendor"] for r in rows
+        ]  # fmt: skip
+    else:
+        rows = [r for r in records(file) if r["suite"] == suite]
+        clock, score = "clock_mhz", "basemean"
+        names = [r.get("class") or r.get("microarchitecture") or r["code_name"] or r["family"] for r in rows]
+    return np.log([float(r[clock]) for r in rows]), np.log([float(r[score]) for r in rows]), names
+
+
+@pytest.mark.parametrize(("file", "suite"), [(file, suite) for file, suites in TABLES.items() for suite in suites])
+def test_every_suite_by_plain_numpy(file: str, suite: str) -> None:
+    """R² of one line, with a dummy for each microarchitecture, and of those left out; and every pair."""
+    clock, score, names = _values(file, suite)
+    (found,) = study(clock_data.read(str(FOLDER / file)), suites=[suite]).suites
+    total = np.sum((score - score.mean()) ** 2)
+    assert found.n == len(clock)
     assert found.r2_clock == pytest.approx(np.corrcoef(clock, score)[0, 1] ** 2, abs=1e-9)
-    names = [r["microarchitecture"] or r["code_name"] or r["family"] for r in rows]
-    wrong = np.empty(len(rows))
+    dummies = np.array([[name == other for other in sorted(set(names))] for name in names], dtype=float)
+    design = np.column_stack([dummies, clock])
+    left = score - design @ np.linalg.lstsq(design, score, rcond=None)[0]
+    assert found.r2_microarchitecture == pytest.approx(1 - np.sum(left**2) / total, abs=1e-9)
+    wrong = np.empty(len(clock))
     for name in set(names):
         out = np.array([other == name for other in names])
         line = np.polyfit(clock[~out], score[~out], 1)
         wrong[out] = score[out] - np.polyval(line, clock[out])
-    unseen = 1 - np.sum(wrong**2) / np.sum((score - score.mean()) ** 2)
-    assert found.r2_clock_cv == pytest.approx(unseen, abs=1e-9)
+    assert found.r2_clock_cv == pytest.approx(1 - np.sum(wrong**2) / total, abs=1e-9)
+    steps = [np.sign(values[:, None] - values[None, :]) for values in (clock, score)]
+    assert found.inversions.inverted == np.sum(steps[0] * steps[1] < 0) / 2
+    assert found.inversions.pairs == len(clock) * (len(clock) - 1) / 2
 
 
 def test_the_boost_clock_of_geekbench_says_something_else() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwbench.cli.compare import SORTS as OFFERED
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.machine.device import Device, Memory, override
@@ -171,6 +172,19 @@ def test_sorted_with_the_unknown_last(sort: str) -> None:
     assert None not in keys[: len(known)]
     assert all((a >= b if descending else a <= b) for a, b in pairwise(known))  # type: ignore[operator]
     assert len(found.devices) == len(DEVICES) + 1
+
+
+def test_a_rate_per_watt_is_never_held_against_a_peak_per_watt() -> None:
+    """A device whose bandwidth is unknown has no inferences/s/W, so that it is last, and not first by its FLOP/s/W."""
+    bare = msgspec.structs.replace(DEVICES["rtx4090"], name="bare", memory=Memory())
+    found = compare([bare, DEVICES["rtx3090"]], "fp32", MODELS["alexnet"], sort="per-watt")
+    assert found.devices[1].times[0].throughput_per_s_per_w is None
+    assert [row.name for row in found.devices] == ["rtx3090", "bare"]
+    assert [row.name for row in compare([DEVICES["rtx3090"], bare], sort="per-watt").devices] == ["bare", "rtx3090"]
+
+
+def test_the_command_offers_every_order() -> None:
+    assert set(SORTS) == set(OFFERED)
 
 
 def test_baseline() -> None:

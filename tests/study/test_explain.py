@@ -3,6 +3,7 @@
 from math import prod
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,6 +52,18 @@ def test_every_rung_has_its_rate_and_loss() -> None:
     assert [step.lost for step in steps] == [None, "clock", "ports", "memory", "code", "memory", "overhead"]
     assert [step.ratio for step in steps][1:3] == pytest.approx([1.5, 149 / 150])
     assert steps[-1].share == pytest.approx(0.42)
+
+
+def test_a_bound_that_nobody_ran_is_not_said_to_run() -> None:
+    steps, missing = read(msgspec.structs.replace(FULL, run=None))
+    assert missing == ("the model",)
+    assert explain.summary(steps).startswith("The model's roofline lies at ")
+    assert explain.summary(read(FULL)[0]).startswith("The model runs at 28 % of the peak at ")
+
+
+def test_the_size_of_the_products_is_said() -> None:
+    how = {step.name: step.how for step in read(msgspec.structs.replace(FULL, size="64x32x16"))[0]}
+    assert how["blas"] == "the library's matrix product, 64 × 32 × 16"
 
 
 def test_reasons_follow_the_direction() -> None:
@@ -102,7 +115,7 @@ def test_what_was_not_measured_is_named_and_passed_over() -> None:
     assert [step.name for step in steps] == ["fma", "numba"]
     assert steps[1].ratio == pytest.approx(0.8)
     assert missing == (
-        "vectors peak at the stated clock", "the peak at the real clock", "library matmul", "the model's roofline",
+        "vector peak at the stated clock", "the peak at the real clock", "library matmul", "the model's roofline",
         "the model",
     )  # fmt: skip
 

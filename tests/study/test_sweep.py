@@ -18,7 +18,7 @@ from hwbench.machine.device import Memory
 from hwbench.predict.estimate import estimate
 from hwbench.report import sweep as report
 from hwbench.study.pareto import Front, pareto, ranges
-from hwbench.study.sweep import PANEL_POINTS, Panel, Part, able, panel, parts
+from hwbench.study.sweep import PANEL_BATCHES, PANEL_POINTS, Panel, Part, able, panel, parts
 from hwbench.workload import zoo
 from hwbench.workload.op import Op, Workload
 
@@ -102,6 +102,9 @@ def test_parts_are_small_and_hold_everything_once() -> None:
     assert len(found) > 1
     assert all(len(part.devices) * len(part.batches) <= PANEL_POINTS for part in found)
     assert [batch for part in found for batch in part.batches] == list(range(1, 4001))
+    few = list(parts(MODELS["alexnet"], "fp32", devices[:1], range(1, 100_001)))
+    assert max(len(part.batches) for part in few) <= PANEL_BATCHES
+    assert sum(len(part.batches) for part in few) == 100_000
     assert list(parts(MODELS["alexnet"], "fp32", (), range(1, 5))) == []
     whole = list(parts(MODELS["alexnet"], "fp32", devices[:1], (1, 8)))
     assert [part.batches for part in whole] == [(1, 8)]
@@ -182,6 +185,13 @@ def test_the_front_is_gathered_from_all_panels() -> None:
     first = estimate(MODELS["alexnet"], DEVICES["n100"])
     assert rows["n100"].time_s == pytest.approx(first.expected_time_s, rel=1e-9)
     assert rows["n100"].throughput_per_s == pytest.approx(1 / rows["n100"].time_s)
+
+
+def test_a_device_that_is_too_small_for_a_batch_is_on_no_front() -> None:
+    found = panel(Part(MODELS["resnet18"], "fp32", (DEVICES["gtx1050ti"],), (1, 100_000)))
+    assert found.fits.tolist() == [[1, 0]]
+    assert np.isfinite(found.expected).all()
+    assert found.pareto.tolist() == [[True, False]]
 
 
 def test_ranges() -> None:

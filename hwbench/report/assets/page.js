@@ -33,7 +33,8 @@
   function draw(figure) {
     const place = document.getElementById(figure.name);
     const config = { displaylogo: false, responsive: true, displayModeBar: narrow() ? false : "hover", showTips: false,
-      plotlyServerURL: "", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+      plotlyServerURL: "",
+      modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]] };
     return Plotly.react(place, figure.traces, themed(figure.layout), config).then(() => { place.dataset.drawn = "yes"; });
   }
 

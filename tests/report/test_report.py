@@ -1,0 +1,143 @@
+"""`hwbench report`: a whole page of real data, in a real browser, and what cannot be reported."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from hwbench.measure import store
+from hwbench.measure.record import Run
+from tests.report.conftest import Browser
+from tests.report.test_page import embedded
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "run-1.json"
+LINKS = (
+    "return [...document.querySelectorAll('nav a')].filter(a => !document.querySelector(a.getAttribute('href'))).length"
+)
+OVERFLOW = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+TABLES = """
+const value = (cell) => cell.dataset.v === undefined ? cell.textContent : Number(cell.dataset.v);
+return [...document.querySelectorAll('table')].map(
+  (t) => [t.caption.textContent, [...t.tBodies[0].rows].map((row) => [...row.cells].map(value))]);
+"""
+
+
+def report(folder: Path, *words: str, results: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "HWBENCH_RESULTS": str(results or folder / "no-runs")}
+    command = [sys.executable, "-m", "hwbench", "report", *words]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)
+
+
+def made(folder: Path, *words: str) -> tuple[Path, dict[str, Any]]:
+    done = report(folder, *words, "-o", "page.html", "--json")
+    assert done.returncode == 0, done.stderr
+    return folder / "page.html", json.loads(done.stdout)
+
+
+def test_a_page_is_whole_and_silent(browser: Browser, tmp_path: Path) -> None:
+    path, told = made(
+        tmp_path, str(GOLDEN), "-m", "alexnet", "-m", "resnet50", "-d", "rtx3090", "-d", "h100-sxm", "--dtype", "fp32"
+    )
+    assert told["bytes"] == path.stat().st_size < 12e6
+    wanted = {"estimate-0", "estimate-3", "compare", "run-0", "clock", "accuracy"}
+    assert wanted <= set(told["sections"])
+    for width in (1440, 375):
+        browser.open(path, width)
+        assert browser.script(OVERFLOW) <= 0, width
+        plots = browser.script("return document.querySelectorAll('.plot').length")
+        assert plots >= 10
+        assert browser.script("return document.querySelectorAll('.plot[data-drawn=yes] .main-svg').length") >= plots
+        assert browser.script(LINKS) == 0
+    assert browser.complaints() == []
+    assert browser.requests() == []
+
+
+def test_tables_are_the_embedded_data(browser: Browser, tmp_path: Path) -> None:
+    path, _ = made(tmp_path, "-m", "alexnet", "-d", "rtx3090")
+    (estimate,) = embedded(path.read_text(encoding="utf-8"), "data")["estimates"]
+    browser.open(path)
+    tables = dict(browser.script(TABLES))
+    layers = tables["Layers of alexnet on rtx3090"]
+    assert [row[0] for row in layers] == [layer["name"] for layer in estimate["layers"]]
+    assert [row[3] for row in layers] == [layer["flops"] for layer in estimate["layers"]]
+    assert [row[8] for row in layers] == [layer["expected_time_s"] for layer in estimate["layers"]]
+
+
+def test_hovering_a_layer_names_it(browser: Browser, tmp_path: Path) -> None:
+    path, _ = made(tmp_path, "-m", "alexnet", "-d", "rtx3090")
+    browser.open(path)
+    browser.script("Plotly.Fx.hover(document.getElementById('roofline-0'), [{curveNumber: 1, pointNumber: 0}])")
+    text = browser.script("return document.querySelector('#roofline-0 .hoverlayer').textContent")
+    assert "conv1" in text
+    assert "roofline" in text
+
+
+def test_names_from_files_are_text(browser: Browser, tmp_path: Path) -> None:
+    hostile = "<img src=x onerror=document.title='owned'> \u202e\U0001f999 " + "x" * 10_000
+    run = store.load(str(GOLDEN))
+    evil = msgspec.structs.replace(
+        run,
+        id="<script>document.title='owned'</script>",
+        command=(hostile,),
+        warnings=(hostile,),
+        measurements=tuple(msgspec.structs.replace(one, variant=hostile) for one in run.measurements),
+    )
+    (tmp_path / "evil.json").write_text(store.encode(evil), encoding="utf-8")
+    model = Path(__file__).parents[2] / "configs" / "models" / "lenet5.yaml"
+    text = model.read_text(encoding="utf-8").replace("name: c1", "name: \"<b>c1</b><a href='javascript:alert(1)'>\"")
+    assert "javascript" in text
+    (tmp_path / "net.yaml").write_text(text, encoding="utf-8")
+    path, _ = made(tmp_path, "evil.json", "-m", "net.yaml", "-d", "rtx3090")
+    browser.open(path)
+    assert "owned" not in browser.script("return document.title")
+    assert browser.script("return document.querySelectorAll('main img, main b, main a').length") == 0
+    assert browser.complaints() == []
+    assert browser.requests() == []
+
+
+def test_a_hundred_runs_and_two_thousand_layers_make_one_page(tmp_path: Path) -> None:
+    run = store.load(str(GOLDEN))
+    names = []
+    for index in range(100):
+        names.append(f"run-{index}.json")
+        one: Run = msgspec.structs.replace(run, id=f"{run.id[:15]}-{index:03d}-abcdef")
+        (tmp_path / names[-1]).write_text(store.encode(one), encoding="utf-8")
+    layers = "\n".join(f"  - linear: {{name: fc{index}, features: 64}}" for index in range(2000))
+    (tmp_path / "deep.yaml").write_text(f"title: Deep\ninput: [64]\nlayers:\n{layers}\n", encoding="utf-8")
+    path, told = made(tmp_path, *names, "-m", "deep.yaml", "-d", "rtx3090")
+    assert told["bytes"] < 12e6
+    assert path.read_text(encoding="utf-8").count(">fc1999<") >= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("-m", "alexnt"), "alexnet"),
+        (("-d", "rtx3091"), "rtx3090"),
+        (("missing.json",), "missing.json"),
+        (("--data", "missing.csv"), "missing.csv"),
+        (("--dtype", "fp32,fp16"), "one dtype"),
+        (("-o", "no/such/folder/r.html", "-d", "rtx3090"), "no/such/folder"),
+        (tuple(word for _ in range(51) for word in ("-d", "rtx3090")), "more than 50"),
+    ],
+)
+def test_what_is_wrong_is_one_line(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    done = report(tmp_path, *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_broken_newest_run_is_told_and_left_out(tmp_path: Path) -> None:
+    results = tmp_path / "runs"
+    results.mkdir()
+    (results / "20990101-000000-000-abcdef.json").write_text("{", encoding="utf-8")
+    done = report(tmp_path, "-d", "rtx3090", results=results)
+    assert done.returncode == 0
+    assert "left out" in done.stdout
