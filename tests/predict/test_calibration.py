@@ -13,6 +13,7 @@ from hwbench.predict import fitting, measurements, priors, splits
 from hwbench.predict.calibration import Case, fitted, predicted, problem, soft, with_values
 from hwbench.predict.cases import cases
 from hwbench.predict.expected import expected
+from hwbench.predict.measurements import Measurement
 from hwbench.predict.parameters import GpuParameters, ParameterFile, parameters
 from hwbench.workload import zoo
 
@@ -98,6 +99,17 @@ def test_a_family_is_of_one_part_and_the_parts_are_of_the_sizes_stated() -> None
     parts = [splits.part(name) for name in names]
     assert parts == [splits.part(name) for name in names]
     assert [round(parts.count(part) / 40) for part in splits.PARTS] == pytest.approx([50, 25, 25], abs=3)
+
+
+def test_rows_of_another_network_or_image_are_not_fitted() -> None:
+    row = Measurement("rtx3090", "resnet50", 8, "fp32", 1e-3, "mine.csv:2", image_size=224, runtime="torch-2.4-eager")
+    larger = replace(row, image_size=288, place="mine.csv:3")
+    other = replace(row, params=60e6, place="mine.csv:4")
+    found, skipped = cases(measurements.Table((row, larger, other)))
+    assert [one.workload.name for one in found["torch-eager-cuda"]] == ["resnet50"]
+    assert [one.place for one in skipped] == ["mine.csv:3", "mine.csv:4"]
+    assert "for images of 224, not of 288" in skipped[0].reason
+    assert "another network" in skipped[1].reason
 
 
 def test_too_few_measurements_are_refused() -> None:

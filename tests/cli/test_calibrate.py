@@ -1,0 +1,52 @@
+"""`hwbench calibrate --device host`: factors are kept and used from then on, and a disturbed machine is said."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hwbench.cli import options
+from hwbench.machine import catalog
+from hwbench.measure import conditions, timed_networks
+from hwbench.predict.expected import expected
+from hwbench.workload import zoo
+
+CPU = catalog.device("ryzen7-5800x")
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks that took half as long again as this CPU is expected to take."""
+
+    def times(*_given: object) -> list[tuple[Any, int, float]]:
+        found = []
+        for name, batch in timed_networks.NETWORKS:
+            workload = zoo.workload(name)
+            forecast = expected(workload, CPU, batch=batch)
+            assert forecast is not None
+            found.append((workload, batch, 1.5 * forecast.time_s))
+        return found
+
+    monkeypatch.setattr(timed_networks, "times", times)
+    monkeypatch.setattr(options, "at_measured", lambda *_given: (CPU, ()))
+
+
+@pytest.mark.usefixtures("timed")
+def test_factors_of_this_machine_are_kept(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conditions, "disturbances", lambda *_given: [])
+    answer = cli("calibrate --device host --json")
+    assert answer.code == 0
+    found = answer.json
+    assert found["warnings"] == []
+    assert [found["factors"][part] for part in ("compute", "memory")] == pytest.approx([1.5, 1.5], rel=0.1)
+    kept = cli("calibrate --device host").out
+    assert found["file"] in kept.replace("\n", "")
+
+
+@pytest.mark.usefixtures("timed")
+def test_a_disturbed_calibration_says_so(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "Other work took 52 % of the CPUs' time while measuring."
+    monkeypatch.setattr(conditions, "disturbances", lambda *_given: [told])
+    first, second = cli("calibrate --device host --json").json["warnings"]
+    assert first == told
+    assert "calibrate again" in second
