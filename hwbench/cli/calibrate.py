@@ -26,8 +26,8 @@ def calibrate(
     Families of models are split by a hash of their name: one part is fitted, one sets the intervals, one is reported.
     The same files give the same parameters. The shipped ones came of timm's results, two minutes of work.
 
-    With --device host and no files it times seven networks on this machine (under a minute, needs torch) and keeps three
-    factors by which their compute, memory and overhead differ: estimate and run use them for host from then on.
+    With --device host and no files it times seven networks on this machine (under a minute, needs torch) and keeps
+    three factors by which their compute, memory and overhead differ: estimate and run use them for host from then on.
 
     \b
     Examples:

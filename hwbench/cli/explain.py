@@ -63,11 +63,23 @@ def explain(
         from hwbench.measure import store
 
         run = store.load(source)
-        count = threads or max((one.threads for one in run.measurements if one.kernel == "fma"), default=1)
+        count = _threads(run, threads)
     else:
         run, count = _measured(model, dtype, sizes[0], threads, limit, tracing)
     found = explained(run, workload, dtype, sizes[0], count)
     _finish(found, run, source is None, save, as_json)
+
+
+def _threads(run: "Run", wanted: int | None) -> int:
+    """How many cores a saved run is read at: as many as wanted, else the most that its multiply-adds ran on.
+
+    Raises InputError that names the counts which the run holds.
+    """
+    held = sorted({one.threads for one in run.measurements if one.core_class != "gpu"})
+    if wanted is not None and wanted not in held:
+        counts = " and ".join(map(str, held)) or "none"
+        raise InputError(f"nothing of this run is on {wanted} cores (it holds: {counts})", field="--threads")
+    return wanted or max((one.threads for one in run.measurements if one.kernel == "fma"), default=1)
 
 
 def _finish(found: "Explanation", run: "Run", fresh: bool, save: str | None, as_json: bool) -> None:

@@ -270,4 +270,5 @@ def at_measured(stated: Device, warnings: tuple[str, ...], run: "Run | None") ->
 
     chosen = ceilings.measured(stated, run)
     clocked = any(origin == "measured" and ".clock" in field for field, origin in chosen.provenance.items())
-    return chosen, tuple(text for text in warnings if not (clocked and _OF_CLOCK.match(text)))
+    still = [text for text in warnings if not (clocked and _OF_CLOCK.match(text))]
+    return chosen, (*still, *ceilings.doubts(run))

@@ -15,6 +15,8 @@ from hwbench.version import VERSION
 if TYPE_CHECKING:  # JSON does without the report room
     from hwbench.report.text import Style
 
+PIPED = 120
+"""Columns that a table may take where nobody said how many there are; sentences are wrapped earlier."""
 _PAINT = re.compile("(\033\\[(?:0|1|2|33|36)m)")
 """The codes that report.text paints with: the only control characters that a terminal gets from us."""
 
@@ -101,9 +103,11 @@ def style() -> "Style":
 
     terminal = sys.stdout is not None and sys.stdout.isatty()
     if not terminal:
-        return Style()
+        return Style(tables=PIPED)
     color = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    columns = os.get_terminal_size().columns or 100  # 0: a terminal that nobody told its size, as in containers
+    columns = os.get_terminal_size().columns
+    if not columns:  # a terminal that nobody told its size, as in containers
+        return Style(color=color, tables=PIPED)
     return Style(color=color, width=max(40, min(columns, 120)))
 
 

@@ -10,7 +10,8 @@ from hwbench.cli import options, output
 from hwbench.errors import InputError
 
 if TYPE_CHECKING:
-    from hwbench.measure.record import Result, Run
+    from hwbench.machine.device import Device
+    from hwbench.measure.record import Run
     from hwbench.predict.estimate import Estimate
     from hwbench.report.page import Section
     from hwbench.workload.op import Workload
@@ -67,10 +68,14 @@ def report(
     workloads = [options.builder(name, options.UNTRACED)(formats[0], sizes[0]) for name in models]
     chosen = [options.device(name, ()) for name in devices]
     machines = [device for device, _ in chosen]
+    keys = [_key(name) for name in devices]
     warnings = list(dict.fromkeys(text for _, told in chosen for text in told))
     found = [estimate(one, machine, formats[0], sizes[0]) for machine in machines for one in workloads]
     saved = _runs(runs, warnings)
-    sections = [html.estimated(one, index, _reached(saved, one)) for index, one in enumerate(found)]
+    sections = [
+        _estimated(saved, one, index, machines[index // len(models)], keys[index // len(models)])
+        for index, one in enumerate(found)
+    ]
     if len(machines) > 1:
         sections.append(html.compared(compare(machines, formats[0], workloads[0], sizes)))
     sections += _measured(saved, workloads[0], formats[0], sizes[0])
@@ -100,19 +105,28 @@ def _runs(names: Sequence[str], warnings: list[str]) -> "list[Run]":
         return []
 
 
-def _reached(runs: "Sequence[Run]", e: "Estimate") -> "list[Result]":
-    """What runs on this machine measured of just this: the model's inference at the same dtype and batch."""
-    from hwbench.measure.summary import summarize
+def _key(name: str) -> str | None:
+    """The key of the machine that a device is: this one, or that of a run; None for a device of a data sheet."""
+    from hwbench.measure import environment, store
 
-    if e.device != "host":
-        return []
-    return [
-        summarize(one)
-        for run in runs
-        for one in run.measurements
-        if one.kernel == "inference"
-        and (one.parameters.get("model"), one.parameters.get("batch"), one.dtype) == (e.model, e.batch, e.dtype)
-    ]
+    if name.lower() == "host":
+        from hwbench.machine.host import host
+
+        return environment.machine_key(host())
+    if name.lower().startswith("run:"):
+        return str(store.load(name[4:]).environment.get("machine"))
+    return None
+
+
+def _estimated(runs: "Sequence[Run]", e: "Estimate", index: int, device: "Device", machine: str | None) -> "Section":
+    """The section of one estimate, with what the runs measured of it, on its machine and elsewhere."""
+    from hwbench.measure import kernels
+    from hwbench.report import beside, html
+
+    own = [run for run in runs if machine and run.environment.get("machine") == machine]
+    swept = (rows for run in reversed(own) if (rows := kernels.rows(run.measurements)))
+    results = next(swept, [])
+    return html.estimated(e, index, device, *beside.measured(runs, e, device, machine), results)
 
 
 def _measured(runs: "Sequence[Run]", workload: "Workload", dtype: str, batch: int) -> "list[Section]":

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hwbench.machine.device import Device
     from hwbench.machine.host import Host
     from hwbench.measure.inference import Model, Setting
+    from hwbench.measure.layer_times import PartTime
     from hwbench.measure.record import Measurement
     from hwbench.measure.torch_device import Place
     from hwbench.predict.estimate import Estimate
@@ -73,7 +74,7 @@ def run(
     torch_module("hwbench run")
     session = _Session(model, place(where), threads, compiled, tracing)
     found, record = session.runs(formats, sizes, limit, layers)
-    _finish(found, record, session, save, as_json)
+    _finish(found, record, session, save, as_json, several=len(formats) * len(sizes) > 1)
 
 
 class _Session:
@@ -94,6 +95,7 @@ class _Session:
         self.threads = (threads or most) if place.kind == "cpu" else 1
         self.device, self.warnings = self._device()
         self.models: dict[Any, Model] = {}
+        self.timed: Sequence[PartTime] = ()
 
     def _device(self) -> "tuple[Device | None, tuple[str, ...]]":
         """What predictions are made for: this machine with as many cores as threads, or the GPU."""
@@ -138,7 +140,7 @@ class _Session:
     ) -> "tuple[list[Inference], Any]":
         """Measure every dtype and batch in turns, and hold each against its prediction; the record of all of them."""
         from hwbench.cli.progress import line
-        from hwbench.measure import harness, inference, session
+        from hwbench.measure import harness, inference, layer_times, session
         from hwbench.measure.torch_device import free_memory
 
         settings = [self.setting(dtype, batch) for dtype in formats for batch in sizes]
@@ -154,7 +156,8 @@ class _Session:
                 return harness.measure(tasks, budget_s, progress=lambda at: show(at.share, f"{at.stage}: {at.label}"))
 
         record = session.record(measure, self.machine, self.settings.classes, ("hwbench", *sys.argv[1:]))
-        return [self._held(*pair, layers) for pair in inference.paired(settings, record.measurements)], record
+        found = [self._held(*pair, layers) for pair in inference.paired(settings, record.measurements)]
+        return found, layer_times.recorded(record, self.timed) if self.timed else record
 
     def _held(self, setting: "Setting", measurement: "Measurement", layers: bool) -> "Inference":
         """One measurement with everything that is known beside it."""
@@ -188,6 +191,7 @@ class _Session:
 
         request = options.request(self.name, setting.dtype, 1, self.tracing)
         timed = layer_times.parts(inference.Prepared(model, setting), LAYERS_S)
+        self.timed = timed
         return inference.unfolded(model, request), {part.name: part.time for part in timed}
 
     def _estimate(self, workload: Any, setting: "Setting") -> "Estimate | None":
@@ -203,8 +207,13 @@ class _Session:
             return None
 
 
-def _finish(found: "list[Inference]", record: Any, session: _Session, save: str | None, as_json: bool) -> None:
-    """Save the record where asked, show the runs; exit with 130 where somebody stopped them, 2 if it was not saved."""
+def _finish(
+    found: "list[Inference]", record: Any, session: _Session, save: str | None, as_json: bool, several: bool
+) -> None:
+    """Save the record where asked, show the runs; exit with 130 where somebody stopped them, 2 if it was not saved.
+
+    `several` runs were asked for: their schema is that of several, also where an interrupt left only one.
+    """
     from hwbench.measure.session import interrupted
     from hwbench.study.inference import findings
 
@@ -213,7 +222,7 @@ def _finish(found: "list[Inference]", record: Any, session: _Session, save: str 
     told += [f"the run was not saved: {trouble}"] if trouble else []
     told = list(dict.fromkeys(told))
     if as_json:
-        if len(found) == 1:
+        if not several:
             body = msgspec.to_builtins(found[0])
             output.write_json("run", {**body, "path": path, "run": record}, told)
         else:
@@ -222,7 +231,7 @@ def _finish(found: "list[Inference]", record: Any, session: _Session, save: str 
         from hwbench.report import inference as report
 
         style, title = output.style(), session.built(found[0].dtype).workload.title
-        lines = report.one(found[0], title, style) if len(found) == 1 else report.many(found, title, style)
+        lines = report.many(found, title, style) if several else report.one(found[0], title, style)
         output.write_lines([*lines, *(["", f"saved: {path}"] if path else [])], told)
     stopped = interrupted(record.measurements)
     if trouble or stopped:

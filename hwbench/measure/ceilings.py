@@ -5,6 +5,7 @@ reached stands in its `sustained`. Its memory bandwidth is the measured one wher
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 from statistics import median
 from typing import Any
 
@@ -67,18 +68,35 @@ def sustained(run: Run, device: Device | None = None) -> Sustained:
 
 
 def _rates(found: Sequence[Measurement], device: Device | None) -> tuple[SustainedRate, ...]:
-    """The best of each kernel, engine, dtype, ISA and number of units."""
-    best: dict[tuple[Any, ...], float] = {}
+    """The best of each kernel, engine, dtype, ISA and number of units.
+
+    No number of units sustains less than fewer of them did: the others could have rested. Where it seems so, other work
+    took their time.
+    """
+    best: dict[tuple[Any, ...], dict[int, float]] = {}
     for one in found:
         if one.kernel not in ("fma", "matmul") or one.unit not in ("FLOP/s", "op/s") or one.dtype is None:
             continue
         isa = one.isa if one.kernel == "fma" else None
-        key = (one.kernel, _engine(one, device), one.dtype, device.count if device else one.threads, isa)
-        best[key] = max(best.get(key, 0.0), value(one))
+        rates = best.setdefault((one.kernel, _engine(one, device), one.dtype, isa), {})
+        units = device.count if device else one.threads
+        rates[units] = max(rates.get(units, 0.0), value(one))
     return tuple(
         SustainedRate(kernel, engine, dtype, FlopsPerSecond(rate), units, isa)
-        for (kernel, engine, dtype, units, isa), rate in best.items()
+        for (kernel, engine, dtype, isa), rates in best.items()
+        for units, rate in zip(sorted(rates), accumulate((rates[few] for few in sorted(rates)), max), strict=True)
     )
+
+
+def doubts(run: Run) -> list[str]:
+    """What to say before somebody rests on these ceilings: that some of them are single samples."""
+    weighty = [one for one in sound(run, is_gpu(run)) if one.kernel in ("fma", "matmul", "stream")]
+    single = {one.kernel for one in weighty if len(one.accepted) == 1}
+    if not single:
+        return []
+    return [
+        f"Ceilings of run {run.id} rest on a single sample ({', '.join(sorted(single))}): run `hwbench bench` at rest."
+    ]
 
 
 def _engine(one: Measurement, device: Device | None) -> str:

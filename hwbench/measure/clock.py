@@ -5,6 +5,7 @@ a counter nor a privilege. Under load the chain runs among multiply-adds (see fm
 the slower of the two, which depends on the number of pipes and is found out before sampling.
 """
 
+import functools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from hwbench.measure import chain, fma_loops, vectors
-from hwbench.measure.harness import CpuClass, Settings, Task
+from hwbench.measure.harness import CpuClass, Settings, Task, pinned
 from hwbench.measure.team import Team
 
 LOAD = "fp32"
@@ -28,25 +29,42 @@ _TRIES = 3
 
 
 class LoadedClock:
-    """Reads the clock of the core it is called on while vectors of one width are multiplied and added."""
+    """Reads the clock of the core it is called on while vectors of one width are multiplied and added.
 
-    def __init__(self, bits: int, dtype: str = LOAD) -> None:
+    `cpu` is that core, where it is known, and `others` how many work beside it: clocks of the same load on the same
+    core then look for its density once.
+    """
+
+    def __init__(self, bits: int, dtype: str = LOAD, cpu: int | None = None, others: int = 0) -> None:
         self.kernel = fma_loops.LOADED[bits]
         self.operands = fma_loops.operands(dtype, vectors.target().fused)
+        self.key = (bits, dtype, cpu, others)
         self.density = 0
         self._rounds = 1000
+
+    @classmethod
+    def each(cls, bits: int, dtype: str, cpus: Sequence[int], team: Team | None) -> "list[LoadedClock]":
+        """One for every member of a team, or for the first of the CPUs where there is none."""
+        places = team.cpus if team else (cpus[0] if cpus else None,)
+        return [cls(bits, dtype, place, len(places) - 1) for place in places]
 
     def prepare(self) -> None:
         """Compile, and find the densest load beside which the chain still takes its own time."""
         if self.density:
             return
         self.run(1, fma_loops.DENSITIES[0])
+        _, _, cpu, _ = self.key
+        with pinned(cpu):
+            self.density, self._rounds = self.search() if cpu is None else _searched(*self.key)
+
+    def search(self) -> tuple[int, int]:
+        """The densest load for the core that this runs on, and the rounds that make a reading."""
         self._rounds = calibrated(lambda rounds: self.run(rounds, fma_loops.DENSITIES[0]))
         best = dict.fromkeys(fma_loops.DENSITIES, 0.0)
         for _ in range(_TRIES):  # in turns, so that a change of the clock falls on all
             for density in fma_loops.DENSITIES:
                 best[density] = max(best[density], self._reading(density))
-        self.density = densest(best)
+        return densest(best), self._rounds
 
     def run(self, rounds: int, density: int | None = None) -> None:
         """Run so many rounds of `fma_loops.LOADED_CYCLES` cycles."""
@@ -60,6 +78,12 @@ class LoadedClock:
         before = time.thread_time()
         self.run(self._rounds, density)
         return fma_loops.LOADED_CYCLES * self._rounds / max(time.thread_time() - before, 1e-9)
+
+
+@functools.cache
+def _searched(bits: int, dtype: str, cpu: int, others: int) -> tuple[int, int]:
+    """What `search` finds on this core, looked for once in a process."""
+    return LoadedClock(bits, dtype, cpu, others).search()
 
 
 def densest(clocks: dict[int, float]) -> int:
@@ -128,7 +152,7 @@ def loaded(bits: int, isa: str, cpus: tuple[int, ...], core_class: str | None, t
 
     Several are timed by CPU time as one is: each core's clock counts while it works, whoever else it works for.
     """
-    clocks = [LoadedClock(bits) for _ in range(len(team) if team else 1)]
+    clocks = LoadedClock.each(bits, LOAD, cpus, team)
     parameters: dict[str, Any] = {"bits": bits, "load": LOAD}
 
     def together(job: Callable[[LoadedClock], None]) -> None:

@@ -139,7 +139,9 @@ def disturbances(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
         told.append(f"The hypervisor gave {100 * steal / room:.0f} % of the CPUs' time to others while measuring.")
     throttled = _difference(before, after, "throttled_s")
     if throttled is not None and throttled > 0.01 * elapsed:
-        told.append(f"The control group's quota stopped this process for {throttled:.1f} of {elapsed:.0f} s.")
+        told.append(
+            f"The control group's quota stopped this process for {100 * throttled / elapsed:.0f} % of the time."
+        )
     heat = after.get("temperature_c")
     if heat is not None and heat >= HOT:
         told.append(f"The processor is at {heat:.0f} °C: it may have slowed down.")

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from hwbench.machine.host import Host
-from hwbench.machine.host_facts import Files, format_cpulist
+from hwbench.machine.host_facts import Files, format_cpulist, parse_cpulist
 from hwbench.measure.harness import CpuClass
 from hwbench.measure.software import versions
 from hwbench.units import exact
@@ -134,11 +134,19 @@ def cautions(found: dict[str, Any]) -> list[str]:
     for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_ENABLE_AVX", "NUMBA_OPT"):
         if name in set_here:
             told.append(f"{name}={set_here[name]} holds our own kernels to other code than this CPU would get.")
-    quota = found.get("quota")
-    if quota is not None and quota < 1:
-        told.append(
-            f"The control group's quota feeds {quota:g} of one CPU: every sample is interrupted; CPU time counts."
-        )
+    told += _quota(found.get("quota"), sum(len(parse_cpulist(one)) for one in found.get("classes", {}).values()))
     if sys.flags.dev_mode:
         told.append("Python runs in development mode, which slows it.")
     return told
+
+
+def _quota(quota: float | None, cores: int) -> list[str]:
+    """What a quota (CPUs' worth of time) below the cores that may be used (0: unknown) does to what is measured."""
+    if quota is None:
+        return []
+    if quota < 1:
+        return [f"The control group's quota feeds {quota:g} of one CPU: every sample is interrupted; CPU time counts."]
+    if quota < cores:
+        told = f"The control group's quota feeds {quota:g} of {cores} cores"
+        return [f"{told}: no kernel uses more, unless --threads says so."]
+    return []

@@ -57,14 +57,16 @@ def isa(target: Target, bits: int) -> str:
 class Kernel:
     """One loop at one width and dtype: runs it, checks it, and counts the cycles of its last run."""
 
-    def __init__(self, loop: Any, bits: int, dtype: vectors.Dtype, members: int = 1) -> None:
+    def __init__(
+        self, loop: Any, bits: int, dtype: vectors.Dtype, cpus: tuple[int, ...] = (), team: Team | None = None
+    ) -> None:
         self.loop = loop
         self.dtype = dtype
         self.lanes = vectors.lanes(dtype, bits)
         self.operands = fma_loops.operands(dtype, vectors.target().fused)
-        self.clocks = [clock.LoadedClock(bits, dtype) for _ in range(members)]
-        self.elapsed = [0.0] * members
-        self.counted = [0.0] * members
+        self.clocks = clock.LoadedClock.each(bits, dtype, cpus, team)
+        self.elapsed = [0.0] * len(self.clocks)
+        self.counted = [0.0] * len(self.clocks)
 
     def prepare(self, position: int = 0) -> None:
         """Compile, and find the load to read the clock under, which depends on the core."""
@@ -99,7 +101,7 @@ def throughput(
 ) -> Task:
     """FLOP/s of independent multiply-adds on one core, or on all that a team has."""
     members = len(team) if team else 1
-    kernel = Kernel(fma_loops.THROUGHPUT[bits], bits, dtype, members)
+    kernel = Kernel(fma_loops.THROUGHPUT[bits], bits, dtype, cpus, team)
     accumulators = fma_loops.accumulators(target.registers)
 
     def together(job: Callable[[int], None]) -> None:
@@ -134,7 +136,7 @@ def throughput(
 
 def latency(target: Target, bits: int, dtype: vectors.Dtype, cpus: tuple[int, ...], core_class: str | None) -> Task:
     """Seconds that one multiply-add takes of which each needs the last one's answer; cycles are counted beside."""
-    kernel = Kernel(fma_loops.LATENCY[bits], bits, dtype)
+    kernel = Kernel(fma_loops.LATENCY[bits], bits, dtype, cpus)
 
     def cycles() -> float:
         kernel.count()

@@ -242,11 +242,11 @@ def _calibrate(one: _Timed, sample_s: float) -> None:
     """
 
     def elapsed_in(repetitions: int) -> float:
-        sample = _stretch(one.task, repetitions)
+        sample = _stretch(one.task, repetitions, counting=False)
         by_cpu = one.task.clock == "cpu" and one.task.threads == 1  # so that being preempted shortens no sample
         return sample.cpu_s if by_cpu and sample.cpu_s else sample.wall_s
 
-    with _pinned(one.task):
+    with pinned(_place(one.task)):
         one.once_s = elapsed_in(1)
         while one.once_s < 2 * sample_s:
             elapsed = elapsed_in(one.repetitions)
@@ -266,14 +266,17 @@ def _settle(one: _Timed) -> None:
 
 
 def _sample(one: _Timed) -> None:
-    with _pinned(one.task):
+    with pinned(_place(one.task)):
         if one.lead_in:
             one.task.call(one.lead_in)
         one.samples.append(_stretch(one.task, one.repetitions))
 
 
-def _stretch(task: Task, repetitions: int) -> Sample:
-    """One timed stretch. CPU time is this thread's where one works, the process's where several do."""
+def _stretch(task: Task, repetitions: int, counting: bool = True) -> Sample:
+    """One timed stretch, its cycles counted after it if wanted: reading the clock takes as long as a short sample.
+
+    CPU time is this thread's where one works, the process's where several do.
+    """
     cpu_clock = time.thread_time_ns if task.threads == 1 else time.process_time_ns
     if task.warm is not None:
         task.warm()
@@ -286,7 +289,7 @@ def _stretch(task: Task, repetitions: int) -> Sample:
         wall_s=(task.elapsed() if task.elapsed else max(wall, 1) * 1e-9),
         repetitions=repetitions,
         cpu_s=None if task.clock == "device" else max(cpu, 1) * 1e-9,
-        cycles=task.cycles() if task.cycles else None,
+        cycles=task.cycles() if task.cycles and counting else None,
     )
 
 
@@ -311,19 +314,21 @@ def _steady() -> Iterator[None]:
 
 
 @contextmanager
-def _pinned(task: Task) -> Iterator[None]:
-    """A task of one thread on the first of its CPUs; afterwards wherever this thread was allowed before.
-
-    Tasks of several threads are not pinned here: threads that they start would inherit it.
-    """
-    if task.threads > 1 or not task.cpus or not hasattr(os, "sched_setaffinity"):
+def pinned(cpu: int | None) -> Iterator[None]:
+    """Keep this thread on one CPU, and afterwards wherever it was allowed before; None leaves it where it is."""
+    if cpu is None or not hasattr(os, "sched_setaffinity"):
         yield
         return
     before = os.sched_getaffinity(0)
     with suppress(OSError):  # a CPU went offline, or a sandbox forbids it: measured wherever the kernel puts us
-        os.sched_setaffinity(0, {task.cpus[0]})
+        os.sched_setaffinity(0, {cpu})
     try:
         yield
     finally:
         with suppress(OSError):
             os.sched_setaffinity(0, before)
+
+
+def _place(task: Task) -> int | None:
+    """The CPU for a task of one thread. Tasks of several pin their own: threads that they start would inherit it."""
+    return task.cpus[0] if task.threads == 1 and task.cpus else None

@@ -265,6 +265,7 @@ def task(model: Model, setting: Setting, cpus: tuple[int, ...] = ()) -> Task:
             "batch": setting.batch,
             "runtime": setting.runtime,
             "device": setting.place.torch_name,
+            **({} if on_cpu else {"title": setting.place.title}),
             "layout": "nhwc" if setting.channels_last else "nchw",
             "flops": model.workload.operations("flop", setting.batch),
         },

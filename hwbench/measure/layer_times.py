@@ -5,11 +5,14 @@ module, and a GPU runs on while they return: its parts are timed by events.
 """
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from hwbench.measure.inference import Prepared
+from hwbench.measure.record import Run
 from hwbench.measure.torch_device import Place
 from hwbench.stats import Interval, median_interval
 
@@ -17,11 +20,12 @@ FEWEST, MOST = 5, 100
 
 
 class PartTime(Struct, frozen=True):
-    """Seconds that one module takes in a pass by itself, all its calls together, with the interval."""
+    """Seconds that one module takes in a pass by itself, all its calls together: of each pass, and their median."""
 
     name: str
     time: Interval
     calls: int
+    seconds: tuple[float, ...] = ()
 
 
 def parts(prepared: Prepared, budget_s: float = 2.0) -> tuple[PartTime, ...]:
@@ -46,10 +50,23 @@ def parts(prepared: Prepared, budget_s: float = 2.0) -> tuple[PartTime, ...]:
         for hook in hooks:
             hook.remove()
     measured = passes[1:]  # the first pass warms up
-    return tuple(
-        PartTime(name, median_interval([sum(one[name]) for one in measured]), len(calls))
-        for name, calls in measured[0].items()
+    found = []
+    for name, calls in measured[0].items():
+        seconds = tuple(sum(one[name]) for one in measured)
+        found.append(PartTime(name, median_interval(seconds), len(calls), seconds))
+    return tuple(found)
+
+
+def recorded(run: Run, timed: Sequence[PartTime]) -> Run:
+    """The run of one model with the seconds of its parts: `layers` in the parameters of its measurement, in order."""
+    layers = [{"name": part.name, "seconds": part.seconds} for part in timed]
+    measurements = (
+        msgspec.structs.replace(one, parameters={**one.parameters, "layers": layers})
+        if one.kernel == "inference"
+        else one
+        for one in run.measurements
     )
+    return msgspec.structs.replace(run, measurements=tuple(measurements))
 
 
 def _counterparts(prepared: Prepared) -> list[tuple[str, Any]]:

@@ -23,6 +23,8 @@ ODD: tuple[Size, ...] = ((1, 2048, 2048), (4000, 64, 64), (257, 509, 1021))
 QUICK: tuple[Size, ...] = ((1024, 1024, 1024),)
 LADDER: Size = (512, 512, 512)
 """Size at which the plain loops run beside the others: the slowest needs a second for 1024."""
+LADDER_QUICK: Size = (256, 256, 256)
+"""Where quick: one product of the slowest at 512 takes as long as a sample of twenty other kernels."""
 LOOPS_UP_TO = 2.0 * 1024**3 + 1
 """FLOP from which plain loops are left out even where a size is asked for."""
 _CHECKED_ROWS = 16
@@ -119,7 +121,8 @@ def _sizes(settings: Settings) -> Sequence[Size]:
 
 def _loops(settings: Settings, dtypes: Sequence[str], operands: Operands) -> list[Task]:
     """The plain loops: of one thread where one is asked for, `parallel` where more are; fp64 only if asked for."""
-    sizes = [size for size in settings.sizes or (LADDER,) if 2.0 * size[0] * size[1] * size[2] < LOOPS_UP_TO]
+    usual = (LADDER_QUICK if settings.quick else LADDER,)
+    sizes = [size for size in settings.sizes or usual if 2.0 * size[0] * size[1] * size[2] < LOOPS_UP_TO]
     kinds = [dtype for dtype in dtypes if dtype in OURS]
     kinds = kinds if settings.dtypes else kinds[:1]
     found = []

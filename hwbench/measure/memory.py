@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Struct
 
 from hwbench.machine.device import Cache
-from hwbench.measure import latency, levels, stream, working_set
+from hwbench.machine.host_facts import Files
+from hwbench.measure import environment, latency, levels, stream, working_set
 from hwbench.measure.buffers import ALIGNMENT, affordable
 from hwbench.measure.clock import named
 from hwbench.measure.harness import CpuClass, Settings, Task
@@ -43,9 +44,8 @@ _LOOKS = 3
 
 
 class Sizes(Struct, frozen=True):
-    """How large things are, in bytes: the largest working set, the last-level cache for arrays, and all arrays."""
+    """How large things are, in bytes: the last-level cache for arrays, all arrays, and all rings of pointers."""
 
-    swept: int
     cache: int
     arrays: int
     chased: int
@@ -55,15 +55,17 @@ def tasks(settings: Settings) -> Sequence[Task]:
     """STREAM on one and all cores, the sweep and the latencies on one core of each class, cache reads on all cores."""
     room = affordable()
     largest = swept(settings, room // 4)
-    seen = look(largest, settings.cpus[0], 1 if settings.quick else 2)
-    sizes = Sizes(largest, last_cache(seen, settings.caches, largest), room // 2, room // 4)
+    buffer = Buffer(largest)
+    seen = look(buffer, settings.cpus[0], 1 if settings.quick else 2)
+    sizes = Sizes(last_cache(seen, settings.caches, largest), room // 2, room // 4)
     found: list[Task] = []
+    arrays = stream_arrays(settings, sizes)
     for threads in settings.threads:
-        found += streams(settings, sizes, threads)
+        found += streams(settings, arrays[threads], threads)
         if threads > 1:
             found += all_cores(settings, sizes, seen, threads)
     for core_class in settings.classes:
-        found += sweep(settings, sizes, core_class)
+        found += sweep(settings, buffer if settings.cpus[0] in core_class.cpus else Buffer(largest), core_class)
         cpus, name = core_class.cpus[:1], named(settings, core_class)
         found += [latency.task(size, cpus, name) for size in chased(settings, sizes, seen)]
     return found
@@ -76,14 +78,13 @@ def swept(settings: Settings, room: int) -> int:
     return int(max(1 << 20, min(wanted, room))) // ALIGNMENT * ALIGNMENT
 
 
-def look(largest: int, cpu: int, steps: int) -> tuple[Level, ...]:
+def look(buffer: Buffer, cpu: int, steps: int) -> tuple[Level, ...]:
     """The levels that a short sweep by one core shows, `steps` an octave: the best of three looks at each set."""
-    buffer = Buffer(largest)
     points: list[Point] = []
 
     def job(_position: int) -> None:
         buffer.allocate()
-        for size in working_set.sizes(largest, steps):
+        for size in working_set.sizes(buffer.size, steps):
             passes = max(1, (2 << 20) // size)
             best = math.inf
             for _ in range(_LOOKS):
@@ -112,12 +113,22 @@ def last_cache(seen: Sequence[Level], caches: Sequence[Cache], largest: int) -> 
     return int(max(found, reported) if reported <= PLAUSIBLE * found else found)
 
 
-def streams(settings: Settings, sizes: Sizes, threads: int) -> list[Task]:
+def stream_arrays(settings: Settings, sizes: Sizes) -> dict[int, stream.Arrays]:
+    """STREAM's arrays by number of threads; where quick and no memory is far from any CPU, all share the largest."""
+    found: dict[int, stream.Arrays] = {}
+    shared = settings.quick and (environment.numa_nodes(Files()) or 1) == 1
+    for threads in sorted(settings.threads, reverse=True):
+        team = Team(settings.cpus[:threads]) if threads > 1 else None
+        lender = next(iter(found.values()), None) if shared else None
+        found[threads] = stream.Arrays(array_size(settings, sizes, threads), team, settings.quick, lender)
+    return found
+
+
+def streams(settings: Settings, arrays: stream.Arrays, threads: int) -> list[Task]:
     """STREAM's kernels with both kinds of stores by so many threads; where quick, all four with all threads alone."""
     few = settings.quick and threads < max(settings.threads)
     operations = stream.OPERATIONS[-1 if few else 0 :]
     cpus = settings.cpus[:threads]
-    arrays = stream.Arrays(array_size(settings, sizes, threads), Team(cpus) if threads > 1 else None)
     return [
         stream.task(operation, nontemporal, arrays, cpus) for nontemporal in (False, True) for operation in operations
     ]
@@ -133,13 +144,12 @@ def array_size(settings: Settings, sizes: Sizes, threads: int) -> int:
     return max(ALIGNMENT * threads, min(TIMES_CACHE * sizes.cache * instances, room))
 
 
-def sweep(settings: Settings, sizes: Sizes, core_class: CpuClass) -> list[Task]:
-    """Reading every working set by one core of a class."""
-    buffer = Buffer(sizes.swept)
+def sweep(settings: Settings, buffer: Buffer, core_class: CpuClass) -> list[Task]:
+    """Reading every working set in a buffer by one core of a class."""
     reported = {cache.name: int(cache.size) for cache in settings.caches}
     return [
         working_set.task(buffer, size, core_class.cpus[:1], named(settings, core_class), {"reported": reported})
-        for size in working_set.sizes(sizes.swept, 1 if settings.quick else 2)
+        for size in working_set.sizes(buffer.size, 1 if settings.quick else 2)
     ]
 
 

@@ -119,23 +119,36 @@ OPERATIONS = (
 class Arrays:
     """Three arrays of `size` bytes, cut into a chunk of pages for each member of a team, who touches it first.
 
-    So each chunk lies in the memory next to its CPU, where there is more than one.
+    So each chunk lies in the memory next to its CPU, where there is more than one. Where `quick`, the first operation
+    with a kind of store finds the width of vectors for all of them. A `lender` gives of its own memory, no more than it
+    has, which saves the time to take and fill any: only where all memory is as near to every CPU.
     """
 
-    def __init__(self, size: int, team: Team | None) -> None:
+    def __init__(self, size: int, team: Team | None, quick: bool = False, lender: "Arrays | None" = None) -> None:
         self.team = team
+        self.quick = quick
+        self.lender = lender
+        self.found: dict[tuple[str | None, bool], int] = {}
         self.members = len(team) if team else 1
-        self.chunk = max(1, size // self.members // ALIGNMENT) * ALIGNMENT
-        self.size = self.chunk * self.members
+        room = size if lender is None else min(size, lender.size)
+        self.chunk = max(1, room // self.members // ALIGNMENT) * ALIGNMENT
+        self.size: int = self.chunk * self.members
         self.parts: tuple[Any, Any, Any] | None = None
         self.places: tuple[int, int, int] = (0, 0, 0)
 
     def allocate(self) -> None:
         """Take the memory and fill it: the sources with numbers that tell places apart, the destination with none."""
-        if self.parts is None:
+        if self.parts is not None:
+            return
+        if self.lender is not None:
+            self.lender.allocate()
+            assert self.lender.parts is not None
+            destination, left, right = (part[: self.size // ELEMENT] for part in self.lender.parts)
+        else:
             destination, left, right = (aligned(self.size).view(np.float64) for _ in range(3))
-            self.places = (destination.ctypes.data, left.ctypes.data, right.ctypes.data)
-            self.parts = (destination, left, right)
+        self.places = (destination.ctypes.data, left.ctypes.data, right.ctypes.data)
+        self.parts = (destination, left, right)
+        if self.lender is None:
             self.together(self._fill)
 
     def _fill(self, position: int) -> None:
@@ -166,6 +179,13 @@ class Arrays:
         """So many passes over all chunks."""
         self.together(functools.partial(self.run, operation, nontemporal, bits, repetitions))
 
+    def width(self, operation: Operation, nontemporal: bool) -> int:
+        """The width of vectors in bits for an operation, looked for once."""
+        key = (None if self.quick else operation.name, nontemporal)
+        if key not in self.found:
+            self.found[key] = self.best_width(operation, nontemporal, vectors.target().widths)
+        return self.found[key]
+
     def best_width(self, operation: Operation, nontemporal: bool, widths: Sequence[int]) -> int:
         """The width of vectors in bits that is fastest here, by the best of three passes each, in turns.
 
@@ -191,8 +211,10 @@ class Arrays:
         return all(np.array_equal(destination[one], operation.answer(left[one], right[one])) for one in pieces)
 
     def free(self) -> None:
-        """Give the memory back."""
+        """Give the memory back, the lender's too."""
         self.parts = None
+        if self.lender is not None:
+            self.lender.free()
         if self.team is not None:
             self.team.close()
 
@@ -203,7 +225,7 @@ def task(operation: Operation, nontemporal: bool, arrays: Arrays, cpus: tuple[in
 
     def prepare() -> None:
         arrays.allocate()
-        parameters["bits"] = arrays.best_width(operation, nontemporal, vectors.target().widths)
+        parameters["bits"] = arrays.width(operation, nontemporal)
 
     return Task(
         kernel="stream",

@@ -117,7 +117,8 @@ def graded(measurement: Measurement, found: Interval) -> tuple[Grade, tuple[str,
     if count < FEWEST_ACCEPTED:
         grade = max(grade, "C" if count > 1 else "D")
         clean = f", {count - kept} preempted" if kept < count else ""
-        reasons.append(f"{count} sample{'' if count == 1 else 's'}{clean}")
+        ended = " before the budget ended" if measurement.stopped == "budget" else ""
+        reasons.append(f"{count} sample{'' if count == 1 else 's'}{ended}{clean}")
     elif kept < FEWEST_ACCEPTED:
         grade = max(grade, "C" if measurement.clock == "cpu" else "D")  # CPU time hardly notices
         reasons.append(f"{count - kept} of {count} samples were preempted: those disturbed least count")

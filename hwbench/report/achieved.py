@@ -25,7 +25,7 @@ def achieved(rows: Sequence[Achieved], device: Device, style: Style) -> list[str
         for one in rows
     ]
     header = ("measured", "dtype", "stated peak", "clock", "peak at it", "FMA", "matmul", "of stated", "of it")
-    lines = table(header, cells, "llrrrrrrr", style)
+    lines = table(header, cells, "llrrrrrrr", style, spare=("clock", "of stated"))
     sustained = device.sustained
     if sustained and sustained.bandwidth:
         alone = f", {si(sustained.unit_bandwidth, 'B/s')} of one unit" if sustained.unit_bandwidth else ""

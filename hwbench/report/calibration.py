@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from hwbench.predict.fitting import Fit
 from hwbench.predict.host_factors import Factors, Timed
 from hwbench.predict.parameters import ParameterFile
-from hwbench.report.text import Style, percent, sentences, table
+from hwbench.report.text import Style, heading, percent, sentences, table
 from hwbench.units import si
 
 _PARTS = (
@@ -27,7 +27,7 @@ def lines(fits: Sequence[Fit], against: Mapping[str, float], style: Style) -> li
         for device, parts in sorted(fit.errors.items())
     ]
     header = ("runtime", "device", "cases", "fit", "tune", "report", "80 % of log errors")
-    found = [*table(header, rows, "llrrrrl", style), ""]
+    found = [*table(header, rows, "llrrrrl", style, spare=("cases",)), ""]
     found += sentences(
         _PARTS,
         style,
@@ -56,5 +56,5 @@ def story(known: ParameterFile, style: Style) -> list[str]:
         spread = runtime.spread
         where = f" on {', '.join(spread.devices)}" if spread.devices else ", by judgment"
         within = f"{percent(spread.level)} of log errors{where}: -{percent(spread.low)} to +{percent(spread.high)}"
-        found += [style.paint(name, "bold"), *sentences(runtime.how, style, "  "), *sentences(within, style, "  "), ""]
+        found += [*heading(name, style), *sentences(runtime.how, style, "  "), *sentences(within, style, "  "), ""]
     return [*found, *sentences(known.how, style)]

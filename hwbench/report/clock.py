@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hwbench.report.text import Style, field, sentences, table
+from hwbench.report.text import Style, field, heading, sentences, table
 from hwbench.study.clock_model import ModelClock
 from hwbench.study.clock_peaks import PeakView
 from hwbench.study.clock_results import Between, Ends, Striking, Study, Suite
@@ -38,14 +38,14 @@ def _summary(found: Study, style: Style) -> list[str]:
         for suite in found.suites
     ]
     header = ("suite", "n", "R² clock", "R² unseen", "R² microarch.", "lower wins", "clock is")
-    return [*table(header, rows, "lrrrrrl", style), ""]
+    return [*table(header, rows, "lrrrrrl", style, spare=("R² unseen", "n")), ""]
 
 
 def _suite(suite: Suite, style: Style) -> list[str]:
     groups = f" · {suite.microarchitectures} microarchitectures" if suite.microarchitectures else ""
     low, high = (str(Hertz(clock)) for clock in suite.clock_hz)
-    lines = [style.paint(f"{suite.suite}: clock is {suite.grade}", "bold")]
-    lines += [style.paint(f"{suite.n} rows · {suite.devices} devices{groups} · {low} to {high}", "dim"), ""]
+    lines = heading(f"{suite.suite}: clock is {suite.grade}", style)
+    lines += [*heading(f"{suite.n} rows · {suite.devices} devices{groups} · {low} to {high}", style, "dim"), ""]
     lines += [*sentences(suite.verdict, style), ""]
     lines += [*_fits(suite, style), ""]
     if suite.spearman is not None:
@@ -57,7 +57,7 @@ def _suite(suite: Suite, style: Style) -> list[str]:
         lines += ["", *_classes(shown, style)]
         if len(shown) > MOST_CLASSES:
             rest = len(shown) - MOST_CLASSES
-            lines.append(style.paint(f"... and {rest} more pairs of classes (--json has all, --pair A B one)", "dim"))
+            lines += heading(f"... and {rest} more pairs of classes (--json has all, --pair A B one)", style, "dim")
     for note in suite.notes:
         lines += ["", *sentences(f"{note}.", style)]
     return lines
@@ -78,7 +78,7 @@ def _fits(suite: Suite, style: Style) -> list[str]:
         rows.append(("clock, microarchitecture, cores", cores.r2_microarchitecture, None, None, None, None))
     body = [(name, _r2(r2), _span(span), _r2(unseen), _slope(slope, e)) for name, r2, span, unseen, slope, e in rows]
     header = ("score from", "R²", "interval", "R² unseen", "% score for 1 % clock")
-    return table(header, body, "lrrrr", style)
+    return table(header, body, "lrrrr", style, spare=("R² unseen",))
 
 
 def _classes(found: Sequence[Between], style: Style) -> list[str]:
@@ -91,7 +91,7 @@ def _classes(found: Sequence[Between], style: Style) -> list[str]:
         counts = (f"{one.pairs:,}", f"{one.equal_clock:,}", f"{one.inverted:,}", share)
         rows.append((_cut(one.a, 18), _cut(one.b, 18), *counts, _cut(who, 18)))
     header = ("class", "against", "pairs", "same clock", "lower wins", "share", "by")
-    return table(header, rows, "llrrrrl", style)
+    return table(header, rows, "llrrrrl", style, spare=("same clock", "share"))
 
 
 def _pair(found: Striking) -> str:
@@ -107,11 +107,9 @@ def peak_view(found: Sequence[PeakView], style: Style) -> list[str]:
     """What the catalog's peaks say."""
     if not found:
         return []
-    lines = [
-        style.paint(
-            f"The catalog's own peaks ({found[0].engine} {found[0].dtype}), from clock alone and in full", "bold"
-        )
-    ]
+    lines = heading(
+        f"The catalog's own peaks ({found[0].engine} {found[0].dtype}), from clock alone and in full", style
+    )
     rows = [
         (
             {"cpu": "CPUs", "gpu": "GPUs", "all": "both"}[view.kind],
@@ -125,7 +123,7 @@ def peak_view(found: Sequence[PeakView], style: Style) -> list[str]:
         for view in found
     ]
     header = ("", "n", "clock", "unseen", "clock, units", "all three", "clock's", "units'", "width's share")
-    lines += table(header, rows, "lrrrrrrrr", style)
+    lines += table(header, rows, "lrrrrrrrr", style, spare=("unseen", "units'", "width's share"))
     note = (
         "R² of the log of the peak. All three factors are the peak's definition and must give 100 %. The shares are "
         "what clock, units and flops_per_cycle each bring to the differences between peaks."
@@ -135,7 +133,7 @@ def peak_view(found: Sequence[PeakView], style: Style) -> list[str]:
 
 def model(found: ModelClock, style: Style) -> list[str]:
     """What a faster clock would bring to one model."""
-    lines = [style.paint(f"{found.model} on {found.device} · {found.dtype} · batch {found.batch}", "bold"), ""]
+    lines = [*heading(f"{found.model} on {found.device} · {found.dtype} · batch {found.batch}", style), ""]
     rows = [
         (name, "-" if time is None else si(time, "s"), "-" if value is None else f"{value:.3f}")
         for name, time, value in (

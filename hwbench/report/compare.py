@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from hwbench.report.text import Style, at_least, at_most, intensity, rate, sentences, table
+from hwbench.report.text import heading as headed
 from hwbench.study.compare import Comparison, Contender, Timing
 from hwbench.study.decomposition import Decomposition, Factor
 from hwbench.units import operations_unit, si
@@ -13,6 +14,8 @@ from hwbench.units import operations_unit, si
 FEW = 4
 """Devices up to which every peak is listed, and each difference is put in a sentence."""
 _LONGEST = 22
+_SPARE = ("year", "ideal", "GFLOP/s/W", "GOP/s/W", "/s/W", "units", "power")
+"""Columns that a narrow terminal does without, the first of them first."""
 _WORDS = {
     "units": "units",
     "clock": "clock",
@@ -39,9 +42,10 @@ def heading(found: Comparison, title: str | None) -> str:
 
 def text(found: Comparison, title: str | None, style: Style) -> list[str]:
     """Tables one below the other, and what makes the difference in words where there are few devices."""
-    lines = [style.paint(heading(found, title), "bold")]
+    lines = headed(heading(found, title), style)
     for one in tables(found):
-        lines += ["", *([one.title, ""] if one.title else []), *table(one.header, one.rows, one.align, style)]
+        lines += ["", *([*sentences(one.title, style), ""] if one.title else [])]
+        lines += table(one.header, one.rows, one.align, style, spare=_SPARE)
     for sentence in notes(found):
         lines += ["", *sentences(sentence, style)]
     return lines

@@ -4,7 +4,19 @@ from collections.abc import Sequence
 
 from hwbench.predict.estimate import Estimate, LayerEstimate
 from hwbench.report import expected
-from hwbench.report.text import Style, at_least, at_most, field, intensity, percent, rate, sentences, table
+from hwbench.report.text import (
+    Style,
+    at_least,
+    at_most,
+    field,
+    heading,
+    intensity,
+    percent,
+    rate,
+    roomy,
+    sentences,
+    table,
+)
 from hwbench.report.text import layer as named
 from hwbench.units import Bytes, operations_unit, si
 
@@ -17,7 +29,7 @@ _UNCACHED = "no layers are fused and none hand over in a cache"
 def one(estimate: Estimate, title: str, style: Style, all_layers: bool) -> list[str]:
     """An estimate with its layers: what the time would be at the peak, at the roofline, and what binds."""
     e, unit = estimate, operations_unit(estimate.dtype)
-    lines = [style.paint(f"{title} on {e.device} · {e.dtype} · batch {e.batch}", "bold"), ""]
+    lines = [*heading(f"{title} on {e.device} · {e.dtype} · batch {e.batch}", style), ""]
     lines += field("work", f"{si(e.flops, unit)}, {si(e.traffic_bytes, 'B')} of traffic", style)
     lines += field("peak", f"{si(e.peak_flops_per_second, unit + '/s')} ({e.peak}, {_clocks(e)})", style)
     if e.bandwidth_bytes_per_second and e.ridge_point:
@@ -65,17 +77,17 @@ def _layers(e: Estimate, style: Style, all_layers: bool) -> list[str]:
     header: tuple[str, ...] = ("layer", "kind", unit, "traffic", f"{unit}/B", "ideal")
     if e.roofline_time_s is not None:
         header = (*header[:-1], "roofline", "expected", "share", "bound")
-    rows = [_row(layer, e) for layer in shown]
+    rows = [_row(layer, e, roomy(LONGEST_NAME, style)) for layer in shown]
     roles = [layer.bound or "" for layer in shown]
-    lines = table(header, rows, "llrrrrrrl"[: len(header)], style, roles)
+    lines = table(header, rows, "llrrrrrrl"[: len(header)], style, roles, (f"{unit}/B", "kind", "share"))
     if hidden:
-        lines.append(style.paint(f"... the {len(shown)} most expensive; {hidden} more layers with --layers", "dim"))
+        lines += heading(f"... the {len(shown)} most expensive; {hidden} more layers with --layers", style, "dim")
     return lines
 
 
-def _row(layer: LayerEstimate, e: Estimate) -> tuple[str, ...]:
+def _row(layer: LayerEstimate, e: Estimate, longest: int) -> tuple[str, ...]:
     start = (
-        named(layer.name, layer.count, LONGEST_NAME),
+        named(layer.name, layer.count, longest),
         layer.kind,
         si(layer.flops, "") if layer.flops else "-",
         si(layer.traffic_bytes, "B", 3),
@@ -141,7 +153,11 @@ def many(estimates: Sequence[Estimate], title: str, style: Style) -> list[str]:
         for e in estimates
     ]
     header = ("dtype", "batch", "peak", "ideal", "roofline", "expected", "80 % within", "expected", "bound", "fits")
-    lines = [style.paint(f"{title} on {estimates[0].device}", "bold"), "", *table(header, rows, "lrrrrrrrll", style)]
+    lines = [
+        *heading(f"{title} on {estimates[0].device}", style),
+        "",
+        *table(header, rows, "lrrrrrrrll", style, spare=("peak", "ideal")),
+    ]
     note = f"ideal and roofline are lower bounds of the time at the peak's clock, the latter if {_UNCACHED}"
     if _strictness(estimates[0]).startswith("no"):
         note = "ideal and roofline are no strict bounds, as the peak rests on what the system reports or on assumptions"

@@ -1,6 +1,6 @@
 """Where the performance goes, as text: a bar for each rung from the peak to the model."""
 
-from hwbench.report.text import Style, percent, sentences, table
+from hwbench.report.text import Style, heading, percent, sentences, table
 from hwbench.study.explain import Explanation, Step
 from hwbench.units import si
 
@@ -11,13 +11,12 @@ def explanation(found: Explanation, style: Style) -> list[str]:
     """A row a rung with its bar, then why each lies below the one before it."""
     threads = f"{found.threads} thread{'s' if found.threads > 1 else ''}"
     what = f"{found.model} (batch {found.batch}) on " if found.model else ""
-    lines = sentences(f"Where the performance goes: {what}{found.device} · {found.dtype} · {threads}", style)
-    lines = [style.paint(line, "bold") for line in lines]
+    lines = heading(f"Where the performance goes: {what}{found.device} · {found.dtype} · {threads}", style)
     if found.steps:
         most = max(step.share for step in found.steps)
         rows = [_row(step, most) for step in found.steps]
         header = ("", "", "rate", "of first", "× last", "interval", "for")
-        lines += ["", *table(header, rows, "llrrrll", style)]
+        lines += ["", *table(header, rows, "llrrrll", style, spare=("", "of first", "interval"))]
     lines += ["", *sentences(found.summary, style)]
     for step in found.steps:
         if step.reason and step.ratio is not None and abs(step.ratio - 1) > 0.005:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hwbench.measure.record import Result, Run
-from hwbench.report.figures import COLORS, axis
+from hwbench.report.figures import COLORS, axis, log_axis
 from hwbench.report.page import Cell, Figure, Table, label
 from hwbench.units import Bytes, si
 
@@ -89,7 +89,7 @@ def ladder(run: Run, results: Sequence[Result], name: str) -> Figure | None:
         traces=_calm(traces),
         layout={
             "xaxis": axis("side of the matrices", type="log", tickvals=sorted(set(sides)), tickformat="d"),
-            "yaxis": axis("FLOP/s", log=True),
+            "yaxis": log_axis("FLOP/s", [x.value for x in squares]),
         },
         table=result_table(run, squares),
         height=480,
@@ -163,7 +163,7 @@ def working_sets(run: Run, results: Sequence[Result], name: str) -> Figure | Non
                 "hovertemplate": "%{text}: %{y:.4s}B/s<extra>" + text + "</extra>",
             }
         )  # fmt: skip
-    ticks = [1 << shift for shift in range(12, 40, 3) if min(map(_bytes, points)) <= 1 << shift]
+    ticks = [1 << shift for shift in range(12, 40, 4) if min(map(_bytes, points)) <= 1 << shift]
     ticks = [tick for tick in ticks if tick <= max(map(_bytes, points))]
     rows = [x for x in results if x.kernel in ("cache", "working-set", "stream", "latency")]
     found = ", ".join(f"{x.variant} {Bytes(x.value)}" for x in results if x.kernel == "cache" and x.unit == "B")
@@ -176,7 +176,7 @@ def working_sets(run: Run, results: Sequence[Result], name: str) -> Figure | Non
             "xaxis": axis(
                 "working set", type="log", tickvals=ticks, ticktext=[str(Bytes(tick)) for tick in ticks], tickangle=0
             ),
-            "yaxis": axis("B/s", type="log", exponentformat="SI"),
+            "yaxis": log_axis("B/s", [x.value for x in points]),
         },
         table=result_table(run, rows),
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from hwbench.predict.validation import Row as Checked
 from hwbench.predict.validation import Validation
-from hwbench.report.figures import COLORS, axis
+from hwbench.report.figures import COLORS, axis, log_axis
 from hwbench.report.page import Figure, Table, label
 from hwbench.report.text import percent
 from hwbench.study.clock_data import Row
@@ -17,6 +17,8 @@ from hwbench.units import si
 
 MOST_GROUPS = 11
 """Microarchitectures with a color of their own in a scatter; the rest share gray."""
+_BIN = 0.25
+"""Width of a bin of errors, in doublings."""
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 
 
@@ -31,9 +33,11 @@ def decomposition(found: Comparison, name: str) -> Figure | None:
         worth = [next((f.factor for f in d.factors if f.name == factor), 1.0) for d in chosen]
         traces.append(
             {
-                "type": "bar", "orientation": "h", "name": factor, "marker": {"color": COLORS[index % len(COLORS)]},
+                "type": "bar", "orientation": "h", "name": factor.replace("_", " "),
+                "marker": {"color": COLORS[index % len(COLORS)]},
                 "y": [label(d.device, 30) for d in chosen], "x": [math.log2(w) for w in worth],
-                "text": [f"×{w:.3g}" for w in worth], "textposition": "auto",
+                "text": [f"×{w:.3g}" for w in worth], "textposition": "inside",
+                "textangle": 0, "insidetextanchor": "middle",
                 "hovertemplate": "%{text}<extra>" + factor + "</extra>",
             }
         )  # fmt: skip
@@ -46,12 +50,13 @@ def decomposition(found: Comparison, name: str) -> Figure | None:
     best = max(chosen, key=lambda d: d.ratio)
     return Figure(
         name=name,
-        title=f"What makes the difference to {chosen[0].baseline}: {of}{batch}, factor by factor",
+        title=f"What makes the difference to {chosen[0].baseline}: {of}{batch}, factor by factor, in doublings",
         alternative=f"Bars of factors in powers of two. The fastest, {best.device}, is {best.ratio:.3g} times as fast.",
         traces=tuple(traces),
         layout={
             "barmode": "relative",
-            "xaxis": axis("doublings (each bar is one factor; together they are the ratio)"),
+            "uniformtext": {"minsize": 9, "mode": "hide"},
+            "xaxis": axis("doublings"),
             "yaxis": {"autorange": "reversed", "type": "category"},
             "margin": {"l": 150, "r": 16, "t": 34, "b": 48},
         },
@@ -94,8 +99,8 @@ def clock_scatter(suite: Suite, rows: Sequence[Row], name: str) -> Figure:
         alternative=suite.verdict,
         traces=tuple(traces),
         layout={
-            "xaxis": axis("clock, Hz", type="log", exponentformat="SI"),
-            "yaxis": axis("score", type="log"),
+            "xaxis": log_axis("clock, Hz", [row.clock or 0.0 for row in used]),
+            "yaxis": log_axis("score", [row.score for row in used]),
         },
         table=table,
         height=480,
@@ -123,7 +128,7 @@ def _fit(rows: Sequence[Row], suite: Suite) -> dict[str, Any]:
     y_mean = sum(y for _, y in logs) / len(logs)
     ends = [min(x for x, _ in logs), max(x for x, _ in logs)]
     return {
-        "type": "scatter", "mode": "lines", "name": f"clock alone, R² {suite.r2_clock:.2f}",
+        "type": "scatter", "mode": "lines", "name": f"R² {suite.r2_clock:.2f}",
         "x": [math.exp(x) for x in ends], "y": [math.exp(y_mean + suite.slope_clock * (x - x_mean)) for x in ends],
         "line": {"color": COLORS[7], "width": 3}, "hoverinfo": "skip",
     }  # fmt: skip
@@ -159,7 +164,7 @@ def ledger(found: Validation, name: str) -> Figure:
         title=f"Expected against measured time, {len(found.rows)} measurements",
         alternative=f"Points along the diagonal; the mean error is {percent(mape)}.",
         traces=tuple(traces),
-        layout={"xaxis": axis("measured, s", log=True), "yaxis": axis("expected, s", log=True)},
+        layout={"xaxis": log_axis("measured", every, "s"), "yaxis": log_axis("expected", every, "s")},
         table=_rows_table(found.rows),
         height=480,
     )
@@ -174,13 +179,15 @@ def errors(found: Validation, name: str) -> Figure:
     )
     traces = tuple(
         {
-            "type": "histogram", "name": kind, "x": [math.log2(ratio) for ratio in ratios if ratio > 0],
-            "marker": {"color": color}, "opacity": 0.6, "histnorm": "percent", "xbins": {"size": 0.1},
-            "hovertemplate": "%{y:.1f} %<extra>" + kind + "</extra>",
+            "type": "scatter", "mode": "lines", "name": kind, "x": [x for x, _ in steps], "y": [y for _, y in steps],
+            "line": {"color": color, "shape": "hvh", "width": 2}, "fill": "tozeroy" if kind == "expected" else "none",
+            "fillcolor": f"{color}40", "hovertemplate": "%{y:.1f} %<extra>" + kind + "</extra>",
         }
         for kind, color, ratios in kinds
+        if (steps := _histogram([math.log2(ratio) for ratio in ratios if ratio > 0]))
     )  # fmt: skip
-    powers = (-5, -4, -3, -2, -1, 0, 1, 2)
+    powers = range(-12, 8)
+    names = [f"1/{2**-power}" if power < 0 else str(2**power) for power in powers]
     groups = Table(
         "Errors by device and runtime",
         ("device", "runtime", "dtype", "layout", "n", "MAPE", "bias", "coverage", "ideal MAPE", "roofline MAPE"),
@@ -199,12 +206,21 @@ def errors(found: Validation, name: str) -> Figure:
         alternative=f"Histograms of predicted over measured time. {_coverage(found)}",
         traces=traces,
         layout={
-            "barmode": "overlay",
-            "xaxis": axis("predicted / measured", tickvals=powers, ticktext=[f"{2.0**p:g}" for p in powers]),
+            "xaxis": axis("predicted / measured", tickvals=[*powers], ticktext=names, tickangle=0),
             "yaxis": axis("share of measurements, %"),
         },
         table=groups,
     )
+
+
+def _histogram(logs: Sequence[float]) -> list[tuple[float, float]]:
+    """The middle of each bin and the share in it in %, with an empty one at both ends."""
+    counts: dict[int, int] = {}
+    for value in logs:
+        place = math.floor(value / _BIN)
+        counts[place] = counts.get(place, 0) + 1
+    places = range(min(counts) - 1, max(counts) + 2) if counts else ()
+    return [((place + 0.5) * _BIN, 100 * counts.get(place, 0) / len(logs)) for place in places]
 
 
 def _coverage(found: Validation) -> str:

@@ -22,7 +22,7 @@ def fleet(
         (one.host, one.run.id, str(one.run.environment.get("brand", "-"))[:40], path or "not saved")
         for one, path in zip(good, paths, strict=True)
     ]
-    lines += table(("host", "run", "processor", "record"), rows, "llll", style)
+    lines += table(("host", "run", "processor", "record"), rows, "llll", style, spare=("processor",))
     for one in comparisons:
         lines += ["", "", *runs(one, style)]
     return lines

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+from hwbench.machine.device import Device
 from hwbench.measure.record import Result, Run
 from hwbench.measure.results import Results
 from hwbench.predict.estimate import Estimate
 from hwbench.predict.validation import Validation
-from hwbench.report import figures, figures_run, figures_study
+from hwbench.report import beside, figures, figures_roofline, figures_run, figures_study
+from hwbench.report.beside import Beside, Elsewhere
 from hwbench.report.page import Figure, Section, Table, label
 from hwbench.report.text import at_least, at_most, percent, rate
 from hwbench.study.clock_data import Row
@@ -40,8 +42,18 @@ def _bound(e: Estimate) -> str | None:
     return e.expected_bound if isinstance(e.expected_bound, str) else e.bound
 
 
-def estimated(e: Estimate, index: int, reached: Sequence[Result] = ()) -> Section:
-    """The three answers for one model on one device, what runs measured of it, its roofline and its layers."""
+def estimated(
+    e: Estimate,
+    index: int,
+    device: Device,
+    reached: Sequence[Beside] = (),
+    elsewhere: Sequence[Elsewhere] = (),
+    results: Sequence[Result] = (),
+) -> Section:
+    """The three answers for one model on one device, what runs measured of it, its roofline and its layers.
+
+    `results` are what runs of the very same machine measured; `elsewhere` is said, and drawn nowhere.
+    """
     rows: list[tuple[str | float | None, ...]] = [
         ("ideal", si(at_least(e.ideal_time_s), "s"), None, None, "total operations / peak: a lower bound")
     ]
@@ -55,22 +67,29 @@ def estimated(e: Estimate, index: int, reached: Sequence[Result] = ()) -> Sectio
         what = f"a forecast for {e.runtime}: {si(low, 's')} to {si(high, 's')} in {level} of cases"
         used = e.expected_utilization if isinstance(e.expected_utilization, float) else None
         rows.append(("expected", si(time, "s"), rate(e.batch / time), percent(used), what))
-    for one in reached:
-        ends = f"{si(one.interval[0], 's')} to {si(one.interval[1], 's')} at 95 %"
-        what = f"torch {one.variant}, {one.threads} thread(s): {ends}"
-        share = e.flops / one.value / e.peak_flops_per_second
-        rows.append(
-            ("measured", si(one.value, "s"), rate(e.batch / one.value), percent(share), f"{what}, grade {one.grade}")
-        )
+    rows += [_measured(one, e) for one in reached]
     unit = operations_unit(e.dtype)
     memory = f" and {si(e.bandwidth_bytes_per_second, 'B/s')}" if e.bandwidth_bytes_per_second else ""
     work = (
         f"{si(e.flops, unit)} and {si(e.traffic_bytes, 'B')} of traffic, against {si(e.peak_flops_per_second, unit)}/s "
         f"({e.peak}){memory}."
     )
-    table = Table(f"Three answers for {e.model} on {e.device}", _ANSWERS, tuple(rows))
-    parts = (table, figures.roofline(e, f"roofline-{index}"), figures.layer_times(e, f"layers-{index}"))
-    return Section(f"estimate-{index}", f"{e.model} on {e.device}", (answer(e), work, *e.warnings), parts)
+    table = Table(f"Three answers for {e.model} on {e.device}", _ANSWERS, tuple(rows), right=(1,))
+    drawn = beside.best(reached)
+    picture = figures_roofline.roofline(e, f"roofline-{index}", device, results, drawn)
+    parts = (table, picture, figures.layer_times(e, f"layers-{index}", drawn))
+    head = (answer(e),) if index else ()  # the first one's stands at the head of the page
+    told = (*head, work, *beside.sentences(reached, elsewhere, e), *e.warnings)
+    return Section(f"estimate-{index}", f"{e.model} on {e.device}", told, parts)
+
+
+def _measured(one: Beside, e: Estimate) -> tuple[str | float | None, ...]:
+    """A row of the answers: what a run measured."""
+    found = one.result
+    ends = f"{si(found.interval[0], 's')} to {si(found.interval[1], 's')} at 95 %"
+    share = percent(e.flops / found.value / e.peak_flops_per_second)
+    what = f"run {one.run}, {one.name}: {ends}, grade {found.grade}"
+    return ("measured", si(found.value, "s"), rate(e.batch / found.value), share, what)
 
 
 def compared(found: Comparison) -> Section:
@@ -109,9 +128,9 @@ def explained(found: Explanation) -> Section:
     values = [step.flops_per_second for step in found.steps]
     trace = {
         "type": "bar", "orientation": "h", "y": names, "x": values, "marker": {"color": figures.COLORS[0]},
-        "text": [si(value, "FLOP/s") for value in values], "textposition": "auto",
+        "text": [si(value, "FLOP/s") for value in values], "textposition": "auto", "insidetextanchor": "start",
         "error_x": {
-            "type": "data", "symmetric": False, "thickness": 1,
+            "type": "data", "symmetric": False, "thickness": 1.5, "color": figures.COLORS[7],
             "array": [step.interval[1] - step.flops_per_second for step in found.steps],
             "arrayminus": [step.flops_per_second - step.interval[0] for step in found.steps],
         },

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hwbench.report.text import Style, field, percent, rate, sentences, table
+from hwbench.report.text import Style, field, heading, percent, rate, roomy, sentences, table
 from hwbench.report.text import layer as named
 from hwbench.study.inference import Inference
 from hwbench.units import operations_unit, si
@@ -13,7 +13,7 @@ def one(found: Inference, title: str, style: Style) -> list[str]:
     f, unit = found, operations_unit(found.dtype)
     threads = f" · {f.threads} thread{'s' if f.threads > 1 else ''}" if f.threads else ""
     head = f"{title} on {f.device} · {f.runtime} · {f.dtype} · batch {f.batch}{threads}"
-    lines = [*_bold(head, style), ""]
+    lines = [*heading(head, style), ""]
     spread = f"{si(f.interval_s[0], 's')} to {si(f.interval_s[1], 's')} at {percent(f.interval_level)}"
     spread = spread if f.samples > 1 else "one sample"
     grade = f"grade {f.grade}" + (f" ({'; '.join(f.reasons)})" if f.reasons else "")
@@ -35,10 +35,6 @@ def one(found: Inference, title: str, style: Style) -> list[str]:
     return lines
 
 
-def _bold(text: str, style: Style) -> list[str]:
-    return [style.paint(line, "bold") for line in sentences(text, style)]
-
-
 def _beside(time: float | None, ratio: float | None) -> str:
     if time is None or ratio is None:
         return "unknown"
@@ -49,7 +45,7 @@ def _layers(found: Inference, style: Style) -> list[str]:
     unit = operations_unit(found.dtype)
     rows = [
         (
-            named(layer.name, longest=28),
+            named(layer.name, longest=roomy(28, style)),
             layer.kind,
             si(layer.flops, "") if layer.flops else "-",
             si(layer.time_s, "s", 3),
@@ -61,7 +57,7 @@ def _layers(found: Inference, style: Style) -> list[str]:
         for layer in found.layers
     ]
     header = ("layer", "kind", unit, "measured", "share", "roofline", "expected", "of peak")
-    lines = table(header, rows, "llrrrrrr", style)
+    lines = table(header, rows, "llrrrrrr", style, spare=("kind", unit, "share"))
     if found.between_s is not None and found.between_s > 0:
         text = f"Beside these, {si(found.between_s, 's', 3)} pass in modules without operations, and in the framework."
         lines += ["", *sentences(text, style)]
@@ -90,4 +86,4 @@ def many(runs: Sequence[Inference], title: str, style: Style) -> list[str]:
     first = runs[0]
     threads = f" · {first.threads} thread{'s' if first.threads > 1 else ''}" if first.threads else ""
     head = f"{title} on {first.device} · {first.runtime}{threads}"
-    return [*_bold(head, style), "", *table(header, rows, "lrrrrrrrrrl", style)]
+    return [*heading(head, style), "", *table(header, rows, "lrrrrrrrrrl", style, spare=("achieved", "ideal", "rate"))]

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from hwbench.machine.device import Clock, Device, DisputedPeak, Units
 from hwbench.machine.peak import Peak, PeakTerm
 from hwbench.report.text import PLAIN, Style, field, intensity, table
+from hwbench.report.text import heading as titled
 from hwbench.units import Hertz, operations_unit, si
 
 
@@ -29,7 +30,7 @@ def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> l
                 )
             )
     header = ("engine", "dtype", "accum.", "units", "clock", "per cycle", "peak", "ridge", "from")
-    return table(header, rows, "llllrrrrl", style)
+    return table(header, rows, "llllrrrrl", style, spare=("ridge", "accum.", "from"))
 
 
 def _which(device: Device, term: PeakTerm) -> str:
@@ -41,7 +42,7 @@ def _which(device: Device, term: PeakTerm) -> str:
 def heading(device: Device, style: Style = PLAIN) -> list[str]:
     """What the device is, in a few lines."""
     name = f"{device.title} ({device.name})" if device.name not in ("", device.title) else device.title
-    lines = [style.paint(name, "bold")]
+    lines = titled(name, style)
     for units in device.units:
         lines += field("units", _units(device, units), style)
     lines += field("memory", _memory(device), style)
@@ -92,7 +93,7 @@ def device_list(devices: Iterable[Device], style: Style = PLAIN) -> list[str]:
         for d in devices
     ]
     header = ("name", "kind", "released", "units", "architecture", "bandwidth", "power")
-    return table(header, rows, "lllllrr", style)
+    return table(header, rows, "lllllrr", style, spare=("released", "units"))
 
 
 def _counts(device: Device) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from hwbench.errors import shown
+from hwbench.units import si
 
 LONGEST = 120
 """Characters of a name that a page shows: a longer one is cut, in the middle of nothing else."""
@@ -123,7 +124,10 @@ def _table(table: Table) -> str:
 def _said(value: Cell) -> str:
     if value is None:
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
+    if isinstance(value, float):
+        readable = 1e5 <= value < 1e18 or 1e-12 <= value < 1e-3
+        return si(value, "").strip() if readable else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else value
 
 
 def _exact(value: Cell) -> str:

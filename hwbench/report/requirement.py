@@ -1,6 +1,6 @@
 """Requirements as text."""
 
-from hwbench.report.text import Style, field, percent, rate, sentences, table
+from hwbench.report.text import Style, field, heading, percent, rate, sentences, table
 from hwbench.study.requirement import Candidate, Requirement
 from hwbench.units import Bytes, operations_unit, si
 
@@ -9,14 +9,15 @@ def requirement(r: Requirement, title: str, style: Style, most: int) -> list[str
     """What a target needs, and the devices that deliver it, cheapest in watts first."""
     target = rate(r.rate_per_s) + (f", {si(r.latency_s, 's')} a batch" if r.latency_s else "")
     at, unit = percent(r.utilization), operations_unit(r.dtype)
-    lines = [style.paint(f"{title} at {target} · {r.dtype} · batch {r.batch}", "bold"), ""]
+    lines = [*heading(f"{title} at {target} · {r.dtype} · batch {r.batch}", style), ""]
     lines += field("at 100 %", _needs(r.flops_per_second, r.bytes_per_second, unit), style)
     if r.utilization < 1:
         needs = _needs(r.flops_per_second_at_utilization, r.bytes_per_second_at_utilization, unit)
         lines += field(f"at {at}", needs, style)
     lines += field("memory", f"at least {Bytes(r.memory_bytes)}", style)
     of = "their roofline" if r.utilization == 1 else f"{at} of their roofline"
-    lines += ["", f"{len(r.devices)} of {r.judged} catalogued devices deliver at {of}, cheapest in watts first:", ""]
+    found = f"{len(r.devices)} of {r.judged} catalogued devices deliver at {of}, cheapest in watts first:"
+    lines += ["", *sentences(found, style), ""]
     header = ("device", "power", "roofline", f"at {at}", "rate")
     rows = [_row(candidate) for candidate in r.devices[:most]]
     lines += table(header, rows, "lrrrr", style) if rows else ["none: a larger batch or a smaller dtype may help"]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from hwbench.measure.record import Result, Run
 from hwbench.report.text import PLAIN, Style, percent, sentences, table
+from hwbench.report.text import heading as titled
 from hwbench.units import Bytes, Hertz, si
 
 MOST_REASONS = 6
@@ -16,7 +17,7 @@ TWINS = ("FLOP/cycle", "op/cycle", "cycle")
 
 def run(record: Run, results: Sequence[Result], findings: Sequence[str], style: Style = PLAIN) -> list[str]:
     """Everything about a run but its warnings."""
-    lines = [style.paint(title(record), "bold"), *heading(record, style), "", *result_table(results, style)]
+    lines = [*titled(title(record), style), *heading(record, style), "", *result_table(results, style)]
     for told in (doubts(results, style), [line for text in findings for line in sentences(text, style)]):
         lines += ["", *told] if told else []
     return lines
@@ -85,7 +86,8 @@ def _table(kernel: str, rows: Sequence[tuple[Result, Result | None]], style: Sty
     header = (kernel, "dtype", "size", "×", "median", "±", "best", *OPTIONAL, "")
     kept = [index for index in range(len(header)) if any(line[index] for line in lines)]
     align = "".join("llrrrrrrrrl"[index] for index in kept)
-    return table([header[index] for index in kept], [[line[index] for index in kept] for line in lines], align, style)
+    shown = [[line[index] for index in kept] for line in lines]
+    return table([header[index] for index in kept], shown, align, style, spare=("best", "a cycle"))
 
 
 def _optional(column: str, one: Result, twin: Result | None) -> str:

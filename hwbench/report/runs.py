@@ -1,6 +1,6 @@
 """Saved runs compared, as text."""
 
-from hwbench.report.text import Style, field, sentences, table
+from hwbench.report.text import Style, field, heading, sentences, table
 from hwbench.study.runs import Blocked, Metric, Overall, RunComparison
 from hwbench.units import si
 
@@ -10,7 +10,7 @@ _ROLES = {"faster": "compute", "slower": "memory"}
 
 def runs(found: RunComparison, style: Style) -> list[str]:
     """Conditions that differ, then kernel by kernel how many times as fast the second run is, then what is left out."""
-    lines = [style.paint(f"{found.b} against {found.a}", "bold"), ""]
+    lines = [*heading(f"{found.b} against {found.a}", style), ""]
     lines += _differences(found, style) if found.differences else ["The recorded conditions are the same."]
     lines += ["", *_metrics(found, style)]
     if found.geometric_mean:
@@ -33,7 +33,7 @@ def _differences(found: RunComparison, style: Style) -> list[str]:
     roles = ["warning" if one.warning else "" for one in shown]
     lines = table(("condition", "was", "is"), rows, "lll", style, roles)
     more = len(found.differences) - len(shown)
-    return lines + ([style.paint(f"... and {more} more conditions (--json)", "dim")] if more else [])
+    return lines + (heading(f"... and {more} more conditions (--json)", style, "dim") if more else [])
 
 
 def _value(value: object) -> str:

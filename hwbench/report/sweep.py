@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from hwbench.report.text import Style, rate, sentences, table
+from hwbench.report.text import Style, heading, rate, sentences, table
 from hwbench.study.pareto import Array, FrontRow
 from hwbench.study.sweep import Panel
 from hwbench.units import si
@@ -99,7 +99,7 @@ def _named(array: Array, zero: object, one: object) -> list[object]:
 
 def summary(rows: tuple[FrontRow, ...], points: int, what: str, style: Style) -> list[str]:
     """How many points there are, and who is on the front of time against watts."""
-    lines = [style.paint(f"{points:,} points: {what}", "bold")]
+    lines = heading(f"{points:,} points: {what}", style)
     groups: dict[tuple[str, str], list[FrontRow]] = {}
     for row in rows:
         groups.setdefault((row.model, row.dtype), []).append(row)
@@ -115,7 +115,7 @@ def summary(rows: tuple[FrontRow, ...], points: int, what: str, style: Style) ->
             for row in own[:MOST_ROWS]
         ]
         header = ("device", "power", "on the front at batch", "time", "rate")
-        lines += ["", f"{model} at {dtype}: no other device is faster at as few watts", ""]
+        lines += ["", *sentences(f"{model} at {dtype}: no other device is faster at as few watts", style), ""]
         lines += table(header, cells, "lrlrr", style)
         if len(own) > MOST_ROWS:
             lines.append(style.paint(f"... and {len(own) - MOST_ROWS} more (--json)", "dim"))

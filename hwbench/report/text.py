@@ -13,10 +13,11 @@ _CODES = {"bold": "1", "dim": "2", "memory": "33", "compute": "36", "warning": "
 
 
 class Style(Struct, frozen=True):
-    """How text looks: with ANSI colors on a terminal, plain everywhere else; `width` in columns."""
+    """How text looks: with ANSI colors on a terminal, plain everywhere else; `width` in columns, of `tables` if set."""
 
     color: bool = False
     width: int = 100
+    tables: int | None = None
 
     def paint(self, text: str, role: str) -> str:
         """The text in the color of its role, or as it is."""
@@ -26,23 +27,115 @@ class Style(Struct, frozen=True):
 
 PLAIN = Style()
 _NAMES = 13  # columns that names of values take, the gap included
+_GAP = 2  # columns between those of a table
+_SHORTEST_FIRST, _SHORTEST, _SHORTEST_TITLE = 22, 14, 10
+"""What a name in the first column of a table may be cut to, one in another, and a column's title."""
+_NUMBER = 30  # the longest text that is taken for a number, a date or the id of a run
+_WIDE = "\u2e80"
+"""From here on characters may take two columns."""
 
 
 def table(
-    header: Sequence[str], rows: Iterable[Sequence[str]], align: str, style: Style = PLAIN, roles: Sequence[str] = ()
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    align: str,
+    style: Style = PLAIN,
+    roles: Sequence[str] = (),
+    spare: Sequence[str] = (),
 ) -> list[str]:
-    """Lines of a table whose columns are left (`l`) or right (`r`) aligned; `roles[i]` colors row i."""
+    """Lines of a table whose columns are left (`l`) or right (`r`) aligned; `roles[i]` colors row i.
+
+    Where it is wider than the style, long names are cut, then columns left out: those headed by `spare`, first things
+    first, then from the right. Numbers are never cut.
+    """
     body = [[shown(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
+    columns = list(zip(header, *body, strict=True))
+    widths = [max(map(width, column)) for column in columns]
+    kept, told, most = list(range(len(columns))), "", style.tables or style.width
+    if sum(widths) + _GAP * (len(widths) - 1) > most:
+        kept = _fit(columns, widths, align, most, spare)
+        told = ", ".join(dict.fromkeys(name for i, name in enumerate(header) if i not in kept and name))
 
     def line(cells: Sequence[str]) -> str:
-        padded = (c.ljust(w) if a == "l" else c.rjust(w) for c, w, a in zip(cells, widths, align, strict=True))
-        return "  ".join(padded).rstrip()
+        padded = []
+        for i in kept:
+            cell = cut(cells[i], widths[i])
+            gap = " " * (widths[i] - width(cell))
+            padded.append(cell + gap if align[i] == "l" else gap + cell)
+        return (" " * _GAP).join(padded).rstrip()
 
     lines = [style.paint(line(header), "bold")]
     for index, cells in enumerate(body):
         lines.append(style.paint(line(cells), roles[index] if index < len(roles) else ""))
-    return lines
+    return lines + (heading(f"left out at this width: {told}", style, "dim") if told else [])
+
+
+def _fit(columns: Sequence[Sequence[str]], widths: list[int], align: str, most: int, spare: Sequence[str]) -> list[int]:
+    """The indices of the columns that stay within `most`; `widths` become what they are cut to."""
+    kept = list(range(len(columns)))
+    floors = [_least(columns[i], widths[i], align[i], _SHORTEST if i else _SHORTEST_FIRST) for i in kept]
+    named = [i for name in spare for i, column in enumerate(columns) if column[0] == name]
+    going = [*named, *(i for i in reversed(kept) if i not in named)]
+    while len(kept) > 2 and sum(floors[i] for i in kept) + _GAP * (len(kept) - 1) > most:
+        kept.remove(next(i for i in going if i in kept and i))
+    while sum(widths[i] for i in kept) + _GAP * (len(kept) - 1) > most:
+        widest = max((i for i in kept if widths[i] > floors[i]), key=lambda i: widths[i], default=None)
+        if widest is None:
+            break
+        widths[widest] -= 1
+    return kept
+
+
+def _least(column: Sequence[str], own: int, side: str, shortest: int) -> int:
+    """The columns of a terminal that a table's column must have: all of a number, the beginning of a name."""
+    title, *cells = column
+    whole = [min(shortest, width(cell)) if side == "l" and _is_name(cell) else width(cell) for cell in cells]
+    return min(own, max([min(width(title), _SHORTEST_TITLE), *whole]))
+
+
+def _is_name(cell: str) -> bool:
+    """Whether a cell is long and may be cut: it is no number with its unit, and no bar."""
+    number = len(cell) <= _NUMBER and (cell[:1].isdigit() or not any(map(str.isalpha, cell)))
+    return width(cell) > _SHORTEST and not number
+
+
+def width(text: str) -> int:
+    """The columns of a terminal that a text takes: two a character where East Asian ones and emoji are among them."""
+    if text.isascii() or max(text) < _WIDE:
+        return len(text)
+    from unicodedata import combining, east_asian_width  # of no use to most tables
+
+    return sum(2 if east_asian_width(c) in "FW" else 0 if combining(c) else 1 for c in text)
+
+
+def cut(text: str, most: int) -> str:
+    """A name in so many columns: without its middle, without its end if it is words, its start if it was cut there."""
+    if width(text) <= most:
+        return text
+    if text.startswith("…"):
+        return "…" + _first(text[::-1], most - 1)[::-1]
+    tail = "" if " " in text else _first(text[::-1], 3 * (most - 1) // 5)[::-1]
+    return f"{_first(text, most - 1 - width(tail))}…{tail}"
+
+
+def _first(text: str, most: int) -> str:
+    """As many characters of a text as take no more than so many columns."""
+    taken = 0
+    for index, character in enumerate(text):
+        taken += width(character)
+        if taken > most:
+            return text[:index]
+    return text
+
+
+def roomy(longest: int, style: Style) -> int:
+    """How long a name may be that is `longest` where there are 100 columns: more where there are more."""
+    return longest + max(0, style.width - PLAIN.width)
+
+
+def heading(text: str, style: Style = PLAIN, role: str = "bold") -> list[str]:
+    """A title, or a remark in another role, wrapped to the width."""
+    return [style.paint(line, role) for line in sentences(text, style)]
 
 
 def sentences(text: str, style: Style = PLAIN, indent: str = "") -> list[str]:

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 
-from hwbench.errors import shown
 from hwbench.predict.measurements import Skipped
 from hwbench.predict.metrics import Metrics
 from hwbench.predict.validation import Family, Group, Row, Validation
-from hwbench.report.text import Style, field, percent, table
+from hwbench.report.text import Style, field, heading, percent, table
 from hwbench.units import si
 
 MOST_FAMILIES = 15
 MOST_SKIPPED = 10
+_SPARE = ("rank", "≤30 %", "high/low", "median", "≤10 %")
+"""Columns that a narrow terminal does without, the first of them first."""
 _METRICS = ("n", "MAPE", "median", "≤10 %", "≤20 %", "≤30 %", "rank", "bias")
 _HELD = ("held", "high/low")
 """Of intervals: the share that holds the measured value, and the median of high / low."""
@@ -23,7 +24,7 @@ def summary(found: Validation, style: Style, rows: bool = False) -> list[str]:
     title = (
         f"{_number(found.all.n, 'measurement')} of {_number(len(models), 'model')} on {_number(len(devices), 'device')}"
     )
-    lines = [style.paint(title, "bold"), "", *_overall(found, style), ""]
+    lines = [*heading(title, style), "", *_overall(found, style), ""]
     lines += _groups("by device, all models", [(group, group.all) for group in found.groups], style)
     unseen = [(group, group.unseen) for group in found.groups if group.unseen.n]
     if unseen:
@@ -47,7 +48,7 @@ def _overall(found: Validation, style: Style) -> list[str]:
     named = [("expected", found.all), ("… unseen families", found.unseen)]
     named += [("roofline", found.roofline), ("ideal", found.ideal)]
     body = [(name, *_cells(one), *_held(one)) for name, one in named if one.n]
-    return table(("predictor", *_METRICS, *_HELD), body, "l" + "r" * (len(_METRICS) + len(_HELD)), style)
+    return table(("predictor", *_METRICS, *_HELD), body, "l" + "r" * (len(_METRICS) + len(_HELD)), style, spare=_SPARE)
 
 
 def _groups(title: str, groups: Iterable[tuple[Group, Metrics]], style: Style) -> list[str]:
@@ -58,13 +59,16 @@ def _groups(title: str, groups: Iterable[tuple[Group, Metrics]], style: Style) -
         cells = (n, mape, median, ten, rank, bias, _held(one)[0])
         body.append((_device(group.device, 21), run, _short(group.runtime or "-", 17), *cells))
     header = ("device", "run", "runtime", "n", "MAPE", "median", "≤10 %", "rank", "bias", "held")
-    return [style.paint(title, "dim"), *table(header, body, "lllrrrrrrr", style)]
+    return [*heading(title, style, "dim"), *table(header, body, "lllrrrrrrr", style, spare=_SPARE)]
 
 
 def _families(families: Sequence[Family], of: int, style: Style) -> list[str]:
     body = [(_short(one.family, 30), one.part, *_cells(one.all), _held(one.all)[0]) for one in families]
-    title = style.paint(f"families with the largest errors ({len(families)} of {of})", "dim")
-    return [title, *table(("family", "part", *_METRICS, _HELD[0]), body, "llrrrrrrrrr", style)]
+    title = f"families with the largest errors ({len(families)} of {of})"
+    return [
+        *heading(title, style, "dim"),
+        *table(("family", "part", *_METRICS, _HELD[0]), body, "llrrrrrrrrr", style, spare=_SPARE),
+    ]
 
 
 def _worst(rows: Sequence[Row], style: Style) -> list[str]:
@@ -95,12 +99,12 @@ def every(rows: Sequence[Row], style: Style) -> list[str]:
         for row in some
     ]
     header = ("model", "image", "batch", "measured", "expected", "low", "high", "error")
-    first, *lines = table(header, body, "lrrrrrrr", style)
+    first, *lines = table(header, body, "lrrrrrrr", style, spare=("image",))
     told = [first]
     for title, some in groups.items():
-        told += [style.paint(shown(title), "bold"), *lines[: len(some)]]
+        told += [*heading(title, style), *lines[: len(some)]]
         lines = lines[len(some) :]
-    return told
+    return [*told, *lines]
 
 
 def _skipped(skipped: Sequence[Skipped], style: Style) -> list[str]:
@@ -109,7 +113,7 @@ def _skipped(skipped: Sequence[Skipped], style: Style) -> list[str]:
     reasons: dict[str, list[Skipped]] = {}
     for one in skipped:
         reasons.setdefault(one.reason, []).append(one)
-    lines = [style.paint(f"{_number(len(skipped), 'row')} left out (all of them with --json)", "dim")]
+    lines = heading(f"{_number(len(skipped), 'row')} left out (all of them with --json)", style, "dim")
     for reason, some in sorted(reasons.items(), key=lambda item: -len(item[1]))[:MOST_SKIPPED]:
         lines += field(f"{len(some)} ×", f"{some[0].model} ({some[0].place}): {reason}", style)
     hidden = len(reasons) - MOST_SKIPPED

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from hwbench.report.text import PLAIN, Style, field, integer, intensity, layer, table
+from hwbench.report.text import PLAIN, Style, field, heading, integer, intensity, layer, table
 from hwbench.units import si
 from hwbench.workload.op import Workload
 from hwbench.workload.shapes import format_shape
@@ -36,8 +36,8 @@ def summary(workload: Workload, convention: Convention, bits: int, batch: int, d
     )
     count = workload.operations(convention, batch)
     shape = format_shape(workload.input_shape)
-    lines = [style.paint(f"{workload.title} · input {shape} · batch {batch} · {dtype}", "bold"), ""]
-    lines += [*table(header, rows, "lllrrrr", style, roles), ""]
+    lines = [*heading(f"{workload.title} · input {shape} · batch {batch} · {dtype}", style), ""]
+    lines += [*table(header, rows, "lllrrrr", style, roles, ("FLOP/B", "traffic", "kind")), ""]
     for name, text in (
         ("parameters", f"{integer(workload.params)} ({si(workload.params * bits / 8, 'B')} at {dtype})"),
         ("operations", f"{integer(count)} = {si(count, _UNITS[convention])}"),
@@ -75,4 +75,6 @@ def model_list(workloads: Iterable[Workload], style: Style = PLAIN) -> list[str]
         (w.name, w.title, format_shape(w.input_shape), integer(w.params), si(w.macs, "MAC"), str(len(w.ops)))
         for w in workloads
     ]
-    return table(("name", "title", "input", "params", "per sample", "ops"), rows, "lllrrr", style)
+    return table(
+        ("name", "title", "input", "params", "per sample", "ops"), rows, "lllrrr", style, spare=("ops", "input")
+    )

@@ -7,7 +7,7 @@ from msgspec import Struct
 from hwbench.errors import InputError
 from hwbench.machine.architecture import BITS
 from hwbench.machine.device import Device
-from hwbench.predict.estimate import estimate
+from hwbench.predict.estimate import Estimate, estimate
 from hwbench.workload.op import Workload
 
 LEAST_UTILIZATION = 1e-6
@@ -65,22 +65,7 @@ def require(
         raise InputError(f"must be from {LEAST_UTILIZATION:f} to 1", field="--utilization")
     allowed = min(x for x in (latency, batch / rate if rate else None) if x is not None)
     work = workload.work(BITS[dtype], batch)
-    found, unknown, judged = [], [], 0
-    for device in devices:
-        try:
-            bounds = estimate(workload, device, dtype, batch, forecast=False)
-        except InputError:
-            bounds = None
-        if bounds is None or bounds.roofline_time_s is None:
-            unknown.append(device.name)
-            continue
-        judged += 1
-        time = bounds.roofline_time_s / utilization
-        if time <= allowed and bounds.fits is not False:
-            power = float(device.power) if device.power else None
-            candidate = Candidate(device.name, device.title, power, bounds.roofline_time_s, time, batch / time)
-            found.append(candidate)
-    found.sort(key=lambda c: (c.power_w is None, c.power_w or 0.0, c.time_s))
+    candidates, judged, unknown = _candidates(workload, devices, dtype, batch, utilization, allowed)
     return Requirement(
         model=workload.name,
         dtype=dtype,
@@ -93,7 +78,36 @@ def require(
         flops_per_second_at_utilization=work.flops / allowed / utilization,
         bytes_per_second_at_utilization=work.traffic / allowed / utilization,
         memory_bytes=workload.capacity(BITS[dtype], batch),
-        devices=tuple(found),
+        devices=tuple(candidates),
         judged=judged,
         unknown=tuple(unknown),
     )
+
+
+def _candidates(
+    workload: Workload, devices: Iterable[Device], dtype: str, batch: int, utilization: float, allowed: float
+) -> tuple[list[Candidate], int, list[str]]:
+    """The devices that run a batch in `allowed` s, cheapest in watts first; how many were judged; which are unknown."""
+    found: list[Candidate] = []
+    unknown: list[str] = []
+    judged = 0
+    for device in devices:
+        bounds = _bounds(workload, device, dtype, batch)
+        if bounds is None or bounds.roofline_time_s is None:
+            unknown.append(device.name)
+            continue
+        judged += 1
+        time = bounds.roofline_time_s / utilization
+        if time <= allowed and bounds.fits is not False:
+            power = float(device.power) if device.power else None
+            found.append(Candidate(device.name, device.title, power, bounds.roofline_time_s, time, batch / time))
+    found.sort(key=lambda c: (c.power_w is None, c.power_w or 0.0, c.time_s))
+    return found, judged, unknown
+
+
+def _bounds(workload: Workload, device: Device, dtype: str, batch: int) -> Estimate | None:
+    """The bounds on a device; None where it has no rate for the dtype."""
+    try:
+        return estimate(workload, device, dtype, batch, forecast=False)
+    except InputError:
+        return None

@@ -1,4 +1,7 @@
-"""`hwbench bench`, `results` and `self-check` as processes: what they write, and what happens when they are stopped."""
+"""`hwbench bench`, `results` and `self-check` as processes: what they write, and what happens when they are stopped.
+
+Where they are run matters in test_bench_places.py.
+"""
 
 import json
 import os
@@ -34,9 +37,9 @@ def _compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", os.environ.get("NUMBA_CACHE_DIR", KERNELS))
 
 
-def process(*arguments: str, prefix: tuple[str, ...] = (), **environment: str) -> "subprocess.CompletedProcess[str]":
+def process(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     known = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    command = [*prefix, sys.executable, "-m", "hwbench", *arguments]
+    command = [sys.executable, "-m", "hwbench", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=known, timeout=240, check=False)
 
 
@@ -142,19 +145,6 @@ def test_an_interrupt_at_the_start_is_one_line(tmp_path: Path) -> None:
     assert store.names(str(tmp_path)) == []
 
 
-@pytest.mark.skipif(shutil.which("taskset") is None, reason="needs taskset")
-def test_on_one_cpu_of_several() -> None:
-    cpu = str(max(os.sched_getaffinity(0)))
-    done = process(
-        "bench", "clock", "--quick", "--budget", "300ms", "--no-save", "--json", prefix=("taskset", "-c", cpu)
-    )
-    assert done.returncode == 0, done.stderr
-    run = json.loads(done.stdout)["run"]
-    assert {tuple(one["cpus"]) for one in run["measurements"]} == {(int(cpu),)}
-    assert {one.get("threads", 1) for one in run["measurements"]} == {1}
-    assert run["environment"]["usable"] == 1
-
-
 @pytest.mark.parametrize("folder", ["/proc/nothing", "{file}/below"])
 def test_a_cache_folder_that_cannot_be_written_costs_time_alone(tmp_path: Path, folder: str) -> None:
     (tmp_path / "file").write_text("")
@@ -163,17 +153,6 @@ def test_a_cache_folder_that_cannot_be_written_costs_time_alone(tmp_path: Path, 
     done = process(*arguments, NUMBA_CACHE_DIR=where, HOME="/nonexistent")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["results"]
-
-
-def test_a_cpu_without_avx() -> None:
-    """As far as code generation goes: numba is told so."""
-    arguments = ("bench", "clock", "fma", "--quick", "--budget", "300ms", "--threads", "1", "--no-save", "--json")
-    done = process(*arguments, NUMBA_CPU_NAME="x86-64", NUMBA_CPU_FEATURES="")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert {one["isa"] for one in found["results"] if one["kernel"] == "fma"} <= {"sse2", "neon"}
-    assert all(one.get("checked") is not False for one in found["run"]["measurements"])
-    assert any("NUMBA_CPU_NAME=x86-64 holds our own kernels" in text for text in found["warnings"])
 
 
 INPUT = [

@@ -105,6 +105,27 @@ def test_after_an_interrupt_each_batch_has_its_own_time(
         assert one["batch"] == measured["parameters"]["batch"]
 
 
+@pytest.mark.parametrize("dtype", ["fp32", "fp32,bf16"])
+def test_the_schema_is_that_of_what_was_asked_for(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, dtype: str
+) -> None:
+    """An interrupt that leaves one of two batches gives a list of one, as who reads it expects."""
+    from hwbench.measure import harness
+
+    measure = harness.measure
+
+    def stopped(*given: Any, **options: Any) -> Any:
+        return tuple(msgspec.structs.replace(one, stopped="interrupted") for one in measure(*given, **options)[:1])
+
+    monkeypatch.setattr(harness, "measure", stopped)
+    command = f"run --model lenet5 --batch 1,2 --dtype {dtype} --threads 1 --budget 300ms"
+    answer = cli(f"{command} --json")
+    assert answer.code == 130
+    assert answer.json["schema"] == "hwbench.runs/1"
+    assert [one["batch"] for one in answer.json["runs"]] == [1]
+    assert cli(command).out.splitlines()[2].split()[:2] == ["dtype", "batch"]
+
+
 def test_an_explanation_that_cannot_be_saved_is_shown(cli: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     answer = cli(f"explain --threads 1 --budget 300ms --save {tmp_path}/file/below --json")
@@ -236,6 +257,14 @@ def test_explain_says_what_a_run_lacks(cli: Callable[..., Any], measured: Run) -
     assert found["steps"] == []
     assert "the model" in found["missing"]
     assert found["summary"].startswith("Too little is known")
+
+
+@pytest.mark.parametrize("threads", [2, 7])
+def test_explain_names_the_cores_that_a_run_was_on(cli: Callable[..., Any], measured: Run, threads: int) -> None:
+    answer = cli(f"explain --run latest --threads {threads}")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == f"hwbench: --threads: nothing of this run is on {threads} cores (it holds: 1)\n"
+    assert cli("explain --run latest --threads 1").out == cli("explain --run latest").out
 
 
 def test_explain_measures(cli: Callable[..., Any], tmp_path: Path) -> None:

@@ -15,6 +15,9 @@ from typing import Any
 
 import pytest
 
+from hwbench.cli import output
+from hwbench.report.text import Style, width
+
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 WIDEST = 120
 
@@ -81,6 +84,16 @@ def test_no_line_is_wider_than_a_terminal(cli: Callable[..., Any], command: str)
     assert not any(line != line.rstrip() for line in answer.out.splitlines())
 
 
+@pytest.mark.parametrize("columns", [80, 100, 120])
+@pytest.mark.parametrize("command", WIDE)
+def test_every_table_fits_its_terminal(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, command: str, columns: int
+) -> None:
+    monkeypatch.setattr(output, "style", lambda: Style(width=columns))
+    wide = [line for line in cli(command).out.splitlines() if width(line) > columns]
+    assert wide == []
+
+
 @pytest.mark.parametrize("command", WIDE)
 def test_piped_output_is_plain(cli: Callable[..., Any], command: str) -> None:
     assert all(line.isprintable() for line in cli(command).out.split("\n"))
@@ -105,7 +118,12 @@ def _on_terminal(command: str, columns: int = 100, **environment: str) -> str:
     return found.decode().replace("\r\n", "\n")
 
 
-COLORED = ["estimate --model alexnet --device rtx3090", "peak --device i7-12700h", "models", "devices show rtx3090"]
+COLORED = [
+    "estimate --model alexnet --device rtx3090",
+    "peak --device i7-12700h",
+    "count --model lenet5",
+    "devices show i7-12700h",
+]
 
 
 @pytest.mark.parametrize("command", COLORED)
@@ -193,6 +211,17 @@ def test_hostile_text_stays_text(cli: Callable[..., Any], command: str) -> None:
     for line in (answer.out + answer.err).split("\n"):
         bad = {c for c in line if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")}
         assert not bad, line
+
+
+@pytest.mark.usefixtures("hostile")
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("command", HOSTILE_COMMANDS)
+def test_hostile_text_fits_a_terminal(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, command: str, columns: int
+) -> None:
+    monkeypatch.setattr(output, "style", lambda: Style(width=columns))
+    wide = [line for line in cli(command).out.splitlines() if len(line) > columns]
+    assert [line for line in wide if not line.startswith(str(Path("/")))] == []  # the file of a fault is told in full
 
 
 @pytest.mark.usefixtures("hostile")

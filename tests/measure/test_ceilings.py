@@ -162,6 +162,20 @@ def test_the_newest_of_each_kernel_counts(tmp_path: Path) -> None:
     assert ceilings.newest("this", str(tmp_path / "no-such-folder")) is None
 
 
+def test_more_units_sustain_no_less_than_fewer() -> None:
+    """Ten threads of which others took the time: their samples say nothing about the machine."""
+    disturbed = made("fma", "throughput", "FLOP/s", 90e6, isa="avx512", dtype="fp32", threads=10)
+    found = ceilings.sustained(run(RATES[0], disturbed))
+    assert {one.units: one.flops_per_second for one in found.rates} == pytest.approx({1: 230e9, 10: 230e9})
+
+
+def test_a_ceiling_of_one_sample_is_doubted() -> None:
+    assert ceilings.doubts(run(*RATES, *STREAMS)) == []
+    few = msgspec.structs.replace(STREAMS[0], samples=STREAMS[0].samples[:1])
+    (told,) = ceilings.doubts(run(*RATES, few))
+    assert "(stream)" in told
+
+
 def test_the_ladder_reads_what_explain_needs() -> None:
     inference = made(
         "inference", "eager", "s", 0.02, dtype="fp32", threads=1, parameters={"model": "alexnet", "batch": 1}

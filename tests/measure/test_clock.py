@@ -1,6 +1,7 @@
 """The chain that counts cycles: that it is all there in the machine's code, and what is believed under load."""
 
 import itertools
+import os
 import re
 
 import pytest
@@ -100,6 +101,40 @@ def test_a_measured_clock_says_its_load_and_is_checked() -> None:
     assert found[1].parameters["multiply_adds_in_8_cycles"] in fma_loops.DENSITIES
     assert found[2].work == 2 * found[1].work
     assert all(1e6 < one.value(sample) < 1e11 for one in found for sample in one.samples)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs affinity")
+def test_a_load_is_looked_for_once_a_core_and_on_that_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cores of another class have other pipes, and cores that work together may share some."""
+    before = os.sched_getaffinity(0)
+    cpu = max(before)
+    looked: list[tuple[object, set[int]]] = []
+
+    def search(self: clock.LoadedClock) -> tuple[int, int]:
+        looked.append((self.key, os.sched_getaffinity(0)))
+        return 3, 7
+
+    monkeypatch.setattr(clock.LoadedClock, "search", search)
+    clock._searched.cache_clear()
+    for others in (0, 0, 1):
+        one = clock.LoadedClock(128, "fp32", cpu, others)
+        one.prepare()
+        one.prepare()
+        assert (one.density, one._rounds) == (3, 7)
+    assert looked == [((128, "fp32", cpu, others), {cpu}) for others in (0, 1)]
+    clock.LoadedClock(128, "fp32").prepare()
+    clock.LoadedClock(128, "fp32").prepare()
+    assert looked[2:] == [((128, "fp32", None, 0), before)] * 2
+    assert os.sched_getaffinity(0) == before
+    clock._searched.cache_clear()
+
+
+def test_clocks_are_those_of_the_members_of_a_team() -> None:
+    each = clock.LoadedClock.each(128, "fp64", (4, 5), None)
+    assert [one.key for one in each] == [(128, "fp64", 4, 0)]
+    each = clock.LoadedClock.each(128, "fp64", (4, 5), Team((4, 5)))
+    assert [one.key for one in each] == [(128, "fp64", 4, 1), (128, "fp64", 5, 1)]
+    assert [one.key for one in clock.LoadedClock.each(128, "fp64", (), None)] == [(128, "fp64", None, 0)]
 
 
 def test_calibration_counts_up_to_the_time_asked_for() -> None:

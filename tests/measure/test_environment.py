@@ -131,6 +131,9 @@ CAUTIONS: list[tuple[dict[str, Any], str | None]] = [
     ),
     ({"turbo": False}, "Turbo is switched off"),
     ({"quota": 0.5}, "The control group's quota feeds 0.5 of one CPU"),
+    ({"quota": 1.5, "classes": {"core": "0-1"}}, "The control group's quota feeds 1.5 of 2 cores: no kernel uses more"),
+    ({"quota": 6.0, "classes": {"P-core": "0,2,4", "E-core": "6-9"}}, "The control group's quota feeds 6 of 7 cores"),
+    ({"quota": 2.0, "usable": 4, "classes": {"core": "0,2"}}, None),  # of 4 threads, which are 2 cores
     ({"variables": {"OPENBLAS_CORETYPE": "Haswell"}}, "OPENBLAS_CORETYPE=Haswell chooses the kernels of the BLAS"),
     ({"variables": {"NUMBA_CPU_NAME": "x86-64"}}, "NUMBA_CPU_NAME=x86-64 holds our own kernels"),
 ]
@@ -199,7 +202,7 @@ def test_disturbances_are_shares_of_the_time_that_passed() -> None:
     assert conditions.disturbances(before, loud) == [
         "Other work took 40 % of the CPUs' time while measuring.",
         "The hypervisor gave 5 % of the CPUs' time to others while measuring.",
-        "The control group's quota stopped this process for 4.0 of 10 s.",
+        "The control group's quota stopped this process for 40 % of the time.",
         "The processor is at 95 °C: it may have slowed down.",
     ]
     assert conditions.disturbances({}, {}) == []

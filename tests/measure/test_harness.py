@@ -252,6 +252,17 @@ def test_cycles_are_of_the_sample() -> None:
     assert all(sample.cycles == 3.0 * sample.repetitions for sample in found.samples)
 
 
+def test_cycles_are_counted_of_samples_alone() -> None:
+    counted: list[float] = []
+
+    def cycles() -> float:
+        counted.append(1.0)
+        return 1.0
+
+    (found,) = measure([task(Kernel(), cycles=cycles)], 0.05, limits=FAST)
+    assert len(counted) == len(found.samples)
+
+
 def test_warm_goes_before_each_stretch() -> None:
     events: list[str] = []
     kernel = Kernel()

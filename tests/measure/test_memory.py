@@ -11,7 +11,7 @@ from llvmlite import ir
 from hwbench.machine.device import Cache
 from hwbench.machine.host_facts import Files
 from hwbench.measure import buffers, harness, latency, memory, stream, vectors, working_set
-from hwbench.measure.harness import Settings
+from hwbench.measure.harness import CpuClass, Settings
 from hwbench.measure.levels import Level
 from hwbench.measure.record import Measurement, Sample
 from hwbench.measure.team import Team
@@ -88,6 +88,49 @@ def test_the_width_is_one_of_those_on_trial() -> None:
     assert found.parameters["bits"] in WIDTHS
     assert found.variant == "triad-nt"
     assert arrays.parts is None, "the memory is given back"
+
+
+@pytest.mark.parametrize(("quick", "looks"), [(True, 2), (False, 4)])
+def test_where_quick_a_width_is_looked_for_once_a_kind_of_store(
+    quick: bool, looks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrays = stream.Arrays(1 * MIB, None, quick)
+    tried: list[tuple[str, bool]] = []
+
+    def best(operation: stream.Operation, nontemporal: bool, _widths: object) -> int:
+        tried.append((operation.name, nontemporal))
+        return WIDTHS[nontemporal % len(WIDTHS)]
+
+    monkeypatch.setattr(arrays, "best_width", best)
+    for _ in range(2):
+        for operation in stream.OPERATIONS[:2]:
+            for nontemporal in (False, True):
+                assert arrays.width(operation, nontemporal) == WIDTHS[nontemporal % len(WIDTHS)]
+    assert len(tried) == len(set(tried)) == looks
+
+
+@pytest.mark.parametrize("operation", stream.OPERATIONS, ids=lambda one: one.name)
+def test_arrays_may_be_lent(operation: stream.Operation) -> None:
+    lender = stream.Arrays(3 * MIB, Team((None, None)))
+    assert stream.Arrays(9 * MIB, None, lender=lender).size == lender.size
+    arrays = stream.Arrays(2 * MIB, None, lender=lender)
+    arrays.allocate()
+    assert arrays.places == lender.places
+    assert arrays.right(operation, True, WIDTHS[-1])
+    assert lender.right(operation, True, WIDTHS[-1])
+    arrays.free()
+    assert lender.parts is None
+    assert not lender.team or not lender.team._members
+
+
+def test_arrays_are_shared_only_where_quick_and_memory_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = memory.Sizes(1 * MIB, 1 << 30, 1 << 30)
+    for quick, nodes, lent in ((True, 1, True), (True, None, True), (True, 2, False), (False, 1, False)):
+        monkeypatch.setattr(memory.environment, "numa_nodes", lambda _files, nodes=nodes: nodes)
+        found = memory.stream_arrays(machine(threads=(1, 2), quick=quick), sizes)
+        assert found[2].lender is None
+        assert found[1].lender is (found[2] if lent else None)
+        assert found[1].size <= found[2].size
 
 
 def test_chunks_are_whole_pages_and_fill_the_arrays() -> None:
@@ -272,7 +315,7 @@ def test_the_last_cache_is_what_was_seen_unless_a_likely_one_is_reported(
 
 
 def test_arrays_are_four_times_the_caches_of_those_who_work_within_the_memory() -> None:
-    sizes = memory.Sizes(512 * MIB, 32 * MIB, 1 << 40, 1 << 30)
+    sizes = memory.Sizes(32 * MIB, 1 << 40, 1 << 30)
     eight = machine(("L3", 32 * MIB, 8), threads=(1, 16))
     assert memory.array_size(eight, sizes, 1) == 128 * MIB
     assert memory.array_size(eight, sizes, 8) == 128 * MIB
@@ -304,13 +347,31 @@ def test_each_core_reads_its_share_of_a_shared_cache() -> None:
 
 
 def test_latency_is_measured_within_each_level_where_quick() -> None:
-    sizes = memory.Sizes(256 * MIB, 32 * MIB, 1 << 30, 1 << 30)
+    sizes = memory.Sizes(32 * MIB, 1 << 30, 1 << 30)
     levels = seen(32 * KIB, 1 * MIB, 32 * MIB)
     assert memory.chased(machine(quick=True), sizes, levels) == [16 * KIB, 256 * KIB, 16 * MIB, 64 * MIB]
     assert memory.chased(machine(), sizes, levels) == list(memory.LATENCIES)
     assert memory.chased(machine(quick=True), sizes, ()) == list(memory.LATENCIES)
     small = msgspec.structs.replace(sizes, chased=8 * MIB)
     assert max(memory.chased(machine(), small, levels)) == 4 * MIB
+
+
+def test_the_first_class_of_cores_sweeps_the_buffer_of_the_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "affordable", lambda: 16 * MIB)
+    made: list[int] = []
+
+    class Counted(working_set.Buffer):
+        def __init__(self, size: int) -> None:
+            made.append(size)
+            super().__init__(size)
+
+    monkeypatch.setattr(memory, "Buffer", Counted)
+    here = machine(("L2", MIB, 1), threads=(1,), quick=True)
+    here = msgspec.structs.replace(here, classes=(CpuClass("P-core", (0,)), CpuClass("E-core", (1,))), cpus=(0, 1))
+    found = memory.tasks(here)
+    assert made == [4 * MIB, 4 * MIB]
+    sets = {(task.core_class, task.cpus) for task in found if task.kernel == "working-set"}
+    assert sets == {("P-core", (0,)), ("E-core", (1,))}
 
 
 def test_the_tasks_of_a_machine_with_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:

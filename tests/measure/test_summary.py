@@ -104,6 +104,12 @@ def test_grades_fall_for_reasons_that_are_told() -> None:
         (measurement(steady, checked=False), "D", ("the answer is wrong",)),
         (measurement(steady[:3]), "C", ("3 samples",)),
         (measurement(steady[:1]), "D", ("1 sample",)),
+        (measurement(steady[:1], stopped="budget"), "D", ("1 sample before the budget ended",)),
+        (
+            measurement([*steady[:2], sample(2.0, 1.0)], stopped="budget"),
+            "C",
+            ("3 samples before the budget ended, 1 preempted",),
+        ),
         (measurement([*steady, *[sample(2.0, 1.0)] * 3]), "B", ("3 of 12 samples were preempted",)),
         (measurement([*steady, *[sample(2.0, 1.0)] * 9]), "C", ("9 of 18 samples were preempted",)),
     ]

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from hwbench.measure import store
-from hwbench.measure.record import Run
+from hwbench.machine.host import host
+from hwbench.measure import environment, store
+from hwbench.measure.record import Measurement, Run, Sample
 from tests.report.conftest import Browser
 from tests.report.test_page import embedded
 
@@ -25,6 +26,29 @@ const value = (cell) => cell.dataset.v === undefined ? cell.textContent : Number
 return [...document.querySelectorAll('table')].map(
   (t) => [t.caption.textContent, [...t.tBodies[0].rows].map((row) => [...row.cells].map(value))]);
 """
+
+
+CROWDED = """
+const inside = (box, frame) => box.left >= frame.left - 1 && box.right <= frame.right + 1
+  && box.top >= frame.top - 1 && box.bottom <= frame.bottom + 1;
+const texts = '.annotation-text, .xtick text, .ytick text, .legendtext, .xtitle, .ytitle';
+const told = [];
+for (const plot of document.querySelectorAll('.plot')) {
+  const frame = plot.getBoundingClientRect(), legend = plot.querySelector('.legend');
+  const top = frame.top + plot._fullLayout._size.t;
+  if (legend && legend.getBoundingClientRect().bottom > top + 2) told.push(plot.id + ' legend');
+  for (const text of plot.querySelectorAll(texts)) {
+    if (!inside(text.getBoundingClientRect(), frame)) told.push(plot.id + ' ' + text.textContent);
+  }
+  const ticks = [...plot.querySelectorAll('.xtick text')].map((t) => t.getBoundingClientRect());
+  ticks.sort((a, b) => a.left - b.left);
+  for (let i = 1; i < ticks.length; i++) {
+    if (ticks[i].left < ticks[i - 1].right && ticks[i].top === ticks[i - 1].top) told.push(plot.id + ' ticks');
+  }
+}
+return told;
+"""
+"""Texts of figures that are clipped, ticks that touch, and legends that lie over their plots."""
 
 
 def report(folder: Path, *words: str, results: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -53,6 +77,7 @@ def test_a_page_is_whole_and_silent(browser: Browser, tmp_path: Path) -> None:
         assert plots >= 10
         assert browser.script("return document.querySelectorAll('.plot[data-drawn=yes] .main-svg').length") >= plots
         assert browser.script(LINKS) == 0
+        assert browser.script(CROWDED) == [], width
     assert browser.complaints() == []
     assert browser.requests() == []
 
@@ -75,6 +100,49 @@ def test_hovering_a_layer_names_it(browser: Browser, tmp_path: Path) -> None:
     text = browser.script("return document.querySelector('#roofline-0 .hoverlayer').textContent")
     assert "conv1" in text
     assert "roofline" in text
+
+
+def timed_here(layers: bool) -> Run:
+    """A run of alexnet on the machine of this test, in 90 ms, of which its convolutions took 10 ms each."""
+    times = [{"name": f"conv{number}", "seconds": [0.01, 0.012, 0.008]} for number in range(1, 6)]
+    parameters = {"model": "alexnet", "batch": 1, "device": "cpu", **({"layers": times} if layers else {})}
+    samples = (Sample(wall_s=0.09, repetitions=1, cpu_s=0.09),) * 5
+    one = Measurement("inference", "eager", "s", 1.0, samples, dtype="fp32", parameters=parameters)
+    known = store.load(str(GOLDEN))
+    here = {**known.environment, "machine": environment.machine_key(host())}
+    return msgspec.structs.replace(known, environment=here, measurements=(one,))
+
+
+def test_measured_stands_beside_predicted(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(store.encode(timed_here(layers=True)), encoding="utf-8")
+    path, _ = made(tmp_path, "run.json", "-m", "alexnet", "-d", "host", "-d", "rtx3090")
+    for width in (1440, 375):
+        browser.open(path, width)
+        assert browser.script(CROWDED) == [], width
+    names = browser.script(
+        "return ['roofline-0', 'layers-0', 'roofline-1', 'layers-1'].map("
+        "(id) => document.getElementById(id).data.map((trace) => trace.name))"
+    )
+    assert ["measured" in some for some in names] == [True, True, False, False]
+    (hollow,) = browser.script(
+        "return document.getElementById('roofline-0').data.filter((trace) => trace.name === 'measured')"
+    )
+    assert len(hollow["y"]) == 5
+    assert hollow["y"][0] == pytest.approx(210_830_400 / 0.01)
+    text = browser.script("return document.querySelector('#estimate-0').textContent")
+    assert "5 of 18 layers by hooks" in text
+    assert "which is not rtx3090: it is not drawn here" in browser.script(
+        "return document.querySelector('#estimate-1').textContent"
+    )
+    assert browser.complaints() == []
+
+
+def test_a_run_without_layers_is_one_point(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(store.encode(timed_here(layers=False)), encoding="utf-8")
+    path, _ = made(tmp_path, "run.json", "-m", "alexnet", "-d", "host")
+    figures = embedded(path.read_text(encoding="utf-8"), "figures")
+    names = [trace["name"] for figure in figures if figure["name"] == "roofline-0" for trace in figure["traces"]]
+    assert {"the whole, predicted", "the whole, measured"} <= set(names)
 
 
 def test_names_from_files_are_text(browser: Browser, tmp_path: Path) -> None:

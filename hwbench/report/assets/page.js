@@ -2,6 +2,7 @@
 (function () {
   const figures = JSON.parse(document.getElementById("figures").textContent);
   const root = document.documentElement;
+  const base = {};
   const narrow = () => window.innerWidth < 600;
 
   function dark() {
@@ -18,15 +19,19 @@
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { color: color("--fg"), family: "system-ui, sans-serif", size: narrow() ? 11 : 13 },
       hoverlabel: { align: "left", namelength: -1 },
-      modebar: { bgcolor: "rgba(0,0,0,0)", color: color("--soft"), activecolor: color("--accent") },
-      legend: Object.assign({ orientation: "h", x: 0, y: 1.01, yanchor: "bottom" }, layout.legend || {}),
+      modebar: { orientation: "v", bgcolor: "rgba(0,0,0,0)", color: color("--soft"), activecolor: color("--accent") },
+      legend: Object.assign({ itemsizing: "constant", maxheight: 1000, orientation: "h", x: 0, y: 1.01, yanchor: "bottom" }, layout.legend || {}),
     });
     for (const key of Object.keys(layout)) {
       if (/^[xy]axis/.test(key)) made[key] = Object.assign({}, axis, layout[key]);
     }
+    // Names that cross lines, at the left, stay readable; those at the right let points show through.
+    const behind = (one) => (one.xanchor === "left" ? color("--card") + "90" : "rgba(0,0,0,0)");
+    if (layout.annotations) made.annotations = layout.annotations.map((one) => Object.assign({ bgcolor: behind(one), borderpad: 1, font: { size: narrow() ? 9.5 : 13 } }, one));
     made.xaxis = made.xaxis || axis;
     made.yaxis = made.yaxis || axis;
-    if (narrow()) made.margin = Object.assign({}, made.margin, { l: Math.min(made.margin.l, 48), r: 8 });
+    if (narrow()) made.margin = Object.assign({}, made.margin, { l: Math.min(made.margin.l, 48), r: 18 });
+    else made.margin = Object.assign({}, made.margin, { r: Math.max(made.margin.r, 40) });
     return made;
   }
 
@@ -35,6 +40,11 @@
     const config = { displaylogo: false, responsive: true, displayModeBar: narrow() ? false : "hover", showTips: false,
       plotlyServerURL: "",
       modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]] };
+    // A long legend makes the figure longer, not its plot smaller.
+    const names = figure.traces.filter((trace) => trace.showlegend !== false).length;
+    const rows = Math.ceil(names / (narrow() ? 1 : 4));
+    base[figure.name] = base[figure.name] || parseInt(place.style.height, 10);
+    place.style.height = base[figure.name] + 19 * Math.max(0, rows - 2) + "px";
     return Plotly.react(place, figure.traces, themed(figure.layout), config).then(() => { place.dataset.drawn = "yes"; });
   }
 

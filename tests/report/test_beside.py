@@ -1,0 +1,221 @@
+"""Measured beside predicted: the ceilings and slopes of a roofline, and runs that count or do not."""
+
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from hwbench.machine import catalog
+from hwbench.machine.device import BytesPerSecond, Device, Sustained, SustainedRate
+from hwbench.machine.peak import peaks
+from hwbench.measure import store
+from hwbench.measure.record import Measurement, Result, Run, Sample
+from hwbench.predict.estimate import Estimate, estimate
+from hwbench.report import beside, figures, figures_roofline, roofs
+from hwbench.units import FlopsPerSecond
+from hwbench.workload import zoo
+from tests.report.test_page import embedded
+
+RUN = store.load(str(Path(__file__).parents[1] / "golden" / "run-1.json"))
+KEY = str(RUN.environment["machine"])
+CPU = catalog.device("i9-10940x")
+ALEXNET = zoo.workload("alexnet")
+NAMES = [op.name for op in ALEXNET.ops]
+
+
+def run(seconds: dict[str, list[float]] | None = None, **changed: Any) -> Run:
+    """A run of alexnet in 0.1 s, with these seconds of its layers."""
+    parameters: dict[str, Any] = {"model": "alexnet", "batch": 1, "device": "cpu", **changed.pop("parameters", {})}
+    if seconds is not None:
+        parameters["layers"] = [{"name": name, "seconds": some} for name, some in seconds.items()]
+    fields: dict[str, Any] = {"dtype": "fp32", "threads": CPU.count, "parameters": parameters, **changed}
+    one = Measurement("inference", "eager", "s", 1.0, (Sample(wall_s=0.1, repetitions=1, cpu_s=0.1),) * 5, **fields)
+    return msgspec.structs.replace(RUN, measurements=(one,))
+
+
+def predicted(device: Device = CPU) -> Estimate:
+    return estimate(ALEXNET, device)
+
+
+def held(*runs: Run, machine: str | None = KEY, device: Device = CPU) -> tuple[list[Any], list[Any]]:
+    return beside.measured(runs, predicted(device), device, machine)
+
+
+def test_layers_are_matched_by_name_with_their_medians() -> None:
+    (one,), elsewhere = held(run({"conv1": [0.3, 0.1, 0.2], "fc6": [0.05]}))
+    assert {NAMES[index]: time for index, time in one.layers.items()} == {"conv1": 0.2, "fc6": 0.05}
+    assert set(one.missing) == set(NAMES) - {"conv1", "fc6"}
+    assert elsewhere == []
+
+
+def test_what_has_no_match_is_said() -> None:
+    found = held(run({"conv1": [0.3], "stranger": [0.1]}))
+    (told,) = beside.sentences(*found, predicted())
+    assert "1 of 18 layers" in told
+    assert "Without a measured time of their own: relu1, max_pool1" in told
+    assert "Timed, but no layer of the estimate: stranger." in told
+
+
+def test_another_machine_is_said_and_not_drawn() -> None:
+    here, elsewhere = held(run({"conv1": [0.3]}), machine="another")
+    assert here == []
+    (told,) = beside.sentences(here, elsewhere, predicted())
+    assert "on AMD EPYC, which is not i9-10940x: it is not drawn here" in told
+
+
+def test_a_data_sheet_counts_as_the_machine_of_its_title() -> None:
+    assert held(run(), machine=None)[0] == []
+    described = {**RUN.environment, "device": {"title": CPU.title}}
+    assert len(held(msgspec.structs.replace(run(), environment=described), machine=None)[0]) == 1
+
+
+def test_a_gpu_counts_by_its_name_alone() -> None:
+    card = catalog.device("rtx3090")
+    on_card = run(parameters={"device": "cuda", "title": "NVIDIA GeForce RTX 3090"}, core_class="gpu")
+    assert len(held(on_card, machine=None, device=card)[0]) == 1
+    assert held(on_card, machine=KEY)[0] == []
+    (other,) = held(on_card, machine=None, device=catalog.device("rtx4090"))[1]
+    assert other.machine == "NVIDIA GeForce RTX 3090 beside AMD EPYC"
+
+
+@pytest.mark.parametrize("changed", [{"dtype": "bf16"}, {"parameters": {"batch": 2}}, {"parameters": {"model": "x"}}])
+def test_another_setting_is_neither_here_nor_there(changed: dict[str, Any]) -> None:
+    assert held(run(**changed)) == ([], [])
+
+
+def test_fewer_threads_than_units_are_said() -> None:
+    found = held(run({"conv1": [0.3]}, threads=1))
+    assert "Its threads are fewer than the 14 units predicted for." in beside.sentences(*found, predicted())[0]
+
+
+def test_the_fullest_run_is_drawn() -> None:
+    found, _ = held(run({"conv1": [0.3]}, threads=1), run(), run({"conv1": [0.2]}), run({"conv1": [0.1]}, threads=2))
+    drawn = beside.best(found)
+    assert drawn is not None
+    assert drawn.layers == {0: 0.2}
+
+
+@pytest.mark.parametrize("layers", ["text", [1], [{"name": "conv1"}], [{"name": "conv1", "seconds": ["x", -1.0]}]])
+def test_layers_that_read_otherwise_are_none(layers: Any) -> None:
+    (one,), _ = held(run(parameters={"layers": layers}))
+    assert one.layers == {}
+
+
+def test_hollow_points_stand_at_measured_rates() -> None:
+    (one,), _ = held(run({"conv1": [0.02], "fc6": [0.05], "relu1": [0.01]}))
+    e = predicted()
+    figure = figures_roofline.roofline(e, "r", CPU, (), one)
+    (hollow,) = [trace for trace in figure.traces if trace["name"] == "measured"]
+    layers = {layer.name: layer for layer in e.layers}
+    assert hollow["x"] == [layers["conv1"].intensity, layers["fc6"].intensity]
+    assert hollow["y"] == [layers["conv1"].flops / 0.02, layers["fc6"].flops / 0.05]
+    assert "measured 20 ms" in hollow["text"][0]
+    assert hollow["marker"]["symbol"] == "circle-open"
+    assert [row[-1] for row in figure.table.rows[:2]] == [0.02, 0.01]
+    bars = {trace["name"]: trace["x"] for trace in figures.layer_times(e, "l", one).traces}
+    assert bars["measured"][:3] == [0.02, 0.01, None]
+
+
+def test_a_whole_run_is_one_point_beside_one() -> None:
+    (one,), _ = held(run())
+    e = predicted()
+    traces = {trace["name"]: trace for trace in figures_roofline.roofline(e, "r", CPU, (), one).traces}
+    assert traces["the whole, measured"]["y"] == [e.flops / 0.1]
+    assert traces["the whole, predicted"]["y"] == [e.flops / e.expected_time_s]  # type: ignore[operator]
+    assert traces["the whole, predicted"]["x"] == traces["the whole, measured"]["x"] == [e.flops / e.traffic_bytes]
+
+
+def test_every_engine_has_its_ceiling() -> None:
+    card = catalog.device("h100-sxm")
+    e = estimate(ALEXNET, card, "fp16")
+    found = roofs.ceilings(e, card)
+    known = {p.flops_per_second for p in peaks(card) if p.dtype == "fp16" and p.sparsity == "dense"}
+    assert {one.rate for one in found} <= known
+    assert [one.short for one in found] == ["matrix tensor-core fp16", "vector cuda fp16"]
+    assert found[0].rate == e.peak_flops_per_second
+
+
+def test_isas_of_one_rate_are_one_ceiling() -> None:
+    found = roofs.ceilings(predicted(), CPU)
+    assert len({one.rate for one in found}) == len(found) >= 2
+    assert all(a.rate > 1.05 * b.rate for a, b in pairwise(found))
+
+
+def measured_device() -> Device:
+    rates = (
+        SustainedRate("fma", "vector", "fp32", FlopsPerSecond(9e10), 1, "avx512"),
+        SustainedRate("fma", "vector", "fp32", FlopsPerSecond(1e12), 14, "avx512"),
+        SustainedRate("matmul", "vector", "fp32", FlopsPerSecond(8e11), 14),
+        SustainedRate("fma", "vector", "fp64", FlopsPerSecond(5e11), 14, "avx512"),
+    )
+    caches = {"L1d": BytesPerSecond(3e12), "L2": BytesPerSecond(1e12)}
+    kept = Sustained("run", rates, bandwidth=BytesPerSecond(6e10), caches=caches)
+    return msgspec.structs.replace(CPU, sustained=kept)
+
+
+def test_a_measured_device_has_measured_ceilings_and_slopes() -> None:
+    device = measured_device()
+    found = [one for one in roofs.ceilings(predicted(device), device) if one.measured]
+    assert [(one.short, one.rate) for one in found] == [("measured FMA", 1e12), ("measured matmul", 8e11)]
+    slopes = [(one.name, one.bandwidth) for one in roofs.slopes(device, ())]
+    assert slopes == [("L1d", 3e12), ("L2", 1e12), ("measured STREAM", 6e10)]
+
+
+def _cache(name: str, rate: float, threads: int) -> Result:
+    return Result("cache", name, None, None, threads, None, rate, "B/s", (rate, rate), None, "A")
+
+
+def test_slopes_of_a_sweep_are_those_of_most_threads_that_make_sense() -> None:
+    names = [cache.name for cache in CPU.caches]
+    alone = [_cache(name, rate, 1) for name, rate in zip(names, (4e11, 2e11, 1e11), strict=False)]
+    together = [_cache(name, 10 * rate.value, 14) for name, rate in zip(names, alone, strict=False)]
+    told = {one.told for one in roofs.slopes(CPU, [*alone, *together])}
+    assert f"{names[0]}, 14 threads: 4 TB/s" in told
+    disturbed = [*together[1:], _cache("L7", 1e10, 14)]
+    assert {one.threads for one in roofs.slopes(CPU, [*alone, *disturbed])} == {1}
+
+
+def test_the_picture_holds_all_of_it() -> None:
+    device = measured_device()
+    figure = figures_roofline.roofline(predicted(device), "r", device)
+    assert "measured matmul" in figure.alternative
+    assert "L2: 1 TB/s" in figure.alternative
+    named = {one["name"] for one in figure.layout["annotations"]}
+    entries = {trace["name"] for trace in figure.traces if trace.get("showlegend", True)}
+    lines = {trace["name"] for trace in figure.traces if trace["mode"] == "lines"}
+    assert lines <= named | entries
+    assert any("L1d 3 TB/s" in one["text"] for one in figure.layout["annotations"])
+
+
+@pytest.mark.parametrize("values", [(1e9, 5e11), (2.1e9, 3.3e9), (0.5, 0.5), (1e-9, 1e9), (0.0,)])
+def test_a_logarithmic_axis_has_ticks_that_tell(values: tuple[float, ...]) -> None:
+    made = figures.log_axis("x", values, "s")
+    assert len(made["tickvals"]) == len(made["ticktext"]) >= 3
+    inside = [tick for tick in made["tickvals"] if min(values) <= tick <= max(values)]
+    assert len(inside) <= 20
+    assert made["type"] == "log"
+
+
+def test_a_run_with_layers_is_what_the_report_draws(tmp_path: Path) -> None:
+    """The whole way: timed by hooks, saved, read and matched."""
+    pytest.importorskip("torch")
+    known = {**os.environ, "HWBENCH_RESULTS": str(tmp_path / "runs")}
+
+    def hwbench(*words: str) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "hwbench", *words], cwd=tmp_path, env=known, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr.decode()
+
+    hwbench("run", "--model", "lenet5", "--layers", "--threads", "1", "--budget", "300ms", "--save")
+    hwbench("report", "latest", "-m", "lenet5", "-d", "host", "-o", "page.html")
+    figures = embedded((tmp_path / "page.html").read_text(encoding="utf-8"), "figures")
+    (bars,) = [one for one in figures if one["name"] == "layers-0"]
+    measured = [trace["x"] for trace in bars["traces"] if trace["name"] == "measured"]
+    assert [len(times) for times in measured] == [len(zoo.workload("lenet5").ops)]
+    assert all(time > 0 for time in measured[0])

@@ -1,0 +1,227 @@
+"""No line is wider than the terminal, whatever things are called, and no number is cut for it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwbench.machine import catalog
+from hwbench.machine.device import Sustained, SustainedRate
+from hwbench.measure import results, store
+from hwbench.measure.fleet import Success
+from hwbench.measure.record import Measurement, Run, Sample
+from hwbench.predict import measurements, replay
+from hwbench.predict.estimate import estimate
+from hwbench.report import (
+    achieved,
+    calibration,
+    compare,
+    explain,
+    fleet,
+    inference,
+    machine,
+    requirement,
+    run,
+    runs,
+    validation,
+    workload,
+)
+from hwbench.report import (
+    estimate as estimates,
+)
+from hwbench.report.text import Style, cut, table, width
+from hwbench.stats import Interval
+from hwbench.study import compare as comparing
+from hwbench.study import explain as explaining
+from hwbench.study import requirement as requiring
+from hwbench.study import runs as comparing_runs
+from hwbench.study.achieved import Achieved
+from hwbench.study.inference import Timed
+from hwbench.study.inference import inference as timed_inference
+from hwbench.units import FlopsPerSecond
+from hwbench.workload import zoo
+from hwbench.workload.work import CONVENTIONS
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "run-1.json"
+NAMES = [
+    "rtx3090",
+    "rtx-pro-6000-blackwell-max-q-workstation-edition-of-a-vendor",
+    "x" * 300,
+    "a name of many words " * 12,
+    "module.encoder.layers.11.self_attention.out_proj:convolution_backward",
+    "日本語のとても長い機械の名前" * 4,
+    "🦙" * 70,
+    "\x1b[31mred\x07" * 9,
+]
+WIDTHS = [80, 100, 120]
+
+
+def _one(name: str, style: Style) -> list[str]:
+    device = msgspec.structs.replace(catalog.device("rtx3090"), name=name, title=name)
+    network = zoo.workload("alexnet")
+    ops = tuple(msgspec.structs.replace(op, name=f"{name}.{index}") for index, op in enumerate(network.ops))
+    found = estimate(msgspec.structs.replace(network, name=name, ops=ops), device)
+    return estimates.one(found, name, style, all_layers=True) + estimates.many([found, found], name, style)
+
+
+def _count(name: str, style: Style) -> list[str]:
+    network = zoo.workload("vit-b-16")
+    ops = tuple(msgspec.structs.replace(op, name=f"{name}.{index}") for index, op in enumerate(network.ops))
+    named = msgspec.structs.replace(network, name=name, title=name, ops=ops)
+    lines = workload.model_list([named, network], style)
+    return lines + [x for convention in CONVENTIONS for x in workload.summary(named, convention, 32, 1, "fp32", style)]
+
+
+def _machine(name: str, style: Style) -> list[str]:
+    from hwbench.machine.peak import peaks
+
+    device = msgspec.structs.replace(catalog.device("i7-12700h"), name=name, title=name, aliases=(name,))
+    named = tuple(msgspec.structs.replace(units, architecture=name, name=name + units.name) for units in device.units)
+    device = msgspec.structs.replace(device, units=named)
+    lines = machine.heading(device, style) + machine.details(device, style)
+    return lines + machine.peak_table(device, peaks(device), style) + machine.device_list([device], style)
+
+
+def _compare(name: str, style: Style) -> list[str]:
+    first = msgspec.structs.replace(catalog.device("rtx3090"), name=name, title=name)
+    found = comparing.compare([first, catalog.device("i9-10940x")], "fp32", zoo.workload("alexnet"), (1, 64))
+    return compare.text(found, name, style)
+
+
+def _require(name: str, style: Style) -> list[str]:
+    found = requiring.require(zoo.workload("alexnet"), [catalog.device("rtx3090")], rate=30.0)
+    devices = tuple(msgspec.structs.replace(one, name=name) for one in found.devices)
+    return requirement.requirement(msgspec.structs.replace(found, devices=devices), name, style, 10)
+
+
+def _named_run(name: str) -> Run:
+    sample = Sample(wall_s=0.011, repetitions=1, cpu_s=0.01)
+    made = Measurement("matmul", name, "FLOP/s", 1e9, (sample,) * 9, dtype="fp32", isa=name[:9], size="512x512x512")
+    known = store.load(str(GOLDEN))
+    return msgspec.structs.replace(
+        known,
+        id=f"20261124-120000-000-{name}",
+        environment={**known.environment, "brand": name, name: name},
+        measurements=(*known.measurements, made, msgspec.structs.replace(made, isa="avx512", threads=64)),
+    )
+
+
+def _run(name: str, style: Style) -> list[str]:
+    record = _named_run(name)
+    found = results.results(record)
+    shown = run.run(record, found.results, found.findings, style)
+    return shown + run.run_list([(name[:30], record, ""), (name[:30], None, name)], style)
+
+
+def _runs(name: str, style: Style) -> list[str]:
+    first, second = _named_run(name), _named_run(name)
+    other = {**second.environment, "governor": name, "brand": "another", name: "changed"}
+    found = comparing_runs.compare_runs(first, msgspec.structs.replace(second, environment=other))
+    hosts = [Success(name, name, first)]
+    return runs.runs(found, style) + fleet.fleet(hosts, [], [f"/tmp/{name}.json"], [found], style)
+
+
+def _inference(name: str, style: Style) -> list[str]:
+    network = zoo.workload("alexnet")
+    ops = tuple(msgspec.structs.replace(op, name=f"{name}.{index}") for index, op in enumerate(network.ops))
+    network = msgspec.structs.replace(network, ops=ops)
+    e, time = estimate(network, catalog.device("i9-10940x")), Interval(0.01, 0.009, 0.012)
+    told = Timed(time, f"torch-2.13-{name}", "fp32", 1, 8, "D", (name,), 9, True, {op.name: time for op in ops})
+    found = timed_inference(told, name, name, (e.flops, e.traffic_bytes), e)
+    return inference.one(found, name, style) + inference.many([found, found], name, style)
+
+
+def _explain(name: str, style: Style) -> list[str]:
+    rungs = [
+        explaining.Rung("peak", name, Interval(2e11, 2e11, 2e11), "how"),
+        explaining.Rung("fma", name, Interval(1.5e11, 1.4e11, 1.6e11), "how"),
+        explaining.Rung("blas", name, Interval(1.2e11, 1.1e11, 1.25e11), "how"),
+    ]
+    steps = explaining.steps(rungs)
+    found = explaining.Explanation(name, name, "fp32", 2, 1, "run", steps, (name,), explaining.summary(steps))
+    return explain.explanation(found, style)
+
+
+def _achieved(name: str, style: Style) -> list[str]:
+    row = Achieved("vector", name[:40], "fp32", 2e11, 2.5e9, 3e11, 3.6e9, 2.9e11, 2.7e11, 1.4, 0.97, "clock", name)
+    device = catalog.device("i9-10940x")
+    rates = (SustainedRate("fma", "vector", "fp32", FlopsPerSecond(2.9e11), 14),)
+    return achieved.achieved([row], msgspec.structs.replace(device, sustained=Sustained(name, rates)), style)
+
+
+def _validation(name: str, style: Style) -> list[str]:
+    found = replay.replay(measurements.read(measurements.shipped()), finder=lambda one: (catalog.device(one), ()))
+    rows = tuple(msgspec.structs.replace(row, model=name, device=name, runtime=name) for row in found.rows)
+    groups = tuple(msgspec.structs.replace(group, device=name, runtime=name) for group in found.groups)
+    named = msgspec.structs.replace(found, rows=rows, worst=rows[:9], groups=groups)
+    return validation.summary(named, style) + validation.every(rows, style)
+
+
+def _calibration(_name: str, style: Style) -> list[str]:
+    from hwbench.predict.parameters import parameters
+
+    return calibration.story(parameters(), style)
+
+
+RENDERERS: list[Callable[[str, Style], list[str]]] = [
+    _one, _count, _machine, _compare, _require, _run, _runs, _inference, _explain, _achieved, _validation,
+    _calibration,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+@pytest.mark.parametrize("renderer", RENDERERS, ids=[one.__name__[1:] for one in RENDERERS])
+def test_no_line_is_wider_than_its_terminal(renderer: Callable[[str, Style], list[str]], columns: int) -> None:
+    for name in NAMES:
+        lines = renderer(name, Style(width=columns))
+        # A sentence is wrapped by its characters, of which a table alone knows how many columns they take.
+        assert [line for line in lines if len(line) > columns] == []
+
+
+CELL = st.text("abc 日🦙…", max_size=90)
+
+
+@given(
+    st.lists(st.tuples(CELL, CELL, st.integers(0, 10**9), CELL, st.floats(1e-9, 1e15)), min_size=1, max_size=5),
+    st.integers(60, 120),
+)
+def test_a_table_fits_and_keeps_its_numbers(rows: list[tuple[str, str, int, str, float]], columns: int) -> None:
+    body = [(a, b, f"{c:,}", d, f"{e:.4g} GFLOP/s") for a, b, c, d, e in rows]
+    lines = table(("name", "kind", "count", "a long title of names", "rate"), body, "llrlr", Style(width=columns))
+    assert max(map(width, lines)) <= columns
+    for line, row in zip(lines[1:], body, strict=False):
+        assert row[2] in line or "count" in lines[-1]
+        assert row[4] in line or "rate" in lines[-1]
+
+
+def test_what_is_spared_goes_first_and_is_said() -> None:
+    header = ("name", "first", "second", "third")
+    rows = [("x" * 40, "1" * 20, "2" * 20, "3" * 20)]
+    lines = table(header, rows, "lrrr", Style(width=70), spare=("second",))
+    assert "2222" not in "".join(lines)
+    assert lines[1].endswith("1" * 20 + "  " + "3" * 20)
+    assert lines[-1] == "left out at this width: second"
+    assert "2222" in "".join(table(header, rows, "lrrr", Style(width=120), spare=("second",)))
+
+
+def test_a_table_that_fits_is_left_as_it_is() -> None:
+    rows = [("a-name-that-is-as-long-as-that", "1"), ("b", "22")]
+    assert table(("name", "n"), rows, "lr", Style(width=80)) == table(("name", "n"), rows, "lr", Style(width=120))
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("rtx3090", "rtx3090"),
+        ("encoder.layers.0.self_attention.out_proj", "encode….out_proj"),
+        ("a name of many words", "a name of many …"),
+        ("…self_attention.out_proj:mm ×128", "…ut_proj:mm ×128"),
+        ("日本語のとても長い機械の名前", "日本語…械の名前"),
+    ],
+)
+def test_names_are_cut_where_they_say_least(name: str, short: str) -> None:
+    assert cut(name, 16) == short
+    assert width(short) <= 16
