@@ -156,7 +156,7 @@ def lanes_of(element: ir.Type, bits: int) -> int:
 
 def total(builder: ir.IRBuilder, values: Sequence[ir.Value]) -> ir.Value:
     """The sum of all lanes of several vectors."""
-    return functools.reduce(builder.fadd, [vectors.add_lanes(builder, value) for value in values])
+    return functools.reduce(builder.fadd, vectors.add_lanes(builder, values))
 
 
 FLOATS = types.float32, types.float64

@@ -18,7 +18,7 @@ from msgspec import Struct
 from hwbench.errors import InputError
 from hwbench.machine.device import Cache
 from hwbench.measure import blocking, gemm_threads, microkernel, vectors
-from hwbench.measure.blocking import Blocks, Limits
+from hwbench.measure.blocking import Limits
 from hwbench.measure.gemm_calls import Job, vector_of
 from hwbench.measure.gemm_loops import run
 from hwbench.measure.gemm_threads import JOB_STRIDE, NOTHING, Share
@@ -141,29 +141,33 @@ class Product:
 
     def _job(self, share: Share, position: int) -> Job:
         tile, depth = self.plan.tile, self._a.shape[1]
-        blocks = Blocks(1, 1, 0, 0, False, 1)
+        row_a, row_b, row_c = (array.strides[0] for array in (self._a, self._b, self._c))
+        blocks, masks = blocking.NOTHING, vectors.target().masks
         if share.rows and share.columns:
-            masks, row_b = vectors.target().masks, self._b.strides[0]
             blocks = blocking.fitted(self.plan.limits, tile, share.rows, share.columns, depth, row_b, masks)
         buffer, spare = self._room.addresses(position)
-        row_a, row_b, row_c = (array.strides[0] for array in (self._a, self._b, self._c))
         size = SIZES[tile.dtype]
+        c = self._c.ctypes.data + share.row * row_c + share.column * size
         return Job(
             a=self._a.ctypes.data + share.row * row_a,
             row_a=row_a,
             b=self._b.ctypes.data + share.column * size,
             row_b=row_b,
-            c=self._c.ctypes.data + share.row * row_c + share.column * size,
+            c=c,
             row_c=row_c,
             rows=share.rows,
-            columns=share.columns,
+            columns=share.columns - blocks.few,
             depth=depth,
             buffer=buffer,
             spare=spare,
             block_depth=blocks.depth,
             block_columns=blocks.columns,
-            direct=blocks.direct,
-            thin=blocks.thin,
+            in_place=int(blocks.in_place),
+            in_order=int(blocks.in_order),
+            together=blocks.together,
+            head=blocking.head(blocks, tile, share.columns, c, row_c) if masks else 0,
+            thin=int(blocks.thin),
+            few=blocks.few,
             aside=int(blocks.aside),
             chain=blocks.chain,
             unroll=tile.unroll,

@@ -19,10 +19,11 @@ NUMPY = {"fp32": np.float32, "fp64": np.float64}
 class Job(NamedTuple):
     """A multiply for one thread: addresses, distances between rows in bytes, sizes in elements.
 
-    `buffer` and `spare` hold a packed block of B each. `direct` is the depth of the blocks in which B is read in place,
-    0 where it is packed; `thin` is 1 for one row or column of A and 2 for few columns of B, else 0; `aside` is 1 where
-    the kernel packs the next block; `chain` is how many products are summed up in a register, `unroll` how many in one
-    round of the kernel.
+    `buffer` and `spare` hold a packed block of B each. `in_place` is 1 where B is not packed, `in_order` where it is
+    then fetched in the order in which it lies; `together` rows of A go along all strips of B before others do; `head`
+    columns come before the first whole strip. `thin` is 1 for one row or column of A. The `few` columns after `columns`
+    are dot products. `aside` is 1 where the kernel packs the next block; `chain` is how many products are summed up in
+    a register, `unroll` how many in one round of the kernel.
     """
 
     a: int
@@ -38,8 +39,12 @@ class Job(NamedTuple):
     spare: int
     block_depth: int
     block_columns: int
-    direct: int
+    in_place: int
+    in_order: int
+    together: int
+    head: int
     thin: int
+    few: int
     aside: int
     chain: int
     unroll: int
@@ -65,6 +70,7 @@ def _given(builder: ir.IRBuilder, names: str, arguments: Any) -> dict[str, ir.Va
     _, job, *values = arguments
     given = {name: builder.extract_value(job, position) for position, name in enumerate(Job._fields)}
     given |= {"rows": constant(ROWS), "columns": constant(0), "ahead": constant(0), "ahead_too": constant(0)}
+    given |= {"next_b": given["b"], "spread": constant(0), "step_b": constant(0)}
     given |= {"source": constant(0), "copy": constant(0), "row_source": given["row_b"]}
     given |= dict(zip(names.split(), values, strict=True))
     return {"next_c": given["c"], **given}
@@ -107,12 +113,12 @@ def multiply_tile_aside(
 @intrinsic
 def multiply_edge(
     _context: Any, vector: Any, job: Any, a: Any, b: Any, row_b: Any, c: Any, depth: Any, accumulate: Any,
-    rows: Any, columns: Any,
+    rows: Any, columns: Any, next_b: Any, spread: Any, step_b: Any,
 ) -> tuple[Any, Any]:  # fmt: skip
     """Compute a tile of fewer rows or columns, or from B in place, by the smallest kernel that holds it."""
 
     def build(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        given = _given(builder, "a b row_b c depth accumulate rows columns", arguments)
+        given = _given(builder, "a b row_b c depth accumulate rows columns next_b spread step_b", arguments)
         after = builder.append_basic_block("after_edge")
         for variant in microkernel.edges(tile_of(signature.args[0]), vectors.target().masks):
             inside = builder.append_basic_block("edge")
@@ -126,7 +132,8 @@ def multiply_edge(
         builder.position_at_end(after)
         return context.get_dummy_value()
 
-    return types.void(vector, job, a, b, row_b, c, depth, accumulate, rows, columns), build
+    given = (vector, job, a, b, row_b, c, depth, accumulate, rows, columns, next_b, spread, step_b)
+    return types.void(*given), build
 
 
 def _fits(builder: ir.IRBuilder, variant: Variant, given: dict[str, ir.Value]) -> ir.Value:

@@ -2,7 +2,8 @@
 
 For every block of B (`block_depth` × `block_columns`, at home in L2): pack it in strips of a tile's width, then go
 down A six rows at a time, and along the strips. While the last tiles of a block are computed, the kernel packs the
-next block on the side. Few rows are not worth packing B: then it is read where it lies.
+next block on the side. Few rows are not worth packing B: then it is read where it lies, a few rows of B at a time,
+while the next ones are fetched in the order in which they lie, which memory and TLB serve fastest.
 """
 
 from typing import Any, NamedTuple
@@ -27,6 +28,9 @@ from hwbench.measure.microkernel import LINE, ROWS
 
 AHEAD_PACK = 8
 """Rows of B that packing asks for early."""
+
+AHEAD_IN_PLACE = 4
+"""Rows of B that are asked for early where it is read in place, but not fetched in order."""
 
 
 class Block(NamedTuple):
@@ -75,7 +79,7 @@ def multiply_block(vector: Any, job: Job, block: Block, packed: int, following: 
             ahead_too = min(down, 1) * (ROWS + min((strip + 1) * share, down) - 1) * job.row_a
             next_c = c + width if strip + 1 < whole else first_c + down * job.row_c
             if live < ROWS:
-                multiply_edge(vector, job, a, b, width, c, block.depth, block.row, live, job.tile_columns)
+                multiply_edge(vector, job, a, b, width, c, block.depth, block.row, live, job.tile_columns, b, 0, 0)
             elif turn < 0:
                 multiply_tile(vector, job, a, b, c, block.depth, block.row, ahead, ahead_too, next_c)
             else:
@@ -86,7 +90,7 @@ def multiply_block(vector: Any, job: Job, block: Block, packed: int, following: 
             turn += 1
         if rest > 0:
             b, c = packed + whole * strip_bytes, first_c + whole * width
-            multiply_edge(vector, job, a, b, width, c, block.depth, block.row, live, rest)
+            multiply_edge(vector, job, a, b, width, c, block.depth, block.row, live, rest, b, 0, 0)
     return done
 
 
@@ -134,18 +138,46 @@ def multiply_packed(vector: Any, job: Job) -> None:
 
 
 @inlined
-def multiply_direct(vector: Any, job: Job) -> None:
-    """Few rows, or a small B: it is read where it lies."""
-    for start in range(0, job.depth, job.direct):
-        depth = min(job.direct, job.depth - start)
-        for column in range(0, job.columns, job.tile_columns):
-            columns = min(job.tile_columns, job.columns - column)
-            for row in range(0, job.rows, ROWS):
-                a = job.a + row * job.row_a + start * job.size
-                b = job.b + start * job.row_b + column * job.size
-                c = job.c + row * job.row_c + column * job.size
-                rows = min(ROWS, job.rows - row)
-                multiply_edge(vector, job, a, b, job.row_b, c, depth, start, rows, columns)
+def multiply_in_place(vector: Any, job: Job) -> None:
+    """Few rows, or a small B: it is read where it lies, block after block."""
+    for column in range(0, job.columns, job.block_columns):
+        for row in range(0, job.depth, job.block_depth):
+            depth, columns = min(job.block_depth, job.depth - row), min(job.block_columns, job.columns - column)
+            multiply_block_in_place(vector, job, Block(row, column, depth, columns))
+
+
+@inlined
+def multiply_block_in_place(vector: Any, job: Job, block: Block) -> None:
+    """Multiply all rows of A with a block of B that is not packed: `together` of them with strip after strip."""
+    for top in range(0, job.rows, job.together):
+        bottom = min(top + job.together, job.rows)
+        for start in range(job.head - job.tile_columns if job.head > 0 else 0, block.columns, job.tile_columns):
+            column = max(start, 0)
+            columns = min(start + job.tile_columns, block.columns) - column
+            b = job.b + block.row * job.row_b + (block.column + column) * job.size
+            for row in range(top, bottom, ROWS):
+                a = job.a + row * job.row_a + block.row * job.size
+                c = job.c + row * job.row_c + (block.column + column) * job.size
+                rows = min(ROWS, bottom - row)
+                next_b, spread, step = fetched(job, block, b, row, column)
+                multiply_edge(
+                    vector, job, a, b, job.row_b, c, block.depth, block.row, rows, columns, next_b, spread, step
+                )
+
+
+@inlined
+def fetched(job: Job, block: Block, b: int, row: int, column: int) -> tuple[int, int, int]:
+    """What is fetched of B beside a tile that reads it in place: where, how far apart the lines are, how far to go on.
+
+    In order: all tiles of a block, so many groups of rows × so many strips, share the rows below the block evenly.
+    """
+    if job.in_order == 0:
+        return (b + AHEAD_IN_PLACE * job.row_b, LINE, job.row_b) if row == 0 else (b, 0, 0)
+    groups, width, length = (job.rows + ROWS - 1) // ROWS, job.tile_columns * job.size, block.columns * job.size
+    done = column * block.depth * job.size + row // ROWS * (block.depth * width // groups)
+    below = block.row + block.depth + done // length
+    place = job.b + below * job.row_b + block.column * job.size + done % length
+    return place, LINE // groups, width // LINE * (LINE // groups)
 
 
 @inlined
@@ -154,8 +186,9 @@ def multiply_rows(vector: Any, job: Job) -> None:
     most = ROW_BYTES // job.size
     for line in range(job.rows):
         a = job.a + line * job.row_a
-        for column in range(0, job.columns, most):
-            columns = min(most, job.columns - column)
+        for start in range(job.head - most if job.head > 0 else 0, job.columns, most):
+            column = max(start, 0)
+            columns = min(start + most, job.columns) - column
             b, c, row = job.b + column * job.size, job.c + line * job.row_c + column * job.size, 0
             while row + AT_ONCE <= job.depth:
                 add_rows(vector, a + row * job.size, b + row * job.row_b, job.row_b, c, columns, row)
@@ -167,21 +200,24 @@ def multiply_rows(vector: Any, job: Job) -> None:
 
 @inlined
 def multiply_columns(vector: Any, job: Job) -> None:
-    """Few columns of B, turned into rows in the buffer."""
-    turned = DOT_DEPTH * job.size + LINE
+    """The last few columns of B, turned into rows in the buffer if they are none as they lie."""
+    turned, first = DOT_DEPTH * job.size + LINE, job.columns * job.size
     for start in range(0, job.depth, DOT_DEPTH):
-        depth = min(DOT_DEPTH, job.depth - start)
-        for row in range(depth):
-            for column in range(job.columns):
-                source = job.b + (start + row) * job.row_b + column * job.size
-                copy_element(vector, job.buffer + column * turned + row * job.size, source)
+        depth, place = min(DOT_DEPTH, job.depth - start), job.buffer
+        if job.row_b == job.size:
+            place = job.b + start * job.size
+        else:
+            for row in range(depth):
+                for column in range(job.few):
+                    source = job.b + (start + row) * job.row_b + first + column * job.size
+                    copy_element(vector, place + column * turned + row * job.size, source)
         for row in range(0, job.rows, ROWS):
-            a, c = job.a + row * job.row_a + start * job.size, job.c + row * job.row_c
+            a, c = job.a + row * job.row_a + start * job.size, job.c + row * job.row_c + first
             rows = min(ROWS, job.rows - row)
-            if job.columns == 1:
-                dot_one(vector, a, job.row_a, job.buffer, turned, c, job.row_c, depth, start, rows, 1)
+            if job.few == 1:
+                dot_one(vector, a, job.row_a, place, turned, c, job.row_c, depth, start, rows, 1)
             else:
-                dot_few(vector, a, job.row_a, job.buffer, turned, c, job.row_c, depth, start, rows, job.columns)
+                dot_few(vector, a, job.row_a, place, turned, c, job.row_c, depth, start, rows, job.few)
 
 
 @inlined
@@ -190,7 +226,7 @@ def job_of(numbers: Any) -> Job:
     return Job(
         numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6], numbers[7], numbers[8],
         numbers[9], numbers[10], numbers[11], numbers[12], numbers[13], numbers[14], numbers[15], numbers[16],
-        numbers[17], numbers[18], numbers[19],
+        numbers[17], numbers[18], numbers[19], numbers[20], numbers[21], numbers[22], numbers[23],
     )  # fmt: skip
 
 
@@ -210,12 +246,12 @@ def run(vector: Any, numbers: Any, place: int, seen: int, looks: int) -> int:
         job = job_of(numbers)
         if job.thin == 1:
             multiply_rows(vector, job)
-        elif job.thin == 2:
-            multiply_columns(vector, job)
-        elif job.direct > 0:
-            multiply_direct(vector, job)
+        elif job.in_place == 1:
+            multiply_in_place(vector, job)
         else:
             multiply_packed(vector, job)
+        if job.few > 0:
+            multiply_columns(vector, job)
         if place == 0:
             return 0
         write(place + DONE, seen)

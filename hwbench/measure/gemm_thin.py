@@ -10,8 +10,9 @@ from hwbench.measure import vectors
 from hwbench.measure.microkernel import ROWS, Tile
 from hwbench.measure.vectors import FLOATS, I64, SIZES, constant, offset
 
-AT_ONCE = 16
-"""Rows of B that are added to C at once. Fewer read and write C more often, and lose more digits."""
+AT_ONCE = 8
+"""Rows of B that are added to C at once. Fewer read and write C more often; more are more streams from memory than it
+serves in the order of its pages."""
 
 FEW = 4
 """Columns of B that count as few."""
@@ -94,8 +95,7 @@ class _Thin:
                     value = self.read(offset(builder, place, column * self.width), mask)
                     sums[column] = vectors.multiply_add(builder, factor, value, sums[column])
                 place = builder.add(place, row_b)
-            for column, total in enumerate(sums):
-                self.put(total, offset(builder, target, column * self.width), add, mask)
+            self.put(sums, [offset(builder, target, column * self.width) for column in range(count)], add, mask)
             return [offset(builder, start, count * self.width) for start in places]
 
         strips = builder.sdiv(columns, constant(self.tile.columns))
@@ -108,25 +108,34 @@ class _Thin:
         once = builder.select(builder.icmp_signed(">", left, constant(0)), constant(1), constant(0))
         vectors.loop(builder, once, places, lambda _, at: strip(at, 1, mask))
 
-    def read(self, place: ir.Value, mask: ir.Value | None) -> ir.Value:
+    def read(self, place: ir.Value, mask: ir.Value | None, type_: ir.VectorType | None = None) -> ir.Value:
         """A vector of B, of C or of A, or the part of it that is there."""
         if mask is None:
-            return vectors.load(self.builder, place, self.type, self.size)
-        return vectors.load_masked(self.builder, place, self.type, self.size, mask)
+            return vectors.load(self.builder, place, type_ or self.type, self.size)
+        return vectors.load_masked(self.builder, place, type_ or self.type, self.size, mask)
 
-    def put(self, value: ir.Value, place: ir.Value, add: ir.Value, mask: ir.Value | None) -> None:
-        """Write a vector to C, or add it."""
+    def put(self, values: list[ir.Value], places: list[ir.Value], add: ir.Value, mask: ir.Value | None) -> None:
+        """Write vectors to C, or add them: all is read before anything is written, since places may be repeated."""
         builder = self.builder
-        (value,) = vectors.choose(builder, add, lambda: [builder.fadd(self.read(place, mask), value)], [value])
-        if mask is None:
-            vectors.store(builder, value, place, self.size)
-        else:
-            vectors.store_masked(builder, value, place, self.size, mask)
 
-    def dot(self, a: list[ir.Value], b: list[ir.Value], depth: ir.Value) -> list[ir.Value]:
-        """Dot products of every row of A with every turned column of B."""
+        def added() -> list[ir.Value]:
+            before = [self.read(place, mask, value.type) for value, place in zip(values, places, strict=True)]
+            return [builder.fadd(one, other) for one, other in zip(before, values, strict=True)]
+
+        for value, place in zip(vectors.choose(builder, add, added, values), places, strict=True):
+            if mask is None:
+                vectors.store(builder, value, place, self.size)
+            else:
+                vectors.store_masked(builder, value, place, self.size, mask)
+
+    def dot(self, a: list[ir.Value], b: list[ir.Value], depth: ir.Value, row_a: ir.Value) -> list[ir.Value]:
+        """Dot products of every row of A with every turned column of B.
+
+        The next rows of A are fetched meanwhile; with one column there is no time for more than loads.
+        """
         builder = self.builder
         starts = [*a, *b]
+        ahead = builder.mul(row_a, constant(len(a)))
 
         def step(number: ir.Value, sums: list[ir.Value], mask: ir.Value | None = None) -> list[ir.Value]:
             distance = builder.mul(number, constant(self.width))
@@ -135,6 +144,8 @@ class _Thin:
             result = []
             for row, place in enumerate(places[: len(a)]):
                 value = self.read(place, mask)
+                if len(b) > 1:
+                    vectors.prefetch(builder, builder.add(place, ahead), locality=2)
                 for column, other in enumerate(others):
                     result.append(vectors.multiply_add(builder, value, other, sums[row * len(b) + column]))
             return result
@@ -146,28 +157,19 @@ class _Thin:
         sums = vectors.choose(
             builder, builder.icmp_signed(">", left, constant(0)), lambda: step(whole, sums, rest), sums
         )
-        return [vectors.add_lanes(builder, total) for total in sums]
+        return vectors.add_lanes(builder, sums)
 
     def dots(self, given: list[ir.Value], rows: int, columns: int) -> None:
-        """C (+)= dot products. Rows and columns that are not live repeat the last that is."""
+        """C (+)= dot products. Rows and columns that are not live repeat the last one; such columns are not written."""
         builder = self.builder
         a, row_a, b, row_b, c, row_c, depth, accumulate, live_rows, live_columns = given
         starts_a = self.repeated(a, row_a, rows, live_rows)
         starts_b = self.repeated(b, row_b, columns, live_columns)
-        starts_c = [
-            start
-            for row in self.repeated(c, row_c, rows, live_rows)
-            for start in self.repeated(row, constant(self.size), columns, live_columns)
-        ]
+        sums = self.dot(starts_a, starts_b, depth, row_a)
+        mask = vectors.mask(builder, live_columns, columns) if columns > 1 else None
         add = builder.icmp_signed("!=", accumulate, constant(0))
-        sums = self.dot(starts_a, starts_b, depth)
-
-        def added() -> list[ir.Value]:
-            before = [vectors.load(builder, place, self.scalar, self.size) for place in starts_c]
-            return [builder.fadd(one, other) for one, other in zip(before, sums, strict=True)]
-
-        for value, place in zip(vectors.choose(builder, add, added, sums), starts_c, strict=True):
-            vectors.store(builder, value, place, self.size)
+        totals = [vectors.of_elements(builder, sums[row * columns : (row + 1) * columns]) for row in range(rows)]
+        self.put(totals, self.repeated(c, row_c, rows, live_rows), add, mask)
 
     def repeated(self, start: ir.Value, distance: ir.Value, count: int, live: ir.Value) -> list[ir.Value]:
         """Addresses a distance apart; those beyond the live ones are the last live one."""

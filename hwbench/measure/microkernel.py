@@ -25,20 +25,18 @@ for some Arm cores so far that accumulators no longer fit the registers (a test 
 LINE = 64
 """Bytes of a cache line, of nearly every CPU; prefetches step by it."""
 
-AHEAD_DIRECT = 4
-"""Rows of B that a kernel which reads it in place asks for early."""
-
 AHEAD_COPY = 4
 """Rows of the next block of B that a kernel which packs it on the side asks for early."""
 
 ARGUMENTS = (
     "a", "row_a", "b", "row_b", "c", "row_c", "depth", "chain", "accumulate", "rows", "columns",
-    "ahead", "ahead_too", "next_c", "source", "row_source", "copy",
+    "ahead", "ahead_too", "next_c", "next_b", "spread", "step_b", "source", "row_source", "copy",
 )  # fmt: skip
 """What a kernel is called with: addresses and distances between rows in bytes; after how many products a sum goes to C;
 whether C is added to from the start; how many rows (1 to the tile's) and columns are live; two distances from A at
-which the next rows lie, and the tile of C that comes next, all three to be fetched; B's next block, the distance
-between its rows, and where it is to be packed."""
+which the next rows lie, and the tile of C that comes next, all three to be fetched; where B is read in place, what is
+fetched of it: an address, the distance between the lines asked for beside a row of B, and how far to go on for the
+next row; B's next block, the distance between its rows, and where it is to be packed."""
 
 
 class Tile(Struct, frozen=True):
@@ -195,7 +193,9 @@ class _Emitter:
                 vectors.store(builder, value, place, self.size)
 
     def copied(self) -> list[ir.Value]:
-        """Where the next block of B comes from, and where it is packed, if it is."""
+        """Where the next block of B comes from and where it is packed, or the part of B to be fetched, if any."""
+        if self.variant.edge:
+            return [self.given["next_b"]]
         return [self.given["source"], self.given["copy"]] if self.variant.copying else []
 
     def round(self, number: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
@@ -204,14 +204,14 @@ class _Emitter:
         a, b, next_c, side, sums = values[0], values[1], values[2], values[3 : 3 + copied], values[3 + copied :]
         next_c = self.fetch(number, a, next_c)
         for step in range(self.variant.unroll):
-            if side:
+            if self.variant.copying:
                 self.copy(step, *side)
             sums = self.multiply(a, b, step, sums)
             if self.variant.edge:
-                b = builder.add(b, self.row_b)
+                b, side = builder.add(b, self.row_b), [self.fetch_b(*side)]
         if not self.variant.edge:
             b = offset(builder, b, self.variant.unroll * self.tile.bytes)
-        if side:
+        if self.variant.copying:
             side = [builder.add(side[0], self.given["row_source"]), offset(builder, side[1], self.tile.bytes)]
         return [offset(builder, a, self.variant.unroll * self.size), b, next_c, *side, *sums]
 
@@ -239,9 +239,15 @@ class _Emitter:
         place = offset(self.builder, start, column * self.width)
         if not self.variant.edge:
             return vectors.load(self.builder, place, self.type, self.width)
-        ahead = self.builder.mul(self.row_b, constant(AHEAD_DIRECT))
-        vectors.prefetch(self.builder, self.builder.add(place, ahead))
         return self.read(place, self.variant.masks and column == self.tile.vectors - 1)
+
+    def fetch_b(self, next_b: ir.Value) -> ir.Value:
+        """Ask for as many lines of B (to L2) as a row of the tile has; returns where to go on."""
+        place = next_b
+        for _ in range(0, self.tile.bytes, LINE):
+            vectors.prefetch(self.builder, place, locality=2)
+            place = self.builder.add(place, self.given["spread"])
+        return self.builder.add(next_b, self.given["step_b"])
 
     def fetch(self, number: ir.Value, a: ir.Value, next_c: ir.Value) -> ir.Value:
         """Ask for rows of A that come next (to L2) and for a row of the next tile of C; returns where its next is."""

@@ -164,6 +164,14 @@ def splat(builder: ir.IRBuilder, scalar: ir.Value, count: int) -> ir.Value:
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, count), [0] * count))
 
 
+def of_elements(builder: ir.IRBuilder, elements: Sequence[ir.Value]) -> ir.Value:
+    """A vector of these elements."""
+    value = ir.Constant(ir.VectorType(elements[0].type, len(elements)), ir.Undefined)
+    for position, element in enumerate(elements):
+        value = builder.insert_element(value, element, ir.Constant(I32, position))
+    return value
+
+
 def zeros(type_: ir.VectorType) -> ir.Constant:
     """A vector of zeros."""
     return ir.Constant(type_, [0.0] * type_.count)
@@ -201,12 +209,18 @@ def prefetch(builder: ir.IRBuilder, address: ir.Value, write: bool = False, loca
     )
 
 
-def add_lanes(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
-    """The sum of a vector's elements, from the first to the last."""
-    total = builder.extract_element(value, ir.Constant(I32, 0))
-    for position in range(1, value.type.count):
-        total = builder.fadd(total, builder.extract_element(value, ir.Constant(I32, position)))
-    return total
+def add_lanes(builder: ir.IRBuilder, values: Sequence[ir.Value]) -> list[ir.Value]:
+    """The sum of the elements of each vector, all of one type and added up pair by pair.
+
+    Two vectors at a time become one, which holds the sums of their neighbors: so many need few instructions.
+    """
+    count, many = values[0].type.count, list(values)
+    picks = [ir.Constant(ir.VectorType(I32, count), list(range(first, 2 * count, 2))) for first in (0, 1)]
+    for _ in range(count.bit_length() - 1):
+        pairs = zip(many[::2], many[1::2] + many[-1:], strict=False)
+        many = [builder.fadd(*(builder.shuffle_vector(one, other, pick) for pick in picks)) for one, other in pairs]
+    sums = [builder.extract_element(one, ir.Constant(I32, lane)) for one in many for lane in range(count)]
+    return sums[: len(values)]
 
 
 Body = Callable[[ir.Value, list[ir.Value]], Sequence[ir.Value]]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hwbench.errors import InputError
 from hwbench.machine.device import Cache
-from hwbench.measure import gemm, vectors
+from hwbench.measure import blocking, gemm, vectors
 from hwbench.units import Bytes
 
 KINDS = {"fp32": np.float32, "fp64": np.float64}
@@ -35,7 +35,7 @@ SHAPES = [
     (1, 1, 1), (1, 1, 300), (1, 300, 1), (300, 1, 1), (1, 64, 64), (2, 65, 63), (6, 64, 8), (7, 17, 9), (12, 130, 500),
     (45, 64, 64), (49, 1, 700), (50, 3, 600), (61, 70, 900), (100, 200, 300), (300, 5, 2), (513, 129, 257),
     (13, 2000, 3), (2000, 13, 3), (50, 300, 1000), (64, 64, 64), (128, 513, 800),
-    (70, 1, 4100), (70, 4100, 1),
+    (70, 1, 4100), (70, 4100, 1), (65, 65, 65), (10, 5, 40), (40, 17, 4100), (20, 20, 20), (700, 2052, 5), (7, 8200, 1),
 ]  # fmt: skip
 
 
@@ -63,6 +63,42 @@ def test_parts_of_larger_matrices(dtype, shape, gaps, small, seed) -> None:
     assert (around == 7).all()
 
 
+@pytest.mark.parametrize("bits", vectors.target().widths)
+@pytest.mark.parametrize("dtype", KINDS)
+@pytest.mark.parametrize("rows", [2, 3, 5, 6, 7, 18, 29, 44])
+def test_few_rows_that_fetch_b_in_order(dtype: str, bits: int, rows: int) -> None:
+    lanes = vectors.lanes(dtype, bits)
+    tile = gemm.plan(dtype, lanes=lanes).tile
+    l2 = blocking.SHALLOW**2 * tile.bytes / blocking.SHALLOW_L2  # just enough for a shallow block
+    caches = Cache("L1d", Bytes(32 << 10)), Cache("L2", Bytes(l2)), Cache("L3", Bytes(4 << 10))
+    how = gemm.plan(dtype, 1, caches, lanes)
+    for strips, rest, depth in [(32, 0, 100), (67, 0, 33), (32, 1, 65), (40, tile.lanes + 1, 130), (33, 5, 31)]:
+        columns = strips * tile.columns + rest
+        a, b = matrices(rows, columns + 3, depth, dtype, columns)
+        masks = vectors.target().masks
+        blocks = blocking.fitted(how.limits, tile, rows, columns, depth, b.strides[0], masks)
+        assert blocks.in_order == (masks or not (columns - blocks.few) % tile.columns)
+        assert_right(a, b[:, :columns], gemm.prepare(a, b[:, :columns], how=how)())
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+@pytest.mark.parametrize("shift", [0, 1, 3, 5])
+@pytest.mark.parametrize("shape", [(13, 600, 7), (40, 1000, 1), (6, 700, 20), (1, 4500, 20)], ids=str)
+def test_strips_that_begin_with_cache_lines_of_c(shape: tuple[int, int, int], shift: int, dtype: str) -> None:
+    m, n, k = shape
+    a, b = matrices(m, n, k, dtype)
+    pitch = -(-(n + 20) // 64) * 64
+    room = np.full((m + 1) * pitch + 64, 7, KINDS[dtype])
+    start = -(room.ctypes.data // room.itemsize) % 64 + shift
+    around = room[start : start + m * pitch].reshape(m, pitch)
+    out = around[:, :n]
+    out[:] = np.nan
+    gemm.matmul(a, b, out)
+    assert_right(a, b, out)
+    out[:] = 7
+    assert (room == 7).all()
+
+
 @pytest.mark.parametrize("lanes_of", [0, 1, 2])
 @pytest.mark.parametrize("dtype", KINDS)
 def test_every_width_that_the_cpu_has(dtype: str, lanes_of: int) -> None:
@@ -72,7 +108,8 @@ def test_every_width_that_the_cpu_has(dtype: str, lanes_of: int) -> None:
     lanes = vectors.lanes(dtype, widths[lanes_of])
     how = gemm.plan(dtype, caches=TINY_CACHES, lanes=lanes)
     assert how.tile.lanes == lanes
-    for shape in [(5, 7, 11), (50, 3, 70), (101, 103, 107), (90, 96, 200), (3, 96, 30)]:
+    for shape in [(5, 7, 11), (50, 3, 70), (101, 103, 107), (90, 96, 200), (3, 96, 30), (50, 3, 4200),
+                  (60, 97, 40), (60, 9, 40), (44, 33, 20)]:  # fmt: skip
         a, b = matrices(*shape, dtype)
         assert_right(a, b, gemm.prepare(a, b, how=how)())
 
@@ -181,10 +218,11 @@ def test_a_plan_for_another_dtype_is_refused() -> None:
         gemm.prepare(good(), good(), how=gemm.plan("fp64"))
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(200, 200), (1, 4000), (4000, 1), (12, 4000), (1000, 4)])
 @pytest.mark.parametrize("depth", [64, 256, 700, 2048])
-def test_errors_are_no_larger_than_those_of_torch(depth: int) -> None:
+def test_errors_are_no_larger_than_those_of_torch(rows: int, columns: int, depth: int) -> None:
     torch = pytest.importorskip("torch")
-    a, b = matrices(200, 200, depth, "fp32")
+    a, b = matrices(rows, columns, depth, "fp32")
     exact = a.astype(np.float64) @ b.astype(np.float64)
     theirs = (torch.from_numpy(a) @ torch.from_numpy(b)).numpy()
     mine, theirs = (np.sqrt(np.mean((c - exact) ** 2)) for c in (gemm.matmul(a, b), theirs))

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from hwbench.machine.device import Cache
 from hwbench.measure import blocking
-from hwbench.measure.blocking import DEPTH_STEP, LONGEST_CHAIN
+from hwbench.measure.blocking import DEPTH_STEP, LONGEST_CHAIN, Blocks
+from hwbench.measure.gemm_thin import FEW
 from hwbench.measure.microkernel import Tile
 from hwbench.measure.vectors import SIZES
 from hwbench.units import Bytes
@@ -46,46 +47,99 @@ def test_blocks_fit_their_limits_and_the_buffer(tile: Tile, l1: int, l2: int, ro
     limits = blocking.limits(tile, caches(l1, l2))
     for masks in (True, False):
         blocks = blocking.fitted(limits, tile, rows, columns, depth, columns * SIZES[tile.dtype], masks)
-        assert 0 < blocks.depth <= limits.depth
-        assert 0 < blocks.columns <= limits.columns
+        left = columns - blocks.few
+        assert blocks.depth > 0
+        assert blocks.columns > 0
+        assert 0 <= blocks.few <= min(columns, FEW)
+        assert masks or not blocks.in_place or left % tile.columns == 0
+        assert not (blocks.aside and tile.narrow)
+        assert blocks.in_place or not blocks.in_order
+        assert blocks.chain <= LONGEST_CHAIN
+        if blocks.in_place or not left:
+            continue
         assert blocks.columns % tile.columns == 0
         assert blocks.chain % DEPTH_STEP == blocks.depth % blocks.chain == 0
-        assert blocks.chain <= LONGEST_CHAIN
-        strips = -(-min(columns, blocks.columns) // tile.columns)
+        strips = -(-min(left, blocks.columns) // tile.columns)
         assert blocks.depth * strips * tile.bytes <= blocking.buffer_bytes(limits, tile)
-        assert not (blocks.aside and tile.narrow)
-        assert masks or not blocks.direct or columns % tile.columns == 0
+
+
+@given(sizes, sizes, sizes)
+def test_what_is_fetched_in_order_beside_a_strip_is_no_more_than_a_row(rows: int, columns: int, depth: int) -> None:
+    for l2 in (64 * KIB, 1 << 20):
+        for tile in (WIDE, NARROW):
+            blocks = blocking.fitted(
+                blocking.limits(tile, caches(32 * KIB, l2)), tile, rows, columns, depth, 4000, masks=True
+            )
+            if blocks.in_order:
+                assert blocks.depth * tile.columns <= blocks.columns
+
+
+def zen(rows: int, columns: int, depth: int, tile: Tile = WIDE, row_b: int = 4000) -> Blocks:
+    limits = blocking.limits(tile, caches(32 * KIB, 1 << 20))
+    return blocking.fitted(limits, tile, rows, columns, depth, row_b, masks=True)
 
 
 def test_which_b_is_read_in_place() -> None:
-    limits = blocking.limits(WIDE, caches(32 * KIB, 1 << 20))
+    small = zen(2000, 100, 100)
+    assert (small.in_place, small.depth, small.columns, small.together) == (True, 100, 100 - small.few, 6)
+    assert not zen(2000, 1000, 1000).in_place
+    few = zen(30, 500, 1000)
+    assert (few.in_place, few.in_order, few.depth, few.together) == (True, False, blocking.DIRECT_DEPTH, 30)
+    assert not zen(45, 500, 1000).in_place
+    assert not zen(25, 500, 1000, row_b=4096).in_place  # clashing
+    assert zen(24, 500, 1000, row_b=4096).in_place
 
-    def direct(rows: int, columns: int, depth: int, row_b: int = 4000) -> int:
-        return blocking.fitted(limits, WIDE, rows, columns, depth, row_b, masks=True).direct
 
-    assert direct(2000, 100, 100) == 100  # small
-    assert direct(2000, 1000, 1000) == 0
-    assert direct(30, 1000, 1000) == blocking.DIRECT_DEPTH  # few rows
-    assert direct(30, 1000, 1000, row_b=4096) == 0  # but they clash
-    assert direct(12, 1000, 1000, row_b=4096) == blocking.DIRECT_DEPTH
+@pytest.mark.parametrize(("columns", "depth", "in_order", "block"), [
+    (2048, 2048, True, (32, 2048)), (4096, 2048, True, (32, 2048)), (1900, 2048, True, (28, 1920)),
+    (3000, 2048, True, (24, 1536)), (1030, 2048, True, (16, 1088)),
+    (901, 2048, False, (256, 901)),  # too few strips
+    (2048, 100, False, (256, 2048)),  # near
+])  # fmt: skip
+def test_which_b_is_fetched_in_order(columns: int, depth: int, in_order: bool, block: tuple[int, int]) -> None:
+    blocks = zen(12, columns, depth)
+    assert (blocks.in_order, (blocks.depth, blocks.columns)) == (in_order, block)
 
 
 def test_which_products_are_thin() -> None:
-    limits = blocking.limits(WIDE, caches(32 * KIB, 1 << 20))
-    shapes = {
-        (1, 900, 900): 1,
-        (900, 900, 1): 1,
-        (900, 900, 2): 0,
-        (900, 4, 900): 2,
-        (900, 5, 900): 0,
-        (2, 900, 900): 0,
-    }
-    for (rows, columns, depth), thin in shapes.items():
-        assert blocking.fitted(limits, WIDE, rows, columns, depth, 4 * columns, masks=True).thin == thin
+    shapes = {(1, 900, 900): True, (900, 900, 1): True, (1, 3, 900): True, (900, 900, 2): False, (2, 900, 900): False}
+    for shape, thin in shapes.items():
+        assert zen(*shape).thin == thin
+
+
+@pytest.mark.parametrize(("tile", "columns", "few"), [
+    (WIDE, 4, 4), (WIDE, 5, 0), (WIDE, 16, 0), (WIDE, 17, 1), (WIDE, 84, 4), (WIDE, 85, 0),
+    (NARROW, 3, 3), (NARROW, 4, 4), (NARROW, 5, 1), (NARROW, 6, 0),
+    (Tile("fp32", 4, 6, 4), 9, 1), (Tile("fp32", 4, 6, 4), 10, 0),  # two are as much work as a vector of four
+])  # fmt: skip
+def test_which_columns_are_dot_products(tile: Tile, columns: int, few: int) -> None:
+    assert zen(900, columns, 900, tile).few == few
+    assert zen(5, columns, 900, tile).few == 0
+    assert zen(900, columns, 1, tile).few == 0
 
 
 def test_cuts_are_even() -> None:
-    limits = blocking.limits(WIDE, caches(32 * KIB, 1 << 20))
-    blocks = blocking.fitted(limits, WIDE, 1000, 1000, 1000, 4000, masks=True)
+    blocks = zen(1000, 1000, 1000)
     assert (blocks.chain, blocks.depth, blocks.columns) == (176, 528, 256)
-    assert blocking.fitted(limits, WIDE, 100, 600, 1000, 4000, masks=True).columns == 192
+    assert zen(100, 600, 1000).columns == 192
+    shallow = zen(2000, 5000, 64)
+    assert (shallow.depth, shallow.columns) == (64, 1280)  # a quarter
+    assert zen(2000, 20_000, 64).columns == 2880  # as many bytes as a deep block
+
+
+def test_what_the_kernel_packs_on_the_side() -> None:
+    assert zen(2000, 2000, 2000).aside
+    assert not zen(2000, 4000, 4000).aside
+    assert zen(2000, 6000, 64).aside
+    assert not zen(2000, 20_000, 64).aside  # far and not deep
+    assert not zen(2000, 2000, 2000, NARROW).aside
+
+
+def test_strips_of_c_begin_with_cache_lines() -> None:
+    blocks = zen(2000, 2048, 8)
+    assert blocking.head(blocks, WIDE, 2048, 64 + 16, 8192) == 12
+    assert blocking.head(blocks, WIDE, 2048, 64, 8192) == 0
+    assert blocking.head(blocks, WIDE, 2048, 64 + 16, 8196) == 0  # each row lies otherwise
+    assert blocking.head(blocks, WIDE, 2048, 64 + 2, 8192) == 0  # no element lies so
+    assert blocking.head(blocks, WIDE, 300, 64 + 16, 8192) == 0  # too few strips
+    assert blocking.head(zen(2000, 2000, 2000), WIDE, 2000, 64 + 16, 8192) == 0

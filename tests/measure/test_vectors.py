@@ -41,9 +41,26 @@ def power_sum(_context, source, rounds):
         (last,) = vectors.loop(
             builder, count, [first], lambda _, values: [vectors.multiply_add(builder, *[values[0]] * 3)]
         )
-        return vectors.add_lanes(builder, last)
+        return vectors.add_lanes(builder, [last])[0]
 
     return types.float64(source, rounds), build
+
+
+@intrinsic
+def sums_of_lanes(_context, source, destination):
+    """Seven vectors of four doubles to the sum of each, and the first four of these to one vector."""
+
+    def build(context, builder, _signature, arguments):
+        start, end = arguments
+        type_ = vectors.vector("fp64", COUNT)
+        values = [vectors.load(builder, vectors.offset(builder, start, 32 * number), type_, 8) for number in range(7)]
+        sums = vectors.add_lanes(builder, values)
+        vectors.store(builder, vectors.of_elements(builder, sums[:COUNT]), end, 8)
+        for number, total in enumerate(sums[COUNT:], COUNT):
+            vectors.store(builder, total, vectors.offset(builder, end, 8 * number), 8)
+        return context.get_dummy_value()
+
+    return types.void(source, destination), build
 
 
 @intrinsic
@@ -83,6 +100,11 @@ def run_power_sum(source: int, rounds: int) -> float:
 
 
 @njit
+def run_sums_of_lanes(source: int, destination: int) -> None:
+    sums_of_lanes(source, destination)
+
+
+@njit
 def run_larger(one: int, other: int) -> int:
     return larger(one, other)
 
@@ -107,6 +129,12 @@ def test_loops_carry_their_values(rounds: int) -> None:
     for _ in range(rounds):
         expected = expected * expected + expected
     assert run_power_sum(source.ctypes.data, rounds) == expected.sum()
+
+
+def test_lanes_of_many_vectors_are_added_up() -> None:
+    source, sums = np.arange(28.0) ** 2, np.zeros(7)
+    run_sums_of_lanes(source.ctypes.data, sums.ctypes.data)
+    assert sums.tolist() == source.reshape(7, 4).sum(axis=1).tolist()
 
 
 def test_choose_runs_one_side() -> None:
