@@ -205,17 +205,25 @@ def _choices(kind: Any, field: str) -> list[str]:
 def write_atomically(path: str, content: str | Iterable[str]) -> None:
     """Write beside, sync, rename: a reader sees the old file or the new one, never half of one.
 
-    Content that is too large to hold comes in pieces; where making one fails, the old file stays.
+    Content that is too large to hold comes in pieces; where making one fails, the old file stays. A link stays a link.
+    A device or a pipe (`/dev/null`, `/dev/stdout`) is written to: root could replace it by a file.
     """
-    beside = f"{path}.{os.getpid()}.{os.urandom(4).hex()}.tmp"  # threads of one process write too
+    pieces = [content] if isinstance(content, str) else content
+    beside = None
     try:
+        target = os.path.realpath(path)
+        if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+            with open(path, "w", encoding="utf-8") as device:
+                device.writelines(pieces)
+            return
+        beside = f"{target}.{os.getpid()}.{os.urandom(4).hex()}.tmp"  # threads of one process write too
         with open(beside, "w", encoding="utf-8") as file:
-            file.writelines([content] if isinstance(content, str) else content)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        os.replace(beside, target)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be written: {_reason(error)}", file=path) from None
     finally:
-        if os.path.exists(beside):
+        if beside and os.path.exists(beside):
             os.unlink(beside)

@@ -648,6 +648,28 @@ def test_an_interrupted_write_leaves_nothing_behind(tmp_path: Path, monkeypatch:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    link = tmp_path / "link.json"
+    link.symlink_to(tmp_path / "there" / "file.json")
+    for text in ("new", "newer"):  # the first makes what the link names
+        documents.write_atomically(str(link), text)
+        assert link.is_symlink()
+        assert (tmp_path / "there" / "file.json").read_text() == text
+    assert [p.name for p in (tmp_path / "there").iterdir()] == ["file.json"]
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_text)
+        documents.write_atomically(str(pipe), ["a", "b"])
+        assert read.result() == "ab"
+    assert pipe.is_fifo()
+    assert [p.name for p in tmp_path.iterdir()] == ["pipe"]
+
+
 @pytest.mark.parametrize(("name", "text"), [("no/such", "x"), ("a\0b", "x"), (".", "x"), ("ok", "\ud800")])
 def test_what_cannot_be_written(name: str, text: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written"):

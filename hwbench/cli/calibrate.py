@@ -53,7 +53,7 @@ def calibrate(
         _host(as_json)
         return
     if not paths:
-        raise InputError("needs measurements", field="--measurements", nearest=("--measurements FILE",))
+        raise InputError("nothing to fit to: give --measurements FILE, or --device host to time networks here")
     table = tables.read(paths, tables.Said(device=device))
     usable, skipped = cases(table)
     found, fits = fitting.calibrated(

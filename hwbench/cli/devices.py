@@ -117,7 +117,7 @@ def _row(device: Device) -> Row:
     )
 
 
-@devices.command("show")
+@devices.command("show", short_help="One device: peaks, memory, caches, sources.")
 @click.argument("name", shell_complete=options.complete("devices"))
 @options.json_option
 def show(name: str, as_json: bool) -> None:
@@ -145,7 +145,7 @@ def show(name: str, as_json: bool) -> None:
     output.write_lines([*lines, "", *report.peak_table(device, found, style)], told)
 
 
-@devices.command("search")
+@devices.command("search", short_help="Devices whose name or title contains TEXT.")
 @click.argument("text")
 @options.json_option
 def search(text: str, as_json: bool) -> None:
@@ -168,7 +168,7 @@ def search(text: str, as_json: bool) -> None:
     _write_list(found, faults, as_json)
 
 
-@devices.command("lint")
+@devices.command("lint", short_help="Check the catalog against its sources.")
 @options.json_option
 def lint(as_json: bool) -> None:
     """Check the catalog: sources, published peaks against computed ones, bandwidths, names. Exit code 2 for faults.
@@ -190,7 +190,7 @@ def lint(as_json: bool) -> None:
         click.get_current_context().exit(2)
 
 
-@devices.command("new")
+@devices.command("new", short_help="A commented template of a device's file.")
 @click.argument("name")
 def new(name: str) -> None:
     """Write a commented template of a device's YAML file to standard output.

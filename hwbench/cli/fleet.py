@@ -32,7 +32,7 @@ def fleet() -> None:
     """
 
 
-@fleet.command()
+@fleet.command(short_help="Run `hwbench bench` on each host of a cluster.")
 @click.argument("kernels", nargs=-1, metavar="[KERNEL]...")
 @_scheduler
 @click.option("--full", is_flag=True, help="Measure for 90 s a host instead of 15 s.")
@@ -124,7 +124,7 @@ def _limit(text: str) -> float:
     return found
 
 
-@fleet.command()
+@fleet.command(short_help="What `hwbench sweep` gives, by a cluster.")
 @_scheduler
 @sweep_options
 def sweep(scheduler: str, **asked: Any) -> None:

@@ -22,7 +22,7 @@ class Row(msgspec.Struct, frozen=True):
     ops: int
 
 
-@click.group(short_help="The catalog of networks: list, show, search, lint.", invoke_without_command=True)
+@click.group(short_help="The catalog of networks: list, show, search, export, lint.", invoke_without_command=True)
 @options.json_option
 @click.pass_context
 def models(context: click.Context, as_json: bool) -> None:
@@ -80,7 +80,7 @@ def show(context: click.Context, name: str, as_json: bool) -> None:
     context.invoke(count, model=name, as_json=as_json)
 
 
-@models.command("search")
+@models.command("search", short_help="Networks whose name or title contains TEXT.")
 @click.argument("text")
 @options.json_option
 def search(text: str, as_json: bool) -> None:
@@ -102,7 +102,7 @@ def search(text: str, as_json: bool) -> None:
     _write_list(found, faults, as_json)
 
 
-@models.command("export")
+@models.command("export", short_help="Save a traced model as a small file.")
 @click.argument("model")
 @click.option("--output", "-o", required=True, metavar="FILE", help="Where to write: a name ending in .json.")
 @click.option("--dtype", default="fp32", show_default=True, help="fp32, or amp for mixed precision.")
@@ -126,7 +126,7 @@ def export(model: str, output: str, dtype: str, batch: str, **tracing: Any) -> N
     write(f"{output}: {found.title}, {len(found.ops)} different ops\n")
 
 
-@models.command("lint")
+@models.command("lint", short_help="Check published counts against ours.")
 @options.json_option
 def lint(as_json: bool) -> None:
     """Check that every network's published parameter and MAC counts equal ours. Exit code 2 for faults.

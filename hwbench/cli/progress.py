@@ -1,4 +1,4 @@
-"""A line on the terminal that says how far a measurement is: on standard error, and only if that is a terminal."""
+"""A line on the terminal: how far a measurement is and what time is left; on standard error, if that is a terminal."""
 
 import sys
 import time
@@ -32,9 +32,9 @@ def line() -> Iterator[Callable[[float, str], None]]:
         yield Line(None, None).show
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (BarColumn(bar_width=24), TimeElapsedColumn(), TextColumn("{task.description}"))
+    columns = (BarColumn(bar_width=24), TimeRemainingColumn(compact=True), TextColumn("left · {task.description}"))
     # No refreshing thread: it would run in the middle of samples.
     with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
         yield Line(bar, bar.add_task("starting", total=1.0)).show

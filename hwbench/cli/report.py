@@ -123,7 +123,8 @@ def _estimated(runs: "Sequence[Run]", e: "Estimate", index: int, device: "Device
     from hwbench.measure import kernels
     from hwbench.report import beside, html
 
-    own = [run for run in runs if machine and run.environment.get("machine") == machine]
+    on_cpu = device.kind == "cpu"  # a GPU has other caches than the CPU beside it
+    own = [run for run in runs if on_cpu and machine and run.environment.get("machine") == machine]
     swept = (rows for run in reversed(own) if (rows := kernels.rows(run.measurements)))
     results = next(swept, [])
     return html.estimated(e, index, device, *beside.measured(runs, e, device, machine), results)

@@ -30,7 +30,7 @@ def _where(command: options.F) -> options.F:
     return click.option("--from", "where", metavar="DIR", help=text)(command)
 
 
-@results.command("list")
+@results.command("list", short_help="The saved runs, the oldest first.")
 @_where
 @click.option("--all", "everything", is_flag=True, help=f"List every run, not only the newest {MOST}.")
 @options.json_option
@@ -80,7 +80,7 @@ def _row(name: str, run: object, trouble: str) -> dict[str, object]:
     }
 
 
-@results.command("show")
+@results.command("show", short_help="A run as `bench` shows it.")
 @click.argument("run", metavar="RUN")
 @_where
 @options.json_option

@@ -22,7 +22,7 @@ def study() -> None:
     """
 
 
-@study.command("clock")
+@study.command("clock", short_help="Does clock speed predict scores?")
 @click.option("--data", metavar="CSV", help="Scores to study instead of the catalog's.")
 @click.option("--columns", metavar="MAP", help="Its columns: device=name,clock=mhz,score=points and more; see docs.")
 @click.option("--suite", "suites", multiple=True, metavar="S", help="Only this suite. Repeatable.")

@@ -238,7 +238,8 @@ def _memory_warnings(device: Device, needed: int, dtype: str) -> list[str]:
     memory, found = device.memory, []
     name = device.name or device.title
     if memory.bandwidth is None:
-        found.append(f"the memory bandwidth of {name} is unknown: no roofline (give one by --set bandwidth=...)")
+        remedy = "`hwbench bench` measures it" if name == "host" else "give one by --set bandwidth=..."
+        found.append(f"the memory bandwidth of {name} is unknown: no roofline ({remedy})")
     elif device.provenance_of("memory.bandwidth") == "assumed":
         found.append(f"the memory bandwidth of {name} is assumed")
     if memory.size is None:

@@ -1,6 +1,7 @@
 """What saved runs measured of just what an estimate predicts: the whole, and its layers where they were timed.
 
-Two machines are never mixed: a run counts where its model, dtype and batch are the estimate's and its machine is.
+Two machines are never mixed: a run counts where its model, dtype and batch are the estimate's and its machine is. Nor
+are inputs: of one model with a longer context or smaller images it counts other operations.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,6 +65,8 @@ def measured(
             told = (one.parameters.get("model"), one.parameters.get("batch"), one.dtype)
             if one.kernel != "inference" or told != (e.model, e.batch, e.dtype):
                 continue
+            if one.parameters.get("flops", e.flops) != e.flops:
+                continue
             if _same(run, one, device, machine):
                 here.append(_beside(run, one, e, device))
             else:
@@ -72,13 +75,15 @@ def measured(
 
 
 def _same(run: Run, one: Measurement, device: Device, machine: str | None) -> bool:
-    if one.parameters.get("device") != "cpu":
-        title = folders.key(str(one.parameters.get("title")).removeprefix("NVIDIA ").removeprefix("AMD "))
-        known = (device.name, device.title.removeprefix("NVIDIA ").removeprefix("AMD "), *device.aliases)
-        return machine is None and title in map(folders.key, known)
-    if machine is not None:
-        return run.environment.get("machine") == machine
-    return _title(run) == device.title
+    """Whether it ran on this very device: a machine has a CPU and may have several GPUs."""
+    on_cpu = one.parameters.get("device") == "cpu"
+    if on_cpu != (device.kind == "cpu") or (machine is not None and run.environment.get("machine") != machine):
+        return False
+    if on_cpu:
+        return machine is not None or _title(run) == device.title
+    title = folders.key(str(one.parameters.get("title")).removeprefix("NVIDIA ").removeprefix("AMD "))
+    known = (device.name, device.title.removeprefix("NVIDIA ").removeprefix("AMD "), *device.aliases)
+    return title in map(folders.key, known)
 
 
 def _title(run: Run) -> str | None:
@@ -143,10 +148,12 @@ def sentences(found: Sequence[Beside], elsewhere: Sequence[Elsewhere], e: Estima
 
 
 def _drawn(one: Beside, e: Estimate) -> str:
-    threads = f" Its threads are fewer than the {one.units} units predicted for." if _fewer(one) else ""
+    apart = f" Its threads are fewer than the {one.units} units predicted for." if _fewer(one) else ""
+    if isinstance(e.runtime, str) and str(one.result.variant) not in e.runtime.split("-"):
+        apart += f" The forecast is for {e.runtime}."
     head = f"Measured beside predicted (run {one.run}, {one.name}): {si(one.result.value, 's')} in all"
     if not one.layers:
-        return f"{head}; its layers were not timed (hwbench run --layers does), so one point stands for all.{threads}"
+        return f"{head}; its layers were not timed (hwbench run --layers does), so one point stands for all.{apart}"
     total = sum(one.layers.values())
     text = f"{head}, and {len(one.layers)} of {len(e.layers)} layers by hooks, {si(total, 's')} together."
     if one.missing:
@@ -155,7 +162,7 @@ def _drawn(one: Beside, e: Estimate) -> str:
         text += f" {one.folded} layers stand for several that are alike: none of their times is drawn."
     if one.others:
         text += f" Timed, but no layer of the estimate: {_names(one.others)}."
-    return text + threads
+    return text + apart
 
 
 def _fewer(one: Beside) -> bool:

@@ -152,7 +152,7 @@ def many(estimates: Sequence[Estimate], title: str, style: Style) -> list[str]:
         )
         for e in estimates
     ]
-    header = ("dtype", "batch", "peak", "ideal", "roofline", "expected", "80 % within", "expected", "bound", "fits")
+    header = ("dtype", "batch", "peak", "ideal", "roofline", "expected", "80 % within", "rate", "bound", "fits")
     lines = [
         *heading(f"{title} on {estimates[0].device}", style),
         "",

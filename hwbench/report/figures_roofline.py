@@ -160,11 +160,11 @@ def _points(points: Sequence[int], e: Estimate) -> list[dict[str, Any]]:
     """A trace a bound; the area of a point is its share of the time."""
     total = sum(time_of(e.layers[index]) for index in points) or 1.0
     traces = []
-    for bound in dict.fromkeys(e.layers[index].bound or "unknown" for index in points):
-        some = [e.layers[index] for index in points if (e.layers[index].bound or "unknown") == bound]
+    for bound in dict.fromkeys(e.layers[index].bound or "bound unknown" for index in points):
+        some = [e.layers[index] for index in points if (e.layers[index].bound or "bound unknown") == bound]
         traces.append(
             {
-                "type": "scatter", "mode": "markers", "name": f"bound by {bound}",
+                "type": "scatter", "mode": "markers", "name": f"bound by {bound}" if bound in BOUNDS else bound,
                 "x": [x.intensity for x in some], "y": [x.flops / time_of(x) for x in some],
                 "text": [_hover(x, e) for x in some], "hovertemplate": "%{text}<extra></extra>",
                 "marker": {

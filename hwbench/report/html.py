@@ -32,7 +32,7 @@ def answer(e: Estimate) -> str:
     elif e.roofline_time_s is not None:
         time = f"{head} takes at least {si(at_least(e.roofline_time_s), 's')}"
     else:
-        time = f"{head} takes at least {si(at_least(e.ideal_time_s), 's')}"
+        return f"{head} takes at least {si(at_least(e.ideal_time_s), 's')}, its operations at the peak."
     bound = f", bound mostly by {_bound(e)}" if _bound(e) else ""
     ideal = f" Its operations alone would take {si(at_least(e.ideal_time_s), 's')} at the peak." if e.flops else ""
     return f"{time}{bound}.{ideal}"

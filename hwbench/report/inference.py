@@ -24,8 +24,9 @@ def one(found: Inference, title: str, style: Style) -> list[str]:
     lines += field("utilization", speed if f.flops else "the network has no multiply-adds", style)
     if f.ideal_time_s is not None:
         lines += field("ideal", f"{si(f.ideal_time_s, 's')}: total operations / peak", style)
-        lines += field("roofline", _beside(f.roofline_time_s, f.roofline_ratio), style)
-        expected = _beside(f.expected_time_s, f.expected_ratio)
+        why = "unknown" if f.roofline_time_s else "unknown, for the memory bandwidth is: `hwbench bench` measures it"
+        lines += field("roofline", _beside(f.roofline_time_s, f.roofline_ratio, why), style)
+        expected = _beside(f.expected_time_s, f.expected_ratio, why)
         if f.expected_interval_s:
             low, high = f.expected_interval_s
             expected += f"; the forecast was {si(low, 's')} to {si(high, 's')}"
@@ -35,9 +36,9 @@ def one(found: Inference, title: str, style: Style) -> list[str]:
     return lines
 
 
-def _beside(time: float | None, ratio: float | None) -> str:
+def _beside(time: float | None, ratio: float | None, why: str) -> str:
     if time is None or ratio is None:
-        return "unknown"
+        return why
     return f"{si(time, 's')}: the run takes {ratio:.3g} times as long"
 
 

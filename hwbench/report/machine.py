@@ -30,7 +30,7 @@ def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> l
                 )
             )
     header = ("engine", "dtype", "accum.", "units", "clock", "per cycle", "peak", "ridge", "from")
-    return table(header, rows, "llllrrrrl", style, spare=("ridge", "accum.", "from"))
+    return table(header, rows, "llllrrrrl", style, spare=("ridge", "accum.", "from", "per cycle"))
 
 
 def _which(device: Device, term: PeakTerm) -> str:

@@ -99,7 +99,7 @@ def _named(array: Array, zero: object, one: object) -> list[object]:
 
 def summary(rows: tuple[FrontRow, ...], points: int, what: str, style: Style) -> list[str]:
     """How many points there are, and who is on the front of time against watts."""
-    lines = heading(f"{points:,} points: {what}", style)
+    lines = heading(f"{points:,} point{'' if points == 1 else 's'}: {what}", style)
     groups: dict[tuple[str, str], list[FrontRow]] = {}
     for row in rows:
         groups.setdefault((row.model, row.dtype), []).append(row)

@@ -1,7 +1,6 @@
 """Plain text for people: aligned tables, wrapped sentences, color only where asked for."""
 
 import math
-import textwrap
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
@@ -31,6 +30,11 @@ _GAP = 2  # columns between those of a table
 _SHORTEST_FIRST, _SHORTEST, _SHORTEST_TITLE = 22, 14, 10
 """What a name in the first column of a table may be cut to, one in another, and a column's title."""
 _NUMBER = 30  # the longest text that is taken for a number, a date or the id of a run
+_PREFIXES = "pnµmkKMGTP"
+_UNITS = (
+    "%", "s", "/s", "B", "B/s", "iB", "Hz", "W", "FLOP", "FLOP/s", "FLOP/B", "OP", "OP/s", "op", "op/s", "MAC", "T/s",
+)  # fmt: skip
+"""What stays on the line of its number, with or without a prefix."""
 _WIDE = "\u2e80"
 """From here on characters may take two columns."""
 
@@ -140,15 +144,45 @@ def heading(text: str, style: Style = PLAIN, role: str = "bold") -> list[str]:
 
 def sentences(text: str, style: Style = PLAIN, indent: str = "") -> list[str]:
     """Text wrapped to the width, each line after `indent`."""
-    return textwrap.wrap(shown(text, 2000), style.width, initial_indent=indent, subsequent_indent=indent) or [""]
+    return [indent + line for line in wrapped(shown(text, 2000), style.width - len(indent))] or [""]
+
+
+def wrapped(text: str, first: int, rest: int | None = None) -> list[str]:
+    """Lines of at most `first`, then `rest` columns: names stay whole at their dashes, and a unit beside its number."""
+    chunks: list[str] = []
+    for word in text.split():
+        if chunks and chunks[-1][-1].isdigit() and _is_unit(word):
+            chunks[-1] += f" {word}"
+        else:
+            chunks.append(word)
+    lines, line, most = [], "", max(first, 2)
+    for chunk in chunks:
+        if line and width(line) + 1 + width(chunk) <= most:
+            line += f" {chunk}"
+            continue
+        if line:
+            lines.append(line)
+            most = max(first if rest is None else rest, 2)
+        line = chunk
+        while width(line) > most:  # an address, say: after a slash or a dash of it
+            begun = _first(line, most)
+            lines.append(begun[: max(begun.rfind("/"), begun.rfind("-")) + 1] or begun)
+            line = line[len(lines[-1]) :].lstrip()
+            most = max(first if rest is None else rest, 2)
+    return [*lines, line] if line else lines
+
+
+def _is_unit(word: str) -> bool:
+    bare = word.rstrip(".,;:)")
+    return bare in _UNITS or (bare[:1] in _PREFIXES and bare[1:] in _UNITS)
 
 
 def warnings(texts: Iterable[str], style: Style = PLAIN) -> list[str]:
     """One paragraph a warning."""
     found = []
     for text in texts:
-        first, *rest = textwrap.wrap(f"warning: {shown(text, 2000)}", style.width, subsequent_indent="  ")
-        found += [style.paint(line, "warning") for line in (first, *rest)]
+        first, *rest = wrapped(f"warning: {shown(text, 2000)}", style.width, style.width - 2)
+        found += [style.paint(line, "warning") for line in (first, *(f"  {line}" for line in rest))]
     return found
 
 
@@ -161,7 +195,7 @@ def percent(share: float | None) -> str:
         return "<0.1 %"
     if 99.5 <= value < 100:  # 100 % is said of nothing less
         return f"{min(value, 99.99):.2f} %"
-    return f"{value:.1f} %" if 0 < value < 10 else f"{value:.0f} %"
+    return f"{value:.1f} %" if 0 < value < 9.95 else f"{value:.0f} %"
 
 
 def rate(value: float | None) -> str:
@@ -185,7 +219,7 @@ def at_least(value: float, digits: int = 4) -> float:
 def field(name: str, text: str, style: Style = PLAIN) -> list[str]:
     """A named value, wrapped beside its name."""
     width = max(style.width, _NAMES + 20)
-    first, *rest = textwrap.wrap(shown(text, 2000), width - _NAMES) or [""]
+    first, *rest = wrapped(shown(text, 2000), width - _NAMES) or [""]
     return [f"{name:<{_NAMES}}{first}".rstrip(), *(f"{'':{_NAMES}}{line}" for line in rest)]
 
 

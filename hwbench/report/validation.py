@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from hwbench.predict.measurements import Skipped
 from hwbench.predict.metrics import Metrics
 from hwbench.predict.validation import Family, Group, Row, Validation
-from hwbench.report.text import Style, field, heading, percent, table
+from hwbench.report.text import Style, cut, field, heading, percent, table
 from hwbench.units import si
 
 MOST_FAMILIES = 15
@@ -146,7 +146,7 @@ def _device(name: str, longest: int) -> str:
     """A device with the first of its settings: what sets it apart from its like."""
     base, _, settings = name.partition(" ")
     first = settings.partition(" ")[0]
-    return f"{_short(base, longest - len(first) - 1)} {first}" if first else _short(name, longest)
+    return f"{cut(base, longest - len(first) - 1)} {first}" if first else _short(name, longest)
 
 
 def _short(text: str, longest: int) -> str:

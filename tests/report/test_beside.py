@@ -83,7 +83,18 @@ def test_a_gpu_counts_by_its_name_alone() -> None:
     assert other.machine == "NVIDIA GeForce RTX 3090 beside AMD EPYC"
 
 
-@pytest.mark.parametrize("changed", [{"dtype": "bf16"}, {"parameters": {"batch": 2}}, {"parameters": {"model": "x"}}])
+def test_the_cpu_and_the_gpu_of_a_machine_are_two_devices() -> None:
+    card = catalog.device("rtx3090")
+    on_card = run(parameters={"device": "cuda", "title": "NVIDIA GeForce RTX 3090"}, core_class="gpu")
+    assert len(held(on_card, machine=KEY, device=card)[0]) == 1
+    assert held(on_card, machine="another", device=card)[0] == []
+    assert held(run(), machine=KEY, device=card)[0] == []
+
+
+OTHERS = [{"dtype": "bf16"}, *({"parameters": one} for one in ({"batch": 2}, {"model": "x"}, {"flops": 1}))]
+
+
+@pytest.mark.parametrize("changed", OTHERS)
 def test_another_setting_is_neither_here_nor_there(changed: dict[str, Any]) -> None:
     assert held(run(**changed)) == ([], [])
 
@@ -91,6 +102,18 @@ def test_another_setting_is_neither_here_nor_there(changed: dict[str, Any]) -> N
 def test_fewer_threads_than_units_are_said() -> None:
     found = held(run({"conv1": [0.3]}, threads=1))
     assert "Its threads are fewer than the 14 units predicted for." in beside.sentences(*found, predicted())[0]
+
+
+def test_a_forecast_for_another_runtime_is_said() -> None:
+    (found,), _ = held(compiled(run()))
+    assert beside.sentences([found], [], predicted())[0].endswith(" The forecast is for torch-eager-cpu.")
+    (eager,), _ = held(run())
+    assert "The forecast is for" not in beside.sentences([eager], [], predicted())[0]
+
+
+def compiled(eager: Run) -> Run:
+    one = msgspec.structs.replace(eager.measurements[0], variant="compile")
+    return msgspec.structs.replace(eager, measurements=(one,))
 
 
 def test_the_fullest_run_is_drawn() -> None:

@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwbench.report.text import Style, at_least, at_most, integer, layer, percent, sentences, table, warnings
+from hwbench.report.text import Style, at_least, at_most, integer, layer, percent, sentences, table, warnings, wrapped
 
 WORDS = st.text("abc01µ×", min_size=1, max_size=20)
 ANYTHING = st.text(max_size=20)
@@ -66,3 +66,22 @@ def test_a_bound_stays_one_when_it_is_rounded(value: float) -> None:
     assert value <= above * (1 + 1e-12)
     assert above <= value * 1.001
     assert below >= value * 0.999
+
+
+def test_a_unit_stays_beside_its_number_and_a_name_in_one_line() -> None:
+    text = "at most 3.13 k/s, 5.5 %. in torch-eager-cuda 2 MiB per 4"
+    for width in range(16, 60):
+        lines = wrapped(text, width)
+        assert " ".join(lines) == text
+        assert max(map(len, lines)) <= width
+        assert not any(line.startswith(("k/s", "%", "MiB", "eager", "cuda")) for line in lines)
+
+
+def test_an_address_is_parted_at_a_slash_and_other_long_words_anywhere() -> None:
+    assert wrapped("see https://a.org/b-c/ddd", 16) == ["see", "https://a.org/b-", "c/ddd"]
+    assert wrapped("x" * 25, 10, 8) == ["x" * 10, "x" * 8, "x" * 7]
+    assert wrapped("", 10) == []
+
+
+def test_ten_percent_has_no_digit_more_than_eleven() -> None:
+    assert [percent(share) for share in (0.0994, 0.0996, 0.1, 0.11)] == ["9.9 %", "10 %", "10 %", "11 %"]
