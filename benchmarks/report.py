@@ -1,6 +1,12 @@
-"""How long `hwbench report` takes and how large its page is: the usual one, and one of 100 runs and 2,000 layers."""
+"""How long `hwbench report` takes, how large its page is, how it scrolls: the usual one; 100 runs with 2,000 layers.
+
+Scrolling is timed in headless Chromium, which draws without a GPU, where it and selenium are installed: the whole page
+in 200 steps, one a frame.
+"""
 
 import os
+import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -10,6 +16,16 @@ from pathlib import Path
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "run-1.json"
 RUNS = 100
 LAYERS = 2000
+SCROLL = """
+const done = arguments[0], end = document.body.scrollHeight - innerHeight, times = [];
+let last = performance.now(), step = 0;
+function frame(now) {
+  times.push(now - last); last = now;
+  if (++step > 200) return done(times.slice(2));
+  scrollTo(0, end * step / 200); requestAnimationFrame(frame);
+}
+requestAnimationFrame(frame);
+"""
 
 
 def timed(folder: Path, *words: str) -> None:
@@ -22,6 +38,32 @@ def timed(folder: Path, *words: str) -> None:
     size = (folder / "page.html").stat().st_size
     name = " ".join(words[-4:])
     print(f"{name:44}{len(words):>6} words{cpu:>8.2f} s CPU{wall:>8.2f} s{size / 1e6:>8.2f} MB")
+    scroll(folder / "page.html")
+
+
+def scroll(page: Path) -> None:
+    """Print how many milliseconds lie between two frames of scrolling."""
+    try:
+        from selenium import webdriver
+    except ImportError:
+        return
+    if not shutil.which("chromium") or not (driver_path := shutil.which("chromedriver")):
+        return
+    options = webdriver.ChromeOptions()
+    for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1440,1000"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_path))
+    try:
+        driver.get(page.as_uri())
+        while driver.execute_script("return document.documentElement.dataset.drawn") != "all":
+            time.sleep(0.1)
+        frames = sorted(driver.execute_async_script(SCROLL))
+    finally:
+        driver.quit()
+    late = frames[int(0.95 * len(frames))]
+    print(
+        f"{'':44}frames of {statistics.median(frames):.0f} ms, 95 % within {late:.0f} ms, longest {frames[-1]:.0f} ms"
+    )
 
 
 def main() -> None:
