@@ -46,6 +46,8 @@ def calibrate(
     from hwbench.predict.parameters import dumped, parameters
 
     if show:
+        if path or measurements or files or device:
+            raise InputError("fits nothing: it goes with no file and no device", field="--show")
         _show(as_json)
         return
     paths = [*measurements, *files]

@@ -1,5 +1,7 @@
 """`hwbench results`: the saved runs."""
 
+import os
+
 import click
 
 from hwbench.cli import options, output
@@ -44,6 +46,8 @@ def list_runs(where: str | None = None, everything: bool = False, as_json: bool 
     from hwbench.measure import store
     from hwbench.measure.record import Run
 
+    if where is not None and not os.path.isdir(where):
+        raise InputError("is no folder", file=where)
     names = store.names(where)
     hidden = 0 if everything or as_json else max(0, len(names) - MOST)
     rows: list[tuple[str, Run | None, str]] = []

@@ -18,6 +18,8 @@ COMMANDS = [
     ("estimat", "there is no command 'estimat' (did you mean estimate?)"),
     ("devices shwo rtx3090", "devices: no such command 'shwo' (did you mean show?)"),
     ("--nope", "no such option '--nope'"),
+    ("results list --from /no/such/folder", "/no/such/folder: is no folder"),
+    ("calibrate --show -o parameters.json", "--show: fits nothing: it goes with no file and no device"),
     (
         "estimate --modle alexnet --device rtx3090",
         "estimate: no such option '--modle' (did you mean --mode or --model?",
