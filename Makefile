@@ -31,7 +31,7 @@ docs: $(VENV)/.test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir build/site
 
 index: $(VENV)/.base
-	$(BIN)/python -c "from hwbench.folders import write_indexes; write_indexes()"
+	$(BIN)/python -c "from hwbench.files.folders import write_indexes; write_indexes()"
 
 schema: $(VENV)/.base
 	$(BIN)/python -c "from hwbench.measure.store import schema; print(schema(), end='')" > docs/run.schema.json

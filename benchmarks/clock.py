@@ -10,7 +10,7 @@ import sys
 
 from contest import HEAD, library, rate, ratio, times
 
-from hwbench.measure import chain
+from hwbench.measure.kernels.clock import loops as clock_loops
 
 X86 = '__asm__ volatile("add %1, %0\\n xor %2, %0" : "+r"(v) : "r"(y), "r"(z));'
 ARM = '__asm__ volatile("add %0, %0, %1\\n eor %0, %0, %2" : "+r"(v) : "r"(y), "r"(z));'
@@ -37,11 +37,11 @@ def main() -> None:
     seconds = next((float(text.partition("=")[2]) for text in sys.argv[1:] if text.startswith("seconds=")), 6.0)
     theirs = library(SOURCE).chain
     theirs.restype, theirs.argtypes = ctypes.c_long, [ctypes.c_long] * 4
-    arguments = (ROUNDS, 1, chain.STEP, chain.MASK)
-    if theirs(*arguments) != chain.chain(*arguments):
+    arguments = (ROUNDS, 1, clock_loops.STEP, clock_loops.MASK)
+    if theirs(*arguments) != clock_loops.chain(*arguments):
         raise SystemExit("the two chains do not compute the same")
-    found = times({"ours": lambda: chain.chain(*arguments), "C": lambda: theirs(*arguments)}, seconds)
-    cycles = ROUNDS * chain.CYCLES
+    found = times({"ours": lambda: clock_loops.chain(*arguments), "C": lambda: theirs(*arguments)}, seconds)
+    cycles = ROUNDS * clock_loops.CYCLES
     print(f"{'clock, GHz':28}{HEAD[28:]}")
     print(f"{'scalar':28}{rate(cycles, found['ours'])}{rate(cycles, found['C'])}{ratio(found['ours'], found['C'])}")
 

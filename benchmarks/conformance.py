@@ -9,9 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hwbench.workload import audit, other_counters, torch_trace
-from hwbench.workload.op import Workload
-from hwbench.workload.sources import Built, fold
+from hwbench.workload.audit import audit, counters
+from hwbench.workload.ops import Workload
+from hwbench.workload.tracing import trace as torch_trace
+from hwbench.workload.tracing.sources import Built, fold
 
 BATCH, TOKENS, WIDTH, HEADS = 2, 24, 32, 4
 _ATTEND = 2 * TOKENS * TOKENS * WIDTH
@@ -144,7 +145,7 @@ def row(case: Case, why: bool) -> list[str]:
 
 def main() -> None:
     """Print the table; with `--why` the explanations to stderr."""
-    heads = ["case", "hwbench", *(counter.name for counter in other_counters.COUNTERS)]
+    heads = ["case", "hwbench", *(counter.name for counter in counters.COUNTERS)]
     print("|", " | ".join(heads), "|")
     print("|", " | ".join("---" for _ in heads), "|")
     for case in CASES:

@@ -24,10 +24,10 @@ PROCESSES = 5
 
 def hwbench(model: str) -> float:
     """Ours: no weights, no arithmetic."""
-    from hwbench.workload import sources
-    from hwbench.workload.request import Request
+    from hwbench.workload.request import ModelRequest
+    from hwbench.workload.tracing import sources
 
-    return sources.workload(Request(f"torchvision:{model}")).macs
+    return sources.workload(ModelRequest(f"torchvision:{model}")).macs
 
 
 def fvcore(model: str) -> float:

@@ -12,7 +12,9 @@ from collections.abc import Callable
 
 from contest import HEAD, library, rate, ratio, times
 
-from hwbench.measure import amx, fma_loops, vectors
+from hwbench.measure.codegen import vectors
+from hwbench.measure.kernels.fma import amx
+from hwbench.measure.kernels.fma import loops as fma_loops
 
 ROUNDS = 100_000
 

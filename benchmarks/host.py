@@ -21,7 +21,7 @@ from hwbench import units
 
 NETWORKS = ("alexnet", "resnet50", "mobilenet-v2", "vgg16", "hf:vit", "hf:bert")
 CALIBRATED_ON = {("alexnet", 1), ("mobilenet-v2", 1)}
-"""Among these, what `calibrate` itself times: see measure/timed_networks.py."""
+"""Among these, what `calibrate` itself times: see measure/host_calibration.py."""
 
 
 def hwbench(*words: str) -> str:

@@ -10,7 +10,7 @@ import statistics
 import tempfile
 import time
 
-from hwbench import folders
+from hwbench.files import folders
 from hwbench.machine import catalog
 
 SIZES = (1, 100, 10_000)

@@ -21,7 +21,9 @@ os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = THREADS  # 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from hwbench.measure import fma_loops, gemm, vectors  # noqa: E402
+from hwbench.measure.codegen import vectors  # noqa: E402
+from hwbench.measure.gemm import product as gemm  # noqa: E402
+from hwbench.measure.kernels.fma import loops as fma_loops  # noqa: E402
 
 SQUARE = [(n, n, n) for n in (256, 512, 1024, 2048, 4096)]
 ODD = [(n, n, n) for n in (33, 65, 97, 129, 200, 257, 385, 500, 769, 1000, 1023, 1025, 1500)]

@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from contest import HEAD, library, rate, ratio, times
 
-from hwbench.measure import stream, vectors
+from hwbench.measure.codegen import vectors
+from hwbench.measure.kernels.memory import stream
 
 LOOPS = {"copy": "a[i]", "scale": "s * a[i]", "add": "a[i] + b[i]", "triad": "a[i] + s * b[i]"}
 ARGUMENTS = "(double *restrict d, const double *restrict a, const double *restrict b, size_t n, double s)"
@@ -41,7 +42,7 @@ def streaming(bits: int) -> str:
     return "\n".join(["#include <immintrin.h>", "#include <stddef.h>", *loops])
 
 
-def bound(side: ctypes.CDLL, name: str, arrays: stream.Arrays) -> Callable[[], object]:
+def bound(side: ctypes.CDLL, name: str, arrays: stream.StreamArrays) -> Callable[[], object]:
     """A C loop over our arrays."""
     run = getattr(side, name)
     run.restype, run.argtypes = None, [*[ctypes.c_void_p] * 3, ctypes.c_size_t, ctypes.c_double]
@@ -52,7 +53,7 @@ def main() -> None:
     """Print a line for each loop and kind of store."""
     options = dict(text.split("=") for text in sys.argv[1:])
     seconds, size = float(options.get("seconds", 6)), int(options.get("mib", 128)) << 20
-    arrays = stream.Arrays(size, None)
+    arrays = stream.StreamArrays(size, None)
     arrays.allocate()
     target = vectors.target()
     sides = {"": library(PLAIN, "-fno-tree-loop-distribute-patterns")}
@@ -88,7 +89,7 @@ def main() -> None:
 def line(
     name: str,
     operation: stream.Operation,
-    arrays: stream.Arrays,
+    arrays: stream.StreamArrays,
     ours: Callable[[], object],
     theirs: Callable[[], object],
     seconds: float,

@@ -47,8 +47,8 @@ def listed(paths: list[str]) -> list[Row]:
 def counted(row: Row) -> Row:
     """The row with our counts, or with why there are none."""
     from hwbench.errors import InputError
-    from hwbench.workload import sources
-    from hwbench.workload.request import Request
+    from hwbench.workload.request import ModelRequest
+    from hwbench.workload.tracing import sources
 
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
@@ -56,7 +56,7 @@ def counted(row: Row) -> Row:
     signal.alarm(PATIENCE)
     start = time.perf_counter()
     try:
-        found = sources.workload(Request(f"timm:{row['model']}", image_size=row["side"]))
+        found = sources.workload(ModelRequest(f"timm:{row['model']}", image_size=row["side"]))
     except InputError as error:
         return row | {"error": str(error)}
     except Exception as error:

@@ -21,9 +21,10 @@ from importlib import metadata
 
 import msgspec
 
-from hwbench import documents
-from hwbench.workload import compact, packaged
-from hwbench.workload.request import Request
+from hwbench.files import documents
+from hwbench.workload.request import ModelRequest
+from hwbench.workload.saved import file as saved_file
+from hwbench.workload.saved import shipped
 
 MODES = {"plain-nchw": (None, False), "amp-nchw": ("fp16", False), "amp-nhwc": ("fp16", True)}
 """Traces of a model, by the mode's name in the packed file: autocast and channels last."""
@@ -50,7 +51,7 @@ def trace(folder: str, sizes: str | None) -> None:
     """Write one file a trace; those that are there already stay."""
     import torch
 
-    from hwbench.workload import sources
+    from hwbench.workload.tracing import sources
 
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
@@ -69,8 +70,8 @@ def trace(folder: str, sizes: str | None) -> None:
                 continue
             signal.alarm(PATIENCE)
             try:
-                request = Request(f"timm:{name}", image_size=side, autocast=autocast, channels_last=channels_last)
-                compact.save(sources.workload(request), path)
+                request = ModelRequest(f"timm:{name}", image_size=side, autocast=autocast, channels_last=channels_last)
+                saved_file.save(sources.workload(request), path)
             except Exception as error:
                 failures[key] = f"{type(error).__name__}: {error}"
                 documents.write_atomically(told, json.dumps(failures, indent=1))
@@ -91,35 +92,35 @@ def pack(folder: str) -> None:
     found: dict[str, dict[tuple[int, str], str]] = {}
     for mode, name, side, path in _traces(folder):
         found.setdefault(name, {})[side, mode] = path
-    members: dict[str, list[packaged.Trace]] = {}
+    members: dict[str, list[shipped.PackedTrace]] = {}
     for name, paths in sorted(found.items()):
         for (side, mode), path in sorted(paths.items()):
-            made = packaged.trace_of(compact.load(path), name, side, mode)
+            made = shipped.trace_of(saved_file.load(path), name, side, mode)
             members.setdefault(_member(name), []).append(made)
-    held = packaged.Index(
-        schema=packaged.SCHEMA,
+    held = shipped.TraceIndex(
+        schema=shipped.SCHEMA,
         made_with={name: metadata.version(name) for name in ("timm", "torch")},
         models={
-            name: packaged.Model(_member(name), _usual(name), tuple(sorted({side for side, _ in paths})))
+            name: shipped.PackedModel(_member(name), _usual(name), tuple(sorted({side for side, _ in paths})))
             for name, paths in found.items()
         },
         tags=_tags(set(found)),
         renamed=_renamed(),
         other_heads=tuple(tag for tag in timm.list_pretrained() if _classes(tag) != _classes(tag.partition(".")[0])),
     )
-    os.makedirs(os.path.dirname(packaged.path()), exist_ok=True)
-    packaged.write(packaged.path(), held, sorted(members.items()))
+    os.makedirs(os.path.dirname(shipped.path()), exist_ok=True)
+    shipped.write(shipped.path(), held, sorted(members.items()))
     count = 0
     for name, paths in sorted(found.items()):
         for (side, mode), path in paths.items():
             autocast, channels_last = MODES[mode]
-            asked = Request(f"timm:{name}", image_size=side, autocast=autocast, channels_last=channels_last)
-            back, original = packaged.workload(asked), compact.load(path)
+            asked = ModelRequest(f"timm:{name}", image_size=side, autocast=autocast, channels_last=channels_last)
+            back, original = shipped.workload(asked), saved_file.load(path)
             assert back is not None, path
             assert msgspec.structs.replace(back, title=original.title) == original, path
             count += 1
-    size = os.path.getsize(packaged.path())
-    print(f"{packaged.path()}: {count} traces of {len(found)} models, {size / 1e6:.2f} MB")
+    size = os.path.getsize(shipped.path())
+    print(f"{shipped.path()}: {count} traces of {len(found)} models, {size / 1e6:.2f} MB")
 
 
 def _traces(folder: str) -> Iterator[tuple[str, str, int, str]]:

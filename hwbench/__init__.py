@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from hwbench.version import VERSION as __version__  # noqa: N811
 
 if TYPE_CHECKING:
-    from hwbench.api import bench, compare, count, device, devices, estimate, models, peak
+    from hwbench.api.estimates import bench, compare, count, device, devices, estimate, models, peak
     from hwbench.errors import HwbenchError, InputError
 
 __all__ = [
@@ -21,7 +21,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(errors, name)
     if name in __all__:
-        from hwbench import api
+        from hwbench.api import estimates as api
 
         return getattr(api, name)
     raise AttributeError(f"module 'hwbench' has no attribute '{name}'")

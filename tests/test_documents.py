@@ -17,8 +17,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hwbench import documents, plain_yaml
 from hwbench.errors import InputError
+from hwbench.files import documents
+from hwbench.files import yaml as plain_yaml
 from hwbench.units import Hertz
 
 on_files = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -689,7 +690,7 @@ def test_threads_that_write_at_once_leave_one_whole_file(tmp_path: Path) -> None
 def test_processes_that_write_at_once_leave_one_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "file.json"
     code = (
-        "import sys; from hwbench.documents import write_atomically\n"
+        "import sys; from hwbench.files.documents import write_atomically\n"
         "for _ in range(30): write_atomically(sys.argv[1], sys.argv[2] * 300_000)"
     )
     started = [subprocess.Popen([sys.executable, "-c", code, str(path), str(i)]) for i in range(4)]

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from hwbench import documents, folders
 from hwbench.errors import InputError
+from hwbench.files import documents, folders
 from hwbench.machine import catalog
 
 SHIPPED = folders.shipped()
@@ -162,7 +162,7 @@ def test_the_users_folder_is_the_platforms(tmp_path: Path, monkeypatch: pytest.M
 def test_the_installed_catalog_goes_before_the_checkouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "site-packages" / "hwbench"
     package.mkdir(parents=True)
-    monkeypatch.setattr(folders, "__file__", str(package / "folders.py"))
+    monkeypatch.setattr(folders, "PACKAGE", str(package))
     assert folders.shipped() == str(tmp_path / "site-packages" / "configs")
     (package / "configs").mkdir()
     assert folders.shipped() == str(package / "configs")

@@ -1,1 +1,1 @@
-"""One small file a command."""
+"""The command line: options, output and progress around the commands."""

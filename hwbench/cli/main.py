@@ -41,7 +41,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         name = cmd_name.replace("-", "_")
-        command: click.Command = getattr(importlib.import_module(f"hwbench.cli.{name}"), name)
+        command: click.Command = getattr(importlib.import_module(f"hwbench.cli.commands.{name}"), name)
         return command
 
     def resolve_command(

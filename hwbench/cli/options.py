@@ -1,25 +1,20 @@
 """Options that several commands share, and how their text becomes values."""
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from hwbench.errors import InputError, nearest, shown
-from hwbench.machine.device import Device
-from hwbench.workload.op import Workload
-from hwbench.workload.request import Request
+from hwbench.workload.ops import Workload
+from hwbench.workload.request import ModelRequest
 
 if TYPE_CHECKING:  # nothing of the measure room is loaded for a catalogued device
-    from hwbench.machine.host import Host
-    from hwbench.measure.record import Run
+    pass
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 LARGEST_BATCH = 1_000_000_000
-_OF_CLOCK = re.compile(r"(The|No|The system states a) clock")
-"""Begins a warning that the clock is not known well."""
 CLOCKS = ("base", "boost", "all-core", "fixed")
 
 
@@ -27,7 +22,7 @@ def complete(kind: str) -> Callable[[click.Context, click.Parameter, str], list[
     """Shell completion by the names of a catalog folder."""
 
     def found(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
-        from hwbench import folders
+        from hwbench.files import folders
 
         try:
             return [name for name in folders.files(kind) if name.startswith(typed.lower())]
@@ -77,12 +72,12 @@ UNTRACED: dict[str, Any] = {
 """What `tracing_options` give where nothing is asked for."""
 
 
-def request(model: str, dtype: str, batch: int, tracing: dict[str, Any]) -> Request:
+def request(model: str, dtype: str, batch: int, tracing: dict[str, Any]) -> ModelRequest:
     """What `--model`, a dtype and the options of tracing ask for; the batch matters to a training step alone."""
-    from hwbench.machine.architecture import MIXED
+    from hwbench.dtypes import MIXED
 
     training = tracing["mode"] == "training"
-    return Request(
+    return ModelRequest(
         model=model,
         input=tracing["input_shape"],
         image_size=tracing["image_size"],
@@ -100,14 +95,14 @@ def builder(model: str, tracing: dict[str, Any]) -> Callable[[str, int], Workloa
 
     It raises InputError, under `--strict` for operators that were not counted too.
     """
-    from hwbench.workload import zoo
+    from hwbench.workload import load
 
-    made: dict[Request, Workload] = {}
+    made: dict[ModelRequest, Workload] = {}
 
     def build(dtype: str, batch: int) -> Workload:
         asked = request(model, dtype, batch, tracing)
         if asked not in made:
-            made[asked] = zoo.workload(asked)
+            made[asked] = load.workload(asked)
         found = made[asked]
         if tracing["strict"] and found.uncounted:
             raise InputError(f"not counted: {', '.join(found.uncounted)}", field="--strict")
@@ -168,7 +163,7 @@ def refuse_json_before(context: click.Context, as_json: bool) -> None:
 
 def dtypes(text: str) -> list[str]:
     """The dtypes of a list such as `fp32,fp16`. Raises InputError with the nearest."""
-    from hwbench.machine.architecture import BITS, MIXED
+    from hwbench.dtypes import BITS, MIXED
 
     known = (*BITS, MIXED)
     names = [name.strip().lower() for name in text.split(",")]
@@ -189,86 +184,3 @@ def batches(text: str) -> list[int]:
             raise InputError(reason, field="--batch")
         found.append(int(digits))
     return list(dict.fromkeys(found))
-
-
-def device(name: str, settings: tuple[str, ...]) -> tuple[Device, tuple[str, ...]]:
-    """The device of `--device` with each `--set` applied, and warnings about it. Raises InputError.
-
-    `host` has the ceilings of this machine's saved runs where there are any, `run:FILE` those of that run.
-    """
-    from hwbench.machine import catalog
-    from hwbench.machine.device import override
-
-    warnings: tuple[str, ...] = ()
-    if name.lower() == "host":
-        from hwbench.machine.host import host
-
-        found = host()
-        chosen, warnings = at_measured(found.device, found.warnings, saved(found))
-        chosen = calibrated(found, chosen)
-    elif name.lower().startswith("run:"):
-        from hwbench.measure import ceilings, store
-
-        chosen = ceilings.device(store.load(name[4:]))
-    else:
-        chosen = catalog.device(name)
-    pairs: dict[str, str] = {}
-    for setting in settings:
-        field, equals, value = setting.partition("=")
-        if not equals:
-            raise InputError(f"'{shown(setting)}' is not FIELD=VALUE, as in clock=3GHz", field="--set")
-        if field.strip() in pairs:
-            raise InputError(f"'{shown(field)}' is set twice", field="--set")
-        pairs[field.strip()] = value.strip()
-    return override(chosen, pairs), warnings
-
-
-def stated(name: str) -> Device:
-    """A measured device (`host` or `run:FILE`) as its system describes it, without what was measured."""
-    if name.lower() == "host":
-        from hwbench.machine.host import host
-
-        return host().device
-    from hwbench.measure import ceilings, store
-
-    return ceilings.stated(store.load(name[4:]))
-
-
-def saved(found: "Host") -> "Run | None":
-    """What the saved runs of this machine say of it, None where there are none or their folder cannot be read."""
-    from hwbench.measure import store
-
-    try:
-        if not store.names():
-            return None
-        from hwbench.measure import ceilings, environment
-
-        return ceilings.newest(environment.machine_key(found))
-    except InputError:
-        return None
-
-
-def calibrated(machine: "Host", device: Device) -> Device:
-    """The machine at hand with the factors that `hwbench calibrate --device host` kept of it, if it did."""
-    from msgspec.structs import replace
-
-    from hwbench.machine.device import Sustained
-    from hwbench.measure import timed_networks
-
-    factors = timed_networks.load(machine)
-    if not factors:
-        return device
-    sustained = device.sustained or Sustained(source="hwbench calibrate")
-    return replace(device, sustained=replace(sustained, factors=factors))
-
-
-def at_measured(stated: Device, warnings: tuple[str, ...], run: "Run | None") -> tuple[Device, tuple[str, ...]]:
-    """The machine at hand with the ceilings of a run, and what of the warnings about it then still holds."""
-    if run is None:
-        return stated, warnings
-    from hwbench.measure import ceilings
-
-    chosen = ceilings.measured(stated, run)
-    clocked = any(origin == "measured" and ".clock" in field for field, origin in chosen.provenance.items())
-    still = [text for text in warnings if not (clocked and _OF_CLOCK.match(text))]
-    return chosen, (*still, *ceilings.doubts(run))

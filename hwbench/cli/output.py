@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hwbench.errors import HwbenchError, InputError, shown
+from hwbench.notices import Notice
 from hwbench.version import VERSION
 
 if TYPE_CHECKING:  # JSON does without the report room
-    from hwbench.report.text import Style
+    from hwbench.report.text.layout import Style
 
 PIPED = 120
 """Columns that a table may take where nobody said how many there are; sentences are wrapped earlier."""
@@ -34,16 +35,22 @@ def write(text: str) -> None:
         raise InputError(f"cannot be written: {reason}", file="standard output") from None
 
 
-def write_json(command: str, payload: Any, warnings: Iterable[str] = ()) -> None:
+def write_json(command: str, payload: Any, warnings: Iterable[str | Notice] = ()) -> None:
     """One object with the keys of every command (`schema`, `hwbench_version`, `warnings`) before the payload's."""
     write(json_text(command, payload, warnings) + "\n")
 
 
-def json_text(command: str, payload: Any, warnings: Iterable[str] = ()) -> str:
+def json_text(command: str, payload: Any, warnings: Iterable[str | Notice] = ()) -> str:
     """What `write_json` writes, as text without its end of line."""
     body = msgspec.to_builtins(payload)
-    head = {"schema": f"hwbench.{command}/1", "hwbench_version": VERSION, "warnings": list(warnings)}
-    return _json({**head, **{k: v for k, v in body.items() if k != "warnings"}})
+    said = [*warnings]
+    head = {
+        "schema": f"hwbench.{command}/1",
+        "hwbench_version": VERSION,
+        "warnings": [str(one) for one in said],
+        "notices": [{"code": one.code, "text": one.text} for one in said if isinstance(one, Notice)],
+    }
+    return _json({**head, **{key: value for key, value in body.items() if key not in ("warnings", "notices")}})
 
 
 def _json(body: dict[str, Any]) -> str:
@@ -58,17 +65,17 @@ def _json(body: dict[str, Any]) -> str:
     return text
 
 
-def write_lines(lines: Iterable[str], warnings: Iterable[str] = ()) -> None:
+def write_lines(lines: Iterable[str], warnings: Iterable[str | Notice] = ()) -> None:
     """Lines of text, then the warnings."""
-    from hwbench.report import text
+    from hwbench.report.text import layout as text
 
     chosen = style()
-    told = text.warnings(warnings, chosen)
+    told = text.warnings(map(str, warnings), chosen)
     shown_lines = (_printable(line, chosen.color) for line in [*lines, *(["", *told] if told else [])])
     write("\n".join(shown_lines) + "\n")
 
 
-def write_csv(header: Sequence[str], rows: Iterable[Sequence[Any]], warnings: Iterable[str] = ()) -> None:
+def write_csv(header: Sequence[str], rows: Iterable[Sequence[Any]], warnings: Iterable[str | Notice] = ()) -> None:
     """A header and rows in SI units, empty where unknown; the warnings go to standard error."""
     import csv
     import io
@@ -81,7 +88,7 @@ def write_csv(header: Sequence[str], rows: Iterable[Sequence[Any]], warnings: It
     write_warnings(warnings)
 
 
-def write_warnings(warnings: Iterable[str]) -> None:
+def write_warnings(warnings: Iterable[str | Notice]) -> None:
     """A line a warning on standard error, where standard output holds nothing but data."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError):
@@ -99,7 +106,7 @@ def _printable(line: str, color: bool) -> str:
 
 def style() -> "Style":
     """Color and width of the terminal; plain when piped or when NO_COLOR is set."""
-    from hwbench.report.text import Style
+    from hwbench.report.text.layout import Style
 
     terminal = sys.stdout is not None and sys.stdout.isatty()
     if not terminal:
@@ -113,7 +120,7 @@ def style() -> "Style":
 
 def error_object(error: HwbenchError, code: int) -> str:
     """The JSON of an error: `{"error": {message, exit_code, file, line, column, field, nearest}}`."""
-    found: dict[str, Any] = {"message": shown(error, 1000), "exit_code": code}
+    found: dict[str, Any] = {"code": error.code, "message": shown(error, 1000), "exit_code": code}
     if isinstance(error, InputError):
         found["message"] = shown(error.message, 600)
         place = {"file": error.file, "line": error.line, "column": error.column, "field": error.field}

@@ -1,1 +1,1 @@
-"""What can be done."""
+"""What can be done: devices, microarchitectures and their theoretical peaks."""

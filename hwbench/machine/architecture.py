@@ -4,20 +4,13 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from hwbench.dtypes import DtypeName
+
 Kind = Literal["cpu", "gpu"]
 Engine = Literal["vector", "matrix"]
 Sparsity = Literal["dense", "2:4"]
-Dtype = Literal["fp64", "fp32", "tf32", "fp16", "bf16", "fp8", "fp6", "fp4", "int8", "int4"]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Released = Annotated[str, Meta(pattern=r"^(19|20)[0-9]{2}(-(0[1-9]|1[0-2]))?$")]
-
-BITS: dict[str, int] = {
-    "fp64": 64, "fp32": 32, "tf32": 32, "fp16": 16, "bf16": 16, "fp8": 8, "fp6": 6, "fp4": 4, "int8": 8, "int4": 4,
-}  # fmt: skip
-"""Bits that one element takes in memory (a tf32 value is stored as fp32)."""
-
-MIXED = "amp"
-"""Mixed precision: weights in fp32, each op of a traced model in the dtype that autocast to fp16 gives it."""
 
 
 class Source(Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,9 +30,9 @@ class Rate(Struct, frozen=True, forbid_unknown_fields=True):
 
     engine: Engine
     isa: Name
-    dtype: Dtype
+    dtype: DtypeName
     flops_per_cycle: Annotated[float, Meta(gt=0, le=1e7)]
-    accumulate: Dtype | Literal["int32"] | None = None
+    accumulate: DtypeName | Literal["int32"] | None = None
     sparsity: Sparsity = "dense"
     how: str | None = None
 

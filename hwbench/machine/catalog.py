@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from hwbench import documents, folders
-from hwbench.documents import Document
 from hwbench.errors import InputError, shown
+from hwbench.files import documents, folders
+from hwbench.files.documents import Document
 from hwbench.machine.architecture import Architecture
 from hwbench.machine.device import Device
 

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from hwbench.dtypes import DtypeName
 from hwbench.errors import InputError, nearest, shown
-from hwbench.machine.architecture import Dtype, Engine, Kind, Name, Rate, Released, Source, Sparsity
+from hwbench.machine.architecture import Engine, Kind, Name, Rate, Released, Source, Sparsity
 from hwbench.units import (
     Bits,
     Bytes,
@@ -82,9 +83,9 @@ class PublishedPeak(Struct, frozen=True, forbid_unknown_fields=True):
     """A peak as the vendor prints it: test data, held against the computed one, never used to compute."""
 
     engine: Engine
-    dtype: Dtype
+    dtype: DtypeName
     flops_per_second: FlopsPerSecond
-    accumulate: Dtype | Literal["int32"] | None = None
+    accumulate: DtypeName | Literal["int32"] | None = None
     sparsity: Sparsity = "dense"
     isa: Name | None = None
     clock: ClockKind | None = None
@@ -101,7 +102,7 @@ class SustainedRate(Struct, frozen=True, forbid_unknown_fields=True):
 
     kernel: Literal["fma", "matmul"]
     engine: Engine
-    dtype: Dtype
+    dtype: DtypeName
     flops_per_second: FlopsPerSecond
     units: Count
     isa: Name | None = None

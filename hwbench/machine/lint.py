@@ -3,8 +3,8 @@
 import os
 from collections.abc import Callable
 
-from hwbench import folders
 from hwbench.errors import InputError, nearest
+from hwbench.files import folders
 from hwbench.machine import catalog
 from hwbench.machine.architecture import Architecture, Rate, Source
 from hwbench.machine.device import Device, PublishedPeak

@@ -1,1 +1,1 @@
-"""What was done: microbenchmarks of this machine, their harness, and the records of their runs."""
+"""What was done: measurements with every sample, their conditions and their records."""

@@ -16,9 +16,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from hwbench.machine.device import Cache
-from hwbench.machine.host import Host
-from hwbench.measure.record import Clock, Measurement, Sample, Stopped, Unit
+from hwbench.measure.record import Measurement, Sample, Stopped, Timer, Unit
 from hwbench.measure.summary import judged, spread
 
 SAMPLE_S = 0.02
@@ -31,31 +29,6 @@ MOST = 200
 _LEAD_IN_S = 0.025  # a single repetition longer than this warms itself up
 _SETTLE_S = 0.1
 _GROWTH = 50.0
-
-
-class CpuClass(Struct, frozen=True):
-    """One class of cores (P-core, E-core; `core` where all are alike) and its logical CPUs, one a physical core."""
-
-    name: str
-    cpus: tuple[int, ...]
-
-
-class Settings(Struct, frozen=True):
-    """What kernels may know before they make their tasks.
-
-    `cpus` are logical CPUs that may be used, one a physical core, the fastest first; `threads` the numbers of threads
-    to measure, each at most `len(cpus)`; `dtypes` and `sizes` (m, k, n of a matrix product) what the user asked for,
-    None where nothing.
-    """
-
-    cpus: tuple[int, ...]
-    classes: tuple[CpuClass, ...]
-    caches: tuple[Cache, ...]
-    host: Host
-    threads: tuple[int, ...] = (1,)
-    quick: bool = False
-    dtypes: tuple[str, ...] | None = None
-    sizes: tuple[tuple[int, int, int], ...] | None = None
 
 
 class Task(Struct, frozen=True):
@@ -77,7 +50,7 @@ class Task(Struct, frozen=True):
     isa: str | None = None
     threads: int = 1
     size: str | None = None
-    clock: Clock = "cpu"
+    clock: Timer = "cpu"
     cpus: tuple[int, ...] = ()
     core_class: str | None = None
     parameters: dict[str, Any] = {}
@@ -105,7 +78,7 @@ class Progress(Struct, frozen=True):
     label: str
 
 
-class Limits(Struct, frozen=True):
+class SamplingLimits(Struct, frozen=True):
     """When sampling stops: `budget_s` in all, `fewest` samples before an interval is believed, `most` of one task.
 
     `share` of the budget is kept for sampling, however long preparation took: a first run compiles for a minute.
@@ -166,7 +139,7 @@ def measure(
     tasks: Sequence[Task],
     budget_s: float = 30.0,
     *,
-    limits: Limits | None = None,
+    limits: SamplingLimits | None = None,
     progress: Report | None = None,
     seed: int | None = None,
 ) -> tuple[Measurement, ...]:
@@ -176,7 +149,7 @@ def measure(
     An interrupt (KeyboardInterrupt) ends it early: what was sampled is returned with `stopped` `interrupted`, and
     only where nothing was, the interrupt is raised.
     """
-    limits = msgspec.structs.replace(limits or Limits(), budget_s=budget_s)
+    limits = msgspec.structs.replace(limits or SamplingLimits(), budget_s=budget_s)
     told = progress or (lambda _progress: None)
     timed = [_Timed(task) for task in tasks]
     order = random.Random(seed)
@@ -209,7 +182,9 @@ def _prepare(one: _Timed) -> None:
             one.notes.append("the answer is wrong")
 
 
-def _sample_all(timed: list[_Timed], limits: Limits, deadline: float, told: Report, order: random.Random) -> None:
+def _sample_all(
+    timed: list[_Timed], limits: SamplingLimits, deadline: float, told: Report, order: random.Random
+) -> None:
     """Calibrate every task, then go round in random order; tasks of one thread before those of several."""
     for number, one in enumerate(timed):
         told(Progress(0.2 * number / len(timed), "calibrating", one.task.label))
@@ -293,7 +268,7 @@ def _stretch(task: Task, repetitions: int, counting: bool = True) -> Sample:
     )
 
 
-def _enough(one: _Timed, limits: Limits) -> bool:
+def _enough(one: _Timed, limits: SamplingLimits) -> bool:
     count = len(one.samples)
     if count >= limits.most:
         return True

@@ -10,20 +10,20 @@ import msgspec
 
 from hwbench.errors import HwbenchError, InputError
 from hwbench.measure import session, store
-from hwbench.measure.record import Measurement, Run
-from hwbench.measure.session import Request
+from hwbench.measure.record import Measurement, Record
+from hwbench.measure.session import BenchRequest
 from hwbench.units import Seconds, exact
 
 Told = Callable[[int], None]
 
 
-def bench(request: Request, count: int, progress: Told | None = None) -> Run:
+def bench(request: BenchRequest, count: int, progress: Told | None = None) -> Record:
     """One run out of `count` processes, one after another, each with its share of the budget.
 
     A process that fails is a warning, all of them are an error. An interrupt reaches the process that runs and keeps
     what it had.
     """
-    runs: list[Run] = []
+    runs: list[Record] = []
     stopped = False
     failures: list[str] = []
     share = msgspec.structs.replace(request, budget_s=request.seconds / count)
@@ -59,7 +59,7 @@ def _cut(measurement: Measurement) -> Measurement:
     return msgspec.structs.replace(measurement, stopped="interrupted")
 
 
-def one(request: Request) -> Run:
+def one(request: BenchRequest) -> Record:
     """The run of one fresh process. Raises what it complained of, KeyboardInterrupt where it was stopped."""
     run, stopped = _one(request)
     if stopped:
@@ -67,7 +67,7 @@ def one(request: Request) -> Run:
     return run
 
 
-def _one(request: Request) -> tuple[Run, bool]:
+def _one(request: BenchRequest) -> tuple[Record, bool]:
     """The run of a fresh process, and whether it was interrupted. Raises KeyboardInterrupt where it has no samples."""
     with subprocess.Popen(
         [sys.executable, "-m", "hwbench", *arguments(request)],
@@ -99,7 +99,7 @@ def _answer(process: "subprocess.Popen[bytes]") -> tuple[bytes, bytes, bool]:
             raise KeyboardInterrupt from None
 
 
-def arguments(request: Request) -> list[str]:
+def arguments(request: BenchRequest) -> list[str]:
     """The command line that measures the request in a process of its own and writes its record to standard output."""
     words = ["bench", *request.kernels, "--json", "--no-save", "--budget", exact(Seconds(request.seconds))]
     words += ["--quick"] if request.quick else []
@@ -116,14 +116,14 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def _run(out: str, err: str, code: int) -> Run:
+def _run(out: str, err: str, code: int) -> Record:
     if code in (0, 130) and out.strip():
         return store.decode(out)
     message = err.strip().rpartition("\n")[2].removeprefix("hwbench: ") or f"it left with {code} and no word"
     raise InputError(message) if code == 2 else HwbenchError(message)
 
 
-def runs(request: Request, count: int, progress: Told | None = None) -> Sequence[Run]:
+def runs(request: BenchRequest, count: int, progress: Told | None = None) -> Sequence[Record]:
     """Runs of `count` fresh processes, each with the whole budget, not joined."""
     found = []
     for number in range(count):

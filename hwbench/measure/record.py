@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 SCHEMA = "hwbench.run/1"
 Unit = Literal["FLOP/s", "op/s", "FLOP/cycle", "B/s", "Hz", "s", "B"]
 Positive = Annotated[float, Meta(gt=0, le=1e30)]
-Clock = Literal["wall", "cpu", "device"]
+Timer = Literal["wall", "cpu", "device"]
 Stopped = Literal["settled", "budget", "interrupted"]
 FEWEST_ACCEPTED = 5
 """Samples below which those that were disturbed least are taken in too: on a busy machine there may be no others."""
@@ -49,7 +49,7 @@ class Measurement(Struct, frozen=True, omit_defaults=True):
     isa: str | None = None
     threads: Annotated[int, Meta(gt=0)] = 1
     size: str | None = None
-    clock: Clock = "wall"
+    clock: Timer = "wall"
     cpus: tuple[int, ...] = ()
     core_class: str | None = None
     parameters: dict[str, Any] = {}
@@ -84,7 +84,7 @@ class Measurement(Struct, frozen=True, omit_defaults=True):
         return time / amount if self.unit == "s" else amount / time
 
 
-class Run(Struct, frozen=True):
+class Record(Struct, frozen=True):
     """One run of `hwbench bench` or `hwbench run`: conditions before and after, what was measured, what went wrong.
 
     The environment and its snapshots are plain mappings (keys: docs/measuring.md): a record outlives its reader.

@@ -8,9 +8,13 @@ import msgspec
 from msgspec import Struct
 
 from hwbench.errors import HwbenchError, InputError
-from hwbench.machine.host import Host, host
-from hwbench.measure import conditions, cpus, environment, harness, kernels, store
-from hwbench.measure.record import Measurement, Run
+from hwbench.machine.host.describe import Host, host
+from hwbench.measure import harness, kernels, store
+from hwbench.measure import settings as cpus
+from hwbench.measure import settings as measure_settings
+from hwbench.measure.environment import machine as environment
+from hwbench.measure.environment import snapshot
+from hwbench.measure.record import Measurement, Record
 from hwbench.version import VERSION
 
 BUDGET_S, QUICK_S = 78.0, 13.0
@@ -18,7 +22,7 @@ BUDGET_S, QUICK_S = 78.0, 13.0
 QUICK_SAMPLE_S = 0.01
 
 
-class Request(Struct, frozen=True):
+class BenchRequest(Struct, frozen=True):
     """What to measure and how long; None and empty mean the kernels' own choice. `command` goes into the record."""
 
     kernels: tuple[str, ...] = ()
@@ -35,7 +39,7 @@ class Request(Struct, frozen=True):
         return self.budget_s or (QUICK_S if self.quick else BUDGET_S)
 
 
-def bench(request: Request, progress: harness.Report | None = None) -> Run:
+def bench(request: BenchRequest, progress: harness.Report | None = None) -> Record:
     """Measure what is asked for. An interrupt ends it early, with what was measured until then (see harness.measure).
 
     Raises InputError for what cannot be measured here, KeyboardInterrupt when interrupted before the first sample.
@@ -50,7 +54,7 @@ def bench(request: Request, progress: harness.Report | None = None) -> Run:
     tasks, warnings = kernels.tasks(picked, settings, named=bool(request.kernels))
     if not tasks:
         raise InputError("there is nothing to measure with these kernels and options")
-    limits = harness.Limits(sample_s=QUICK_SAMPLE_S if request.quick else harness.SAMPLE_S)
+    limits = harness.SamplingLimits(sample_s=QUICK_SAMPLE_S if request.quick else harness.SAMPLE_S)
 
     def measure() -> tuple[Measurement, ...]:
         left = request.seconds - (time.monotonic() - start)
@@ -68,27 +72,27 @@ def _check_threads(threads: tuple[int, ...] | None, most: int) -> None:
 def record(
     measure: Callable[[], Sequence[Measurement]],
     machine: Host,
-    classes: tuple[harness.CpuClass, ...],
+    classes: tuple[measure_settings.CpuClass, ...],
     command: tuple[str, ...] = (),
     warnings: Sequence[str] = (),
-) -> Run:
+) -> Record:
     """A run around a measurement: the conditions before and after it, the environment, and what to be warned of.
 
     `hwbench run` and others that measure by themselves make their records by this too.
     """
     now = datetime.now(UTC)
     numbers = [cpu for one in classes for cpu in one.cpus]
-    before = conditions.snapshot(numbers)
+    before = snapshot.snapshot(numbers)
     measurements = tuple(measure())
-    after = conditions.snapshot(numbers)
+    after = snapshot.snapshot(numbers)
     if not measurements:
         raise HwbenchError("nothing was measured")
     surroundings = environment.environment(machine, classes)
-    told = [*warnings, *environment.cautions(surroundings), *conditions.disturbances(before, after)]
+    told = [*warnings, *environment.cautions(surroundings), *snapshot.disturbances(before, after)]
     told += wrong(measurements)
     if interrupted(measurements):
         told.append("Interrupted: not everything was measured, and not as often as usual.")
-    return Run(
+    return Record(
         id=store.new_id(now),
         created=now.isoformat(timespec="milliseconds"),
         hwbench_version=VERSION,
@@ -112,7 +116,7 @@ def interrupted(measurements: Sequence[Measurement]) -> bool:
     return any(one.stopped == "interrupted" for one in measurements)
 
 
-def joined(runs: Sequence[Run], command: tuple[str, ...] = ()) -> Run:
+def joined(runs: Sequence[Record], command: tuple[str, ...] = ()) -> Record:
     """Runs of fresh processes as one, whose samples say which process they are of.
 
     Conditions are those before the first and after the last. Raises HwbenchError without runs.

@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
-from hwbench import documents, folders
 from hwbench.errors import InputError, nearest, shown
-from hwbench.measure.record import SCHEMA, Run
+from hwbench.files import documents, folders
+from hwbench.measure.record import SCHEMA, Record
 
 SUFFIX = ".json"
 LATEST = "latest"
@@ -55,7 +55,7 @@ def new_id(now: datetime | None = None) -> str:
     return f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}-{secrets.token_hex(3)}"
 
 
-def save(run: Run, where: str | None = None) -> str:
+def save(run: Record, where: str | None = None) -> str:
     """Write the run into the folder and return its path. Raises InputError where that cannot be done.
 
     A file is there whole or not at all, whatever stops the process; two runs at once have two ids.
@@ -70,14 +70,14 @@ def save(run: Run, where: str | None = None) -> str:
     return path
 
 
-def encode(run: Run) -> str:
+def encode(run: Record) -> str:
     """The run as the text of its file: JSON, indented by one."""
     return msgspec.json.format(msgspec.json.encode(run), indent=1).decode() + "\n"
 
 
 def schema() -> str:
     """The JSON Schema of a run's file, as it stands in docs/run.schema.json (`make schema`)."""
-    return msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Run)), indent=1).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Record)), indent=1).decode() + "\n"
 
 
 def names(where: str | None = None) -> list[str]:
@@ -109,20 +109,20 @@ def find(name: str, where: str | None = None) -> str:
     raise InputError(f"there is no run '{shown(name)}'", nearest=nearest(name, known))
 
 
-def load(name: str, where: str | None = None) -> Run:
+def load(name: str, where: str | None = None) -> Record:
     """The run that a name means (see `find`). Raises InputError that names the file and what is wrong with it."""
     path = find(name, where)
     return decode(documents.read_text(path, LARGEST), path)
 
 
-def decode(text: str, path: str | None = None) -> Run:
+def decode(text: str, path: str | None = None) -> Record:
     """A run from the text of its file, of this schema or an older one. Raises InputError."""
     try:
         data = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise InputError(f"is not the JSON of a run: {error}", file=path) from None
     try:
-        return msgspec.convert(_upgraded(data), Run)
+        return msgspec.convert(_upgraded(data), Record)
     except msgspec.ValidationError as error:
         raise InputError(f"is not a run: {documents.said(error)}", file=path, field=_field(error)) from None
     except InputError as error:

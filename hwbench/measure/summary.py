@@ -5,8 +5,8 @@ from typing import Literal
 
 import msgspec
 
-from hwbench.measure.record import FEWEST_ACCEPTED, Clock, Measurement, Result, Sample
-from hwbench.stats import Interval, median_interval, median_interval_over_processes
+from hwbench.measure.record import FEWEST_ACCEPTED, Measurement, Result, Sample, Timer
+from hwbench.stats.comparison import Interval, median_interval, median_interval_over_processes
 
 PREEMPTED = 1.05
 """Wall over CPU time above which one thread was not running all the time."""
@@ -17,7 +17,7 @@ _WIDTHS: tuple[tuple[Grade, float], ...] = (("A", 0.01), ("B", 0.02), ("C", 0.05
 _QUICK_RESAMPLES = 200
 
 
-def judged(samples: Sequence[Sample], threads: int, clock: Clock = "cpu") -> tuple[Sample, ...]:
+def judged(samples: Sequence[Sample], threads: int, clock: Timer = "cpu") -> tuple[Sample, ...]:
     """The samples, with those marked that other work disturbed.
 
     One thread: its wall time is more than 5 % above its CPU time. Several: the process had much less CPU time for its

@@ -1,1 +1,1 @@
-"""How long it will take."""
+"""How long it will take: ideal, roofline and forecast."""

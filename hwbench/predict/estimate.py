@@ -8,14 +8,14 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from hwbench.machine.architecture import BITS, MIXED, Kind
+from hwbench.dtypes import BITS, MIXED
+from hwbench.machine.architecture import Kind
 from hwbench.machine.device import ClockKind, Device
 from hwbench.machine.peak import Peak, PeakTerm, highest, peak, peaks
-from hwbench.predict.expected import Elasticities, Expected, Limit, OpTime, expected
+from hwbench.predict.forecast import Elasticities, Expected, Limit, OpTime, expected
 from hwbench.predict.roofline import Bound, Roofline
 from hwbench.units import Bytes, FlopsPerSecond
-from hwbench.workload.op import Op, Workload
-from hwbench.workload.work import Work
+from hwbench.workload.ops import Op, Work, Workload
 
 
 class LayerEstimate(Struct, frozen=True):
@@ -97,7 +97,7 @@ def estimate(
     Raises InputError when the device has no rate for the dtype, and for an unknown runtime.
     """
     compute, bits = ("fp16", BITS["fp32"]) if dtype == MIXED else (dtype, BITS[dtype])
-    ceiling, bandwidth = fastest(device, compute, clock), device.memory.bandwidth
+    ceiling, bandwidth = peak_for(device, compute, clock), device.memory.bandwidth
     roof = Roofline(ceiling.flops_per_second, float(bandwidth)) if bandwidth else None
     works = [op.work(bits, workload.repeats(batch)) for op in workload.ops]
     found = expected(workload, device, dtype, batch, runtime, clock=clock) if forecast else None
@@ -148,7 +148,7 @@ def _forecast(found: Expected, batch: int, ideal: float) -> dict[str, Any]:
     }
 
 
-def fastest(device: Device, dtype: str, clock: ClockKind | None = None) -> Peak:
+def peak_for(device: Device, dtype: str, clock: ClockKind | None = None) -> Peak:
     """The highest ceiling for data of a dtype: fp32 units compute half-precision data where they are faster.
 
     Raises InputError when the device has no rate for the dtype at all.
@@ -168,7 +168,7 @@ def _layers(
     times: tuple[OpTime, ...] | None,
 ) -> tuple[LayerEstimate, ...]:
     """Each op under the roof of the dtype that it computes in, its own or the run's."""
-    ceilings = {name: fastest(device, name, clock) for name in {op.dtype or dtype for op in workload.ops}}
+    ceilings = {name: peak_for(device, name, clock) for name in {op.dtype or dtype for op in workload.ops}}
     bandwidth = device.memory.bandwidth
     found = []
     for position, (op, work) in enumerate(zip(workload.ops, works, strict=True)):

@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from hwbench.workload.work import Work
+from hwbench.workload.ops import Work
 
 Bound = Literal["compute", "memory"]
 

@@ -3,16 +3,16 @@
 from math import sqrt
 
 from hwbench.machine.device import Device
-from hwbench.predict.kernel import UNKNOWN, family
-from hwbench.predict.machine import Machine
-from hwbench.predict.parameters import Spread
-from hwbench.workload.op import Workload
+from hwbench.predict.model.hardware import Hardware
+from hwbench.predict.model.launch import UNKNOWN, family
+from hwbench.predict.model.parameters import Spread
+from hwbench.workload.ops import Workload
 
 
 def interval(
     spread: Spread,
     device: Device,
-    m: Machine,
+    m: Hardware,
     dtype: str,
     workload: Workload,
     times: list[float],

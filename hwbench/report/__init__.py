@@ -1,1 +1,1 @@
-"""What people look at."""
+"""What people look at: text, files for other programs, and the HTML page."""

@@ -1,1 +1,1 @@
-"""What it means."""
+"""What it means: studies over workloads, devices and measurements."""

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from hwbench.stats import LEVEL, Interval
+from hwbench.stats.comparison import LEVEL, Interval
 from hwbench.units import Hertz
-from hwbench.workload.work import Work
+from hwbench.workload.ops import Work
 
 if TYPE_CHECKING:
-    from hwbench.measure.ladder import Ladder
+    from hwbench.measure.analysis.ladder import Ladder
 
 Loss = Literal["clock", "ports", "memory", "code", "overhead"]
 Name = Literal["spec", "clock", "fma", "blas", "numba", "roofline", "run"]

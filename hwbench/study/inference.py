@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec import UNSET, Struct
 
 from hwbench.predict.estimate import Estimate
-from hwbench.stats import Interval
+from hwbench.stats.comparison import Interval
 
 WHOLE = "(the model itself)"
 """What a part is called whose ops belong to no module within the model."""
@@ -69,7 +69,7 @@ class Inference(Struct, frozen=True):
     between_s: float | None = None
 
 
-class Timed(Struct, frozen=True):
+class TimedRun(Struct, frozen=True):
     """What was measured: seconds a pass, the setting, and how far to trust it; `layers` by name of the module."""
 
     time: Interval
@@ -85,7 +85,7 @@ class Timed(Struct, frozen=True):
 
 
 def inference(
-    timed: Timed, model: str, device: str, work: tuple[int, int], estimate: Estimate | None, traced: bool = False
+    timed: TimedRun, model: str, device: str, work: tuple[int, int], estimate: Estimate | None, traced: bool = False
 ) -> Inference:
     """The run with all that follows from it. `work` is flops and traffic in bytes of one pass.
 
@@ -134,7 +134,7 @@ def _given(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def _layers(timed: Timed, estimate: Estimate, peak: float | None, traced: bool) -> tuple[LayerRun, ...]:
+def _layers(timed: TimedRun, estimate: Estimate, peak: float | None, traced: bool) -> tuple[LayerRun, ...]:
     """Each timed module that runs ops, with the sums over them."""
     found = []
     for name, time in timed.layers.items():

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from hwbench.dtypes import BITS
 from hwbench.errors import InputError
-from hwbench.machine.architecture import BITS
 from hwbench.machine.device import Device
 from hwbench.predict.estimate import Estimate, estimate
-from hwbench.workload.op import Workload
+from hwbench.workload.ops import Workload
 
 LEAST_UTILIZATION = 1e-6
 

@@ -1,1 +1,1 @@
-"""What must be done."""
+"""What must be done: networks as ops with their operations, parameters and traffic."""

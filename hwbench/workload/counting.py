@@ -2,8 +2,7 @@
 
 from msgspec import Struct
 
-from hwbench.workload.op import Op, Shape, Workload
-from hwbench.workload.work import CONVENTIONS, Convention
+from hwbench.workload.ops import CONVENTIONS, Convention, Op, Shape, Workload
 
 
 class LayerCount(Struct, frozen=True):

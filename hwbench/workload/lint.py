@@ -1,9 +1,9 @@
 """What is wrong with the catalog's networks beyond their form: counts that are not the published ones."""
 
-from hwbench import folders
 from hwbench.errors import InputError
-from hwbench.workload import zoo
-from hwbench.workload.op import Workload
+from hwbench.files import folders
+from hwbench.workload import load
+from hwbench.workload.ops import Workload
 
 
 def lint() -> tuple[list[str], int]:
@@ -12,7 +12,7 @@ def lint() -> tuple[list[str], int]:
     paths = folders.files("models")
     for path in paths.values():
         try:
-            faults += [f"{path}: {fault}" for fault in lint_workload(zoo.load(path))]
+            faults += [f"{path}: {fault}" for fault in lint_workload(load.load(path))]
         except InputError as error:
             faults.append(str(error))
     return [*faults, *folders.lint_names("models")], len(paths)

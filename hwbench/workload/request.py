@@ -7,7 +7,7 @@ from msgspec import Struct
 Phase = Literal["prefill", "decode"]
 
 
-class Request(Struct, frozen=True):
+class ModelRequest(Struct, frozen=True):
     """A model's name and how to run it.
 
     `input` is a shape such as `2x3x224x224` or `2x128:int64` whose first dimension is the batch. A language model's

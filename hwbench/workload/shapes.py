@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from hwbench.errors import InputError
-from hwbench.workload.op import Shape
+from hwbench.workload.ops import Shape
 
 Positive = Annotated[int, Meta(gt=0, le=1 << 40)]
 NonNegative = Annotated[int, Meta(ge=0, le=1 << 40)]

@@ -489,19 +489,19 @@ def test_what_we_did_wrong_is_one_line_too(
     def broken(*_: object) -> None:
         raise KeyError("a\nb")
 
-    monkeypatch.setattr("hwbench.cli.options.device", broken)
+    monkeypatch.setattr("hwbench.api.lookup.device", broken)
     for error in (
         broken,
         _raise(MemoryError()),
         _raise(OSError(28, "No space left on device")),
         _raise(RecursionError()),
     ):
-        monkeypatch.setattr("hwbench.cli.options.device", error)
+        monkeypatch.setattr("hwbench.api.lookup.device", error)
         answer = cli("peak --device rtx3090" + (" --json" if as_json else ""))
         assert answer.code in (1, 2)
         assert answer.err.count("\n") == 1
         assert (json.loads(answer.out)["error"]["exit_code"] if as_json else answer.code) == answer.code
-    monkeypatch.setattr("hwbench.cli.options.device", broken)
+    monkeypatch.setattr("hwbench.api.lookup.device", broken)
     answer = cli("peak --device rtx3090")
     assert answer.code == 1
     assert "hwbench: internal error: KeyError: 'a\\nb' (" in answer.err

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from hwbench.cli import options
+from hwbench.api import lookup
 from hwbench.machine import catalog
-from hwbench.measure import conditions, timed_networks
-from hwbench.predict.expected import expected
-from hwbench.workload import zoo
+from hwbench.measure import host_calibration
+from hwbench.measure.environment import snapshot
+from hwbench.predict.forecast import expected
+from hwbench.workload import load
 
 CPU = catalog.device("ryzen7-5800x")
 
@@ -20,20 +21,20 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def times(*_given: object) -> list[tuple[Any, int, float]]:
         found = []
-        for name, batch in timed_networks.NETWORKS:
-            workload = zoo.workload(name)
+        for name, batch in host_calibration.NETWORKS:
+            workload = load.workload(name)
             forecast = expected(workload, CPU, batch=batch)
             assert forecast is not None
             found.append((workload, batch, 1.5 * forecast.time_s))
         return found
 
-    monkeypatch.setattr(timed_networks, "times", times)
-    monkeypatch.setattr(options, "at_measured", lambda *_given: (CPU, ()))
+    monkeypatch.setattr(host_calibration, "times", times)
+    monkeypatch.setattr(lookup, "at_measured", lambda *_given: (CPU, ()))
 
 
 @pytest.mark.usefixtures("timed")
 def test_factors_of_this_machine_are_kept(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conditions, "disturbances", lambda *_given: [])
+    monkeypatch.setattr(snapshot, "disturbances", lambda *_given: [])
     answer = cli("calibrate --device host --json")
     assert answer.code == 0
     found = answer.json
@@ -46,7 +47,7 @@ def test_factors_of_this_machine_are_kept(cli: Callable[..., Any], monkeypatch: 
 @pytest.mark.usefixtures("timed")
 def test_a_disturbed_calibration_says_so(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     told = "Other work took 52 % of the CPUs' time while measuring."
-    monkeypatch.setattr(conditions, "disturbances", lambda *_given: [told])
+    monkeypatch.setattr(snapshot, "disturbances", lambda *_given: [told])
     first, second = cli("calibrate --device host --json").json["warnings"]
     assert first == told
     assert "calibrate again" in second

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from hwbench.cli.sweep import batches
+from hwbench.cli.commands.sweep import batches
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.measure import store
-from hwbench.measure.record import Measurement, Run, Sample
+from hwbench.measure.record import Measurement, Record, Sample
 
 
 def _rows(text: str) -> list[dict[str, str]]:
@@ -88,7 +88,7 @@ def test_sorted(cli: Callable[..., Any]) -> None:
     assert values == sorted(values)
 
 
-def _run(name: str, rate: float, **environment: Any) -> Run:
+def _run(name: str, rate: float, **environment: Any) -> Record:
     samples = tuple(
         Sample(wall_s=(1 + 0.0003 * number) / rate, repetitions=1, cpu_s=(1 + 0.0003 * number) / rate, process=process)
         for process in range(5)
@@ -100,7 +100,7 @@ def _run(name: str, rate: float, **environment: Any) -> Run:
         )
         for variant in ("numba", "numpy")
     )
-    return Run(name, "2026-11-24T08:00:00+00:00", "0.2.0", ("hwbench", "bench"), environment, {}, {}, kernels)
+    return Record(name, "2026-11-24T08:00:00+00:00", "0.2.0", ("hwbench", "bench"), environment, {}, {}, kernels)
 
 
 IDS = ("20261124-080000-000-aaaaaa", "20261124-090000-000-bbbbbb", "20261124-100000-000-cccccc")
@@ -144,7 +144,7 @@ def test_runs_without_a_kernel_in_common_are_refused(cli: Callable[..., Any], sa
     changed = [
         Measurement(**{f: getattr(m, f) for f in m.__struct_fields__} | {"dtype": "fp64"}) for m in other.measurements
     ]
-    store.save(Run(other.id, other.created, "0.2.0", (), {}, {}, {}, tuple(changed)))
+    store.save(Record(other.id, other.created, "0.2.0", (), {}, {}, {}, tuple(changed)))
     answer = cli(f"compare {IDS[0]} {other.id}")
     assert answer.code == 2
     assert "differ in dtype fp32 against fp64" in answer.err
@@ -176,7 +176,7 @@ def test_a_sweep_that_fails_leaves_the_old_file(
     def fail(*_arguments: object) -> None:
         raise InputError("no more")
 
-    monkeypatch.setattr("hwbench.report.sweep._varying", fail)
+    monkeypatch.setattr("hwbench.report.text.sweep._varying", fail)
     assert cli(*SWEEP.split(), "-o", str(place)).code == 2
     assert place.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["points.csv"]

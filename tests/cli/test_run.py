@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from hwbench.machine.host import host
-from hwbench.measure import environment, store
-from hwbench.measure.record import Measurement, Run, Sample
+from hwbench.machine.host.describe import host
+from hwbench.measure import store
+from hwbench.measure.environment import machine as environment
+from hwbench.measure.record import Measurement, Record, Sample
 from hwbench.units import exact
 
 pytest.importorskip("torch")
@@ -175,7 +176,7 @@ def sample(value: float) -> tuple[Sample, ...]:
 
 
 @pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Record:
     """A saved run of this machine: its clock is twice the stated one, and one core reaches that."""
     monkeypatch.setenv("HWBENCH_RESULTS", str(tmp_path))
     machine = host()
@@ -197,14 +198,14 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         "machine": environment.machine_key(machine), "brand": machine.brand,
         "device": msgspec.to_builtins(machine.device, enc_hook=exact),
     }  # fmt: skip
-    run = Run(
+    run = Record(
         "20260101-120000-000-abcdef", "2026-01-01T12:00:00.000+00:00", "0", (), surroundings, {}, {}, measurements
     )
     store.save(run, str(tmp_path))
     return run
 
 
-def test_estimates_of_this_machine_use_its_measured_ceilings(cli: Callable[..., Any], measured: Run) -> None:
+def test_estimates_of_this_machine_use_its_measured_ceilings(cli: Callable[..., Any], measured: Record) -> None:
     found = cli("estimate --model alexnet --device host --json").json
     assert found["bandwidth_bytes_per_second"] == pytest.approx(11e9)
     assert found["provenance"]["bandwidth"] == "measured"
@@ -214,13 +215,13 @@ def test_estimates_of_this_machine_use_its_measured_ceilings(cli: Callable[..., 
 
 
 @pytest.mark.parametrize("name", ["run:latest", "run:20260101", "run:{folder}/20260101-120000-000-abcdef.json"])
-def test_a_run_is_a_device(cli: Callable[..., Any], measured: Run, tmp_path: Path, name: str) -> None:
+def test_a_run_is_a_device(cli: Callable[..., Any], measured: Record, tmp_path: Path, name: str) -> None:
     found = cli("peak", "--device", name.format(folder=tmp_path), "--json").json
     assert found["device"] == f"run:{measured.id}"
     assert found["memory"]["bandwidth_bytes_per_second"] == pytest.approx(11e9)
 
 
-def test_peak_stands_beside_what_was_measured(cli: Callable[..., Any], measured: Run) -> None:
+def test_peak_stands_beside_what_was_measured(cli: Callable[..., Any], measured: Record) -> None:
     found = cli("peak --json").json["measured"]
     assert found["source"] == measured.id
     (row,) = found["achieved"]
@@ -234,12 +235,12 @@ def test_peak_stands_beside_what_was_measured(cli: Callable[..., Any], measured:
     assert cli("peak --device rtx3090 --json").json["measured"] is None
 
 
-def test_a_value_that_is_set_wins_over_what_was_measured(cli: Callable[..., Any], measured: Run) -> None:
+def test_a_value_that_is_set_wins_over_what_was_measured(cli: Callable[..., Any], measured: Record) -> None:
     found = cli("peak --device host --set clock=1GHz --json").json
     assert {peak["clock_hz"] for peak in found["peaks"]} == {1e9}
 
 
-def test_explain_reads_a_saved_run(cli: Callable[..., Any], measured: Run) -> None:
+def test_explain_reads_a_saved_run(cli: Callable[..., Any], measured: Record) -> None:
     found = cli("explain --run latest --model alexnet --json").json
     assert found["schema"] == "hwbench.explain/1"
     assert [step["name"] for step in found["steps"]] == ["spec", "clock", "fma", "blas", "numba", "roofline", "run"]
@@ -252,7 +253,7 @@ def test_explain_reads_a_saved_run(cli: Callable[..., Any], measured: Run) -> No
     assert max(map(len, text.splitlines())) <= 100
 
 
-def test_explain_says_what_a_run_lacks(cli: Callable[..., Any], measured: Run) -> None:
+def test_explain_says_what_a_run_lacks(cli: Callable[..., Any], measured: Record) -> None:
     found = cli("explain --run latest --model lenet5 --dtype fp64 --json").json
     assert found["steps"] == []
     assert "the model" in found["missing"]
@@ -260,7 +261,7 @@ def test_explain_says_what_a_run_lacks(cli: Callable[..., Any], measured: Run) -
 
 
 @pytest.mark.parametrize("threads", [2, 7])
-def test_explain_names_the_cores_that_a_run_was_on(cli: Callable[..., Any], measured: Run, threads: int) -> None:
+def test_explain_names_the_cores_that_a_run_was_on(cli: Callable[..., Any], measured: Record, threads: int) -> None:
     answer = cli(f"explain --run latest --threads {threads}")
     assert (answer.code, answer.out) == (2, "")
     assert answer.err == f"hwbench: --threads: nothing of this run is on {threads} cores (it holds: 1)\n"

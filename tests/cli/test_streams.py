@@ -156,7 +156,7 @@ def test_interrupt(arguments: list[str]) -> None:
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert err == "hwbench: interrupted\n"
-    assert out == ('{"error":{"message":"interrupted","exit_code":130}}\n' if arguments else "")
+    assert out == ('{"error":{"code":"failure","message":"interrupted","exit_code":130}}\n' if arguments else "")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")

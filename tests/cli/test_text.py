@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from hwbench.cli import output
-from hwbench.report.text import Style, width
+from hwbench.report.text.layout import Style, width
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 WIDEST = 120

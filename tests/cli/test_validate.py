@@ -80,7 +80,7 @@ def test_several_files_and_options(cli: Callable[..., Any], tmp_path: Path) -> N
 
 
 def test_other_parameters(cli: Callable[..., Any], tmp_path: Path) -> None:
-    from hwbench.predict.parameters import PATH
+    from hwbench.predict.model.parameters import PATH
 
     shipped = Path(PATH).read_text()
     path = tmp_path / "mine.json"

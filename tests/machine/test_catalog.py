@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hwbench import folders
 from hwbench.errors import InputError
+from hwbench.files import folders
 from hwbench.machine import catalog
 from hwbench.machine.device import Memory, PublishedPeak
 from hwbench.machine.lint import matching, uncovered

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hwbench.machine.cgroup import Limits, Mount, limits, parse_groups, parse_mounts
-from hwbench.machine.host_facts import Files
+from hwbench.machine.host.cgroup import CgroupLimits, Mount, limits, parse_groups, parse_mounts
+from hwbench.machine.host.facts import Files
 
 
 def tree(root: Path, files: dict[str, str]) -> Files:
@@ -19,7 +19,7 @@ V2 = "sys/fs/cgroup"
 
 
 def test_nothing_to_read_is_no_limit(tmp_path: Path) -> None:
-    assert limits(Files(str(tmp_path))) == Limits()
+    assert limits(Files(str(tmp_path))) == CgroupLimits()
 
 
 def test_version_2_takes_the_smallest_quota_over_all_ancestors(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_version_2_takes_the_smallest_quota_over_all_ancestors(tmp_path: Path) -
         f"{V2}/a/b/c/cpuset.cpus.effective": "1-2",
         f"{V2}/other/cpu.max": "1000 100000",
     })  # fmt: skip
-    assert limits(files) == Limits(frozenset({1, 2}), 2.0, 1048576)
+    assert limits(files) == CgroupLimits(frozenset({1, 2}), 2.0, 1048576)
 
 
 def test_a_path_that_is_not_below_the_mount_means_the_mount(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_version_1_by_controller_without_a_namespace(tmp_path: Path) -> None:
         f"{V2}/memory/memory.limit_in_bytes": "9223372036854771712",
         f"{V2}/memory/pod/memory.limit_in_bytes": "2147483648",
     })  # fmt: skip
-    assert limits(files) == Limits(frozenset({4, 5, 6, 7}), 1.5, 2147483648)
+    assert limits(files) == CgroupLimits(frozenset({4, 5, 6, 7}), 1.5, 2147483648)
 
 
 def test_both_versions_at_once(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hwbench.dtypes import BITS, DtypeName
 from hwbench.errors import InputError
 from hwbench.machine import catalog
-from hwbench.machine.architecture import BITS, Dtype, Rate
+from hwbench.machine.architecture import Rate
 from hwbench.machine.device import Clock, Device, Memory, Units, override
 from hwbench.machine.peak import peak, peaks
 from hwbench.units import Bytes, BytesPerSecond, Hertz, Watts
@@ -42,7 +43,7 @@ def refused(device: Device, **settings: str) -> InputError:
 
 
 def test_every_dtype_has_a_size() -> None:
-    assert set(BITS) == set(Dtype.__args__)  # type: ignore[attr-defined]
+    assert set(BITS) == set(DtypeName.__args__)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hwbench.machine import host_other
 from hwbench.machine.device import Device
-from hwbench.machine.host import Host, describe, host
-from hwbench.machine.host_facts import CoreClass, Facts
+from hwbench.machine.host import fallback
+from hwbench.machine.host.describe import Host, describe, host
+from hwbench.machine.host.facts import CoreClass, Facts
 from hwbench.machine.peak import peaks
 
 HOSTS = Path(__file__).parent.parent / "hosts"
@@ -309,7 +309,8 @@ def test_this_machine_under_taskset() -> None:
 
 def test_nothing_heavy_is_imported() -> None:
     names = "('numpy', 'numba', 'rich', 'psutil', 'cpuinfo')"
-    code = f"import sys; from hwbench.machine.host import host; host(); print([m for m in {names} if m in sys.modules])"
+    code = "import sys; from hwbench.machine.host.describe import host; host(); "
+    code += f"print([m for m in {names} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     if sys.platform in ("linux", "darwin"):
         assert done.stdout.strip() == "[]"
@@ -356,7 +357,7 @@ def test_another_system_is_asked_through_libraries(monkeypatch: pytest.MonkeyPat
     assert (found.matched, found.logical, found.usable, found.device.count) == ("ryzen7-5800x", 16, 16, 8)
     assert found.smt is True
     assert found.device.memory.size == float(8 << 30)
-    facts = host_other.read(None)
+    facts = fallback.read(None)
     assert facts.classes[0].base == 3.6e9
     assert facts.classes[0].identity.model == 33
 
@@ -384,5 +385,5 @@ def test_a_library_that_answers_nonsense_is_not_believed(monkeypatch: pytest.Mon
 
     monkeypatch.setitem(sys.modules, "cpuinfo", Nonsense)
     monkeypatch.setitem(sys.modules, "psutil", None)
-    facts = host_other.read({0, 1})
+    facts = fallback.read({0, 1})
     assert (facts.brand, facts.flags, facts.logical, facts.counted) == ("", (), 2, False)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwbench.machine import host_linux
-from hwbench.machine.host_clock import brand_clock, linux_clock
-from hwbench.machine.host_cpuinfo import flags_of, hexadecimal, identity_of, parse_cpuinfo
-from hwbench.machine.host_facts import CacheFact, Facts, Files, Identity, format_cpulist, merged_caches, parse_cpulist
+from hwbench.machine.host import linux
+from hwbench.machine.host.clock import brand_clock, linux_clock
+from hwbench.machine.host.cpuinfo import flags_of, hexadecimal, identity_of, parse_cpuinfo
+from hwbench.machine.host.facts import CacheFact, Facts, Files, Identity, format_cpulist, merged_caches, parse_cpulist
 
 CPU = "sys/devices/system/cpu"
 
@@ -22,7 +22,7 @@ def tree(root: Path, files: dict[str, str | bytes]) -> Files:
 
 
 def facts(root: Path, files: dict[str, str | bytes], affinity: set[int] | None = None) -> Facts:
-    found = host_linux.read(tree(root, files), affinity)
+    found = linux.read(tree(root, files), affinity)
     assert found is not None
     return found
 
@@ -140,7 +140,7 @@ def test_the_device_tree_may_know_the_clock(tmp_path: Path) -> None:
     ("99999999999999K", None),
 ])  # fmt: skip
 def test_cache_sizes(text: str, size: int | None) -> None:
-    assert host_linux.cache_size(text) == size
+    assert linux.cache_size(text) == size
 
 
 def cache(cpu: int, index: int, level: str, kind: str, size: str, shared: str) -> dict[str, str | bytes]:
@@ -156,7 +156,7 @@ def test_of_unequal_instances_the_largest_counts(tmp_path: Path) -> None:
         **cache(0, 2, "2", "Unified", "512K", ""), f"{CPU}/cpu0/cache/uevent": "",
     })  # fmt: skip
     cores: dict[int, tuple[int | str, ...]] = {cpu: ("ids", cpu) for cpu in range(4)}
-    assert host_linux.caches(files, cores, range(4)) == (
+    assert linux.caches(files, cores, range(4)) == (
         CacheFact("L2", 512 << 10), CacheFact("L3", 96 << 20, 2),
     )  # fmt: skip
 
@@ -199,7 +199,7 @@ def test_lxcfs_renumbers_and_the_affinity_does_not(tmp_path: Path) -> None:
 
 
 def test_nothing_at_all_is_no_linux(tmp_path: Path) -> None:
-    assert host_linux.read(Files(str(tmp_path)), None) is None
+    assert linux.read(Files(str(tmp_path)), None) is None
 
 
 def test_one_part_at_two_clocks_makes_two_classes(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_hybrid_lists_must_cover_all_cpus(tmp_path: Path) -> None:
     ("MemTotal: 99999999999999999999 kB", None),
 ])  # fmt: skip
 def test_memory(text: str, size: int | None, tmp_path: Path) -> None:
-    assert host_linux.memory_size(tree(tmp_path, {"proc/meminfo": text})) == size
+    assert linux.memory_size(tree(tmp_path, {"proc/meminfo": text})) == size
 
 
 @pytest.mark.parametrize(("vendor", "product", "flags", "answer"), [
@@ -236,8 +236,8 @@ def test_hypervisors(
     vendor: str, product: str, flags: tuple[str, ...], answer: str | bool | None, tmp_path: Path
 ) -> None:
     files = tree(tmp_path, {"sys/class/dmi/id/sys_vendor": vendor, "sys/class/dmi/id/product_name": product})
-    assert host_linux.hypervisor(files, flags) == answer
+    assert linux.hypervisor(files, flags) == answer
 
 
 def test_xen_says_what_it_is(tmp_path: Path) -> None:
-    assert host_linux.hypervisor(tree(tmp_path, {"sys/hypervisor/type": "xen"}), ("fpu", "hypervisor")) == "xen"
+    assert linux.hypervisor(tree(tmp_path, {"sys/hypervisor/type": "xen"}), ("fpu", "hypervisor")) == "xen"

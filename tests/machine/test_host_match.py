@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from hwbench.machine import catalog, host_macos
+from hwbench.machine import catalog
 from hwbench.machine.architecture import Cpuid, Rate
 from hwbench.machine.device import Clock, Device, Units
-from hwbench.machine.host_facts import CoreClass, Files, Identity
-from hwbench.machine.host_isa import assumed_rates, contradicted, within_reach
-from hwbench.machine.host_match import COMPANIONS, answers, brand_keys, known_device, match, same_classes
+from hwbench.machine.host import macos
+from hwbench.machine.host.facts import CoreClass, Files, Identity
+from hwbench.machine.host.isa import assumed_rates, contradicted, within_reach
+from hwbench.machine.host.match import COMPANIONS, answers, brand_keys, known_device, match, same_classes
 from hwbench.units import Hertz
 
 
@@ -140,11 +141,11 @@ def test_classes_pair_by_name_then_by_rank() -> None:
 
 
 def test_macos_flags_have_the_names_of_linux() -> None:
-    values = host_macos.parse_sysctl(
+    values = macos.parse_sysctl(
         "machdep.cpu.features: FPU SSE4.2 AVX1.0 FMA VMM\nmachdep.cpu.leaf7_features: AVX2 AVX512F AVX512VNNI\nnonsense"
     )
-    assert host_macos.flags(values) == ("fpu", "sse4_2", "avx", "fma", "hypervisor", "avx2", "avx512f", "avx512_vnni")
-    assert host_macos.flags({"hw.optional.arm.FEAT_BF16": "1", "hw.optional.arm.FEAT_SME": "0"}) == ("bf16",)
+    assert macos.flags(values) == ("fpu", "sse4_2", "avx", "fma", "hypervisor", "avx2", "avx512f", "avx512_vnni")
+    assert macos.flags({"hw.optional.arm.FEAT_BF16": "1", "hw.optional.arm.FEAT_SME": "0"}) == ("bf16",)
 
 
 def test_a_mac_is_asked_only_where_it_runs(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: Any) -> None:
@@ -158,17 +159,17 @@ def test_a_mac_is_asked_only_where_it_runs(monkeypatch: pytest.MonkeyPatch, tmp_
         return subprocess.CompletedProcess(command, 1, b"hw.ncpu: 6\nhw.physicalcpu: 6\nhw.l2cachesize: \xff\n")
 
     monkeypatch.setattr(subprocess, "run", answer)
-    assert host_macos.read(empty, live=False) is None
+    assert macos.read(empty, live=False) is None
     assert asked == []
-    found = host_macos.read(empty, live=True)
+    found = macos.read(empty, live=True)
     assert found is not None
     assert (found.logical, found.classes[0].cores, found.caches, found.hypervisor) == (6, 6, (), None)
-    assert host_macos.read(empty, live=True) is None
+    assert macos.read(empty, live=True) is None
 
 
 def test_a_mac_with_more_levels_than_two() -> None:
     values = {f"hw.perflevel{level}.physicalcpu": "2" for level in range(3)}
-    found = host_macos._performance_levels({**values, "machdep.cpu.brand_string": "Apple M9"})
+    found = macos._performance_levels({**values, "machdep.cpu.brand_string": "Apple M9"})
     assert [(one.name, one.cores, one.identity.model) for one in found] == [
         ("level 0", 2, None), ("level 1", 2, None), ("level 2", 2, None),
     ]  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hwbench import documents, folders
+from hwbench.files import documents, folders
 from hwbench.machine import catalog
 from hwbench.machine.lint import lint, lint_architecture, lint_device, matching, uncovered
 

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
-from hwbench.measure import amx, fma, harness, vectors
-from hwbench.measure.team import Team
-from hwbench.measure.vectors import Target
+from hwbench.measure import harness
+from hwbench.measure.codegen import vectors
+from hwbench.measure.codegen.vectors import Target
+from hwbench.measure.kernels.fma import amx
+from hwbench.measure.kernels.fma import kernel as fma
+from hwbench.measure.kernels.team import Team
 
 X86 = "x86_64-unknown-linux-gnu"
 FEATURES = "+amx-tile,+amx-bf16,+amx-int8,+avx512f"
@@ -104,7 +107,7 @@ def test_answers_are_numpys_where_there_are_tiles(dtype: amx.TileDtype) -> None:
     if dtype not in amx.dtypes(vectors.target()):
         pytest.skip("this CPU has no AMX, or the system gives no tiles")
     assert amx.Tiles(dtype).right_answer()
-    found = harness.measure([amx.task(dtype, (), None)], 0.1, limits=harness.Limits(sample_s=0.002, most=3))
+    found = harness.measure([amx.task(dtype, (), None)], 0.1, limits=harness.SamplingLimits(sample_s=0.002, most=3))
     assert found[0].checked
     assert all((sample.cycles or 0) > 0 for sample in found[0].samples)
 
@@ -119,7 +122,7 @@ def test_a_task_runs_every_members_tiles_and_counts_them(team: Team | None, monk
 
     monkeypatch.setattr(amx.Tiles, "run", instead)
     task = amx.task("int8", (0, 1) if team else (0,), None, team)
-    found = harness.measure([task], 0.1, limits=harness.Limits(sample_s=0.002, most=3))
+    found = harness.measure([task], 0.1, limits=harness.SamplingLimits(sample_s=0.002, most=3))
     members = 2 if team else 1
     assert found[0].checked
     assert found[0].unit == "op/s"

@@ -10,9 +10,12 @@ from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.machine.device import Device
 from hwbench.machine.peak import peak
-from hwbench.measure import ceilings, ladder, store
-from hwbench.measure.harness import CpuClass, Settings, Task
-from hwbench.measure.record import Measurement, Run, Sample
+from hwbench.measure import store
+from hwbench.measure.analysis import ladder
+from hwbench.measure.analysis import sustained as ceilings
+from hwbench.measure.harness import Task
+from hwbench.measure.record import Measurement, Record, Sample
+from hwbench.measure.settings import CpuClass, Settings
 from hwbench.units import exact
 
 
@@ -53,9 +56,9 @@ STREAMS = (
 )
 
 
-def run(*measurements: Measurement, identity: str = "20260101-120000-000-abcdef", key: str = "this") -> Run:
+def run(*measurements: Measurement, identity: str = "20260101-120000-000-abcdef", key: str = "this") -> Record:
     environment = {"machine": key, "device": msgspec.to_builtins(machine(), enc_hook=exact), "brand": "A CPU"}
-    return Run(identity, "2026-01-01T12:00:00.000+00:00", "0", (), environment, {}, {}, measurements)
+    return Record(identity, "2026-01-01T12:00:00.000+00:00", "0", (), environment, {}, {}, measurements)
 
 
 def test_sustained() -> None:

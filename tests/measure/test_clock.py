@@ -7,10 +7,14 @@ import re
 import pytest
 from llvmlite import ir
 
-from hwbench.machine.host import host
-from hwbench.measure import chain, clock, fma_loops, harness, vectors
-from hwbench.measure.harness import CpuClass, Settings
-from hwbench.measure.team import Team
+from hwbench.machine.host.describe import host
+from hwbench.measure import harness
+from hwbench.measure.codegen import vectors
+from hwbench.measure.kernels.clock import kernel as clock
+from hwbench.measure.kernels.clock import loops as clock_loops
+from hwbench.measure.kernels.fma import loops as fma_loops
+from hwbench.measure.kernels.team import Team
+from hwbench.measure.settings import CpuClass, Settings
 
 
 def settings(*, quick: bool = False, threads: tuple[int, ...] = (1,), classes: tuple[CpuClass, ...] = ()) -> Settings:
@@ -20,14 +24,14 @@ def settings(*, quick: bool = False, threads: tuple[int, ...] = (1,), classes: t
 
 
 def test_the_chain_gives_what_python_computes() -> None:
-    assert chain.check()
-    assert chain.chain(1, 7, chain.STEP, chain.MASK) == chain.expected(chain.PAIRS, 7)
-    assert chain.chain(2, 8, chain.STEP, chain.MASK) != chain.expected(chain.PAIRS, 8)
+    assert clock_loops.check()
+    assert clock_loops.chain(1, 7, clock_loops.STEP, clock_loops.MASK) == clock_loops.expected(clock_loops.PAIRS, 7)
+    assert clock_loops.chain(2, 8, clock_loops.STEP, clock_loops.MASK) != clock_loops.expected(clock_loops.PAIRS, 8)
 
 
 def test_values_of_the_chain_are_signed_words() -> None:
-    assert list(itertools.islice(chain.values(1, 1, 0), 3)) == [2, 3, 4]
-    assert next(chain.values((1 << 63) - 1, 1, 0)) == -(1 << 63)
+    assert list(itertools.islice(clock_loops.values(1, 1, 0), 3)) == [2, 3, 4]
+    assert next(clock_loops.values((1 << 63) - 1, 1, 0)) == -(1 << 63)
 
 
 @pytest.mark.parametrize(
@@ -40,12 +44,12 @@ def test_every_link_is_an_instruction_of_registers(triple: str, add: str, exclus
     function = ir.Function(module, ir.FunctionType(vectors.I64, [vectors.I64] * 3), "links")
     builder = ir.IRBuilder(function.append_basic_block())
     value, step, mask = function.args
-    for _ in range(chain.PAIRS):
-        value = chain.pair(builder, value, step, mask)
+    for _ in range(clock_loops.PAIRS):
+        value = clock_loops.pair(builder, value, step, mask)
     builder.ret(value)
     text = vectors.assembly(module, triple)
-    assert len(re.findall(add, text)) == chain.PAIRS
-    assert len(re.findall(exclusive, text)) == chain.PAIRS
+    assert len(re.findall(add, text)) == clock_loops.PAIRS
+    assert len(re.findall(exclusive, text)) == clock_loops.PAIRS
 
 
 @pytest.mark.parametrize(
@@ -96,7 +100,7 @@ def test_a_measured_clock_says_its_load_and_is_checked() -> None:
     scalar = clock.scalar(CpuClass("core", ()), None)
     loaded = clock.loaded(128, "any", (), None)
     team = clock.loaded(128, "any", (), None, Team((None, None)))
-    found = harness.measure([scalar, loaded, team], 0.2, limits=harness.Limits(sample_s=0.002, most=3))
+    found = harness.measure([scalar, loaded, team], 0.2, limits=harness.SamplingLimits(sample_s=0.002, most=3))
     assert [one.checked for one in found] == [True, None, None]
     assert found[1].parameters["multiply_adds_in_8_cycles"] in fma_loops.DENSITIES
     assert found[2].work == 2 * found[1].work

@@ -11,11 +11,11 @@ from types import ModuleType
 import numba
 import pytest
 
-from hwbench.measure import compiled
+from hwbench.measure.codegen import compile as compiled
 
 SOURCE = """
-from hwbench.measure.compiled import compiled
-from hwbench.measure import vectors
+from hwbench.measure.codegen import vectors
+from hwbench.measure.codegen.compile import compiled
 
 @compiled
 def twice(number):
@@ -24,7 +24,8 @@ def twice(number):
 
 MULTIPLY = """
 import numpy as np
-from hwbench.measure import gemm, gemm_loops
+from hwbench.measure.gemm import loops as gemm_loops
+from hwbench.measure.gemm import product as gemm
 a = np.arange(12000, dtype=np.float32).reshape(100, 120) % 7
 b = np.arange(13200, dtype=np.float32).reshape(120, 110) % 5
 assert (gemm.matmul(a, b) == a @ b).all()
@@ -70,11 +71,12 @@ def test_other_sources_are_other_kernels(folder: Path, monkeypatch: pytest.Monke
 
 def test_the_digest_covers_what_a_module_takes_from_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fresh(folder, monkeypatch)
-    importlib.import_module("hwbench.measure.gemm_loops")
-    found = compiled.reached("hwbench.measure.gemm_loops")
-    assert {f"hwbench.measure.{name}" for name in ("gemm_loops", "microkernel", "vectors", "gate")} <= found
-    assert "hwbench.measure.vectors" in compiled.reached("doubling")
-    assert compiled.digest("doubling") != compiled.digest("hwbench.measure.gemm_loops")
+    importlib.import_module("hwbench.measure.gemm.loops")
+    found = compiled.reached("hwbench.measure.gemm.loops")
+    expected = ("gemm.loops", "gemm.microkernel", "codegen.vectors", "codegen.gate")
+    assert {f"hwbench.measure.{name}" for name in expected} <= found
+    assert "hwbench.measure.codegen.vectors" in compiled.reached("doubling")
+    assert compiled.digest("doubling") != compiled.digest("hwbench.measure.gemm.loops")
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\xff"])

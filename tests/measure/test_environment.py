@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from hwbench import documents
+from hwbench.files import documents
 from hwbench.machine.device import Device
-from hwbench.machine.host import host
-from hwbench.machine.host_facts import Files
-from hwbench.measure import conditions, cpus, software
-from hwbench.measure.environment import cautions, environment, machine_key, turbo, variables
-from hwbench.measure.harness import CpuClass
+from hwbench.machine.host.describe import host
+from hwbench.machine.host.facts import Files
+from hwbench.measure import settings
+from hwbench.measure.environment import snapshot, software
+from hwbench.measure.environment.machine import cautions, environment, machine_key, turbo, variables
+from hwbench.measure.settings import CpuClass
 
 HOSTS = Path(__file__).parents[1] / "hosts"
 TREES = sorted(path.name for path in HOSTS.iterdir() if path.is_dir())
@@ -40,19 +41,21 @@ def tree(folder: Path, files: dict[str, str]) -> Files:
     ],
 )
 def test_cpus_to_measure_on_are_one_a_core(name: str, classes: dict[str, tuple[int, ...]]) -> None:
-    assert {one.name: one.cpus for one in cpus.allowed(str(HOSTS / name))} == classes
+    assert {one.name: one.cpus for one in settings.allowed(str(HOSTS / name))} == classes
 
 
 def test_an_affinity_narrows_them() -> None:
-    assert cpus.allowed(str(HOSTS / "bare-i9-10940x"), {1, 15, 17}) == (CpuClass("core", (1, 17)),)  # 15 is 1's thread
-    assert cpus.allowed(str(HOSTS / "hybrid-i7-12700h"), {1, 12}) == (
+    assert settings.allowed(str(HOSTS / "bare-i9-10940x"), {1, 15, 17}) == (
+        CpuClass("core", (1, 17)),
+    )  # 15 is 1's thread
+    assert settings.allowed(str(HOSTS / "hybrid-i7-12700h"), {1, 12}) == (
         CpuClass("P-core", (1,)),
         CpuClass("E-core", (12,)),
     )
 
 
 def test_without_any_file_there_are_cpus_all_the_same(tmp_path: Path) -> None:
-    (found,) = cpus.allowed(str(tmp_path), {3, 5})
+    (found,) = settings.allowed(str(tmp_path), {3, 5})
     assert found == CpuClass("core", (3, 5))
 
 
@@ -62,11 +65,11 @@ def test_without_any_file_there_are_cpus_all_the_same(tmp_path: Path) -> None:
 def test_a_quota_holds_the_threads(name: str, threads: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """`--cpus 1.5` feeds one thread and a half: two of them would be stopped a quarter of the time."""
     root = str(HOSTS / name)
-    allowed = cpus.allowed(root)
-    monkeypatch.setattr(cpus, "allowed", lambda: allowed)
+    allowed = settings.allowed(root)
+    monkeypatch.setattr(settings, "allowed", lambda: allowed)
     machine = host(root, system="linux")
-    assert cpus.settings(machine).threads == threads, machine.quota
-    assert cpus.settings(machine, threads=(7,)).threads == (7,)
+    assert settings.settings(machine).threads == threads, machine.quota
+    assert settings.settings(machine, threads=(7,)).threads == (7,)
 
 
 @pytest.mark.parametrize("name", TREES)
@@ -74,17 +77,17 @@ def test_every_recorded_machine_has_an_environment(name: str) -> None:
     root = str(HOSTS / name)
     system = "darwin" if name.startswith("macos") else "linux"
     machine = host(root, system=system)
-    found = environment(machine, cpus.allowed(root), Files(root))
+    found = environment(machine, settings.allowed(root), Files(root))
     assert found.get("brand", "") == machine.brand
     assert None not in found.values()
     document = documents.Document("run", "", found["device"])
     assert documents.convert(document, Device) == machine.device
     assert all(isinstance(text, str) for text in cautions(found))
-    conditions.snapshot([0], Files(root))
+    snapshot.snapshot([0], Files(root))
 
 
 def test_this_machine() -> None:
-    found = environment(host(), cpus.allowed())
+    found = environment(host(), settings.allowed())
     assert found["system"] == platform.system()
     assert found["usable"] <= found["logical"]
     assert found["versions"]["python"].endswith(platform.python_version())
@@ -163,7 +166,7 @@ LINUX = {
 
 
 def test_a_snapshot(tmp_path: Path) -> None:
-    found = conditions.snapshot([0, 1], tree(tmp_path, LINUX))
+    found = snapshot.snapshot([0, 1], tree(tmp_path, LINUX))
     tick = os.sysconf("SC_CLK_TCK")
     assert found["load"] == [1.5, 0.75, 0.25]
     assert found["pressure"] == 0.125
@@ -179,7 +182,7 @@ def test_a_snapshot(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [*LINUX, None])
 def test_nonsense_and_nothing_leave_a_snapshot_without_it(tmp_path: Path, name: str | None) -> None:
     files = {} if name is None else {**LINUX, name: "\0nonsense -1 avg10=x\ncpu0 a b\nthrottled_usec x\n"}
-    found = conditions.snapshot([0, 1], tree(tmp_path, files))
+    found = snapshot.snapshot([0, 1], tree(tmp_path, files))
     assert found["time_s"] > 0
     assert None not in found.values()
 
@@ -191,29 +194,30 @@ def test_version_1_counts_throttled_time_in_nanoseconds(tmp_path: Path) -> None:
         "sys/fs/cgroup/cpu/a/b/cpu.stat": "nr_periods 1\nthrottled_time 1500000000\n",
         "sys/fs/cgroup/cpu/a/cpu.stat": "nr_periods 1\nthrottled_time 500000000\n",
     }
-    assert conditions.snapshot([0], tree(tmp_path, files))["throttled_s"] == 2.0
+    assert snapshot.snapshot([0], tree(tmp_path, files))["throttled_s"] == 2.0
 
 
 def test_disturbances_are_shares_of_the_time_that_passed() -> None:
     before = {"monotonic_s": 100.0, "cpus": 2, "busy_s": 10.0, "own_cpu_s": 1.0, "steal_s": 0.0, "throttled_s": 0.0}
     quiet = {"monotonic_s": 110.0, "cpus": 2, "busy_s": 20.5, "own_cpu_s": 11.0, "steal_s": 0.1, "throttled_s": 0.05}
-    assert conditions.disturbances(before, quiet) == []
+    assert snapshot.disturbances(before, quiet) == []
     loud = {**quiet, "busy_s": 28.0, "steal_s": 1.0, "throttled_s": 4.0, "temperature_c": 95.0}
-    assert conditions.disturbances(before, loud) == [
+    assert snapshot.disturbances(before, loud) == [
         "Other work took 40 % of the CPUs' time while measuring.",
         "The hypervisor gave 5 % of the CPUs' time to others while measuring.",
         "The control group's quota stopped this process for 40 % of the time.",
         "The processor is at 95 °C: it may have slowed down.",
     ]
-    assert conditions.disturbances({}, {}) == []
-    assert conditions.disturbances({"monotonic_s": 1.0}, {"monotonic_s": 2.0, "steal_s": 4.0, "own_cpu_s": 9.0}) == []
+    assert snapshot.disturbances({}, {}) == []
+    assert snapshot.disturbances({"monotonic_s": 1.0}, {"monotonic_s": 2.0, "steal_s": 4.0, "own_cpu_s": 9.0}) == []
 
 
 def test_versions_are_found_without_importing() -> None:
     import subprocess
     import sys
 
-    code = "import sys; from hwbench.measure import software; print(software.versions()); print('torch' in sys.modules)"
+    code = "import sys; from hwbench.measure.environment import software; print(software.versions());"
+    code += "print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "'numba'" in done.stdout
     assert done.stdout.rstrip().endswith("False")

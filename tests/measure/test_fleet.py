@@ -17,10 +17,10 @@ import pytest
 from hwbench.cli.main import main
 from hwbench.errors import HwbenchError, InputError
 from hwbench.machine import catalog
-from hwbench.measure import fleet
-from hwbench.measure.fleet import Failure, Outcome, Success
-from hwbench.study.sweep import Part, panel, parts
-from hwbench.workload import zoo
+from hwbench.measure import cluster as fleet
+from hwbench.measure.cluster import Failure, Outcome, Success
+from hwbench.study.sweep.sweep import Chunk, chunks, panel
+from hwbench.workload import load
 
 distributed = pytest.importorskip("distributed", reason="needs the extra hwbench[fleet]")
 pytestmark = [
@@ -236,7 +236,7 @@ def test_a_scheduler_that_goes_away(cluster: Cluster) -> None:
 
 def test_a_spread_sweep_is_the_same_and_outlives_a_worker(cluster: Cluster) -> None:
     devices = tuple(list(catalog.devices().values())[:40])
-    items = list(parts(zoo.workload("lenet5"), "fp32", devices, range(1, 60_001)))
+    items = list(chunks(load.workload("lenet5"), "fp32", devices, range(1, 60_001)))
     assert len(items) > 3
     for host in ("127.0.0.2", "127.0.0.3"):
         cluster.worker(host)
@@ -256,8 +256,8 @@ def test_a_spread_sweep_is_the_same_and_outlives_a_worker(cluster: Cluster) -> N
 
 def test_what_a_part_raises_is_raised_here(cluster: Cluster) -> None:
     cluster.worker("127.0.0.2")
-    training = msgspec.structs.replace(zoo.workload("lenet5"), samples=8)
-    item = Part(training, "fp32", (catalog.device("rtx3090"),), (8,))
+    training = msgspec.structs.replace(load.workload("lenet5"), samples=8)
+    item = Chunk(training, "fp32", (catalog.device("rtx3090"),), (8,))
     with fleet.connected(cluster.address) as client:
         client.wait_for_workers(1, timeout=60)
         with pytest.raises(InputError, match="traced anew for each batch"):

@@ -8,9 +8,12 @@ import sys
 import pytest
 from llvmlite import ir
 
-from hwbench.measure import fma, fma_loops, harness, vectors
-from hwbench.measure.harness import CpuClass
-from hwbench.measure.team import Team
+from hwbench.measure import harness
+from hwbench.measure.codegen import vectors
+from hwbench.measure.kernels.fma import kernel as fma
+from hwbench.measure.kernels.fma import loops as fma_loops
+from hwbench.measure.kernels.team import Team
+from hwbench.measure.settings import CpuClass
 from tests.measure.test_clock import settings
 
 WIDTHS = vectors.target().widths
@@ -21,13 +24,13 @@ FMA3 = "+avx,+avx2,+fma"
 @pytest.mark.parametrize("bits", WIDTHS)
 def test_answers_are_numpys(bits: int, dtype: vectors.Dtype) -> None:
     count = fma_loops.accumulators(vectors.target().registers)
-    assert fma.Kernel(fma_loops.THROUGHPUT[bits], bits, dtype).right(count, fma_loops.STEPS)
-    assert fma.Kernel(fma_loops.LATENCY[bits], bits, dtype).right(1, fma_loops.DEPENDENT)
+    assert fma.FmaLoop(fma_loops.THROUGHPUT[bits], bits, dtype).right(count, fma_loops.STEPS)
+    assert fma.FmaLoop(fma_loops.LATENCY[bits], bits, dtype).right(1, fma_loops.DEPENDENT)
 
 
 def test_a_loop_that_does_less_is_noticed() -> None:
     count = fma_loops.accumulators(vectors.target().registers)
-    kernel = fma.Kernel(fma_loops.THROUGHPUT[128], 128, "fp64")
+    kernel = fma.FmaLoop(fma_loops.THROUGHPUT[128], 128, "fp64")
     assert not kernel.right(count - 1, fma_loops.STEPS)
     assert not kernel.right(count, fma_loops.STEPS - 2)
 
@@ -127,7 +130,7 @@ def test_a_measurement_counts_its_cycles() -> None:
     alone = fma.throughput(target, 128, "fp64", (), None)
     both = fma.throughput(target, 128, "fp64", (), None, Team((None, None)))
     late = fma.latency(target, 128, "fp64", (), None)
-    found = harness.measure([alone, both, late], 0.2, limits=harness.Limits(sample_s=0.002, most=3))
+    found = harness.measure([alone, both, late], 0.2, limits=harness.SamplingLimits(sample_s=0.002, most=3))
     assert [one.checked for one in found] == [True, True, True]
     assert found[1].work == 2 * found[0].work
     per_cycle = [one.work * sample.repetitions / (sample.cycles or 1) for one in found[:2] for sample in one.samples]
@@ -136,13 +139,18 @@ def test_a_measurement_counts_its_cycles() -> None:
 
 
 OLD_CPU = """
-from hwbench.measure import chain, clock, cpus, fma, harness, memory, stream, vectors
+from hwbench.measure import harness
+from hwbench.measure.codegen import vectors
+from hwbench.measure.kernels.clock import kernel as clock
+from hwbench.measure.kernels.fma import kernel as fma
+from hwbench.measure.kernels.memory import stream
+from hwbench.measure.settings import settings
 assert vectors.target().widths == (128,), vectors.target()
-settings = cpus.settings(quick=True, threads=(1,))
-tasks = [*clock.tasks(settings), *fma.tasks(settings)]
-found = harness.measure(tasks, 0.1, limits=harness.Limits(sample_s=0.001, most=1))
+chosen = settings(quick=True, threads=(1,))
+tasks = [*clock.tasks(chosen), *fma.tasks(chosen)]
+found = harness.measure(tasks, 0.1, limits=harness.SamplingLimits(sample_s=0.001, most=1))
 assert all(one.checked is not False for one in found)
-arrays = stream.Arrays(1 << 20, None)
+arrays = stream.StreamArrays(1 << 20, None)
 arrays.allocate()
 assert all(arrays.right(one, store, 128) for one in stream.OPERATIONS for store in (False, True))
 print(*sorted({(one.isa, one.parameters["instructions"]) for one in found if one.kernel == "fma"}))

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from hwbench.errors import InputError
 from hwbench.machine.device import Cache
-from hwbench.measure import blocking, gemm, vectors
+from hwbench.measure.codegen import vectors
+from hwbench.measure.gemm import blocking
+from hwbench.measure.gemm import product as gemm
 from hwbench.units import Bytes
 
 KINDS = {"fp32": np.float32, "fp64": np.float64}

@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwbench.machine.device import Cache
-from hwbench.measure import blocking
-from hwbench.measure.blocking import DEPTH_STEP, LONGEST_CHAIN, Blocks
-from hwbench.measure.gemm_thin import FEW
-from hwbench.measure.microkernel import Tile
-from hwbench.measure.vectors import SIZES
+from hwbench.measure.codegen.vectors import SIZES
+from hwbench.measure.gemm import blocking
+from hwbench.measure.gemm.blocking import DEPTH_STEP, LONGEST_CHAIN, Blocks
+from hwbench.measure.gemm.microkernel import Tile
+from hwbench.measure.gemm.thin import FEW
 from hwbench.units import Bytes
 
 WIDE, NARROW = Tile("fp32", 16, 6, 4), Tile("fp64", 2, 6, 2)

@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 
 from hwbench.machine.device import Cache
-from hwbench.measure import blocking, gemm, vectors
+from hwbench.measure.codegen import vectors
+from hwbench.measure.gemm import blocking
+from hwbench.measure.gemm import product as gemm
 from hwbench.units import Bytes
 
 KINDS = {"fp32": np.float32, "fp64": np.float64}
@@ -47,7 +49,7 @@ def bounded(rows: int, columns: int, kind: type, gap: int, at_end: bool) -> np.n
     return np.ndarray((rows, columns), kind, memory, first, ((columns + gap) * size, size))
 
 
-def plans(dtype: str) -> list[gemm.Plan]:
+def plans(dtype: str) -> list[gemm.GemmPlan]:
     """Each width of vectors with the caches of this machine, with tiny ones, and with some that make B far."""
     found = []
     for bits in vectors.target().widths:

@@ -5,9 +5,10 @@ import re
 import pytest
 from llvmlite import ir
 
-from hwbench.measure import microkernel, vectors
-from hwbench.measure.microkernel import Tile, Variant
-from hwbench.measure.vectors import Target
+from hwbench.measure.codegen import vectors
+from hwbench.measure.codegen.vectors import Target
+from hwbench.measure.gemm import microkernel
+from hwbench.measure.gemm.microkernel import Tile, Variant
 
 LINUX = "unknown-linux-gnu"
 AVX2 = "+avx,+avx2,+fma"

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwbench.measure import gemm, gemm_threads
-from hwbench.measure.gemm_threads import Share, shares
-from hwbench.measure.microkernel import Tile
+from hwbench.measure.gemm import product as gemm
+from hwbench.measure.gemm import threads as gemm_threads
+from hwbench.measure.gemm.microkernel import Tile
+from hwbench.measure.gemm.threads import Share, shares
 
 TILE = Tile("fp32", 16, 6, 4)
 
@@ -38,16 +39,16 @@ def test_columns_are_split_first_and_rows_where_there_are_few() -> None:
     assert 1 < len(down) < 64
 
 
-def product(size: int = 150, threads: int = 2) -> gemm.Product:
+def product(size: int = 150, threads: int = 2) -> gemm.GemmProduct:
     rng = np.random.default_rng(0)
     return gemm.prepare(*(rng.standard_normal((size, size)) for _ in "ab"), threads=threads)
 
 
-def two_cpus() -> gemm.Plan:
+def two_cpus() -> gemm.GemmPlan:
     """A plan for two threads, which may have to share one CPU."""
     how = gemm.plan("fp64", 1)
     cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0, 1]
-    return gemm.Plan(how.dtype, how.tile, how.limits, (cpus[0], cpus[-1]))
+    return gemm.GemmPlan(how.dtype, how.tile, how.limits, (cpus[0], cpus[-1]))
 
 
 def test_workers_start_again_after_they_slept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +65,7 @@ def test_workers_start_again_after_they_slept(monkeypatch: pytest.MonkeyPatch) -
 
 def test_many_threads_on_few_cpus() -> None:
     how = two_cpus()
-    how = gemm.Plan(how.dtype, how.tile, how.limits, how.cpus * 3)
+    how = gemm.GemmPlan(how.dtype, how.tile, how.limits, how.cpus * 3)
     rng = np.random.default_rng(0)
     for shape in ((200, 210, 220), (3, 5, 7), (500, 3, 9)):
         a, b = rng.standard_normal((shape[0], shape[2])), rng.standard_normal((shape[2], shape[1]))
@@ -104,7 +105,7 @@ def test_one_allowed_cpu_is_one_thread() -> None:
     script = """
 import os, numpy as np
 os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-from hwbench.measure import gemm
+from hwbench.measure.gemm import product as gemm
 assert gemm.plan("fp64", 4).threads == 1
 a = np.arange(10000.0).reshape(100, 100)
 assert np.allclose(gemm.matmul(a, a, threads=4), a @ a)

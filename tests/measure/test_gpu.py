@@ -7,13 +7,14 @@ import pytest
 
 from hwbench.errors import InputError
 from hwbench.machine import catalog
-from hwbench.machine.host import host
-from hwbench.measure.harness import CpuClass, Settings, measure
+from hwbench.machine.host.describe import host
+from hwbench.measure.harness import measure
+from hwbench.measure.settings import CpuClass, Settings
 
 torch = pytest.importorskip("torch")
 
-from hwbench.measure import gpu  # noqa: E402
-from hwbench.measure.torch_device import Place  # noqa: E402
+from hwbench.measure.kernels import gpu  # noqa: E402
+from hwbench.measure.torch.place import Place  # noqa: E402
 
 CPU = Place("cpu", "CPU")
 SMALL = gpu.Lot((48,), ((64, 32, 48), (16, 64, 32)), 1 << 12)
@@ -65,7 +66,7 @@ def test_the_best_shape_is_the_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_shapes_that_do_not_fit_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = gpu.Product
+    made = gpu.GpuProduct
 
     def product(where: Any, dtype: str, shape: Any) -> Any:
         if shape[0] == 64:
@@ -79,16 +80,16 @@ def test_shapes_that_do_not_fit_are_passed_over(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_wrong_product_is_noticed() -> None:
-    product = gpu.Product(CPU, "fp32", (32, 32, 32))
+    product = gpu.GpuProduct(CPU, "fp32", (32, 32, 32))
     assert product.check()
     product.operands = [(a, b) for a, b in product.operands]
     right = product.__call__
-    product.__class__ = type("Wrong", (gpu.Product,), {"__call__": lambda self, number: right(number) * 1.001})
+    product.__class__ = type("Wrong", (gpu.GpuProduct,), {"__call__": lambda self, number: right(number) * 1.001})
     assert not product.check()
 
 
 def test_operands_rotate() -> None:
-    product = gpu.Product(CPU, "fp32", (8, 8, 8))
+    product = gpu.GpuProduct(CPU, "fp32", (8, 8, 8))
     results = [product(number) for number in range(gpu.SETS + 1)]
     assert torch.equal(results[0], results[gpu.SETS])
     assert not torch.equal(results[0], results[1])

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from hwbench.measure import harness
-from hwbench.measure.harness import Limits, Progress, Task, measure
+from hwbench.measure.harness import Progress, SamplingLimits, Task, measure
 
-FAST = Limits(sample_s=0.002, fewest=5, most=12)
+FAST = SamplingLimits(sample_s=0.002, fewest=5, most=12)
 
 
 def spin(seconds: float) -> None:
@@ -38,7 +38,7 @@ def task(call: Any, variant: str = "a", **more: Any) -> Task:
 
 def test_a_sample_lasts_long_enough() -> None:
     kernel = Kernel()
-    (found,) = measure([task(kernel)], 1.0, limits=Limits(sample_s=0.01, fewest=3, most=6))
+    (found,) = measure([task(kernel)], 1.0, limits=SamplingLimits(sample_s=0.01, fewest=3, most=6))
     assert len(found.samples) >= 1
     repetitions = found.samples[0].repetitions
     assert repetitions * kernel.cost >= 0.009
@@ -48,7 +48,7 @@ def test_a_sample_lasts_long_enough() -> None:
 
 def test_a_slow_repetition_runs_once_and_has_no_lead_in() -> None:
     kernel = Kernel(0.05)
-    (found,) = measure([task(kernel)], 0.5, limits=Limits(sample_s=0.02, fewest=3, most=3))
+    (found,) = measure([task(kernel)], 0.5, limits=SamplingLimits(sample_s=0.02, fewest=3, most=3))
     assert {sample.repetitions for sample in found.samples} == {1}
     assert set(kernel.calls) == {1}
     assert len(kernel.calls) == 1 + len(found.samples)  # warm-up, which says how long it takes, and samples
@@ -64,7 +64,7 @@ def test_a_preempted_first_repetition_is_not_taken_for_a_slow_one() -> None:
             super().__call__(repetitions)
 
     kernel = Delayed()
-    (found,) = measure([task(kernel)], 0.5, limits=Limits(sample_s=0.01, fewest=3, most=3))
+    (found,) = measure([task(kernel)], 0.5, limits=SamplingLimits(sample_s=0.01, fewest=3, most=3))
     assert found.samples[0].repetitions * kernel.cost >= 0.009
 
 
@@ -77,13 +77,15 @@ def test_a_fast_one_is_led_in() -> None:
 
 def test_it_ends_at_the_budget() -> None:
     start = time.monotonic()
-    found = measure([task(Kernel(), str(number)) for number in range(4)], 0.3, limits=Limits(settled=0.0, most=10**6))
+    found = measure(
+        [task(Kernel(), str(number)) for number in range(4)], 0.3, limits=SamplingLimits(settled=0.0, most=10**6)
+    )
     assert {one.stopped for one in found} == {"budget"}
     assert time.monotonic() - start < 30  # a loaded machine is slow, an endless loop is not
 
 
 def test_everything_gets_a_sample_even_without_time() -> None:
-    found = measure([task(Kernel(), str(number)) for number in range(5)], 1e-9, limits=Limits(sample_s=0.001))
+    found = measure([task(Kernel(), str(number)) for number in range(5)], 1e-9, limits=SamplingLimits(sample_s=0.001))
     assert [one.variant for one in found] == list("01234")
     assert all(len(one.samples) >= 1 for one in found)
 
@@ -96,7 +98,7 @@ def test_it_ends_when_settled() -> None:
             return 1e-3 * self.calls[-1]
 
     kernel = Exact(1e-6)
-    limits = Limits(sample_s=0.001, fewest=7, most=100)
+    limits = SamplingLimits(sample_s=0.001, fewest=7, most=100)
     (found,) = measure([task(kernel, clock="device", elapsed=kernel.elapsed)], 20, limits=limits)
     assert found.stopped == "settled"
     assert len(found.samples) == 7
@@ -104,7 +106,7 @@ def test_it_ends_when_settled() -> None:
 
 
 def test_most_is_the_end_whatever_the_spread() -> None:
-    (found,) = measure([task(Kernel())], 60, limits=Limits(sample_s=0.001, settled=0.0, most=4, fewest=2))
+    (found,) = measure([task(Kernel())], 60, limits=SamplingLimits(sample_s=0.001, settled=0.0, most=4, fewest=2))
     assert len(found.samples) == 4
     assert found.stopped == "settled"
 
@@ -161,7 +163,7 @@ def test_an_interrupt_keeps_what_there_is() -> None:
     found = measure(
         [task(call, "a", close=lambda: closed.append(1)), task(Kernel(), "b")],
         60,
-        limits=Limits(sample_s=1e-3, settled=0.0),
+        limits=SamplingLimits(sample_s=1e-3, settled=0.0),
     )
     assert {one.stopped for one in found} == {"interrupted"}
     assert all(one.samples for one in found)
@@ -199,7 +201,7 @@ def test_samples_of_all_tasks_take_turns() -> None:
 
         return call
 
-    limits = Limits(sample_s=0.001, fewest=6, most=6, settled=0.0)
+    limits = SamplingLimits(sample_s=0.001, fewest=6, most=6, settled=0.0)
     measure([task(kernel(name), name) for name in "abc"], 60, limits=limits, seed=3)
     samples = order[3:][1::2]  # after a warm-up each; each sample follows its lead-in
     rounds = ["".join(samples[start : start + 3]) for start in range(0, 18, 3)]
@@ -217,7 +219,7 @@ def test_tasks_of_several_threads_follow_those_of_one() -> None:
 
         return call
 
-    limits = Limits(sample_s=0.001, fewest=2, most=2, settled=0.0)
+    limits = SamplingLimits(sample_s=0.001, fewest=2, most=2, settled=0.0)
     measure([task(kernel(n), str(n), threads=n) for n in (2, 1)], 60, limits=limits)
     sampled = order[2:]
     assert sampled[0] == 1

@@ -9,17 +9,17 @@ import msgspec
 import pytest
 
 from hwbench.errors import HwbenchError, InputError
-from hwbench.measure.harness import Limits, measure
-from hwbench.workload.request import Request
+from hwbench.measure.harness import SamplingLimits, measure
+from hwbench.workload.request import ModelRequest
 
 torch = pytest.importorskip("torch")
 
-from hwbench.measure import inference, layer_times  # noqa: E402
-from hwbench.measure.inference import Prepared, Setting  # noqa: E402
-from hwbench.measure.torch_device import Place  # noqa: E402
+from hwbench.measure.torch import inference, layer_times  # noqa: E402
+from hwbench.measure.torch.inference import Prepared, Setting  # noqa: E402
+from hwbench.measure.torch.place import Place  # noqa: E402
 
 CPU = Place("cpu", "CPU")
-LENET = Request("lenet5")
+LENET = ModelRequest("lenet5")
 
 FACTORY = """
 import torch
@@ -93,14 +93,14 @@ def test_the_model_is_left_as_it_was() -> None:
 
 
 def test_other_parameters_than_counted_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    of_model = inference.torch_network.of_model
+    of_model = inference.network.of_model
 
     def other(name: str) -> Any:
         module, workload = of_model(name)
         module.extra = torch.nn.Parameter(torch.zeros(5))
         return module, workload
 
-    monkeypatch.setattr(inference.torch_network, "of_model", other)
+    monkeypatch.setattr(inference.network, "of_model", other)
     with pytest.raises(HwbenchError, match="lenet5 has 61711 parameters, the count is 61706"):
         inference.build(LENET)
 
@@ -112,7 +112,7 @@ def test_another_shape_than_counted_is_refused() -> None:
 
 
 def test_a_module_of_ones_own_runs_at_another_batch(factory: str) -> None:
-    model = inference.build(Request(f"{factory}:net"))
+    model = inference.build(ModelRequest(f"{factory}:net"))
     assert model.workload.params == 11 * 6 + 6 * 4 + 4
     prepared = Prepared(model, Setting(CPU, batch=7))
     assert tuple(prepared(0).shape) == (7, 5, 4)
@@ -120,7 +120,7 @@ def test_a_module_of_ones_own_runs_at_another_batch(factory: str) -> None:
 
 
 def test_an_infinite_output_is_noticed(factory: str) -> None:
-    assert not Prepared(inference.build(Request(f"{factory}:infinite")), Setting(CPU)).check()
+    assert not Prepared(inference.build(ModelRequest(f"{factory}:infinite")), Setting(CPU)).check()
 
 
 def test_what_torch_cannot_run_is_one_line(factory: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +142,7 @@ def test_a_compiled_module_must_agree_with_the_eager_one(monkeypatch: pytest.Mon
 def test_decoding_starts_from_the_same_cache_each_pass() -> None:
     pytest.importorskip("transformers")
     sizes = "num_hidden_layers=2&hidden_size=32&intermediate_size=64&num_attention_heads=4&vocab_size=50"
-    model = inference.build(Request(f"hf:llama?{sizes}&num_key_value_heads=2", phase="decode", context=6))
+    model = inference.build(ModelRequest(f"hf:llama?{sizes}&num_key_value_heads=2", phase="decode", context=6))
     prepared = Prepared(model, Setting(CPU, batch=3))
     lengths = [prepared(number).past_key_values.get_seq_length() for number in range(3)]
     assert lengths == [7, 7, 7]
@@ -176,7 +176,7 @@ def test_a_model_too_large_for_memory() -> None:
 
 def test_a_task_measures_and_says_what_it_ran() -> None:
     task = inference.task(inference.build(LENET), Setting(CPU, batch=2, threads=1))
-    (found,) = measure([task], 0.2, limits=Limits(sample_s=0.002))
+    (found,) = measure([task], 0.2, limits=SamplingLimits(sample_s=0.002))
     assert (found.kernel, found.variant, found.unit, found.size) == ("inference", "eager", "s", "lenet5 batch 2")
     assert found.checked is True
     assert found.parameters["flops"] == 2 * 416520 * 2
@@ -193,7 +193,7 @@ def test_every_layer_is_timed() -> None:
 
 
 def test_what_is_within_a_module_is_not_its_own_time(factory: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = inference.build(Request(f"{factory}:net"))
+    model = inference.build(ModelRequest(f"{factory}:net"))
     ticks = count(step=10e-6)
     monkeypatch.setattr(Place, "mark", lambda _place: next(ticks))
     found = {part.name: part.time.value for part in layer_times.parts(Prepared(model, Setting(CPU)), budget_s=0.0)}
@@ -201,5 +201,5 @@ def test_what_is_within_a_module_is_not_its_own_time(factory: str, monkeypatch: 
     assert found["mix.inner"] == pytest.approx(10e-6)
     assert found["mix"] == pytest.approx(20e-6)  # three ticks from end to end, one of them its part's
     assert found[""] == pytest.approx(40e-6)
-    names = {op.name.rpartition(":")[0] for op in inference.unfolded(model, Request(f"{factory}:net")).ops}
+    names = {op.name.rpartition(":")[0] for op in inference.unfolded(model, ModelRequest(f"{factory}:net")).ops}
     assert names == {"table", "head", "mix", "mix.inner"}

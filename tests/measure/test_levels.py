@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwbench.machine.device import Cache
-from hwbench.measure import levels, working_set
-from hwbench.measure.levels import Level, Point
+from hwbench.measure.kernels.memory import levels, working_set
+from hwbench.measure.kernels.memory.levels import Level, Point
 from hwbench.units import Bytes
 
 KIB, MIB = 1 << 10, 1 << 20

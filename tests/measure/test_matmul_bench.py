@@ -3,9 +3,10 @@
 import pytest
 
 from hwbench.errors import InputError
-from hwbench.machine.host import host
-from hwbench.measure import harness, matmul_bench
-from hwbench.measure.harness import CpuClass, Settings
+from hwbench.machine.host.describe import host
+from hwbench.measure import harness
+from hwbench.measure.kernels.matmul import kernel as matmul
+from hwbench.measure.settings import CpuClass, Settings
 
 LOOPS = {"ijk", "ikj", "blocked", "parallel"}
 
@@ -17,32 +18,32 @@ def settings(**more: object) -> Settings:
 
 @pytest.mark.parametrize(("quick", "side"), [(True, 256), (False, 512)])
 def test_plain_loops_run_at_one_size(quick: bool, side: int) -> None:
-    found = matmul_bench.tasks(settings(quick=quick, dtypes=("fp32",)))
+    found = matmul.tasks(settings(quick=quick, dtypes=("fp32",)))
     loops = [(task.variant, task.size, task.threads) for task in found if task.variant in LOOPS]
     size = f"{side}x{side}x{side}"
     assert sorted(loops) == [("blocked", size, 1), ("ijk", size, 1), ("ikj", size, 1), ("parallel", size, 2)]
 
 
 def test_sizes_that_are_asked_for_are_those_of_all() -> None:
-    found = matmul_bench.tasks(settings(sizes=((4, 5, 6),), dtypes=("fp64",)))
+    found = matmul.tasks(settings(sizes=((4, 5, 6),), dtypes=("fp64",)))
     assert {task.size for task in found} == {"4x5x6"}
     assert {task.variant for task in found} >= {"numba", *LOOPS}
     assert {task.work for task in found} == {2.0 * 4 * 5 * 6}
-    large = matmul_bench.tasks(settings(sizes=((2048, 2048, 2048),), dtypes=("fp64",)))
+    large = matmul.tasks(settings(sizes=((2048, 2048, 2048),), dtypes=("fp64",)))
     assert LOOPS.isdisjoint(task.variant for task in large)
 
 
 def test_every_product_is_right_and_a_wrong_one_is_noticed() -> None:
-    found = matmul_bench.tasks(settings(sizes=((33, 20, 17),), dtypes=("fp32", "fp64")))
-    measured = harness.measure(found, 0.2, limits=harness.Limits(sample_s=1e-4, most=1))
+    found = matmul.tasks(settings(sizes=((33, 20, 17),), dtypes=("fp32", "fp64")))
+    measured = harness.measure(found, 0.2, limits=harness.SamplingLimits(sample_s=1e-4, most=1))
     assert len(measured) == len(found)
     assert all(one.checked for one in measured)
-    operands = matmul_bench.Operands()
-    wrong = matmul_bench.Product(lambda a, b: ((lambda: None), lambda: a @ b * 1.01), operands, "fp32", (33, 20, 17))
+    operands = matmul.Operands()
+    wrong = matmul.MatmulProduct(lambda a, b: ((lambda: None), lambda: a @ b * 1.01), operands, "fp32", (33, 20, 17))
     wrong.prepare()
     assert not wrong.check()
 
 
 def test_a_dtype_without_products_is_refused() -> None:
     with pytest.raises(InputError):
-        matmul_bench.tasks(settings(dtypes=("fp8",)))
+        matmul.tasks(settings(dtypes=("fp8",)))

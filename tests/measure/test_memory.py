@@ -9,18 +9,22 @@ import pytest
 from llvmlite import ir
 
 from hwbench.machine.device import Cache
-from hwbench.machine.host_facts import Files
-from hwbench.measure import buffers, harness, latency, memory, stream, vectors, working_set
-from hwbench.measure.harness import CpuClass, Settings
-from hwbench.measure.levels import Level
+from hwbench.machine.host.facts import Files
+from hwbench.measure import harness
+from hwbench.measure.codegen import vectors
+from hwbench.measure.kernels import buffers
+from hwbench.measure.kernels.memory import kernel as memory
+from hwbench.measure.kernels.memory import latency, stream, working_set
+from hwbench.measure.kernels.memory.levels import Level
+from hwbench.measure.kernels.team import Team
 from hwbench.measure.record import Measurement, Sample
-from hwbench.measure.team import Team
+from hwbench.measure.settings import CpuClass, Settings
 from hwbench.units import Bytes
 from tests.measure.test_clock import settings
 
 KIB, MIB = 1 << 10, 1 << 20
 WIDTHS = vectors.target().widths
-SHORT = harness.Limits(sample_s=0.001, most=2)
+SHORT = harness.SamplingLimits(sample_s=0.001, most=2)
 
 
 # STREAM
@@ -31,7 +35,7 @@ SHORT = harness.Limits(sample_s=0.001, most=2)
 @pytest.mark.parametrize("operation", stream.OPERATIONS, ids=lambda one: one.name)
 @pytest.mark.parametrize("team", [None, Team((None, None))], ids=["one", "two"])
 def test_streams_give_numpys_answer(operation: stream.Operation, nontemporal: bool, bits: int, team: Team) -> None:
-    arrays = stream.Arrays(3 * MIB, team)
+    arrays = stream.StreamArrays(3 * MIB, team)
     arrays.allocate()
     assert arrays.right(operation, nontemporal, bits)
     assert arrays.parts is not None
@@ -41,7 +45,7 @@ def test_streams_give_numpys_answer(operation: stream.Operation, nontemporal: bo
 
 
 def test_a_stream_that_does_something_else_is_noticed() -> None:
-    arrays = stream.Arrays(1 * MIB, None)
+    arrays = stream.StreamArrays(1 * MIB, None)
     arrays.allocate()
     mixed = msgspec.structs.replace(stream.OPERATIONS[0], answer=stream.OPERATIONS[1].answer)
     assert not arrays.right(mixed, False, WIDTHS[0])
@@ -50,7 +54,7 @@ def test_a_stream_that_does_something_else_is_noticed() -> None:
 
 
 def test_bytes_are_counted_as_stream_counts_them() -> None:
-    arrays = stream.Arrays(1 * MIB, None)
+    arrays = stream.StreamArrays(1 * MIB, None)
     counts = {one.name: stream.task(one, False, arrays, ()).work / arrays.size for one in stream.OPERATIONS}
     assert counts == {"copy": 2, "scale": 2, "add": 3, "triad": 3}
 
@@ -81,7 +85,7 @@ def test_stores_pass_by_the_caches_only_when_asked(
 
 
 def test_the_width_is_one_of_those_on_trial() -> None:
-    arrays = stream.Arrays(1 * MIB, None)
+    arrays = stream.StreamArrays(1 * MIB, None)
     task = stream.task(stream.OPERATIONS[3], True, arrays, ())
     found = harness.measure([task], 0.1, limits=SHORT)[0]
     assert found.checked
@@ -94,7 +98,7 @@ def test_the_width_is_one_of_those_on_trial() -> None:
 def test_where_quick_a_width_is_looked_for_once_a_kind_of_store(
     quick: bool, looks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arrays = stream.Arrays(1 * MIB, None, quick)
+    arrays = stream.StreamArrays(1 * MIB, None, quick)
     tried: list[tuple[str, bool]] = []
 
     def best(operation: stream.Operation, nontemporal: bool, _widths: object) -> int:
@@ -111,9 +115,9 @@ def test_where_quick_a_width_is_looked_for_once_a_kind_of_store(
 
 @pytest.mark.parametrize("operation", stream.OPERATIONS, ids=lambda one: one.name)
 def test_arrays_may_be_lent(operation: stream.Operation) -> None:
-    lender = stream.Arrays(3 * MIB, Team((None, None)))
-    assert stream.Arrays(9 * MIB, None, lender=lender).size == lender.size
-    arrays = stream.Arrays(2 * MIB, None, lender=lender)
+    lender = stream.StreamArrays(3 * MIB, Team((None, None)))
+    assert stream.StreamArrays(9 * MIB, None, lender=lender).size == lender.size
+    arrays = stream.StreamArrays(2 * MIB, None, lender=lender)
     arrays.allocate()
     assert arrays.places == lender.places
     assert arrays.right(operation, True, WIDTHS[-1])
@@ -124,7 +128,7 @@ def test_arrays_may_be_lent(operation: stream.Operation) -> None:
 
 
 def test_arrays_are_shared_only_where_quick_and_memory_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = memory.Sizes(1 * MIB, 1 << 30, 1 << 30)
+    sizes = memory.MemorySizes(1 * MIB, 1 << 30, 1 << 30)
     for quick, nodes, lent in ((True, 1, True), (True, None, True), (True, 2, False), (False, 1, False)):
         monkeypatch.setattr(memory.environment, "numa_nodes", lambda _files, nodes=nodes: nodes)
         found = memory.stream_arrays(machine(threads=(1, 2), quick=quick), sizes)
@@ -136,7 +140,7 @@ def test_arrays_are_shared_only_where_quick_and_memory_is_near(monkeypatch: pyte
 def test_chunks_are_whole_pages_and_fill_the_arrays() -> None:
     for members in (1, 2, 3):
         team = Team((None,) * members) if members > 1 else None
-        arrays = stream.Arrays(1_000_000, team)
+        arrays = stream.StreamArrays(1_000_000, team)
         assert arrays.chunk % buffers.ALIGNMENT == 0
         assert arrays.size == arrays.chunk * members <= 1_000_000
 
@@ -315,7 +319,7 @@ def test_the_last_cache_is_what_was_seen_unless_a_likely_one_is_reported(
 
 
 def test_arrays_are_four_times_the_caches_of_those_who_work_within_the_memory() -> None:
-    sizes = memory.Sizes(32 * MIB, 1 << 40, 1 << 30)
+    sizes = memory.MemorySizes(32 * MIB, 1 << 40, 1 << 30)
     eight = machine(("L3", 32 * MIB, 8), threads=(1, 16))
     assert memory.array_size(eight, sizes, 1) == 128 * MIB
     assert memory.array_size(eight, sizes, 8) == 128 * MIB
@@ -347,7 +351,7 @@ def test_each_core_reads_its_share_of_a_shared_cache() -> None:
 
 
 def test_latency_is_measured_within_each_level_where_quick() -> None:
-    sizes = memory.Sizes(32 * MIB, 1 << 30, 1 << 30)
+    sizes = memory.MemorySizes(32 * MIB, 1 << 30, 1 << 30)
     levels = seen(32 * KIB, 1 * MIB, 32 * MIB)
     assert memory.chased(machine(quick=True), sizes, levels) == [16 * KIB, 256 * KIB, 16 * MIB, 64 * MIB]
     assert memory.chased(machine(), sizes, levels) == list(memory.LATENCIES)
@@ -386,7 +390,7 @@ def test_the_tasks_of_a_machine_with_little_memory(monkeypatch: pytest.MonkeyPat
     assert max(task.parameters["array_bytes"] for task in streams) <= 16 * MIB / 2 / 6
     sweep = [int(task.size or 0) for task in found if task.kernel == "working-set" and task.threads == 1]
     assert sweep == list(working_set.sizes(4 * MIB, 1))
-    measured = harness.measure(found, 0.5, limits=harness.Limits(sample_s=0.0005, most=1))
+    measured = harness.measure(found, 0.5, limits=harness.SamplingLimits(sample_s=0.0005, most=1))
     assert len(measured) == len(found)
     assert all(one.checked for one in measured)
     assert memory.rows(measured)

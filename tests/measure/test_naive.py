@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numba import get_num_threads
 
-from hwbench.measure import naive
+from hwbench.measure.kernels.matmul import loops as matmul_loops
 
 
-@pytest.mark.parametrize(("name", "loop"), naive.LOOPS, ids=[name for name, _ in naive.LOOPS])
+@pytest.mark.parametrize(("name", "loop"), matmul_loops.LOOPS, ids=[name for name, _ in matmul_loops.LOOPS])
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_loops_multiply(name, loop, kind) -> None:
     rng = np.random.default_rng(0)
@@ -21,6 +21,6 @@ def test_loops_multiply(name, loop, kind) -> None:
 def test_threads_are_put_back() -> None:
     before = get_num_threads()
     a, out = np.eye(9), np.empty((9, 9))
-    naive.on_threads(1, a, a, out)
+    matmul_loops.on_threads(1, a, a, out)
     assert (out == a).all()
     assert get_num_threads() == before

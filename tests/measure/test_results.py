@@ -7,9 +7,9 @@ from hwbench.machine import catalog
 from hwbench.machine.architecture import Rate
 from hwbench.machine.device import Clock, Device, Memory, Units
 from hwbench.machine.peak import peak
-from hwbench.measure import against
-from hwbench.measure.record import Measurement, Run, Sample
-from hwbench.measure.results import results
+from hwbench.measure.analysis import peaks
+from hwbench.measure.analysis.results import results
+from hwbench.measure.record import Measurement, Record, Sample
 from hwbench.units import BytesPerSecond, Hertz, exact
 
 RATES = (
@@ -41,17 +41,17 @@ def measured(
     return Measurement(kernel, variant, unit, work, (one,) * samples, clock=clock, **more)  # type: ignore[arg-type]
 
 
-def a_run(*measurements: Measurement, device: Device | None = None, **environment: object) -> Run:
+def a_run(*measurements: Measurement, device: Device | None = None, **environment: object) -> Record:
     data = msgspec.to_builtins(device or machine(), enc_hook=exact)
-    return Run("20260101-000000-000-000000", "2026-01-01T00:00:00", "0", (), {"device": data, **environment}, {}, {},
+    return Record("20260101-000000-000-000000", "2026-01-01T00:00:00", "0", (), {"device": data, **environment}, {}, {},
                measurements)  # fmt: skip
 
 
 def test_the_device_of_a_run_is_the_machine_it_was_made_on() -> None:
     known = catalog.device("i7-12700h")
-    assert against.device(a_run(device=known)) == known
-    assert against.device(msgspec.structs.replace(a_run(), environment={})) is None
-    assert against.device(msgspec.structs.replace(a_run(), environment={"device": {"title": 3}})) is None
+    assert peaks.device(a_run(device=known)) == known
+    assert peaks.device(msgspec.structs.replace(a_run(), environment={})) is None
+    assert peaks.device(msgspec.structs.replace(a_run(), environment={"device": {"title": 3}})) is None
 
 
 def test_peaks_at_the_stated_and_at_the_measured_clock() -> None:
@@ -74,11 +74,11 @@ def test_peaks_at_the_stated_and_at_the_measured_clock() -> None:
 def test_a_peak_is_that_of_the_machine_room() -> None:
     device = catalog.device("i9-10940x")
     one = measured("matmul", "torch", 1e12, dtype="fp32", threads=device.count)
-    assert against.peaks(one, device, against.clocks(())).stated == pytest.approx(peak(device, "fp32").flops_per_second)
+    assert peaks.peaks(one, device, peaks.clocks(())).stated == pytest.approx(peak(device, "fp32").flops_per_second)
 
 
 def test_the_all_core_clock_goes_before_that_of_one() -> None:
-    clocks = against.clocks(
+    clocks = peaks.clocks(
         [measured("clock", "avx2", 4e9, "Hz"), measured("clock", "avx2", 3e9, "Hz", threads=4),
          measured("clock", "sse", 4.5e9, "Hz"), measured("clock", "avx512", 2e9, "Hz", core_class="P-core")]
     )  # fmt: skip
@@ -93,11 +93,11 @@ def test_classes_of_cores_add_up_from_the_fastest() -> None:
     fast = Units("a", 2, Clock(base=Hertz(4e9)), "P-core", 4, (Rate("vector", "avx2", "fp32", 32),))
     slow = Units("b", 4, Clock(base=Hertz(2e9)), "E-core", 4, (Rate("vector", "avx2", "fp32", 16),))
     device = machine(fast, slow)
-    none = against.clocks(())
+    none = peaks.clocks(())
 
     def stated(threads: int, core_class: str | None = None) -> float | None:
         one = measured("fma", "throughput", 1.0, dtype="fp32", isa="avx2", threads=threads, core_class=core_class)
-        return against.peaks(one, device, none).stated
+        return peaks.peaks(one, device, none).stated
 
     assert stated(1) == 32 * 4e9
     assert stated(3) == 2 * 32 * 4e9 + 16 * 2e9
@@ -106,17 +106,17 @@ def test_classes_of_cores_add_up_from_the_fastest() -> None:
 
 
 def test_there_is_no_peak_for_what_is_not_known() -> None:
-    none = against.clocks(())
+    none = peaks.clocks(())
     unknown = [
         measured("fma", "throughput", 1.0, dtype="fp32", isa="neon"), measured("fma", "throughput", 1.0, dtype="fp16"),
         measured("fma", "latency", 1.0, "s", dtype="fp32"), measured("clock", "scalar", 1.0, "Hz"),
         measured("latency", "chase", 1.0, "s"), measured("cache", "L1d", 1.0, "B/s"),
     ]  # fmt: skip
-    assert {against.peaks(one, machine(), none) for one in unknown} == {against.Peaks()}
-    assert against.peaks(measured("stream", "triad", 1.0, "B/s"), machine(), none).stated == 50e9
-    assert against.peaks(measured("stream", "triad", 1.0, "B/s"), None, none) == against.Peaks()
+    assert {peaks.peaks(one, machine(), none) for one in unknown} == {peaks.Peaks()}
+    assert peaks.peaks(measured("stream", "triad", 1.0, "B/s"), machine(), none).stated == 50e9
+    assert peaks.peaks(measured("stream", "triad", 1.0, "B/s"), None, none) == peaks.Peaks()
     given = measured("matmul", "torch", 1.0, dtype="fp16", parameters={"peak": 3e13})
-    assert against.peaks(given, None, none).stated == 3e13
+    assert peaks.peaks(given, None, none).stated == 3e13
 
 
 def test_above_the_stated_clock_is_one_sentence_with_the_real_one() -> None:

@@ -4,19 +4,20 @@ import msgspec
 import pytest
 
 from hwbench.errors import HwbenchError, InputError
-from hwbench.machine.host import host
+from hwbench.machine.host.describe import host
 from hwbench.measure import kernels, processes, session, store
-from hwbench.measure.harness import Settings, Task
-from hwbench.measure.kernels import Kernel
-from hwbench.measure.record import Measurement, Run, Sample
-from hwbench.measure.session import Request, joined, record
+from hwbench.measure.harness import Task
+from hwbench.measure.kernels import Benchmark
+from hwbench.measure.record import Measurement, Record, Sample
+from hwbench.measure.session import BenchRequest, joined, record
+from hwbench.measure.settings import Settings
 
 
 def measured(variant: str = "a", **more: object) -> Measurement:
     return Measurement("made-up", variant, "s", 1.0, (Sample(0.02, 1, 0.02),) * 3, **more)  # type: ignore[arg-type]
 
 
-def a_run(*measurements: Measurement, **more: object) -> Run:
+def a_run(*measurements: Measurement, **more: object) -> Record:
     found = record(lambda: measurements, host(), (), ("hwbench", "bench"))
     return msgspec.structs.replace(found, **more)
 
@@ -65,8 +66,10 @@ def test_a_kernel_that_cannot_run_is_left_out_aloud_unless_it_was_named() -> Non
     made = Task("made-up", "a", "s", 1.0, lambda repetitions: None)
     settings = Settings((), (), (), host())
     several = (
-        Kernel("bad", "", _fail), Kernel("good", "", lambda settings: [made]), Kernel("gpu", "", _fail, optional=True),
-    )  # fmt: skip
+        Benchmark("bad", "", _fail),
+        Benchmark("good", "", lambda settings: [made]),
+        Benchmark("gpu", "", _fail, optional=True),
+    )
     assert kernels.tasks(several, settings, named=False) == ([made], ["bad is left out: there is no such unit here"])
     with pytest.raises(InputError, match="no such unit"):
         kernels.tasks(several, settings, named=True)
@@ -85,18 +88,18 @@ def test_rows_are_read_only_off_what_was_measured() -> None:
 
 
 def test_a_request_becomes_the_command_line_of_a_process() -> None:
-    request = Request(("clock", "fma"), True, 2.5, (1, 2), ("fp32", "fp64"), ((1, 2, 3), (4, 4, 4)))
+    request = BenchRequest(("clock", "fma"), True, 2.5, (1, 2), ("fp32", "fp64"), ((1, 2, 3), (4, 4, 4)))
     assert processes.arguments(request) == [
         "bench", "clock", "fma", "--json", "--no-save", "--budget", "2.5 s", "--quick", "--threads", "1,2",
         "--dtype", "fp32,fp64", "--size", "1x2x3,4x4x4",
     ]  # fmt: skip
-    assert processes.arguments(Request())[-1] == f"{session.BUDGET_S} s"
+    assert processes.arguments(BenchRequest())[-1] == f"{session.BUDGET_S} s"
 
 
 def test_budgets_leave_room_for_start_and_end() -> None:
-    assert Request().seconds < 90
-    assert Request(quick=True).seconds < 15
-    assert Request(quick=True, budget_s=3.0).seconds == 3.0
+    assert BenchRequest().seconds < 90
+    assert BenchRequest(quick=True).seconds < 15
+    assert BenchRequest(quick=True, budget_s=3.0).seconds == 3.0
 
 
 class Fake:
@@ -104,10 +107,10 @@ class Fake:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: object) -> None:
         self.answers = list(answers)
-        self.requests: list[Request] = []
+        self.requests: list[BenchRequest] = []
         monkeypatch.setattr(processes, "_one", self)
 
-    def __call__(self, request: Request) -> tuple[Run, bool]:
+    def __call__(self, request: BenchRequest) -> tuple[Record, bool]:
         self.requests.append(request)
         answer = self.answers.pop(0)
         if isinstance(answer, BaseException):
@@ -119,7 +122,7 @@ class Fake:
 def test_processes_share_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = Fake(monkeypatch, *[(a_run(measured()), False)] * 4)
     told: list[int] = []
-    whole = processes.bench(Request(budget_s=8.0), 4, told.append)
+    whole = processes.bench(BenchRequest(budget_s=8.0), 4, told.append)
     assert [request.budget_s for request in fake.requests] == [2.0] * 4
     assert told == [0, 1, 2, 3]
     assert whole.processes == 4
@@ -129,30 +132,30 @@ def test_processes_share_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_failed_process_is_a_warning_and_all_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     good = (a_run(measured()), False)
     Fake(monkeypatch, HwbenchError("out of memory"), good, good)
-    whole = processes.bench(Request(), 3)
+    whole = processes.bench(BenchRequest(), 3)
     assert whole.processes == 2
     assert "1 of 3 processes failed: out of memory." in whole.warnings
     assert not session.interrupted(whole.measurements)
     Fake(monkeypatch, *[HwbenchError("out of memory")] * 2)
     with pytest.raises(HwbenchError, match="every process failed: out of memory"):
-        processes.bench(Request(), 2)
+        processes.bench(BenchRequest(), 2)
     fake = Fake(monkeypatch, InputError("there is no kernel 'x'"))
     with pytest.raises(InputError, match="there is no kernel 'x'"):
-        processes.bench(Request(), 2)
+        processes.bench(BenchRequest(), 2)
     assert len(fake.requests) == 1
 
 
 def test_an_interrupt_keeps_the_processes_that_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     good = (a_run(measured()), False)
     Fake(monkeypatch, good, KeyboardInterrupt())
-    whole = processes.bench(Request(), 5)
+    whole = processes.bench(BenchRequest(), 5)
     assert session.interrupted(whole.measurements)
     assert "Interrupted: 1 of 5 processes measured." in whole.warnings
     Fake(monkeypatch, good, (a_run(measured(stopped="interrupted")), True))
-    assert processes.bench(Request(), 5).processes == 2
+    assert processes.bench(BenchRequest(), 5).processes == 2
     Fake(monkeypatch, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        processes.bench(Request(), 5)
+        processes.bench(BenchRequest(), 5)
 
 
 def test_what_a_process_says_is_what_is_wrong() -> None:

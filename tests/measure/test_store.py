@@ -13,21 +13,21 @@ from typing import Any
 import msgspec
 import pytest
 
-from hwbench import folders
 from hwbench.errors import InputError
+from hwbench.files import folders
 from hwbench.measure import store
-from hwbench.measure.record import SCHEMA, Measurement, Run, Sample
-from hwbench.measure.results import results
+from hwbench.measure.analysis.results import results
+from hwbench.measure.record import SCHEMA, Measurement, Record, Sample
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "run-1.json"
 
 
-def a_run(name: str | None = None, kernel: str = "clock", samples: int = 3) -> Run:
+def a_run(name: str | None = None, kernel: str = "clock", samples: int = 3) -> Record:
     measured = Measurement(
         kernel, "scalar", "Hz", 64.0, tuple(Sample(0.02 + 1e-6 * n, 10**6, 0.02) for n in range(samples))
     )
-    return Run(
+    return Record(
         id=name or store.new_id(), created="2026-11-24T09:00:00.000+00:00", hwbench_version="0.1.0",
         command=("hwbench", "bench"), environment={"brand": "CPU µ"}, before={"load": [0.5]}, after={},
         measurements=(measured,),
@@ -58,7 +58,7 @@ def test_the_schema_page_is_up_to_date() -> None:
 
 def test_the_schema_speaks_of_every_field() -> None:
     found = json.loads(store.schema())["$defs"]
-    for kind in (Run, Measurement, Sample):
+    for kind in (Record, Measurement, Sample):
         assert set(found[kind.__name__]["properties"]) == set(kind.__struct_fields__)
         assert found[kind.__name__]["description"]
 
@@ -319,4 +319,4 @@ def test_two_runs_saved_at_once_are_two_files(tmp_path: Path) -> None:
 def test_a_record_is_json_of_plain_numbers() -> None:
     run = a_run()
     assert json.loads(store.encode(run))["schema"] == SCHEMA
-    assert msgspec.json.decode(store.encode(run), type=Run) == run
+    assert msgspec.json.decode(store.encode(run), type=Record) == run

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from hwbench.measure.team import Team
+from hwbench.measure.kernels.team import Team
 
 
 def test_every_member_runs_the_job_once_each_time() -> None:

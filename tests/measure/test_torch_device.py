@@ -11,8 +11,8 @@ from hwbench.machine import catalog
 
 torch = pytest.importorskip("torch")
 
-from hwbench.measure import torch_device  # noqa: E402
-from hwbench.measure.torch_device import Place, Stopwatch  # noqa: E402
+from hwbench.measure.torch import place  # noqa: E402
+from hwbench.measure.torch.place import Place, Stopwatch  # noqa: E402
 
 CUDA = Place("cuda:0", "NVIDIA GeForce RTX 3090")
 
@@ -65,31 +65,31 @@ def card(monkeypatch: pytest.MonkeyPatch, **facts: Any) -> None:
 
 
 def test_names() -> None:
-    assert torch_device.place("CPU") == Place("cpu", "CPU")
+    assert place.place("CPU") == Place("cpu", "CPU")
     for name in ("tpu", "cpu:1", "cuda:x", "cuda:²", "mps:1", ""):
         with pytest.raises(InputError, match="choose from cpu, cuda, mps"):
-            torch_device.place(name)
+            place.place(name)
 
 
 def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match="torch has no device cuda"):
-        torch_device.place("cuda")
+        place.place("cuda")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(InputError, match="no MPS device"):
-        torch_device.place("mps")
-    assert torch_device.accelerator() is None
+        place.place("mps")
+    assert place.accelerator() is None
 
 
 def test_a_gpu_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"card {index}")
-    assert torch_device.place("cuda:1") == Place("cuda:1", "card 1")
-    assert torch_device.accelerator() == Place("cuda:0", "card 0")
+    assert place.place("cuda:1") == Place("cuda:1", "card 1")
+    assert place.accelerator() == Place("cuda:0", "card 0")
     monkeypatch.setattr(torch.version, "cuda", "12.4")
     with pytest.raises(InputError, match=r"cuda:2: it finds 2"):
-        torch_device.place("cuda:2")
+        place.place("cuda:2")
 
 
 def test_a_stopwatch_rotates_and_times() -> None:
@@ -116,7 +116,7 @@ def test_events_give_the_time_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_known_card_is_the_catalogs(monkeypatch: pytest.MonkeyPatch) -> None:
     card(monkeypatch)
-    found = torch_device.describe(CUDA)
+    found = place.describe(CUDA)
     assert found is not None
     assert found.name == "rtx3090"
     assert found.memory.size == 24 << 30
@@ -126,7 +126,7 @@ def test_a_known_card_is_the_catalogs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_driver_that_counts_other_units_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     card(monkeypatch, multi_processor_count=80)
-    found = torch_device.describe(CUDA)
+    found = place.describe(CUDA)
     assert found is not None
     assert found.count == 80
     assert found.provenance_of("units.SM.count") == "os"
@@ -141,7 +141,7 @@ def test_an_unknown_card_has_the_rates_of_its_architecture(
 ) -> None:
     card(monkeypatch, multi_processor_count=50, clock_rate=1_500_000, **facts)
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    found = torch_device.describe(Place("cuda:0", "A card of the future"))
+    found = place.describe(Place("cuda:0", "A card of the future"))
     assert found is not None
     assert (found.architectures, found.count) == (architecture, 50)
     assert found.units[0].clock.boost == 1.5e9
@@ -152,12 +152,12 @@ def test_an_unknown_card_has_the_rates_of_its_architecture(
 def test_a_card_of_which_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     card(monkeypatch, major=99, minor=0, clock_rate=1_500_000)
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert torch_device.describe(Place("cuda:0", "A card of the future")) is None
-    assert torch_device.describe(Place("cpu", "CPU")) is None
+    assert place.describe(Place("cuda:0", "A card of the future")) is None
+    assert place.describe(Place("cpu", "CPU")) is None
 
 
 def test_every_capability_is_a_catalogued_architecture() -> None:
-    for name in {*torch_device.CAPABILITIES.values(), *torch_device._AMD.values()}:
+    for name in {*place.CAPABILITIES.values(), *place._AMD.values()}:
         assert catalog.architecture(name).kind == "gpu"
 
 
@@ -165,41 +165,41 @@ def test_readings_of_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     card(monkeypatch, uuid="abc")
     known = {"HandleByUUID": 1, "ClockInfo": 1695, "PowerUsage": 341_000, "EnforcedPowerLimit": 350_000, "init": None}
     monkeypatch.setitem(sys.modules, "pynvml", nvml(**known))
-    assert torch_device.readings(CUDA) == {
+    assert place.readings(CUDA) == {
         "clock_hz": 1.695e9, "memory_clock_hz": 1.695e9, "power_w": pytest.approx(341), "power_limit_w": 350,
     }  # fmt: skip
 
 
 def test_no_readings(monkeypatch: pytest.MonkeyPatch) -> None:
     card(monkeypatch)
-    assert torch_device.readings(Place("cpu", "CPU")) == {}
+    assert place.readings(Place("cpu", "CPU")) == {}
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert torch_device.readings(CUDA) == {}
+    assert place.readings(CUDA) == {}
     monkeypatch.setitem(sys.modules, "pynvml", nvml())
-    assert torch_device.readings(CUDA) == {}
+    assert place.readings(CUDA) == {}
     monkeypatch.setitem(sys.modules, "pynvml", nvml(init=None))
-    assert torch_device.readings(CUDA) == {}
+    assert place.readings(CUDA) == {}
 
 
 def test_fp32_is_strict_unless_tf32_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     switches = SimpleNamespace(allow_tf32=None)
     monkeypatch.setattr(torch.backends.cuda, "matmul", switches)
     monkeypatch.setattr(torch.backends, "cudnn", SimpleNamespace(allow_tf32=None))
-    torch_device.set_fp32(CUDA, strict=True)
+    place.set_fp32(CUDA, strict=True)
     assert (switches.allow_tf32, torch.backends.cudnn.allow_tf32) == (False, False)
-    torch_device.set_fp32(CUDA, strict=False)
+    place.set_fp32(CUDA, strict=False)
     assert (switches.allow_tf32, torch.backends.cudnn.allow_tf32) == (True, True)
-    torch_device.set_fp32(Place("cpu", "CPU"), strict=True)
+    place.set_fp32(Place("cpu", "CPU"), strict=True)
     assert switches.allow_tf32 is True
 
 
 def test_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (torch_device.free_memory(Place("cpu", "CPU")) or 0) > 1 << 20
+    assert (place.free_memory(Place("cpu", "CPU")) or 0) > 1 << 20
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _name: (5, 10))
-    assert torch_device.free_memory(CUDA) == 5
+    assert place.free_memory(CUDA) == 5
 
 
 def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(InputError, match=r"a thing needs torch .*: pip install 'hwbench\[torch\]'"):
-        torch_device.torch_module("a thing")
+        place.torch_module("a thing")

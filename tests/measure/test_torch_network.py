@@ -6,15 +6,17 @@ from typing import Any
 import pytest
 
 from hwbench.errors import InputError
-from hwbench.workload import layers, network, zoo
+from hwbench.workload import load
+from hwbench.workload.layers import network
+from hwbench.workload.layers import products as layers
 
 torch = pytest.importorskip("torch")
 
-from hwbench.measure import torch_network  # noqa: E402
-from hwbench.measure.torch_layers import FACTORIES, IN_PLACE  # noqa: E402
-from hwbench.workload import torch_trace  # noqa: E402
+from hwbench.measure.torch import network as torch_network  # noqa: E402
+from hwbench.measure.torch.modules import FACTORIES, IN_PLACE  # noqa: E402
+from hwbench.workload.tracing import trace as torch_trace  # noqa: E402
 
-MODELS = sorted(zoo.workloads())
+MODELS = sorted(load.workloads())
 HALF_PADDED = [  # options, input shape: TensorFlow's "same", with an odd position of padding and without
     ({"channels": 4, "kernel": 3, "stride": 2, "padding": "same"}, (3, 8, 9)),
     ({"channels": 4, "kernel": (2, 5), "stride": (1, 3), "padding": "same"}, (2, 7, 11)),

@@ -8,8 +8,8 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from hwbench.measure import vectors
-from hwbench.measure.vectors import I64, Target
+from hwbench.measure.codegen import vectors
+from hwbench.measure.codegen.vectors import I64, Target
 
 COUNT = 4
 VOID = ir.VoidType()

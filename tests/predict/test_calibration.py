@@ -9,17 +9,24 @@ from msgspec.structs import replace
 
 from hwbench.errors import InputError
 from hwbench.machine import catalog
-from hwbench.predict import fitting, measurements, priors, splits
-from hwbench.predict.calibration import Case, fitted, predicted, problem, soft, with_values
-from hwbench.predict.cases import cases
-from hwbench.predict.expected import expected
-from hwbench.predict.measurements import Measurement
-from hwbench.predict.parameters import GpuParameters, ParameterFile, parameters
-from hwbench.workload import zoo
+from hwbench.predict.data import splits, tables
+from hwbench.predict.data.tables import MeasuredTime
+from hwbench.predict.fitting import fit as fitting
+from hwbench.predict.fitting import priors
+from hwbench.predict.fitting.cases import cases
+from hwbench.predict.fitting.problem import Case, fitted, predicted, problem, soft, with_values
+from hwbench.predict.forecast import expected
+from hwbench.predict.model.parameters import GpuParameters, ParameterFile, parameters
+from hwbench.workload import load
 
+FITTED = (
+    "i9-10940x_fp32_nchw_pt240_dynamo.csv", "rtx3090_amp_nchw_pt240.csv", "rtx3090_amp_nhwc_pt240.csv",
+    "rtx4090_amp_nchw_pt240.csv",
+)  # fmt: skip
+"""The tables that the shipped parameters were fitted to."""
 DATA = Path(os.environ.get("HWBENCH_DATA", Path(__file__).parents[3] / "shared" / "data")) / "measured" / "timm"
 RTX3090 = catalog.device("rtx3090")
-MODELS = zoo.workloads()
+MODELS = load.workloads()
 TRUE = replace(priors.GPU, prologue=30.0, memory={**priors.GPU.memory, "map": 0.75, "batch_norm": 0.8})
 
 
@@ -102,10 +109,10 @@ def test_a_family_is_of_one_part_and_the_parts_are_of_the_sizes_stated() -> None
 
 
 def test_rows_of_another_network_or_image_are_not_fitted() -> None:
-    row = Measurement("rtx3090", "resnet50", 8, "fp32", 1e-3, "mine.csv:2", image_size=224, runtime="torch-2.4-eager")
+    row = MeasuredTime("rtx3090", "resnet50", 8, "fp32", 1e-3, "mine.csv:2", image_size=224, runtime="torch-2.4-eager")
     larger = replace(row, image_size=288, place="mine.csv:3")
     other = replace(row, params=60e6, place="mine.csv:4")
-    found, skipped = cases(measurements.Table((row, larger, other)))
+    found, skipped = cases(tables.MeasuredTable((row, larger, other)))
     assert [one.workload.name for one in found["torch-eager-cuda"]] == ["resnet50"]
     assert [one.place for one in skipped] == ["mine.csv:3", "mine.csv:4"]
     assert "for images of 224, not of 288" in skipped[0].reason
@@ -119,7 +126,7 @@ def test_too_few_measurements_are_refused() -> None:
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"needs the measurements in {DATA}")
 def test_the_shipped_parameters_follow_from_the_measurements() -> None:
-    table = measurements.read(sorted(str(path) for path in DATA.glob("*.csv")))
+    table = tables.read([str(DATA / name) for name in FITTED])
     usable, _ = cases(table)
     found, fits = fitting.calibrated(usable)
     names = [fit.name for fit in fits]

@@ -5,20 +5,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwbench import folders
+from hwbench.dtypes import BITS
 from hwbench.errors import InputError
+from hwbench.files import folders
 from hwbench.machine import catalog
-from hwbench.machine.architecture import BITS
 from hwbench.machine.device import Memory, override
 from hwbench.machine.peak import peak, peaks
 from hwbench.predict.estimate import estimate
-from hwbench.predict.expected import expected
-from hwbench.workload import packaged, zoo
-from hwbench.workload.op import Op, Workload
-from hwbench.workload.request import Request
+from hwbench.predict.forecast import expected
+from hwbench.workload import load
+from hwbench.workload.ops import Op, Workload
+from hwbench.workload.request import ModelRequest
+from hwbench.workload.saved import shipped
 
 DEVICES = catalog.devices()
-MODELS = zoo.workloads()
+MODELS = load.workloads()
 ALEXNET = MODELS["alexnet"]
 
 
@@ -123,7 +124,7 @@ def test_the_memory_needed_is_weights_and_the_largest_layer() -> None:
 
 
 def test_the_memory_needed_in_mixed_precision_is_that_of_its_own_tensors() -> None:
-    workload = packaged.workload(Request("timm:resnet50", autocast="fp16"))
+    workload = shipped.workload(ModelRequest("timm:resnet50", autocast="fp16"))
     assert workload is not None
     found = estimate(workload, DEVICES["rtx3090"], "amp", 512)
     largest = (256 + 128) * 56 * 56  # layer2.0.conv1 in two bytes an element, while the weights stay in four

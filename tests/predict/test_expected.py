@@ -13,16 +13,16 @@ from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.machine.device import Device, Memory, Sustained, SustainedRate, override
 from hwbench.machine.peak import peaks
-from hwbench.predict import runtimes
-from hwbench.predict.arrays import grid
-from hwbench.predict.expected import expected
-from hwbench.predict.parameters import PATH, ParameterFile, dumped, parameters
+from hwbench.predict.forecast import expected
+from hwbench.predict.model import runtimes
+from hwbench.predict.model.grid import grid
+from hwbench.predict.model.parameters import PATH, ParameterFile, dumped, parameters
 from hwbench.units import BytesPerSecond, FlopsPerSecond, Seconds
-from hwbench.workload import zoo
-from hwbench.workload.op import Op, Workload
+from hwbench.workload import load
+from hwbench.workload.ops import Op, Workload
 
 DEVICES = catalog.devices()
-MODELS = zoo.workloads()
+MODELS = load.workloads()
 RTX3090 = DEVICES["rtx3090"]
 ALEXNET = MODELS["alexnet"]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from hwbench.errors import InputError
-from hwbench.predict import measurements
-from hwbench.predict.measurements import Said, named, read, torch_version
+from hwbench.predict.data import tables
+from hwbench.predict.data.tables import Defaults, named, read, torch_version
 
 TIMM = (
     "model,infer_samples_per_sec,infer_step_time,infer_batch_size,infer_img_size,infer_gmacs,infer_macts,param_count\n"
@@ -49,7 +49,7 @@ def written(folder: Path, text: str, name: str = "benchmark-infer-amp-nhwc-pt240
 def test_the_file_name_says_it(
     name: str, device: str, dtype: str | None, layout: str | None, runtime: str | None
 ) -> None:
-    assert named(name) == Said(device, dtype, layout, runtime)
+    assert named(name) == Defaults(device, dtype, layout, runtime)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_file_of_timm(tmp_path: Path) -> None:
 
 def test_options_say_more_than_the_file_name(tmp_path: Path) -> None:
     path = written(tmp_path, TIMM + "resnet50,2560.0,100.0,256,224,4.11,11.11,25.56\n")
-    (row,) = read([path], Said(device="h100", runtime="torch-2.9-compile")).rows
+    (row,) = read([path], Defaults(device="h100", runtime="torch-2.9-compile")).rows
     assert (row.device, row.dtype, row.runtime) == ("h100", "amp", "torch-2.9-compile")
 
 
@@ -191,7 +191,7 @@ def test_a_file_that_is_not_there() -> None:
 
 
 def test_the_shipped_table_is_sound() -> None:
-    paths = measurements.shipped()
+    paths = tables.shipped()
     table = read(paths)
     assert table.skipped == ()
     assert 50 <= len(table.rows) <= 200  # cited one by one, not a copy of anybody's table

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from hwbench.predict.metrics import metrics, spearman
+from hwbench.predict.replay.metrics import metrics, spearman
 
 TIMES = st.lists(st.floats(1e-6, 1e3), min_size=3, max_size=40)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwbench.predict.roofline import Roofline
-from hwbench.workload.work import Work
+from hwbench.workload.ops import Work
 
 RATES = st.floats(1e3, 1e19)
 COUNTS = st.integers(0, 10**18)

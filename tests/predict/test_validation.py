@@ -5,32 +5,32 @@ import pytest
 
 from hwbench.errors import InputError
 from hwbench.machine import catalog
-from hwbench.predict import replay as replaying
-from hwbench.predict import validation
-from hwbench.predict.measurements import Measurement, Skipped, Table
-from hwbench.predict.replay import replay, similar
-from hwbench.predict.validation import Row, summary
-from hwbench.workload.op import Op, Workload
-from hwbench.workload.request import Request
+from hwbench.predict.data.tables import MeasuredTable, MeasuredTime, Skipped
+from hwbench.predict.replay import replay as replaying
+from hwbench.predict.replay import summary as validation
+from hwbench.predict.replay.replay import replay, similar
+from hwbench.predict.replay.summary import ReplayRow, summary
+from hwbench.workload.ops import Op, Workload
+from hwbench.workload.request import ModelRequest
 
 MODELS = ("alexnet", "resnet50", "vgg16", "mobilenet-v2", "googlenet", "squeezenet1.0", "bert-base", "densenet121")
 
 
-def measured(model: str, time_s: float = 1e-3, line: int = 2, **fields: object) -> Measurement:
+def measured(model: str, time_s: float = 1e-3, line: int = 2, **fields: object) -> MeasuredTime:
     given = {"device": "rtx3090", "batch": 8, "dtype": "fp32", "runtime": "torch-2.4-eager", **fields}
-    return Measurement(model=model, time_s=time_s, place=f"mine.csv:{line}", **given)  # type: ignore[arg-type]
+    return MeasuredTime(model=model, time_s=time_s, place=f"mine.csv:{line}", **given)  # type: ignore[arg-type]
 
 
 def predicted(**fields: object) -> dict[str, float]:
     """Expected times by model."""
     rows = [measured(model, line=line, **fields) for line, model in enumerate(MODELS)]
-    return {row.model: row.expected_s for row in replay(Table(tuple(rows))).rows}
+    return {row.model: row.expected_s for row in replay(MeasuredTable(tuple(rows))).rows}
 
 
 def test_what_was_predicted_is_without_error() -> None:
     times = predicted()
     rows = tuple(measured(model, time, line) for line, (model, time) in enumerate(times.items()))
-    found = replay(Table(rows))
+    found = replay(MeasuredTable(rows))
     assert found.all.mape == 0
     assert found.all.spearman == pytest.approx(1)
     assert found.all.interval_coverage == 1
@@ -44,7 +44,9 @@ def test_what_was_predicted_is_without_error() -> None:
 
 def test_errors_are_shares_of_what_was_measured() -> None:
     times = predicted()
-    found = replay(Table((measured("alexnet", times["alexnet"] * 2, 1), measured("vgg16", times["vgg16"] / 4, 2))))
+    found = replay(
+        MeasuredTable((measured("alexnet", times["alexnet"] * 2, 1), measured("vgg16", times["vgg16"] / 4, 2)))
+    )
     assert [row.error for row in found.rows] == pytest.approx([-0.5, 3])
     assert [row.model for row in found.worst] == ["vgg16", "alexnet"]  # a quarter is further off than double
     assert found.all.mape == pytest.approx(1.75)
@@ -74,8 +76,8 @@ def test_settings_behind_a_device() -> None:
         (measured("alexnet", image_size=227), "alexnet is catalogued for images of 224, not of 227"),
     ],
 )
-def test_what_cannot_be_predicted_is_said(row: Measurement, words: str) -> None:
-    found = replay(Table((row, measured("vgg16", line=3)), (Skipped("x", "dirty", "mine.csv:1"),)))
+def test_what_cannot_be_predicted_is_said(row: MeasuredTime, words: str) -> None:
+    found = replay(MeasuredTable((row, measured("vgg16", line=3)), (Skipped("x", "dirty", "mine.csv:1"),)))
     assert [one.model for one in found.rows] == ["vgg16"]
     assert [one.reason for one in found.skipped][:1] == ["dirty"]
     assert words in found.skipped[1].reason
@@ -83,7 +85,7 @@ def test_what_cannot_be_predicted_is_said(row: Measurement, words: str) -> None:
 
 
 def test_a_table_of_nothing() -> None:
-    found = replay(Table())
+    found = replay(MeasuredTable())
     assert found.all.n == 0
     assert found.worst == ()
     assert validation.as_json(found)["mape"] is None
@@ -105,7 +107,9 @@ def test_shortened_names(text: str, device: str | None) -> None:
 
 
 def test_a_guessed_device_is_said() -> None:
-    found = replay(Table((measured("alexnet", device="pro6000maxq"), measured("vgg16", line=3, device="pro6000maxq"))))
+    found = replay(
+        MeasuredTable((measured("alexnet", device="pro6000maxq"), measured("vgg16", line=3, device="pro6000maxq")))
+    )
     assert {row.device for row in found.rows} == {"rtx-pro-6000-blackwell-max-q"}
     assert len(found.warnings) == 1
     assert "'pro6000maxq' is taken to be rtx-pro-6000-blackwell-max-q" in found.warnings[0]
@@ -113,15 +117,17 @@ def test_a_guessed_device_is_said() -> None:
 
 def test_devices_that_the_catalog_does_not_know() -> None:
     own = msgspec.structs.replace(catalog.device("rtx3090"), name="mine")
-    found = replay(Table((measured("alexnet", device="host units=82"),)), finder=lambda name: (own, (f"{name} it is",)))
+    found = replay(
+        MeasuredTable((measured("alexnet", device="host units=82"),)), finder=lambda name: (own, (f"{name} it is",))
+    )
     assert [row.device for row in found.rows] == ["mine units=82"]
     assert found.warnings == ("host it is",)
 
 
 def test_layout_and_size_reach_the_tracer() -> None:
-    asked: list[Request] = []
+    asked: list[ModelRequest] = []
 
-    def workloads(request: Request) -> Workload:
+    def workloads(request: ModelRequest) -> Workload:
         asked.append(request)
         return Workload(request.model, "t", (3, 8, 8), (Op("conv", (8, 8, 8), macs=1 << 20, input_elements=1 << 16),))
 
@@ -130,20 +136,20 @@ def test_layout_and_size_reach_the_tracer() -> None:
         measured("timm:a", line=2, dtype="amp", layout="nchw", image_size=96),
         measured("timm:a", line=3, dtype="bf16", image_size=64),
     )
-    assert replay(Table(rows), workloads).all.n == 3
+    assert replay(MeasuredTable(rows), workloads).all.n == 3
     assert set(asked) == {
-        Request("timm:a", image_size=96, autocast="fp16", channels_last=True),
-        Request("timm:a", image_size=96, autocast="fp16"),
-        Request("timm:a", image_size=64),
+        ModelRequest("timm:a", image_size=96, autocast="fp16", channels_last=True),
+        ModelRequest("timm:a", image_size=96, autocast="fp16"),
+        ModelRequest("timm:a", image_size=64),
     }
 
 
 def test_reasons() -> None:
-    def workloads(request: Request) -> Workload:
+    def workloads(request: ModelRequest) -> Workload:
         ops = (Op("conv", (8, 8, 8), macs=1 << 28, params=100, input_elements=1 << 16),)
         return Workload(request.model, "t", (3, 8, 8), ops, uncounted=("aten.odd (1 of 2 operators)",))
 
-    (row,) = replay(Table((measured("timm:a", 1e-9),)), workloads).rows
+    (row,) = replay(MeasuredTable((measured("timm:a", 1e-9),)), workloads).rows
     text = "; ".join(row.reasons)
     assert "measured below the roofline" in text
     assert "not counted: aten.odd" in text
@@ -153,7 +159,7 @@ def test_reasons() -> None:
 def test_another_network_of_the_same_name_is_left_out() -> None:
     own = measured("alexnet")
     for params, left_out in ((62.38e6, False), (62.9e6, False), (61.1e6, True), (25e6, True), (None, False)):
-        found = replay(Table((msgspec.structs.replace(own, params=params),)))
+        found = replay(MeasuredTable((msgspec.structs.replace(own, params=params),)))
         assert [one.reason for one in found.skipped] == (
             [f"is another network today: {params / 1e6:.4g} M parameters were measured, now it has 62.38 M"]
             if left_out and params
@@ -161,8 +167,8 @@ def test_another_network_of_the_same_name_is_left_out() -> None:
         )
 
 
-def row(device: str, family: str, part: str, error: float) -> Row:
-    return Row(
+def row(device: str, family: str, part: str, error: float) -> ReplayRow:
+    return ReplayRow(
         device=device, model=f"{family}1", family=family, part=part, image_size=None, batch=1, dtype="fp32",
         layout=None, runtime=None, assumed_runtime="torch-eager-cuda", measured_s=1.0, expected_s=1 + error,
         interval_s=(0.9, 1.2), ideal_s=0.5, roofline_s=0.8, error=error, reasons=(), place="x:1", source="",
@@ -192,20 +198,20 @@ def test_a_family_that_misses_as_one_is_told() -> None:
 
 
 def test_json_keys() -> None:
-    body = validation.as_json(replay(Table((measured("alexnet"), measured("x", line=3)))))
+    body = validation.as_json(replay(MeasuredTable((measured("alexnet"), measured("x", line=3)))))
     metrics = {"n", "mape", "median_ape", "within", "spearman", "bias", "interval_coverage", "interval_ratio"}
     assert metrics | {"baselines", "groups", "families", "unseen", "worst", "skipped", "warnings"} == set(body)
     assert set(body["within"]) == {"10", "20", "30"}
     assert set(body["baselines"]) == {"ideal", "roofline"}
     assert {"device", "runtime", "dtype", "layout", "unseen", "baselines"} | metrics == set(body["groups"][0])
     assert {"model", "reason", "place", "device"} == set(body["skipped"][0])
-    assert "rows" in validation.as_json(replay(Table((measured("alexnet"),))), rows=True)
+    assert "rows" in validation.as_json(replay(MeasuredTable((measured("alexnet"),))), rows=True)
 
 
 def test_an_unknown_runtime_is_no_reason_to_guess_silently() -> None:
     """Whatever the runtime is called, the kind that the prediction is for is said."""
     for name in ("mxnet-1.2-cudnn-7.0", "ncnn-vulkan", "torch-2.4-eager", None):
-        found = replay(Table((measured("alexnet", runtime=name),)))
+        found = replay(MeasuredTable((measured("alexnet", runtime=name),)))
         assert all(one.assumed_runtime for one in found.rows)
         assert found.all.n + len(found.skipped) == 1
 

@@ -14,21 +14,22 @@ from hwbench.machine import catalog
 from hwbench.machine.device import BytesPerSecond, Device, Sustained, SustainedRate
 from hwbench.machine.peak import peaks
 from hwbench.measure import store
-from hwbench.measure.record import Measurement, Result, Run, Sample
+from hwbench.measure.record import Measurement, Record, Result, Sample
 from hwbench.predict.estimate import Estimate, estimate
-from hwbench.report import beside, figures, figures_roofline, roofs
+from hwbench.report.html import measured as beside
+from hwbench.report.html.figures import ceilings, common, roofline
 from hwbench.units import FlopsPerSecond
-from hwbench.workload import zoo
+from hwbench.workload import load
 from tests.report.test_page import embedded
 
 RUN = store.load(str(Path(__file__).parents[1] / "golden" / "run-1.json"))
 KEY = str(RUN.environment["machine"])
 CPU = catalog.device("i9-10940x")
-ALEXNET = zoo.workload("alexnet")
+ALEXNET = load.workload("alexnet")
 NAMES = [op.name for op in ALEXNET.ops]
 
 
-def run(seconds: dict[str, list[float]] | None = None, **changed: Any) -> Run:
+def run(seconds: dict[str, list[float]] | None = None, **changed: Any) -> Record:
     """A run of alexnet in 0.1 s, with these seconds of its layers."""
     parameters: dict[str, Any] = {"model": "alexnet", "batch": 1, "device": "cpu", **changed.pop("parameters", {})}
     if seconds is not None:
@@ -42,7 +43,7 @@ def predicted(device: Device = CPU) -> Estimate:
     return estimate(ALEXNET, device)
 
 
-def held(*runs: Run, machine: str | None = KEY, device: Device = CPU) -> tuple[list[Any], list[Any]]:
+def held(*runs: Record, machine: str | None = KEY, device: Device = CPU) -> tuple[list[Any], list[Any]]:
     return beside.measured(runs, predicted(device), device, machine)
 
 
@@ -111,7 +112,7 @@ def test_a_forecast_for_another_runtime_is_said() -> None:
     assert "The forecast is for" not in beside.sentences([eager], [], predicted())[0]
 
 
-def compiled(eager: Run) -> Run:
+def compiled(eager: Record) -> Record:
     one = msgspec.structs.replace(eager.measurements[0], variant="compile")
     return msgspec.structs.replace(eager, measurements=(one,))
 
@@ -132,7 +133,7 @@ def test_layers_that_read_otherwise_are_none(layers: Any) -> None:
 def test_hollow_points_stand_at_measured_rates() -> None:
     (one,), _ = held(run({"conv1": [0.02], "fc6": [0.05], "relu1": [0.01]}))
     e = predicted()
-    figure = figures_roofline.roofline(e, "r", CPU, (), one)
+    figure = roofline.roofline(e, "r", CPU, (), one)
     (hollow,) = [trace for trace in figure.traces if trace["name"] == "measured"]
     layers = {layer.name: layer for layer in e.layers}
     assert hollow["x"] == [layers["conv1"].intensity, layers["fc6"].intensity]
@@ -140,14 +141,14 @@ def test_hollow_points_stand_at_measured_rates() -> None:
     assert "measured 20 ms" in hollow["text"][0]
     assert hollow["marker"]["symbol"] == "circle-open"
     assert [row[-1] for row in figure.table.rows[:2]] == [0.02, 0.01]
-    bars = {trace["name"]: trace["x"] for trace in figures.layer_times(e, "l", one).traces}
+    bars = {trace["name"]: trace["x"] for trace in common.layer_times(e, "l", one).traces}
     assert bars["measured"][:3] == [0.02, 0.01, None]
 
 
 def test_a_whole_run_is_one_point_beside_one() -> None:
     (one,), _ = held(run())
     e = predicted()
-    traces = {trace["name"]: trace for trace in figures_roofline.roofline(e, "r", CPU, (), one).traces}
+    traces = {trace["name"]: trace for trace in roofline.roofline(e, "r", CPU, (), one).traces}
     assert traces["the whole, measured"]["y"] == [e.flops / 0.1]
     assert traces["the whole, predicted"]["y"] == [e.flops / e.expected_time_s]  # type: ignore[operator]
     assert traces["the whole, predicted"]["x"] == traces["the whole, measured"]["x"] == [e.flops / e.traffic_bytes]
@@ -156,7 +157,7 @@ def test_a_whole_run_is_one_point_beside_one() -> None:
 def test_every_engine_has_its_ceiling() -> None:
     card = catalog.device("h100-sxm")
     e = estimate(ALEXNET, card, "fp16")
-    found = roofs.ceilings(e, card)
+    found = ceilings.ceilings(e, card)
     known = {p.flops_per_second for p in peaks(card) if p.dtype == "fp16" and p.sparsity == "dense"}
     assert {one.rate for one in found} <= known
     assert [one.short for one in found] == ["matrix tensor-core fp16", "vector cuda fp16"]
@@ -164,7 +165,7 @@ def test_every_engine_has_its_ceiling() -> None:
 
 
 def test_isas_of_one_rate_are_one_ceiling() -> None:
-    found = roofs.ceilings(predicted(), CPU)
+    found = ceilings.ceilings(predicted(), CPU)
     assert len({one.rate for one in found}) == len(found) >= 2
     assert all(a.rate > 1.05 * b.rate for a, b in pairwise(found))
 
@@ -183,9 +184,9 @@ def measured_device() -> Device:
 
 def test_a_measured_device_has_measured_ceilings_and_slopes() -> None:
     device = measured_device()
-    found = [one for one in roofs.ceilings(predicted(device), device) if one.measured]
+    found = [one for one in ceilings.ceilings(predicted(device), device) if one.measured]
     assert [(one.short, one.rate) for one in found] == [("measured FMA", 1e12), ("measured matmul", 8e11)]
-    slopes = [(one.name, one.bandwidth) for one in roofs.slopes(device, ())]
+    slopes = [(one.name, one.bandwidth) for one in ceilings.slopes(device, ())]
     assert slopes == [("L1d", 3e12), ("L2", 1e12), ("measured STREAM", 6e10)]
 
 
@@ -197,15 +198,15 @@ def test_slopes_of_a_sweep_are_those_of_most_threads_that_make_sense() -> None:
     names = [cache.name for cache in CPU.caches]
     alone = [_cache(name, rate, 1) for name, rate in zip(names, (4e11, 2e11, 1e11), strict=False)]
     together = [_cache(name, 10 * rate.value, 14) for name, rate in zip(names, alone, strict=False)]
-    told = {one.told for one in roofs.slopes(CPU, [*alone, *together])}
+    told = {one.told for one in ceilings.slopes(CPU, [*alone, *together])}
     assert f"{names[0]}, 14 threads: 4 TB/s" in told
     disturbed = [*together[1:], _cache("L7", 1e10, 14)]
-    assert {one.threads for one in roofs.slopes(CPU, [*alone, *disturbed])} == {1}
+    assert {one.threads for one in ceilings.slopes(CPU, [*alone, *disturbed])} == {1}
 
 
 def test_the_picture_holds_all_of_it() -> None:
     device = measured_device()
-    figure = figures_roofline.roofline(predicted(device), "r", device)
+    figure = roofline.roofline(predicted(device), "r", device)
     assert "measured matmul" in figure.alternative
     assert "L2: 1 TB/s" in figure.alternative
     named = {one["name"] for one in figure.layout["annotations"]}
@@ -217,7 +218,7 @@ def test_the_picture_holds_all_of_it() -> None:
 
 @pytest.mark.parametrize("values", [(1e9, 5e11), (2.1e9, 3.3e9), (0.5, 0.5), (1e-9, 1e9), (0.0,)])
 def test_a_logarithmic_axis_has_ticks_that_tell(values: tuple[float, ...]) -> None:
-    made = figures.log_axis("x", values, "s")
+    made = common.log_axis("x", values, "s")
     assert len(made["tickvals"]) == len(made["ticktext"]) >= 3
     inside = [tick for tick in made["tickvals"] if min(values) <= tick <= max(values)]
     assert len(inside) <= 20
@@ -240,5 +241,5 @@ def test_a_run_with_layers_is_what_the_report_draws(tmp_path: Path) -> None:
     figures = embedded((tmp_path / "page.html").read_text(encoding="utf-8"), "figures")
     (bars,) = [one for one in figures if one["name"] == "layers-0"]
     measured = [trace["x"] for trace in bars["traces"] if trace["name"] == "measured"]
-    assert [len(times) for times in measured] == [len(zoo.workload("lenet5").ops)]
+    assert [len(times) for times in measured] == [len(load.workload("lenet5").ops)]
     assert all(time > 0 for time in measured[0])

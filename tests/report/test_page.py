@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from hwbench.report import page
-from hwbench.report.page import Figure, Section, Table, render
+from hwbench.report.html import page
+from hwbench.report.html.page import Figure, HtmlTable, Section, render
 
 HOSTILE = [
     "<script>document.title='owned'</script>",
@@ -27,7 +27,7 @@ HOSTILE = [
 
 def hostile_page() -> str:
     rows = tuple((name, 1.5, index, None) for index, name in enumerate(HOSTILE))
-    table = Table("All of them", ("name", "value", "index", "nothing"), rows, right=(1, 2))
+    table = HtmlTable("All of them", ("name", "value", "index", "nothing"), rows, right=(1, 2))
     traces = (
         {
             "type": "scatter", "mode": "markers", "name": page.label(HOSTILE[2]), "x": list(range(len(HOSTILE))),

@@ -6,16 +6,16 @@ import pytest
 from hwbench.machine import catalog
 from hwbench.machine.device import Device, Memory
 from hwbench.predict.estimate import Estimate, estimate
-from hwbench.report import plot
-from hwbench.report.text import Style
-from hwbench.workload import zoo
+from hwbench.report.text import roofline
+from hwbench.report.text.layout import Style
+from hwbench.workload import load
 
 PAIRS = [("alexnet", "rtx3090"), ("resnet50", "h100-sxm"), ("lenet5", "i5-2500k")]
 
 
 def drawn(model: str, device: Device, width: int) -> tuple[Estimate, list[str]]:
-    found = estimate(zoo.workload(model), device)
-    return found, plot.roofline(found, Style(width=width))
+    found = estimate(load.workload(model), device)
+    return found, roofline.roofline(found, Style(width=width))
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120])
@@ -25,7 +25,7 @@ def drawn(model: str, device: Device, width: int) -> tuple[Estimate, list[str]]:
 def test_it_fits_and_no_mark_is_above_the_roof(model: str, device: str, width: int) -> None:
     _, lines = drawn(model, catalog.device(device), width)
     assert max(map(len, lines)) <= max(width, 70)
-    picture = [line[13:].ljust(100) for line in lines[: plot.ROWS]]
+    picture = [line[13:].ljust(100) for line in lines[: roofline.ROWS]]
     for column in range(100):
         cells = [row[column] for row in picture]
         roof = next((index for index, cell in enumerate(cells) if cell in "-/"), None)

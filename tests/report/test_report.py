@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from hwbench.machine.host import host
-from hwbench.measure import environment, store
-from hwbench.measure.record import Measurement, Run, Sample
+from hwbench.machine.host.describe import host
+from hwbench.measure import store
+from hwbench.measure.environment import machine as environment
+from hwbench.measure.record import Measurement, Record, Sample
 from tests.report.conftest import Browser
 from tests.report.test_page import embedded
 
@@ -102,7 +103,7 @@ def test_hovering_a_layer_names_it(browser: Browser, tmp_path: Path) -> None:
     assert "roofline" in text
 
 
-def timed_here(layers: bool) -> Run:
+def timed_here(layers: bool) -> Record:
     """A run of alexnet on the machine of this test, in 90 ms, of which its convolutions took 10 ms each."""
     times = [{"name": f"conv{number}", "seconds": [0.01, 0.012, 0.008]} for number in range(1, 6)]
     parameters = {"model": "alexnet", "batch": 1, "device": "cpu", **({"layers": times} if layers else {})}
@@ -173,7 +174,7 @@ def test_a_hundred_runs_and_two_thousand_layers_make_one_page(tmp_path: Path) ->
     names = []
     for index in range(100):
         names.append(f"run-{index}.json")
-        one: Run = msgspec.structs.replace(run, id=f"{run.id[:15]}-{index:03d}-abcdef")
+        one: Record = msgspec.structs.replace(run, id=f"{run.id[:15]}-{index:03d}-abcdef")
         (tmp_path / names[-1]).write_text(store.encode(one), encoding="utf-8")
     layers = "\n".join(f"  - linear: {{name: fc{index}, features: 64}}" for index in range(2000))
     (tmp_path / "deep.yaml").write_text(f"title: Deep\ninput: [64]\nlayers:\n{layers}\n", encoding="utf-8")

@@ -5,7 +5,18 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwbench.report.text import Style, at_least, at_most, integer, layer, percent, sentences, table, warnings, wrapped
+from hwbench.report.text.layout import (
+    Style,
+    at_least,
+    at_most,
+    integer,
+    layer,
+    percent,
+    sentences,
+    table,
+    warnings,
+    wrapped,
+)
 
 WORDS = st.text("abc01µ×", min_size=1, max_size=20)
 ANYTHING = st.text(max_size=20)

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from hwbench.machine import catalog
 from hwbench.machine.device import Sustained, SustainedRate
-from hwbench.measure import results, store
-from hwbench.measure.fleet import Success
-from hwbench.measure.record import Measurement, Run, Sample
-from hwbench.predict import measurements, replay
+from hwbench.measure import store
+from hwbench.measure.analysis import results
+from hwbench.measure.cluster import Success
+from hwbench.measure.record import Measurement, Record, Sample
+from hwbench.predict.data import tables
 from hwbench.predict.estimate import estimate
-from hwbench.report import (
+from hwbench.predict.replay import replay
+from hwbench.report.text import (
     achieved,
     calibration,
     compare,
@@ -29,21 +31,19 @@ from hwbench.report import (
     validation,
     workload,
 )
-from hwbench.report import (
-    estimate as estimates,
-)
-from hwbench.report.text import Style, cut, table, width
-from hwbench.stats import Interval
-from hwbench.study import compare as comparing
+from hwbench.report.text import estimate as estimates
+from hwbench.report.text.layout import Style, cut, table, width
+from hwbench.stats.comparison import Interval
 from hwbench.study import explain as explaining
 from hwbench.study import requirement as requiring
-from hwbench.study import runs as comparing_runs
 from hwbench.study.achieved import Achieved
-from hwbench.study.inference import Timed
+from hwbench.study.compare import devices as comparing
+from hwbench.study.compare import runs as comparing_runs
+from hwbench.study.inference import TimedRun
 from hwbench.study.inference import inference as timed_inference
 from hwbench.units import FlopsPerSecond
-from hwbench.workload import zoo
-from hwbench.workload.work import CONVENTIONS
+from hwbench.workload import load
+from hwbench.workload.ops import CONVENTIONS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "run-1.json"
 NAMES = [
@@ -61,14 +61,14 @@ WIDTHS = [80, 100, 120]
 
 def _one(name: str, style: Style) -> list[str]:
     device = msgspec.structs.replace(catalog.device("rtx3090"), name=name, title=name)
-    network = zoo.workload("alexnet")
+    network = load.workload("alexnet")
     ops = tuple(msgspec.structs.replace(op, name=f"{name}.{index}") for index, op in enumerate(network.ops))
     found = estimate(msgspec.structs.replace(network, name=name, ops=ops), device)
     return estimates.one(found, name, style, all_layers=True) + estimates.many([found, found], name, style)
 
 
 def _count(name: str, style: Style) -> list[str]:
-    network = zoo.workload("vit-b-16")
+    network = load.workload("vit-b-16")
     ops = tuple(msgspec.structs.replace(op, name=f"{name}.{index}") for index, op in enumerate(network.ops))
     named = msgspec.structs.replace(network, name=name, title=name, ops=ops)
     lines = workload.model_list([named, network], style)
@@ -87,17 +87,17 @@ def _machine(name: str, style: Style) -> list[str]:
 
 def _compare(name: str, style: Style) -> list[str]:
     first = msgspec.structs.replace(catalog.device("rtx3090"), name=name, title=name)
-    found = comparing.compare([first, catalog.device("i9-10940x")], "fp32", zoo.workload("alexnet"), (1, 64))
+    found = comparing.compare([first, catalog.device("i9-10940x")], "fp32", load.workload("alexnet"), (1, 64))
     return compare.text(found, name, style)
 
 
 def _require(name: str, style: Style) -> list[str]:
-    found = requiring.require(zoo.workload("alexnet"), [catalog.device("rtx3090")], rate=30.0)
+    found = requiring.require(load.workload("alexnet"), [catalog.device("rtx3090")], rate=30.0)
     devices = tuple(msgspec.structs.replace(one, name=name) for one in found.devices)
     return requirement.requirement(msgspec.structs.replace(found, devices=devices), name, style, 10)
 
 
-def _named_run(name: str) -> Run:
+def _named_run(name: str) -> Record:
     sample = Sample(wall_s=0.011, repetitions=1, cpu_s=0.01)
     made = Measurement("matmul", name, "FLOP/s", 1e9, (sample,) * 9, dtype="fp32", isa=name[:9], size="512x512x512")
     known = store.load(str(GOLDEN))
@@ -125,11 +125,11 @@ def _runs(name: str, style: Style) -> list[str]:
 
 
 def _inference(name: str, style: Style) -> list[str]:
-    network = zoo.workload("alexnet")
+    network = load.workload("alexnet")
     ops = tuple(msgspec.structs.replace(op, name=f"{name}.{index}") for index, op in enumerate(network.ops))
     network = msgspec.structs.replace(network, ops=ops)
     e, time = estimate(network, catalog.device("i9-10940x")), Interval(0.01, 0.009, 0.012)
-    told = Timed(time, f"torch-2.13-{name}", "fp32", 1, 8, "D", (name,), 9, True, {op.name: time for op in ops})
+    told = TimedRun(time, f"torch-2.13-{name}", "fp32", 1, 8, "D", (name,), 9, True, {op.name: time for op in ops})
     found = timed_inference(told, name, name, (e.flops, e.traffic_bytes), e)
     return inference.one(found, name, style) + inference.many([found, found], name, style)
 
@@ -153,7 +153,7 @@ def _achieved(name: str, style: Style) -> list[str]:
 
 
 def _validation(name: str, style: Style) -> list[str]:
-    found = replay.replay(measurements.read(measurements.shipped()), finder=lambda one: (catalog.device(one), ()))
+    found = replay.replay(tables.read(tables.shipped()), finder=lambda one: (catalog.device(one), ()))
     rows = tuple(msgspec.structs.replace(row, model=name, device=name, runtime=name) for row in found.rows)
     groups = tuple(msgspec.structs.replace(group, device=name, runtime=name) for group in found.groups)
     named = msgspec.structs.replace(found, rows=rows, worst=rows[:9], groups=groups)
@@ -161,7 +161,7 @@ def _validation(name: str, style: Style) -> list[str]:
 
 
 def _calibration(_name: str, style: Style) -> list[str]:
-    from hwbench.predict.parameters import parameters
+    from hwbench.predict.model.parameters import parameters
 
     return calibration.story(parameters(), style)
 

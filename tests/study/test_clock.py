@@ -12,15 +12,16 @@ from scipy.stats import spearmanr
 
 from hwbench.errors import InputError
 from hwbench.machine import catalog
-from hwbench.study import clock, clock_data, clock_peaks, clock_words
-from hwbench.study.clock import LEAST_ROWS, study
-from hwbench.study.clock_data import Row, Table
-from hwbench.study.clock_results import Suite
+from hwbench.study.clock import peaks, scores, verdict
+from hwbench.study.clock import study as clock_study
+from hwbench.study.clock.results import Suite
+from hwbench.study.clock.scores import ScoreRow, ScoreTable
+from hwbench.study.clock.study import LEAST_ROWS, study
 
 NAMES = ["red", "green", "blue", "gray"]
 
 
-def simulated(count: int = 60, seed: int = 0, cores: bool = True) -> tuple[Row, ...]:
+def simulated(count: int = 60, seed: int = 0, cores: bool = True) -> tuple[ScoreRow, ...]:
     """Rows of four microarchitectures whose score rises with clock and cores, with noise; clocks repeat."""
     random = np.random.default_rng(seed)
     rows = []
@@ -30,12 +31,12 @@ def simulated(count: int = 60, seed: int = 0, cores: bool = True) -> tuple[Row, 
         many = float(random.choice([1, 2, 4, 8]))
         score = 50 * (group + 1) * (clock / 1e9) ** 0.8 * many**0.3 * math.exp(random.normal(0, 0.1))
         year = 2000 + group + random.uniform(0, 2)
-        rows.append(Row("made", f"cpu-{i}", clock, score, many if cores else None, NAMES[group], year, "family"))
+        rows.append(ScoreRow("made", f"cpu-{i}", clock, score, many if cores else None, NAMES[group], year, "family"))
     return tuple(rows)
 
 
-def one(rows: tuple[Row, ...], **options: object) -> Suite:
-    (suite,) = study(Table("made", rows), **options).suites  # type: ignore[arg-type]
+def one(rows: tuple[ScoreRow, ...], **options: object) -> Suite:
+    (suite,) = study(ScoreTable("made", rows), **options).suites  # type: ignore[arg-type]
     return suite
 
 
@@ -44,7 +45,7 @@ def _fit(design: np.ndarray, target: np.ndarray) -> float:
     return float(1 - np.sum((target - design @ found) ** 2) / np.sum((target - target.mean()) ** 2))
 
 
-def _columns(rows: tuple[Row, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _columns(rows: tuple[ScoreRow, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     clock = np.log([row.clock / 1e9 for row in rows])
     score, cores = np.log([row.score for row in rows]), np.log([row.cores or 1 for row in rows])
     dummies = np.array([[float(row.microarchitecture == name) for name in NAMES] for row in rows])
@@ -136,7 +137,7 @@ def test_the_most_striking_pairs_are_inversions_of_similar_date_that_no_other_be
     rows = simulated(48)
     found = one(rows)
 
-    def gap(a: Row, b: Row) -> float:
+    def gap(a: ScoreRow, b: ScoreRow) -> float:
         return math.log(b.clock / a.clock) * math.log(a.score / b.score)
 
     lower = [
@@ -166,7 +167,7 @@ def test_pairs_of_classes_by_microarchitecture_family_or_device() -> None:
 
 def test_a_perfect_clock_is_a_good_guide_and_noise_is_none() -> None:
     rows = tuple(
-        Row("made", f"cpu-{i}", 1e9 + 1e7 * i, 2.0 * (1e9 + 1e7 * i), 1.0, NAMES[i % 4], 2000.0) for i in range(40)
+        ScoreRow("made", f"cpu-{i}", 1e9 + 1e7 * i, 2.0 * (1e9 + 1e7 * i), 1.0, NAMES[i % 4], 2000.0) for i in range(40)
     )
     found = one(rows)
     assert found.r2_clock == pytest.approx(1)
@@ -177,7 +178,9 @@ def test_a_perfect_clock_is_a_good_guide_and_noise_is_none() -> None:
     assert found.striking == ()
     assert found.cores is None  # one core everywhere
     random = np.random.default_rng(1)
-    noise = tuple(Row("made", r.device, r.clock, float(random.uniform(1, 9)), None, r.microarchitecture) for r in rows)
+    noise = tuple(
+        ScoreRow("made", r.device, r.clock, float(random.uniform(1, 9)), None, r.microarchitecture) for r in rows
+    )
     found = one(noise)
     assert found.grade == "no guide"
     assert found.r2_clock < 0.2
@@ -188,7 +191,7 @@ def test_a_perfect_clock_is_a_good_guide_and_noise_is_none() -> None:
 
 def test_a_lower_slope_where_the_story_is_reversed() -> None:
     """Faster clocks with lower scores: rank correlation and slopes are negative, nearly all pairs are inversions."""
-    rows = tuple(Row("made", f"cpu-{i}", 1e9 + 1e7 * i, 1e3 / (1 + i), None, NAMES[i % 4]) for i in range(40))
+    rows = tuple(ScoreRow("made", f"cpu-{i}", 1e9 + 1e7 * i, 1e3 / (1 + i), None, NAMES[i % 4]) for i in range(40))
     found = one(rows)
     assert found.spearman == pytest.approx(-1)
     assert found.slope_clock < 0
@@ -211,7 +214,7 @@ def test_one_microarchitecture_says_nothing_of_others() -> None:
 
 
 def test_no_microarchitecture_at_all() -> None:
-    rows = tuple(Row("made", row.device, row.clock, row.score) for row in simulated())
+    rows = tuple(ScoreRow("made", row.device, row.clock, row.score) for row in simulated())
     found = one(rows)
     assert found.microarchitectures is None
     assert found.between == ()
@@ -220,7 +223,7 @@ def test_no_microarchitecture_at_all() -> None:
 
 def test_rows_without_a_microarchitecture_are_left_out_and_told() -> None:
     rows = simulated(60)
-    more = tuple(Row("made", f"odd-{i}", 2e9, 100.0 + i) for i in range(7))
+    more = tuple(ScoreRow("made", f"odd-{i}", 2e9, 100.0 + i) for i in range(7))
     found = one((*rows, *more))
     assert found.n == 60
     assert "7 rows left out: no microarchitecture" in found.notes
@@ -231,16 +234,18 @@ def test_refuses_below_thirty_rows() -> None:
     rows = simulated(29)
     with pytest.raises(InputError, match=f"made has 29 usable rows: not studied below {LEAST_ROWS}"):
         one(rows)
-    others = tuple(Row("other", row.device, row.clock, row.score, None, row.microarchitecture) for row in simulated(30))
-    found = study(Table("made", (*rows, *others)))
+    others = tuple(
+        ScoreRow("other", row.device, row.clock, row.score, None, row.microarchitecture) for row in simulated(30)
+    )
+    found = study(ScoreTable("made", (*rows, *others)))
     assert [suite.suite for suite in found.suites] == ["other"]
     assert "made has 29 usable rows: not studied below 30" in found.warnings
     with pytest.raises(InputError, match="same clock in every row"):
-        one(tuple(Row("made", f"c{i}", 1e9, 1.0 + i) for i in range(30)))
+        one(tuple(ScoreRow("made", f"c{i}", 1e9, 1.0 + i) for i in range(30)))
     with pytest.raises(InputError, match="no suite 'mde'"):
-        study(Table("made", simulated()), suites=["mde"])
+        study(ScoreTable("made", simulated()), suites=["mde"])
     with pytest.raises(InputError, match="nothing to study"):
-        study(Table("empty", ()))
+        study(ScoreTable("empty", ()))
 
 
 def test_a_study_can_be_repeated() -> None:
@@ -253,18 +258,18 @@ def test_the_verdict_has_the_numbers_in_it() -> None:
     assert f"n = {found.n})" in found.verdict
     assert found.grade in found.verdict
     assert f"{found.inversions.inverted:,}" in found.verdict
-    assert found.grade == clock_words.grade(found.r2_clock_cv or 0)
+    assert found.grade == verdict.grade(found.r2_clock_cv or 0)
 
 
 @pytest.mark.parametrize(
     ("r2", "words"), [(1.0, "a good guide"), (0.89, "a fair guide"), (0.5, "a weak guide"), (-3.0, "no guide")]
 )
 def test_grades(r2: float, words: str) -> None:
-    assert clock_words.grade(r2) == words
+    assert verdict.grade(r2) == words
 
 
 def test_the_catalog_has_rows_enough_in_each_suite() -> None:
-    table = clock_data.of_catalog(catalog.devices().values())
+    table = scores.of_catalog(catalog.devices().values())
     found = study(table)
     assert {suite.suite: suite.n >= LEAST_ROWS for suite in found.suites} == dict.fromkeys(
         ("SPECfp2000", "SPECfp2006", "SPECint2000", "SPECint2006"), True
@@ -287,7 +292,7 @@ def test_the_catalog_by_plain_numpy(suite: str) -> None:
     clock, score = np.log([row[0] for row in rows]), np.log([row[1] for row in rows])
     names = sorted({row[2] for row in rows})
     dummies = np.array([[row[2] == name for name in names] for row in rows], dtype=float)
-    (found,) = study(clock_data.of_catalog(catalog.devices().values()), suites=[suite]).suites
+    (found,) = study(scores.of_catalog(catalog.devices().values()), suites=[suite]).suites
     assert found.n == len(rows)
     assert found.r2_clock == pytest.approx(_fit(np.column_stack([np.ones(len(rows)), clock]), score), abs=1e-9)
     assert found.r2_microarchitecture == pytest.approx(_fit(np.column_stack([dummies, clock]), score), abs=1e-9)
@@ -303,14 +308,14 @@ def test_the_catalog_by_plain_numpy(suite: str) -> None:
 
 def test_a_catalogued_score_takes_the_clock_of_the_fastest_cores() -> None:
     (device,) = [d for name, d in catalog.devices().items() if name == "xeon-x5570"]
-    rows = clock_data.of_catalog([device]).rows
+    rows = scores.of_catalog([device]).rows
     assert {row.clock for row in rows} == {2.933e9}
-    assert {row.clock for row in clock_data.of_catalog([device], "boost").rows} == {3.33e9}
+    assert {row.clock for row in scores.of_catalog([device], "boost").rows} == {3.33e9}
     assert {row.cores for row in rows} == {4.0}
 
 
 def test_peaks_are_units_times_clock_times_width() -> None:
-    views = {view.kind: view for view in clock_peaks.peak_views(catalog.devices().values())}
+    views = {view.kind: view for view in peaks.peak_views(catalog.devices().values())}
     for view in views.values():
         assert view.r2_product == pytest.approx(1, abs=1e-12)
         assert sum(view.shares.values()) == pytest.approx(1)
@@ -330,7 +335,7 @@ def test_rows_that_are_alone_of_their_microarchitecture() -> None:
 
 
 def test_more_rows_than_can_be_paired_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "MOST_ROWS", 40)
+    monkeypatch.setattr(clock_study, "MOST_ROWS", 40)
     found = one(simulated(60))
     assert found.n == 40
     assert any(note.startswith("40 of 60 rows were drawn") for note in found.notes)

@@ -5,31 +5,33 @@ from pathlib import Path
 import pytest
 
 from hwbench.errors import InputError
-from hwbench.study import clock_data
-from hwbench.study.clock_data import Row, Table
+from hwbench.study.clock import scores
+from hwbench.study.clock.scores import ScoreRow, ScoreTable
 
 HEADER = "suite,device,year,clock_ghz,cores,microarchitecture,score"
 GOOD = "s,a cpu,2001,2.4,4,core,100"
 
 
-def read(folder: Path, *lines: str, header: str = HEADER, columns: str | None = None, clock: str = "base") -> Table:
+def read(
+    folder: Path, *lines: str, header: str = HEADER, columns: str | None = None, clock: str = "base"
+) -> ScoreTable:
     path = folder / "scores.csv"
     path.write_text("\n".join(["# a comment", header, *lines]) + "\n")
-    return clock_data.read(str(path), columns, clock)
+    return scores.read(str(path), columns, clock)
 
 
 def test_the_canonical_table(tmp_path: Path) -> None:
     found = read(tmp_path, GOOD, "s,another,,3,,,50")
     assert found.rows == (
-        Row("s", "a cpu", 2.4e9, 100.0, 4.0, "core", 2001.0),
-        Row("s", "another", 3e9, 50.0, None, None, None),
+        ScoreRow("s", "a cpu", 2.4e9, 100.0, 4.0, "core", 2001.0),
+        ScoreRow("s", "another", 3e9, 50.0, None, None, None),
     )
     assert found.notes == ()
 
 
 def test_columns_that_are_not_there_are_unknown(tmp_path: Path) -> None:
     found = read(tmp_path, "a cpu,2.4,100", header="device,clock_ghz,score")
-    assert found.rows == (Row("score", "a cpu", 2.4e9, 100.0),)
+    assert found.rows == (ScoreRow("score", "a cpu", 2.4e9, 100.0),)
     assert found.notes == ()
 
 
@@ -63,15 +65,31 @@ def test_dirt_is_left_out_and_told(line: str, said: str, tmp_path: Path) -> None
 
 
 MENDED = [
-    ("s,b,2001,2800,4,core,7", Row("s", "b", 2.8e9, 7.0, 4.0, "core", 2001.0), "cannot be meant in GHz: read as MHz"),
-    ("s,b,2001,2800000000,4,core,7", Row("s", "b", 2.8e9, 7.0, 4.0, "core", 2001.0), "read as Hz"),
-    ("s,b,long ago,2.8,4,core,7", Row("s", "b", 2.8e9, 7.0, 4.0, "core", None), "whose year is none: taken as unknown"),
-    ("s,b,2001,2.8,many,core,7", Row("s", "b", 2.8e9, 7.0, None, "core", 2001.0), "whose number of cores is no number"),
-]  # fmt: skip
+    (
+        "s,b,2001,2800,4,core,7",
+        ScoreRow("s", "b", 2.8e9, 7.0, 4.0, "core", 2001.0),
+        "cannot be meant in GHz: read as MHz",
+    ),
+    (
+        "s,b,2001,2800000000,4,core,7",
+        ScoreRow("s", "b", 2.8e9, 7.0, 4.0, "core", 2001.0),
+        "read as Hz",
+    ),
+    (
+        "s,b,long ago,2.8,4,core,7",
+        ScoreRow("s", "b", 2.8e9, 7.0, 4.0, "core", None),
+        "whose year is none: taken as unknown",
+    ),
+    (
+        "s,b,2001,2.8,many,core,7",
+        ScoreRow("s", "b", 2.8e9, 7.0, None, "core", 2001.0),
+        "whose number of cores is no number",
+    ),
+]
 
 
 @pytest.mark.parametrize(("line", "row", "said"), MENDED)
-def test_dirt_is_mended_and_told(line: str, row: Row, said: str, tmp_path: Path) -> None:
+def test_dirt_is_mended_and_told(line: str, row: ScoreRow, said: str, tmp_path: Path) -> None:
     found = read(tmp_path, GOOD, line)
     assert found.rows[1] == row
     assert said in found.notes[0]
@@ -110,7 +128,7 @@ def test_the_boost_clock_of_a_catalogued_device_is_told_and_mended(tmp_path: Pat
         "s,Intel Core i7-860,2009,2.8,4,nehalem,30",
         "s,mine,2009,3.33,4,x,30",
     ]
-    found = clock_data.against_catalog(read(tmp_path, *lines))
+    found = scores.against_catalog(read(tmp_path, *lines))
     assert [row.clock for row in found.rows] == [2.933e9, 2.8e9, 3.33e9]
     assert found.notes == (
         "1 row with the catalog's boost clock for the base clock: the base clock is taken (Xeon X5570)",
@@ -120,7 +138,7 @@ def test_the_boost_clock_of_a_catalogued_device_is_told_and_mended(tmp_path: Pat
 def test_columns_of_another_name(tmp_path: Path) -> None:
     header, mapping = "Vendor,Model,MHz,Points", "device=vendor+model,clock=mhz,score=POINTS"
     found = read(tmp_path, "Intel,386,33,5", header=header, columns=mapping)
-    assert found.rows == (Row("Points", "Intel 386", 33e6, 5.0),)
+    assert found.rows == (ScoreRow("Points", "Intel 386", 33e6, 5.0),)
     assert found.notes == ("Columns read as device=Vendor+Model, clock=MHz, score=Points",)
 
 
@@ -164,14 +182,14 @@ def test_a_file_without_rows(tmp_path: Path) -> None:
     path = tmp_path / "empty.csv"
     path.write_text("# nothing\n")
     with pytest.raises(InputError, match="holds no rows"):
-        clock_data.read(str(path))
+        scores.read(str(path))
     with pytest.raises(InputError, match="cannot be read"):
-        clock_data.read(str(tmp_path / "none.csv"))
+        scores.read(str(tmp_path / "none.csv"))
     path.write_text(HEADER + '\ns,"a\0b\n')
-    table = clock_data.read(str(path))
+    table = scores.read(str(path))
     assert table.rows == ()
 
 
 def test_a_label_is_a_microarchitecture_its_branch_a_family_or_the_device() -> None:
-    row = Row("s", "Intel Pentium 4 530", 3e9, 1.0, None, "NetBurst:Prescott", None, "Pentium 4")
+    row = ScoreRow("s", "Intel Pentium 4 530", 3e9, 1.0, None, "NetBurst:Prescott", None, "Pentium 4")
     assert row.labels == ("netburst:prescott", "netburst", "pentium 4", "intel pentium 4 530")

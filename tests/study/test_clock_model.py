@@ -9,14 +9,14 @@ from hwbench.machine import catalog
 from hwbench.machine.device import Memory
 from hwbench.machine.peak import peak
 from hwbench.predict.estimate import estimate
-from hwbench.study import clock_model
+from hwbench.study.clock import elasticity
 from hwbench.units import BytesPerSecond
-from hwbench.workload import zoo
+from hwbench.workload import load
 
 
 @pytest.mark.parametrize(("model", "device", "batch"), [("alexnet", "i7-6700k", 1), ("resnet18", "rtx3090", 64)])
 def test_by_the_roofline(model: str, device: str, batch: int) -> None:
-    machine, workload = catalog.device(device), zoo.workload(model)
+    machine, workload = catalog.device(device), load.workload(model)
     assert machine.memory.bandwidth is not None
     top = peak(machine, "fp32").flops_per_second
 
@@ -27,7 +27,7 @@ def test_by_the_roofline(model: str, device: str, batch: int) -> None:
         )
 
     expected = math.log(time(1.1**-0.5) / time(1.1**0.5)) / math.log(1.1)
-    found = clock_model.elasticity(workload, machine, "fp32", batch)
+    found = elasticity.elasticity(workload, machine, "fp32", batch)
     assert found.elasticity_roofline == pytest.approx(expected, rel=1e-9)
     assert found.roofline_time_s == pytest.approx(time(1))
     assert found.model in found.verdict
@@ -40,7 +40,7 @@ def test_without_a_memory_bound_the_clock_is_all_and_under_one_it_is_nothing(
     bandwidth: float, value: float, words: str
 ) -> None:
     machine = msgspec.structs.replace(catalog.device("i7-6700k"), memory=Memory(bandwidth=BytesPerSecond(bandwidth)))
-    found = clock_model.elasticity(zoo.workload("alexnet"), machine, "fp32", 1024)
+    found = elasticity.elasticity(load.workload("alexnet"), machine, "fp32", 1024)
     assert found.elasticity_roofline == pytest.approx(value, abs=1e-6)
     by = found.elasticity_expected
     assert by is None or (by > 0.9 if value else by < 0.1)
@@ -49,7 +49,7 @@ def test_without_a_memory_bound_the_clock_is_all_and_under_one_it_is_nothing(
 
 def test_a_clock_scales_every_class_of_units_and_memory_stays() -> None:
     machine = catalog.device("i7-12700h")
-    faster = clock_model.at_clock(machine, 2.0)
+    faster = elasticity.at_clock(machine, 2.0)
     assert peak(faster, "fp32").flops_per_second == pytest.approx(2 * peak(machine, "fp32").flops_per_second)
     assert faster.memory == machine.memory
     assert [units.count for units in faster.units] == [units.count for units in machine.units]
@@ -57,9 +57,9 @@ def test_a_clock_scales_every_class_of_units_and_memory_stays() -> None:
 
 
 def test_the_expected_time_shrinks_as_the_estimate_says() -> None:
-    machine, workload = catalog.device("i7-6700k"), zoo.workload("resnet18")
+    machine, workload = catalog.device("i7-6700k"), load.workload("resnet18")
     told = estimate(workload, machine)
-    found = clock_model.elasticity(workload, machine)
+    found = elasticity.elasticity(workload, machine)
     assert not isinstance(told.elasticities, msgspec.UnsetType)
     assert found.elasticity_expected is not None
     assert 1.1**-found.elasticity_expected == pytest.approx(1 - told.elasticities.clock)

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from hwbench.study import fits
+from hwbench.stats import regression
 
 TRIALS = 400
 SLOPE = 0.8
 
 
-def simulated(seed: int, groups: int, spread: float = 0.0) -> tuple[fits.Array, fits.Array, fits.Labels]:
+def simulated(
+    seed: int, groups: int, spread: float = 0.0
+) -> tuple[regression.Array, regression.Array, regression.Labels]:
     """Log clock, log score, group: groups of unequal size, each with an effect, and slopes that may differ."""
     random = np.random.default_rng(seed)
     sizes = random.integers(4, 17, groups)
@@ -29,34 +31,36 @@ def test_slopes_are_held_as_often_as_stated(groups: int, spread: float, kind: st
     for seed in range(TRIALS):
         clock, score, label = simulated(seed, groups, spread)
         if kind == "within":
-            design, target, term = fits.within(clock, label)[:, None], fits.within(score, label), 0
+            design, target, term = regression.within(clock, label)[:, None], regression.within(score, label), 0
         else:
-            design = np.column_stack([np.ones(len(clock)), fits.centered(clock)])
-            target, term = fits.centered(score), 1
-        found = fits.slope(fits.moments(design, target, label), term)
+            design = np.column_stack([np.ones(len(clock)), regression.centered(clock)])
+            target, term = regression.centered(score), 1
+        found = regression.slope(regression.moments(design, target, label), term)
         assert found.interval is not None
         held += found.interval[0] <= SLOPE <= found.interval[1]
         widths.append(found.interval[1] - found.interval[0])
-    low, high = binom.interval(0.999, TRIALS, fits.LEVEL)
+    low, high = binom.interval(0.999, TRIALS, regression.LEVEL)
     assert low <= held <= high, held / TRIALS
     assert float(np.median(widths)) < 1.5
 
 
 def test_resampled_r_squared_is_centered_on_what_was_found() -> None:
     clock, score, label = simulated(3, 20)
-    weights = fits.draws(20)
-    total = fits.moments(np.ones((len(clock), 1)), fits.centered(score), label)
-    line = fits.moments(np.column_stack([np.ones(len(clock)), fits.centered(clock)]), fits.centered(score), label)
-    found = fits.pooled(clock[:, None], score)
+    weights = regression.draws(20)
+    total = regression.moments(np.ones((len(clock), 1)), regression.centered(score), label)
+    line = regression.moments(
+        np.column_stack([np.ones(len(clock)), regression.centered(clock)]), regression.centered(score), label
+    )
+    found = regression.pooled(clock[:, None], score)
     assert found is not None
-    resampled = fits.r_squared_resampled(total, line, weights)
-    low, high = fits.interval(resampled)  # type: ignore[misc]
+    resampled = regression.r_squared_resampled(total, line, weights)
+    low, high = regression.interval(resampled)  # type: ignore[misc]
     assert low < found < high
     assert float(np.median(resampled)) == pytest.approx(found, abs=0.1)
-    unseen = fits.pooled_unseen(clock[:, None], score, label)
-    once = fits.unseen_resampled(total, line, np.ones((1, 20)))
+    unseen = regression.pooled_unseen(clock[:, None], score, label)
+    once = regression.unseen_resampled(total, line, np.ones((1, 20)))
     assert once[0] == pytest.approx(unseen, abs=1e-9)  # every group once: no resample at all
-    assert fits.r_squared_resampled(total, line, np.ones((1, 20)))[0] == pytest.approx(found, abs=1e-9)
+    assert regression.r_squared_resampled(total, line, np.ones((1, 20)))[0] == pytest.approx(found, abs=1e-9)
 
 
 def test_a_resample_counts_the_pairs_of_the_rows_that_it_draws() -> None:
@@ -64,9 +68,9 @@ def test_a_resample_counts_the_pairs_of_the_rows_that_it_draws() -> None:
     random = np.random.default_rng(7)
     label = np.repeat(np.arange(6), 5)
     clock, score = random.integers(1, 9, 30).astype(float), random.integers(1, 9, 30).astype(float)
-    counts = fits.pair_counts(clock, score, label)
-    weights = fits.draws(6, 20)
-    shares = fits.inversions_resampled(counts, weights)
+    counts = regression.pair_counts(clock, score, label)
+    weights = regression.draws(6, 20)
+    shares = regression.inversions_resampled(counts, weights)
     for row, share in zip(weights, shares, strict=True):
         chosen = np.repeat(np.arange(30), row[label].astype(int))
         steps = np.sign(clock[chosen][:, None] - clock[chosen][None, :])
@@ -78,9 +82,9 @@ def test_what_cannot_be_told_is_none() -> None:
     flat = np.zeros(4)
     line = np.arange(4.0)
     groups = np.zeros(4, dtype=np.intp)
-    assert fits.spearman(flat, line) is None
-    assert fits.r_squared(line, flat) is None
-    assert fits.pooled_unseen(line[:, None], line, groups) is None
-    assert fits.grouped_unseen(line[:, None], line, np.array([0, 0, 1, 1])) is None
-    assert fits.slope(fits.moments(line[:, None], line, groups), 0).interval is None
-    assert fits.interval(np.array([np.nan, np.nan, 1.0])) is None
+    assert regression.spearman(flat, line) is None
+    assert regression.r_squared(line, flat) is None
+    assert regression.pooled_unseen(line[:, None], line, groups) is None
+    assert regression.grouped_unseen(line[:, None], line, np.array([0, 0, 1, 1])) is None
+    assert regression.slope(regression.moments(line[:, None], line, groups), 0).interval is None
+    assert regression.interval(np.array([np.nan, np.nan, 1.0])) is None

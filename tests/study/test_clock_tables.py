@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwbench.study import clock_data
-from hwbench.study.clock import study
+from hwbench.study.clock import scores
+from hwbench.study.clock.study import study
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data" / "clock"
 ATHLON = "athlon_vs_pentium4_spec2000.csv"
@@ -32,7 +32,7 @@ def records(name: str) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_each_table_is_studied_as_it_stands(name: str) -> None:
-    found = study(clock_data.read(str(FOLDER / name)))
+    found = study(scores.read(str(FOLDER / name)))
     assert {suite.suite: suite.n for suite in found.suites} == TABLES[name]
     assert found.warnings[0].startswith("Columns read as ")
     for suite in found.suites:
@@ -67,7 +67,7 @@ def test_inversions_against_the_pentium_4(a: str, b: str, suite: str, pairs: int
         (float(x["clock_mhz"]) - float(y["clock_mhz"])) * (float(x["basemean"]) - float(y["basemean"])) < 0
         for x, y in itertools.product(*sides)
     ]
-    (found,) = study(clock_data.read(str(FOLDER / ATHLON)), suites=[suite], pairs=[(a, b)]).suites
+    (found,) = study(scores.read(str(FOLDER / ATHLON)), suites=[suite], pairs=[(a, b)]).suites
     (pair,) = found.pairs
     assert (pair.pairs, pair.inverted) == (len(looped), sum(looped))
     if pairs is not None:
@@ -79,7 +79,7 @@ def test_inversions_against_the_pentium_4(a: str, b: str, suite: str, pairs: int
 def test_uci_from_cycle_times() -> None:
     rows = records("uci_computer_hardware.csv")
     clock, score = (np.log([float(r[name]) for r in rows]) for name in ("MYCT", "PRP"))
-    (found,) = study(clock_data.read(str(FOLDER / "uci_computer_hardware.csv"))).suites
+    (found,) = study(scores.read(str(FOLDER / "uci_computer_hardware.csv"))).suites
     assert found.r2_clock == pytest.approx(np.corrcoef(clock, score)[0, 1] ** 2, abs=1e-9)
     assert found.slope_clock == pytest.approx(-np.polyfit(clock, score, 1)[0], abs=1e-9)
 
@@ -105,7 +105,7 @@ def _values(file: str, suite: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
 def test_every_suite_by_plain_numpy(file: str, suite: str) -> None:
     """R² of one line, with a dummy for each microarchitecture, and of those left out; and every pair."""
     clock, score, names = _values(file, suite)
-    (found,) = study(clock_data.read(str(FOLDER / file)), suites=[suite]).suites
+    (found,) = study(scores.read(str(FOLDER / file)), suites=[suite]).suites
     total = np.sum((score - score.mean()) ** 2)
     assert found.n == len(clock)
     assert found.r2_clock == pytest.approx(np.corrcoef(clock, score)[0, 1] ** 2, abs=1e-9)
@@ -126,5 +126,5 @@ def test_every_suite_by_plain_numpy(file: str, suite: str) -> None:
 
 def test_the_boost_clock_of_geekbench_says_something_else() -> None:
     path = str(FOLDER / "geekbench6_cpu.csv")
-    base, boost = (study(clock_data.read(path, clock=clock), ["gb6_single"]).suites[0] for clock in ("base", "boost"))
+    base, boost = (study(scores.read(path, clock=clock), ["gb6_single"]).suites[0] for clock in ("base", "boost"))
     assert boost.r2_clock > base.r2_clock

@@ -8,19 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwbench.cli.compare import SORTS as OFFERED
+from hwbench.cli.commands.compare import SORTS as OFFERED
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.machine.device import Device, Memory, override
 from hwbench.machine.peak import highest, peak, peaks
 from hwbench.predict.estimate import estimate
-from hwbench.study import decomposition
-from hwbench.study.compare import SORTS, compare
+from hwbench.study.compare import decomposition
+from hwbench.study.compare.devices import SORTS, compare
 from hwbench.units import BytesPerSecond
-from hwbench.workload import zoo
+from hwbench.workload import load
 
 DEVICES = catalog.devices()
-MODELS = {name: zoo.workload(name) for name in ("alexnet", "resnet18", "mobilenet_v2", "lenet5")}
+MODELS = {name: load.workload(name) for name in ("alexnet", "resnet18", "mobilenet_v2", "lenet5")}
 names = st.sampled_from(sorted(name for name, one in DEVICES.items() if highest(peaks(one), "fp32")))
 
 

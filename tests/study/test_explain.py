@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwbench.measure.ladder import Ladder
-from hwbench.report.explain import explanation
-from hwbench.report.text import PLAIN
-from hwbench.stats import Interval
+from hwbench.measure.analysis.ladder import Ladder
+from hwbench.report.text.explain import explanation
+from hwbench.report.text.layout import PLAIN
+from hwbench.stats.comparison import Interval
 from hwbench.study import explain
-from hwbench.workload.work import Work
+from hwbench.workload.ops import Work
 
 rates = st.floats(1e6, 1e15)
 

@@ -6,23 +6,23 @@ import pytest
 
 from hwbench.machine import catalog
 from hwbench.predict.estimate import estimate
-from hwbench.report import inference as report
-from hwbench.report.text import PLAIN
-from hwbench.stats import Interval
+from hwbench.report.text import inference as report
+from hwbench.report.text.layout import PLAIN
+from hwbench.stats.comparison import Interval
 from hwbench.study import inference as study
-from hwbench.workload import zoo
+from hwbench.workload import load
 
-NET, CARD = zoo.workload("lenet5"), catalog.device("rtx3090")
+NET, CARD = load.workload("lenet5"), catalog.device("rtx3090")
 PREDICTED = estimate(NET, CARD)
 WORK = (NET.operations("flop"), NET.work(32).traffic)
 
 
-def timed(seconds: float, **changes: Any) -> study.Timed:
+def timed(seconds: float, **changes: Any) -> study.TimedRun:
     usual: dict[str, Any] = {
         "time": Interval(seconds, seconds * 0.99, seconds * 1.02), "runtime": "torch-2.13-eager", "dtype": "fp32",
         "batch": 1, "threads": 2, "grade": "A", "reasons": (), "samples": 9, "checked": True,
     }  # fmt: skip
-    return study.Timed(**{**usual, **changes})
+    return study.TimedRun(**{**usual, **changes})
 
 
 def test_what_follows_from_a_time() -> None:

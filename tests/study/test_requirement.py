@@ -8,10 +8,10 @@ from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.predict.estimate import estimate
 from hwbench.study.requirement import require
-from hwbench.workload import zoo
+from hwbench.workload import load
 
 DEVICES = catalog.devices()
-ALEXNET = zoo.workload("alexnet")
+ALEXNET = load.workload("alexnet")
 
 
 def test_needs_by_hand() -> None:

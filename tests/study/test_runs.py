@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hwbench.errors import InputError
-from hwbench.measure.record import Measurement, Run, Sample
-from hwbench.stats import holm, ratio_of_medians
-from hwbench.study.runs import RunComparison, compare_runs
+from hwbench.measure.record import Measurement, Record, Sample
+from hwbench.stats.comparison import holm, ratio_of_medians
+from hwbench.study.compare.runs import RunComparison, compare_runs
 
 PROCESSES, SAMPLES = 5, 9
 BETWEEN, WITHIN = 0.01, 0.015
@@ -31,8 +31,8 @@ def _measurement(values: Any, unit: Any = "FLOP/s", **changed: Any) -> Measureme
     return Measurement(unit=unit, work=WORK, samples=_samples(values, unit), clock="cpu", **{**fields, **changed})
 
 
-def _run(name: str, *measurements: Measurement, **environment: Any) -> Run:
-    return Run(name, "2026-11-24T08:00:00Z", "0.2.0", ("bench",), environment, {}, {}, measurements, (), PROCESSES)
+def _run(name: str, *measurements: Measurement, **environment: Any) -> Record:
+    return Record(name, "2026-11-24T08:00:00Z", "0.2.0", ("bench",), environment, {}, {}, measurements, (), PROCESSES)
 
 
 def _noisy(random: np.random.Generator, scale: float = 1.0, kernels: int = 1) -> list[np.ndarray]:

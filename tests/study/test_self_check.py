@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from hwbench.measure.record import Measurement, Run, Sample
-from hwbench.stats import proportion_interval
-from hwbench.study.self_check import self_check
+from hwbench.measure.record import Measurement, Record, Sample
+from hwbench.stats.comparison import proportion_interval
+from hwbench.study.compare.self_check import self_check
 
 
-def a_run(random: np.random.Generator, number: int, spread: float, shift: float = 1.0) -> Run:
+def a_run(random: np.random.Generator, number: int, spread: float, shift: float = 1.0) -> Record:
     """Three processes with a speed of their own, nine samples each."""
     samples = [
         Sample(float(shift * speed * random.normal(1, 0.002)), 1, process=process)
@@ -16,7 +16,7 @@ def a_run(random: np.random.Generator, number: int, spread: float, shift: float 
         for _ in range(9)
     ]
     one = Measurement("clock", "scalar", "Hz", 1e9, tuple(samples))
-    return Run(f"20260101-000000-000-{number:06x}", "2026-01-01T00:00:00", "0", (), {}, {}, {}, (one,), processes=3)
+    return Record(f"20260101-000000-000-{number:06x}", "2026-01-01T00:00:00", "0", (), {}, {}, {}, (one,), processes=3)
 
 
 def test_a_steady_machine_holds() -> None:

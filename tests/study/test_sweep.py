@@ -11,19 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwbench.dtypes import BITS
 from hwbench.errors import InputError
 from hwbench.machine import catalog
-from hwbench.machine.architecture import BITS
 from hwbench.machine.device import Memory
 from hwbench.predict.estimate import estimate
-from hwbench.report import sweep as report
-from hwbench.study.pareto import Front, pareto, ranges
-from hwbench.study.sweep import PANEL_BATCHES, PANEL_POINTS, Panel, Part, able, panel, parts
-from hwbench.workload import zoo
-from hwbench.workload.op import Op, Workload
+from hwbench.report.text import sweep as report
+from hwbench.study.sweep.pareto import Front, pareto, ranges
+from hwbench.study.sweep.sweep import PANEL_BATCHES, PANEL_POINTS, Chunk, Panel, capable, chunks, panel
+from hwbench.workload import load
+from hwbench.workload.ops import Op, Workload
 
 DEVICES = catalog.devices()
-MODELS = {name: zoo.workload(name) for name in ("alexnet", "resnet18", "mobilenet_v2", "lenet5", "bert-base")}
+MODELS = {name: load.workload(name) for name in ("alexnet", "resnet18", "mobilenet_v2", "lenet5", "bert-base")}
 MIXED = Workload(
     "mixed",
     "Ops of their own dtypes, odd numbers of elements and bytes that follow nothing",
@@ -46,14 +46,14 @@ MIXED = Workload(
     st.lists(st.integers(1, 100_000), min_size=1, max_size=4, unique=True),
 )
 def test_a_point_is_what_estimate_says(names: list[str], workload: Workload, dtype: str, batches: list[int]) -> None:
-    devices, unable = able([DEVICES[name] for name in names], workload, dtype)
+    devices, unable = capable([DEVICES[name] for name in names], workload, dtype)
     assert {device.name for device in devices} | set(unable) == set(names)
     for name in unable:
         with pytest.raises(InputError):
             estimate(workload, DEVICES[name], dtype)
     if not devices:
         return
-    found = panel(Part(workload, dtype, devices, tuple(batches)))
+    found = panel(Chunk(workload, dtype, devices, tuple(batches)))
     for row, device in enumerate(devices):
         for column, batch in enumerate(batches):
             one = estimate(workload, device, dtype, batch)
@@ -98,33 +98,33 @@ def test_the_front_is_what_trying_all_pairs_finds(seed: int, devices: int, batch
 
 def test_parts_are_small_and_hold_everything_once() -> None:
     devices = tuple(DEVICES.values())
-    found = list(parts(MODELS["alexnet"], "fp32", devices, range(1, 4001)))
+    found = list(chunks(MODELS["alexnet"], "fp32", devices, range(1, 4001)))
     assert len(found) > 1
     assert all(len(part.devices) * len(part.batches) <= PANEL_POINTS for part in found)
     assert [batch for part in found for batch in part.batches] == list(range(1, 4001))
-    few = list(parts(MODELS["alexnet"], "fp32", devices[:1], range(1, 100_001)))
+    few = list(chunks(MODELS["alexnet"], "fp32", devices[:1], range(1, 100_001)))
     assert max(len(part.batches) for part in few) <= PANEL_BATCHES
     assert sum(len(part.batches) for part in few) == 100_000
-    assert list(parts(MODELS["alexnet"], "fp32", (), range(1, 5))) == []
-    whole = list(parts(MODELS["alexnet"], "fp32", devices[:1], (1, 8)))
+    assert list(chunks(MODELS["alexnet"], "fp32", (), range(1, 5))) == []
+    whole = list(chunks(MODELS["alexnet"], "fp32", devices[:1], (1, 8)))
     assert [part.batches for part in whole] == [(1, 8)]
 
 
 def test_a_runtime_of_one_kind_of_device() -> None:
     devices = (DEVICES["rtx3090"], DEVICES["i9-10940x"])
-    found = panel(Part(MODELS["resnet18"], "fp32", devices, (1, 8), "torch-compile-cpu"))
+    found = panel(Chunk(MODELS["resnet18"], "fp32", devices, (1, 8), "torch-compile-cpu"))
     assert np.isnan(found.expected[0]).all()
     assert not found.pareto[0].any()
     one = estimate(MODELS["resnet18"], devices[1], "fp32", 8, runtime="torch-compile-cpu")
     assert found.expected[1, 1] == pytest.approx(one.expected_time_s, rel=1e-9)
     with pytest.raises(InputError, match="no runtime 'tensorflow'"):
-        panel(Part(MODELS["resnet18"], "fp32", devices, (1,), "tensorflow"))
+        panel(Chunk(MODELS["resnet18"], "fp32", devices, (1,), "tensorflow"))
 
 
 def test_a_training_step_is_refused() -> None:
     step = msgspec.structs.replace(MODELS["lenet5"], samples=8)
     with pytest.raises(InputError, match="traced anew"):
-        panel(Part(step, "fp32", (DEVICES["rtx3090"],), (8,)))
+        panel(Chunk(step, "fp32", (DEVICES["rtx3090"],), (8,)))
 
 
 def _panels() -> list[Panel]:
@@ -133,7 +133,7 @@ def _panels() -> list[Panel]:
     return [
         panel(part)
         for model in ("alexnet", "lenet5")
-        for part in parts(MODELS[model], "fp16", devices, (1, 7, 100_000))
+        for part in chunks(MODELS[model], "fp16", devices, (1, 7, 100_000))
     ]  # fmt: skip
 
 
@@ -177,7 +177,7 @@ def test_the_front_is_gathered_from_all_panels() -> None:
     front = Front()
     devices = tuple(DEVICES[name] for name in ("rtx3090", "n100", "rtx4090"))
     batches = (range(1, 4), range(4, 6))
-    seen = list(front.watch(panel(Part(MODELS["alexnet"], "fp32", devices, own)) for own in batches))
+    seen = list(front.watch(panel(Chunk(MODELS["alexnet"], "fp32", devices, own)) for own in batches))
     assert front.points == 15 == sum(one.points for one in seen)
     rows = {row.device: row for row in front.rows()}
     assert [row.device for row in front.rows()] == ["n100", "rtx3090", "rtx4090"]
@@ -188,7 +188,7 @@ def test_the_front_is_gathered_from_all_panels() -> None:
 
 
 def test_a_device_that_is_too_small_for_a_batch_is_on_no_front() -> None:
-    found = panel(Part(MODELS["resnet18"], "fp32", (DEVICES["gtx1050ti"],), (1, 100_000)))
+    found = panel(Chunk(MODELS["resnet18"], "fp32", (DEVICES["gtx1050ti"],), (1, 100_000)))
     assert found.fits.tolist() == [[1, 0]]
     assert np.isfinite(found.expected).all()
     assert found.pareto.tolist() == [[True, False]]

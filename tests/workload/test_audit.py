@@ -9,13 +9,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hwbench.workload import audit, other_counters, torch_trace  # noqa: E402
-from hwbench.workload.op import Workload  # noqa: E402
-from hwbench.workload.other_counters import Counter, Found  # noqa: E402
-from hwbench.workload.sources import Built, fold  # noqa: E402
+from hwbench.workload.audit import audit, counters  # noqa: E402
+from hwbench.workload.audit.counters import Counter, Found  # noqa: E402
+from hwbench.workload.ops import Workload  # noqa: E402
+from hwbench.workload.tracing import trace as torch_trace  # noqa: E402
+from hwbench.workload.tracing.sources import Built, fold  # noqa: E402
 
 nn, functional = torch.nn, torch.nn.functional
-REAL = {counter.name: counter for counter in other_counters.COUNTERS}
+REAL = {counter.name: counter for counter in counters.COUNTERS}
 
 
 class Net(nn.Module):
@@ -269,7 +270,7 @@ def test_what_installed_counters_are_known_to_get_wrong(
     counter: str, module: str, ratio: float | None, words: str
 ) -> None:
     other = REAL[counter]
-    if other_counters.version(other) is None:
+    if counters.version(other) is None:
         pytest.skip(f"{other.package} is not installed")
     made = MODULES[module]()
     (found,) = audit.audit(made, workload(made), (other,))
@@ -286,7 +287,7 @@ def test_every_counter_leaves_module_and_torch_as_they_were() -> None:
     state = {name: id(value) for name, value in made.module.named_parameters()}
     before = dict(vars(functional)), {name: vars(torch)[name] for name in ("matmul", "add", "einsum")}
     found = audit.audit(made, workload(made))
-    assert len(found) == len(other_counters.COUNTERS)
+    assert len(found) == len(counters.COUNTERS)
     assert {name: id(value) for name, value in made.module.named_parameters()} == state
     assert all(vars(functional)[name] is value for name, value in before[0].items())
     assert all(vars(torch)[name] is value for name, value in before[1].items())

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwbench import folders
 from hwbench.errors import InputError
-from hwbench.workload import compact, zoo
-from hwbench.workload.op import Op, Workload
+from hwbench.files import folders
+from hwbench.workload import load
+from hwbench.workload.ops import Op, Workload
+from hwbench.workload.saved import file as saved_file
 
 COUNTS = st.integers(0, 2**60)
 OPS = st.builds(
@@ -32,8 +33,8 @@ OPS = st.builds(
 @given(st.lists(OPS, min_size=1, max_size=5), st.text(max_size=20), COUNTS)
 def test_written_and_read_back(ops: list[Op], name: str, unused: int) -> None:
     workload = Workload(name, name, (3, 4), tuple(ops), uncounted=("aten.odd (1)",), unused_params=unused, samples=2)
-    decoded = msgspec.json.decode(compact.dump(workload), type=compact.File)
-    assert decoded.schema == compact.SCHEMA
+    decoded = msgspec.json.decode(saved_file.dump(workload), type=saved_file.File)
+    assert decoded.schema == saved_file.SCHEMA
     assert {f: getattr(decoded, f) for f in Workload.__struct_fields__} == {
         f: getattr(workload, f) for f in Workload.__struct_fields__
     }
@@ -41,19 +42,19 @@ def test_written_and_read_back(ops: list[Op], name: str, unused: int) -> None:
 
 @pytest.mark.parametrize("name", ["alexnet", "bert-base", "densenet121"])
 def test_a_saved_network_counts_the_same(name: str, tmp_path: Path) -> None:
-    workload, path = zoo.workload(name), str(tmp_path / "saved.json")
-    compact.save(workload, path)
-    assert zoo.workload(path) == workload
+    workload, path = load.workload(name), str(tmp_path / "saved.json")
+    saved_file.save(workload, path)
+    assert load.workload(path) == workload
     assert os.path.getsize(path) < 240 * len(workload.ops) + 1000
 
 
 def test_a_saved_network_stands_in_the_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "models").mkdir()
-    compact.save(zoo.workload("lenet5"), str(tmp_path / "models" / "my-net.json"))
+    saved_file.save(load.workload("lenet5"), str(tmp_path / "models" / "my-net.json"))
     monkeypatch.setenv("HWBENCH_CONFIGS", str(tmp_path))
-    assert zoo.workload("my-net").params == zoo.workload("My Net").params == 61_706
+    assert load.workload("my-net").params == load.workload("My Net").params == 61_706
     assert "my-net" in folders.files("models")
-    assert "my-net" in zoo.workloads()
+    assert "my-net" in load.workloads()
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_other_files_are_refused(text: str, message: str, tmp_path: Path) -> Non
     path = tmp_path / "wrong.json"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message) as caught:
-        zoo.workload(str(path))
+        load.workload(str(path))
     assert caught.value.file == str(path)
 
 
@@ -98,7 +99,7 @@ def test_any_bytes_are_refused_in_one_line(tmp_path_factory: pytest.TempPathFact
     path = tmp_path_factory.mktemp("bytes") / "any.json"
     path.write_bytes(content)
     with pytest.raises(InputError) as caught:
-        compact.load(str(path))
+        saved_file.load(str(path))
     assert "\n" not in str(caught.value)
 
 

@@ -1,6 +1,6 @@
 """Fusion by the stated rules, on graphs small enough to do by hand."""
 
-from hwbench.workload.fusion import Access, Node, norms_of_images, savings
+from hwbench.workload.tracing.fusion import Access, Node, norms_of_images, savings
 
 
 def node(kind: str, reads: list[int], writes: list[int], extent: int = 10) -> Node:

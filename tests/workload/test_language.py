@@ -12,13 +12,14 @@ import msgspec
 import pytest
 
 from hwbench.errors import InputError
-from hwbench.workload.op import Workload
-from hwbench.workload.request import Request
+from hwbench.workload.ops import Workload
+from hwbench.workload.request import ModelRequest
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from hwbench.workload import language, sources  # noqa: E402
+from hwbench.workload.tracing import sources  # noqa: E402
+from hwbench.workload.tracing import transformers as language  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # transformers' own
 
@@ -26,7 +27,7 @@ TOKENS = 24
 
 
 def traced(model: str, **options: Any) -> Workload:
-    return sources.workload(Request(f"hf:{model}", **options))
+    return sources.workload(ModelRequest(f"hf:{model}", **options))
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -133,7 +134,7 @@ def test_text_models_equal_their_formulas(model: str) -> None:
 
 
 def parameters(model: str) -> int:
-    built = language.build(model, Request(f"hf:{model}", context=TOKENS))
+    built = language.build(model, ModelRequest(f"hf:{model}", context=TOKENS))
     return sum(parameter.numel() for parameter in built.module.parameters())
 
 
@@ -250,10 +251,10 @@ MEMORY = """
 import resource, sys
 import torch, transformers
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
-from hwbench.workload import sources
-from hwbench.workload.request import Request
+from hwbench.workload.request import ModelRequest
+from hwbench.workload.tracing import sources
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-found = sources.workload(Request("hf:llama?" + sys.argv[1], phase="decode", context=8000))
+found = sources.workload(ModelRequest("hf:llama?" + sys.argv[1], phase="decode", context=8000))
 print(found.params, found.macs, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 

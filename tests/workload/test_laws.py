@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwbench.workload import layers, network
-from hwbench.workload.op import Op, Workload
-from hwbench.workload.work import Work
+from hwbench.workload.layers import network
+from hwbench.workload.layers import products as layers
+from hwbench.workload.ops import Op, Work, Workload
 
 counts = st.integers(0, 10**15)
 works = st.builds(Work, counts, counts, counts, counts, counts)

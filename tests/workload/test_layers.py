@@ -4,9 +4,8 @@ import msgspec
 import pytest
 
 from hwbench.errors import InputError
-from hwbench.workload import layers
-from hwbench.workload.op import Op
-from hwbench.workload.work import Work
+from hwbench.workload.layers import products as layers
+from hwbench.workload.ops import Op, Work
 
 CASES: dict[str, tuple[Op, Op]] = {
     "conv, AlexNet's first": (

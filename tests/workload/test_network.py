@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwbench.errors import InputError
-from hwbench.workload import layers, network, zoo
-from hwbench.workload.op import Op
+from hwbench.workload import load
+from hwbench.workload.layers import network
+from hwbench.workload.layers import products as layers
+from hwbench.workload.ops import Op
 
 IMAGE = (3, 32, 32)
 CONV = {"conv": {"channels": 8, "kernel": 3}}
@@ -245,14 +247,14 @@ def test_wrong_layers_in_a_file_name_the_line(tmp_path: Path, old: str, new: str
     path.write_text(FILE.replace(old, new, 1), encoding="utf-8")
     assert FILE.count(old) >= 1
     with pytest.raises(InputError, match=message) as caught:
-        zoo.load(str(path))
+        load.load(str(path))
     assert (caught.value.file, caught.value.line) == (str(path), line)
 
 
 def test_the_right_file_is_right(tmp_path: Path) -> None:
     path = tmp_path / "right.yaml"
     path.write_text(FILE, encoding="utf-8")
-    ops = zoo.load(str(path)).ops
+    ops = load.load(str(path)).ops
     assert [op.name for op in ops] == [
         *("stem", "relu1", "stage.0.body", "stage.0.add1", "stage.1.body", "stage.1.add1", "head"),
     ]
@@ -263,7 +265,7 @@ def test_nesting_has_an_end(tmp_path: Path) -> None:
     path = tmp_path / "deep.yaml"
     path.write_text(f"title: Deep\ninput: [3]\nlayers: [{nested('relu', 30)}]\n", encoding="utf-8")
     with pytest.raises(InputError, match="nested more than 40 levels"):
-        zoo.load(str(path))
+        load.load(str(path))
 
 
 def times(count: int, *listed: Any) -> dict[str, Any]:

@@ -17,10 +17,11 @@ from hypothesis import strategies as st  # noqa: E402
 from onnx import TensorProto, helper  # noqa: E402
 
 from hwbench.errors import InputError  # noqa: E402
-from hwbench.workload import onnx_formulas, onnx_graph  # noqa: E402
-from hwbench.workload.cost import Cost  # noqa: E402
-from hwbench.workload.op import Workload  # noqa: E402
-from hwbench.workload.request import Request  # noqa: E402
+from hwbench.workload.formulas import onnx as onnx_formulas  # noqa: E402
+from hwbench.workload.formulas.cost import Cost  # noqa: E402
+from hwbench.workload.onnx import graph as onnx_graph  # noqa: E402
+from hwbench.workload.ops import Workload  # noqa: E402
+from hwbench.workload.request import ModelRequest  # noqa: E402
 
 FLOAT, INT64, INT8, UINT8, INT32 = (
     TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT8, TensorProto.UINT8, TensorProto.INT32,
@@ -62,7 +63,7 @@ def model(nodes: list[Any], inputs: list[Any], weights: list[Any] = [], opset: i
 def counted(path: Path, proto: Any, **request: Any) -> Workload:
     file = path / "model.onnx"
     file.write_bytes(proto if isinstance(proto, bytes) else proto.SerializeToString())
-    return onnx_graph.workload(str(file), Request("onnx:model", **request))
+    return onnx_graph.workload(str(file), ModelRequest("onnx:model", **request))
 
 
 def node(op: str, inputs: str, output: str = "y", domain: str = "", **attributes: Any) -> Any:
@@ -263,7 +264,7 @@ def test_zoo_models_have_their_published_counts(tmp_path: Path, name: str) -> No
     path = os.path.join(os.path.dirname(onnx.__file__), "backend", "test", "data", "light", f"light_{name}.onnx")
     if not os.path.exists(path):
         pytest.skip("this onnx does not ship the zoo's light models")
-    found = onnx_graph.workload(path, Request(f"onnx:{name}"))
+    found = onnx_graph.workload(path, ModelRequest(f"onnx:{name}"))
     assert (found.macs, found.params, found.uncounted) == (*LIGHT[name], ())
 
 
@@ -501,11 +502,11 @@ def test_a_shape_of_ten_million_elements_is_not_unfolded(tmp_path: Path) -> None
 def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nothing.onnx", "\0", "/dev/null"):
         with pytest.raises(InputError):
-            onnx_graph.workload(str(path), Request("onnx:x"))
+            onnx_graph.workload(str(path), ModelRequest("onnx:x"))
     with open(tmp_path / "large.onnx", "wb") as file:
         file.truncate(1 << 31)
     with pytest.raises(InputError, match="larger than 2 GiB"):
-        onnx_graph.workload(str(tmp_path / "large.onnx"), Request("onnx:x"))
+        onnx_graph.workload(str(tmp_path / "large.onnx"), ModelRequest("onnx:x"))
 
 
 def test_external_data_is_never_opened(tmp_path: Path) -> None:
@@ -522,9 +523,9 @@ def test_external_data_is_never_opened(tmp_path: Path) -> None:
         import sys
         opened = []
         sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
-        from hwbench.workload import onnx_graph
-        from hwbench.workload.request import Request
-        found = onnx_graph.workload(sys.argv[1], Request("onnx:x"))
+        from hwbench.workload.onnx import graph
+        from hwbench.workload.request import ModelRequest
+        found = graph.workload(sys.argv[1], ModelRequest("onnx:x"))
         assert found.macs == 24 and found.params == 24, found
         assert any("model.onnx" in path for path in opened)
         assert not any("passwd" in path for path in opened), opened
@@ -556,7 +557,7 @@ def test_damaged_files_are_refused_or_counted(tmp_path: Path, data: st.DataObjec
 def test_convolutions_count_as_the_closed_form(
     tmp_path: Path, groups: int, inputs: int, outputs: int, side: int, kernel: int, stride: int, pad: int
 ) -> None:
-    from hwbench.workload import layers
+    from hwbench.workload.layers import products as layers
 
     op = layers.conv(
         (groups * inputs, side, side), channels=groups * outputs, kernel=kernel, stride=stride, padding=pad,

@@ -13,9 +13,10 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
 from hwbench.errors import InputError  # noqa: E402
-from hwbench.workload import onnx_graph, torch_trace  # noqa: E402
-from hwbench.workload.op import Workload  # noqa: E402
-from hwbench.workload.request import Request  # noqa: E402
+from hwbench.workload.onnx import graph as onnx_graph  # noqa: E402
+from hwbench.workload.ops import Workload  # noqa: E402
+from hwbench.workload.request import ModelRequest  # noqa: E402
+from hwbench.workload.tracing import trace as torch_trace  # noqa: E402
 
 BATCH = 2
 
@@ -194,7 +195,7 @@ def test_count_is_the_trace_of_the_module(tmp_path: Path, name: str, dynamo: boo
     module, args, path = distinct(make()), (example(shape),), tmp_path / "model.onnx"
     options = {"optimize": name not in AS_WRITTEN} if dynamo else {"input_names": ["x"], "do_constant_folding": False}
     export(module, args, path, dynamo, **options)
-    same_counts(onnx_graph.workload(str(path), Request("onnx:model")), traced(module, args))
+    same_counts(onnx_graph.workload(str(path), ModelRequest("onnx:model")), traced(module, args))
 
 
 class Bert(nn.Module):
@@ -219,11 +220,11 @@ def test_bert_with_an_open_batch_and_sequence(tmp_path: Path) -> None:
     open_ = {0: torch.export.Dim("batch", min=2, max=64), 1: torch.export.Dim("sequence", min=2, max=60)}
     export(module, args, path, dynamo=True, dynamic_shapes=(open_, open_), input_names=["ids", "mask"])
     with pytest.raises(InputError, match="'sequence'"):
-        onnx_graph.workload(str(path), Request("onnx:bert"))
-    found, truth = onnx_graph.workload(str(path), Request("onnx:bert", input="2x10:int64")), traced(module, args)
+        onnx_graph.workload(str(path), ModelRequest("onnx:bert"))
+    found, truth = onnx_graph.workload(str(path), ModelRequest("onnx:bert", input="2x10:int64")), traced(module, args)
     assert (found.uncounted, found.macs) == ((), truth.macs)
     assert found.params == truth.params
-    longer = onnx_graph.workload(str(path), Request("onnx:bert", input="3x20:int64"))
+    longer = onnx_graph.workload(str(path), ModelRequest("onnx:bert", input="3x20:int64"))
     assert longer.macs == 2 * found.macs + 2 * (2 * 2 * 10 * 10 * 32)  # two layers of two products grow as a square
 
 
@@ -234,4 +235,4 @@ def test_torchvision_models_with_an_open_batch(tmp_path: Path, name: str) -> Non
     args = (torch.randn(BATCH, 3, 224, 224),)
     options = {"input_names": ["x"], "dynamic_axes": {"x": {0: "batch"}}, "do_constant_folding": False}
     export(module, args, path, False, training=torch.onnx.TrainingMode.PRESERVE, **options)
-    same_counts(onnx_graph.workload(str(path), Request("onnx:model")), traced(module, args))
+    same_counts(onnx_graph.workload(str(path), ModelRequest("onnx:model")), traced(module, args))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hwbench.workload import zoo
+from hwbench.workload import load
 
 Layers = list[tuple[str, int, int]]
 
@@ -152,7 +152,7 @@ def reference(name: str) -> tuple[Layers, int, int]:
 @pytest.mark.parametrize("name", sorted([*TORCHVISION, *OTHERS]))
 def test_the_reference_counts_the_same(name: str) -> None:
     layers, params, macs = reference(name)
-    workload = zoo.workload(name)
+    workload = load.workload(name)
     assert workload.params == params
     assert workload.macs == macs
     ours = [(op.params, op.macs) for op in workload.ops if op.params and op.macs]

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from hwbench.errors import InputError
-from hwbench.workload.op import Workload
-from hwbench.workload.request import Request
+from hwbench.workload.ops import Workload
+from hwbench.workload.request import ModelRequest
 
 torch = pytest.importorskip("torch")
 
-from hwbench.workload import sources  # noqa: E402
+from hwbench.workload.tracing import sources  # noqa: E402
 
 FACTORIES = """
 import torch
@@ -51,7 +51,7 @@ def factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def traced(model: str, **options: Any) -> Workload:
-    return sources.workload(Request(model, **options))
+    return sources.workload(ModelRequest(model, **options))
 
 
 def test_a_factory_of_a_module(factories: str) -> None:

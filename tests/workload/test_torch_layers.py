@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hwbench.workload import layers
-from hwbench.workload.op import Op
+from hwbench.workload.layers import products as layers
+from hwbench.workload.ops import Op
 
 torch = pytest.importorskip("torch")
 flop_counter = pytest.importorskip("torch.utils.flop_counter")

@@ -9,16 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwbench.errors import InputError
-from hwbench.workload import layers
-from hwbench.workload.cost import Cost
-from hwbench.workload.op import Op
+from hwbench.workload.formulas.cost import Cost
+from hwbench.workload.layers import products as layers
+from hwbench.workload.ops import Op
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
 functional = torch.nn.functional
 
-from hwbench.workload import aten, torch_trace  # noqa: E402
-from hwbench.workload.sources import fold, typed_input  # noqa: E402
+from hwbench.workload.formulas import aten  # noqa: E402
+from hwbench.workload.tracing import trace as torch_trace  # noqa: E402
+from hwbench.workload.tracing.sources import fold, typed_input  # noqa: E402
 
 BATCH = 2
 IDS = "int64"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from hwbench import documents, folders
 from hwbench.errors import InputError
-from hwbench.workload import zoo
-from hwbench.workload.op import Workload
-from hwbench.workload.zoo import ModelFile
+from hwbench.files import documents, folders
+from hwbench.workload import load
+from hwbench.workload.load import ModelFile
+from hwbench.workload.ops import Workload
 
 HERE = Path(__file__).parent
 MODELS = os.path.join(folders.shipped(), "models")
@@ -40,7 +40,7 @@ def file_of(name: str) -> ModelFile:
 
 @pytest.mark.parametrize("name", CATALOG)
 def test_counts_are_the_published_ones(name: str) -> None:
-    workload = zoo.workload(name)
+    workload = load.workload(name)
     assert workload.published is not None
     assert (workload.params, workload.macs) == (workload.published.params, workload.published.macs)
     assert workload.uncounted == ()
@@ -48,7 +48,7 @@ def test_counts_are_the_published_ones(name: str) -> None:
 
 @pytest.mark.parametrize("name", CATALOG)
 def test_counts_are_those_of_an_independent_build(name: str) -> None:
-    workload = zoo.workload(name)
+    workload = load.workload(name)
     assert name in GOLDEN, "add it to test_reference.py and write tests/golden/models.csv anew"
     assert (workload.params, workload.macs) == (int(GOLDEN[name]["params"]), int(GOLDEN[name]["macs"]))
 
@@ -56,7 +56,7 @@ def test_counts_are_those_of_an_independent_build(name: str) -> None:
 @pytest.mark.parametrize("name", CATALOG)
 def test_every_weight_layer_counts_as_in_an_independent_build(name: str) -> None:
     theirs = [(int(row["params"]), int(row["macs"])) for row in WEIGHT_LAYERS if row["model"] == name]
-    ours = [(op.params, op.macs) for op in zoo.workload(name).ops if op.params and op.macs]
+    ours = [(op.params, op.macs) for op in load.workload(name).ops if op.params and op.macs]
     assert ours == theirs
 
 
@@ -82,7 +82,7 @@ STATED = [
 
 @pytest.mark.parametrize(("name", "what", "stated", "step"), STATED)
 def test_counts_round_to_what_is_stated_in_millions(name: str, what: str, stated: float, step: float) -> None:
-    count = getattr(zoo.workload(name), what)
+    count = getattr(load.workload(name), what)
     assert abs(count / 1e6 - stated) <= step / 2
 
 
@@ -101,7 +101,7 @@ ALEXNET = [
 
 @pytest.mark.parametrize(("name", "channels", "depth", "positions"), ALEXNET)
 def test_alexnet_by_layer_in_every_convention(name: str, channels: int, depth: int, positions: int) -> None:
-    op = {op.name: op for op in zoo.workload("alexnet").ops}[name]
+    op = {op.name: op for op in load.workload("alexnet").ops}[name]
     assert op.params == depth * channels + channels
     assert op.operations("mac") == depth * channels * positions
     assert op.operations("flop") == 2 * depth * channels * positions
@@ -109,7 +109,7 @@ def test_alexnet_by_layer_in_every_convention(name: str, channels: int, depth: i
 
 
 def test_alexnet_is_the_textbook_one() -> None:
-    alexnet = zoo.workload("alexnet")
+    alexnet = load.workload("alexnet")
     weighted = [op for op in alexnet.ops if op.params]
     assert [op.params for op in weighted] == [34944, 614656, 885120, 1327488, 884992, 37752832, 16781312, 4097000]
     assert alexnet.params == 62_378_344
@@ -123,13 +123,13 @@ def test_alexnet_is_the_textbook_one() -> None:
 
 def test_alexnet_needs_its_weights_and_its_largest_multiply_add() -> None:
     largest = 3 * 224 * 224 + 96 * 55 * 55  # conv1 reads the image and writes its maps, which relu1 changes in place
-    assert zoo.workload("alexnet").capacity(32) == 4 * (62_378_344 + largest)
-    assert zoo.workload("alexnet").capacity(16, batch=8) == 2 * (62_378_344 + 8 * largest)
+    assert load.workload("alexnet").capacity(32) == 4 * (62_378_344 + largest)
+    assert load.workload("alexnet").capacity(16, batch=8) == 2 * (62_378_344 + 8 * largest)
 
 
 @pytest.mark.parametrize("name", CATALOG)
 def test_conventions_agree_with_each_other(name: str) -> None:
-    workload = zoo.workload(name)
+    workload = load.workload(name)
     assert workload.operations("flop") == 2 * workload.operations("mac") == workload.work(32).flops
     biases = sum(op.bias_adds for op in workload.ops)
     assert workload.operations("mac-bias") == workload.macs + biases
@@ -156,13 +156,13 @@ def test_conventions_agree_with_each_other(name: str) -> None:
     ],
 )
 def test_number_of_layers_of_each_kind(name: str, kinds: dict[str, int]) -> None:
-    found = [op.kind for op in zoo.workload(name).ops]
+    found = [op.kind for op in load.workload(name).ops]
     assert {kind: found.count(kind) for kind in kinds} == kinds
 
 
 @pytest.mark.parametrize("name", CATALOG)
 def test_files_are_complete(name: str) -> None:
-    model, workload = file_of(name), zoo.workload(name)
+    model, workload = file_of(name), load.workload(name)
     assert re.fullmatch(r"[12]\d{3}-[01]\d", model.released or "")
     assert name == name.lower()
     published = model.published
@@ -179,7 +179,7 @@ def test_files_are_complete(name: str) -> None:
 def test_aliases_mean_their_file_and_are_more_than_spellings(name: str) -> None:
     for alias in file_of(name).aliases:
         assert folders.key(alias) not in {folders.key(stem) for stem in CATALOG}
-        assert zoo.workload(alias).name == name
+        assert load.workload(alias).name == name
 
 
 def test_no_alias_means_two_files() -> None:
@@ -200,12 +200,12 @@ def test_no_alias_means_two_files() -> None:
     ],
 )
 def test_what_people_type(typed: str, name: str) -> None:
-    assert zoo.workload(typed).name == name
+    assert load.workload(typed).name == name
 
 
 def test_an_unknown_name_suggests_the_nearest() -> None:
     with pytest.raises(InputError, match="there is no model named 'resnet51'") as caught:
-        zoo.workload("resnet51")
+        load.workload("resnet51")
     assert "resnet50" in caught.value.nearest or "resnet152" in caught.value.nearest
 
 
@@ -213,7 +213,7 @@ def test_loading_everything_is_quick() -> None:
     times = []
     for _ in range(3):
         start = time.process_time()
-        loaded = zoo.workloads()
+        loaded = load.workloads()
         times.append(time.process_time() - start)
     assert list(loaded) == CATALOG
     assert all(isinstance(workload, Workload) for workload in loaded.values())
@@ -226,7 +226,7 @@ def test_bert_counts_by_hand() -> None:
     embeddings = (vocabulary + positions + segments) * width + 2 * width
     products = 4 * (width * width + width) + (width * 4 * width + 4 * width) + (4 * width * width + width)
     pooler = width * width + width
-    bert = zoo.workload("bert-base")
+    bert = load.workload("bert-base")
     assert bert.params == embeddings + layers * (products + 2 * 2 * width) + pooler
     attention = 2 * tokens * tokens * width
     assert bert.macs == layers * (12 * tokens * width * width + attention) + width * width
@@ -235,14 +235,14 @@ def test_bert_counts_by_hand() -> None:
 
 def test_lenet5_counts_by_hand() -> None:
     params = [5 * 5 * 1 * 6 + 6, 5 * 5 * 6 * 16 + 16, 5 * 5 * 16 * 120 + 120, 120 * 84 + 84, 84 * 10 + 10]
-    lenet = zoo.workload("lenet5")
+    lenet = load.workload("lenet5")
     assert [op.params for op in lenet.ops if op.params] == params
     assert sum(params) == lenet.params == 61_706
     assert lenet.macs == 28 * 28 * 150 + 10 * 10 * 2400 + 48_000 + 120 * 84 + 84 * 10
 
 
 def test_matrix_product() -> None:
-    workload = zoo.workload("matmul:64x48x32")
+    workload = load.workload("matmul:64x48x32")
     assert workload.input_shape == (64, 48)
     assert workload.macs == 64 * 48 * 32
     assert workload.work(32).traffic == 4 * (64 * 48 + 48 * 32 + 64 * 32)
@@ -254,13 +254,13 @@ def test_matrix_product() -> None:
 )
 def test_wrong_matrix_products(sizes: str) -> None:
     with pytest.raises(InputError, match="is not a matrix product"):
-        zoo.workload(f"matmul:{sizes}")
+        load.workload(f"matmul:{sizes}")
 
 
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("title: Mine\ninput: [4]\nlayers:\n  - linear: {features: 3}\n", encoding="utf-8")
-    workload = zoo.workload(str(path))
+    workload = load.workload(str(path))
     assert (workload.name, workload.title, workload.params, workload.published) == ("mine", "Mine", 15, None)
 
 
@@ -269,8 +269,8 @@ def test_a_file_of_ones_own_in_the_catalog(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     text = "title: Mine\naliases: [ours]\ninput: [4]\nlayers: [{linear: {features: 3}}]\n"
     (folder / "mine.yaml").write_text(text, encoding="utf-8")
-    assert zoo.workload("OURS").name == "mine"
-    assert set(zoo.workloads()) == {*CATALOG, "mine"}
+    assert load.workload("OURS").name == "mine"
+    assert set(load.workloads()) == {*CATALOG, "mine"}
 
 
 @pytest.mark.parametrize(
@@ -295,5 +295,5 @@ def test_wrong_files_say_where(tmp_path: Path, text: str, line: int, field: str)
     path = tmp_path / "wrong.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError) as caught:
-        zoo.load(str(path))
+        load.load(str(path))
     assert (caught.value.file, caught.value.line, caught.value.field) == (str(path), line, field)

@@ -1,0 +1,43 @@
+"""Number formats: the bits of an element in memory, and the format in which multiply-adds are computed."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from hwbench.errors import InputError, nearest, shown
+
+DtypeName = Literal["fp64", "fp32", "tf32", "fp16", "bf16", "fp8", "fp6", "fp4", "int8", "int4"]
+"""Formats that a device has rates for."""
+
+BITS: dict[str, int] = {
+    "fp64": 64, "fp32": 32, "tf32": 32, "fp16": 16, "bf16": 16, "fp8": 8, "fp6": 6, "fp4": 4, "int8": 8, "int4": 4,
+}  # fmt: skip
+"""Bits that one element takes in memory (a tf32 value is stored as fp32)."""
+
+MIXED = "amp"
+"""Mixed precision: weights in fp32, each op of a traced model in the format that autocast to fp16 gives it."""
+
+
+class Dtype(Struct, frozen=True):
+    """A number format of a run: elements take `bits` each, products are computed in the format `computes_in`."""
+
+    name: str
+    bits: int
+    computes_in: str
+
+    @property
+    def autocast(self) -> str | None:
+        """Format that a mixed-precision run casts to, None for other runs."""
+        return self.computes_in if self.name == MIXED else None
+
+
+_KNOWN = {name: Dtype(name, bits, name) for name, bits in BITS.items()} | {MIXED: Dtype(MIXED, BITS["fp32"], "fp16")}
+
+
+def dtype(name: str) -> Dtype:
+    """Return the format of a name such as `fp16` or `amp`. Raises InputError with the nearest names."""
+    known = _KNOWN.get(name.strip().lower())
+    if known is None:
+        choices = nearest(name, _KNOWN) or tuple(_KNOWN)
+        raise InputError("unknown-dtype", f"There is no dtype '{shown(name)}'.", field="dtype", nearest=choices)
+    return known

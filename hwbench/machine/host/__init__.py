@@ -1,0 +1,1 @@
+"""The machine at hand, as its operating system describes it."""

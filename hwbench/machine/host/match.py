@@ -1,0 +1,190 @@
+"""Which catalogued architecture and device a CPU is, by what it calls itself, and where that cannot be trusted."""
+
+import contextlib
+import re
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+
+from hwbench.errors import InputError
+from hwbench.files import documents, folders
+from hwbench.machine import catalog
+from hwbench.machine.architecture import Architecture, Cpuid, Rate
+from hwbench.machine.device import Device, Provenance, Units
+from hwbench.machine.host.facts import CoreClass, Identity
+from hwbench.machine.host.isa import assumed_rates, contradicted, within_reach
+
+UNKNOWN = "unknown"
+IMPLEMENTERS: dict[str, tuple[str, ...]] = {
+    "0x41": ("arm", "armltd", "armlimited"), "0x42": ("broadcom",), "0x43": ("cavium", "marvell"), "0x46": ("fujitsu",),
+    "0x48": ("hisilicon", "huawei"), "0x4e": ("nvidia",), "0x50": ("apm", "ampere"), "0x51": ("qualcomm",),
+    "0x53": ("samsung",), "0x61": ("apple",), "0x6d": ("microsoft",), "0xc0": ("ampere",),
+}  # fmt: skip
+"""Names under which architecture files may give Arm's implementer codes (lscpu-arm.c)."""
+
+COMPANIONS = {
+    "golden-cove": "gracemont", "raptor-cove": "gracemont", "redwood-cove": "crestmont", "lion-cove": "skymont",
+}  # fmt: skip
+"""The E-cores beside Intel's P-cores: one model number stands for both, and it is the P-core's file that has it."""
+
+VARIANT = "-1fma"
+"""Ends the name of an architecture whose chips differ from those of the name without it in AVX-512 units alone."""
+
+_NOISE = (
+    r"\((r|tm|c)\)|[®™©]", r"\s@.*$", r"\s(w/|with)\s.*$", r"\b\d+(st|nd|rd|th) gen\b", r"\b(cpu|processor)\b",
+    r"\srev\s[\d.]+$", r"\b(\d+|dual|triple|quad|six|eight|twelve|sixteen)[- ]cores?\b",
+)  # fmt: skip
+_VENDORS = ("intel", "amd", "apple")
+
+
+class Match(Struct, frozen=True):
+    """What a class of cores was taken for; `how` is the provenance of its rates."""
+
+    architecture: str
+    rates: tuple[Rate, ...]
+    how: Provenance
+    warnings: tuple[str, ...] = ()
+
+
+def match(cores: CoreClass, flags: tuple[str, ...], position: int = 0) -> Match:
+    """The architecture that the cores' own identity means, if the flags bear it out; else rates assumed from the flags.
+
+    The classes of a hybrid x86 CPU share one identity, that of its fastest class (`position` 0).
+    """
+    found, warnings = _candidates(cores.identity)
+    lies = {name: flag for name, one in found.items() if (flag := contradicted(one.rates, flags))}
+    names = sorted(found.keys() - lies.keys(), key=lambda name: (-widest(found[name].rates), name))
+    if lies and not names:
+        name = min(lies)
+        lie = f"The model number says {found[name].title}, which has no {lies[name]}: it is not believed."
+        return unknown(cores, flags, (*warnings, lie))
+    if names and position > 0 and not cores.identity.vendor.startswith("0x"):
+        found = _companion(names[0])
+        names = [*found]
+    if not names:
+        return unknown(cores, flags, warnings)
+    name = names[0]
+    rates = within_reach(found[name].rates, flags)
+    if not any(rate.engine == "vector" for rate in rates):
+        return unknown(cores, flags, warnings)
+    others = [found[other].title for other in names[1:] if widest(found[other].rates) < widest(found[name].rates)]
+    if "avx512f" in flags and name + VARIANT in folders.files("architectures"):
+        others.append("a variant with one AVX-512 FMA unit")
+    warnings += tuple(masked(found[name].title, found[name].rates, rates))
+    if others:
+        text = f"The model number fits {found[name].title} and {' and '.join(others)}: the first is assumed."
+        return Match(name, rates, "assumed", (*warnings, text))
+    return Match(name, rates, "derived", warnings)
+
+
+def unknown(cores: CoreClass, flags: tuple[str, ...], warnings: tuple[str, ...] = ()) -> Match:
+    """Rates from the flags alone, with the sentence that says so."""
+    rates = assumed_rates(flags, cores.identity.vendor)
+    isas = ", ".join(dict.fromkeys(rate.isa for rate in rates))
+    who = f" ({cores.name})" if cores.name != "core" else ""
+    text = f"The catalog does not know this CPU{who}, {cores.identity}: its rates are assumed from its flags ({isas})."
+    return Match(UNKNOWN, rates, "assumed", (*warnings, text))
+
+
+def masked(title: str, rates: Iterable[Rate], left: Iterable[Rate]) -> Iterator[str]:
+    """The sentence about ISAs that an architecture has and the flags do not show."""
+    shown = {rate.isa for rate in left}
+    gone = list(dict.fromkeys(rate.isa for rate in rates if rate.isa not in shown))
+    if gone:
+        yield f"{title} has {', '.join(gone)}, but the flags do not show it: those rates are left out."
+
+
+def widest(rates: Iterable[Rate]) -> float:
+    """The highest fp32 rate of the vector engine in FLOP per cycle, 0 where there is none."""
+    fp32 = (rate.flops_per_cycle for rate in rates if rate.engine == "vector" and rate.dtype == "fp32")
+    return max(fp32, default=0.0)
+
+
+def _candidates(identity: Identity) -> tuple[dict[str, Architecture], tuple[str, ...]]:
+    """Architectures with this identity; those that name its stepping alone where some do. Broken files are named."""
+    found: dict[str, Architecture] = {}
+    exact: dict[str, Architecture] = {}
+    broken: list[str] = []
+    for name, path in folders.files("architectures").items() if identity.model is not None else ():
+        try:
+            text = documents.read_text(path)
+            if "cpuid" not in text and "based_on" not in text:
+                continue
+            architecture = catalog.load_architecture(path)
+        except InputError as error:
+            broken.append(str(error))
+            continue
+        ids = [cpuid for cpuid in architecture.cpuid if answers(cpuid, identity)]
+        if ids and architecture.kind == "cpu":
+            found[name] = architecture
+            if any(cpuid.steppings for cpuid in ids):
+                exact[name] = architecture
+    more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
+    return exact or found, (f"An architecture's file is passed over{more}: {broken[0]}",) if broken else ()
+
+
+def _companion(name: str) -> dict[str, Architecture]:
+    """The architecture of the slower cores beside these; empty where the catalog has none."""
+    try:
+        other = COMPANIONS[name]
+        return {other: catalog.architecture(other)}
+    except (KeyError, InputError):
+        return {}
+
+
+def answers(cpuid: Cpuid, identity: Identity) -> bool:
+    """Whether a CPU calls itself what an architecture's file says."""
+    vendors = {folders.key(name) for name in (identity.vendor, *IMPLEMENTERS.get(identity.vendor, ()))}
+    return (
+        folders.key(cpuid.vendor) in vendors
+        and identity.model in cpuid.models
+        and cpuid.family in (None, identity.family)
+        and (cpuid.steppings is None or identity.stepping in cpuid.steppings)
+    )
+
+
+def known_device(brand: str) -> Device | None:
+    """The catalogued CPU whose title, name or alias the brand string is; None where there is none."""
+    wanted = brand_keys(brand)
+    paths = [path for path in folders.files("devices").values() if wanted & _title_keys(path)] if wanted else []
+    for name in sorted(wanted):
+        with contextlib.suppress(InputError):
+            paths.append(folders.find("devices", name))
+    for path in paths:
+        with contextlib.suppress(InputError):
+            device = catalog.load_device(path)
+            if device.kind == "cpu":
+                return device
+    return None
+
+
+def _title_keys(path: str) -> frozenset[str]:
+    """The key of the title in a file's text: to parse every file would take longer than everything else here."""
+    with contextlib.suppress(InputError):
+        titles = re.findall(r"^title:\s*[\"']?(.*?)[\"']?\s*$", documents.read_text(path), re.MULTILINE)
+        return frozenset(folders.key(title) for title in titles[:1])
+    return frozenset()
+
+
+def brand_keys(brand: str) -> frozenset[str]:
+    """Spellings that the catalog may have of a brand such as `Intel(R) Core(TM) i9-10940X CPU @ 3.30GHz`."""
+    text = brand.lower()[:200]
+    for noise in _NOISE:
+        text = re.sub(noise, " ", text)
+    words = text.split()
+    bare = words[1:] if words[:1] and words[0] in _VENDORS else words
+    keys = {folders.key(" ".join(words)), folders.key(" ".join(bare))}
+    return frozenset(key for key in keys if len(key) > 3 and any(c.isdigit() for c in key))
+
+
+def same_classes(device: Device, classes: tuple[CoreClass, ...]) -> dict[str, Units] | None:
+    """The device's units for every class of cores: by name, else by rank. None where the two cannot be paired."""
+    ranked = sorted(device.units, key=lambda units: -(units.clock.boost or units.clock.base or 0))
+    by_name = {folders.key(units.name): units for units in device.units}
+    if len(classes) == 1:
+        return {classes[0].name: ranked[0]}
+    if all(folders.key(cores.name) in by_name for cores in classes):
+        return {cores.name: by_name[folders.key(cores.name)] for cores in classes}
+    if len(classes) == len(ranked):
+        return {cores.name: units for cores, units in zip(classes, ranked, strict=True)}
+    return None

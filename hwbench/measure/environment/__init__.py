@@ -1,0 +1,1 @@
+"""Conditions of a measurement: machine, software, load."""

@@ -1,0 +1,152 @@
+"""The environment of a run that does not change while it lasts: the machine, its limits and settings, the software.
+
+Plain mappings, as they stand in a record; what cannot be found out is left out. Keys: docs/measuring.md.
+"""
+
+import hashlib
+import os
+import platform
+import sys
+from typing import Any
+
+import msgspec
+
+from hwbench.machine.host.describe import Host
+from hwbench.machine.host.facts import Files, format_cpulist, parse_cpulist
+from hwbench.measure.environment.software import versions
+from hwbench.measure.settings import CpuClass
+from hwbench.units import exact
+
+CPU = "/sys/devices/system/cpu"
+INFLUENCES = (
+    "OMP_",
+    "MKL_",
+    "OPENBLAS_",
+    "NUMBA_",
+    "KMP_",
+    "GOMP_",
+    "BLIS_",
+    "TORCH",
+    "ATEN_",
+    "CUDA_VISIBLE",
+    "LD_PRE",
+)
+"""Beginnings of environment variables that change what is measured."""
+
+
+def environment(machine: Host, classes: tuple[CpuClass, ...], files: Files | None = None) -> dict[str, Any]:
+    """What a record says of its machine.
+
+    `device` is the machine as `host` sees it, quantities as exact text with their units, as in a device's file: it can
+    be built again by `documents.convert`.
+    """
+    files = files or Files()
+    found: dict[str, Any] = {
+        "machine": machine_key(machine, files),
+        "hostname": platform.node(),
+        "system": platform.system(),
+        "kernel": platform.release(),
+        "architecture": platform.machine(),
+        "device": msgspec.json.decode(msgspec.json.encode(machine.device, enc_hook=exact)),
+        "brand": machine.brand,
+        "flags": list(machine.flags),
+        "matched": machine.matched,
+        "logical": machine.logical,
+        "usable": machine.usable,
+        "quota": machine.quota,
+        "smt": machine.smt,
+        "hypervisor": machine.hypervisor,
+        "classes": {one.name: format_cpulist(one.cpus) for one in classes},
+        "governor": governor(files, classes),
+        "driver": files.text(f"{CPU}/cpu{_first(classes)}/cpufreq/scaling_driver"),
+        "preference": files.text(f"{CPU}/cpu{_first(classes)}/cpufreq/energy_performance_preference"),
+        "turbo": turbo(files),
+        "numa_nodes": numa_nodes(files),
+        "huge_pages": _chosen(files.text("/sys/kernel/mm/transparent_hugepage/enabled")),
+        "versions": versions(),
+        "variables": variables(dict(os.environ)),
+        "warnings": list(machine.warnings),
+    }
+    return {key: value for key, value in found.items() if value not in (None, "", {}, [])}
+
+
+def machine_key(machine: Host, files: Files | None = None) -> str:
+    """16 hex digits that stay the same on this machine, whatever part of it a process may use; nobody's serial number.
+
+    A hash of the system's own identity (else the host's name) with brand, flags and number of logical CPUs.
+    """
+    files = files or Files()
+    identity = files.text("/etc/machine-id") or files.text("/var/lib/dbus/machine-id") or platform.node()
+    parts = ("hwbench", identity, machine.brand, " ".join(sorted(machine.flags)), str(machine.logical))
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def governor(files: Files, classes: tuple[CpuClass, ...]) -> str | None:
+    """The frequency governor of the CPUs that may be used, or several with commas between; None where none is shown."""
+    texts = (files.text(f"{CPU}/cpu{cpu}/cpufreq/scaling_governor") for one in classes for cpu in one.cpus)
+    return ", ".join(dict.fromkeys(text for text in texts if text)) or None
+
+
+def turbo(files: Files) -> bool | None:
+    """Whether the clock may rise above the base: intel_pstate's `no_turbo`, else cpufreq's `boost`."""
+    forbidden = files.number(f"{CPU}/intel_pstate/no_turbo")
+    if forbidden is not None:
+        return forbidden == 0
+    boost = files.number(f"{CPU}/cpufreq/boost")
+    return None if boost is None else boost == 1
+
+
+def numa_nodes(files: Files) -> int | None:
+    """NUMA nodes that have CPUs or memory."""
+    nodes = [name for name in files.names("/sys/devices/system/node") if name[:4] == "node" and name[4:].isdigit()]
+    return len(nodes) or None
+
+
+def variables(every: dict[str, str]) -> dict[str, str]:
+    """The environment variables that change what is measured."""
+    return {name: value[:200] for name, value in sorted(every.items()) if name.startswith(INFLUENCES)}
+
+
+def _first(classes: tuple[CpuClass, ...]) -> int:
+    return classes[0].cpus[0] if classes else 0
+
+
+def _chosen(text: str | None) -> str | None:
+    """The word in brackets of a list such as `always [madvise] never`."""
+    return text.partition("[")[2].partition("]")[0] or None if text else None
+
+
+def cautions(found: dict[str, Any]) -> list[str]:
+    """What of an environment makes its measurements less than what the machine can do, a sentence each."""
+    told = []
+    names, driver = str(found.get("governor", "")), str(found.get("driver", ""))
+    dynamic = driver.startswith(("intel_pstate", "amd-pstate"))  # their `powersave` is the usual, dynamic one
+    if any(name in ("powersave", "conservative", "userspace") for name in names.split(", ")) and not dynamic:
+        told.append(
+            f"The frequency governor is {names}: the clock may stay low (performance is the one to measure by)."
+        )
+    if found.get("turbo") is False:
+        told.append("Turbo is switched off: the clock stays at its base.")
+    set_here = found.get("variables", {})
+    for name in ("OPENBLAS_CORETYPE", "MKL_DEBUG_CPU_TYPE", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR"):
+        if name in set_here:
+            told.append(f"{name}={set_here[name]} chooses the kernels of the BLAS, not the CPU.")
+    for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_ENABLE_AVX", "NUMBA_OPT"):
+        if name in set_here:
+            told.append(f"{name}={set_here[name]} holds our own kernels to other code than this CPU would get.")
+    told += _quota(found.get("quota"), sum(len(parse_cpulist(one)) for one in found.get("classes", {}).values()))
+    if sys.flags.dev_mode:
+        told.append("Python runs in development mode, which slows it.")
+    return told
+
+
+def _quota(quota: float | None, cores: int) -> list[str]:
+    """What a quota (CPUs' worth of time) below the cores that may be used (0: unknown) does to what is measured."""
+    if quota is None:
+        return []
+    if quota < 1:
+        return [f"The control group's quota feeds {quota:g} of one CPU: every sample is interrupted; CPU time counts."]
+    if quota < cores:
+        told = f"The control group's quota feeds {quota:g} of {cores} cores"
+        return [f"{told}: no kernel uses more, unless --threads says so."]
+    return []

@@ -1,0 +1,154 @@
+"""The conditions of a run that change while it lasts, taken before and after: load, pressure, steal, heat, clock.
+
+A snapshot is a plain mapping, as it stands in a record; what cannot be found out is left out.
+"""
+
+import os
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from hwbench.machine.host import cgroup
+from hwbench.machine.host.facts import Files, whole_number
+
+CPU = "/sys/devices/system/cpu"
+_TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+HOT = 90.0
+"""Degrees Celsius from which processors begin to slow down."""
+
+
+def snapshot(cpus: Iterable[int], files: Files | None = None) -> dict[str, Any]:
+    """The conditions now. Counters (`busy_s`, `steal_s`, `own_cpu_s`, `throttled_s`) are in s since some start."""
+    files = files or Files()
+    numbers = sorted(cpus)
+    busy = _busy(files, numbers)
+    found: dict[str, Any] = {
+        "time_s": time.time(),
+        "monotonic_s": time.monotonic(),
+        "cpus": len(numbers),
+        "load": _load(files),
+        "pressure": _pressure(files),
+        "busy_s": busy and busy[0],
+        "steal_s": busy and busy[1],
+        "own_cpu_s": sum(os.times()[:4]),
+        "throttled_s": _throttled(files),
+        "temperature_c": _temperature(files),
+        "clock_hz": _clocks(files, numbers),
+        "memory_available_bytes": _available(files),
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _load(files: Files) -> list[float] | None:
+    """Processes that run or wait to, over 1, 5 and 15 minutes."""
+    parts = (files.text("/proc/loadavg") or "").split()[:3]
+    try:
+        return [float(part) for part in parts] or None
+    except ValueError:
+        return None
+
+
+def _pressure(files: Files) -> float | None:
+    """Share of the last ten seconds in which something waited for a CPU (PSI; the kernel's accounting/psi)."""
+    for line in (files.text("/proc/pressure/cpu") or "").splitlines():
+        kind, _, rest = line.partition(" ")
+        if kind == "some" and rest.startswith("avg10="):
+            try:
+                return float(rest.split()[0].removeprefix("avg10=")) / 100
+            except ValueError:
+                return None
+    return None
+
+
+def _busy(files: Files, cpus: list[int]) -> tuple[float, float] | None:
+    """CPU seconds that work took on these CPUs, and that the hypervisor kept from them (proc(5), /proc/stat)."""
+    wanted = {f"cpu{cpu}" for cpu in cpus}
+    busy = steal = 0.0
+    seen = False
+    for line in (files.text("/proc/stat") or "").splitlines():
+        name, *fields = line.split()
+        values = [whole_number(field) for field in fields[:8]]
+        if name in wanted and len(values) == 8 and None not in values:
+            user, nice, system, _idle, _wait, interrupt, soft, stolen = (float(value or 0) for value in values)
+            busy += user + nice + system + interrupt + soft
+            steal += stolen
+            seen = True
+    return (busy / _TICK, steal / _TICK) if seen else None
+
+
+def _throttled(files: Files) -> float | None:
+    """Seconds that the quota of a control group has stopped its processes, of all levels together."""
+    groups = cgroup.parse_groups(files.text("/proc/self/cgroup") or "")
+    mounts = cgroup.parse_mounts(files.text("/proc/self/mountinfo") or "") or cgroup.usual_mounts(files)
+    total, seen = 0.0, False
+    for mount in mounts:
+        if mount.controllers and "cpu" not in mount.controllers:
+            continue
+        for folder in cgroup.levels(files, mount, groups):
+            for line in (files.text(f"{folder}/cpu.stat") or "").splitlines():
+                name, _, value = line.partition(" ")
+                unit = {"throttled_usec": 1e-6, "throttled_time": 1e-9}.get(name)
+                number = whole_number(value)
+                if unit and number is not None:
+                    total, seen = total + number * unit, True
+    return total if seen else None
+
+
+def _temperature(files: Files) -> float | None:
+    """The hottest sensor of the processor in degrees Celsius; of unnamed thermal zones where no driver says."""
+    readings = []
+    for chip in files.names("/sys/class/hwmon"):
+        folder = f"/sys/class/hwmon/{chip}"
+        if files.text(f"{folder}/name") in ("coretemp", "k10temp", "zenpower", "cpu_thermal"):
+            names = (name for name in files.names(folder) if name.startswith("temp") and name.endswith("_input"))
+            readings += [files.number(f"{folder}/{name}") for name in names]
+    if not readings:
+        zones = (f"/sys/class/thermal/{zone}" for zone in files.names("/sys/class/thermal"))
+        kinds = ("x86_pkg_temp", "cpu-thermal", "cpu_thermal", "soc-thermal", "cpu0-thermal")
+        readings = [files.number(f"{zone}/temp") for zone in zones if files.text(f"{zone}/type") in kinds]
+    known = [reading / 1000 for reading in readings if reading is not None and 0 < reading < 150_000]
+    return max(known, default=None)
+
+
+def _clocks(files: Files, cpus: list[int]) -> list[float] | None:
+    """What cpufreq says each CPU runs at, in Hz: a statement, not a measurement."""
+    values = [files.number(f"{CPU}/cpu{cpu}/cpufreq/scaling_cur_freq") for cpu in cpus]
+    return [value * 1e3 for value in values if value is not None] or None
+
+
+def _available(files: Files) -> int | None:
+    for line in (files.text("/proc/meminfo") or "").splitlines():
+        name, _, rest = line.partition(":")
+        number = whole_number((rest.split() or [""])[0])
+        if name == "MemAvailable" and number is not None:
+            return number * 1024
+    return None
+
+
+def disturbances(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """What happened between two snapshots that a reader of the values must know, a sentence each."""
+    told: list[str] = []
+    elapsed = after.get("monotonic_s", 0.0) - before.get("monotonic_s", 0.0)
+    room = elapsed * after.get("cpus", 1)
+    if room <= 0:
+        return told
+    busy, own, steal = (_difference(before, after, key) for key in ("busy_s", "own_cpu_s", "steal_s"))
+    if busy is not None and own is not None and (other := (busy - own) / room) > 0.05:
+        told.append(f"Other work took {100 * other:.0f} % of the CPUs' time while measuring.")
+    if steal is not None and steal / room > 0.01:
+        told.append(f"The hypervisor gave {100 * steal / room:.0f} % of the CPUs' time to others while measuring.")
+    throttled = _difference(before, after, "throttled_s")
+    if throttled is not None and throttled > 0.01 * elapsed:
+        told.append(
+            f"The control group's quota stopped this process for {100 * throttled / elapsed:.0f} % of the time."
+        )
+    heat = after.get("temperature_c")
+    if heat is not None and heat >= HOT:
+        told.append(f"The processor is at {heat:.0f} °C: it may have slowed down.")
+    return told
+
+
+def _difference(before: dict[str, Any], after: dict[str, Any], key: str) -> float | None:
+    if key not in before or key not in after:
+        return None
+    return max(0.0, float(after[key]) - float(before[key]))

@@ -1,0 +1,1 @@
+"""Matrix products at the speed of the machine, in numba."""

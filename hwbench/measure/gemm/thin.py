@@ -1,0 +1,181 @@
+"""Products of a matrix with a vector or little more: one row of A, or a few columns of B. Memory decides their speed.
+
+One row: rows of B are added up, a few at a time, while the row of C stays in L1; B is read once, in the order in which
+it lies. Few columns: they are turned into rows, and every element of C is a dot product of two rows.
+"""
+
+from llvmlite import ir
+
+from hwbench.measure.codegen import vectors
+from hwbench.measure.codegen.vectors import FLOATS, I64, SIZES, constant, offset
+from hwbench.measure.gemm.microkernel import ROWS, Tile
+
+AT_ONCE = 8
+"""Rows of B that are added to C at once. Fewer read and write C more often; more are more streams from memory than it
+serves in the order of its pages."""
+
+FEW = 4
+"""Columns of B that count as few."""
+
+DOT_DEPTH = 4096
+"""Elements of a row that are multiplied at once: four turned columns of fp64 then fit L2."""
+
+ROW_BYTES = 16 << 10
+"""Bytes of a row of C that are computed at once, so that they stay in L1."""
+
+
+def pitch(dtype: str) -> int:
+    """Bytes from one turned column to the next: a cache line more than they need, so that they do not clash."""
+    return DOT_DEPTH * SIZES[dtype] + 64
+
+
+def add_rows(module: ir.Module, tile: Tile, rows: int) -> ir.Function:
+    """The kernel that adds multiples of so many rows of B to a row of C.
+
+    Arguments: a, b, distance between rows of b, c, columns, whether C is added to.
+    """
+    function = _function(module, f"hwbench_rows_{tile.dtype}x{tile.lanes}_{rows}", 6)
+    if not function.blocks:
+        builder = ir.IRBuilder(function.append_basic_block("entry"))
+        a, b, row_b, c, columns, accumulate = function.args
+        _Thin(builder, tile).add_rows(a, b, row_b, c, columns, rows, accumulate)
+        builder.ret_void()
+    return function
+
+
+def dots(module: ir.Module, tile: Tile, columns: int) -> ir.Function:
+    """The kernel for six rows of A with so many turned columns of B.
+
+    Arguments: a and its distance between rows, the same of b and of c, depth, whether C is added to, rows and columns
+    that are live.
+    """
+    function = _function(module, f"hwbench_dots_{tile.dtype}x{tile.lanes}_{columns}", 10)
+    if not function.blocks:
+        builder = ir.IRBuilder(function.append_basic_block("entry"))
+        _Thin(builder, tile).dots(list(function.args), ROWS, columns)
+        builder.ret_void()
+    return function
+
+
+def _function(module: ir.Module, name: str, arguments: int) -> ir.Function:
+    if name in module.globals:
+        return module.globals[name]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64] * arguments), name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    function.attributes.add("nounwind")
+    return function
+
+
+class _Thin:
+    """Writes kernels for one kind of vectors; `tile` says which, and how many accumulators the registers hold."""
+
+    def __init__(self, builder: ir.IRBuilder, tile: Tile) -> None:
+        self.builder, self.tile = builder, tile
+        self.type, self.scalar = vectors.vector(tile.dtype, tile.lanes), FLOATS[tile.dtype]
+        self.size = SIZES[tile.dtype]
+        self.width = tile.lanes * self.size
+
+    def element(self, address: ir.Value) -> ir.Value:
+        """The element at an address in every lane."""
+        return vectors.splat(self.builder, vectors.load(self.builder, address, self.scalar, self.size), self.tile.lanes)
+
+    def add_rows(self, a: ir.Value, b: ir.Value, row_b: ir.Value, c: ir.Value, columns: ir.Value, rows: int,
+                 accumulate: ir.Value) -> None:  # fmt: skip
+        """C (+)= elements of A times as many rows of B: strips of a tile's width, then vectors, then a part of one."""
+        builder = self.builder
+        factors = [self.element(offset(builder, a, row * self.size)) for row in range(rows)]
+        add = builder.icmp_signed("!=", accumulate, constant(0))
+
+        def strip(places: list[ir.Value], count: int, mask: ir.Value | None) -> list[ir.Value]:
+            place, target = places
+            sums = [vectors.zeros(self.type)] * count
+            for factor in factors:
+                for column in range(count):
+                    value = self.read(offset(builder, place, column * self.width), mask)
+                    sums[column] = vectors.multiply_add(builder, factor, value, sums[column])
+                place = builder.add(place, row_b)
+            self.put(sums, [offset(builder, target, column * self.width) for column in range(count)], add, mask)
+            return [offset(builder, start, count * self.width) for start in places]
+
+        strips = builder.sdiv(columns, constant(self.tile.columns))
+        rest = builder.srem(columns, constant(self.tile.columns))
+        places = vectors.loop(builder, strips, [b, c], lambda _, at: strip(at, self.tile.vectors, None))
+        whole = builder.sdiv(rest, constant(self.tile.lanes))
+        places = vectors.loop(builder, whole, places, lambda _, at: strip(at, 1, None))
+        left = builder.srem(rest, constant(self.tile.lanes))
+        mask = vectors.mask(builder, left, self.tile.lanes)
+        once = builder.select(builder.icmp_signed(">", left, constant(0)), constant(1), constant(0))
+        vectors.loop(builder, once, places, lambda _, at: strip(at, 1, mask))
+
+    def read(self, place: ir.Value, mask: ir.Value | None, type_: ir.VectorType | None = None) -> ir.Value:
+        """A vector of B, of C or of A, or the part of it that is there."""
+        if mask is None:
+            return vectors.load(self.builder, place, type_ or self.type, self.size)
+        return vectors.load_masked(self.builder, place, type_ or self.type, self.size, mask)
+
+    def put(self, values: list[ir.Value], places: list[ir.Value], add: ir.Value, mask: ir.Value | None) -> None:
+        """Write vectors to C, or add them: all is read before anything is written, since places may be repeated."""
+        builder = self.builder
+
+        def added() -> list[ir.Value]:
+            before = [self.read(place, mask, value.type) for value, place in zip(values, places, strict=True)]
+            return [builder.fadd(one, other) for one, other in zip(before, values, strict=True)]
+
+        for value, place in zip(vectors.choose(builder, add, added, values), places, strict=True):
+            if mask is None:
+                vectors.store(builder, value, place, self.size)
+            else:
+                vectors.store_masked(builder, value, place, self.size, mask)
+
+    def dot(self, a: list[ir.Value], b: list[ir.Value], depth: ir.Value, row_a: ir.Value) -> list[ir.Value]:
+        """Dot products of every row of A with every turned column of B.
+
+        The next rows of A are fetched meanwhile; with one column there is no time for more than loads.
+        """
+        builder = self.builder
+        starts = [*a, *b]
+        ahead = builder.mul(row_a, constant(len(a)))
+
+        def step(number: ir.Value, sums: list[ir.Value], mask: ir.Value | None = None) -> list[ir.Value]:
+            distance = builder.mul(number, constant(self.width))
+            places = [builder.add(start, distance) for start in starts]
+            others = [self.read(place, mask) for place in places[len(a) :]]
+            result = []
+            for row, place in enumerate(places[: len(a)]):
+                value = self.read(place, mask)
+                if len(b) > 1:
+                    vectors.prefetch(builder, builder.add(place, ahead), locality=2)
+                for column, other in enumerate(others):
+                    result.append(vectors.multiply_add(builder, value, other, sums[row * len(b) + column]))
+            return result
+
+        whole = builder.sdiv(depth, constant(self.tile.lanes))
+        left = builder.srem(depth, constant(self.tile.lanes))
+        sums = vectors.loop(builder, whole, [vectors.zeros(self.type)] * (len(a) * len(b)), step)
+        rest = vectors.mask(builder, left, self.tile.lanes)
+        sums = vectors.choose(
+            builder, builder.icmp_signed(">", left, constant(0)), lambda: step(whole, sums, rest), sums
+        )
+        return vectors.add_lanes(builder, sums)
+
+    def dots(self, given: list[ir.Value], rows: int, columns: int) -> None:
+        """C (+)= dot products. Rows and columns that are not live repeat the last one; such columns are not written."""
+        builder = self.builder
+        a, row_a, b, row_b, c, row_c, depth, accumulate, live_rows, live_columns = given
+        starts_a = self.repeated(a, row_a, rows, live_rows)
+        starts_b = self.repeated(b, row_b, columns, live_columns)
+        sums = self.dot(starts_a, starts_b, depth, row_a)
+        mask = vectors.mask(builder, live_columns, columns) if columns > 1 else None
+        add = builder.icmp_signed("!=", accumulate, constant(0))
+        totals = [vectors.of_elements(builder, sums[row * columns : (row + 1) * columns]) for row in range(rows)]
+        self.put(totals, self.repeated(c, row_c, rows, live_rows), add, mask)
+
+    def repeated(self, start: ir.Value, distance: ir.Value, count: int, live: ir.Value) -> list[ir.Value]:
+        """Addresses a distance apart; those beyond the live ones are the last live one."""
+        found = [start]
+        for number in range(1, count):
+            following = self.builder.add(found[-1], distance)
+            alive = self.builder.icmp_signed("<", constant(number), live)
+            found.append(self.builder.select(alive, following, found[-1]))
+        return found

@@ -1,0 +1,1 @@
+"""The clock under load, by a chain of dependent integer operations."""

@@ -1,0 +1,75 @@
+"""A chain of dependent integer operations: one a clock cycle on any CPU, so that counting them is counting cycles.
+
+`v = (v + y) ^ z` on run-time values. With constants it would not do: LLVM folds them, and recent CPUs add constants
+while renaming registers, without a cycle. An addition and an exclusive or of registers take a cycle each on every
+64-bit core known (Agner Fog, Instruction tables; uops.info), and neither can be reordered across the other.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from hwbench.measure.codegen import vectors
+from hwbench.measure.codegen.compile import compiled
+
+PAIRS = 64
+"""Pairs of an addition and an exclusive or in one round of the loop."""
+
+CYCLES = 2 * PAIRS
+"""Clock cycles of one round: the loop's own counter runs beside the chain."""
+
+STEP, MASK = 0x9E3779B97F4A7C15 - (1 << 64), 0x5851F42D4C957F2D
+"""What is added and what is exclusive-ored: any odd numbers with many bits would do."""
+
+WORD = (1 << 64) - 1
+
+
+def pair(builder: ir.IRBuilder, value: ir.Value, step: ir.Value, mask: ir.Value) -> ir.Value:
+    """The chain's value two cycles later."""
+    return builder.xor(builder.add(value, step), mask)
+
+
+@intrinsic
+def _chain(_context: Any, _rounds: Any, _start: Any, _step: Any, _mask: Any) -> Any:
+    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: list[ir.Value]) -> ir.Value:
+        rounds, start, step, mask = arguments
+
+        def body(_number: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
+            value = values[0]
+            for _ in range(PAIRS):
+                value = pair(builder, value, step, mask)
+            return [value]
+
+        return vectors.loop(builder, rounds, [start], body)[0]
+
+    return types.int64(types.int64, types.int64, types.int64, types.int64), generate
+
+
+@compiled
+def chain(rounds: int, start: int, step: int, mask: int) -> Any:
+    """Run `CYCLES` dependent operations `rounds` times; returns the chain's last value."""
+    return _chain(rounds, start, step, mask)
+
+
+def values(start: int, step: int = STEP, mask: int = MASK) -> Iterator[int]:
+    """The chain's values after each pair in Python, as signed 64-bit numbers: what the kernel's answer must be."""
+    value = start
+    while True:
+        value = ((value + step) ^ mask) & WORD
+        yield value - (1 << 64) if value >> 63 else value
+
+
+def expected(pairs: int, start: int) -> int:
+    """The chain's value after so many pairs (at least one)."""
+    following = values(start)
+    for _ in range(pairs - 1):
+        next(following)
+    return next(following)
+
+
+def check() -> bool:
+    """Whether the kernel counts what it says: its value after three rounds is the one that Python computes."""
+    return bool(chain(3, 7, STEP, MASK) == expected(3 * PAIRS, 7))

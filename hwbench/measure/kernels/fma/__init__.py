@@ -1,0 +1,1 @@
+"""Multiply-add throughput of vector units and of AMX."""

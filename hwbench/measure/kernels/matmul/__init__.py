@@ -1,0 +1,1 @@
+"""Matrix products of numba, numpy and torch, timed."""

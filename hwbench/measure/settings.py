@@ -1,0 +1,86 @@
+"""Which CPUs may be measured on: affinity within cpuset and quota, one logical CPU a core, by class of core."""
+
+import os
+
+from msgspec import Struct
+
+from hwbench.machine.device import Cache
+from hwbench.machine.host import cgroup, linux
+from hwbench.machine.host.cpuinfo import parse_cpuinfo
+from hwbench.machine.host.describe import Host, host
+from hwbench.machine.host.facts import Files
+
+
+class CpuClass(Struct, frozen=True):
+    """One class of cores (P-core, E-core; `core` where all are alike) and its logical CPUs, one a physical core."""
+
+    name: str
+    cpus: tuple[int, ...]
+
+
+class Settings(Struct, frozen=True):
+    """What kernels may know before they make their tasks.
+
+    `cpus` are logical CPUs that may be used, one a physical core, the fastest first; `threads` the numbers of threads
+    to measure, each at most `len(cpus)`; `dtypes` and `sizes` (m, k, n of a matrix product) what the user asked for,
+    None where nothing.
+    """
+
+    cpus: tuple[int, ...]
+    classes: tuple[CpuClass, ...]
+    caches: tuple[Cache, ...]
+    host: Host
+    threads: tuple[int, ...] = (1,)
+    quick: bool = False
+    dtypes: tuple[str, ...] | None = None
+    sizes: tuple[tuple[int, int, int], ...] | None = None
+
+
+def allowed(root: str = "/", affinity: set[int] | None = None) -> tuple[CpuClass, ...]:
+    """The logical CPUs that this process may use, by class of core (the fastest first), one a physical core.
+
+    Of the threads of one core the lowest number stands for it. Where the system tells nothing (no /proc, not Linux)
+    there is one class of as many CPUs as Python sees, which then cannot be pinned.
+    """
+    if affinity is None and root == "/" and hasattr(os, "sched_getaffinity"):
+        affinity = os.sched_getaffinity(0)
+    files = Files(root)
+    cpus = parse_cpuinfo(files.text("/proc/cpuinfo") or "")
+    online = linux.online_cpus(files, cpus)
+    if not online:
+        numbers = sorted(affinity) if affinity else range(os.cpu_count() or 1)
+        return (CpuClass("core", tuple(numbers)),)
+    mask = linux.allowed_cpus(files) if affinity is None else frozenset(affinity)
+    usable = linux.narrowed(linux.narrowed(online, mask), cgroup.limits(files).cpus)
+    cores, _ = linux.physical_cores(files, cpus, online)
+    classes = []
+    for name, group in linux.cpu_classes(files, cpus, online).items():
+        first = {cores[cpu]: cpu for cpu in sorted(group & usable, reverse=True)}
+        if first:
+            classes.append(CpuClass(name, tuple(sorted(first.values()))))
+    return tuple(classes)
+
+
+def settings(
+    machine: Host | None = None,
+    *,
+    quick: bool = False,
+    threads: tuple[int, ...] | None = None,
+    dtypes: tuple[str, ...] | None = None,
+    sizes: tuple[tuple[int, int, int], ...] | None = None,
+) -> Settings:
+    """What kernels may know of this machine. Without `threads` they run on one core and on all that the quota feeds."""
+    machine = machine or host()
+    classes = allowed()
+    cpus = tuple(cpu for one in classes for cpu in one.cpus)
+    most = len(cpus) if machine.quota is None else max(1, min(len(cpus), int(machine.quota)))
+    return Settings(
+        cpus=cpus,
+        classes=classes,
+        caches=machine.device.caches,
+        host=machine,
+        threads=threads or tuple(sorted({1, most})),
+        quick=quick,
+        dtypes=dtypes,
+        sizes=sizes,
+    )

@@ -1,0 +1,1 @@
+"""Networks run by torch on a CPU or GPU."""

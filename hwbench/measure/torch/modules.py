@@ -1,0 +1,247 @@
+"""Every layer kind of a network file as a torch module with random weights, to run what is counted.
+
+A factory takes the kind's checked options, the input shape of one sample and the counted op. Modules work on batches:
+the first dimension is the batch. `inplace` activations overwrite an input that nobody else reads.
+"""
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+import torch
+from torch import nn
+
+from hwbench.errors import InputError
+from hwbench.workload.ops import Op, Shape
+from hwbench.workload.shapes import each
+
+Options = dict[str, Any]
+
+
+class Second(nn.Module):
+    """Applies `operation` to the input and `count` further activations of `shape` that a list of layers cannot name.
+
+    These are random tensors, one a sample, made when a batch first comes; they are data, not parameters.
+    """
+
+    def __init__(self, shape: Shape, operation: Callable[..., Any], count: int = 1) -> None:
+        super().__init__()
+        self.shape, self.operation, self.count = shape, operation, count
+        self.others: tuple[Any, ...] = ()
+
+    def forward(self, data: Any) -> Any:
+        """The operation on a batch."""
+        like = (data.shape[0], data.dtype, data.device)
+        if not self.others or (self.others[0].shape[0], self.others[0].dtype, self.others[0].device) != like:
+            made = [torch.rand(data.shape[0], *self.shape, device=data.device) for _ in range(self.count)]
+            self.others = tuple(tensor.to(data.dtype) for tensor in made)
+        return self.operation(data, *self.others)
+
+
+class Padded(nn.Module):
+    """A convolution whose output is ⌈input / stride⌉: the odd position of padding goes to the end, as in TensorFlow."""
+
+    def __init__(self, convolution: Any, padding: tuple[int, ...]) -> None:
+        super().__init__()
+        self.convolution, self.padding = convolution, padding
+
+    def forward(self, data: Any) -> Any:
+        """The convolution of a padded batch."""
+        return self.convolution(nn.functional.pad(data, self.padding))
+
+
+class Attention(nn.Module):
+    """Fused self-attention over `(tokens, q + k + v)`."""
+
+    def __init__(self, heads: int, kv_heads: int, width: int) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.width = heads, kv_heads, width
+
+    def forward(self, packed: Any) -> Any:
+        """A batch of `(tokens, heads × width)`."""
+        batch, tokens, _ = packed.shape
+        sizes = [heads * self.width for heads in (self.heads, self.kv_heads, self.kv_heads)]
+        counts = (self.heads, self.kv_heads, self.kv_heads)
+        parts = [
+            part.view(batch, tokens, heads, self.width).transpose(1, 2)
+            for part, heads in zip(packed.split(sizes, dim=-1), counts, strict=True)
+        ]
+        grouped = {"enable_gqa": True} if self.kv_heads != self.heads else {}
+        mixed = nn.functional.scaled_dot_product_attention(*parts, **grouped)
+        return mixed.transpose(1, 2).reshape(batch, tokens, -1)
+
+
+class Mean(nn.Module):
+    """Mean over all positions of each channel."""
+
+    def forward(self, data: Any) -> Any:
+        """A batch of `(channels,)`."""
+        return data.mean(dim=tuple(range(2, data.dim())))
+
+
+class Copy(nn.Module):
+    """A copy."""
+
+    def forward(self, data: Any) -> Any:
+        """The batch, elsewhere in memory."""
+        return data.clone()
+
+
+class Lookup(nn.Module):
+    """An embedding of its own indices, the positions modulo the rows, until it is told to take the network's input."""
+
+    def __init__(self, rows: int, width: int, shape: Shape) -> None:
+        super().__init__()
+        self.table = nn.Embedding(rows, width)
+        self.register_buffer("own", (torch.arange(prod(shape)) % rows).view(shape), persistent=False)
+
+    def take_input(self) -> int:
+        """Look up the input from now on. Gives the rows that an index may name."""
+        self.own = None
+        return int(self.table.num_embeddings)
+
+    def forward(self, indices: Any) -> Any:
+        """Rows of the table, one an index."""
+        return self.table(indices if self.own is None else self.own.expand(indices.shape))
+
+
+class ClassToken(nn.Module):
+    """A learned vector before a sequence."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.randn(1, 1, width) * 0.02)
+
+    def forward(self, data: Any) -> Any:
+        """A batch of sequences one longer."""
+        return torch.cat([self.token.expand(data.shape[0], -1, -1), data], dim=1)
+
+
+class Positions(nn.Module):
+    """A learned value for every element, added."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.values = nn.Parameter(torch.randn(1, *shape) * 0.02)
+
+    def forward(self, data: Any) -> Any:
+        """The batch with the values added."""
+        return data + self.values
+
+
+class Scale(nn.Module):
+    """A learned scale and shift of each channel."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        each_channel = (shape[0], *(1 for _ in shape[1:]))
+        self.weight, self.bias = nn.Parameter(torch.ones(each_channel)), nn.Parameter(torch.zeros(each_channel))
+
+    def forward(self, data: Any) -> Any:
+        """The batch scaled and shifted."""
+        return data * self.weight + self.bias
+
+
+def of_dimensions(stem: str, count: int) -> Any:
+    """torch's class for 1 to 3 spatial dimensions. Raises InputError for more."""
+    if count > 3:
+        raise InputError(f"torch has no {stem} of {count} spatial dimensions")
+    return getattr(nn, f"{stem}{max(count, 1)}d")
+
+
+def conv(options: Options, shape: Shape, op: Op) -> Any:
+    """Convolution."""
+    kind, n = of_dimensions("Conv", len(shape) - 1), len(shape) - 1
+    given = {"padding": 0, **options}
+    channels, kernel, padding = given.pop("channels"), given.pop("kernel"), given.pop("padding")
+    if padding != "same":
+        return kind(shape[0], channels, kernel, padding=padding, **given)
+    stride, dilation = each(given.get("stride", 1), n, "stride"), each(given.get("dilation", 1), n, "dilation")
+    totals = [
+        max((o - 1) * s + d * (k - 1) + 1 - i, 0)
+        for i, o, k, s, d in zip(
+            shape[1:], op.output_shape[1:], each(kernel, n, "kernel"), stride, dilation, strict=True
+        )
+    ]
+    if not any(total % 2 for total in totals):
+        return kind(shape[0], channels, kernel, padding=tuple(total // 2 for total in totals), **given)
+    sides = [side for total in reversed(totals) for side in (total // 2, total - total // 2)]
+    return Padded(kind(shape[0], channels, kernel, **given), tuple(sides))
+
+
+def transposed_conv(options: Options, shape: Shape, _: Op) -> Any:
+    """Transposed convolution."""
+    given = dict(options)
+    kind = of_dimensions("ConvTranspose", len(shape) - 1)
+    return kind(shape[0], given.pop("channels"), given.pop("kernel"), **given)
+
+
+def attention(options: Options, _: Shape, op: Op) -> Any:
+    """Self-attention."""
+    heads = options["heads"]
+    return Attention(heads, options.get("kv_heads") or heads, op.output_shape[-1] // heads)
+
+
+def _pool(stem: str) -> Callable[[Options, Shape, Op], Any]:
+    def pool(options: Options, shape: Shape, _: Op) -> Any:
+        given = {"stride": options["kernel"], "padding": 0, **options}
+        kind = of_dimensions(stem, len(shape) - 1)
+        return kind(given["kernel"], given["stride"], given["padding"], ceil_mode=given.get("ceil", False))
+
+    return pool
+
+
+def _activation(kind: str, **fixed: Any) -> Callable[[Options, Shape, Op], Any]:
+    return lambda _options, _shape, _op: getattr(nn, kind)(**fixed)
+
+
+def _matmul(options: Options, shape: Shape, _: Op) -> Any:
+    return Second((*shape[:-2], shape[-1], options["columns"]), torch.matmul)
+
+
+def _add(options: Options, shape: Shape, _: Op) -> Any:
+    return Second(shape, lambda *parts: total(parts, False), options.get("inputs", 2) - 1)
+
+
+def total(parts: Sequence[Any], inplace: bool) -> Any:
+    """The sum of equal shapes; `inplace` overwrites the first."""
+    found = parts[0].add_(parts[1]) if inplace else parts[0] + parts[1]
+    for part in parts[2:]:
+        found += part
+    return found
+
+
+def _batch_norm(_options: Options, shape: Shape, _: Op) -> Any:
+    return of_dimensions("BatchNorm", len(shape) - 1)(shape[0])
+
+
+FACTORIES: dict[str, Callable[[Options, Shape, Op], Any]] = {
+    "conv": conv,
+    "transposed_conv": transposed_conv,
+    "linear": lambda options, shape, _: nn.Linear(shape[-1], options["features"], bias=options.get("bias", True)),
+    "matmul": _matmul,
+    "attention": attention,
+    "max_pool": _pool("MaxPool"),
+    "avg_pool": _pool("AvgPool"),
+    "global_avg_pool": lambda _options, _shape, _op: Mean(),
+    "local_response_norm": lambda options, _shape, _op: nn.LocalResponseNorm(options.get("size", 5)),
+    "batch_norm": _batch_norm,
+    "layer_norm": lambda _options, shape, _op: nn.LayerNorm(shape[-1]),
+    "softmax": _activation("Softmax", dim=-1),
+    "relu": _activation("ReLU"),
+    "relu6": _activation("ReLU6"),
+    "sigmoid": _activation("Sigmoid"),
+    "tanh": _activation("Tanh"),
+    "gelu": _activation("GELU"),
+    "silu": _activation("SiLU"),
+    "scale": lambda _options, shape, _op: Scale(shape),
+    "add": _add,
+    "copy": lambda _options, _shape, _op: Copy(),
+    "embedding": lambda options, shape, _: Lookup(options["rows"], options["width"], shape),
+    "class_token": lambda _options, shape, _op: ClassToken(shape[-1]),
+    "position_embedding": lambda _options, shape, _op: Positions(shape),
+}
+"""Who makes the module of each kind; a test holds that no kind of `layers.KINDS` is left out."""
+
+IN_PLACE = ("relu", "relu6", "silu")
+"""Kinds whose modules can overwrite their input."""

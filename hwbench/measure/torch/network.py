@@ -1,0 +1,204 @@
+"""A network file as a torch module that computes what the file's ops count, leaf by leaf in the same order."""
+
+import os
+from collections.abc import Iterator
+from math import prod
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from hwbench.errors import InputError, shown
+from hwbench.files import documents, folders
+from hwbench.measure.torch.modules import FACTORIES, IN_PLACE, Lookup, total
+from hwbench.workload import load
+from hwbench.workload.layers import network
+from hwbench.workload.layers import products as layers
+from hwbench.workload.ops import Op, Shape, Workload
+
+_KINDS = {kind.__name__: kind for kind in layers.KINDS}
+Held = Literal["input", "shared", "own"]
+"""Who may read a tensor: it is the network's input, or other branches read it too, or the next layer alone."""
+
+
+class Network(nn.Module):
+    """The module of a list of layers. `leaves` pairs the name of each op with the module that computes it.
+
+    `rows` is how many values an index of the input may have, None where the input is not made of indices.
+    """
+
+    def __init__(self, body: Any, leaves: list[tuple[str, Any]], rows: int | None) -> None:
+        super().__init__()
+        self.body = body
+        self.leaves = tuple(leaves)
+        self.rows = rows
+
+    def forward(self, data: Any) -> Any:
+        """A batch through all layers."""
+        return self.body(data)
+
+
+class _Residual(nn.Module):
+    """Layers and a shortcut around them, added."""
+
+    def __init__(self, body: Any, shortcut: Any, join: Any) -> None:
+        super().__init__()
+        self.body, self.shortcut, self.join = body, shortcut, join
+
+    def forward(self, data: Any) -> Any:
+        return self.join([self.body(data), self.shortcut(data)])
+
+
+class _Branches(nn.Module):
+    """Paths side by side, joined."""
+
+    def __init__(self, paths: list[Any], join: Any) -> None:
+        super().__init__()
+        self.paths, self.join = nn.ModuleList(paths), join
+
+    def forward(self, data: Any) -> Any:
+        return self.join([path(data) for path in self.paths])
+
+
+class _Sum(nn.Module):
+    """The sum of equal shapes; `inplace` where nobody else reads the first."""
+
+    def __init__(self, inplace: bool) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def forward(self, parts: list[Any]) -> Any:
+        return total(parts, self.inplace)
+
+
+class _Concatenation(nn.Module):
+    """Channels one after the other."""
+
+    def forward(self, parts: list[Any]) -> Any:
+        return torch.cat(parts, dim=1)
+
+
+class _Select(nn.Module):
+    """A view of one position of a sequence."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__()
+        self.index = index
+
+    def forward(self, data: Any) -> Any:
+        return data[:, self.index]
+
+
+class _Tokens(nn.Module):
+    """A view of an image as a sequence of positions."""
+
+    def forward(self, data: Any) -> Any:
+        return data.flatten(2).transpose(1, 2)
+
+
+class _Assembler:
+    """Walks a list of layers that `network.build` has found sound, taking its ops one by one."""
+
+    def __init__(self, ops: tuple[Op, ...]) -> None:
+        self.ops: Iterator[Op] = iter(ops)
+        self.leaves: list[tuple[str, Any]] = []
+        self.lookups: list[Lookup] = []
+        self.structures = {"residual": self.residual, "branches": self.branches, "repeat": self.repeat}
+
+    def sequence(self, listed: list[Any], shape: Shape, held: Held) -> tuple[Any, Shape, Held]:
+        modules = []
+        for layer in listed:
+            kind, options = network.split(layer, "")
+            then = options.pop("then", [])
+            options.pop("name", None)
+            if kind in self.structures:
+                module, shape, held = self.structures[kind](options, shape, held)
+            elif kind in _KINDS:
+                module, shape, held = self.leaf(kind, options, shape, held)
+            else:
+                module, shape = _view(kind, options, shape)
+            modules.append(module)
+            if then:
+                module, shape, held = self.sequence(then, shape, held)
+                modules.append(module)
+        return (modules[0] if len(modules) == 1 else nn.Sequential(*modules)), shape, held
+
+    def leaf(self, kind: str, options: dict[str, Any], shape: Shape, held: Held) -> tuple[Any, Shape, Held]:
+        op = next(self.ops)
+        module = FACTORIES[kind](network.checked(_KINDS[kind], options, ""), shape, op)
+        if kind in IN_PLACE:
+            module.inplace = held == "own"
+        if isinstance(module, Lookup):
+            if held != "input":
+                raise InputError(f"layer {op.name}: looks up what another layer computed: torch cannot run it")
+            self.lookups.append(module)
+        return self.joined(module, op), op.output_shape, "own"
+
+    def joined(self, module: Any, op: Op) -> Any:
+        """The module, remembered as what computes the op."""
+        self.leaves.append((op.name, module))
+        return module
+
+    def residual(self, options: dict[str, Any], shape: Shape, held: Held) -> tuple[Any, Shape, Held]:
+        outside: Held = "input" if held == "input" else "shared"
+        body, _, left = self.sequence(options["layers"], shape, outside)
+        shortcut, _, _ = self.sequence(options.get("shortcut", []), shape, outside)
+        op = next(self.ops)
+        return _Residual(body, shortcut, self.joined(_Sum(left == "own"), op)), op.output_shape, "own"
+
+    def branches(self, options: dict[str, Any], shape: Shape, held: Held) -> tuple[Any, Shape, Held]:
+        outside: Held = "input" if held == "input" else "shared"
+        paths = [self.sequence(path, shape, outside) for path in options["layers"]]
+        op = next(self.ops)
+        join = _Sum(paths[0][2] == "own") if options.get("combine") == "add" else _Concatenation()
+        return _Branches([path for path, _, _ in paths], self.joined(join, op)), op.output_shape, "own"
+
+    def repeat(self, options: dict[str, Any], shape: Shape, held: Held) -> tuple[Any, Shape, Held]:
+        modules = []
+        for _ in range(options["count"]):
+            module, shape, held = self.sequence(options["layers"], shape, held)
+            modules.append(module)
+        return nn.Sequential(*modules), shape, held
+
+
+def _view(kind: str, options: dict[str, Any], shape: Shape) -> tuple[Any, Shape]:
+    if kind == "flatten":
+        return nn.Flatten(), (prod(shape),)
+    if kind == "tokens":
+        return _Tokens(), (prod(shape[1:]), shape[0])
+    return _Select(options.get("index", 0)), shape[1:]
+
+
+def module(listed: list[Any], shape: Shape) -> Network:
+    """The module of a list of layers fed with samples of `shape`, its weights random. Raises InputError.
+
+    Where several embeddings read the input, the largest table takes its indices; the others take positions, as
+    position and segment embeddings do.
+    """
+    assembler = _Assembler(network.build(listed, shape))
+    body, _, _ = assembler.sequence(listed, shape, "input")
+    rows = None
+    if assembler.lookups:
+        rows = max(assembler.lookups, key=lambda lookup: lookup.table.num_embeddings).take_input()
+    network_module = Network(body, assembler.leaves, rows)
+    network_module.eval()
+    return network_module
+
+
+def of_model(name: str) -> tuple[Network, Workload]:
+    """Module and workload of a catalog name, a YAML file or `matmul:MxNxO`. Raises InputError without layers."""
+    if name.startswith("matmul:"):
+        workload = load.workload(name)
+        return module([{"matmul": {"columns": workload.ops[0].columns}}], workload.input_shape), workload
+    if name.startswith("onnx:") or name.endswith(".onnx"):
+        raise InputError("an ONNX graph is counted, not run: name the torch module that it was made from", file=name)
+    path = name if folders.is_path(name) or name.endswith(folders.SAVED) else folders.find("models", name)
+    if os.path.splitext(path)[1] not in (folders.SUFFIX, ".yml"):
+        raise InputError(f"{shown(name)} holds counts, no layers that could run: name the model that it was made from")
+    workload = load.load(path)
+    document = documents.read(path)
+    file = documents.convert(document, load.ModelFile)
+    try:
+        return module(file.layers, file.input), workload
+    except InputError as error:
+        raise error.at(file=path) from None

@@ -1,0 +1,1 @@
+"""Parameters of the time model fitted to measured times."""

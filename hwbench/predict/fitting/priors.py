@@ -1,0 +1,119 @@
+"""Where physics and vendors' papers put the parameters before any measurement, and which of them are fitted.
+
+Shares of compute are of the printed boost clock: consumer cards run about 12 %
+above it, so that a share may pass 1.
+"""
+
+from msgspec.structs import replace
+
+from hwbench.predict.fitting.problem import Free
+from hwbench.predict.model.parameters import CpuParameters, GpuParameters, Runtime, Spread
+
+CEILING = 0.97
+LOOSE_CEILING = 1.25
+"""What the fit may give batch norms and casts, which read what was just written: why they pass 1 is not known."""
+LOOSE = ("batch_norm", "cast")
+UNTESTED = Spread(
+    level=0.8,
+    low=0.3,
+    high=0.3,
+    device=0.1,
+    device_shift=0.0,
+    unmeasured=0.2,
+    foreign=0.4,
+    assumed=0.15,
+    unknown=0.5,
+    overhead=0.4,
+)
+"""Where nothing was measured: a judgment, and a wide one."""
+
+GPU = GpuParameters(
+    compute={
+        "conv": 1.1, "pointwise": 1.1, "linear": 1.1, "batched": 0.8, "stem": 0.45, "grouped": 0.6, "attention": 0.55,
+        "depthwise_last": 0.22, "depthwise_first": 0.14, "recurrent": 0.8,
+    },
+    memory={
+        "conv": 0.75, "stem": 0.75, "grouped": 0.75, "pointwise": 0.85, "linear": 0.85, "batched": 0.85,
+        "attention": 0.85, "depthwise": 0.7, "map": 0.92, "broadcast": 0.85, "erf": 0.7, "batch_norm": 0.92,
+        "cast": 0.92, "copy": 0.8, "strided": 0.6, "row_norm": 0.8, "group_norm": 0.65, "softmax": 0.8, "pool": 0.5,
+        "reduce": 0.85, "recurrent": 0.85, "unknown": 0.6,
+    },
+    prologue=25.0, ramp=0.7, feed=5.0, feed_growth=0.75, misaligned=1.15, group_width=30.0, group_power=0.8,
+    ragged_group=2.0, wide_stem=2.0, row=1e-8,
+    window_last=1.5, window_first=1.5, wide_window=4.0, wide_tensor=4.0, masked=0.75,
+    transpose_window=1.5, transpose_point=0.35, transpose_mixed=2.5, cache_share=0.5, cache_speed=2.8,
+    winograd=1.7, score_bytes=14.0, interpolation=1.1e-6, launch=3.5e-6, host=2.2e-5,
+)  # fmt: skip
+_FIXED = ("ramp", "feed_growth", "winograd", "score_bytes", "host", "fusion", "launch")
+"""What measurements of whole networks at large batches do not tell."""
+
+GPU_FREE = (
+    *(Free(f"compute.{name}", value) for name, value in GPU.compute.items()),
+    *(
+        Free(f"memory.{name}", value, 0.2, LOOSE_CEILING if name in LOOSE else CEILING)
+        for name, value in GPU.memory.items()
+        if name != "unknown"
+    ),
+    *(
+        Free(name, getattr(GPU, name))
+        for name in GpuParameters.__struct_fields__
+        if name not in ("compute", "memory", *_FIXED)
+    ),
+)
+
+CPU = CpuParameters(
+    compute={
+        "conv": 0.6, "pointwise": 0.8, "linear": 0.6, "batched": 0.5, "stem": 0.2, "grouped": 0.4, "attention": 0.25,
+        "depthwise": 0.15, "recurrent": 0.08,
+    },
+    per_element={
+        "group_norm": 2e-8, "image_norm": 3e-8, "row_norm": 1.2e-9, "softmax": 1.2e-9, "reduce": 1.2e-9,
+        "strided": 2e-9, "pool": 1e-9, "copy": 1e-9, "map": 2e-10, "erf": 5e-10, "batch_norm": 2e-10,
+        "broadcast": 3e-10,
+    },
+    prologue=12.0, ragged=0.5, uneven=1.0, memory=0.5, cached_weights=5.0, cached_activations=10.0, reorder=1.0,
+    reorder_spilled=5.0, spill_share=0.5, resident_share=0.35, launch_convolution=4e-5, launch_product=1e-5,
+    launch_light=1e-5, team_heavy=2e-5, team_light=1e-5, grain=3e4, lane=0.02, fusion=1.0,
+)  # fmt: skip
+
+CPU_FREE = (
+    *(Free(f"compute.{name}", value, 0.5) for name, value in CPU.compute.items()),
+    *(Free(f"per_element.{name}", value, 0.5) for name, value in CPU.per_element.items()),
+    *(
+        Free(name, getattr(CPU, name), 0.5, CEILING if name == "memory" else float("inf"))
+        for name in CpuParameters.__struct_fields__
+        if name not in ("compute", "per_element", "fusion", "fresh")
+    ),
+)
+
+COMPILED_FUSION, COMPILED_HOST = 0.8, 7e-6
+"""What TorchInductor's kernels save of the bytes that fusion.py names, and what launching one takes: not measured."""
+EAGER_FRESH = 4e-10
+"""Seconds a byte of one core that eager ops wait for empty pages of large results (half a microsecond a page and its
+share of zeroing): seen on a two-core guest, where ResNet-50 and MobileNet at batch 8 spend a third of their time so."""
+EAGER_LAUNCH = 4e-6
+"""What torch's interpreter adds to an op on a CPU against compiled code: not measured."""
+
+START: dict[str, Runtime] = {
+    "torch-eager-cuda": Runtime(how="priors", spread=UNTESTED, gpu=GPU),
+    "torch-compile-cpu": Runtime(how="priors", spread=UNTESTED, fuses=True, cpu=CPU),
+}
+"""The runtimes that measurements are fitted for, as they are before any."""
+FREE = {"torch-eager-cuda": GPU_FREE, "torch-compile-cpu": CPU_FREE}
+
+
+def compiled(eager: Runtime) -> Runtime:
+    """What is expected of compiled code on a GPU, from eager kernels: nothing was measured."""
+    assert eager.gpu is not None
+    own = replace(eager.gpu, fusion=COMPILED_FUSION, host=COMPILED_HOST)
+    how = "the parameters of torch-eager-cuda with fused kernels; no measurement"
+    return Runtime(how=how, spread=UNTESTED, fuses=True, gpu=own)
+
+
+def interpreted(compiled: Runtime) -> Runtime:
+    """What is expected of eager ops on a CPU, from compiled code: nothing was measured."""
+    assert compiled.cpu is not None
+    light = compiled.cpu.launch_light + EAGER_LAUNCH
+    own = replace(compiled.cpu, fusion=0.0, launch_light=light, fresh=EAGER_FRESH)
+    how = "the parameters of torch-compile-cpu without fusion; no measurement"
+    return Runtime(how=how, spread=UNTESTED, cpu=own)

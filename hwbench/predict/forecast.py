@@ -1,0 +1,155 @@
+"""The expected time of a network: a kernel after another, what launches them, and how far off such a forecast is."""
+
+from math import exp
+from typing import Literal
+
+from msgspec import Struct
+
+from hwbench.dtypes import BITS, MIXED
+from hwbench.machine.device import ClockKind, Device
+from hwbench.predict.model.hardware import Hardware, hardware
+from hwbench.predict.model.parameters import ParameterFile, Runtime, parameters
+from hwbench.predict.model.runtimes import DEFAULT_RUNTIMES, RUNTIMES, checked, is_foreign, runtime_of
+from hwbench.predict.model.scalar import SINGLE
+from hwbench.predict.model.time import LaunchTime, combine, launches, run, seconds
+from hwbench.predict.spread import interval
+from hwbench.workload.ops import Workload
+
+__all__ = ["DEFAULT_RUNTIMES", "RUNTIMES", "Expected", "OpTime", "expected", "is_foreign", "runtime_of"]
+
+Limit = Literal["compute", "memory", "overhead"]
+LIMITS: tuple[Limit, ...] = ("compute", "memory", "overhead")
+CHANGE = 1.1
+"""The factor by which one property of the device grows where elasticities are asked for."""
+
+
+class OpTime(Struct, frozen=True):
+    """Seconds of one op, all its repetitions together; `time_s` adds up to the whole. The parts may overlap."""
+
+    time_s: float
+    compute_s: float
+    memory_s: float
+    overhead_s: float
+    bound: Limit
+
+
+class Elasticities(Struct, frozen=True):
+    """The share by which the time shrinks when one property grows by a tenth: 0.091 where nothing else counts.
+
+    `clock` speeds up what computes, of a CPU also what the framework does between ops (its caches are left out).
+    `units` as if work divided evenly among any number of them, `overhead` for launches and host a tenth faster.
+    """
+
+    clock: float
+    bandwidth: float
+    units: float
+    overhead: float
+
+
+class Expected(Struct, frozen=True):
+    """How long one batch takes in a runtime: seconds, an interval that holds it at `interval_level`, and why.
+
+    `host_s` is what the framework needs to launch everything.
+    """
+
+    runtime: str
+    time_s: float
+    interval_s: tuple[float, float]
+    interval_level: float
+    ops: tuple[OpTime, ...]
+    host_s: float
+    bound: Limit
+    elasticities: Elasticities
+    warnings: tuple[str, ...] = ()
+
+
+def expected(
+    workload: Workload,
+    device: Device,
+    dtype: str = "fp32",
+    batch: int = 1,
+    runtime: str | None = None,
+    *,
+    clock: ClockKind | None = None,
+    foreign: bool = False,
+    known: ParameterFile | None = None,
+) -> Expected | None:
+    """The expected time of a batch; None where the device's bandwidth or rates are unknown.
+
+    `foreign` says that a runtime other than those fitted is meant: the interval is then wider. Raises InputError for an
+    unknown runtime.
+    """
+    name = checked(runtime, device.kind)
+    chosen = (known or parameters()).runtimes[name]
+    computed = "fp16" if dtype == MIXED else dtype
+    m = hardware(device, {computed, "tf32", *(op.dtype for op in workload.ops if op.dtype)}, clock)
+    if m is None:
+        return None
+    bits = BITS["fp32"] if dtype == MIXED else BITS[dtype]
+    parts = launches(SINGLE, workload, m, computed, bits, workload.repeats(batch), chosen)
+    device_s, host_s = run(SINGLE, parts, chosen)
+    total = combine(SINGLE, device_s, host_s)
+    ops = _op_times(parts, chosen, total, host_s)
+    waits = sum(op.time_s for op in ops if op.bound == "overhead") / total if total else 0.0
+    low, high = interval(chosen.spread, device, m, dtype, workload, [op.time_s for op in ops], waits, foreign)
+    return Expected(
+        runtime=name,
+        time_s=total,
+        interval_s=(total * exp(low), total * exp(high)),
+        interval_level=chosen.spread.level,
+        ops=ops,
+        host_s=host_s,
+        bound=max(LIMITS, key=lambda limit: sum(op.time_s for op in ops if op.bound == limit)),
+        elasticities=_elasticities(parts, chosen, total),
+        warnings=_warnings(m, dtype, computed),
+    )
+
+
+def _op_times(parts: list[LaunchTime], runtime: Runtime, total: float, host: float) -> tuple[OpTime, ...]:
+    """Each op's share of the whole, in proportion to its time on the device or, where that waits, on the host."""
+    device = [seconds(SINGLE, part, runtime) * part.count for part in parts]
+    busy = sum(device)
+    waiting = max(total - busy, 0.0)
+    found = []
+    for part, time in zip(parts, device, strict=True):
+        share = part.host * part.count / host if host else 0.0
+        overhead = part.overhead * part.count + waiting * share
+        compute, memory = part.compute * part.count, part.memory * part.count
+        bound = max(zip((compute, memory, overhead), LIMITS, strict=True))[1]
+        found.append(
+            OpTime(time * min(1.0, total / busy if busy else 1.0) + waiting * share, compute, memory, overhead, bound)
+        )
+    return tuple(found)
+
+
+def _elasticities(parts: list[LaunchTime], runtime: Runtime, total: float) -> Elasticities:
+    """How much less time each property takes off when it grows by CHANGE."""
+
+    def shrinks(compute: float = 1.0, memory: float = 1.0, overhead: float = 1.0) -> float:
+        device = host = 0.0
+        for part in parts:
+            changed = LaunchTime(
+                part.compute / compute, part.memory / memory, part.overhead / overhead, 0.0, part.count
+            )
+            device += seconds(SINGLE, changed, runtime) * part.count
+            host += part.host * part.count / overhead
+        return 1.0 - combine(SINGLE, device, host) / total if total else 0.0
+
+    return Elasticities(
+        clock=shrinks(compute=CHANGE, overhead=1.0 if runtime.gpu else CHANGE),
+        bandwidth=shrinks(memory=CHANGE),
+        units=shrinks(compute=CHANGE),
+        overhead=shrinks(overhead=CHANGE),
+    )
+
+
+def _warnings(m: Hardware, dtype: str, computed: str) -> tuple[str, ...]:
+    found = []
+    faster = m.rates["tf32"].flops_per_second > 1.01 * m.rates["fp32"].flops_per_second
+    if m.kind == "gpu" and computed == dtype == "fp32" and faster:
+        found.append(
+            "expected: torch computes fp32 convolutions as tf32 here by default, so that it may be below the bounds"
+        )
+    if "cache" in m.assumed:
+        found.append("expected: the last-level cache is unknown and was assumed")
+    return tuple(found)

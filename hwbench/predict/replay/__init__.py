@@ -1,0 +1,1 @@
+"""Predictions beside measured times, and how far apart they are."""

@@ -1,0 +1,140 @@
+"""How a replay of measurements came out: errors over all rows, by group and family, and the worst rows.
+
+`unseen` metrics are of model families from which no parameter was fitted or chosen (splits.py, docs/accuracy.md).
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import Struct, to_builtins
+
+from hwbench.predict.data.tables import Skipped
+from hwbench.predict.replay.metrics import Metrics, metrics
+
+WORST = 20
+REPORT = "report"
+
+
+class ReplayRow(Struct, frozen=True):
+    """One measurement beside its prediction, seconds a batch; `error` is (expected - measured) / measured.
+
+    `assumed_runtime` is the kind of runtime that the prediction is for. `reasons` say what a miss may come from.
+    """
+
+    device: str
+    model: str
+    family: str
+    part: str
+    image_size: int | None
+    batch: int
+    dtype: str
+    layout: str | None
+    runtime: str | None
+    assumed_runtime: str
+    measured_s: float
+    expected_s: float
+    interval_s: tuple[float, float]
+    ideal_s: float
+    roofline_s: float | None
+    error: float
+    reasons: tuple[str, ...]
+    place: str
+    source: str
+
+
+class Group(Struct, frozen=True):
+    """Rows that share what is given; `unseen` are those of families that were not fitted."""
+
+    device: str
+    runtime: str | None
+    dtype: str
+    layout: str | None
+    all: Metrics
+    unseen: Metrics
+    ideal: Metrics
+    roofline: Metrics
+
+
+class Family(Struct, frozen=True):
+    """Rows of one family of models."""
+
+    family: str
+    part: str
+    all: Metrics
+
+
+class Validation(Struct, frozen=True):
+    """What a replay found."""
+
+    rows: tuple[ReplayRow, ...]
+    skipped: tuple[Skipped, ...]
+    all: Metrics
+    unseen: Metrics
+    ideal: Metrics
+    roofline: Metrics
+    groups: tuple[Group, ...]
+    families: tuple[Family, ...]
+    worst: tuple[ReplayRow, ...]
+    warnings: tuple[str, ...]
+
+
+def summary(rows: list[ReplayRow], skipped: Iterable[Skipped] = (), warnings: Iterable[str] = ()) -> Validation:
+    """The metrics of rows, over all of them and by group."""
+    groups: dict[tuple[str, str | None, str, str | None], list[ReplayRow]] = {}
+    families: dict[str, list[ReplayRow]] = {}
+    for row in rows:
+        groups.setdefault((row.device, row.runtime, row.dtype, row.layout), []).append(row)
+        families.setdefault(row.family, []).append(row)
+    by_family = [Family(name, some[0].part, _expected(some)) for name, some in families.items()]
+    return Validation(
+        rows=tuple(rows),
+        skipped=tuple(skipped),
+        all=_expected(rows),
+        unseen=_expected(_unseen(rows)),
+        ideal=_ideal(rows),
+        roofline=_roofline(rows),
+        groups=tuple(
+            Group(*key, _expected(some), _expected(_unseen(some)), _ideal(some), _roofline(some))
+            for key, some in sorted(groups.items(), key=lambda item: str(item[0]))
+        ),
+        families=tuple(sorted(by_family, key=lambda family: -(family.all.mape or 0.0))),
+        worst=tuple(sorted(rows, key=lambda row: -_distance(row))[:WORST]),
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _unseen(rows: list[ReplayRow]) -> list[ReplayRow]:
+    return [row for row in rows if row.part == REPORT]
+
+
+def _expected(rows: list[ReplayRow]) -> Metrics:
+    return metrics([row.expected_s for row in rows], [row.measured_s for row in rows], [row.interval_s for row in rows])
+
+
+def _ideal(rows: list[ReplayRow]) -> Metrics:
+    return metrics([row.ideal_s for row in rows], [row.measured_s for row in rows])
+
+
+def _roofline(rows: list[ReplayRow]) -> Metrics:
+    known = [(row.roofline_s, row.measured_s) for row in rows if row.roofline_s is not None]
+    return metrics([time for time, _ in known], [time for _, time in known])
+
+
+def _distance(row: ReplayRow) -> float:
+    """How far a prediction is off, as a factor: half is as far as double."""
+    return max(row.expected_s / row.measured_s, row.measured_s / row.expected_s)
+
+
+def as_json(found: Validation, rows: bool = False) -> dict[str, Any]:
+    """What `validate --json` prints: metrics of all rows first, then of groups; with `rows` every row too."""
+    body: dict[str, Any] = to_builtins(found)
+    everything = body.pop("rows")
+    baselines = {name: body.pop(name) for name in ("ideal", "roofline")}
+    groups = [
+        {**{k: v for k, v in group.items() if k not in ("all", "ideal", "roofline")}, **group["all"],
+         "baselines": {"ideal": group["ideal"], "roofline": group["roofline"]}}
+        for group in body.pop("groups")
+    ]  # fmt: skip
+    families = [{"family": one["family"], "part": one["part"], **one["all"]} for one in body.pop("families")]
+    head = {**body.pop("all"), "baselines": baselines, "groups": groups, "families": families}
+    return {**head, **body, **({"rows": everything} if rows else {})}

@@ -1,0 +1,239 @@
+"""The roofline of an estimate: its ceilings and slopes, each layer a point, and measured points beside them.
+
+Log-log, each layer a point sized by its time (S. Williams et al., CACM 52(4), 2009); slopes of the caches stand above
+that of main memory as in the cache-aware roofline (A. Ilic et al., IEEE Computer Architecture Letters 13(1), 2014).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from hwbench.machine.device import Device
+from hwbench.measure.record import Result
+from hwbench.predict.estimate import Estimate, LayerEstimate
+from hwbench.report.html.figures.ceilings import CeilingLine, SlopeLine, ceilings, slopes
+from hwbench.report.html.figures.common import BOUNDS, COLORS, MEASURED, expected, layer_table, log_axis, time_of
+from hwbench.report.html.measured import Beside
+from hwbench.report.html.page import Figure, label
+from hwbench.units import operations_unit, si
+
+HEIGHT = 500
+_GRAY = COLORS[7]
+_ROOM = 0.06
+"""Share of the picture's height that a label takes."""
+
+
+def roofline(
+    e: Estimate, name: str, device: Device, results: Sequence[Result] = (), beside: Beside | None = None
+) -> Figure:
+    """The picture with everything that is known of the device; `results` are of runs of the same machine."""
+    unit = operations_unit(e.dtype)
+    points = [index for index, x in enumerate(e.layers) if x.flops and time_of(x)]
+    roofs, levels = ceilings(e, device), slopes(device, results)
+    low, high = _reach([e.layers[index] for index in points], e, room=10 if levels else 4)
+    top = max(one.rate for one in roofs)
+    lines = [*_roof(low, high, e, roofs[0]), *_flat(roofs[1:], high, e), *_steep(levels, low, high, top)]
+    marks = [*_points(points, e), *_beside(points, e, beside)]
+    every = [y for trace in (*lines, *marks) for y in trace["y"] if y]
+    bottom, upper = math.log10(min(every)) - 0.15, math.log10(max(every)) + 0.3
+    names = _at_ceilings(roofs, high, upper - bottom, unit) + _at_slopes(levels, low, e, upper - bottom)
+    for trace in lines:
+        trace["showlegend"] = trace["name"] not in {one["name"] for one in names}
+    layout = {
+        "xaxis": log_axis(f"intensity, {unit}/B", (low, high), range=[math.log10(low), math.log10(high)]),
+        "yaxis": log_axis(f"{unit}/s", every, range=[bottom, upper]),
+        "annotations": names,
+    }
+    return Figure(
+        name=name,
+        title=f"Roofline of {e.model} on {e.device}, {e.dtype}, batch {e.batch}",
+        alternative=_told(e, roofs, levels, len(points), beside),
+        traces=(*lines, *marks),
+        layout=layout,
+        table=layer_table(e, beside),
+        height=HEIGHT,
+    )
+
+
+def _told(
+    e: Estimate, roofs: Sequence[CeilingLine], levels: Sequence[SlopeLine], points: int, beside: Beside | None
+) -> str:
+    """The picture in words."""
+    unit = operations_unit(e.dtype)
+    memory = e.bandwidth_bytes_per_second
+    slope = f"{si(memory, 'B/s')} of memory bandwidth below" if memory else "its memory bandwidth is unknown"
+    text = f"The roof: {si(e.peak_flops_per_second, unit + '/s')} at most, {slope}."
+    if len(roofs) > 1:
+        others = ", ".join(one.told(unit) for one in roofs[1:])
+        text += f" Other ceilings: {others}."
+    if levels:
+        known = ", ".join(one.told for one in levels)
+        text += f" Slopes: {known}."
+    apart = len(e.layers) - points
+    text += f" {points} layers with multiply-adds as points sized by their time"
+    text += f"; {apart} without multiply-adds have no place on it." if apart else "."
+    if beside:
+        text += " Hollow points are measured."
+    return text
+
+
+def _reach(points: Sequence[LayerEstimate], e: Estimate, room: float) -> tuple[float, float]:
+    """The intensities that the picture spans: its points and the ridge, with room on both sides, `room` on the left."""
+    known = [x.intensity for x in points if x.intensity > 0] + ([e.ridge_point] if e.ridge_point else [])
+    return min(known, default=1.0) / room, max(known, default=100.0) * 10
+
+
+def _line(name: str, hover: str, xs: list[float], ys: list[float], line: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "scatter", "mode": "lines", "name": label(name), "x": xs, "y": ys, "line": line,
+        "hovertemplate": f"{label(hover)}<extra></extra>",
+    }  # fmt: skip
+
+
+def _roof(low: float, high: float, e: Estimate, first: CeilingLine) -> list[dict[str, Any]]:
+    bandwidth, peak = e.bandwidth_bytes_per_second, e.peak_flops_per_second
+    corners = [low, high] if not bandwidth else sorted({low, min(max(peak / bandwidth, low), high), high})
+    heights = [min(peak, x * bandwidth) if bandwidth else peak for x in corners]
+    unit = operations_unit(e.dtype)
+    hover = first.told(unit)
+    hover += f"; memory {si(bandwidth, 'B/s')}" if bandwidth else ""
+    return [_line(first.titled(unit), hover, corners, heights, {"color": _GRAY, "width": 3})]
+
+
+def _flat(roofs: Sequence[CeilingLine], high: float, e: Estimate) -> list[dict[str, Any]]:
+    """Ceilings from where the memory's slope reaches them."""
+    unit, found = operations_unit(e.dtype), []
+    for one in roofs:
+        start = one.rate / e.bandwidth_bytes_per_second if e.bandwidth_bytes_per_second else high / 100
+        line = {"color": MEASURED if one.measured else _GRAY, "width": 2, "dash": "solid" if one.measured else "dash"}
+        ends = [min(start, high / 2), high]
+        found.append(_line(one.titled(unit), one.told(unit), ends, [one.rate, one.rate], line))
+    return found
+
+
+def _steep(levels: Sequence[SlopeLine], low: float, high: float, top: float) -> list[dict[str, Any]]:
+    """Slopes from the left edge up to the highest ceiling."""
+    found = []
+    for one in levels:
+        end = min(max(top / one.bandwidth, low), high)
+        line = {"color": MEASURED, "width": 1.5, "dash": "dot"}
+        ys = [low * one.bandwidth, end * one.bandwidth]
+        found.append(_line(one.short, one.told, [low, end], [min(y, top) for y in ys], line))
+    return found
+
+
+def _at_ceilings(roofs: Sequence[CeilingLine], high: float, span: float, unit: str) -> list[dict[str, Any]]:
+    """Names at the right ends of ceilings, as many as have room: above a peak, below what was measured of it."""
+    taken: list[float] = []
+    found = []
+    for one in (roofs[0], *sorted(roofs[1:], key=lambda roof: not roof.measured)):
+        height = math.log10(one.rate)
+        middle = height + (-0.5 if one.measured else 0.5) * _ROOM * span
+        if all(abs(middle - other) > _ROOM * span for other in taken):
+            taken.append(middle)
+            side = "top" if one.measured else "bottom"
+            found.append(_note(one.titled(unit), math.log10(high), height, "right", side))
+    return found
+
+
+def _at_slopes(levels: Sequence[SlopeLine], low: float, e: Estimate, span: float) -> list[dict[str, Any]]:
+    """Names at the left ends of slopes, below the line that they name."""
+    name = "memory, measured" if e.provenance.get("bandwidth") == "measured" else "memory"
+    every = [SlopeLine(name, e.bandwidth_bytes_per_second)] if e.bandwidth_bytes_per_second else []
+    every += levels
+    taken: list[float] = []
+    found = []
+    for one in every:
+        height = math.log10(low * one.bandwidth)
+        if all(abs(height - other) > _ROOM * span for other in taken):
+            taken.append(height)
+            found.append(_note(one.short, math.log10(low), height, "left", "top"))
+    return found
+
+
+def _note(text: str, x: float, y: float, xanchor: str, yanchor: str) -> dict[str, Any]:
+    return {
+        "name": label(text), "text": label(text), "x": x, "y": y, "xanchor": xanchor, "yanchor": yanchor,
+        "showarrow": False,
+    }  # fmt: skip
+
+
+def _points(points: Sequence[int], e: Estimate) -> list[dict[str, Any]]:
+    """A trace a bound; the area of a point is its share of the time."""
+    total = sum(time_of(e.layers[index]) for index in points) or 1.0
+    traces = []
+    for bound in dict.fromkeys(e.layers[index].bound or "bound unknown" for index in points):
+        some = [e.layers[index] for index in points if (e.layers[index].bound or "bound unknown") == bound]
+        traces.append(
+            {
+                "type": "scatter", "mode": "markers", "name": f"bound by {bound}" if bound in BOUNDS else bound,
+                "x": [x.intensity for x in some], "y": [x.flops / time_of(x) for x in some],
+                "text": [_hover(x, e) for x in some], "hovertemplate": "%{text}<extra></extra>",
+                "marker": {
+                    "color": BOUNDS.get(bound, _GRAY), "opacity": 0.75, "line": {"width": 1, "color": "#ffffff"},
+                    "size": [6 + 40 * math.sqrt(time_of(x) / total) for x in some],
+                },
+            }
+        )  # fmt: skip
+    return traces
+
+
+def _beside(points: Sequence[int], e: Estimate, beside: Beside | None) -> list[dict[str, Any]]:
+    """Hollow points at measured rates: a layer each, or the whole network predicted and measured."""
+    if beside is None:
+        return []
+    timed = [index for index in points if index in beside.layers]
+    if timed:
+        total = sum(beside.layers[index] for index in timed)
+        ys = [e.layers[index].flops / beside.layers[index] for index in timed]
+        sizes = [6 + 40 * math.sqrt(beside.layers[index] / total) for index in timed]
+        told = [_hover(e.layers[index], e, beside.layers[index]) for index in timed]
+        ends = [(e.layers[index].flops / time_of(e.layers[index]), y) for index, y in zip(timed, ys, strict=True)]
+        pairs = {
+            "type": "scatter", "mode": "lines", "name": "predicted to measured", "showlegend": False,
+            "x": [x for index in timed for x in (e.layers[index].intensity, e.layers[index].intensity, None)],
+            "y": [y for pair in ends for y in (*pair, None)], "hoverinfo": "skip",
+            "line": {"color": MEASURED, "width": 1},
+        }  # fmt: skip
+        return [
+            pairs,
+            _hollow("measured", [e.layers[index].intensity for index in timed], ys, told, sizes, "circle-open"),
+        ]
+    if not e.flops or not e.traffic_bytes:
+        return []
+    x, rate = e.flops / e.traffic_bytes, e.flops / beside.result.value
+    measured = [f"<b>{label(e.model)}</b> in all<br>measured {si(beside.result.value, 's')}"]
+    found = [_hollow("the whole, measured", [x], [rate], measured, [16], "diamond-open")]
+    time = expected(e) or e.roofline_time_s or e.ideal_time_s
+    predicted = [f"<b>{label(e.model)}</b> in all<br>predicted {si(time, 's')}"]
+    whole = _hollow("the whole, predicted", [x], [e.flops / time], predicted, [16], "diamond")
+    return [{**whole, "marker": {**whole["marker"], "color": COLORS[3]}}, *found]
+
+
+def _hollow(
+    name: str, xs: list[float], ys: list[float], told: list[str], sizes: Sequence[float], symbol: str
+) -> dict[str, Any]:
+    return {
+        "type": "scatter", "mode": "markers", "name": name, "x": xs, "y": ys, "text": told,
+        "hovertemplate": "%{text}<extra></extra>",
+        "marker": {"color": MEASURED, "symbol": symbol, "size": list(sizes), "opacity": 1,
+            "line": {"width": 2, "color": MEASURED},
+        },
+    }  # fmt: skip
+
+
+def _hover(x: LayerEstimate, e: Estimate, measured: float | None = None) -> str:
+    """What a point says: name, kind, work, times, bound."""
+    unit = operations_unit(e.dtype)
+    lines = [
+        f"<b>{label(x.name)}</b> · {label(x.kind)}" + (f" × {x.count}" if x.count > 1 else ""),
+        f"{si(x.flops, unit)}, {si(x.traffic_bytes, 'B')}, {x.intensity:.3g} {unit}/B",
+        f"ideal {si(x.ideal_time_s, 's')}",
+    ]
+    if x.roofline_time_s is not None:
+        lines.append(f"roofline {si(x.roofline_time_s, 's')}, bound by {x.bound}")
+    if (time := expected(x)) is not None:
+        lines.append(f"expected {si(time, 's')}")
+    if measured is not None:
+        lines.append(f"measured {si(measured, 's')}")
+    return "<br>".join(lines)

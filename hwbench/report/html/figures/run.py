@@ -1,0 +1,186 @@
+"""Figures of saved runs: the ladder of matrix products, bandwidth by working set, and all results in a table."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from hwbench.measure.record import Record, Result
+from hwbench.report.html.figures.common import COLORS, axis, log_axis
+from hwbench.report.html.page import Cell, Figure, HtmlTable, label
+from hwbench.units import Bytes, si
+
+_VARIANTS = ("ijk", "ikj", "parallel", "blocked", "numpy", "torch", "numba")
+"""Ways to multiply matrices, from what people write first to ours: rungs of the ladder in this order."""
+
+
+def result_table(run: Record, results: Iterable[Result]) -> HtmlTable:
+    """Every result of a run with its interval, share of the peak and grade."""
+    header = (
+        "kernel", "variant", "isa", "dtype", "size", "threads", "value", "low", "high", "unit", "of peak",
+        "at measured clock", "grade", "samples",
+    )  # fmt: skip
+    rows = tuple(
+        (
+            x.kernel, x.variant, x.isa, x.dtype, x.size, x.threads, x.value, x.interval[0], x.interval[1], x.unit,
+            x.ratio_to_peak, x.ratio_to_measured_peak, x.grade, x.samples,
+        )
+        for x in results
+    )  # fmt: skip
+    return HtmlTable(f"Results of {run.id}", header, rows, right=(5, 6, 7, 8, 10, 11, 13))
+
+
+def conditions(run: Record) -> HtmlTable:
+    """What was known of the machine when a run was made: plain values of its record, before and after."""
+    rows: list[tuple[Cell, ...]] = [("created", run.created, None), ("command", " ".join(run.command), None)]
+    keys = dict.fromkeys((*run.environment, *run.before, *run.after))
+    for key in keys:
+        if key == "device":
+            continue  # a description of its own
+        first = run.environment.get(key, run.before.get(key))
+        later = run.after.get(key)
+        if first is not None or later is not None:
+            rows.append((key, _plain(first), None if later is None else _plain(later)))
+    return HtmlTable(f"Conditions of {run.id}", ("what", "before", "after"), tuple(rows))
+
+
+def _plain(value: Any) -> Cell:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(one)}" for key, one in value.items() if one is not None)
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(_plain(one)) for one in value)
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+
+
+def _whisker(points: Sequence[Result]) -> dict[str, Any]:
+    """The intervals of results as a trace's error bars."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [x.interval[1] - x.value for x in points],
+        "arrayminus": [x.value - x.interval[0] for x in points],
+        "thickness": 1,
+    }
+
+
+def _cube(size: str | None) -> int | None:
+    """The side of a square product `n x n x n`, None for any other."""
+    sides = set((size or "").split("x"))
+    side = sides.pop() if len(sides) == 1 else ""
+    return int(side) if side.isdigit() else None
+
+
+def ladder(run: Record, results: Sequence[Result], name: str) -> Figure | None:
+    """FLOP/s of each way to multiply square matrices, by size, below the FMA ceiling. None where none was measured."""
+    squares = [x for x in results if x.kernel == "matmul" and x.unit in ("FLOP/s", "op/s") and _cube(x.size)]
+    if not squares:
+        return None
+    traces = [_rung(points, key) for key, points in _series(squares)]
+    sides = [_cube(x.size) or 0 for x in squares]
+    for x in results:
+        if x.kernel == "fma" and x.variant == "throughput" and x.unit == "FLOP/s" and _ceiling(x, results):
+            traces.append(_line(x, min(sides), max(sides)))
+    best = max(squares, key=lambda x: x.value)
+    return Figure(
+        name=name,
+        title=f"Matrix products from the plain loop to the ceiling, {run.id}: fp32 drawn, others by a click",
+        alternative=(
+            "Lines of FLOP/s over the side of the matrices, one a way to multiply them. "
+            f"The fastest is {best.variant} {best.dtype} with {si(best.value, best.unit)}."
+        ),
+        traces=_calm(traces),
+        layout={
+            "xaxis": axis("side of the matrices", type="log", tickvals=sorted(set(sides)), tickformat="d"),
+            "yaxis": log_axis("FLOP/s", [x.value for x in squares]),
+        },
+        table=result_table(run, squares),
+        height=480,
+    )
+
+
+def _calm(traces: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """The traces with those of other dtypes than fp32 only in the legend, where there are fp32 ones."""
+    if not any("fp32" in trace["name"] for trace in traces):
+        return tuple(traces)
+    return tuple(trace if "fp32" in trace["name"] else {**trace, "visible": "legendonly"} for trace in traces)
+
+
+def _series(squares: Sequence[Result]) -> list[tuple[tuple[str, str, int], list[Result]]]:
+    found: dict[tuple[str, str, int], list[Result]] = {}
+    for x in sorted(squares, key=lambda x: _cube(x.size) or 0):
+        found.setdefault((x.variant, x.dtype or "", x.threads), []).append(x)
+    order = {variant: rank for rank, variant in enumerate(_VARIANTS)}
+    return sorted(found.items(), key=lambda item: (order.get(item[0][0], len(order)), item[0]))
+
+
+def _rung(points: Sequence[Result], key: tuple[str, str, int]) -> dict[str, Any]:
+    variant, dtype, threads = key
+    rank = _VARIANTS.index(variant) if variant in _VARIANTS else len(_VARIANTS)
+    text = label(f"{variant} {dtype}" + (f" ×{threads}" if threads > 1 else ""))
+    return {
+        "type": "scatter", "mode": "lines+markers", "name": text,
+        "x": [_cube(x.size) for x in points], "y": [x.value for x in points], "error_y": _whisker(points),
+        "line": {"color": COLORS[rank % len(COLORS)], "dash": {"fp32": "solid", "fp64": "dash"}.get(dtype, "dot")},
+        "marker": {"symbol": "circle" if threads == 1 else "diamond", "size": 8},
+        "hovertemplate": "%{y:.4s}<extra>" + text + "</extra>",
+    }  # fmt: skip
+
+
+def _ceiling(x: Result, results: Sequence[Result]) -> bool:
+    """Whether a result is the highest FMA rate of its dtype and number of threads."""
+    alike = [
+        y.value
+        for y in results
+        if (y.kernel, y.variant, y.unit, y.dtype, y.threads) == (x.kernel, x.variant, x.unit, x.dtype, x.threads)
+    ]
+    return x.value == max(alike)
+
+
+def _line(x: Result, low: int, high: int) -> dict[str, Any]:
+    text = label(f"FMA ceiling {x.dtype}" + (f" ×{x.threads}" if x.threads > 1 else ""))
+    return {
+        "type": "scatter", "mode": "lines", "name": text, "x": [low, high], "y": [x.value, x.value],
+        "line": {"color": COLORS[7], "width": 2, "dash": {"fp32": "solid", "fp64": "dash"}.get(x.dtype or "", "dot")},
+        "hovertemplate": "%{y:.4s}<extra>" + text + "</extra>",
+    }  # fmt: skip
+
+
+def working_sets(run: Record, results: Sequence[Result], name: str) -> Figure | None:
+    """Read bandwidth over the size of the working set, each cache a plateau. None where it was not measured."""
+    points = [x for x in results if x.kernel == "working-set" and (x.size or "").isdigit()]
+    if len(points) < 3:
+        return None
+    traces = []
+    groups: dict[tuple[int, str | None], list[Result]] = {}
+    for x in sorted(points, key=lambda x: int(x.size or 0)):
+        groups.setdefault((x.threads, x.core_class), []).append(x)
+    for index, ((threads, core_class), some) in enumerate(groups.items()):
+        text = label(f"{threads} thread{'s' if threads > 1 else ''}" + (f", {core_class}" if core_class else ""))
+        traces.append(
+            {
+                "type": "scatter", "mode": "lines+markers" if len(some) > 1 else "markers", "name": text,
+                "x": [int(x.size or 0) for x in some], "y": [x.value for x in some], "error_y": _whisker(some),
+                "text": [str(Bytes(int(x.size or 0))) for x in some],
+                "line": {"color": COLORS[index % len(COLORS)]}, "marker": {"size": 6},
+                "hovertemplate": "%{text}: %{y:.4s}B/s<extra>" + text + "</extra>",
+            }
+        )  # fmt: skip
+    ticks = [1 << shift for shift in range(12, 40, 4) if min(map(_bytes, points)) <= 1 << shift]
+    ticks = [tick for tick in ticks if tick <= max(map(_bytes, points))]
+    rows = [x for x in results if x.kernel in ("cache", "working-set", "stream", "latency")]
+    found = ", ".join(f"{x.variant} {Bytes(x.value)}" for x in results if x.kernel == "cache" and x.unit == "B")
+    return Figure(
+        name=name,
+        title=f"Read bandwidth by working set, {run.id}",
+        alternative=f"Lines of bytes a second over the size of what is read. Plateaus: {found or 'none found'}.",
+        traces=tuple(traces),
+        layout={
+            "xaxis": axis(
+                "working set", type="log", tickvals=ticks, ticktext=[str(Bytes(tick)) for tick in ticks], tickangle=0
+            ),
+            "yaxis": log_axis("B/s", [x.value for x in points]),
+        },
+        table=result_table(run, rows),
+    )
+
+
+def _bytes(x: Result) -> int:
+    return int(x.size or 0)

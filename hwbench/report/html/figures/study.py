@@ -1,0 +1,258 @@
+"""Figures of studies: devices compared factor by factor, score over clock, and predicted against measured times."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from hwbench.predict.replay.summary import ReplayRow, Validation
+from hwbench.report.html.figures.common import COLORS, axis, log_axis
+from hwbench.report.html.page import Figure, HtmlTable, label
+from hwbench.report.text.layout import percent
+from hwbench.study.clock.results import Suite
+from hwbench.study.clock.scores import ScoreRow
+from hwbench.study.compare.decomposition import Decomposition
+from hwbench.study.compare.devices import Comparison
+from hwbench.units import si
+
+MOST_GROUPS = 11
+"""Microarchitectures with a color of their own in a scatter; the rest share gray."""
+_BIN = 0.25
+"""Width of a bin of errors, in doublings."""
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
+
+
+def decomposition(found: Comparison, name: str) -> Figure | None:
+    """How many times as fast as the baseline each device is, as the product of its factors, in logs."""
+    chosen = _deepest(found.decompositions)
+    if not chosen:
+        return None
+    factors = list(dict.fromkeys(f.name for d in chosen for f in d.factors))
+    traces: list[dict[str, Any]] = []
+    for index, factor in enumerate(factors):
+        worth = [next((f.factor for f in d.factors if f.name == factor), 1.0) for d in chosen]
+        traces.append(
+            {
+                "type": "bar", "orientation": "h", "name": factor.replace("_", " "),
+                "marker": {"color": COLORS[index % len(COLORS)]},
+                "y": [label(d.device, 30) for d in chosen], "x": [math.log2(w) for w in worth],
+                "text": [f"×{w:.3g}" for w in worth], "textposition": "inside",
+                "textangle": 0, "insidetextanchor": "middle",
+                "hovertemplate": "%{text}<extra>" + factor + "</extra>",
+            }
+        )  # fmt: skip
+    of, batch = chosen[0].of, f" at batch {chosen[0].batch}" if chosen[0].batch else ""
+    header = ("device", "baseline", "times as fast", *factors)
+    rows = tuple(
+        (d.device, d.baseline, d.ratio, *(next((f.factor for f in d.factors if f.name == n), None) for n in factors))
+        for d in chosen
+    )
+    best = max(chosen, key=lambda d: d.ratio)
+    return Figure(
+        name=name,
+        title=f"What makes the difference to {chosen[0].baseline}: {of}{batch}, factor by factor, in doublings",
+        alternative=f"Bars of factors in powers of two. The fastest, {best.device}, is {best.ratio:.3g} times as fast.",
+        traces=tuple(traces),
+        layout={
+            "barmode": "relative",
+            "uniformtext": {"minsize": 9, "mode": "hide"},
+            "xaxis": axis("doublings"),
+            "yaxis": {"autorange": "reversed", "type": "category"},
+            "margin": {"l": 150, "r": 16, "t": 34, "b": 48},
+        },
+        table=HtmlTable("Factors of each ratio", header, rows, right=tuple(range(2, len(header)))),
+        height=150 + 34 * len(chosen),
+    )
+
+
+def _deepest(every: Sequence[Decomposition]) -> list[Decomposition]:
+    """The decompositions that say most: expected before roofline before peak, of the first batch."""
+    for of in ("expected", "roofline", "peak"):
+        some = [d for d in every if d.of == of]
+        if some:
+            return [d for d in some if d.batch == some[0].batch]
+    return []
+
+
+def clock_scatter(suite: Suite, rows: Sequence[ScoreRow], name: str) -> Figure:
+    """Score over clock, log-log, a color a microarchitecture, with the line of clock alone."""
+    used = [row for row in rows if row.clock and row.score]
+    sizes: dict[str, int] = {}
+    for row in used:
+        sizes[row.microarchitecture or "unknown"] = sizes.get(row.microarchitecture or "unknown", 0) + 1
+    largest = sorted(sizes, key=lambda group: -sizes[group])[:MOST_GROUPS]
+    groups: dict[str, list[ScoreRow]] = {group: [] for group in largest}
+    for row in used:
+        group = row.microarchitecture or "unknown"
+        groups.setdefault(group if group in largest else "others", []).append(row)
+    traces = [_cloud(group, some, index) for index, (group, some) in enumerate(groups.items())]
+    traces.append(_fit(used, suite))
+    table = HtmlTable(
+        f"Rows of {suite.suite}",
+        ("device", "microarchitecture", "clock Hz", "score", "year"),
+        tuple((r.device, r.microarchitecture, r.clock, r.score, r.year) for r in used),
+        right=(2, 3, 4),
+    )
+    return Figure(
+        name=name,
+        title=f"{suite.suite}: score over clock, {suite.n} rows",
+        alternative=suite.verdict,
+        traces=tuple(traces),
+        layout={
+            "xaxis": log_axis("clock, Hz", [row.clock or 0.0 for row in used]),
+            "yaxis": log_axis("score", [row.score for row in used]),
+        },
+        table=table,
+        height=480,
+    )
+
+
+def _cloud(group: str, rows: Sequence[ScoreRow], index: int) -> dict[str, Any]:
+    others = group == "others"
+    return {
+        "type": "scatter", "mode": "markers", "name": label(group, 30),
+        "x": [row.clock for row in rows], "y": [row.score for row in rows],
+        "text": [label(row.device) for row in rows],
+        "marker": {
+            "color": COLORS[7] if others else COLORS[index % 7], "size": 8, "opacity": 0.75,
+            "symbol": _SYMBOLS[index // 7 % len(_SYMBOLS)],
+        },
+        "hovertemplate": "%{text}<br>%{x:.3s}Hz, %{y:.4g}<extra>" + label(group, 30) + "</extra>",
+    }  # fmt: skip
+
+
+def _fit(rows: Sequence[ScoreRow], suite: Suite) -> dict[str, Any]:
+    """The line of clock alone: through the means of the logs, with the study's slope."""
+    logs = [(math.log(row.clock or 1.0), math.log(row.score)) for row in rows]
+    x_mean = sum(x for x, _ in logs) / len(logs)
+    y_mean = sum(y for _, y in logs) / len(logs)
+    ends = [min(x for x, _ in logs), max(x for x, _ in logs)]
+    return {
+        "type": "scatter", "mode": "lines", "name": f"R² {suite.r2_clock:.2f}",
+        "x": [math.exp(x) for x in ends], "y": [math.exp(y_mean + suite.slope_clock * (x - x_mean)) for x in ends],
+        "line": {"color": COLORS[7], "width": 3}, "hoverinfo": "skip",
+    }  # fmt: skip
+
+
+def ledger(found: Validation, name: str) -> Figure:
+    """Predicted over measured time, log-log, a color a device; the diagonal is a perfect forecast."""
+    devices: dict[str, list[ReplayRow]] = {}
+    for row in found.rows:
+        devices.setdefault(row.device, []).append(row)
+    traces: list[dict[str, Any]] = []
+    for index, (device, rows) in enumerate(devices.items()):
+        traces.append(
+            {
+                "type": "scatter", "mode": "markers", "name": label(device, 30),
+                "x": [row.measured_s for row in rows], "y": [row.expected_s for row in rows],
+                "text": [f"{label(row.model)}, batch {row.batch}, {100 * row.error:+.0f} %" for row in rows],
+                "marker": {"color": COLORS[index % len(COLORS)], "size": 6, "opacity": 0.6},
+                "hovertemplate": "%{text}<br>measured %{x:.3s}s, expected %{y:.3s}s<extra></extra>",
+            }
+        )  # fmt: skip
+    every = [time for row in found.rows for time in (row.measured_s, row.expected_s)]
+    ends = [min(every), max(every)]
+    traces.append(
+        {
+            "type": "scatter", "mode": "lines", "name": "as measured", "x": ends, "y": ends,
+            "line": {"color": COLORS[7], "dash": "dash"}, "hoverinfo": "skip",
+        }
+    )  # fmt: skip
+    mape = found.all.mape or 0.0
+    return Figure(
+        name=name,
+        title=f"Expected against measured time, {len(found.rows)} measurements",
+        alternative=f"Points along the diagonal; the mean error is {percent(mape)}.",
+        traces=tuple(traces),
+        layout={"xaxis": log_axis("measured", every, "s"), "yaxis": log_axis("expected", every, "s")},
+        table=_rows_table(found.rows),
+        height=480,
+    )
+
+
+def errors(found: Validation, name: str) -> Figure:
+    """Shares of forecasts by their error, beside those of the ideal and the roofline time."""
+    kinds = (
+        ("expected", COLORS[1], [row.expected_s / row.measured_s for row in found.rows]),
+        ("roofline", COLORS[0], [row.roofline_s / row.measured_s for row in found.rows if row.roofline_s]),
+        ("ideal", COLORS[5], [row.ideal_s / row.measured_s for row in found.rows]),
+    )
+    traces = tuple(
+        {
+            "type": "scatter", "mode": "lines", "name": kind, "x": [x for x, _ in steps], "y": [y for _, y in steps],
+            "line": {"color": color, "shape": "hvh", "width": 2}, "fill": "tozeroy" if kind == "expected" else "none",
+            "fillcolor": f"{color}40", "hovertemplate": "%{y:.1f} %<extra>" + kind + "</extra>",
+        }
+        for kind, color, ratios in kinds
+        if (steps := _histogram([math.log2(ratio) for ratio in ratios if ratio > 0]))
+    )  # fmt: skip
+    powers = range(-12, 8)
+    names = [f"1/{2**-power}" if power < 0 else str(2**power) for power in powers]
+    groups = HtmlTable(
+        "Errors by device and runtime",
+        ("device", "runtime", "dtype", "layout", "n", "MAPE", "bias", "coverage", "ideal MAPE", "roofline MAPE"),
+        tuple(
+            (
+                g.device, g.runtime, g.dtype, g.layout, g.all.n, g.all.mape, g.all.bias, g.all.interval_coverage,
+                g.ideal.mape, g.roofline.mape,
+            )
+            for g in found.groups
+        ),
+        right=(4, 5, 6, 7, 8, 9),
+    )  # fmt: skip
+    return Figure(
+        name=name,
+        title="Predicted over measured: how far each answer is off",
+        alternative=f"Histograms of predicted over measured time. {_coverage(found)}",
+        traces=traces,
+        layout={
+            "xaxis": axis("predicted / measured", tickvals=[*powers], ticktext=names, tickangle=0),
+            "yaxis": axis("share of measurements, %"),
+        },
+        table=groups,
+    )
+
+
+def _histogram(logs: Sequence[float]) -> list[tuple[float, float]]:
+    """The middle of each bin and the share in it in %, with an empty one at both ends."""
+    counts: dict[int, int] = {}
+    for value in logs:
+        place = math.floor(value / _BIN)
+        counts[place] = counts.get(place, 0) + 1
+    places = range(min(counts) - 1, max(counts) + 2) if counts else ()
+    return [((place + 0.5) * _BIN, 100 * counts.get(place, 0) / len(logs)) for place in places]
+
+
+def _coverage(found: Validation) -> str:
+    coverage = found.all.interval_coverage
+    return "" if coverage is None else f"The 80 % interval holds {percent(coverage)} of the measured times."
+
+
+def _rows_table(rows: Sequence[ReplayRow]) -> HtmlTable:
+    header = ("device", "model", "batch", "dtype", "runtime", "measured s", "expected s", "low s", "high s", "error")
+    body = tuple(
+        (
+            r.device, r.model, r.batch, r.dtype, r.runtime, r.measured_s, r.expected_s, r.interval_s[0],
+            r.interval_s[1], r.error,
+        )
+        for r in rows
+    )  # fmt: skip
+    return HtmlTable("Predicted and measured", header, body, right=(2, 5, 6, 7, 8, 9))
+
+
+def rates(found: Comparison) -> HtmlTable:
+    """The devices of a comparison side by side."""
+    header = ("device", "peak", "bandwidth", "ridge FLOP/B", "power W", *(f"batch {b}" for b in found.batches))
+    rows = []
+    for d in found.devices:
+        times = {t.batch: t.expected_time_s or t.roofline_time_s for t in d.times}
+        rows.append(
+            (
+                d.title,
+                si(d.peak_flops_per_second, "FLOP/s") if d.peak_flops_per_second else None,
+                si(d.bandwidth_bytes_per_second, "B/s") if d.bandwidth_bytes_per_second else None,
+                d.ridge_point,
+                d.power_w,
+                *(si(time, "s") if (time := times.get(b)) else None for b in found.batches),
+            )
+        )
+    return HtmlTable("Devices side by side", header, tuple(rows), right=tuple(range(1, len(header))))

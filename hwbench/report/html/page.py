@@ -1,0 +1,155 @@
+"""A report as one HTML file: sections of text, figures and tables, with everything that they need inside.
+
+The file makes no request: a content security policy forbids it. Names come from anybody's files: whatever stands in a
+page goes through `text`, whatever plotly draws through `label`, and JSON inside the page has no `<`.
+"""
+
+import html
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from hwbench.errors import shown
+from hwbench.units import si
+
+LONGEST = 120
+"""Characters of a name that a page shows: a longer one is cut, in the middle of nothing else."""
+
+Cell = str | float | int | None
+
+
+class HtmlTable(Struct, frozen=True):
+    """Rows beneath a header; numbers are numbers, so that CSV holds them in full. `right` columns align right."""
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    right: tuple[int, ...] = ()
+
+
+class Figure(Struct, frozen=True):
+    """A plotly figure: its traces and layout as plain data, what it shows in words, and the table behind it."""
+
+    name: str
+    title: str
+    alternative: str
+    traces: tuple[dict[str, Any], ...]
+    layout: dict[str, Any]
+    table: HtmlTable
+    height: int = 420
+
+
+class Section(Struct, frozen=True):
+    """A part of the page: a heading, sentences, then figures and tables in order."""
+
+    name: str
+    title: str
+    sentences: tuple[str, ...] = ()
+    parts: tuple[Figure | HtmlTable, ...] = ()
+
+
+def text(value: object, longest: int = LONGEST) -> str:
+    """A value as it may stand in HTML: control characters told, long ones cut, everything escaped."""
+    return html.escape(shown(value, longest))
+
+
+def label(value: object, longest: int = 60) -> str:
+    """A name as plotly may draw it: plotly reads a few tags and entities in labels, so that none may be left."""
+    return html.escape(shown(value, longest), quote=False)
+
+
+def render(title: str, answer: str, sections: Sequence[Section], data: Any) -> str:
+    """The page. `answer` is the sentence at its head, `data` what the JSON download holds."""
+    figures = [part for section in sections for part in section.parts if isinstance(part, Figure)]
+    links = "".join(f'<li><a href="#{text(s.name)}">{text(s.title)}</a></li>' for s in sections)
+    body = "\n".join(_section(section) for section in sections)
+    drawn = [{"name": f.name, "traces": f.traces, "layout": f.layout} for f in figures]
+    filled = {
+        "TITLE": text(title),
+        "STYLE": _asset("page.css"),
+        "ANSWER": f"<p>{text(answer, 2000)}</p>",
+        "LINKS": links,
+        "BODY": body,
+        "FIGURES": _embedded(drawn),
+        "DATA": _embedded(data),
+        "SCRIPT": _asset("page.js"),
+        "PLOTLY": _plotly() if figures else "",
+    }
+    page = _asset("page.html")
+    head, *rest = page.split("{{")
+    parts = [head]
+    for piece in rest:  # one pass: what is filled in is never looked at again
+        name, _, after = piece.partition("}}")
+        parts += [filled[name], after]
+    return "".join(parts)
+
+
+def _section(section: Section) -> str:
+    sentences = "".join(f"<p>{text(sentence, 2000)}</p>" for sentence in section.sentences)
+    parts = "".join(_figure(part) if isinstance(part, Figure) else _table(part) for part in section.parts)
+    name = text(section.name)
+    heading = f'<h2 id="{name}-title">{text(section.title)}</h2>'
+    return f'<section id="{name}" aria-labelledby="{name}-title">{heading}{sentences}{parts}</section>'
+
+
+def _figure(figure: Figure) -> str:
+    name = text(figure.name)
+    return (
+        f'<figure><figcaption id="{name}-caption">{text(figure.title, 300)}</figcaption>'
+        f'<div class="plot" id="{name}" role="img" aria-label="{text(figure.alternative, 1000)}" '
+        f'style="height:{figure.height}px"></div>'
+        f"<details><summary>The numbers behind it</summary>{_table(figure.table)}</details></figure>"
+    )
+
+
+def _table(table: HtmlTable) -> str:
+    def cells(tag: str, values: Sequence[Cell], scope: str = "") -> str:
+        return "".join(
+            f"<{tag}{scope}{' class=r' if i in table.right else ''}{_exact(value)}>{text(_said(value))}</{tag}>"
+            for i, value in enumerate(values)
+        )
+
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in table.rows)
+    return (
+        f'<div class="table" tabindex="0" role="region" aria-label="{text(table.caption, 200)}"><table>'
+        f"<caption>{text(table.caption, 300)}</caption>"
+        f"<thead><tr>{cells('th', table.header, ' scope=col')}</tr></thead><tbody>{body}</tbody></table></div>"
+        '<button type="button" class="csv">Save as CSV</button>'
+    )
+
+
+def _said(value: Cell) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        readable = 1e5 <= value < 1e18 or 1e-12 <= value < 1e-3
+        return si(value, "").strip() if readable else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+def _exact(value: Cell) -> str:
+    """The full number, for the CSV and for tests, where the cell shows fewer digits."""
+    return f' data-v="{value!r}"' if isinstance(value, (int, float)) else ""
+
+
+def _embedded(data: Any) -> str:
+    """JSON that may stand inside a script element: no `<`, `>` or `&`, and no line separators of JavaScript."""
+    content = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return content.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _asset(name: str) -> str:
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "assets", name)
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def _plotly() -> str:
+    """plotly's own script (MIT), as the installed package ships it."""
+    from plotly.offline import get_plotlyjs
+
+    script: str = get_plotlyjs()
+    return script.replace("</script", "<\\/script")

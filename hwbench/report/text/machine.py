@@ -1,0 +1,134 @@
+"""Devices as text: peaks with their arithmetic, what a device is made of, and lists of devices."""
+
+from collections.abc import Iterable
+
+from hwbench.machine.device import Clock, Device, DisputedPeak, Units
+from hwbench.machine.peak import Peak, PeakTerm
+from hwbench.report.text.layout import PLAIN, Style, field, intensity, table
+from hwbench.report.text.layout import heading as titled
+from hwbench.units import Hertz, operations_unit, si
+
+
+def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> list[str]:
+    """A row a ceiling and class of units: units × clock × flops_per_cycle = peak, and the ridge point."""
+    rows = []
+    for peak in peaks:
+        for index, term in enumerate(peak.terms):
+            first = index == 0
+            ridge = peak.flops_per_second / device.memory.bandwidth if device.memory.bandwidth and first else None
+            rows.append(
+                (
+                    f"{peak.engine} {peak.isa}" if first else "",
+                    peak.dtype + ("" if peak.sparsity == "dense" else f" {peak.sparsity}") if first else "+",
+                    (peak.accumulate or "-") if first else "",
+                    f"{term.units} × {term.name}",
+                    f"{si(term.clock_hz, 'Hz')} {_which(device, term)}",
+                    f"{term.flops_per_cycle:g}",
+                    si(peak.flops_per_second, operations_unit(peak.dtype) + "/s") if first else "",
+                    intensity(ridge) if ridge else "-" if first else "",
+                    peak.provenance if first else "",
+                )
+            )
+    header = ("engine", "dtype", "accum.", "units", "clock", "per cycle", "peak", "ridge", "from")
+    return table(header, rows, "llllrrrrl", style, spare=("ridge", "accum.", "from", "per cycle"))
+
+
+def _which(device: Device, term: PeakTerm) -> str:
+    """Which clock a term has: `real` where it was measured under the load of its ISA."""
+    measured = device.provenance_of(f"units.{term.name}.clock.{term.clock}") == "measured"
+    return "real" if measured else term.clock.replace("_", "-")
+
+
+def heading(device: Device, style: Style = PLAIN) -> list[str]:
+    """What the device is, in a few lines."""
+    name = f"{device.title} ({device.name})" if device.name not in ("", device.title) else device.title
+    lines = titled(name, style)
+    for units in device.units:
+        lines += field("units", _units(device, units), style)
+    lines += field("memory", _memory(device), style)
+    if device.caches:
+        lines += field("caches", ", ".join(_cache(c.name, str(c.size), c.shared_by) for c in device.caches), style)
+    if device.power:
+        lines += field("power", f"{device.power} TDP", style)
+    if device.released:
+        lines += field("released", device.released, style)
+    return lines
+
+
+def details(device: Device, style: Style = PLAIN) -> list[str]:
+    """Aliases, notes, published figures and sources of a catalogued device."""
+    lines = field("aliases", ", ".join(device.aliases), style) if device.aliases else []
+    if device.notes:
+        lines += field("notes", device.notes, style)
+    for one in (*device.published, *device.disputed):
+        extras = [f"{one.accumulate} accumulate"] if one.accumulate else []
+        extras += [] if one.sparsity == "dense" else [f"{one.sparsity} sparse"]
+        what = f"{one.engine} {one.dtype}" + (f" ({', '.join(extras)})" if extras else "")
+        doubt = f"; not what the factors give: {one.reason}" if isinstance(one, DisputedPeak) else ""
+        text = f"{what} {si(one.flops_per_second, operations_unit(one.dtype) + '/s')}{doubt}"
+        lines += field("published", text, style)
+    for score in device.scores:
+        tested = ", ".join(part for part in (score.system, score.available) if part)
+        lines += field("score", f"{score.suite} {score.score:g}" + (f" ({tested})" if tested else ""), style)
+        lines += [style.paint(line, "dim") for line in field("", score.url, style)]
+    for source in device.sources:
+        lines += field("source", f"{source.title}: {', '.join(source.gives)}", style)
+        if source.url:
+            lines += [style.paint(line, "dim") for line in field("", source.url, style)]
+    return lines
+
+
+def device_list(devices: Iterable[Device], style: Style = PLAIN) -> list[str]:
+    """A row a device."""
+    rows = [
+        (
+            d.name,
+            d.kind,
+            d.released or "-",
+            _counts(d),
+            d.architectures,
+            si(d.memory.bandwidth, "B/s") if d.memory.bandwidth else "-",
+            str(d.power or "-"),
+        )
+        for d in devices
+    ]
+    header = ("name", "kind", "released", "units", "architecture", "bandwidth", "power")
+    return table(header, rows, "lllllrr", style, spare=("released", "units"))
+
+
+def _counts(device: Device) -> str:
+    """`82 × SM`, or `6 + 8 cores` where there are classes of them."""
+    if len(device.units) == 1:
+        return f"{device.count} × {device.units[0].name}"
+    return " + ".join(str(units.count) for units in device.units) + " cores"
+
+
+def _units(device: Device, units: Units) -> str:
+    threads = f", {units.threads} threads" if units.threads else ""
+    origin = device.provenance_of(f"units.{units.name}.clock")
+    return f"{units.count} × {units.name} ({units.architecture}{threads}), {_clock(units.clock)} ({origin})"
+
+
+def _clock(clock: Clock) -> str:
+    named = [("base", clock.base), ("boost", clock.boost), ("fixed", clock.fixed)]
+    alike: dict[float, list[str]] = {}  # a measured clock is that of every ISA which such vectors are part of
+    for isa, value in clock.all_core.items():
+        alike.setdefault(value, []).append(isa)
+    named += [(f"all-core {', '.join(isas)}", Hertz(value)) for value, isas in alike.items()]
+    return ", ".join(f"{name} {value}" for name, value in named if value)
+
+
+def _memory(device: Device) -> str:
+    memory = device.memory
+    parts = [str(memory.size) if memory.size else "size unknown", memory.type or ""]
+    if memory.bandwidth:
+        bus = f" = {memory.bus} × {memory.rate} / 8" if memory.bus and memory.rate else ""
+        parts.append(f"{memory.bandwidth}{bus} ({device.provenance_of('memory.bandwidth')})")
+    else:
+        parts.append("bandwidth unknown")
+    return ", ".join(part for part in parts if part)
+
+
+def _cache(name: str, size: str, shared_by: int | None) -> str:
+    sharing = "" if shared_by is None else " each" if shared_by == 1 else f" per {shared_by}"
+    return f"{name} {size}{sharing}"

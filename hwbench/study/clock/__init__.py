@@ -1,0 +1,1 @@
+"""Does clock speed predict performance?"""

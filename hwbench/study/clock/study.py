@@ -1,0 +1,259 @@
+"""Is clock speed a guide to performance? Each suite of scores answers, with its numbers and their intervals.
+
+Log score is fitted on log clock alone, with cores, and with an effect for each microarchitecture. R² is told in sample
+and for microarchitectures that the fit has not seen; the verdict rests on the latter (`clock_words.GRADES`).
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from msgspec import Struct, structs
+
+from hwbench.errors import InputError, nearest, shown
+from hwbench.stats import regression
+from hwbench.study.clock import pairs as clock_pairs
+from hwbench.study.clock import verdict
+from hwbench.study.clock.results import Cores, Ends, Intervals, Inversions, Study, Suite
+from hwbench.study.clock.scores import ScoreRow, ScoreTable
+
+LEAST_ROWS = 30
+MOST_ROWS = 3000
+"""Rows of a suite of which all pairs are compared; of more, as many are drawn."""
+FEW_GROUPS = 10
+MOST_FITS, LEAST_RESAMPLES = 400_000, 200
+"""Fits of the interval of R² unseen, one for each group that is left out of each resample: the memory they take."""
+WINDOW = 1.0
+"""Years that two devices may be apart to be called of similar date."""
+
+
+class _Arrays(Struct, frozen=True):
+    """A suite's rows: logs less their means, the group of each, and how often resamples hold each group.
+
+    Rows stand for groups (`clustered` is False) where there is one microarchitecture or none is known.
+    """
+
+    clock: regression.Array
+    score: regression.Array
+    groups: regression.Labels
+    clustered: bool
+    weights: regression.Array
+
+
+def study(
+    table: ScoreTable,
+    suites: Sequence[str] = (),
+    pairs: Sequence[tuple[str, str]] = (),
+    window: float = WINDOW,
+    seed: int = 0,
+) -> Study:
+    """Study every suite of a table (or those named) that has LEAST_ROWS rows. Raises InputError where none has.
+
+    `pairs` are two classes each, by microarchitecture, family or device, several with commas; `window` is in years.
+    """
+    found: dict[str, list[ScoreRow]] = {}
+    for row in table.rows:
+        found.setdefault(row.suite, []).append(row)
+    chosen = _chosen(found, suites)
+    _check(pairs, [row for name in chosen for row in found[name]])
+    refused, done = [], []
+    for name in chosen:
+        reason = _refused(name, found[name])
+        if reason:
+            refused.append(reason)
+        else:
+            done.append(_suite(name, found[name], pairs, window, seed))
+    if not done:
+        reason = "; ".join(refused[:3]) or "; ".join(table.notes[:3]) or "no row can be used"
+        raise InputError(f"nothing to study: {reason}", file=None if table.title == "catalog" else table.title)
+    return Study(table.title, regression.LEVEL, window, tuple(done), (*table.notes, *refused))
+
+
+def _chosen(found: dict[str, list[ScoreRow]], suites: Sequence[str]) -> list[str]:
+    """Names of the suites asked for, as the table spells them."""
+    known = {name.casefold(): name for name in found}
+    for name in suites:
+        if name.casefold() not in known:
+            choices = [known[close] for close in nearest(name, known)] or sorted(found)
+            raise InputError(f"there is no suite '{shown(name)}'", field="--suite", nearest=choices)
+    return list(dict.fromkeys(known[name.casefold()] for name in suites)) or sorted(found)
+
+
+def _check(pairs: Sequence[tuple[str, str]], rows: list[ScoreRow]) -> None:
+    """Every class of a pair must have rows, and none may stand on both sides."""
+    labels = {label for row in rows for label in row.labels}
+    for pair in pairs:
+        sides = [clock_pairs.named(text) for text in pair]
+        if not all(sides):
+            raise InputError("names two classes: neither may be empty", field="--pair")
+        for name in sorted(sides[0] | sides[1]):
+            if name not in labels:
+                message = f"no row is of a microarchitecture, family or device '{shown(name)}'"
+                raise InputError(message, field="--pair", nearest=nearest(name, labels))
+        if any(sides[0] & set(row.labels) and sides[1] & set(row.labels) for row in rows):
+            raise InputError("has rows that are of both classes", field="--pair")
+
+
+def _refused(name: str, rows: list[ScoreRow]) -> str | None:
+    """Why a suite cannot be studied, in a sentence."""
+    known = [row for row in rows if row.microarchitecture] or rows
+    if len(known) < LEAST_ROWS:
+        return f"{shown(name, 60)} has {len(known)} usable rows: not studied below {LEAST_ROWS}"
+    for what, values in (("clock", {row.clock for row in known}), ("score", {row.score for row in known})):
+        if len(values) == 1:
+            return f"{shown(name, 60)} has the same {what} in every row: not studied"
+    return None
+
+
+def _suite(name: str, rows: list[ScoreRow], pairs: Sequence[tuple[str, str]], window: float, seed: int) -> Suite:
+    known, notes = _known(rows, seed)
+    arrays = _arrays(known, seed)
+    near = clock_pairs.near(known, window)
+    clock, score = (np.array([getattr(row, field) for row in known]) for field in ("clock", "score"))
+    counts = regression.pair_counts(clock, score, arrays.groups)
+    r2_clock = regression.pooled(arrays.clock[:, None], arrays.score) or 0.0
+    r2_clock_cv = (
+        regression.pooled_unseen(arrays.clock[:, None], arrays.score, arrays.groups) if arrays.clustered else None
+    )
+    intervals, slope_clock, slope_within = _intervals(arrays, counts)
+    effects, effects_seen, effects_unseen = _microarchitecture(arrays)
+    found = Suite(
+        suite=name,
+        n=len(known),
+        devices=len({row.device for row in known}),
+        microarchitectures=len({row.microarchitecture for row in known} - {None}) or None,
+        clock_hz=(float(clock.min()), float(clock.max())),
+        r2_clock=r2_clock,
+        r2_clock_cv=r2_clock_cv,
+        r2_microarchitecture=effects,
+        r2_microarchitecture_seen=effects_seen,
+        r2_microarchitecture_cv=effects_unseen,
+        slope_clock=slope_clock,
+        slope_within=slope_within,
+        cores=_cores(arrays, known),
+        spearman=regression.spearman(arrays.clock, arrays.score),
+        ci=intervals.r2_clock,
+        intervals=intervals,
+        inversions=clock_pairs.total(counts),
+        inversions_window=_within_window(clock, score, arrays, near, window),
+        between=clock_pairs.of_microarchitectures(known),
+        pairs=tuple(clock_pairs.of_classes(known, *pair) for pair in pairs),
+        striking=clock_pairs.striking(known, near),
+        grade=verdict.grade(r2_clock if r2_clock_cv is None else r2_clock_cv),
+        notes=tuple(notes),
+    )
+    return structs.replace(found, verdict=verdict.verdict(found))
+
+
+def _known(rows: list[ScoreRow], seed: int) -> tuple[list[ScoreRow], list[str]]:
+    """The rows to study: those whose microarchitecture is known, unless none is; and what is to be said about them."""
+    known = [row for row in rows if row.microarchitecture]
+    notes = []
+    if not known:
+        known = rows
+        notes.append(
+            "No microarchitecture is known: rows, not microarchitectures, were resampled, and none was left out"
+        )
+    elif len(known) < len(rows):
+        notes.append(f"{len(rows) - len(known)} rows left out: no microarchitecture")
+    if len(known) > MOST_ROWS:
+        notes.append(f"{MOST_ROWS:,} of {len(known):,} rows were drawn: all pairs of more are too many to compare")
+        drawn = np.random.default_rng(seed).choice(len(known), MOST_ROWS, replace=False)
+        known = [known[i] for i in np.sort(drawn)]
+    names = {row.microarchitecture for row in known} - {None}
+    if len(names) == 1:
+        notes.append(f"All rows are of one microarchitecture ({shown(min(map(str, names)), 60)}): none was left out")
+    elif names and (lonely := _lonely(known)) > len(known) / 2:
+        notes.append(f"{lonely} of {len(known)} rows are alone of their microarchitecture: its effect tells them all")
+    elif 1 < len(names) < FEW_GROUPS:
+        notes.append(
+            f"{len(names)} microarchitectures are few, and intervals rest on their number, not on that of rows"
+        )
+    return known, notes
+
+
+def _lonely(rows: list[ScoreRow]) -> int:
+    """Rows whose microarchitecture no other row has."""
+    counts = Counter(row.microarchitecture for row in rows)
+    return sum(1 for row in rows if counts[row.microarchitecture] == 1)
+
+
+def _arrays(rows: list[ScoreRow], seed: int) -> _Arrays:
+    names = [row.microarchitecture for row in rows]
+    clustered = len(set(names)) > 1
+    groups = np.unique([str(name) for name in names], return_inverse=True)[1] if clustered else np.arange(len(rows))
+    clock, score = (regression.centered(np.log([getattr(row, field) for row in rows])) for field in ("clock", "score"))
+    return _Arrays(clock, score, groups, clustered, regression.draws(int(groups.max()) + 1, regression.RESAMPLES, seed))
+
+
+def _microarchitecture(arrays: _Arrays) -> tuple[float | None, float | None, float | None]:
+    """R² with an effect for each microarchitecture: in sample, of rows left out, of microarchitectures left out."""
+    if not arrays.clustered or np.bincount(arrays.groups).max() < 2:
+        return None, None, None
+    fitted = (arrays.clock[:, None], arrays.score, arrays.groups)
+    return regression.grouped(*fitted), regression.grouped_seen(*fitted)[0], regression.grouped_unseen(*fitted)
+
+
+def _cores(arrays: _Arrays, rows: list[ScoreRow]) -> Cores | None:
+    """What cores add, of the rows whose cores are known; nothing where they are the same everywhere."""
+    known = np.array([row.cores is not None for row in rows])
+    cores = np.log([row.cores or 1.0 for row in rows])[known]
+    if known.sum() < LEAST_ROWS or np.ptp(cores) == 0:
+        return None
+    clock, score = regression.centered(arrays.clock[known]), regression.centered(arrays.score[known])
+    design = np.column_stack([clock, regression.centered(cores)])
+    groups = np.unique(arrays.groups[known], return_inverse=True)[1]
+    slope = regression.slope(regression.moments(_constant(design), score, groups), 2)
+    return Cores(
+        n=int(known.sum()),
+        r2=regression.pooled(design, score),
+        r2_cv=regression.pooled_unseen(design, score, groups) if arrays.clustered else None,
+        r2_microarchitecture=regression.grouped(design, score, groups) if arrays.clustered else None,
+        slope=slope.value,
+        slope_interval=slope.interval,
+    )
+
+
+def _constant(design: regression.Array) -> regression.Array:
+    """The design with a column of ones before it."""
+    return np.column_stack([np.ones(len(design)), design])
+
+
+def _intervals(arrays: _Arrays, counts: regression.PairCounts) -> tuple[Intervals, float, float | None]:
+    """Intervals of everything but cores, and the slopes over all and within microarchitectures."""
+    clock, score, groups, weights = arrays.clock, arrays.score, arrays.groups, arrays.weights
+    total = regression.moments(np.ones((len(clock), 1)), score, groups)
+    line = regression.moments(_constant(clock[:, None]), score, groups)
+    slope = regression.slope(line, 1)
+    unseen: Ends = None
+    effects: Ends = None
+    inside: regression.Slope | None = None
+    if arrays.clustered:
+        left = regression.within(clock, groups)
+        few = weights[: max(LEAST_RESAMPLES, MOST_FITS // line.groups)]
+        unseen = regression.interval(regression.unseen_resampled(total, line, few))
+        if np.any(np.abs(left) > 1e-12):
+            apart = regression.moments(left[:, None], regression.within(score, groups), groups)
+            effects = regression.interval(regression.r_squared_resampled(total, apart, weights))
+            inside = regression.slope(apart, 0)
+    intervals = Intervals(
+        level=regression.LEVEL,
+        r2_clock=regression.interval(regression.r_squared_resampled(total, line, weights)),
+        r2_clock_cv=unseen,
+        r2_microarchitecture=effects,
+        slope_clock=slope.interval,
+        slope_within=inside.interval if inside else None,
+        spearman=regression.interval(
+            regression.spearman_resampled(clock, score, groups, weights[: regression.RESAMPLES // 4])
+        ),
+        inversions=regression.interval(regression.inversions_resampled(counts, weights)),
+    )
+    return intervals, slope.value, inside.value if inside else None
+
+
+def _within_window(
+    clock: regression.Array, score: regression.Array, arrays: _Arrays, near: clock_pairs.Mask | None, window: float
+) -> Inversions | None:
+    if near is None:
+        return None
+    return clock_pairs.total(regression.pair_counts(clock, score, arrays.groups, near), window)

@@ -1,0 +1,1 @@
+"""Devices or runs side by side, and what makes the difference."""

@@ -1,0 +1,1 @@
+"""Times over many models, devices, dtypes and batches, and the Pareto front."""

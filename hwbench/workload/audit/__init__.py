@@ -1,0 +1,1 @@
+"""Other counters beside ours, and what explains the differences."""

@@ -1,0 +1,1 @@
+"""Cost of an operator from its shapes, for torch (aten) and ONNX."""

@@ -1,0 +1,273 @@
+"""What an ONNX node does, from the shapes that it is given: a function a family of operators.
+
+Pure: onnx is not imported. Inputs stand in `call.args` by position (None where left out), attributes in `call.kwargs`.
+`onnx_formulas.py` says which operator is of which family, and names the references.
+"""
+
+from collections.abc import Callable
+from math import log2, prod
+
+from hwbench.errors import InputError
+from hwbench.workload.formulas import cost
+from hwbench.workload.formulas.cost import Call, Cost, Tensor
+
+MOST_LETTERS = 1000
+
+
+def conv(x: int = 0, weight: int = 1, bias: int = 2, after: int = 0) -> Callable[[Call], Cost]:
+    """A convolution whose operands stand at these inputs, and `after` further operations an output."""
+
+    def count(call: Call) -> Cost:
+        image, kernel = call.args[x], call.args[weight]
+        groups = int(call.kwargs.get("group", 1))
+        if image.shape[1] != kernel.shape[1] * groups:
+            raise InputError(f"has kernels of {kernel.shape[1]} channels for {image.shape[1]} in {groups} groups")
+        window = prod(kernel.shape[2:])
+        kind = cost.conv_kind(groups, image.shape[1], window, False)
+        adds = call.written if call.get(bias, "") is not None else 0
+        return Cost(
+            kind,
+            call.written * prod(kernel.shape[1:]),
+            adds,
+            after * call.written,
+            groups=groups,
+            columns=kernel.shape[0] // max(groups, 1),
+            depth=prod(kernel.shape[1:]),
+            window=window,
+            stride=prod(call.kwargs.get("strides", ())),
+        )
+
+    return count
+
+
+def conv_transpose(call: Call) -> Cost:
+    """Each input element is spread over kernel × output channels / groups."""
+    macs = prod(call.args[0].shape) * prod(call.args[1].shape[1:])
+    return Cost("transposed_conv", macs, call.written if call.get(2, "") is not None else 0)
+
+
+def deform_conv(call: Call) -> Cost:
+    """A convolution of samples between pixels, each interpolated (9) and masked (1)."""
+    image, kernel = call.args[0], call.args[1]
+    samples = image.shape[0] * image.shape[1] * prod(call.outputs[0].shape[2:]) * prod(kernel.shape[2:])
+    adds = call.written if call.get(3, "") is not None else 0
+    return Cost("conv", call.written * prod(kernel.shape[1:]), adds, 10 * samples)
+
+
+def matmul(a: int = 0, b: int = 1, bias: int | None = None, after: int = 0) -> Callable[[Call], Cost]:
+    """A product as numpy.matmul broadcasts; `linear` where the second operand is a matrix of weights."""
+
+    def count(call: Call) -> Cost:
+        left, right = call.args[a], call.args[b]
+        depth = left.shape[-2 if call.kwargs.get("transA") else -1]
+        adds = call.written if bias is not None and call.get(bias, "") is not None else 0
+        kind, columns = _product_kind(left, right), call.outputs[0].shape[-1] if call.outputs[0].shape else 1
+        return Cost(
+            kind,
+            call.written * depth,
+            adds,
+            after * call.written,
+            groups=prod(call.outputs[0].shape[:-2]) if kind == "batched_matmul" else 1,
+            columns=columns,
+            depth=depth,
+        )
+
+    return count
+
+
+def _product_kind(left: Tensor, right: Tensor) -> str:
+    if not left.role == right.role == "data" and len(right.shape) <= 2:
+        return "linear"
+    return "batched_matmul" if max(len(left.shape), len(right.shape)) > 2 else "matmul"
+
+
+def blockwise_matmul(call: Call) -> Cost:
+    """A product with weights of few bits, unpacked on the way: `K` and `N` are attributes."""
+    return Cost(
+        "linear", call.written * int(call.kwargs["K"]), elementwise_flops=2 * prod((call.kwargs["N"], call.kwargs["K"]))
+    )
+
+
+def einsum(call: Call) -> Cost:
+    """Operands are contracted from left to right, as torch does: sums over one operand first, then a product.
+
+    A product that sums over nothing is elementwise.
+    """
+    terms, output = _letters(call)
+    sizes: dict[str, int] = {}
+    for term, operand in zip(terms, call.args, strict=True):
+        for letter, size in zip(term, operand.shape, strict=True):
+            sizes[letter] = max(size, sizes.get(letter, 1))
+    macs = flops = 0
+    left = terms[0]
+    for position, right in enumerate(terms[1:], 1):
+        kept = {letter for term in (output, *terms[position + 1 :]) for letter in term}
+        flops += sum(
+            prod(sizes[letter] for letter in set(one))
+            for one, other in ((left, right), (right, left))
+            if set(one) - set(other) - kept
+        )
+        shared = {letter for letter in {*left, *right} if letter in kept or (letter in left and letter in right)}
+        points = prod(sizes[letter] for letter in shared)
+        macs, flops = (macs + points, flops) if shared - kept else (macs, flops + points)
+        left = tuple(shared & kept)
+    if len(terms) == 1 and set(left) - set(output):
+        flops += call.args[0].elements
+    return Cost("batched_matmul" if macs else "elementwise", macs, elementwise_flops=flops)
+
+
+def _letters(call: Call) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+    """The equation's terms and output as letters, those that an ellipsis stands for named `.0` from the right."""
+    equation = str(call.kwargs["equation"]).replace(" ", "")
+    if len(equation) > MOST_LETTERS:
+        raise InputError("its equation is too long")
+    left, arrow, right = equation.partition("->")
+    terms, widest = [], 0
+    for term, operand in zip(left.split(","), call.args, strict=True):
+        extra = len(operand.shape) - len(term.replace("...", ""))
+        widest = max(widest, extra if "..." in term else 0)
+        terms.append(_spread(term, extra))
+    if arrow:
+        return terms, _spread(right, widest)
+    flat = [letter for term in terms for letter in term]
+    alone = sorted(letter for letter in set(flat) if flat.count(letter) == 1 and letter[0] != ".")
+    return terms, (*_spread("...", widest), *alone)
+
+
+def _spread(term: str, extra: int) -> tuple[str, ...]:
+    before, dots, after = term.partition("...")
+    return (*before, *(f".{place}" for place in range(extra - 1, -1, -1) if dots), *after)
+
+
+def attention(call: Call) -> Cost:
+    """ai.onnx Attention: `(batch, heads, tokens, width)`, or heads packed in the width of three dimensions.
+
+    Past keys and values (inputs 4 and 5) lengthen the context.
+    """
+    query, key, value = (_headed(call, position) for position in range(3))
+    past = call.get(4, "")
+    if past is not None:
+        longer = key.shape[-2] + past.shape[-2]
+        key, value = (_tensor((*t.shape[:-2], longer, t.shape[-1])) for t in (key, value))
+    return cost.attention(query, key, value)
+
+
+def _headed(call: Call, position: int) -> Tensor:
+    tensor: Tensor = call.args[position]
+    if len(tensor.shape) != 3:
+        return tensor
+    heads = int(call.kwargs["q_num_heads" if position == 0 else "kv_num_heads"])
+    batch, tokens, width = tensor.shape
+    return _tensor((batch, heads, tokens, width // heads))
+
+
+def _tensor(shape: tuple[int, ...]) -> Tensor:
+    return Tensor(shape, prod(shape), 4)
+
+
+def packed_attention(call: Call) -> Cost:
+    """com.microsoft Attention: the projection to queries, keys and values, then attention over `num_heads`."""
+    batch, tokens, depth = call.args[0].shape
+    packed = call.args[1].shape[1]
+    fused = _many_headed(call, (batch, tokens, packed // 3), (batch, tokens, packed // 3))
+    adds = batch * tokens * packed if call.get(2, "") is not None else 0
+    return Cost("attention", fused.macs + batch * tokens * depth * packed, adds, fused.elementwise_flops)
+
+
+def multi_head_attention(call: Call) -> Cost:
+    """com.microsoft MultiHeadAttention of queries, keys and values `(batch, tokens, width)`."""
+    if any(tensor is None or len(tensor.shape) != 3 for tensor in call.args[:3]) or call.get(6, "") is not None:
+        raise InputError("of com.microsoft is only counted for separate queries, keys and values without a past")
+    return _many_headed(call, call.args[0].shape, call.args[2].shape)
+
+
+def _many_headed(call: Call, query: tuple[int, ...], value: tuple[int, ...]) -> Cost:
+    heads = int(call.kwargs["num_heads"])
+    shapes = [_tensor((shape[0], heads, shape[1], shape[2] // heads)) for shape in (query, value)]
+    return cost.attention(shapes[0], _tensor((*shapes[1].shape[:3], shapes[0].shape[3])), shapes[1])
+
+
+def recurrent(call: Call) -> Cost:
+    """LSTM, GRU or RNN: weights and recurrence weights of all directions meet every step of every sequence once.
+
+    Gates cost five operations an element for each of the two, as in the torch trace.
+    """
+    data, weight, recurrence = call.args[:3]
+    steps = data.shape[0] * data.shape[1]
+    bias = call.get(3, "")
+    macs = steps * (prod(weight.shape) + prod(recurrence.shape))
+    gates = 2 * prod(weight.shape[:2])
+    return Cost("recurrent", macs, steps * prod(bias.shape) if bias is not None else 0, 5 * steps * gates)
+
+
+def lrn(call: Call) -> Cost:
+    """Per element: a square, size - 1 additions, scale, add, power, divide."""
+    return Cost("local_response_norm", elementwise_flops=call.args[0].elements * (int(call.kwargs["size"]) + 4))
+
+
+def pool(kind: str, each: int, less: int = 0) -> Callable[[Call], Cost]:
+    """`each` operations for an element of the window, `less` of them an output."""
+    return lambda call: Cost(kind, elementwise_flops=call.written * (each * prod(call.kwargs["kernel_shape"]) - less))
+
+
+def roi_align(call: Call) -> Cost:
+    """`sampling_ratio`² samples an output, each interpolated from four pixels and added; one where it is adaptive."""
+    samples = max(int(call.kwargs.get("sampling_ratio", 0)), 1) ** 2
+    return Cost("roi_align", elementwise_flops=10 * samples * call.written)
+
+
+def resize(call: Call) -> Cost:
+    """Interpolation along the dimensions that change: 3, 9 or 21 operations if linear, 35 for a cubic one."""
+    mode = str(call.kwargs.get("mode", "nearest"))
+    shapes = zip(call.args[0].shape, call.outputs[0].shape, strict=True)
+    changed = sum(before != after for before, after in shapes)
+    each = 35 if mode == "cubic" else (0, 3, 9, 21)[min(changed, 3)] if mode in ("linear", "bilinear") else 0
+    return Cost("upsample", elementwise_flops=each * call.written)
+
+
+def grid_sample(call: Call) -> Cost:
+    """Interpolation between the neighbors of every place in the grid."""
+    mode = str(call.kwargs.get("mode", "linear"))
+    each = 0 if mode == "nearest" else 35 if "cubic" in mode else 21 if len(call.args[0].shape) == 5 else 9
+    return Cost("upsample", elementwise_flops=each * call.written)
+
+
+def gather(call: Call) -> Cost:
+    """A look-up: no more is read than is written. In a table of weights it is an embedding."""
+    table = call.args[0]
+    is_embedding = table.role == "weight" and table.floating and len(table.shape) == 2
+    return Cost("embedding" if is_embedding else "gather", reads=call.written)
+
+
+def part(call: Call) -> Cost:
+    """A copy of a part."""
+    return Cost("copy", reads=call.written)
+
+
+def scatter(call: Call) -> Cost:
+    """A copy with some elements replaced or added to."""
+    adds = str(call.kwargs.get("reduction", "none")) != "none"
+    return Cost("copy", elementwise_flops=call.args[2].elements if adds else 0)
+
+
+def sort(call: Call) -> Cost:
+    """n log2 n comparisons along the longest dimension."""
+    x = call.args[0]
+    return Cost("sort", elementwise_flops=round(x.elements * max(1.0, log2(max(x.shape or (1,))))))
+
+
+def suppression(call: Call) -> Cost:
+    """Non-maximum suppression: sorting the scores is certain; comparisons of boxes depend on the data."""
+    scores = call.args[1]
+    return Cost("sort", elementwise_flops=round(scores.elements * max(1.0, log2(max(scores.shape[-1], 1)))))
+
+
+def variadic(call: Call) -> Cost:
+    """One operation for each further input; a mean divides once more."""
+    each = len(call.args) - 1 + (call.name == "Mean")
+    return Cost("elementwise", elementwise_flops=each * call.written)
+
+
+def embedded(call: Call) -> Cost:
+    """com.microsoft EmbedLayerNormalization: two or three look-ups, their sum, a layer normalization."""
+    return Cost("embedding", elementwise_flops=9 * call.written)

@@ -1,0 +1,1 @@
+"""Layer kinds of network files, and the networks that they make."""

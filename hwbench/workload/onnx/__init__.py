@@ -1,0 +1,1 @@
+"""ONNX graphs, counted without running them."""

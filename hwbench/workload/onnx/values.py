@@ -1,0 +1,284 @@
+"""Shapes in an ONNX graph, node by node: onnx's own inference for one node, fed with the values that are known.
+
+Values matter where they are shapes: small tensors that no data went into are worked out by onnx's reference
+implementation of a few harmless standard operators. What onnx has no inference for (com.microsoft, GroupNormalization)
+is inferred here.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from typing import Any
+
+from msgspec import Struct
+from onnx import TensorProto, TypeProto, defs, helper, numpy_helper, shape_inference
+
+from hwbench.errors import InputError, shown
+from hwbench.workload.formulas.cost import Role
+from hwbench.workload.onnx.file import MOST_DIMENSIONS, MOST_KEPT, has_data
+
+Shape = tuple[int, ...]
+Opsets = Mapping[str, int]
+MICROSOFT = "com.microsoft"
+STANDARD = ("", "ai.onnx")
+
+_FOLDED_NAMES = """
+    Shape Size Gather GatherElements GatherND Concat Slice Squeeze Unsqueeze Reshape Flatten Identity Cast Transpose
+    Add Sub Mul Div Mod Neg Abs Min Max Pow Sqrt Floor Ceil Round Sign Not And Or Xor Equal Less LessOrEqual Greater
+    GreaterOrEqual Where ConstantOfShape Expand Tile Range ReduceProd ReduceSum ReduceMax ReduceMin ReduceMean CumSum
+    NonZero ScatterElements ScatterND Split Clip Sum Trilu Reciprocal
+"""
+_FOLDED = frozenset(_FOLDED_NAMES.split())
+"""Operators whose small results are worked out: shape arithmetic of exporters."""
+
+_STANDARD_TWIN: dict[str, tuple[str, tuple[int, ...]]] = {
+    "FusedConv": ("Conv", (0, 1, 2)),
+    "FusedGemm": ("Gemm", (0, 1, 2)),
+    "QGemm": ("Gemm", (0, 3)),
+    "QLinearGlobalAveragePool": ("GlobalAveragePool", (0,)),
+    "QLinearAveragePool": ("AveragePool", (0,)),
+    "QLinearAdd": ("Add", (0, 3)),
+    "QLinearMul": ("Mul", (0, 3)),
+    "QLinearConcat": ("Concat", tuple(range(2, 3000, 3))),
+    "MatMulIntegerToFloat": ("MatMul", (0, 1)),
+    "DynamicQuantizeMatMul": ("MatMul", (0, 1)),
+} | dict.fromkeys(
+    (
+        "QLinearSigmoid", "QLinearLeakyRelu", "QLinearSoftmax", "BiasGelu", "Gelu", "FastGelu", "QuickGelu",
+        "LayerNormalization", "SimplifiedLayerNormalization", "SkipLayerNormalization",
+        "SkipSimplifiedLayerNormalization", "RotaryEmbedding",
+    ),
+    ("Identity", (0,)),
+)  # fmt: skip
+"""com.microsoft operators whose output is shaped as a standard operator's of some of their inputs."""
+
+
+_SHAPES = {"Expand": 1, "Reshape": 1, "Unsqueeze": 1, "ConstantOfShape": 0, "AffineGrid": 1}
+_TO_FLOAT = ("MatMulIntegerToFloat", "DynamicQuantizeMatMul")
+
+
+class Value(Struct, frozen=True):
+    """What is known of a tensor: `shape` if all of it is, `data` (a TensorProto) if small and made of no data.
+
+    `origin` is the initializer whose elements these are; `product` says that a matrix product wrote it.
+    """
+
+    type: Any = None
+    shape: Shape | None = None
+    role: Role = "constant"
+    data: Any = None
+    origin: str | None = None
+    product: bool = False
+
+    @property
+    def dtype(self) -> int:
+        """The ONNX number of the element type; 0 where it is not known."""
+        return int(self.type.tensor_type.elem_type) if self.type is not None else 0
+
+
+def of_type(found: Any, role: Role = "constant", symbols: Mapping[str, int] | None = None) -> Value:
+    """A value of a TypeProto, symbolic dimensions replaced by their sizes where those are given."""
+    if found is None or not found.HasField("tensor_type"):
+        return Value(role=role)
+    if not found.tensor_type.HasField("shape"):
+        return Value(found, role=role)
+    if symbols:
+        found = TypeProto.FromString(found.SerializeToString())  # the file's own stays as it is
+    sizes = []
+    for dim in found.tensor_type.shape.dim:
+        if symbols and dim.dim_param in symbols:
+            dim.dim_value = symbols[dim.dim_param]
+        sizes.append(dim.dim_value if dim.HasField("dim_value") else -1)
+    return Value(found, None if any(size < 0 for size in sizes) else tuple(sizes), role)
+
+
+def shaped(dtype: int, shape: Sequence[int | None], role: Role = "constant") -> Value:
+    """A value of an element type and a shape, of which dimensions may be unknown."""
+    return of_type(helper.make_tensor_type_proto(dtype, shape), role)
+
+
+def of_tensor(tensor: Any, role: Role = "constant", origin: str | None = None) -> Value:
+    """The value of an initializer or a constant."""
+    found = helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
+    return Value(found, tuple(tensor.dims), role, tensor if has_data(tensor) else None, origin)
+
+
+def numbers(value: Value | None) -> list[Any] | None:
+    """The known elements of a value, flat; None where they are not known."""
+    if value is None or value.data is None:
+        return None
+    try:
+        return list(numpy_helper.to_array(value.data).reshape(-1).tolist())
+    except Exception:  # whatever a malformed tensor raises
+        return None
+
+
+def infer(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> list[Value]:
+    """The node's outputs as far as their types are known. Raises InputError where the inputs do not fit the node."""
+    found = _inferred(node, inputs, opsets)
+    types: list[Value] = []
+    for position, name in enumerate(node.output):
+        value = of_type(found.get(name))
+        if value.shape is None and position < 2:
+            value = _own(node, inputs, position) or value
+        types.append(value)
+    return _folded(node, inputs, types, opsets)
+
+
+def _inferred(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> dict[str, Any]:
+    """Types by onnx's inference; empty where it has none."""
+    if node.domain == MICROSOFT and node.op_type in _STANDARD_TWIN:
+        return _twin(node, inputs, opsets)
+    if node.domain not in STANDARD or not opsets.get(""):
+        return {}
+    types, data = {}, {}
+    for name, value in zip(node.input, inputs, strict=True):
+        if value is None:
+            continue
+        if value.type is None:
+            return {}
+        types[name] = value.type
+        if value.data is not None:
+            data[name] = value.data
+    try:
+        schema = defs.get_schema(node.op_type, opsets[""], "")
+        _refuse_zero(node)
+        _refuse_dimensions(node, inputs)
+        found = shape_inference.infer_node_outputs(
+            schema, node, types, data, opset_imports=[helper.make_opsetid(*item) for item in opsets.items()]
+        )
+    except defs.SchemaError:
+        return {}
+    except InputError:
+        raise
+    except Exception as error:  # of two modules, and of whatever a malformed attribute raises
+        raise InputError(f"its inputs do not fit: {shown(error, 300)}") from None
+    return dict(found)
+
+
+def _twin(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> dict[str, Any]:
+    """The output's type as the standard operator infers it, though that may not take the element type."""
+    name, positions = _STANDARD_TWIN[node.op_type]
+    kept = [position for position in positions if position < len(inputs)]
+    twin = helper.make_node(name, [node.input[position] for position in kept], list(node.output[:1]))
+    known = defs.get_schema(name).attributes
+    twin.attribute.extend(attribute for attribute in node.attribute if attribute.name in known)
+    values = [inputs[position] for position in kept]
+    as_float = [value and shaped(TensorProto.FLOAT, value.shape) if value and value.shape else None for value in values]
+    first = values[0] if values else None
+    if first is None or any(value and not known_ for value, known_ in zip(values, as_float, strict=True)):
+        return {}
+    found = _inferred(twin, as_float, {**opsets, "": max(opsets.get("", 0), 13)})
+    for inferred in found.values():
+        if node.op_type not in _TO_FLOAT:
+            inferred.tensor_type.elem_type = first.dtype
+    return found
+
+
+def _refuse_zero(node: Any) -> None:
+    """onnx divides by some attributes without looking at them."""
+    for attribute in node.attribute:
+        if attribute.name in ("strides", "dilations", "kernel_shape") and any(size < 1 for size in attribute.ints):
+            raise InputError(f"its {attribute.name} must be positive")
+        if attribute.name in ("group", "blocksize", "num_outputs") and attribute.i < 1:
+            raise InputError(f"its {attribute.name} must be positive")
+
+
+def _refuse_dimensions(node: Any, inputs: Sequence[Value | None]) -> None:
+    """onnx makes as many dimensions as a shape has elements, however many those are."""
+    position = _SHAPES.get(node.op_type)
+    value = inputs[position] if position is not None and position < len(inputs) else None
+    if value is not None and prod(value.shape or ()) > MOST_DIMENSIONS:
+        raise InputError(f"its output would have more than {MOST_DIMENSIONS} dimensions")
+
+
+def _own(node: Any, inputs: Sequence[Value | None], position: int) -> Value | None:
+    """An output's type where onnx stops; None where this does too."""
+    rule = _OWN.get((node.domain if node.domain not in STANDARD else "", node.op_type))
+    first = inputs[0] if inputs else None
+    if rule is None or first is None or any(value is not None and value.shape is None for value in inputs):
+        return None
+    attributes = {attribute.name: attribute.i for attribute in node.attribute}
+    try:
+        shapes = rule([value.shape or () if value else () for value in inputs], attributes)
+        typed = inputs[2] if node.op_type == "EmbedLayerNormalization" and not position else first
+        return shaped(typed.dtype if typed else 0, shapes[position])
+    except (IndexError, KeyError, ValueError):
+        return None
+
+
+def _fused_matmul(shapes: list[Shape], attributes: dict[str, int]) -> list[Shape]:
+    a, b = list(shapes[0]), list(shapes[1])
+    if attributes.get("transA"):
+        a[-2:] = a[:-3:-1]
+    if attributes.get("transB"):
+        b[-2:] = b[:-3:-1]
+    return [(*(a if len(a) >= len(b) else b)[:-2], a[-2], b[-1])]
+
+
+_OWN: dict[tuple[str, str], Callable[[list[Shape], dict[str, int]], list[Shape]]] = {
+    ("", "GroupNormalization"): lambda shapes, _: [shapes[0]],
+    ("", "MeanVarianceNormalization"): lambda shapes, _: [shapes[0]],
+    (MICROSOFT, "FusedMatMul"): _fused_matmul,
+    (MICROSOFT, "MatMulNBits"): lambda shapes, attributes: [(*shapes[0][:-1], attributes["N"])],
+    (MICROSOFT, "Attention"): lambda shapes, _: [(*shapes[0][:2], shapes[1][1] // 3)],
+    (MICROSOFT, "MultiHeadAttention"): lambda shapes, _: [(*shapes[0][:2], shapes[2][-1])],
+    (MICROSOFT, "EmbedLayerNormalization"): lambda shapes, _: [(*shapes[0], shapes[2][1]), shapes[0][:1]],
+}
+"""Output shapes from input shapes and integer attributes, as ORT's ContribOperators.md describes them."""
+
+
+def _folded(node: Any, inputs: Sequence[Value | None], types: list[Value], opsets: Opsets) -> list[Value]:
+    """The outputs with their values, where those are small and follow from known ones."""
+    if node.domain not in STANDARD or node.op_type not in _FOLDED or not types:
+        return types
+    if node.op_type in ("Shape", "Size"):
+        return _measured(node, inputs, types)
+    if not all(value is None or (value.data is not None and not _is_weight(value)) for value in inputs):
+        return types
+    unbounded = node.op_type != "NonZero" and any(value.shape is None for value in types)
+    if unbounded or sum(prod(value.shape or ()) for value in types) > MOST_KEPT:
+        return types
+    try:
+        feeds = {
+            name: numpy_helper.to_array(value.data) for name, value in zip(node.input, inputs, strict=True) if value
+        }
+        from onnx import reference
+
+        arrays = reference.ReferenceEvaluator(node, opsets=dict(opsets)).run(None, feeds)
+        return [of_tensor(numpy_helper.from_array(array)) for array in arrays]
+    except Exception:  # whatever a malformed tensor or an operator that numpy cannot do raises
+        return types
+
+
+def _is_weight(value: Value) -> bool:
+    """Floating-point parameters are not folded away, however small."""
+    return value.origin is not None and value.role == "weight" and value.dtype in FLOATING and bool(value.shape)
+
+
+def _measured(node: Any, inputs: Sequence[Value | None], types: list[Value]) -> list[Value]:
+    first = inputs[0] if inputs else None
+    if first is None or first.shape is None:
+        return types
+    limits = {attribute.name: attribute.i for attribute in node.attribute}
+    part = list(first.shape[limits.get("start", 0) : limits.get("end", len(first.shape))])
+    if node.op_type == "Size":
+        return [of_tensor(helper.make_tensor("", TensorProto.INT64, (), [prod(first.shape)]))]
+    return [of_tensor(helper.make_tensor("", TensorProto.INT64, (len(part),), part))]
+
+
+FLOATING = frozenset((TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE))
+_BITS = {
+    TensorProto.FLOAT: 32, TensorProto.UINT8: 8, TensorProto.INT8: 8, TensorProto.UINT16: 16, TensorProto.INT16: 16,
+    TensorProto.INT32: 32, TensorProto.INT64: 64, TensorProto.BOOL: 8, TensorProto.FLOAT16: 16,
+    TensorProto.DOUBLE: 64, TensorProto.UINT32: 32, TensorProto.UINT64: 64, TensorProto.COMPLEX64: 64,
+    TensorProto.COMPLEX128: 128, TensorProto.BFLOAT16: 16,
+} | {
+    number: 4 if name.endswith("INT4") or name.startswith("FLOAT4") else 8
+    for name, number in TensorProto.DataType.items()
+    if name.startswith(("FLOAT4", "FLOAT8", "INT4", "UINT4"))
+}  # fmt: skip
+
+
+def bits(dtype: int) -> int:
+    """Bits an element; text counts as a pointer of 64."""
+    return _BITS.get(dtype, 64)

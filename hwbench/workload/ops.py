@@ -1,0 +1,200 @@
+"""What an op asks of a machine, three ways of counting it, and workloads: ops counted by their shapes."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from hwbench.errors import InputError
+
+Convention = Literal["flop", "mac", "mac-bias"]
+
+
+CONVENTIONS: dict[Convention, str] = {
+    "flop": "2 per multiply-add of convolution, linear, matmul and attention",
+    "mac": "1 per multiply-add",
+    "mac-bias": "parameters × output positions, the bias counted as one, as textbooks do",
+}
+
+
+class Work(Struct, frozen=True):
+    """Operations and bytes; works add.
+
+    `flops` counts multiply-adds only, two each; arithmetic of elementwise, normalization and pooling ops stands
+    apart in `elementwise_flops`. The bytes are those that must cross main memory once, with nothing fused.
+    """
+
+    flops: int = 0
+    elementwise_flops: int = 0
+    input_bytes: int = 0
+    weight_bytes: int = 0
+    output_bytes: int = 0
+
+    @property
+    def traffic(self) -> int:
+        """Bytes to and from main memory."""
+        return self.input_bytes + self.weight_bytes + self.output_bytes
+
+    @property
+    def intensity(self) -> float:
+        """FLOP per byte of traffic; 0 where nothing moves."""
+        return self.flops / self.traffic if self.traffic else 0.0
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(
+            self.flops + other.flops,
+            self.elementwise_flops + other.elementwise_flops,
+            self.input_bytes + other.input_bytes,
+            self.weight_bytes + other.weight_bytes,
+            self.output_bytes + other.output_bytes,
+        )
+
+
+Shape = tuple[int, ...]
+
+
+class Op(Struct, frozen=True, omit_defaults=True):
+    """One kernel's worth of a network, counted for one sample; `count` ops are alike and run one after the other.
+
+    `output_shape` has no batch dimension. `params` and the weights do not grow with the batch; everything else does,
+    unless the op is `constant`: it then runs once, whatever the batch. Elements take the size of the run's dtype;
+    bytes of tensors whose size does not follow it (indices, masks, all of a mixed-precision run) are in `fixed_`.
+    `dtype` is the op's own where it differs from the run's.
+
+    What a kernel's speed depends on beyond its counts, for one sample (0 or absent where unknown): an op with
+    multiply-adds is `groups` products whose result has `columns` and sums over `depth` (for attention: heads, keys,
+    width of a head); a normalization or softmax goes over rows of `depth`. `window` is the positions under a kernel
+    of convolution or pooling, `stride` the input positions an output position advances. `channels_last` is the layout
+    of an image (and of a layer norm over the channels of one that a convolution reads), `strided` says that some tensor
+    is not traversed in the order in which it lies in memory, `broadcast` that an elementwise op repeats a smaller
+    tensor, `masked` that attention adds a mask. A compiler that fuses moves `fused_elements` and `fused_bytes` less
+    than the traffic, and has no kernel of its own for a `fused` op (see fusion.py).
+    """
+
+    kind: str
+    output_shape: Shape
+    params: int = 0
+    macs: int = 0
+    bias_adds: int = 0
+    elementwise_flops: int = 0
+    input_elements: int = 0
+    weight_elements: int = 0
+    output_elements: int = 0
+    fixed_input_bytes: int = 0
+    fixed_weight_bytes: int = 0
+    fixed_output_bytes: int = 0
+    name: str = ""
+    dtype: str | None = None
+    constant: bool = False
+    count: int = 1
+    groups: int = 1
+    columns: int = 0
+    depth: int = 0
+    window: int = 0
+    stride: int = 1
+    channels_last: bool = False
+    strided: bool = False
+    broadcast: bool = False
+    masked: bool = False
+    fused: bool = False
+    fused_elements: int = 0
+    fused_bytes: int = 0
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of one sample's multiply-adds, two each."""
+        return 2 * self.macs * self.count
+
+    def operations(self, convention: Convention, batch: int = 1) -> int:
+        """Operations of a batch as the convention counts them."""
+        each = {"flop": 2 * self.macs, "mac": self.macs, "mac-bias": self.macs + self.bias_adds}[convention]
+        return each * self.count * (1 if self.constant else batch)
+
+    def work(self, bits: int, batch: int = 1) -> Work:
+        """Work of a batch whose elements take `bits` bits each."""
+        samples = 1 if self.constant else batch
+        inputs = _bytes(self.input_elements * samples, bits) + self.fixed_input_bytes * samples
+        weights = _bytes(self.weight_elements, bits) + self.fixed_weight_bytes
+        outputs = _bytes(self.output_elements * samples, bits) + self.fixed_output_bytes * samples
+        return Work(
+            flops=2 * self.macs * samples * self.count,
+            elementwise_flops=self.elementwise_flops * samples * self.count,
+            input_bytes=inputs * self.count,
+            weight_bytes=weights * self.count,
+            output_bytes=outputs * self.count,
+        )
+
+    def live_bytes(self, bits: int, batch: int = 1) -> int:
+        """Bytes of a batch's input and output that exist at once: ops that are alike run one after the other."""
+        work = self.work(bits, batch)
+        return (work.input_bytes + work.output_bytes) // self.count
+
+
+def _bytes(elements: int, bits: int) -> int:
+    return -(-elements * bits // 8)
+
+
+class Published(Struct, frozen=True, forbid_unknown_fields=True):
+    """Counts as a paper or a library states them, for one sample: what tests hold ours to."""
+
+    params: int
+    macs: int
+    source: str
+    url: str | None = None
+
+
+class Workload(Struct, frozen=True, omit_defaults=True):
+    """A network as its ops in order of execution. `uncounted` names what could not be counted,
+    `assumed` what a traced module was told about values that a run without data does not have.
+
+    `unused_params` belong to no op; `state_elements` a run keeps in memory beside weights and activations (a
+    key-value cache), for one sample. Where samples cannot be told apart, as in a training step, ops are counted for
+    `samples` at once, and a batch is a multiple of it.
+    """
+
+    name: str
+    title: str
+    input_shape: Shape
+    ops: tuple[Op, ...]
+    published: Published | None = None
+    uncounted: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
+    unused_params: int = 0
+    state_elements: int = 0
+    samples: int = 1
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of the counts must know of how they came about."""
+        return tuple(f"traced without data: {told}" for told in self.assumed)
+
+    def repeats(self, batch: int) -> int:
+        """How often the ops' counts stand for a batch. Raises InputError for one that was not traced."""
+        if batch % self.samples:
+            raise InputError(f"was traced with {self.samples} samples: a batch of {batch} needs a trace of its own")
+        return batch // self.samples
+
+    @property
+    def params(self) -> int:
+        """Trainable parameters."""
+        return self.unused_params + sum(op.params * op.count for op in self.ops)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one sample, or of all `samples`."""
+        return sum(op.macs * op.count for op in self.ops)
+
+    def operations(self, convention: Convention, batch: int = 1) -> int:
+        """Operations of a batch as the convention counts them."""
+        return sum(op.operations(convention, self.repeats(batch)) for op in self.ops)
+
+    def work(self, bits: int, batch: int = 1) -> Work:
+        """Work of one batch."""
+        return sum((op.work(bits, self.repeats(batch)) for op in self.ops), Work())
+
+    def capacity(self, bits: int, batch: int = 1) -> int:
+        """Bytes of memory that a run layer by layer cannot do without.
+
+        All weights, the state, and the largest multiply-add's input and output: other layers may work in place.
+        """
+        live = max((op.live_bytes(bits, self.repeats(batch)) for op in self.ops if op.macs), default=0)
+        return _bytes(self.params + self.state_elements * batch, bits) + live

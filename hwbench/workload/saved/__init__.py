@@ -1,0 +1,1 @@
+"""Traced workloads as files, the shipped ones among them."""

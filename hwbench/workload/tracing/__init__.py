@@ -1,0 +1,1 @@
+"""Torch modules traced on tensors without data."""

@@ -1,0 +1,280 @@
+"""Any torch module as a workload: traced on tensors without data, every operator that would launch a kernel counted.
+
+The module runs once on `meta` tensors (or, under autocast, on fake CUDA tensors) below a dispatch mode. No weights are
+allocated, nothing is computed, and the module is left as it was found. Fused attention and recurrent layers, which
+torch would take apart for such tensors, are caught one level higher.
+"""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from hwbench.errors import InputError, shown
+from hwbench.workload.formulas import aten
+from hwbench.workload.formulas.cost import Call, Cost, Tensor
+from hwbench.workload.tracing.record import Trace
+from hwbench.workload.tracing.stand_ins import (
+    address,
+    attended,
+    autocast_as_cuda,
+    convert_all,
+    converter,
+    copy_into,
+    dense,
+    distinct,
+    fake_mode,
+    in_one_piece,
+    is_channels_last,
+    item_of,
+    multiplied,
+    named,
+    normalized,
+    recurred,
+    replaced,
+    set_item,
+    slow_path,
+    swapped,
+    tensors,
+)
+
+_ATTENTION = "aten.scaled_dot_product_attention"
+_ANSWERS = {"aten.all": True, "aten.any": False, "aten.eq": True, "aten.ne": False}
+"""What a module is told that asks one thing about its data: checks hold, oddities are absent (no padding, no NaN).
+
+Each answer given is remembered in the trace and told to the user: the path that it opens may not be that of their data.
+"""
+_GUARDED: dict[Any, Callable[..., Any]] = {
+    torch.Tensor.__getitem__: item_of,
+    torch.Tensor.__setitem__: set_item,
+    torch.Tensor.copy_: copy_into,
+    torch.Tensor.contiguous: in_one_piece,
+    torch.Tensor.__invert__: torch.ops.aten.bitwise_not.default,
+}
+
+
+class _Dispatch(TorchDispatchMode):
+    """Sees every operator below autograd."""
+
+    def __init__(self, trace: Trace) -> None:
+        super().__init__()
+        self.trace = trace
+        self.answers: dict[int, tuple[str, Any]] = {}  # questions by the storage of the answer, as in Trace
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = f"{func.namespace}.{func._schema.name.partition('::')[2]}"
+        if name == "aten._local_scalar_dense" and address(args[0]) in self.answers:
+            return self._answer(self.answers[address(args[0])][0])
+        output: Any = self._run(func, name, args, kwargs)
+        if name == "aten.convolution" and any(is_channels_last(tensor) for tensor in args[:2]):
+            output = in_one_piece(output, torch.channels_last)  # as cuDNN does; `meta` tensors forget
+        if name in _ANSWERS and output.dim() == 0:
+            self.answers[address(output)] = (name, output.untyped_storage())
+        if name not in aten.FREE and not func.is_view and func.namespace != "prim":
+            tags = func.tags
+            reduction = getattr(torch.Tag, "reduction", None) in tags
+            self.count(name, args, kwargs, list(tensors(output)), torch.Tag.pointwise in tags, reduction)
+        return output
+
+    def _run(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+        """What the call returns, where need be by a way that tensors without data or a torch without CUDA can go."""
+        if name == "aten.native_batch_norm":
+            return normalized(*args)
+        if name == "aten.convolution" and self.trace.autocast and not torch.cuda._is_compiled():
+            return func(in_one_piece(args[0]), in_one_piece(args[1]), *args[2:], **kwargs)
+        return func(*args, **kwargs)
+
+    def _answer(self, question: str) -> bool:
+        where = self.trace.modules[-1] if self.trace.modules else ""
+        asked = f"{question.removeprefix('aten.')} asked of values by {where or 'the module'}"
+        self.trace.assumed[asked] = _ANSWERS[question]
+        return _ANSWERS[question]
+
+    def count(
+        self,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        outputs: list[torch.Tensor],
+        pointwise: bool = False,
+        reduction: bool = False,
+    ) -> None:
+        """Record one call by its formula."""
+        call = Call(
+            name=name,
+            args=tuple(self._described(argument) for argument in args),
+            kwargs={key: self._described(value) for key, value in kwargs.items()},
+            outputs=tuple(self._tensor(tensor) for tensor in outputs),
+            samples=self.trace.batch,
+        )
+        costs = aten.cost(call, pointwise, reduction)
+        if costs is None:
+            self.trace.uncounted[name] = self.trace.uncounted.get(name, 0) + 1
+            costs = Cost("uncounted")
+        self.trace.record(call, costs, list(tensors((args, kwargs))), outputs)
+
+    def _described(self, value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return self._tensor(value)
+        if isinstance(value, (list, tuple)):
+            return tuple(self._described(item) for item in value)
+        return value
+
+    def _tensor(self, tensor: torch.Tensor) -> Tensor:
+        return Tensor(
+            shape=tuple(tensor.shape),
+            elements=distinct(tensor),
+            itemsize=tensor.element_size(),
+            floating=tensor.is_floating_point(),
+            contiguous=dense(tensor),
+            role="weight" if self.trace.role(tensor) == "weight" else "data",
+            dtype=str(tensor.dtype).removeprefix("torch."),
+        )
+
+
+class _Functions(TorchFunctionMode):
+    """Catches what torch would take apart or refuse for tensors without data, though a GPU runs it as one kernel."""
+
+    def __init__(self, trace: Trace, dispatch: _Dispatch) -> None:
+        super().__init__()
+        self.trace = trace
+        self.dispatch = dispatch
+        self.recurrent = {
+            getattr(home, name): name
+            for home in (torch, torch._VF)
+            for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")
+            if hasattr(home, name)
+        }
+        self.cells = {
+            getattr(torch._VF, name): name for name in ("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
+        }
+        self.grouped = {torch._grouped_mm} if hasattr(torch, "_grouped_mm") else set()
+        self.grouped |= {function for function in [getattr(torch.nn.functional, "grouped_mm", None)] if function}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is torch._C._nn.scaled_dot_product_attention:
+            return self.attend(*args, **kwargs)
+        if func in self.grouped:
+            return self._multiply_groups(*args, **kwargs)
+        if func in self.recurrent and not torch.is_grad_enabled():
+            return self._recur(self.recurrent[func], args)
+        if func in self.cells and not torch.is_grad_enabled():
+            return self._step(self.cells[func], *args)
+        if func in _GUARDED and self.trace.autocast and not torch.cuda._is_compiled():
+            return _GUARDED[func](*args, **kwargs)
+        return func(*args, **kwargs)
+
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attn_mask: Any = None, *_: Any, **__: Any
+    ) -> torch.Tensor:
+        """Fused attention, in autocast's dtype."""
+        dtype = torch.get_autocast_dtype("cuda") if self.trace.autocast and torch.is_autocast_enabled("cuda") else None
+        if dtype is not None:
+            query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
+        output: torch.Tensor = _Fused.apply(self.dispatch, _ATTENTION, attended, query, key, value, attn_mask)
+        return output
+
+    def _multiply_groups(
+        self, mat_a: torch.Tensor, mat_b: torch.Tensor, offs: Any = None, *_: Any, **__: Any
+    ) -> torch.Tensor:
+        output: torch.Tensor = _Fused.apply(self.dispatch, "aten._grouped_mm", multiplied, mat_a, mat_b, offs)
+        return output
+
+    def _recur(self, name: str, args: tuple[Any, ...]) -> tuple[torch.Tensor, ...]:
+        """A recurrent layer as one op for all its steps."""
+        data, state, weights, results = recurred(args)
+        self.dispatch.count(f"aten.{name}", (data, state, weights), {}, results)
+        return tuple(results)
+
+    def _step(self, name: str, data: torch.Tensor, state: Any, *weights: torch.Tensor) -> Any:
+        """The next state of a recurrent cell, whose products do not wait for each other."""
+        states = [item.new_empty(item.shape) for item in tensors(state)]
+        self.dispatch.count(f"aten.{name}", (data, state, weights), {}, states)
+        return tuple(states) if isinstance(state, (list, tuple)) else states[0]
+
+
+class _Fused(torch.autograd.Function):
+    """A kernel without arithmetic: has itself counted, forward and backward."""
+
+    @staticmethod
+    def forward(ctx: Any, dispatch: _Dispatch, name: str, result: Any, *operands: Any) -> torch.Tensor:
+        ctx.dispatch, ctx.name, ctx.operands = dispatch, name, operands
+        output: torch.Tensor = result(*operands)
+        dispatch.count(name, operands, {}, [output])
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        wanted = ctx.needs_input_grad[-len(ctx.operands) :]
+        results = [
+            tensor.new_empty(tensor.shape) if need else None for tensor, need in zip(ctx.operands, wanted, strict=True)
+        ]
+        outputs = [tensor for tensor in results if tensor is not None]
+        ctx.dispatch.count(f"{ctx.name}_backward", (*gradients, *ctx.operands), {}, outputs)
+        return (None, None, None, *results)
+
+
+def trace(
+    module: torch.nn.Module,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None = None,
+    *,
+    batch: int = 1,
+    training: bool = False,
+    autocast: torch.dtype | None = None,
+    channels_last: bool = False,
+) -> Trace:
+    """Run `module` on tensors without data and count it.
+
+    `args` and `kwargs` hold `batch` samples; counts are per sample. `training` adds the backward pass of the summed
+    outputs: its counts are of the whole batch, not per sample, because gradients of weights do not grow with it.
+    `autocast` is the dtype of a mixed-precision run as CUDA does it; with `training` it needs a CUDA device. Raises
+    InputError where the module cannot run so.
+    """
+    if training and autocast is not None and not torch.cuda.is_available():
+        # Autograd asks the device of tensors on CUDA for its streams, and a torch without one aborts the process.
+        raise InputError("a training step in mixed precision can be traced only where torch has a CUDA device")
+    found = Trace(1 if training else batch, autocast is not None)
+    try:
+        with contextlib.ExitStack() as stack:
+            enter = stack.enter_context
+            fake = fake_mode(autocast is not None)
+            convert = converter(fake, training)
+            enter(swapped(module, convert, training, channels_last))
+            args, kwargs = convert_all((args, kwargs or {}), convert, channels_last)
+            enter(named(module, found.modules))
+            enter(torch.set_grad_enabled(training))
+            enter(slow_path())
+            if fake is not None:
+                enter(fake)
+                enter(replaced(torch.cuda, "get_device_capability", lambda *_: (8, 0)))
+            enter(torch.device("meta" if fake is None else "cuda"))  # where the module makes tensors of its own
+            enter(autocast_as_cuda(autocast))
+            found.enter(module, args, kwargs)
+            dispatch = _Dispatch(found)
+            enter(dispatch)
+            functions = _Functions(found, dispatch)
+            enter(functions)
+            # torch's own multi-head attention hides its call from the mode
+            enter(replaced(torch.nn.functional, "scaled_dot_product_attention", functions.attend))
+            found.output = module(*args, **kwargs)
+            if training:
+                _backward(found.output)
+    except (InputError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{type(module).__name__} does not run without data: {shown(what, 300)}") from error
+    return found
+
+
+def _backward(output: Any) -> None:
+    losses = [tensor.sum() for tensor in tensors(output) if tensor.requires_grad]
+    if not losses:
+        raise InputError("has no output that depends on a parameter: nothing to train")
+    torch.autograd.backward(losses)
