@@ -7,24 +7,24 @@
 Names mean what they mean to `--model` and `--device`. Raises InputError for what was asked wrongly.
 """
 
-import html
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import Struct
 
+from hwbench.answers import Answer
 from hwbench.dtypes import BITS, MIXED
 from hwbench.errors import InputError
 from hwbench.machine import catalog, description
+from hwbench.machine.description import Description
 from hwbench.machine.device import ClockKind, Device
 from hwbench.predict import estimate as prediction
-from hwbench.report.text import compare as compare_text
-from hwbench.report.text import estimate as estimate_text
-from hwbench.report.text import machine as machine_text
-from hwbench.report.text import workload as workload_text
-from hwbench.report.text.layout import PLAIN
+from hwbench.predict.estimate import Estimate
+from hwbench.report.text import answers as _renderers  # noqa: F401  (registers the texts of answers)
 from hwbench.study.compare import devices as comparing
+from hwbench.study.compare.devices import Comparison
 from hwbench.workload import counting, load
+from hwbench.workload.counting import Count
 from hwbench.workload.ops import Convention, Workload
 from hwbench.workload.request import ModelRequest
 
@@ -33,69 +33,22 @@ if TYPE_CHECKING:
 
     from hwbench.measure.record import Record, Result
 
-T = TypeVar("T", bound=Struct)
 
-
-class Shown:
-    """An answer that shows itself in a notebook as the command line prints it."""
-
-    def _repr_html_(self) -> str:
-        return f'<pre style="line-height:1.3">{html.escape(str(self))}</pre>'
-
-
-class Estimate(Shown, prediction.Estimate, frozen=True):
-    """`hwbench.predict.estimate.Estimate`, with the title of the model for its text."""
-
-    title: str = ""
-
-    def __str__(self) -> str:
-        return "\n".join(estimate_text.one(self, self.title or self.model, PLAIN, all_layers=False))
-
-
-class Count(Shown, counting.Count, frozen=True, kw_only=True):
-    """`hwbench.workload.counting.Count`, with the workload for its text."""
-
-    workload: Workload
-
-    def __str__(self) -> str:
-        bits = BITS.get(self.dtype, BITS["fp32"])
-        lines = workload_text.summary(self.workload, self.convention, bits, self.batch, self.dtype, PLAIN)
-        return "\n".join(lines)
-
-
-class Peaks(Shown, description.Description, frozen=True, kw_only=True):
-    """`hwbench.machine.description.Description`, with the device for its text."""
-
-    source: Device
-    clock: ClockKind | None = None
-
-    def __str__(self) -> str:
-        found = description.known_peaks(self.source, self.clock)
-        return "\n".join([*machine_text.heading(self.source), "", *machine_text.peak_table(self.source, found)])
-
-
-class Comparison(Shown, comparing.Comparison, frozen=True):
-    """`hwbench.study.compare.devices.Comparison`."""
-
-    def __str__(self) -> str:
-        return "\n".join(compare_text.text(self, self.model, PLAIN))
-
-
-class Bench(Shown, Struct, frozen=True):
+class Bench(Answer, Struct, frozen=True):
     """A run of microbenchmarks: the record with every sample, its results, and what is worth saying about them."""
+
+    SCHEMA: ClassVar[str] = "bench"
+    ROWS: ClassVar[str] = "results"
 
     run: "Record"
     results: "tuple[Result, ...]"
     findings: tuple[str, ...]
 
     def __str__(self) -> str:
+        from hwbench.report.text.layout import PLAIN
         from hwbench.report.text.run import run
 
         return "\n".join(run(self.run, self.results, self.findings, PLAIN))
-
-
-def _as(kind: type[T], value: Struct, **more: Any) -> T:
-    return kind(**{name: getattr(value, name) for name in value.__struct_fields__}, **more)
 
 
 def estimate(
@@ -115,7 +68,7 @@ def estimate(
     """
     found = _workload(model, inputs, dtype)
     chosen = _device(device)
-    return _as(Estimate, prediction.estimate(found, chosen, dtype, batch, clock, runtime), title=found.title)
+    return prediction.estimate(found, chosen, dtype, batch, clock, runtime)
 
 
 def count(
@@ -129,14 +82,13 @@ def count(
     """Parameters, operations and traffic of a model, layer by layer; `inputs` as for `estimate`."""
     found = _workload(model, inputs, dtype)
     bits = BITS.get(dtype, BITS["fp32"])
-    return _as(Count, counting.counted(found, convention, dtype, bits, batch), workload=found)
+    return counting.counted(found, convention, dtype, bits, batch)
 
 
-def peak(device: str | Device = "host", clock: ClockKind | None = None) -> Peaks:
+def peak(device: str | Device = "host", clock: ClockKind | None = None) -> Description:
     """Every theoretical peak of a device, of this machine by default."""
     chosen = _device(device)
-    found = description.known_peaks(chosen, clock)
-    return _as(Peaks, description.describe(chosen, found), source=chosen, clock=clock)
+    return description.describe(chosen, description.known_peaks(chosen, clock))
 
 
 def compare(
@@ -148,8 +100,7 @@ def compare(
 ) -> Comparison:
     """Devices side by side, each ratio to the first as a product of factors; with a model, its time on each in s."""
     workload = None if model is None else _workload(model, None, dtype)
-    found = comparing.compare([_device(name) for name in names], dtype, workload, tuple(batches), sort=sort)
-    return _as(Comparison, found)
+    return comparing.compare([_device(name) for name in names], dtype, workload, tuple(batches), sort=sort)
 
 
 def bench(*kernels: str, quick: bool = True, budget_s: float | None = None) -> Bench:

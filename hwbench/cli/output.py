@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from hwbench.answers import document
 from hwbench.errors import HwbenchError, InputError, shown
 from hwbench.notices import Notice
-from hwbench.version import VERSION
 
 if TYPE_CHECKING:  # JSON does without the report room
     from hwbench.report.text.layout import Style
@@ -42,15 +42,7 @@ def write_json(command: str, payload: Any, warnings: Iterable[str | Notice] = ()
 
 def json_text(command: str, payload: Any, warnings: Iterable[str | Notice] = ()) -> str:
     """What `write_json` writes, as text without its end of line."""
-    body = msgspec.to_builtins(payload)
-    said = [*warnings]
-    head = {
-        "schema": f"hwbench.{command}/1",
-        "hwbench_version": VERSION,
-        "warnings": [str(one) for one in said],
-        "notices": [{"code": one.code, "text": one.text} for one in said if isinstance(one, Notice)],
-    }
-    return _json({**head, **{key: value for key, value in body.items() if key not in ("warnings", "notices")}})
+    return _json(document(command, payload, warnings))
 
 
 def _json(body: dict[str, Any]) -> str:

@@ -1,9 +1,10 @@
 """A device and its peaks as programs read them."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec import Struct
 
+from hwbench.answers import Answer
 from hwbench.errors import InputError
 from hwbench.machine.device import ClockKind, Device, Memory
 from hwbench.machine.peak import Peak, PeakTerm, choose_clock, peaks
@@ -37,8 +38,12 @@ class MemoryRow(Struct, frozen=True):
     rate_transfers_per_second: float | None
 
 
-class Description(Struct, frozen=True):
+class Description(Answer, Struct, frozen=True):
     """A device, its peaks, memory and caches in SI units; `clock_hz` is null where classes of units differ."""
+
+    SCHEMA: ClassVar[str] = "peak"
+    ROWS: ClassVar[str] = "peaks"
+    CONTEXT: ClassVar[tuple[str, ...]] = ("source", "known")
 
     device: str
     title: str
@@ -51,6 +56,8 @@ class Description(Struct, frozen=True):
     caches: tuple[dict[str, Any], ...]
     power_w: float | None
     provenance: dict[str, str]
+    source: Device
+    known: tuple[Peak, ...]
 
 
 def known_peaks(device: Device, clock: ClockKind | None = None) -> tuple[Peak, ...]:
@@ -77,6 +84,8 @@ def describe(device: Device, found: tuple[Peak, ...]) -> Description:
         caches=tuple({"name": c.name, "size_bytes": float(c.size), "shared_by": c.shared_by} for c in device.caches),
         power_w=float(device.power) if device.power else None,
         provenance=dict(device.provenance) or {"*": "spec"},
+        source=device,
+        known=found,
     )
 
 

@@ -4,10 +4,11 @@ The first two are lower bounds at the stated clock and named so; the third is a 
 calibrated time model of a runtime.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec import UNSET, Struct, UnsetType
 
+from hwbench.answers import Answer
 from hwbench.dtypes import BITS, MIXED
 from hwbench.machine.architecture import Kind
 from hwbench.machine.device import ClockKind, Device
@@ -40,7 +41,7 @@ class LayerEstimate(Struct, frozen=True):
     expected_bound: Limit | UnsetType = UNSET
 
 
-class Estimate(Struct, frozen=True):
+class Estimate(Answer, Struct, frozen=True):
     """One model on one device at one dtype and batch.
 
     `peak` names the ceiling and `terms` its arithmetic. `throughput_per_s` and `utilization` follow from the roofline
@@ -48,6 +49,13 @@ class Estimate(Struct, frozen=True):
     values are a forecast for `runtime`: `interval_s` holds the time of a batch at `interval_level`, and `elasticities`
     say by which share it shrinks when a property of the device grows by a tenth.
     """
+
+    SCHEMA: ClassVar[str] = "estimate"
+    MAIN: ClassVar[tuple[str, ...]] = (
+        "model", "device", "dtype", "batch", "ideal_time_s", "roofline_time_s", "expected_time_s",
+    )  # fmt: skip
+    ROWS: ClassVar[str] = "layers"
+    CONTEXT: ClassVar[tuple[str, ...]] = ("title",)
 
     model: str
     device: str
@@ -80,6 +88,7 @@ class Estimate(Struct, frozen=True):
     expected_utilization: float | UnsetType = UNSET
     expected_bound: Limit | UnsetType = UNSET
     elasticities: Elasticities | UnsetType = UNSET
+    title: str = ""
 
 
 def estimate(
@@ -131,6 +140,7 @@ def estimate(
         provenance=_provenance(device, ceiling),
         warnings=(*told, *(found.warnings if found else ())),
         **(_forecast(found, batch, ideal) if found else {}),
+        title=workload.title,
     )
 
 

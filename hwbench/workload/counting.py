@@ -1,7 +1,10 @@
 """A workload's counts in every convention, as programs read them."""
 
+from typing import ClassVar
+
 from msgspec import Struct
 
+from hwbench.answers import Answer
 from hwbench.workload.ops import CONVENTIONS, Convention, Op, Shape, Workload
 
 
@@ -21,8 +24,13 @@ class LayerCount(Struct, frozen=True):
     conventions: dict[Convention, int]
 
 
-class Count(Struct, frozen=True):
+class Count(Answer, Struct, frozen=True):
     """A model counted: totals, the same in each convention, and its layers."""
+
+    SCHEMA: ClassVar[str] = "count"
+    MAIN: ClassVar[tuple[str, ...]] = ("model", "dtype", "batch", "params", "macs", "flops", "traffic_bytes")
+    ROWS: ClassVar[str] = "layers"
+    CONTEXT: ClassVar[tuple[str, ...]] = ("workload",)
 
     model: str
     dtype: str
@@ -37,6 +45,7 @@ class Count(Struct, frozen=True):
     conventions: dict[Convention, int]
     uncounted: tuple[str, ...]
     layers: tuple[LayerCount, ...]
+    workload: Workload
 
 
 def counted(workload: Workload, convention: Convention, dtype: str, bits: int, batch: int = 1) -> Count:
@@ -57,6 +66,7 @@ def counted(workload: Workload, convention: Convention, dtype: str, bits: int, b
         conventions=conventions,
         uncounted=workload.uncounted,
         layers=tuple(_layer(op, bits, workload.repeats(batch)) for op in workload.ops),
+        workload=workload,
     )
 
 

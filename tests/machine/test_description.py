@@ -59,7 +59,7 @@ def test_what_is_not_known_is_null() -> None:
 def test_a_description_is_json() -> None:
     for name in ("rtx3090", "i9-12900k", "h100-sxm", "pentium4-2.53"):
         device = catalog.device(name)
-        data = msgspec.json.decode(msgspec.json.encode(describe(device, peaks(device))))
+        data = msgspec.json.decode(describe(device, peaks(device)).to_json())
         assert data["device"] == name
         assert all(row["flops_per_second"] > 0 for row in data["peaks"])
 

@@ -43,6 +43,7 @@ from hwbench.study.inference import TimedRun
 from hwbench.study.inference import inference as timed_inference
 from hwbench.units import FlopsPerSecond
 from hwbench.workload import load
+from hwbench.workload.counting import counted
 from hwbench.workload.ops import CONVENTIONS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "run-1.json"
@@ -64,7 +65,7 @@ def _one(name: str, style: Style) -> list[str]:
     network = load.workload("alexnet")
     ops = tuple(msgspec.structs.replace(op, name=f"{name}.{index}") for index, op in enumerate(network.ops))
     found = estimate(msgspec.structs.replace(network, name=name, ops=ops), device)
-    return estimates.one(found, name, style, all_layers=True) + estimates.many([found, found], name, style)
+    return estimates.one(found, style, all_layers=True) + estimates.many([found, found], style)
 
 
 def _count(name: str, style: Style) -> list[str]:
@@ -72,7 +73,8 @@ def _count(name: str, style: Style) -> list[str]:
     ops = tuple(msgspec.structs.replace(op, name=f"{name}.{index}") for index, op in enumerate(network.ops))
     named = msgspec.structs.replace(network, name=name, title=name, ops=ops)
     lines = workload.model_list([named, network], style)
-    return lines + [x for convention in CONVENTIONS for x in workload.summary(named, convention, 32, 1, "fp32", style)]
+    counts = [counted(named, convention, "fp32", 32) for convention in CONVENTIONS]
+    return lines + [line for count in counts for line in workload.summary(count, style)]
 
 
 def _machine(name: str, style: Style) -> list[str]:
@@ -88,7 +90,7 @@ def _machine(name: str, style: Style) -> list[str]:
 def _compare(name: str, style: Style) -> list[str]:
     first = msgspec.structs.replace(catalog.device("rtx3090"), name=name, title=name)
     found = comparing.compare([first, catalog.device("i9-10940x")], "fp32", load.workload("alexnet"), (1, 64))
-    return compare.text(found, name, style)
+    return compare.text(found, style)
 
 
 def _require(name: str, style: Style) -> list[str]:

@@ -111,10 +111,10 @@ def _compare_devices(
         clock=cast("ClockKind | None", clock and clock.replace("-", "_")),
         runtime=runtime,
     )
-    _write(found, workload.title if workload else None, form, (*told, *found.warnings))
+    _write(found, form, (*told, *found.warnings))
 
 
-def _write(found: "Comparison", title: str | None, form: str, warnings: tuple[str, ...]) -> None:
+def _write(found: "Comparison", form: str, warnings: tuple[str, ...]) -> None:
     if form == "json":
         output.write_json("compare", found, warnings)
         return
@@ -123,9 +123,9 @@ def _write(found: "Comparison", title: str | None, form: str, warnings: tuple[st
     if form == "csv":
         output.write_csv(report.COLUMNS, report.records(found), warnings)
     elif form == "markdown":
-        output.write_lines(report.markdown(found, title), warnings)
+        output.write_lines(report.markdown(found), warnings)
     else:
-        output.write_lines(report.text(found, title, output.style()), warnings)
+        output.write_lines(report.text(found, output.style()), warnings)
 
 
 def _is_run(name: str) -> bool:

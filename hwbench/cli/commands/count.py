@@ -3,7 +3,6 @@
 from typing import Any, cast
 
 import click
-import msgspec
 
 from hwbench.cli import options, output
 from hwbench.errors import InputError
@@ -39,27 +38,27 @@ def count(model: str, convention: str, dtype: str, batch: str, audit: bool, as_j
       hwbench count --model hf:bert?num_hidden_layers=4 --context 512
     """
     from hwbench.dtypes import BITS
+    from hwbench.workload.counting import counted
 
     formats, sizes = options.dtypes(dtype), options.batches(batch)
     if len(formats) > 1 or len(sizes) > 1:
         raise InputError("counts one dtype and one batch at a time", field="--dtype" if len(formats) > 1 else "--batch")
     workload = options.builder(model, tracing)(formats[0], sizes[0])
     chosen = cast("Convention", convention)
-    bits, size = BITS.get(formats[0], BITS["fp32"]), sizes[0]
+    size = sizes[0]
+    found = counted(workload, chosen, formats[0], BITS.get(formats[0], BITS["fp32"]), size)
     others: tuple[Any, ...] = ()
     if audit:
         from hwbench.workload import load
 
         others = load.audit(options.request(model, formats[0], size, tracing), workload)
     if as_json:
-        from hwbench.workload.counting import counted
-
-        body = msgspec.to_builtins(counted(workload, chosen, formats[0], bits, size))
+        body = found.body()
         output.write_json("count", {**body, "audit": others} if audit else body, workload.remarks)
         return
     from hwbench.report.text import workload as report
 
-    lines = report.summary(workload, chosen, bits, size, formats[0], output.style())
+    lines = report.summary(found, output.style())
     if audit:
         from hwbench.report.text.audit import audit as audited
 

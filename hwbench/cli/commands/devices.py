@@ -134,7 +134,7 @@ def show(name: str, as_json: bool) -> None:
     told = description.warnings(device, found)
     if as_json:
         sources, scores = msgspec.to_builtins(device.sources), msgspec.to_builtins(device.scores)
-        body = msgspec.to_builtins(description.describe(device, found))
+        body = description.describe(device, found).body()
         extra = {"aliases": device.aliases, "notes": device.notes, "sources": sources, "scores": scores}
         output.write_json("devices-show", {**body, **extra}, told)
         return

@@ -66,7 +66,6 @@ def estimate(
     kind = cast("ClockKind | None", clock and clock.replace("-", "_"))
     build = options.builder(model, tracing)
     found = [predict(build(name, size), chosen, name, size, kind, runtime) for name in formats for size in sizes]
-    title = build(formats[0], sizes[0]).title
     told = tuple(dict.fromkeys([*warnings, *(text for one in found for text in one.warnings)]))
     if as_json:
         if len(found) == 1:
@@ -77,11 +76,11 @@ def estimate(
     from hwbench.report.text import estimate as report
 
     if len(found) == 1:
-        lines = report.one(found[0], title, output.style(), layers)
+        lines = report.one(found[0], output.style(), layers)
         if roofline:
             from hwbench.report.text import roofline as plot
 
             lines += ["", *plot.roofline(found[0], output.style())]
         output.write_lines(lines, told)
     else:
-        output.write_lines(report.many(found, title, output.style()), told)
+        output.write_lines(report.many(found, output.style()), told)

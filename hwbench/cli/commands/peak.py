@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, cast
 
 import click
-import msgspec
 
 from hwbench.api import lookup
 from hwbench.cli import options, output
@@ -38,7 +37,7 @@ def peak(device: str | None, settings: tuple[str, ...], clock: str | None, as_js
     found = description.known_peaks(chosen, cast("ClockKind | None", clock and clock.replace("-", "_")))
     told = (*warnings, *(() if warnings else description.warnings(chosen, found)))
     if as_json:
-        body = msgspec.to_builtins(description.describe(chosen, found))
+        body = description.describe(chosen, found).body()
         measured = {"source": chosen.sustained.source, "achieved": beside} if chosen.sustained else None
         output.write_json("peak", {**body, "measured": measured}, told)
         return

@@ -5,7 +5,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from hwbench.report.text.layout import Style, at_least, at_most, intensity, rate, sentences, table
+from hwbench import answers
+from hwbench.report.text.layout import PLAIN, Style, at_least, at_most, intensity, rate, sentences, table
 from hwbench.report.text.layout import heading as headed
 from hwbench.study.compare.decomposition import Decomposition, Factor
 from hwbench.study.compare.devices import Comparison, Contender, Timing
@@ -34,15 +35,16 @@ class TextTable(Struct, frozen=True):
     align: str
 
 
-def heading(found: Comparison, title: str | None) -> str:
+def heading(found: Comparison) -> str:
     """What is compared, in a line."""
     many = f"{len(found.devices)} device{'' if len(found.devices) == 1 else 's'} at {found.dtype}"
-    return f"{many} · {title}" if title else many
+    return f"{many} · {found.title}" if found.title else many
 
 
-def text(found: Comparison, title: str | None, style: Style) -> list[str]:
+@answers.lines.register
+def text(found: Comparison, style: Style = PLAIN) -> list[str]:
     """Tables one below the other, and what makes the difference in words where there are few devices."""
-    lines = headed(heading(found, title), style)
+    lines = headed(heading(found), style)
     for one in tables(found):
         lines += ["", *([*sentences(one.title, style), ""] if one.title else [])]
         lines += table(one.header, one.rows, one.align, style, spare=_SPARE)
@@ -51,9 +53,9 @@ def text(found: Comparison, title: str | None, style: Style) -> list[str]:
     return lines
 
 
-def markdown(found: Comparison, title: str | None) -> list[str]:
+def markdown(found: Comparison) -> list[str]:
     """The same as Markdown, whose tables most forges and editors show as such."""
-    lines = [f"**{_escaped(heading(found, title))}**"]
+    lines = [f"**{_escaped(heading(found))}**"]
     for one in tables(found):
         rule = "|" + "|".join("---:" if side == "r" else "---" for side in one.align) + "|"
         rows = ["| " + " | ".join(map(_escaped, row)) + " |" for row in (one.header, *one.rows)]
@@ -252,6 +254,12 @@ COLUMNS = (
     *(f"{engine}_{dtype}_flops_per_second" for engine, dtype in PEAK_COLUMNS), "missing",
 )  # fmt: skip
 """Columns of the CSV, in SI units: a row a device, or a device and batch; factors are what each is worth."""
+
+
+@answers.rows.register
+def rows(found: Comparison) -> list[dict[str, Any]]:
+    """Return the rows of the CSV by column."""
+    return [dict(zip(COLUMNS, record, strict=True)) for record in records(found)]
 
 
 def records(found: Comparison) -> Iterator[tuple[Any, ...]]:

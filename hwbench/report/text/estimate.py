@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+from hwbench import answers
 from hwbench.predict.estimate import Estimate, LayerEstimate
 from hwbench.report.text import expected
 from hwbench.report.text.layout import (
+    PLAIN,
     Style,
     at_least,
     at_most,
@@ -26,10 +28,11 @@ LONGEST_NAME = 22
 _UNCACHED = "no layers are fused and none hand over in a cache"
 
 
-def one(estimate: Estimate, title: str, style: Style, all_layers: bool) -> list[str]:
-    """An estimate with its layers: what the time would be at the peak, at the roofline, and what binds."""
+@answers.lines.register
+def one(estimate: Estimate, style: Style = PLAIN, all_layers: bool = False) -> list[str]:
+    """Return an estimate with its layers: the three answers, what limits the time, and the largest shares of it."""
     e, unit = estimate, operations_unit(estimate.dtype)
-    lines = [*heading(f"{title} on {e.device} · {e.dtype} · batch {e.batch}", style), ""]
+    lines = [*heading(f"{e.title or e.model} on {e.device} · {e.dtype} · batch {e.batch}", style), ""]
     lines += field("work", f"{si(e.flops, unit)}, {si(e.traffic_bytes, 'B')} of traffic", style)
     lines += field("peak", f"{si(e.peak_flops_per_second, unit + '/s')} ({e.peak}, {_clocks(e)})", style)
     if e.bandwidth_bytes_per_second and e.ridge_point:
@@ -135,7 +138,7 @@ def _reason(e: Estimate) -> str:
     return f"{count} {percent(time / e.roofline_time_s)} of the roofline time, {how}."
 
 
-def many(estimates: Sequence[Estimate], title: str, style: Style) -> list[str]:
+def many(estimates: Sequence[Estimate], style: Style) -> list[str]:
     """A row an estimate: batches, dtypes and devices side by side."""
     rows = [
         (
@@ -154,7 +157,7 @@ def many(estimates: Sequence[Estimate], title: str, style: Style) -> list[str]:
     ]
     header = ("dtype", "batch", "peak", "ideal", "roofline", "expected", "80 % within", "rate", "bound", "fits")
     lines = [
-        *heading(f"{title} on {estimates[0].device}", style),
+        *heading(f"{estimates[0].title} on {estimates[0].device}", style),
         "",
         *table(header, rows, "lrrrrrrrll", style, spare=("peak", "ideal")),
     ]

@@ -2,11 +2,19 @@
 
 from collections.abc import Iterable
 
+from hwbench import answers
+from hwbench.machine.description import Description
 from hwbench.machine.device import Clock, Device, DisputedPeak, Units
 from hwbench.machine.peak import Peak, PeakTerm
 from hwbench.report.text.layout import PLAIN, Style, field, intensity, table
 from hwbench.report.text.layout import heading as titled
 from hwbench.units import Hertz, operations_unit, si
+
+
+@answers.lines.register
+def description(answer: Description, style: Style = PLAIN) -> list[str]:
+    """Return what the device is and its peaks."""
+    return [*heading(answer.source, style), "", *peak_table(answer.source, answer.known, style)]
 
 
 def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> list[str]:

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable
 
+from hwbench import answers
+from hwbench.dtypes import dtype
 from hwbench.report.text.layout import PLAIN, Style, field, heading, integer, intensity, layer, table
 from hwbench.units import si
+from hwbench.workload.counting import Count
 from hwbench.workload.ops import CONVENTIONS, Convention, Workload
 from hwbench.workload.shapes import format_shape
 
@@ -11,8 +14,10 @@ _HEADINGS: dict[Convention, str] = {"flop": "FLOP", "mac": "MAC", "mac-bias": "M
 _UNITS: dict[Convention, str] = {"flop": "FLOP", "mac": "MAC", "mac-bias": "op"}
 
 
-def summary(workload: Workload, convention: Convention, bits: int, batch: int, dtype: str, style: Style) -> list[str]:
-    """A row a layer and the totals: output shape, parameters, operations, traffic and intensity."""
+@answers.lines.register
+def summary(count: Count, style: Style = PLAIN) -> list[str]:
+    """Return a row a layer and the totals: output shape, parameters, operations, traffic and intensity."""
+    workload, convention, batch, bits = count.workload, count.convention, count.batch, dtype(count.dtype).bits
     rows, roles = [], []
     for op in workload.ops:
         work = op.work(bits, workload.repeats(batch))
@@ -33,13 +38,12 @@ def summary(workload: Workload, convention: Convention, bits: int, batch: int, d
     others = ", ".join(
         f"{si(workload.operations(name, batch), _UNITS[name])} ({name})" for name in CONVENTIONS if name != convention
     )
-    count = workload.operations(convention, batch)
     shape = format_shape(workload.input_shape)
-    lines = [*heading(f"{workload.title} · input {shape} · batch {batch} · {dtype}", style), ""]
+    lines = [*heading(f"{workload.title} · input {shape} · batch {batch} · {count.dtype}", style), ""]
     lines += [*table(header, rows, "lllrrrr", style, roles, ("FLOP/B", "traffic", "kind")), ""]
     for name, text in (
-        ("parameters", f"{integer(workload.params)} ({si(workload.params * bits / 8, 'B')} at {dtype})"),
-        ("operations", f"{integer(count)} = {si(count, _UNITS[convention])}"),
+        ("parameters", f"{integer(workload.params)} ({si(workload.params * bits / 8, 'B')} at {count.dtype})"),
+        ("operations", f"{integer(count.count)} = {si(count.count, _UNITS[convention])}"),
         ("convention", f"{convention}: {CONVENTIONS[convention]}"),
         ("", f"{others} by the other conventions"),
         ("elementwise", f"{si(total.elementwise_flops, 'FLOP')}, apart from the above"),

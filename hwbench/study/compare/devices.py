@@ -1,9 +1,11 @@
 """Devices side by side: peaks, bandwidth, ridge point, times of a model, per watt, and what makes the difference."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
 
 from msgspec import UNSET, Struct
 
+from hwbench.answers import Answer
 from hwbench.dtypes import MIXED
 from hwbench.errors import InputError
 from hwbench.machine.device import ClockKind, Device
@@ -72,8 +74,11 @@ class Contender(Struct, frozen=True):
     missing: tuple[str, ...]
 
 
-class Comparison(Struct, frozen=True):
+class Comparison(Answer, Struct, frozen=True):
     """Devices in order, with each one's speed over the `baseline`'s decomposed; of peaks where no model is given."""
+
+    SCHEMA: ClassVar[str] = "compare"
+    CONTEXT: ClassVar[tuple[str, ...]] = ("title",)
 
     dtype: str
     model: str | None
@@ -82,6 +87,7 @@ class Comparison(Struct, frozen=True):
     devices: tuple[Contender, ...]
     decompositions: tuple[Decomposition, ...]
     warnings: tuple[str, ...]
+    title: str | None = None
 
 
 class _Judged(Struct, frozen=True):
@@ -156,6 +162,7 @@ def compare(
         devices=tuple(one.row for one in judged),
         decompositions=tuple(found),
         warnings=_warnings(judged, workload),
+        title=workload.title if workload else None,
     )
 
 
