@@ -1,6 +1,6 @@
-"""What an answer should say beside its numbers: a code and values where it is noticed, a sentence where it is shown.
+"""Notices: what an answer should say beside its numbers, as a code and values.
 
-Code that notices something makes a `Notice`; nothing reads its sentence but people. TEXTS is the one place where these
+Code that notices something makes a `Notice`; only people read its sentence. TEXTS is the one place where these
 sentences are written, for the command line, JSON and Python alike.
 """
 
@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec import Struct
+
+from hwbench.units import Bytes, Hertz
 
 
 class Notice(Struct, frozen=True):
@@ -39,7 +41,70 @@ def unique(notices: Iterable[Notice]) -> tuple[Notice, ...]:
     return tuple(dict.fromkeys(notices))
 
 
+_NO_BOUND = "peaks computed from it are not upper bounds."
+
+
+def _of_class(core_class: str) -> str:
+    return f" of the {core_class}s" if core_class else ""
+
+
+def _clock_from_hypervisor(clock_hz: float, core_class: str) -> str:
+    stated = f"The hypervisor states a clock{_of_class(core_class)} of {Hertz(clock_hz)}"
+    return f"{stated}; the real one may be higher, and {_NO_BOUND}"
+
+
+def _clock_without_boost(clock_hz: float, core_class: str) -> str:
+    stated = f"The system states a clock{_of_class(core_class)} of {Hertz(clock_hz)} and no boost"
+    return f"{stated}; the real one may be higher, and {_NO_BOUND}"
+
+
 TEXTS: dict[str, str | Callable[..., str]] = {
     "recorded": "{text}",  # saved by a version that wrote sentences only
+    # machine
+    "file-left-out": "A file is left out: {error}",
+    "peaks-assumed": lambda fields: f"Peaks marked `assumed` rest on assumed values: {', '.join(fields)}.",
+    # machine.host
+    "affinity": "This process may use {usable} of {online} logical CPUs (numbers {cpus}).",
+    "architecture-left-out": lambda error, others: (
+        f"An architecture's file is left out{f' (and {others} more)' if others else ''}: {error}"
+    ),
+    "brand-contradicted": "The brand says {title}, but the flags show more: the brand is not believed.",
+    "clock-above-catalog": lambda clock_hz, catalog_hz: (
+        f"The system states a clock of up to {Hertz(clock_hz)}, above the {Hertz(catalog_hz)} of the catalog: "
+        "peaks use the catalog's."
+    ),
+    "clock-assumed": lambda clock_hz, core_class: (
+        f"No clock{_of_class(core_class)} is known; {Hertz(clock_hz)} is assumed, and {_NO_BOUND}"
+    ),
+    "clock-from-hypervisor": _clock_from_hypervisor,
+    "clock-without-boost": _clock_without_boost,
+    "cores-uncounted": "The system does not tell cores from threads: every logical CPU is assumed to be a core.",
+    "core-classes-hidden": "{title} has more classes of cores than the system shows: some count as faster ones.",
+    "cpu-unknown": lambda core_class, identity, isas: (
+        f"The catalog does not know this CPU{f' ({core_class})' if core_class else ''}, {identity}: "
+        f"its rates are assumed from its flags ({', '.join(isas)})."
+    ),
+    "isa-hidden": lambda title, isas: (
+        f"{title} has {', '.join(isas)}, but the flags do not show it: those rates are left out."
+    ),
+    "memory-limited": lambda limit_bytes, total_bytes: (
+        f"The control group limits memory to {Bytes(limit_bytes)} of {Bytes(total_bytes)}."
+    ),
+    "model-ambiguous": lambda title, others: (
+        f"The model number fits {title} and {' and '.join(others)}: the first is assumed."
+    ),
+    "model-contradicted": "The model number says {title}, which has no {flag}: it is not believed.",
+    "quota": (
+        "The control group's quota allows {quota:g} CPUs' worth of time: {counted} of {cores} cores are counted, "
+        "so that peaks stay upper bounds."
+    ),
+    "virtual-cpus": (
+        "Under this hypervisor a virtual CPU may be half a physical core (the guest shows no SMT): "
+        "peaks may be twice too high."
+    ),
+    # measure
+    "ceilings-of-one-sample": lambda run, kernels: (
+        f"Ceilings of run {run} rest on a single sample ({', '.join(kernels)}): run `hwbench bench` at rest."
+    ),
 }
 """The sentence of each code: a template of its data, or a function of it where a value has to be formatted."""

@@ -1,21 +1,17 @@
 """What names mean: devices, this machine, and saved runs."""
 
-import re
 from typing import TYPE_CHECKING
 
 from hwbench.errors import InputError, shown
 from hwbench.machine.device import Device
+from hwbench.notices import Notice
 
 if TYPE_CHECKING:  # nothing of the measure room is loaded for a catalogued device
     from hwbench.machine.host.describe import Host
     from hwbench.measure.record import Record
 
 
-_OF_CLOCK = re.compile(r"(The|No|The system states a) clock")
-"""Begins a warning that the clock is not known well."""
-
-
-def device(name: str, settings: tuple[str, ...]) -> tuple[Device, tuple[str, ...]]:
+def device(name: str, settings: tuple[str, ...]) -> tuple[Device, tuple[Notice, ...]]:
     """The device of `--device` with each `--set` applied, and warnings about it. Raises InputError.
 
     `host` has the ceilings of this machine's saved runs where there are any, `run:FILE` those of that run.
@@ -23,12 +19,12 @@ def device(name: str, settings: tuple[str, ...]) -> tuple[Device, tuple[str, ...
     from hwbench.machine import catalog
     from hwbench.machine.device import override
 
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Notice, ...] = ()
     if name.lower() == "host":
         from hwbench.machine.host.describe import host
 
         found = host()
-        chosen, warnings = at_measured(found.device, found.warnings, saved(found))
+        chosen, warnings = at_measured(found.device, found.notices, saved(found))
         chosen = calibrated(found, chosen)
     elif name.lower().startswith("run:"):
         from hwbench.measure import store
@@ -89,13 +85,14 @@ def calibrated(machine: "Host", device: Device) -> Device:
     return replace(device, sustained=replace(sustained, factors=factors))
 
 
-def at_measured(stated: Device, warnings: tuple[str, ...], run: "Record | None") -> tuple[Device, tuple[str, ...]]:
+def at_measured(stated: Device, notices: tuple[Notice, ...], run: "Record | None") -> tuple[Device, tuple[Notice, ...]]:
     """The machine at hand with the ceilings of a run, and what of the warnings about it then still holds."""
     if run is None:
-        return stated, warnings
+        return stated, notices
+    from hwbench.machine.host.describe import CLOCK_DOUBTS
     from hwbench.measure.analysis import sustained as ceilings
 
     chosen = ceilings.measured(stated, run)
     clocked = any(origin == "measured" and ".clock" in field for field, origin in chosen.provenance.items())
-    still = [text for text in warnings if not (clocked and _OF_CLOCK.match(text))]
+    still = [notice for notice in notices if not (clocked and notice.code in CLOCK_DOUBTS)]
     return chosen, (*still, *ceilings.doubts(run))

@@ -10,6 +10,7 @@ from hwbench.files import documents, folders
 from hwbench.files.documents import Document
 from hwbench.machine.architecture import Architecture
 from hwbench.machine.device import Device
+from hwbench.notices import Notice, notice
 
 DEEPEST_CHAIN = 8
 
@@ -63,15 +64,15 @@ def devices() -> dict[str, Device]:
     return {name: load_device(path) for name, path in folders.files("devices").items()}
 
 
-def sound_devices() -> tuple[dict[str, Device], tuple[str, ...]]:
-    """Every device of the catalog whose file is in order, and what is wrong with the others, a line each."""
-    sound, faults = {}, []
+def valid_devices() -> tuple[dict[str, Device], tuple[Notice, ...]]:
+    """Return every device of the catalog whose file is valid by name, and a notice for each other file."""
+    valid, notices = {}, []
     for name, path in folders.files("devices").items():
         try:
-            sound[name] = load_device(path)
+            valid[name] = load_device(path)
         except InputError as error:
-            faults.append(f"left out: {error}")
-    return sound, tuple(faults)
+            notices.append(notice("file-left-out", error=str(error)))
+    return valid, tuple(notices)
 
 
 def architectures() -> dict[str, Architecture]:

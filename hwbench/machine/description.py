@@ -8,6 +8,7 @@ from hwbench.answers import Answer
 from hwbench.errors import InputError
 from hwbench.machine.device import ClockKind, Device, Memory
 from hwbench.machine.peak import Peak, PeakTerm, choose_clock, peaks
+from hwbench.notices import Notice, notice
 
 
 class PeakRow(Struct, frozen=True):
@@ -89,12 +90,12 @@ def describe(device: Device, found: tuple[Peak, ...]) -> Description:
     )
 
 
-def warnings(device: Device, found: tuple[Peak, ...]) -> tuple[str, ...]:
-    """What a reader of the peaks must know: which rest on assumed values."""
+def notices(device: Device, found: tuple[Peak, ...]) -> tuple[Notice, ...]:
+    """Return what a reader of the peaks must know: which fields they rest on are assumed."""
     assumed = [field for field, origin in device.provenance.items() if origin == "assumed"]
     if not assumed or not any(peak.provenance == "assumed" for peak in found):
         return ()
-    return (f"peaks marked `assumed` rest on assumed values: {', '.join(assumed)}",)
+    return (notice("peaks-assumed", fields=assumed),)
 
 
 def _row(peak: Peak, memory: Memory) -> PeakRow:

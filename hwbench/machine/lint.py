@@ -39,7 +39,7 @@ def _shared_pages() -> list[str]:
     """Pages that the scores of two devices cite: one was copied and not changed."""
     owners: dict[str, str] = {}
     faults = []
-    for name, device in catalog.sound_devices()[0].items():
+    for name, device in catalog.valid_devices()[0].items():
         for score in device.scores:
             owner = owners.setdefault(score.url, name)
             if owner != name:

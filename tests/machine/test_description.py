@@ -5,9 +5,10 @@ import pytest
 
 from hwbench.errors import InputError
 from hwbench.machine import catalog
-from hwbench.machine.description import describe, known_peaks, warnings
+from hwbench.machine.description import describe, known_peaks, notices
 from hwbench.machine.device import Clock, Device, Memory, Units, override
 from hwbench.machine.peak import peaks
+from hwbench.notices import notice
 from hwbench.units import Hertz
 
 BARE = Device("A box", "cpu", "Nobody", (Units("x", 2, Clock(base=Hertz(1e9))),))
@@ -78,9 +79,9 @@ def test_known_peaks() -> None:
 
 def test_a_reader_is_warned_of_assumed_values() -> None:
     card = catalog.device("rtx3090")
-    assert warnings(card, peaks(card)) == ()
+    assert notices(card, peaks(card)) == ()
     faster = override(card, {"clock": "2 GHz"})
-    assert warnings(faster, peaks(faster)) == ("peaks marked `assumed` rest on assumed values: units.SM.clock",)
+    assert notices(faster, peaks(faster)) == (notice("peaks-assumed", fields=["units.SM.clock"]),)
     cooler = override(card, {"power": "200 W"})
-    assert warnings(cooler, peaks(cooler)) == ()
+    assert notices(cooler, peaks(cooler)) == ()
     assert describe(faster, peaks(faster)).provenance == {"units.SM.clock": "assumed"}

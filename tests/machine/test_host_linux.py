@@ -195,7 +195,7 @@ def test_cpus_by_their_folders_when_nothing_else_says(tmp_path: Path) -> None:
 
 def test_lxcfs_renumbers_and_the_affinity_does_not(tmp_path: Path) -> None:
     found = facts(tmp_path, {"proc/cpuinfo": "processor : 0\n\nprocessor : 1\n"}, affinity={14, 15})
-    assert (found.usable, found.warnings) == (2, ())
+    assert (found.usable, found.notices) == (2, ())
 
 
 def test_nothing_at_all_is_no_linux(tmp_path: Path) -> None:

@@ -120,9 +120,11 @@ def test_the_highest_of_several_architectures_is_assumed(
     monkeypatch.setenv("HWBENCH_CONFIGS", str(folder))
     found = match(CoreClass(identity=Identity("V", 1, 2, 3)), ("sse2",))
     assert (found.architecture, found.how) == ("fast", "assumed")
-    assert "fits fast and slow: the first is assumed" in found.warnings[0]
+    assert [(doubt.code, doubt.data) for doubt in found.notices] == [
+        ("model-ambiguous", {"title": "fast", "others": ["slow"]})
+    ]
     exact = match(CoreClass(identity=Identity("V", 1, 2, 9)), ("sse2",))
-    assert (exact.architecture, exact.how, exact.warnings) == ("later", "derived", ())
+    assert (exact.architecture, exact.how, exact.notices) == ("later", "derived", ())
     assert match(CoreClass(name="E-core", identity=Identity("V", 1, 2, 3)), ("sse2",), 1).architecture == "unknown"
 
 

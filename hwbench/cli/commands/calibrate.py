@@ -5,6 +5,7 @@ import click
 from hwbench.api import lookup
 from hwbench.cli import options, output
 from hwbench.errors import InputError
+from hwbench.notices import Notice
 
 
 @click.command(short_help="Fit the time model to measurements.")
@@ -102,7 +103,7 @@ def _host(as_json: bool) -> None:
     from hwbench.report.text import calibration as report
 
     machine = host()
-    device, warnings = lookup.at_measured(machine.device, machine.warnings, lookup.saved(machine))
+    device, notices = lookup.at_measured(machine.device, machine.notices, lookup.saved(machine))
     if not device.memory.bandwidth and not (device.sustained and device.sustained.bandwidth):
         raise InputError("has no known memory bandwidth: run `hwbench bench` first", field="--device")
     settings = cpus.settings(machine)
@@ -112,7 +113,7 @@ def _host(as_json: bool) -> None:
     told = snapshot.disturbances(before, snapshot.snapshot(settings.cpus))
     if told:
         told.append("The factors hold for that, not for this machine at rest: calibrate again when it is.")
-    warnings = (*warnings, *told)
+    warnings: list[str | Notice] = [*notices, *told]
     timed = [TimedNetwork(*one) for one in found]
     kept = factors(timed, device, "torch-eager-cpu")
     path = host_calibration.save(machine, msgspec.to_builtins(kept))

@@ -146,12 +146,12 @@ def _devices(names: tuple[str, ...], wanted: filters.Filter) -> tuple[list[Devic
         if known is not None and known != device:  # two files of one name: each keeps what the user called it
             device = msgspec.structs.replace(device, name=name)
         found[device.name or device.title] = device
-        told += warnings
+        told += map(str, warnings)
     if wanted.given or not names:
         from hwbench.machine import catalog
 
-        sound, faults = catalog.sound_devices()
-        told += faults
+        sound, faults = catalog.valid_devices()
+        told += map(str, faults)
         for device in filters.chosen(sound.values(), wanted):
             found.setdefault(device.name, device)
     if not found:

@@ -6,6 +6,7 @@ import msgspec
 from hwbench.cli import filters, options, output
 from hwbench.errors import InputError
 from hwbench.machine.device import Device
+from hwbench.notices import Notice
 
 TEMPLATE = """\
 # A device for hwbench. Replace every value by one that you can name a source for, and delete what you do not know:
@@ -88,12 +89,12 @@ def list_devices(
     """
     from hwbench.machine import catalog
 
-    sound, faults = catalog.sound_devices()
+    sound, faults = catalog.valid_devices()
     found = filters.chosen(sound.values(), filters.Filter(kind, vendor, architecture, year))
     _write_list(found, faults, as_json)
 
 
-def _write_list(found: list[Device], faults: tuple[str, ...], as_json: bool) -> None:
+def _write_list(found: list[Device], faults: tuple[Notice, ...], as_json: bool) -> None:
     if as_json:
         output.write_json("devices", {"devices": [_row(device) for device in found]}, faults)
         return
@@ -131,7 +132,7 @@ def show(name: str, as_json: bool) -> None:
 
     device = catalog.device(name)
     found = description.known_peaks(device)
-    told = description.warnings(device, found)
+    told = description.notices(device, found)
     if as_json:
         sources, scores = msgspec.to_builtins(device.sources), msgspec.to_builtins(device.scores)
         body = description.describe(device, found).body()
@@ -159,7 +160,7 @@ def search(text: str, as_json: bool) -> None:
     from hwbench.machine import catalog
 
     wanted = folders.key(text)
-    sound, faults = catalog.sound_devices()
+    sound, faults = catalog.valid_devices()
     found = [
         device
         for device in sound.values()

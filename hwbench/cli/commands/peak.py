@@ -35,7 +35,7 @@ def peak(device: str | None, settings: tuple[str, ...], clock: str | None, as_js
     chosen, warnings = lookup.device(device or "host", settings)
     beside = _beside(device or "host", chosen) if chosen.sustained and not settings else ()
     found = description.known_peaks(chosen, cast("ClockKind | None", clock and clock.replace("-", "_")))
-    told = (*warnings, *(() if warnings else description.warnings(chosen, found)))
+    told = (*warnings, *(() if warnings else description.notices(chosen, found)))
     if as_json:
         body = description.describe(chosen, found).body()
         measured = {"source": chosen.sustained.source, "achieved": beside} if chosen.sustained else None

@@ -9,6 +9,7 @@ import msgspec
 from hwbench.api import lookup
 from hwbench.cli import options, output
 from hwbench.errors import InputError
+from hwbench.notices import Notice
 
 if TYPE_CHECKING:
     from hwbench.machine.device import Device
@@ -71,7 +72,7 @@ def report(
     chosen = [lookup.device(name, ()) for name in devices]
     machines = [device for device, _ in chosen]
     keys = [_key(name) for name in devices]
-    warnings = list(dict.fromkeys(text for _, told in chosen for text in told))
+    warnings: list[str | Notice] = list(dict.fromkeys(text for _, told in chosen for text in told))
     found = [estimate(one, machine, formats[0], sizes[0]) for machine in machines for one in workloads]
     saved = _runs(runs, warnings)
     sections = [
@@ -93,7 +94,7 @@ def report(
     output.write_lines([f"written: {path} ({size / 1e6:.1f} MB, {len(names)} sections)"], warnings)
 
 
-def _runs(names: Sequence[str], warnings: list[str]) -> "list[Record]":
+def _runs(names: Sequence[str], warnings: list[str | Notice]) -> "list[Record]":
     """The runs that were named; without names the newest, if there is one and it can be read."""
     from hwbench.measure import store
 
@@ -157,7 +158,7 @@ def _studied(data: str | None) -> "Section":
     from hwbench.study.clock import scores
     from hwbench.study.clock.study import study
 
-    table: Any = scores.read(data) if data else scores.of_catalog(catalog.sound_devices()[0].values())
+    table: Any = scores.read(data) if data else scores.of_catalog(catalog.valid_devices()[0].values())
     return html.studied(study(table), table.rows)
 
 

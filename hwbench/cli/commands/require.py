@@ -46,7 +46,7 @@ def require(
         raise InputError("takes one dtype and one batch", field="--dtype" if len(formats) > 1 else "--batch")
     workload = load.workload(model)
     target = {"rate": _target(PerSecond, rate, "--rate"), "latency": _target(Seconds, latency, "--latency")}
-    devices, faults = catalog.sound_devices()
+    devices, faults = catalog.valid_devices()
     found = requirement.require(
         workload, devices.values(), **target, utilization=utilization, dtype=formats[0], batch=sizes[0]
     )

@@ -11,6 +11,7 @@ from hwbench.api import lookup
 from hwbench.cli import options, output
 from hwbench.cli.commands.bench import kept, seconds
 from hwbench.errors import InputError
+from hwbench.notices import Notice
 
 if TYPE_CHECKING:
     from hwbench.machine.device import Device
@@ -98,7 +99,7 @@ class _Session:
         self.models: dict[Any, RunnableModel] = {}
         self.timed: Sequence[PartTime] = ()
 
-    def _device(self) -> "tuple[Device | None, tuple[str, ...]]":
+    def _device(self) -> "tuple[Device | None, tuple[str | Notice, ...]]":
         """What predictions are made for: this machine with as many cores as threads, or the GPU."""
         from hwbench.measure.torch.place import describe
 
@@ -106,7 +107,7 @@ class _Session:
             found = describe(self.place)
             told = () if found else (f"nothing is known of {self.place.title}: there are no predictions",)
             return found, told
-        chosen, warnings = lookup.at_measured(self.machine.device, self.machine.warnings, lookup.saved(self.machine))
+        chosen, warnings = lookup.at_measured(self.machine.device, self.machine.notices, lookup.saved(self.machine))
         chosen = lookup.calibrated(self.machine, chosen)
         left, units = self.threads, []
         for one in chosen.units:

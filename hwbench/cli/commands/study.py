@@ -7,6 +7,7 @@ import click
 from hwbench.api import lookup
 from hwbench.cli import options, output
 from hwbench.errors import InputError, shown
+from hwbench.notices import Notice
 
 if TYPE_CHECKING:  # loaded once the options are in order
     from hwbench.study.clock.peaks import PeakView
@@ -81,7 +82,7 @@ def clock(
 
     table, views, faults = _table(data, columns, clock)
     found = question.study(table, suites, pairs, _years(window))
-    warnings = (*faults, *found.warnings)
+    warnings = (*map(str, faults), *found.warnings)
     if as_json:
         body = {"data": found.data, "level": found.level, "window_years": found.window_years, "clock": clock}
         output.write_json("study-clock", {**body, "suites": found.suites, "catalog": views, "model": None}, warnings)
@@ -94,7 +95,7 @@ def clock(
 
 def _table(
     data: str | None, columns: str | None, clock: str
-) -> "tuple[ScoreTable, tuple[PeakView, ...], tuple[str, ...]]":
+) -> "tuple[ScoreTable, tuple[PeakView, ...], tuple[Notice, ...]]":
     """The scores of a file, or those of the catalog with its view of peaks and its faults."""
     from hwbench.machine import catalog
     from hwbench.study.clock import peaks, scores
@@ -102,7 +103,7 @@ def _table(
     if data is not None:
         table = scores.read(data, columns, clock)
         return (table if clock == "boost" else scores.against_catalog(table)), (), ()
-    devices, faults = catalog.sound_devices()
+    devices, faults = catalog.valid_devices()
     table = scores.of_catalog(devices.values(), clock)
     return table, peaks.peak_views(devices.values()), faults
 

@@ -159,14 +159,14 @@ def _devices(names: tuple[str, ...], wanted: filters.Filter) -> tuple[tuple[Devi
             raise InputError("names devices, which no filter applies to", field="--device")
         found = [lookup.device(name, ()) for name in dict.fromkeys(names)]
         unique = {device.name or device.title: device for device, _ in found}
-        return tuple(unique.values()), [text for _, warnings in found for text in warnings]
+        return tuple(unique.values()), [str(notice) for _, notices in found for notice in notices]
     from hwbench.machine import catalog
 
-    sound, faults = catalog.sound_devices()
+    sound, faults = catalog.valid_devices()
     chosen = filters.chosen(sound.values(), wanted)
     if not chosen:
         raise InputError("no catalogued device is left by the filters: see `hwbench devices list`")
-    return tuple(chosen), list(faults)
+    return tuple(chosen), [str(notice) for notice in faults]
 
 
 def write(found: SweepPlan, panels: "Iterable[Panel]") -> None:

@@ -17,9 +17,12 @@ from hwbench.machine.host import fallback, linux, macos, match
 from hwbench.machine.host.facts import CoreClass, Facts, Files
 from hwbench.machine.host.isa import contradicted, within_reach
 from hwbench.machine.host.match import Match
+from hwbench.notices import Notice, notice, unique
 from hwbench.units import Bits, Bytes, BytesPerSecond, Hertz
 
 ASSUMED_CLOCK = 2e9
+CLOCK_DOUBTS = ("clock-assumed", "clock-from-hypervisor", "clock-without-boost")
+"""Codes of notices that no longer hold once the clock has been measured."""
 VENDORS = {
     "GenuineIntel": "Intel", "AuthenticAMD": "AMD", "HygonGenuine": "Hygon", "CentaurHauls": "VIA", "0x41": "Arm",
     "Shanghai": "Zhaoxin", "0x46": "Fujitsu", "0x48": "HiSilicon", "0x51": "Qualcomm", "0x61": "Apple",
@@ -44,7 +47,7 @@ class Host(Struct, frozen=True):
     smt: bool | None
     hypervisor: str | bool | None
     matched: str | None
-    warnings: tuple[str, ...]
+    notices: tuple[Notice, ...]
 
 
 class _Class(Struct, frozen=True):
@@ -52,7 +55,7 @@ class _Class(Struct, frozen=True):
 
     units: Units
     provenance: dict[str, Provenance]
-    warnings: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 def host(root: str = "/", affinity: set[int] | None = None, system: str | None = None) -> Host:
@@ -78,7 +81,7 @@ def host(root: str = "/", affinity: set[int] | None = None, system: str | None =
 def describe(facts: Facts) -> Host:
     """The host that facts add up to, with the catalog's knowledge of it."""
     known, pairs, doubts = _recognized(facts)
-    warnings = [*facts.warnings, *doubts]
+    notices = [*facts.notices, *doubts]
     counts = _within_quota(facts)
     described = []
     for position, cores in enumerate(facts.classes):
@@ -88,13 +91,10 @@ def describe(facts: Facts) -> Host:
             described.append(_from_device(pairs[cores.name], cores, facts, counts[position]))
         else:
             described.append(_from_identity(cores, facts, counts[position], position))
-    warnings += _count_warnings(facts, counts)
-    warnings += [warning for one in described for warning in one.warnings]
+    notices += _count_notices(facts, counts)
+    notices += [notice for cores in described for notice in cores.notices]
     if facts.hypervisor and facts.smt is not True and "fpu" in facts.flags:
-        warnings.append(
-            "Under this hypervisor a virtual CPU may be half a physical core (the guest shows no SMT): "
-            "peaks may be twice too high."
-        )
+        notices.append(notice("virtual-cpus"))
     return Host(
         device=_device(facts, known, described),
         brand=shown(facts.brand),
@@ -105,21 +105,20 @@ def describe(facts: Facts) -> Host:
         smt=facts.smt,
         hypervisor=shown(facts.hypervisor) if isinstance(facts.hypervisor, str) else facts.hypervisor,
         matched=known.name if known else None,
-        warnings=tuple(dict.fromkeys(warnings)),
+        notices=unique(notices),
     )
 
 
-def _recognized(facts: Facts) -> tuple[Device | None, dict[str, Units], list[str]]:
+def _recognized(facts: Facts) -> tuple[Device | None, dict[str, Units], list[Notice]]:
     """The catalogued device that the brand means, its units for each class of cores, and doubts about it."""
     known = match.known_device(facts.brand)
     pairs = match.same_classes(known, facts.classes) if known else None
     if known is None or pairs is None:
         return None, {}, []
     if any(contradicted(units.rates, facts.flags) for units in pairs.values()):
-        return None, {}, [f"The brand says {known.title}, but the flags show more: the brand is not believed."]
+        return None, {}, [notice("brand-contradicted", title=known.title)]
     if len(known.units) > len(facts.classes):
-        text = f"{known.title} has more classes of cores than the system shows: some count as faster ones."
-        return known, pairs, [text]
+        return known, pairs, [notice("core-classes-hidden", title=known.title)]
     return known, pairs, []
 
 
@@ -135,43 +134,37 @@ def _within_quota(facts: Facts) -> list[int]:
     return counts
 
 
-def _count_warnings(facts: Facts, counts: list[int]) -> list[str]:
-    warnings = []
-    cores = sum(one.cores for one in facts.classes)
+def _count_notices(facts: Facts, counts: list[int]) -> list[Notice]:
+    notices = []
+    cores = sum(core_class.cores for core_class in facts.classes)
     if facts.quota is not None and facts.quota < facts.usable:
-        warnings.append(
-            f"The control group's quota allows {facts.quota:g} CPUs' worth of time: {sum(counts)} of {cores} cores are "
-            "counted, so that peaks stay upper bounds."
-        )
+        notices.append(notice("quota", quota=facts.quota, counted=sum(counts), cores=cores))
     if not facts.counted:
-        warnings.append("The system does not tell cores from threads: every logical CPU is assumed to be a core.")
-    return warnings
+        notices.append(notice("cores-uncounted"))
+    return notices
 
 
 def _from_device(known: Units, cores: CoreClass, facts: Facts, count: int) -> _Class:
     """Units of a catalogued device: its architecture and clocks, the system's counts."""
     rates = within_reach(known.rates, facts.flags)
-    warnings = list(match.masked(known.architecture, known.rates, rates))
+    notices = match.masked(known.architecture, known.rates, rates)
     if known.clock.boost and cores.boost and cores.boost > known.clock.boost * 1.005:
-        warnings.append(
-            f"The system states a clock of up to {Hertz(cores.boost)}, above the catalogued {known.clock.boost}: "
-            "peaks use the catalogued one."
-        )
+        notices += (notice("clock-above-catalog", clock_hz=cores.boost, catalog_hz=float(known.clock.boost)),)
     how: Provenance = "spec"
     if not any(rate.engine == "vector" for rate in rates):
         assumed = match.unknown(cores, facts.flags)
-        rates, how, warnings = assumed.rates, assumed.how, [*warnings, *assumed.warnings]
+        rates, how, notices = assumed.rates, assumed.how, (*notices, *assumed.notices)
     units = Units(known.architecture, count, known.clock, known.name, cores.threads or None, rates)
-    return _Class(units, _provenance(facts, known.name, "spec", how), tuple(warnings))
+    return _Class(units, _provenance(facts, known.name, "spec", how), notices)
 
 
 def _from_identity(cores: CoreClass, facts: Facts, count: int, position: int) -> _Class:
     """Units of a CPU that is known by what it calls itself, or by its flags alone."""
     found: Match = match.match(cores, facts.flags, position)
-    clock, how, warnings = _clock(cores, facts)
+    clock, how, notices = _clock(cores, facts)
     rates: tuple[Rate, ...] = found.rates
     units = Units(found.architecture, count, clock, cores.name, cores.threads or None, rates)
-    return _Class(units, _provenance(facts, cores.name, how, found.how), (*found.warnings, *warnings))
+    return _Class(units, _provenance(facts, cores.name, how, found.how), (*found.notices, *notices))
 
 
 def _provenance(facts: Facts, name: str, clock: Provenance, rates: Provenance) -> dict[str, Provenance]:
@@ -179,22 +172,21 @@ def _provenance(facts: Facts, name: str, clock: Provenance, rates: Provenance) -
     return {f"units.{name}.count": count, f"units.{name}.clock": clock, f"units.{name}.rates": rates}
 
 
-def _clock(cores: CoreClass, facts: Facts) -> tuple[Clock, Provenance, tuple[str, ...]]:
+def _clock(cores: CoreClass, facts: Facts) -> tuple[Clock, Provenance, tuple[Notice, ...]]:
     """The clocks that the system states, else an assumed one, and the sentence about how far to trust them."""
-    who = f" of the {cores.name}s" if len(facts.classes) > 1 else ""
-    bound = "peaks computed from it are not upper bounds."
+    core_class = cores.name if len(facts.classes) > 1 else ""
     base = Hertz(cores.base) if cores.base else None
     boost = Hertz(cores.boost) if cores.boost else None
     stated = boost or base
     if stated is None:
-        text = f"No clock{who} is known; {Hertz(ASSUMED_CLOCK)} is assumed: {bound}"
-        return Clock(base=Hertz(ASSUMED_CLOCK)), "assumed", (text,)
+        doubt = notice("clock-assumed", clock_hz=ASSUMED_CLOCK, core_class=core_class)
+        return Clock(base=Hertz(ASSUMED_CLOCK)), "assumed", (doubt,)
     if facts.hypervisor:
-        text = f"The clock{who}, {stated}, is what the hypervisor says; the real one may be higher: {bound}"
-        return Clock(base=base, boost=boost), "os", (text,)
+        doubt = notice("clock-from-hypervisor", clock_hz=float(stated), core_class=core_class)
+        return Clock(base=base, boost=boost), "os", (doubt,)
     if boost is None:
-        text = f"The system states a clock{who} of {stated} and no boost; the real one may be higher: {bound}"
-        return Clock(base=base), "os", (text,)
+        doubt = notice("clock-without-boost", clock_hz=float(stated), core_class=core_class)
+        return Clock(base=base), "os", (doubt,)
     return Clock(base=base, boost=boost), "os", ()
 
 

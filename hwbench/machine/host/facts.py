@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from hwbench.notices import Notice
+
 LARGEST_FILE = 1 << 24
 HIGHEST_CPU = 1 << 16
 CLOCKS = (1e6, 2e10)
@@ -107,7 +109,7 @@ class Facts(Struct, frozen=True):
     quota: float | None = None
     smt: bool | None = None
     hypervisor: str | bool | None = None
-    warnings: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 def merged_caches(by_class: dict[str, tuple[CacheFact, ...]]) -> tuple[CacheFact, ...]:

@@ -21,7 +21,7 @@ from hwbench.machine.host.facts import (
     parse_cpulist,
     whole_number,
 )
-from hwbench.units import Bytes
+from hwbench.notices import notice
 
 CPU = "/sys/devices/system/cpu"
 Core = tuple[int | str, ...]
@@ -57,12 +57,11 @@ def read(files: Files, affinity: Iterable[int] | None) -> Facts | None:
     flags = flags_of(cpus[cpu] for cpu in sorted(usable) if cpu in cpus)
     total = memory_size(files)
     memory = min((size for size in (total, limits.memory) if size), default=None)
-    warnings = []
+    notices = []
     if len(usable) < len(online):
-        names = format_cpulist(usable)
-        warnings.append(f"This process may use {len(usable)} of {len(online)} logical CPUs (numbers {names}).")
+        notices.append(notice("affinity", usable=len(usable), online=len(online), cpus=format_cpulist(usable)))
     if memory is not None and total is not None and memory < total:
-        warnings.append(f"The control group limits memory to {Bytes(memory)} of {Bytes(total)}.")
+        notices.append(notice("memory-limited", limit_bytes=memory, total_bytes=total))
     return Facts(
         brand=brand(files, first),
         flags=flags,
@@ -76,7 +75,7 @@ def read(files: Files, affinity: Iterable[int] | None) -> Facts | None:
         quota=limits.quota,
         smt=smt(files, cpus, cores, counted),
         hypervisor=hypervisor(files, flags),
-        warnings=tuple(warnings),
+        notices=tuple(notices),
     )
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -13,6 +13,7 @@ from hwbench.machine.architecture import Architecture, Cpuid, Rate
 from hwbench.machine.device import Device, Provenance, Units
 from hwbench.machine.host.facts import CoreClass, Identity
 from hwbench.machine.host.isa import assumed_rates, contradicted, within_reach
+from hwbench.notices import Notice, notice
 
 UNKNOWN = "unknown"
 IMPLEMENTERS: dict[str, tuple[str, ...]] = {
@@ -43,7 +44,7 @@ class Match(Struct, frozen=True):
     architecture: str
     rates: tuple[Rate, ...]
     how: Provenance
-    warnings: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 def match(cores: CoreClass, flags: tuple[str, ...], position: int = 0) -> Match:
@@ -51,47 +52,46 @@ def match(cores: CoreClass, flags: tuple[str, ...], position: int = 0) -> Match:
 
     The classes of a hybrid x86 CPU share one identity, that of its fastest class (`position` 0).
     """
-    found, warnings = _candidates(cores.identity)
+    found, notices = _candidates(cores.identity)
     lies = {name: flag for name, one in found.items() if (flag := contradicted(one.rates, flags))}
     names = sorted(found.keys() - lies.keys(), key=lambda name: (-widest(found[name].rates), name))
     if lies and not names:
         name = min(lies)
-        lie = f"The model number says {found[name].title}, which has no {lies[name]}: it is not believed."
-        return unknown(cores, flags, (*warnings, lie))
+        lie = notice("model-contradicted", title=found[name].title, flag=lies[name])
+        return unknown(cores, flags, (*notices, lie))
     if names and position > 0 and not cores.identity.vendor.startswith("0x"):
         found = _companion(names[0])
         names = [*found]
     if not names:
-        return unknown(cores, flags, warnings)
+        return unknown(cores, flags, notices)
     name = names[0]
     rates = within_reach(found[name].rates, flags)
     if not any(rate.engine == "vector" for rate in rates):
-        return unknown(cores, flags, warnings)
+        return unknown(cores, flags, notices)
     others = [found[other].title for other in names[1:] if widest(found[other].rates) < widest(found[name].rates)]
     if "avx512f" in flags and name + VARIANT in folders.files("architectures"):
         others.append("a variant with one AVX-512 FMA unit")
-    warnings += tuple(masked(found[name].title, found[name].rates, rates))
+    notices += masked(found[name].title, found[name].rates, rates)
     if others:
-        text = f"The model number fits {found[name].title} and {' and '.join(others)}: the first is assumed."
-        return Match(name, rates, "assumed", (*warnings, text))
-    return Match(name, rates, "derived", warnings)
+        doubt = notice("model-ambiguous", title=found[name].title, others=others)
+        return Match(name, rates, "assumed", (*notices, doubt))
+    return Match(name, rates, "derived", notices)
 
 
-def unknown(cores: CoreClass, flags: tuple[str, ...], warnings: tuple[str, ...] = ()) -> Match:
+def unknown(cores: CoreClass, flags: tuple[str, ...], notices: tuple[Notice, ...] = ()) -> Match:
     """Rates from the flags alone, with the sentence that says so."""
     rates = assumed_rates(flags, cores.identity.vendor)
-    isas = ", ".join(dict.fromkeys(rate.isa for rate in rates))
-    who = f" ({cores.name})" if cores.name != "core" else ""
-    text = f"The catalog does not know this CPU{who}, {cores.identity}: its rates are assumed from its flags ({isas})."
-    return Match(UNKNOWN, rates, "assumed", (*warnings, text))
+    isas = list(dict.fromkeys(rate.isa for rate in rates))
+    core_class = "" if cores.name == "core" else cores.name
+    doubt = notice("cpu-unknown", core_class=core_class, identity=str(cores.identity), isas=isas)
+    return Match(UNKNOWN, rates, "assumed", (*notices, doubt))
 
 
-def masked(title: str, rates: Iterable[Rate], left: Iterable[Rate]) -> Iterator[str]:
-    """The sentence about ISAs that an architecture has and the flags do not show."""
+def masked(title: str, rates: Iterable[Rate], left: Iterable[Rate]) -> tuple[Notice, ...]:
+    """Return the notice about ISAs that an architecture has and the flags do not show, if there are any."""
     shown = {rate.isa for rate in left}
     gone = list(dict.fromkeys(rate.isa for rate in rates if rate.isa not in shown))
-    if gone:
-        yield f"{title} has {', '.join(gone)}, but the flags do not show it: those rates are left out."
+    return (notice("isa-hidden", title=title, isas=gone),) if gone else ()
 
 
 def widest(rates: Iterable[Rate]) -> float:
@@ -100,7 +100,7 @@ def widest(rates: Iterable[Rate]) -> float:
     return max(fp32, default=0.0)
 
 
-def _candidates(identity: Identity) -> tuple[dict[str, Architecture], tuple[str, ...]]:
+def _candidates(identity: Identity) -> tuple[dict[str, Architecture], tuple[Notice, ...]]:
     """Architectures with this identity; those that name its stepping alone where some do. Broken files are named."""
     found: dict[str, Architecture] = {}
     exact: dict[str, Architecture] = {}
@@ -119,8 +119,8 @@ def _candidates(identity: Identity) -> tuple[dict[str, Architecture], tuple[str,
             found[name] = architecture
             if any(cpuid.steppings for cpuid in ids):
                 exact[name] = architecture
-    more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
-    return exact or found, (f"An architecture's file is passed over{more}: {broken[0]}",) if broken else ()
+    doubts = (notice("architecture-left-out", error=broken[0], others=len(broken) - 1),) if broken else ()
+    return exact or found, doubts
 
 
 def _companion(name: str) -> dict[str, Architecture]:

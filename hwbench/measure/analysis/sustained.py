@@ -19,6 +19,7 @@ from hwbench.measure import store
 from hwbench.measure.analysis import peaks as against
 from hwbench.measure.analysis.peaks import Clocks
 from hwbench.measure.record import Measurement, Record
+from hwbench.notices import Notice, notice
 from hwbench.units import BytesPerSecond, FlopsPerSecond, Hertz, Seconds
 
 GPU = "gpu"
@@ -89,15 +90,13 @@ def _rates(found: Sequence[Measurement], device: Device | None) -> tuple[Sustain
     )
 
 
-def doubts(run: Record) -> list[str]:
-    """What to say before somebody rests on these ceilings: that some of them are single samples."""
+def doubts(run: Record) -> list[Notice]:
+    """Return a notice of the ceilings that rest on a single sample, if there are any."""
     weighty = [one for one in sound(run, is_gpu(run)) if one.kernel in ("fma", "matmul", "stream")]
     single = {one.kernel for one in weighty if len(one.accepted) == 1}
     if not single:
         return []
-    return [
-        f"Ceilings of run {run.id} rest on a single sample ({', '.join(sorted(single))}): run `hwbench bench` at rest."
-    ]
+    return [notice("ceilings-of-one-sample", run=run.id, kernels=sorted(single))]
 
 
 def _engine(one: Measurement, device: Device | None) -> str:

@@ -65,7 +65,7 @@ def environment(machine: Host, classes: tuple[CpuClass, ...], files: Files | Non
         "huge_pages": _chosen(files.text("/sys/kernel/mm/transparent_hugepage/enabled")),
         "versions": versions(),
         "variables": variables(dict(os.environ)),
-        "warnings": list(machine.warnings),
+        "warnings": [str(notice) for notice in machine.notices],
     }
     return {key: value for key, value in found.items() if value not in (None, "", {}, [])}
 

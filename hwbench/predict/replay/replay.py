@@ -15,6 +15,7 @@ from hwbench.errors import InputError, shown
 from hwbench.files import folders
 from hwbench.machine import catalog
 from hwbench.machine.device import Device, override
+from hwbench.notices import Notice
 from hwbench.predict.data import splits
 from hwbench.predict.data import workloads as counted
 from hwbench.predict.data.tables import MeasuredTable, MeasuredTime, Skipped
@@ -29,7 +30,7 @@ from hwbench.workload.ops import Workload
 
 FEWEST_IN_FAMILY = 3
 
-Finder = Callable[[str], tuple[Device, tuple[str, ...]]]
+Finder = Callable[[str], tuple[Device, tuple[Notice, ...]]]
 """What finds a device by its name, with what a reader must know of it. Raises InputError."""
 
 
@@ -62,7 +63,7 @@ def _said(error: InputError) -> str:
     return shown(f"{f'{error.file}: ' if error.file else ''}{error.message}{close}", 300)
 
 
-def _catalogued(name: str) -> tuple[Device, tuple[str, ...]]:
+def _catalogued(name: str) -> tuple[Device, tuple[Notice, ...]]:
     return catalog.device(name), ()
 
 
@@ -92,7 +93,7 @@ class _Devices:
         name = " ".join(word for word in words if "=" not in word)
         try:
             device, warnings = self.finder(name)
-            self.warnings += warnings
+            self.warnings += map(str, warnings)
         except InputError as error:
             closest = similar(name)
             if closest is None:
