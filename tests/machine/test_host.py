@@ -111,8 +111,6 @@ def test_notices_are_those_expected_and_whole_sentences(name: str) -> None:
     assert [notice.code for notice in notices] == expected(name)["notices"]
     texts = [notice.text for notice in notices]
     assert all(text[0].isupper() and text.endswith(".") and text.isprintable() for text in texts)
-        notice.text[0].isupper() and notice.text.endswith(".") and notice.text.isprintable() for notice in notices
-    )
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -175,8 +175,8 @@ def test_more_units_sustain_no_less_than_fewer() -> None:
 def test_a_ceiling_of_one_sample_is_doubted() -> None:
     assert ceilings.doubts(run(*RATES, *STREAMS)) == []
     few = msgspec.structs.replace(STREAMS[0], samples=STREAMS[0].samples[:1])
-    (told,) = ceilings.doubts(run(*RATES, few))
-    assert "(stream)" in told
+    (doubt,) = ceilings.doubts(run(*RATES, few))
+    assert (doubt.code, doubt.data["kernels"]) == ("ceilings-of-one-sample", ["stream"])
 
 
 def test_the_ladder_reads_what_explain_needs() -> None:
