@@ -1,19 +1,19 @@
-"""How long a workload takes on a device: the ideal, the roofline and the expected time, layer by layer and in total.
+"""How long a workload takes on a device: the ideal, the roofline and the forecast, layer by layer and in total.
 
-The first two are lower bounds at the stated clock and named so; the third is a forecast with an interval, by the
-calibrated time model of a runtime.
+The first two are lower bounds at the stated clock; the third comes with an interval, from the calibrated time model of
+a runtime.
 """
 
 from typing import Any, ClassVar
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct, field, to_builtins
 
 from hwbench.answers import Answer
 from hwbench.dtypes import BITS, MIXED
 from hwbench.machine.architecture import Kind
 from hwbench.machine.device import ClockKind, Device
 from hwbench.machine.peak import Peak, PeakTerm, highest, peak, peaks
-from hwbench.predict.forecast import Elasticities, Expected, Limit, OpTime, expected
+from hwbench.predict.forecast import Forecast, Limit, OpTime, forecast
 from hwbench.predict.roofline import Bound, Roofline
 from hwbench.units import Bytes, FlopsPerSecond
 from hwbench.workload.ops import Op, Work, Workload
@@ -22,8 +22,8 @@ from hwbench.workload.ops import Op, Work, Workload
 class LayerEstimate(Struct, frozen=True):
     """One op on the device, for the whole batch. Times in seconds, `None` where the bandwidth is unknown.
 
-    `utilization` is the share of the peak that the roofline still allows; `expected_time_s` are seconds of a forecast
-    that add up to the network's, and `expected_bound` what they are spent on.
+    `utilization` is the share of the peak that the roofline allows. `forecast_time_s` adds up to the forecast of the
+    whole network, `limited_by` is what most of it is spent on; both are `None` without a forecast.
     """
 
     name: str
@@ -37,25 +37,24 @@ class LayerEstimate(Struct, frozen=True):
     bound: Bound | None
     utilization: float | None
     count: int = 1
-    expected_time_s: float | UnsetType = UNSET
-    expected_bound: Limit | UnsetType = UNSET
+    forecast_time_s: float | None = field(default=None, name="expected_time_s")
+    limited_by: Limit | None = field(default=None, name="expected_bound")
 
 
 class Estimate(Answer, Struct, frozen=True):
     """One model on one device at one dtype and batch.
 
     `peak` names the ceiling and `terms` its arithmetic. `throughput_per_s` and `utilization` follow from the roofline
-    and are upper bounds; `memory_needed_bytes` is what weights and the largest multiply-add layer need. The expected
-    values are a forecast for `runtime`: `interval_s` holds the time of a batch at `interval_level`, and `elasticities`
-    say by which share it shrinks when a property of the device grows by a tenth.
+    and are upper bounds; `memory_needed_bytes` is what weights and the largest multiply-add layer need. `forecast` is
+    None where the device's bandwidth or rates are unknown.
     """
 
     SCHEMA: ClassVar[str] = "estimate"
     MAIN: ClassVar[tuple[str, ...]] = (
-        "model", "device", "dtype", "batch", "ideal_time_s", "roofline_time_s", "expected_time_s",
+        "model", "device", "dtype", "batch", "ideal_time_s", "roofline_time_s", "forecast.time_s",
     )  # fmt: skip
     ROWS: ClassVar[str] = "layers"
-    CONTEXT: ClassVar[tuple[str, ...]] = ("title",)
+    CONTEXT: ClassVar[tuple[str, ...]] = ("title", "forecast")  # body() has the forecast under keys of its own
 
     model: str
     device: str
@@ -80,15 +79,33 @@ class Estimate(Answer, Struct, frozen=True):
     layers: tuple[LayerEstimate, ...]
     provenance: dict[str, str]
     warnings: tuple[str, ...]
-    expected_time_s: float | UnsetType = UNSET
-    interval_s: tuple[float, float] | UnsetType = UNSET
-    interval_level: float | UnsetType = UNSET
-    runtime: str | UnsetType = UNSET
-    expected_throughput_per_s: float | UnsetType = UNSET
-    expected_utilization: float | UnsetType = UNSET
-    expected_bound: Limit | UnsetType = UNSET
-    elasticities: Elasticities | UnsetType = UNSET
+    forecast: Forecast | None = None
     title: str = ""
+
+    @property
+    def forecast_utilization(self) -> float | None:
+        """The share of the peak that the forecast reaches."""
+        return self.ideal_time_s / self.forecast.time_s if self.forecast and self.forecast.time_s else None
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON keys: those of a forecast beside the bounds, or absent without one."""
+        body = super().body()
+        forecast = self.forecast
+        if forecast is None:
+            for layer in body["layers"]:
+                del layer["expected_time_s"], layer["expected_bound"]
+            return body
+        values = {
+            "expected_time_s": forecast.time_s,
+            "interval_s": forecast.interval_s,
+            "interval_level": forecast.interval_level,
+            "runtime": forecast.runtime,
+            "expected_throughput_per_s": forecast.throughput_per_s,
+            "expected_utilization": self.forecast_utilization,
+            "expected_bound": forecast.limited_by,
+            "elasticities": to_builtins(forecast.elasticities),
+        }
+        return body | {key: value for key, value in values.items() if value is not None}
 
 
 def estimate(
@@ -99,9 +116,9 @@ def estimate(
     clock: ClockKind | None = None,
     runtime: str | None = None,
     *,
-    forecast: bool = True,
+    bounds_only: bool = False,
 ) -> Estimate:
-    """The bounds of `workload` on `device`, and its expected time in a runtime unless no `forecast` is asked for.
+    """Return the bounds of `workload` on `device`, and its forecast in a runtime unless `bounds_only`.
 
     Raises InputError when the device has no rate for the dtype, and for an unknown runtime.
     """
@@ -109,8 +126,8 @@ def estimate(
     ceiling, bandwidth = peak_for(device, compute, clock), device.memory.bandwidth
     roof = Roofline(ceiling.flops_per_second, float(bandwidth)) if bandwidth else None
     works = [op.work(bits, workload.repeats(batch)) for op in workload.ops]
-    found = expected(workload, device, dtype, batch, runtime, clock=clock) if forecast else None
-    layers = _layers(workload, works, device, compute, clock, found.ops if found else None)
+    time_model = None if bounds_only else forecast(workload, device, dtype, batch, runtime, clock=clock)
+    layers = _layers(workload, works, device, compute, clock, time_model.ops if time_model else None)
     ideal = sum(layer.ideal_time_s for layer in layers)
     time = sum(layer.roofline_time_s or 0.0 for layer in layers) if roof else None
     needed, size = workload.capacity(bits, batch), device.memory.size
@@ -138,24 +155,10 @@ def estimate(
         fits=needed <= size if size else None,
         layers=layers,
         provenance=_provenance(device, ceiling),
-        warnings=(*told, *(found.warnings if found else ())),
-        **(_forecast(found, batch, ideal) if found else {}),
+        warnings=(*told, *(time_model.warnings if time_model else ())),
+        forecast=time_model,
         title=workload.title,
     )
-
-
-def _forecast(found: Expected, batch: int, ideal: float) -> dict[str, Any]:
-    """The fields of an Estimate that a forecast sets; a network of no time has no rate."""
-    return {
-        "expected_time_s": found.time_s,
-        "interval_s": found.interval_s,
-        "interval_level": found.interval_level,
-        "runtime": found.runtime,
-        "expected_throughput_per_s": batch / found.time_s if found.time_s else UNSET,
-        "expected_utilization": ideal / found.time_s if found.time_s else UNSET,
-        "expected_bound": found.bound,
-        "elasticities": found.elasticities,
-    }
 
 
 def peak_for(device: Device, dtype: str, clock: ClockKind | None = None) -> Peak:
@@ -203,8 +206,8 @@ def _layer(op: Op, work: Work, ceiling: float, roof: Roofline | None, time_s: Op
         bound=roof.bound(work) if roof else None,
         utilization=ideal / time if time else None,
         count=op.count,
-        expected_time_s=time_s.time_s if time_s else UNSET,
-        expected_bound=time_s.bound if time_s else UNSET,
+        forecast_time_s=time_s.time_s if time_s else None,
+        limited_by=time_s.limited_by if time_s else None,
     )
 
 

@@ -1,6 +1,6 @@
-"""The expected time of a network: a kernel after another, what launches them, and how far off such a forecast is."""
+"""The forecast of a network's time: one launch after another, what the host adds, and how far off it may be."""
 
-from math import exp
+from math import exp, sqrt
 from typing import Literal
 
 from msgspec import Struct
@@ -8,14 +8,12 @@ from msgspec import Struct
 from hwbench.dtypes import BITS, MIXED
 from hwbench.machine.device import ClockKind, Device
 from hwbench.predict.model.hardware import Hardware, hardware
-from hwbench.predict.model.parameters import ParameterFile, Runtime, parameters
-from hwbench.predict.model.runtimes import DEFAULT_RUNTIMES, RUNTIMES, checked, is_foreign, runtime_of
+from hwbench.predict.model.launch import UNKNOWN, family
+from hwbench.predict.model.parameters import ParameterFile, Runtime, Spread, parameters
+from hwbench.predict.model.runtimes import checked
 from hwbench.predict.model.scalar import SINGLE
 from hwbench.predict.model.time import LaunchTime, combine, launches, run, seconds
-from hwbench.predict.spread import interval
 from hwbench.workload.ops import Workload
-
-__all__ = ["DEFAULT_RUNTIMES", "RUNTIMES", "Expected", "OpTime", "expected", "is_foreign", "runtime_of"]
 
 Limit = Literal["compute", "memory", "overhead"]
 LIMITS: tuple[Limit, ...] = ("compute", "memory", "overhead")
@@ -30,7 +28,7 @@ class OpTime(Struct, frozen=True):
     compute_s: float
     memory_s: float
     overhead_s: float
-    bound: Limit
+    limited_by: Limit
 
 
 class Elasticities(Struct, frozen=True):
@@ -46,24 +44,26 @@ class Elasticities(Struct, frozen=True):
     overhead: float
 
 
-class Expected(Struct, frozen=True):
+class Forecast(Struct, frozen=True):
     """How long one batch takes in a runtime: seconds, an interval that holds it at `interval_level`, and why.
 
-    `host_s` is what the framework needs to launch everything.
+    `throughput_per_s` counts samples, None for a network that takes no time. `limited_by` is what most of the time is
+    spent on, `host_s` the seconds that the framework needs to launch everything.
     """
 
     runtime: str
     time_s: float
     interval_s: tuple[float, float]
     interval_level: float
+    throughput_per_s: float | None
     ops: tuple[OpTime, ...]
     host_s: float
-    bound: Limit
+    limited_by: Limit
     elasticities: Elasticities
     warnings: tuple[str, ...] = ()
 
 
-def expected(
+def forecast(
     workload: Workload,
     device: Device,
     dtype: str = "fp32",
@@ -73,8 +73,8 @@ def expected(
     clock: ClockKind | None = None,
     foreign: bool = False,
     known: ParameterFile | None = None,
-) -> Expected | None:
-    """The expected time of a batch; None where the device's bandwidth or rates are unknown.
+) -> Forecast | None:
+    """Return the forecast for a batch, None where the device's bandwidth or rates are unknown.
 
     `foreign` says that a runtime other than those fitted is meant: the interval is then wider. Raises InputError for an
     unknown runtime.
@@ -90,16 +90,17 @@ def expected(
     device_s, host_s = run(SINGLE, parts, chosen)
     total = combine(SINGLE, device_s, host_s)
     ops = _op_times(parts, chosen, total, host_s)
-    waits = sum(op.time_s for op in ops if op.bound == "overhead") / total if total else 0.0
+    waits = sum(op.time_s for op in ops if op.limited_by == "overhead") / total if total else 0.0
     low, high = interval(chosen.spread, device, m, dtype, workload, [op.time_s for op in ops], waits, foreign)
-    return Expected(
+    return Forecast(
         runtime=name,
         time_s=total,
         interval_s=(total * exp(low), total * exp(high)),
         interval_level=chosen.spread.level,
+        throughput_per_s=batch / total if total else None,
         ops=ops,
         host_s=host_s,
-        bound=max(LIMITS, key=lambda limit: sum(op.time_s for op in ops if op.bound == limit)),
+        limited_by=max(LIMITS, key=lambda limit: sum(op.time_s for op in ops if op.limited_by == limit)),
         elasticities=_elasticities(parts, chosen, total),
         warnings=_warnings(m, dtype, computed),
     )
@@ -120,6 +121,39 @@ def _op_times(parts: list[LaunchTime], runtime: Runtime, total: float, host: flo
             OpTime(time * min(1.0, total / busy if busy else 1.0) + waiting * share, compute, memory, overhead, bound)
         )
     return tuple(found)
+
+
+def interval(
+    spread: Spread,
+    device: Device,
+    m: Hardware,
+    dtype: str,
+    workload: Workload,
+    times: list[float],
+    waits: float,
+    foreign: bool = False,
+) -> tuple[float, float]:
+    """The lowest and highest logarithm of measured over expected time that the spread's level allows.
+
+    `waits` is the share of the time that passes in overhead. A measured device counts as one that was fitted.
+    """
+    if m.spread is not None and not foreign:  # networks were timed on this very machine
+        return -m.spread, m.spread
+    wider = 0.0
+    known = (device.name or device.title) in spread.devices or {"bandwidth", dtype} <= m.measured
+    if not known:
+        wider += spread.device**2
+    wider += ((dtype not in spread.dtypes) + (device.vendor not in spread.vendors)) * spread.unmeasured**2
+    if foreign:
+        wider += spread.foreign**2
+    wider += len(m.assumed) * spread.assumed**2
+    total = sum(times) or 1.0
+    new = sum(time for op, time in zip(workload.ops, times, strict=True) if family(op) == UNKNOWN) / total
+    wider += (spread.unknown * new) ** 2
+    if m.op_overhead is None:
+        wider += (spread.overhead * waits) ** 2
+    shift = 0.0 if known else spread.device_shift
+    return shift - sqrt(spread.low**2 + wider), shift + sqrt(spread.high**2 + wider)
 
 
 def _elasticities(parts: list[LaunchTime], runtime: Runtime, total: float) -> Elasticities:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from hwbench.predict.estimate import Estimate
 from hwbench.stats.comparison import Interval
@@ -95,7 +95,7 @@ def inference(
     time, peak = timed.time, estimate.peak_flops_per_second if estimate else None
     achieved = flops / time.value
     roofline = estimate.roofline_time_s if estimate else None
-    expected = _given(estimate.expected_time_s) if estimate else None
+    forecast = estimate.forecast if estimate else None
     layers = _layers(timed, estimate, peak, traced) if estimate else ()
     return Inference(
         model=model,
@@ -118,9 +118,9 @@ def inference(
         ideal_time_s=estimate.ideal_time_s if estimate else None,
         roofline_time_s=roofline,
         roofline_ratio=time.value / roofline if roofline else None,
-        expected_time_s=expected,
-        expected_interval_s=None if estimate is None or estimate.interval_s is UNSET else estimate.interval_s,
-        expected_ratio=time.value / expected if expected else None,
+        expected_time_s=forecast.time_s if forecast else None,
+        expected_interval_s=forecast.interval_s if forecast else None,
+        expected_ratio=time.value / forecast.time_s if forecast and forecast.time_s else None,
         grade=timed.grade,
         reasons=timed.reasons,
         samples=timed.samples,
@@ -128,10 +128,6 @@ def inference(
         layers=layers,
         between_s=time.value - sum(layer.time_s for layer in layers) if layers else None,
     )
-
-
-def _given(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
 
 
 def _layers(timed: TimedRun, estimate: Estimate, peak: float | None, traced: bool) -> tuple[LayerRun, ...]:
@@ -142,7 +138,7 @@ def _layers(timed: TimedRun, estimate: Estimate, peak: float | None, traced: boo
         if not ops:
             continue
         flops = sum(op.flops for op in ops)
-        expected = [_given(op.expected_time_s) for op in ops]
+        expected = [op.forecast_time_s for op in ops]
         bounds = [op.roofline_time_s for op in ops]
         found.append(
             LayerRun(

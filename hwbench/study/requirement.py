@@ -108,6 +108,6 @@ def _candidates(
 def _bounds(workload: Workload, device: Device, dtype: str, batch: int) -> Estimate | None:
     """The bounds on a device; None where it has no rate for the dtype."""
     try:
-        return estimate(workload, device, dtype, batch, forecast=False)
+        return estimate(workload, device, dtype, batch, bounds_only=True)
     except InputError:
         return None

@@ -9,7 +9,7 @@ from hwbench.api import lookup
 from hwbench.machine import catalog
 from hwbench.measure import host_calibration
 from hwbench.measure.environment import snapshot
-from hwbench.predict.forecast import expected
+from hwbench.predict.forecast import forecast
 from hwbench.workload import load
 
 CPU = catalog.device("ryzen7-5800x")
@@ -23,9 +23,9 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> None:
         found = []
         for name, batch in host_calibration.NETWORKS:
             workload = load.workload(name)
-            forecast = expected(workload, CPU, batch=batch)
-            assert forecast is not None
-            found.append((workload, batch, 1.5 * forecast.time_s))
+            prediction = forecast(workload, CPU, batch=batch)
+            assert prediction is not None
+            found.append((workload, batch, 1.5 * prediction.time_s))
         return found
 
     monkeypatch.setattr(host_calibration, "times", times)

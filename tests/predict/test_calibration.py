@@ -15,7 +15,7 @@ from hwbench.predict.fitting import fit as fitting
 from hwbench.predict.fitting import priors
 from hwbench.predict.fitting.cases import cases
 from hwbench.predict.fitting.problem import Case, fitted, predicted, problem, soft, with_values
-from hwbench.predict.forecast import expected
+from hwbench.predict.forecast import forecast
 from hwbench.predict.model.parameters import GpuParameters, ParameterFile, parameters
 from hwbench.workload import load
 
@@ -37,7 +37,7 @@ def made(own: GpuParameters, batches: tuple[int, ...] = (64, 512)) -> list[Case]
     found = []
     for name, workload in MODELS.items():
         for batch in batches:
-            time = expected(workload, RTX3090, "fp16", batch, known=known)
+            time = forecast(workload, RTX3090, "fp16", batch, known=known)
             assert time is not None
             found.append(Case(workload, RTX3090, "fp16", batch, time.time_s, splits.family(name)))
     return found

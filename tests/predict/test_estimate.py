@@ -12,7 +12,7 @@ from hwbench.machine import catalog
 from hwbench.machine.device import Memory, override
 from hwbench.machine.peak import peak, peaks
 from hwbench.predict.estimate import estimate
-from hwbench.predict.forecast import expected
+from hwbench.predict.forecast import forecast
 from hwbench.workload import load
 from hwbench.workload.ops import Op, Workload
 from hwbench.workload.request import ModelRequest
@@ -43,21 +43,26 @@ def test_alexnet_on_an_rtx_3090_is_bound_by_reading_its_linear_layers() -> None:
 
 def test_bounds_and_forecast_stand_side_by_side() -> None:
     found = estimate(ALEXNET, DEVICES["rtx3090"])
-    forecast = expected(ALEXNET, DEVICES["rtx3090"])
-    assert forecast is not None
-    assert (found.expected_time_s, found.interval_s) == (forecast.time_s, forecast.interval_s)
-    assert found.expected_throughput_per_s == pytest.approx(1 / forecast.time_s)
-    assert found.expected_utilization == pytest.approx(found.ideal_time_s / forecast.time_s)
-    assert [layer.expected_time_s for layer in found.layers] == [op.time_s for op in forecast.ops]
-    assert found.interval_level == 0.8
-    assert found.runtime == "torch-eager-cuda"
+    prediction = forecast(ALEXNET, DEVICES["rtx3090"])
+    assert prediction is not None
+    assert found.forecast == prediction
+    assert prediction.throughput_per_s == pytest.approx(1 / prediction.time_s)
+    assert found.forecast_utilization == pytest.approx(found.ideal_time_s / prediction.time_s)
+    assert [layer.forecast_time_s for layer in found.layers] == [op.time_s for op in prediction.ops]
+    assert prediction.interval_level == 0.8
+    assert prediction.runtime == "torch-eager-cuda"
+    body = found.body()
+    assert (body["expected_time_s"], body["interval_s"]) == (prediction.time_s, prediction.interval_s)
+    assert [layer["expected_time_s"] for layer in body["layers"]] == [op.time_s for op in prediction.ops]
 
 
 def test_a_forecast_that_nobody_asked_for_or_that_cannot_be_leaves_no_keys() -> None:
     bare = msgspec.structs.replace(DEVICES["rtx3090"], memory=Memory())
-    for found in (estimate(ALEXNET, DEVICES["rtx3090"], forecast=False), estimate(ALEXNET, bare)):
-        body = msgspec.to_builtins(found)
-        assert not {"expected_time_s", "interval_s", "interval_level", "runtime", "elasticities"} & set(body)
+    for found in (estimate(ALEXNET, DEVICES["rtx3090"], bounds_only=True), estimate(ALEXNET, bare)):
+        body = found.body()
+        assert not {"expected_time_s", "interval_s", "interval_level", "runtime", "elasticities", "forecast"} & set(
+            body
+        )
         assert all("expected_time_s" not in layer for layer in body["layers"])
 
 

@@ -13,7 +13,7 @@ from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.machine.device import Device, Memory, Sustained, SustainedRate, override
 from hwbench.machine.peak import peaks
-from hwbench.predict.forecast import expected
+from hwbench.predict.forecast import forecast
 from hwbench.predict.model import runtimes
 from hwbench.predict.model.grid import grid
 from hwbench.predict.model.parameters import PATH, ParameterFile, dumped, parameters
@@ -30,7 +30,7 @@ ALEXNET = MODELS["alexnet"]
 def time_of(
     workload: Workload, device: Device, dtype: str = "fp32", batch: int = 1, runtime: str | None = None
 ) -> float:
-    found = expected(workload, device, dtype, batch, runtime)
+    found = forecast(workload, device, dtype, batch, runtime)
     assert found is not None
     return found.time_s
 
@@ -41,7 +41,7 @@ def test_every_device_forecasts_every_model(name: str) -> None:
     for dtype in sorted({p.dtype for p in peaks(device)} | {"fp32", "fp16"}):
         for model in ("alexnet", "mobilenet-v2", "vit-b-16", "bert-base"):
             for batch in (1, 64):
-                found = expected(MODELS[model], device, dtype, batch)
+                found = forecast(MODELS[model], device, dtype, batch)
                 if device.memory.bandwidth is None:
                     assert found is None
                     continue
@@ -61,15 +61,15 @@ def test_every_runtime_has_parameters_and_a_story(runtime: str) -> None:
 
 
 def test_parts_add_up_to_alexnet_by_hand() -> None:
-    found = expected(ALEXNET, RTX3090)
+    found = forecast(ALEXNET, RTX3090)
     assert found is not None
     fc6 = next(time for op, time in zip(ALEXNET.ops, found.ops, strict=True) if op.name == "fc6")
-    assert fc6.bound == "memory"
+    assert fc6.limited_by == "memory"
     share = parameters().runtimes["torch-eager-cuda"].gpu
     assert share is not None
     weights = 4 * (9216 * 4096 + 4096)  # far more than a cache of 6 MiB holds
     assert fc6.memory_s == pytest.approx(weights / (936e9 * share.memory["linear"]), rel=0.01)
-    assert found.bound == "memory"
+    assert found.limited_by == "memory"
 
 
 @settings(max_examples=40, deadline=None)
@@ -102,7 +102,7 @@ def test_a_higher_clock_shortens_what_computes_and_nothing_else() -> None:
 
 def test_elasticities_are_the_derivatives() -> None:
     vgg = MODELS["vgg16"]
-    found = expected(vgg, RTX3090, batch=64)
+    found = forecast(vgg, RTX3090, batch=64)
     assert found is not None
     faster = replace(RTX3090.memory, bandwidth=BytesPerSecond(936e9 * 1.1))
     less = 1 - time_of(vgg, replace(RTX3090, memory=faster), batch=64) / found.time_s
@@ -110,9 +110,9 @@ def test_elasticities_are_the_derivatives() -> None:
     clocked = 1 - time_of(vgg, override(RTX3090, {"clock": "1.8645 GHz"}), batch=64) / found.time_s
     assert found.elasticities.clock == pytest.approx(clocked, rel=0.05)
     assert sum([found.elasticities.clock, found.elasticities.bandwidth, found.elasticities.overhead]) <= 0.1
-    small = expected(MODELS["mobilenet-v2"], RTX3090)
+    small = forecast(MODELS["mobilenet-v2"], RTX3090)
     assert small is not None
-    assert small.bound == "overhead"
+    assert small.limited_by == "overhead"
     assert small.elasticities.overhead > 5 * small.elasticities.clock
 
 
@@ -124,11 +124,11 @@ def test_a_run_that_fuses_is_no_slower() -> None:
 
 def test_odd_ops_are_memory_and_widen_the_interval() -> None:
     odd = Op(kind="never seen", output_shape=(3, 224, 224), input_elements=10**6, output_elements=10**6, name="odd")
-    found = expected(Workload("odd", "Odd", (3,), (odd,)), RTX3090, batch=100)
-    plain = expected(Workload("plain", "Plain", (3,), (replace(odd, kind="elementwise"),)), RTX3090, batch=100)
+    found = forecast(Workload("odd", "Odd", (3,), (odd,)), RTX3090, batch=100)
+    plain = forecast(Workload("plain", "Plain", (3,), (replace(odd, kind="elementwise"),)), RTX3090, batch=100)
     assert found is not None
     assert plain is not None
-    assert found.ops[0].bound == "memory"
+    assert found.ops[0].limited_by == "memory"
     assert found.interval_s[1] / found.time_s > plain.interval_s[1] / plain.time_s
     nothing = Op(kind="elementwise", output_shape=())
     bare = Op(kind="linear", output_shape=(5,), macs=10**9)  # a product of unknown shape
@@ -138,12 +138,12 @@ def test_odd_ops_are_memory_and_widen_the_interval() -> None:
 
 
 def test_no_bandwidth_no_forecast() -> None:
-    assert expected(ALEXNET, replace(RTX3090, memory=Memory())) is None
+    assert forecast(ALEXNET, replace(RTX3090, memory=Memory())) is None
 
 
 def test_without_a_cache_size_one_is_assumed_and_said() -> None:
-    found = expected(ALEXNET, replace(RTX3090, caches=()))
-    known = expected(ALEXNET, RTX3090)
+    found = forecast(ALEXNET, replace(RTX3090, caches=()))
+    known = forecast(ALEXNET, RTX3090)
     assert found is not None
     assert known is not None
     assert any("cache" in warning for warning in found.warnings)
@@ -152,7 +152,7 @@ def test_without_a_cache_size_one_is_assumed_and_said() -> None:
 
 def test_an_interval_is_wider_for_what_was_not_measured() -> None:
     def width(device: Device, dtype: str = "amp", foreign: bool = False) -> float:
-        found = expected(MODELS["vgg16"], device, dtype, 256, foreign=foreign)
+        found = forecast(MODELS["vgg16"], device, dtype, 256, foreign=foreign)
         assert found is not None
         return found.interval_s[1] / found.interval_s[0]
 
@@ -168,7 +168,7 @@ def test_measured_ceilings_replace_the_data_sheet_and_narrow_the_interval() -> N
     device = DEVICES["l40s"]
     measured = replace(device, sustained=sustained)
     assert device.count == 142
-    before, after = (expected(MODELS["vgg16"], d, "fp16", 64) for d in (device, measured))
+    before, after = (forecast(MODELS["vgg16"], d, "fp16", 64) for d in (device, measured))
     assert before is not None
     assert after is not None
     assert after.time_s > 3 * before.time_s  # a card that is held at a fraction of its rates
@@ -193,9 +193,9 @@ def test_the_runtime_that_a_measurement_means(text: str | None, kind: str, name:
 
 def test_a_runtime_of_another_kind_of_device_is_refused() -> None:
     with pytest.raises(InputError, match="does not run on a gpu"):
-        expected(ALEXNET, RTX3090, runtime="torch-eager-cpu")
+        forecast(ALEXNET, RTX3090, runtime="torch-eager-cpu")
     with pytest.raises(InputError, match="no runtime 'torch-eger-cuda'") as caught:
-        expected(ALEXNET, RTX3090, runtime="torch-eger-cuda")
+        forecast(ALEXNET, RTX3090, runtime="torch-eger-cuda")
     assert "torch-eager-cuda" in caught.value.nearest
 
 
@@ -213,7 +213,7 @@ def test_arrays_and_numbers_agree(model: str, names: list[str], dtypes: list[str
     for i, device in enumerate(devices):
         for j, dtype in enumerate(dtypes):
             for k, batch in enumerate(batches):
-                one = expected(MODELS[model], device, dtype, batch)
+                one = forecast(MODELS[model], device, dtype, batch)
                 if one is None:
                     assert np.isnan(found[i, j, k])
                 else:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from hwbench.machine import catalog
 from hwbench.machine.device import Sustained
 from hwbench.predict.fitting.host import TimedNetwork, factors
-from hwbench.predict.forecast import expected
+from hwbench.predict.forecast import forecast
 from hwbench.workload import load
 
 CPU = catalog.device("ryzen7-5800x")
@@ -18,7 +18,7 @@ TRUE = {"compute": 0.7, "memory": 1.4, "overhead": 0.8, "spread": 0.1}
 def made(model: str, batch: int) -> TimedNetwork:
     workload = load.workload(model)
     device = replace(CPU, sustained=Sustained("made", factors=TRUE))
-    found = expected(workload, device, batch=batch)
+    found = forecast(workload, device, batch=batch)
     assert found is not None
     return TimedNetwork(workload, batch, found.time_s)
 
@@ -33,7 +33,7 @@ def test_the_factors_that_made_the_times_are_found() -> None:
 def test_a_calibrated_machine_is_expected_to_run_so_and_the_interval_is_its_own() -> None:
     timed = [made(model, 1) for model in MODELS]
     device = replace(CPU, sustained=Sustained("made", factors=to_builtins(factors(timed, CPU, "torch-eager-cpu"))))
-    plain, calibrated = (expected(load.workload("vgg16"), one) for one in (CPU, device))
+    plain, calibrated = (forecast(load.workload("vgg16"), one) for one in (CPU, device))
     assert plain is not None
     assert calibrated is not None
     assert calibrated.time_s == pytest.approx(made("vgg16", 1).time_s, rel=0.05)

@@ -150,7 +150,7 @@ def test_a_whole_run_is_one_point_beside_one() -> None:
     e = predicted()
     traces = {trace["name"]: trace for trace in roofline.roofline(e, "r", CPU, (), one).traces}
     assert traces["the whole, measured"]["y"] == [e.flops / 0.1]
-    assert traces["the whole, predicted"]["y"] == [e.flops / e.expected_time_s]  # type: ignore[operator]
+    assert traces["the whole, predicted"]["y"] == [e.flops / e.forecast.time_s]  # type: ignore[union-attr]
     assert traces["the whole, predicted"]["x"] == traces["the whole, measured"]["x"] == [e.flops / e.traffic_bytes]
 
 

@@ -73,10 +73,7 @@ def _changed(device: Device, **settings_of: str) -> Device:
 def _worth(model: str, batch: int, dtype: str = "fp32", **settings_of: str) -> dict[str, float]:
     """What each factor is worth between an RTX 3090 and one that is changed, by the roofline alone."""
     base, own = DEVICES["rtx3090"], _changed(DEVICES["rtx3090"], **settings_of)
-    plain = [
-        msgspec.structs.replace(estimate(MODELS[model], one, dtype, batch), expected_time_s=msgspec.UNSET)
-        for one in (own, base)
-    ]
+    plain = [estimate(MODELS[model], one, dtype, batch, bounds_only=True) for one in (own, base)]
     found = decomposition.of_times("changed", plain[0], peak(own, dtype), "rtx3090", plain[1], peak(base, dtype))
     assert found.of == "roofline"
     return {factor.name: factor.factor for factor in found.factors}
@@ -96,9 +93,8 @@ def test_one_change_is_worth_something_by_itself() -> None:
 def test_a_clock_is_worth_nothing_where_all_waits_for_memory() -> None:
     slow = _changed(DEVICES["rtx3090"], bandwidth="1 GB/s")
     fast = msgspec.structs.replace(_changed(slow, clock="3.39 GHz"), name="both")
-    found = [estimate(MODELS["alexnet"], one) for one in (slow, fast)]
-    assert found[0].bound == "memory"
-    plain = [msgspec.structs.replace(one, expected_time_s=msgspec.UNSET) for one in found]
+    plain = [estimate(MODELS["alexnet"], one, bounds_only=True) for one in (slow, fast)]
+    assert plain[0].bound == "memory"
     one = decomposition.of_times("b", plain[1], peak(fast, "fp32"), "a", plain[0], peak(slow, "fp32"))
     clock = next(factor for factor in one.factors if factor.name == "clock")
     assert clock.ratio == pytest.approx(2)
@@ -110,7 +106,9 @@ def test_an_expected_time_adds_efficiency() -> None:
     assert base.roofline_time_s
     assert own.roofline_time_s
     known = [
-        msgspec.structs.replace(one, expected_time_s=(one.roofline_time_s or 0) * factor)
+        msgspec.structs.replace(
+            one, forecast=msgspec.structs.replace(one.forecast, time_s=(one.roofline_time_s or 0) * factor)
+        )
         for one, factor in ((base, 2.0), (own, 3.0))
     ]
     ceilings = [peak(DEVICES[name], "fp32") for name in ("rtx3090", "rtx4090")]
@@ -201,7 +199,7 @@ def test_a_runtime_of_one_kind_of_device() -> None:
     found = compare([DEVICES["i9-10940x"], DEVICES["rtx3090"]], "fp32", MODELS["resnet18"], runtime="torch-compile-cpu")
     own, other = found.devices
     assert own.times[0].expected_time_s == pytest.approx(
-        estimate(MODELS["resnet18"], DEVICES["i9-10940x"], runtime="torch-compile-cpu").expected_time_s
+        estimate(MODELS["resnet18"], DEVICES["i9-10940x"], runtime="torch-compile-cpu").forecast.time_s
     )
     assert other.times[0].expected_time_s is None
     assert other.times[0].roofline_time_s is not None

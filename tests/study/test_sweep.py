@@ -60,7 +60,7 @@ def test_a_point_is_what_estimate_says(names: list[str], workload: Workload, dty
             assert found.ideal[row, column] == pytest.approx(one.ideal_time_s, rel=1e-12)
             expected = found.expected[row, column]
             assert (None if np.isnan(expected) else expected) == (
-                None if one.expected_time_s is msgspec.UNSET else pytest.approx(one.expected_time_s, rel=1e-9)
+                None if one.forecast is None else pytest.approx(one.forecast.time_s, rel=1e-9)
             )
             fits = found.fits[row, column]
             assert (None if np.isnan(fits) else bool(fits)) == one.fits
@@ -116,7 +116,7 @@ def test_a_runtime_of_one_kind_of_device() -> None:
     assert np.isnan(found.expected[0]).all()
     assert not found.pareto[0].any()
     one = estimate(MODELS["resnet18"], devices[1], "fp32", 8, runtime="torch-compile-cpu")
-    assert found.expected[1, 1] == pytest.approx(one.expected_time_s, rel=1e-9)
+    assert found.expected[1, 1] == pytest.approx(one.forecast.time_s, rel=1e-9)
     with pytest.raises(InputError, match="no runtime 'tensorflow'"):
         panel(Chunk(MODELS["resnet18"], "fp32", devices, (1,), "tensorflow"))
 
@@ -152,8 +152,8 @@ def test_csv_holds_every_point() -> None:
             assert row["pareto"] == "false"
             continue
         assert float(row["roofline_time_s"]) == pytest.approx(one.roofline_time_s, rel=1e-12)
-        assert float(row["expected_time_s"]) == pytest.approx(one.expected_time_s, rel=1e-9)
-        assert float(row["throughput_per_s"]) == pytest.approx(one.expected_throughput_per_s, rel=1e-9)
+        assert float(row["expected_time_s"]) == pytest.approx(one.forecast.time_s, rel=1e-9)
+        assert float(row["throughput_per_s"]) == pytest.approx(one.forecast.throughput_per_s, rel=1e-9)
         assert (row["bound"], row["fits"]) == (one.bound, str(one.fits).lower())
 
 
@@ -183,7 +183,7 @@ def test_the_front_is_gathered_from_all_panels() -> None:
     assert [row.device for row in front.rows()] == ["n100", "rtx3090", "rtx4090"]
     assert rows["n100"].batches == "1–5"
     first = estimate(MODELS["alexnet"], DEVICES["n100"])
-    assert rows["n100"].time_s == pytest.approx(first.expected_time_s, rel=1e-9)
+    assert rows["n100"].time_s == pytest.approx(first.forecast.time_s, rel=1e-9)
     assert rows["n100"].throughput_per_s == pytest.approx(1 / rows["n100"].time_s)
 
 

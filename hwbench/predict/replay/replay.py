@@ -21,7 +21,7 @@ from hwbench.predict.data import workloads as counted
 from hwbench.predict.data.tables import MeasuredTable, MeasuredTime, Skipped
 from hwbench.predict.data.workloads import Workloads
 from hwbench.predict.estimate import estimate
-from hwbench.predict.forecast import Expected, expected
+from hwbench.predict.forecast import Forecast, forecast
 from hwbench.predict.model.parameters import ParameterFile, parameters
 from hwbench.predict.model.runtimes import is_foreign, runtime_of
 from hwbench.predict.replay.summary import ReplayRow, Validation, summary
@@ -127,8 +127,8 @@ def _row(one: MeasuredTime, device: Device, workloads: Workloads, known: Paramet
     """A measurement with its prediction. Raises InputError where it cannot be predicted."""
     runtime = runtime_of(one.runtime, device.kind)
     workload = counted.workload(one, workloads)
-    bounds = estimate(workload, device, one.dtype, one.batch, forecast=False)
-    found = expected(workload, device, one.dtype, one.batch, runtime, foreign=is_foreign(one.runtime), known=known)
+    bounds = estimate(workload, device, one.dtype, one.batch, bounds_only=True)
+    found = forecast(workload, device, one.dtype, one.batch, runtime, foreign=is_foreign(one.runtime), known=known)
     if found is None:
         raise InputError(f"the bandwidth or a rate of {device.name} is unknown")
     family = splits.family(one.model)
@@ -156,7 +156,7 @@ def _row(one: MeasuredTime, device: Device, workloads: Workloads, known: Paramet
 
 
 def _reasons(
-    one: MeasuredTime, workload: Workload, found: Expected, roofline: float | None, fits: bool | None
+    one: MeasuredTime, workload: Workload, found: Forecast, roofline: float | None, fits: bool | None
 ) -> Iterable[str]:
     """What may explain a miss of this row, from the row and its prediction alone."""
     if is_foreign(one.runtime):

@@ -149,8 +149,8 @@ def sentences(found: Sequence[Beside], elsewhere: Sequence[Elsewhere], e: Estima
 
 def _drawn(one: Beside, e: Estimate) -> str:
     apart = f" Its threads are fewer than the {one.units} units predicted for." if _fewer(one) else ""
-    if isinstance(e.runtime, str) and str(one.result.variant) not in e.runtime.split("-"):
-        apart += f" The forecast is for {e.runtime}."
+    if e.forecast and str(one.result.variant) not in e.forecast.runtime.split("-"):
+        apart += f" The forecast is for {e.forecast.runtime}."
     head = f"Measured beside predicted (run {one.run}, {one.name}): {si(one.result.value, 's')} in all"
     if not one.layers:
         return f"{head}; its layers were not timed (hwbench run --layers does), so one point stands for all.{apart}"

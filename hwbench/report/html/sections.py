@@ -27,10 +27,9 @@ _ANSWERS = ("answer", "time", "inferences", "share of the peak", "what it is")
 def answer(e: Estimate) -> str:
     """The answer in a sentence or two."""
     head = f"{e.model} at {e.dtype}, batch {e.batch}, on {e.device}"
-    expected = common.expected(e)
-    if expected and isinstance(e.interval_s, tuple):
-        low, high = e.interval_s
-        time = f"{head} takes about {si(expected, 's')} ({si(low, 's')} to {si(high, 's')})"
+    if e.forecast and e.forecast.time_s:
+        low, high = e.forecast.interval_s
+        time = f"{head} takes about {si(e.forecast.time_s, 's')} ({si(low, 's')} to {si(high, 's')})"
     elif e.roofline_time_s is not None:
         time = f"{head} takes at least {si(at_least(e.roofline_time_s), 's')}"
     else:
@@ -41,7 +40,7 @@ def answer(e: Estimate) -> str:
 
 
 def _bound(e: Estimate) -> str | None:
-    return e.expected_bound if isinstance(e.expected_bound, str) else e.bound
+    return e.forecast.limited_by if e.forecast else e.bound
 
 
 def estimated(
@@ -63,12 +62,12 @@ def estimated(
         what = "each layer at its ceiling, compute or memory: a lower bound"
         most = (f"at most {rate(at_most(e.throughput_per_s))}", f"at most {percent(at_most(e.utilization, 2))}")
         rows.append(("roofline", si(at_least(e.roofline_time_s), "s"), *most, what))
-    if (time := common.expected(e)) is not None and isinstance(e.interval_s, tuple):
-        low, high = e.interval_s
-        level = percent(e.interval_level if isinstance(e.interval_level, float) else None)
-        what = f"a forecast for {e.runtime}: {si(low, 's')} to {si(high, 's')} in {level} of cases"
-        used = e.expected_utilization if isinstance(e.expected_utilization, float) else None
-        rows.append(("expected", si(time, "s"), rate(e.batch / time), percent(used), what))
+    if e.forecast:
+        forecast, (low, high) = e.forecast, e.forecast.interval_s
+        level = percent(forecast.interval_level)
+        what = f"a forecast for {forecast.runtime}: {si(low, 's')} to {si(high, 's')} in {level} of cases"
+        speed, share = rate(forecast.throughput_per_s), percent(e.forecast_utilization)
+        rows.append(("expected", si(forecast.time_s, "s"), speed, share, what))
     rows += [_measured(one, e) for one in reached]
     unit = operations_unit(e.dtype)
     memory = f" and {si(e.bandwidth_bytes_per_second, 'B/s')}" if e.bandwidth_bytes_per_second else ""

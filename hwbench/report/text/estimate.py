@@ -74,7 +74,7 @@ def _layers(e: Estimate, style: Style, all_layers: bool) -> list[str]:
     shown = list(e.layers)
     hidden = 0
     if len(shown) > MOST_LAYERS and not all_layers:
-        shown = sorted(shown, key=lambda layer: _expected(layer) or _time(layer), reverse=True)[:TOP_LAYERS]
+        shown = sorted(shown, key=lambda layer: layer.forecast_time_s or _time(layer), reverse=True)[:TOP_LAYERS]
         hidden = len(e.layers) - len(shown)
     unit = operations_unit(e.dtype)
     header: tuple[str, ...] = ("layer", "kind", unit, "traffic", f"{unit}/B", "ideal")
@@ -98,7 +98,7 @@ def _row(layer: LayerEstimate, e: Estimate, longest: int) -> tuple[str, ...]:
     )
     if layer.roofline_time_s is None:  # no bandwidth: nothing beyond the ideal
         return (*start, si(layer.ideal_time_s, "s", 3) if layer.flops else "-")
-    time, whole = _expected(layer), expected.number(e.expected_time_s)
+    time, whole = layer.forecast_time_s, e.forecast.time_s if e.forecast else None
     return (
         *start,
         si(layer.roofline_time_s, "s", 3),
@@ -106,10 +106,6 @@ def _row(layer: LayerEstimate, e: Estimate, longest: int) -> tuple[str, ...]:
         percent(time / whole if time and whole else None),
         layer.bound or "-",
     )
-
-
-def _expected(layer: LayerEstimate) -> float | None:
-    return expected.number(layer.expected_time_s)
 
 
 def _time(layer: LayerEstimate) -> float:
@@ -147,9 +143,9 @@ def many(estimates: Sequence[Estimate], style: Style) -> list[str]:
             si(e.peak_flops_per_second, operations_unit(e.dtype) + "/s"),
             si(at_least(e.ideal_time_s), "s"),
             si(at_least(e.roofline_time_s), "s") if e.roofline_time_s is not None else "-",
-            si(e.expected_time_s, "s", 3) if isinstance(e.expected_time_s, float) else "-",
-            " - ".join(si(end, "s", 3) for end in e.interval_s) if isinstance(e.interval_s, tuple) else "-",
-            rate(expected.number(e.expected_throughput_per_s)),
+            si(e.forecast.time_s, "s", 3) if e.forecast else "-",
+            " - ".join(si(end, "s", 3) for end in e.forecast.interval_s) if e.forecast else "-",
+            rate(e.forecast.throughput_per_s if e.forecast else None),
             e.bound or "-",
             {True: "yes", False: "no", None: "?"}[e.fits],
         )
@@ -164,5 +160,6 @@ def many(estimates: Sequence[Estimate], style: Style) -> list[str]:
     note = f"ideal and roofline are lower bounds of the time at the peak's clock, the latter if {_UNCACHED}"
     if _strictness(estimates[0]).startswith("no"):
         note = "ideal and roofline are no strict bounds, as the peak rests on what the system reports or on assumptions"
-    forecast = f"; expected is a forecast for {estimates[0].runtime}" if isinstance(estimates[0].runtime, str) else ""
-    return [*lines, "", *sentences(f"{note}{forecast}.", style)]
+    forecast = estimates[0].forecast
+    runtime = f"; expected is a forecast for {forecast.runtime}" if forecast else ""
+    return [*lines, "", *sentences(f"{note}{runtime}.", style)]

@@ -1,6 +1,7 @@
 """The expected time as text: with its interval, what it is spent on, and what would shorten it."""
 
 from hwbench.predict.estimate import Estimate
+from hwbench.predict.forecast import Forecast
 from hwbench.report.text.layout import Style, field, percent, rate, sentences
 from hwbench.units import si
 
@@ -12,30 +13,25 @@ _NONE = "not given: the device's bandwidth or its rates are unknown"
 
 def lines(e: Estimate, style: Style) -> list[str]:
     """The expected time of one estimate and what would make it faster."""
-    if not isinstance(e.expected_time_s, float) or not isinstance(e.interval_s, tuple):
+    forecast = e.forecast
+    if forecast is None:
         return field("expected", _NONE, style)
-    low, high = e.interval_s
-    level = e.interval_level if isinstance(e.interval_level, float) else 0.0
-    within = f"{percent(level)} within {si(low, 's', 3)} to {si(high, 's', 3)}"
-    reached = f"{rate(number(e.expected_throughput_per_s))}, {percent(number(e.expected_utilization))} of the peak"
-    text = f"{si(e.expected_time_s, 's')} in {e.runtime}, {within}; spent mostly on {e.expected_bound}; {reached}"
-    found = field("expected", text, style)
-    if not hasattr(e.elasticities, "clock"):
-        return found
-    gains = ", ".join(f"{name} {_less(value)}" for name, value in _gains(e))
-    return [*found, *field("+10 % of", f"{gains}: that much less time", style)]
+    low, high = forecast.interval_s
+    within = f"{percent(forecast.interval_level)} within {si(low, 's', 3)} to {si(high, 's', 3)}"
+    reached = f"{rate(forecast.throughput_per_s)}, {percent(e.forecast_utilization)} of the peak"
+    text = (
+        f"{si(forecast.time_s, 's')} in {forecast.runtime}, {within}; spent mostly on {forecast.limited_by}; {reached}"
+    )
+    gains = ", ".join(f"{name} {_less(value)}" for name, value in _gains(forecast).items())
+    return [*field("expected", text, style), *field("+10 % of", f"{gains}: that much less time", style)]
 
 
-def number(value: object) -> float | None:
-    """A value that an estimate may leave unset."""
-    return value if isinstance(value, float) else None
-
-
-def _gains(e: Estimate) -> list[tuple[str, float]]:
-    elasticities = e.elasticities
-    names = ("clock", "bandwidth", "units", "overhead")
-    labels = {"units": "units", "overhead": "speed of launches"}
-    return [(labels.get(name, name), getattr(elasticities, name)) for name in names]
+def _gains(forecast: Forecast) -> dict[str, float]:
+    """Return the share by which the time shrinks, by what grows by a tenth."""
+    gains = forecast.elasticities
+    return {
+        "clock": gains.clock, "bandwidth": gains.bandwidth, "units": gains.units, "speed of launches": gains.overhead,
+    }  # fmt: skip
 
 
 def _less(value: float) -> str:
@@ -44,18 +40,19 @@ def _less(value: float) -> str:
 
 def expensive(e: Estimate, style: Style) -> list[str]:
     """A sentence on the layers that take longest and one on what the clock alone would tell."""
-    if not e.expected_time_s or not isinstance(e.expected_time_s, float):
+    if e.forecast is None or not e.forecast.time_s:
         return []
-    layers = sorted(e.layers, key=lambda layer: number(layer.expected_time_s) or 0.0, reverse=True)[:MOST_EXPENSIVE]
-    named = ", ".join(f"{x.name} {percent((number(x.expected_time_s) or 0.0) / e.expected_time_s)}" for x in layers)
+    total = e.forecast.time_s
+    layers = sorted(e.layers, key=lambda layer: layer.forecast_time_s or 0.0, reverse=True)[:MOST_EXPENSIVE]
+    named = ", ".join(f"{x.name} {percent((x.forecast_time_s or 0.0) / total)}" for x in layers)
     return ["", *sentences(f"Most expensive as expected: {named}.", style), *sentences(clock_sentence(e), style)]
 
 
 def clock_sentence(e: Estimate) -> str:
     """Whether the clock alone would predict this model's time here."""
-    if not hasattr(e.elasticities, "clock"):
+    if e.forecast is None:
         return ""
-    gains = dict(_gains(e))
+    gains = _gains(e.forecast)
     share = gains["clock"] / (1.0 - 1.0 / 1.1)
     most = max(("bandwidth", "speed of launches"), key=lambda name: gains[name])
     if share >= ALONE:

@@ -40,8 +40,7 @@ def roofline(e: Estimate, style: Style) -> list[str]:
 
 
 def _time(layer: LayerEstimate) -> float:
-    expected = layer.expected_time_s if isinstance(layer.expected_time_s, float) else None
-    return expected or layer.roofline_time_s or 0.0
+    return layer.forecast_time_s or layer.roofline_time_s or 0.0
 
 
 def _bottom(points: list[LayerEstimate], low: float, e: Estimate) -> float:

@@ -2,11 +2,11 @@
 
 import math
 
-from msgspec import Struct, UnsetType, structs
+from msgspec import Struct, structs
 
 from hwbench.errors import InputError
 from hwbench.machine.device import Clock, Device
-from hwbench.predict.estimate import Estimate, estimate
+from hwbench.predict.estimate import estimate
 from hwbench.units import Hertz
 from hwbench.workload.ops import Workload
 
@@ -40,11 +40,12 @@ def elasticity(workload: Workload, device: Device, dtype: str = "fp32", batch: i
     """
     own = estimate(workload, device, dtype, batch)
     slower, faster = (
-        estimate(workload, at_clock(device, factor), dtype, batch, forecast=False) for factor in (STEP**-0.5, STEP**0.5)
+        estimate(workload, at_clock(device, factor), dtype, batch, bounds_only=True)
+        for factor in (STEP**-0.5, STEP**0.5)
     )
     roofline = _elasticity(slower.roofline_time_s, faster.roofline_time_s)
-    shares = own.elasticities
-    expected = -math.log1p(-shares.clock) / math.log(STEP) if not isinstance(shares, UnsetType) else None
+    forecast = own.forecast
+    expected = -math.log1p(-forecast.elasticities.clock) / math.log(STEP) if forecast else None
     if roofline is None and expected is None:
         raise InputError(f"the memory bandwidth of {device.name or device.title} is unknown: nothing can be predicted")
     term = max(own.terms, key=lambda term: term.flops_per_second)
@@ -55,7 +56,7 @@ def elasticity(workload: Workload, device: Device, dtype: str = "fp32", batch: i
         batch=batch,
         clock_hz=term.clock_hz,
         roofline_time_s=own.roofline_time_s,
-        expected_time_s=_expected(own),
+        expected_time_s=forecast.time_s if forecast else None,
         elasticity_roofline=roofline,
         elasticity_expected=expected,
         verdict="",
@@ -76,10 +77,6 @@ def _scaled(clock: Clock, factor: float) -> Clock:
         all_core={isa: Hertz(value * factor) for isa, value in clock.all_core.items()},
         fixed=Hertz(clock.fixed * factor) if clock.fixed else None,
     )
-
-
-def _expected(found: Estimate) -> float | None:
-    return found.expected_time_s if isinstance(found.expected_time_s, float) else None
 
 
 def _elasticity(slower: float | None, faster: float | None) -> float | None:

@@ -79,10 +79,11 @@ def of_times(device: str, own: Estimate, peak: Peak, baseline: str, base: Estima
         ("flops_per_cycle", ceiling - units - clock, compute - share * (units + clock)),
         ("bandwidth", bandwidth, memory),
     ]
-    if not (own.expected_time_s and base.expected_time_s):
+    forecasts = own.forecast, base.forecast
+    if not (forecasts[0] and forecasts[1]):
         return _decomposition(device, baseline, "roofline", own.batch, logs)
     roofline = math.log(base.roofline_time_s / own.roofline_time_s)
-    efficiency = math.log(base.expected_time_s / own.expected_time_s) - roofline
+    efficiency = math.log(forecasts[1].time_s / forecasts[0].time_s) - roofline
     return _decomposition(device, baseline, "expected", own.batch, [*logs, ("efficiency", efficiency, efficiency)])
 
 

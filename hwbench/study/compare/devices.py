@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from hwbench.answers import Answer
 from hwbench.dtypes import MIXED
@@ -189,7 +189,7 @@ def _judge(
     estimates: tuple[Estimate, ...] = ()
     if workload and peak:
         estimates = tuple(
-            estimate(workload, device, dtype, batch, clock, runtime if runs else None, forecast=runs)
+            estimate(workload, device, dtype, batch, clock, runtime if runs else None, bounds_only=not runs)
             for batch in batches
         )
     return _Judged(device, peak, estimates, _row(device, peak, peaks(device, clock), estimates, tuple(missing)))
@@ -256,19 +256,19 @@ def _ceilings(every: tuple[Peak, ...]) -> tuple[DevicePeak, ...]:
 
 
 def _timing(one: Estimate, device: Device) -> Timing:
-    expected = None if one.expected_time_s is UNSET else one.expected_time_s
-    time = expected or one.roofline_time_s
+    forecast = one.forecast
+    time = (forecast and forecast.time_s) or one.roofline_time_s
     rate = one.batch / time if time else None
     return Timing(
         batch=one.batch,
         ideal_time_s=one.ideal_time_s,
         roofline_time_s=one.roofline_time_s,
-        expected_time_s=expected,
-        interval_s=None if one.interval_s is UNSET else one.interval_s,
-        interval_level=None if one.interval_level is UNSET else one.interval_level,
+        expected_time_s=forecast.time_s if forecast else None,
+        interval_s=forecast.interval_s if forecast else None,
+        interval_level=forecast.interval_level if forecast else None,
         throughput_per_s=rate,
         throughput_per_s_per_w=rate / device.power if rate and device.power else None,
-        bound=one.bound if one.expected_bound is UNSET else one.expected_bound,
+        bound=forecast.limited_by if forecast else one.bound,
         fits=one.fits,
     )
 

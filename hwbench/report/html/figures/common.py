@@ -53,7 +53,7 @@ def layer_table(e: Estimate, beside: Beside | None = None) -> HtmlTable:
             x.intensity,
             x.ideal_time_s,
             x.roofline_time_s,
-            expected(x),
+            x.forecast_time_s,
             x.bound,
         )
         for x in e.layers
@@ -65,14 +65,9 @@ def layer_table(e: Estimate, beside: Beside | None = None) -> HtmlTable:
     return HtmlTable(f"Layers of {e.model} on {e.device}", header, rows, right)
 
 
-def expected(layer: LayerEstimate | Estimate) -> float | None:
-    """The expected time in s, None where an estimate has none."""
-    return layer.expected_time_s if isinstance(layer.expected_time_s, float) else None
-
-
 def time_of(layer: LayerEstimate) -> float:
     """The best time that is known of a layer, in s: expected, else the roofline, else the ideal."""
-    return expected(layer) or layer.roofline_time_s or layer.ideal_time_s
+    return layer.forecast_time_s or layer.roofline_time_s or layer.ideal_time_s
 
 
 def layer_times(e: Estimate, name: str, beside: Beside | None = None) -> Figure:
@@ -84,7 +79,7 @@ def layer_times(e: Estimate, name: str, beside: Beside | None = None) -> Figure:
     kinds: list[tuple[str, str, list[float | None]]] = [
         ("ideal", COLORS[5], [x.ideal_time_s for x in some]),
         ("roofline", COLORS[0], [x.roofline_time_s for x in some]),
-        ("expected", COLORS[1], [expected(x) for x in some]),
+        ("expected", COLORS[1], [x.forecast_time_s for x in some]),
         ("measured", MEASURED, [timed.get(i) for i in sorted(longest)]),
     ]
     traces = tuple(

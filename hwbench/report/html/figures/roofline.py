@@ -12,7 +12,7 @@ from hwbench.machine.device import Device
 from hwbench.measure.record import Result
 from hwbench.predict.estimate import Estimate, LayerEstimate
 from hwbench.report.html.figures.ceilings import CeilingLine, SlopeLine, ceilings, slopes
-from hwbench.report.html.figures.common import BOUNDS, COLORS, MEASURED, expected, layer_table, log_axis, time_of
+from hwbench.report.html.figures.common import BOUNDS, COLORS, MEASURED, layer_table, log_axis, time_of
 from hwbench.report.html.measured import Beside
 from hwbench.report.html.page import Figure, label
 from hwbench.units import operations_unit, si
@@ -204,7 +204,7 @@ def _beside(points: Sequence[int], e: Estimate, beside: Beside | None) -> list[d
     x, rate = e.flops / e.traffic_bytes, e.flops / beside.result.value
     measured = [f"<b>{label(e.model)}</b> in all<br>measured {si(beside.result.value, 's')}"]
     found = [_hollow("the whole, measured", [x], [rate], measured, [16], "diamond-open")]
-    time = expected(e) or e.roofline_time_s or e.ideal_time_s
+    time = (e.forecast and e.forecast.time_s) or e.roofline_time_s or e.ideal_time_s
     predicted = [f"<b>{label(e.model)}</b> in all<br>predicted {si(time, 's')}"]
     whole = _hollow("the whole, predicted", [x], [e.flops / time], predicted, [16], "diamond")
     return [{**whole, "marker": {**whole["marker"], "color": COLORS[3]}}, *found]
@@ -232,8 +232,8 @@ def _hover(x: LayerEstimate, e: Estimate, measured: float | None = None) -> str:
     ]
     if x.roofline_time_s is not None:
         lines.append(f"roofline {si(x.roofline_time_s, 's')}, bound by {x.bound}")
-    if (time := expected(x)) is not None:
-        lines.append(f"expected {si(time, 's')}")
+    if x.forecast_time_s is not None:
+        lines.append(f"expected {si(x.forecast_time_s, 's')}")
     if measured is not None:
         lines.append(f"measured {si(measured, 's')}")
     return "<br>".join(lines)
