@@ -56,7 +56,7 @@ BANNED = {
 """Pattern: what to write instead."""
 
 LEFT: dict[str, dict[str, int]] = {
-    "circles": {"study": 1, "workload": 2},
+    "circles": {"workload": 2},
     "classes": {"measure": 1, "predict": 1, "study": 1, "workload": 1},
     "errors": {
         "api": 6,

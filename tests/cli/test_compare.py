@@ -174,9 +174,9 @@ def test_a_sweep_that_fails_leaves_the_old_file(
     place.write_text("old")
 
     def fail(*_arguments: object) -> None:
-        raise InputError("no more")
+        raise InputError("failure", "No more.")
 
-    monkeypatch.setattr("hwbench.report.text.sweep._varying", fail)
+    monkeypatch.setattr("hwbench.report.export.sweep.PointWriter.pieces", fail)
     assert cli(*SWEEP.split(), "-o", str(place)).code == 2
     assert place.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["points.csv"]

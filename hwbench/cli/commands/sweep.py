@@ -12,7 +12,8 @@ from hwbench.errors import InputError, shown
 from hwbench.machine.device import Device
 
 if TYPE_CHECKING:  # numpy is loaded once the options are in order
-    from hwbench.study.sweep.sweep import Chunk, Panel
+    from hwbench.study.sweep.panel import Panel
+    from hwbench.study.sweep.sweep import Chunk
     from hwbench.workload.ops import Workload
 
 MOST_POINTS = 20_000_000
@@ -66,11 +67,11 @@ def sweep(**asked: Any) -> None:
 
 
 class SweepPlan(Struct, frozen=True):
-    """A sweep to be computed: its parts, and where the points go; `what` says in words how many there are."""
+    """A sweep to be computed: its parts, where the points go, and the numbers of models, dtypes, devices, batches."""
 
     parts: "tuple[Chunk, ...]"
     points: int
-    what: str
+    sizes: tuple[int, int, int, int]
     form: str
     file: str | None
     warnings: tuple[str, ...]
@@ -122,9 +123,9 @@ def plan(
             told += [f"not counted in {model}: {', '.join(workload.uncounted)}"] if workload.uncounted else []
     if not found:
         raise InputError(f"no device has a known {' or '.join(formats)} rate", field="--dtype")
-    what = f"{len(set(models))} × {len(formats)} × {len(devices)} × {len(sizes)} models, dtypes, devices and batches"
+    counts = (len(set(models)), len(formats), len(devices), len(sizes))
     points = sum(len(part.devices) * len(part.batches) for part in found)
-    return SweepPlan(tuple(found), points, what, form, file, tuple(dict.fromkeys(told)))
+    return SweepPlan(tuple(found), points, counts, form, file, tuple(dict.fromkeys(told)))
 
 
 def _workloads(model: str, formats: list[str], tracing: dict[str, Any]) -> "Iterator[tuple[Workload, str]]":
@@ -172,40 +173,40 @@ def _devices(names: tuple[str, ...], wanted: filters.Filter) -> tuple[tuple[Devi
 def write(found: SweepPlan, panels: "Iterable[Panel]") -> None:
     """The points to the file, or to standard output in a format; else, and beside a file, the front."""
     from hwbench.files import documents
+    from hwbench.report.export.sweep import PointWriter
     from hwbench.report.text import sweep as report
-    from hwbench.study.sweep.pareto import Front
+    from hwbench.study.sweep.front import Front, Sweep
 
     front = Front()
     seen = front.watch(_shown(panels, found))
     if found.file:
-        pieces = report.csv_lines(seen) if found.file.endswith(".csv") else _json(found, seen, front)
+        pieces = PointWriter("csv").pieces(seen) if found.file.endswith(".csv") else _json(found, seen, front)
         documents.write_atomically(found.file, pieces)
     elif found.form == "text":
         for _ in seen:
             pass
     else:
         # An object is written whole or, where something fails on the way, not at all.
-        for piece in report.csv_lines(seen) if found.form == "csv" else list(_json(found, seen, front)):
+        for piece in PointWriter("csv").pieces(seen) if found.form == "csv" else list(_json(found, seen, front)):
             output.write(piece)
         if found.form == "csv":
             output.write_warnings(found.warnings)
         return
+    answer = Sweep(found.file, front.points, front.rows(), found.sizes)
     if found.form == "json":
-        payload = {"file": found.file, "count": front.points, "front": front.rows()}
-        output.write_json("sweep", payload, found.warnings)
+        output.write_json("sweep", answer, found.warnings)
         return
-    lines = report.summary(front.rows(), front.points, found.what, output.style())
-    output.write_lines(lines, found.warnings)
+    output.write_lines(report.sweep(answer, output.style()), found.warnings)
 
 
 def _json(found: SweepPlan, seen: "Iterable[Panel]", front: Any) -> Iterator[str]:
     """One object with all points and the front, in pieces."""
     import msgspec
 
-    from hwbench.report.text import sweep as report
+    from hwbench.report.export.sweep import PointWriter
 
     yield output.json_text("sweep", {"count": found.points}, found.warnings)[:-1] + ',"points":['
-    yield from report.json_points(seen)
+    yield from PointWriter("json").pieces(seen)
     yield f'],"front":{msgspec.json.encode(front.rows()).decode()}}}\n'
 
 

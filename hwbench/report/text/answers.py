@@ -12,6 +12,7 @@ MODULES = {
     "Count": "workload",
     "Description": "machine",
     "Estimate": "estimate",
+    "Sweep": "sweep",
 }
 """By class, the module of `hwbench.report.text` that registers with `lines`, and with `rows` where it has to."""
 
