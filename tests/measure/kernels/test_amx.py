@@ -141,7 +141,7 @@ def test_a_wrong_product_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_kernel_fma_takes_tiles_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.measure.test_clock import settings
+    from tests.measure.kernels.conftest import settings
 
     monkeypatch.setattr(amx, "dtypes", lambda target: ("bf16", "int8"))
     found = [task for task in fma.tasks(settings(threads=(1, 2))) if task.isa == "amx"]

@@ -14,7 +14,7 @@ from hwbench.measure.kernels.fma import kernel as fma
 from hwbench.measure.kernels.fma import loops as fma_loops
 from hwbench.measure.kernels.team import Team
 from hwbench.measure.settings import CpuClass
-from tests.measure.test_clock import settings
+from tests.measure.kernels.conftest import settings
 
 WIDTHS = vectors.target().widths
 FMA3 = "+avx,+avx2,+fma"

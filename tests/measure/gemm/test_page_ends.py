@@ -76,13 +76,13 @@ def main() -> None:
 
 
 def ran(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     known = {**os.environ, "PYTHONPATH": str(root), **environment}
     return subprocess.run([sys.executable, *words], env=known, capture_output=True, text=True, check=False, cwd=root)
 
 
 def test_reading_one_element_beyond_is_noticed() -> None:
-    code = "from tests.measure.test_gemm_ends import *; a = bounded(3, 5, np.float32, 0, {}); ctypes.string_at({})"
+    code = "from tests.measure.gemm.test_page_ends import *; a = bounded(3, 5, np.float32, 0, {}); ctypes.string_at({})"
     for at_end, place in ((True, "a.ctypes.data + a.nbytes, 1"), (False, "a.ctypes.data - 1, 1")):
         done = ran("-c", code.format(at_end, place))
         assert done.returncode in (-signal.SIGSEGV, -signal.SIGBUS), done.stderr

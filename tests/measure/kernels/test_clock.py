@@ -7,20 +7,14 @@ import re
 import pytest
 from llvmlite import ir
 
-from hwbench.machine.host.describe import host
 from hwbench.measure import harness
 from hwbench.measure.codegen import vectors
 from hwbench.measure.kernels.clock import kernel as clock
 from hwbench.measure.kernels.clock import loops as clock_loops
 from hwbench.measure.kernels.fma import loops as fma_loops
 from hwbench.measure.kernels.team import Team
-from hwbench.measure.settings import CpuClass, Settings
-
-
-def settings(*, quick: bool = False, threads: tuple[int, ...] = (1,), classes: tuple[CpuClass, ...] = ()) -> Settings:
-    classes = classes or (CpuClass("core", (0, 1)),)
-    cpus = tuple(cpu for one in classes for cpu in one.cpus)
-    return Settings(cpus=cpus, classes=classes, caches=(), host=host(), threads=threads, quick=quick)
+from hwbench.measure.settings import CpuClass
+from tests.measure.kernels.conftest import settings
 
 
 def test_the_chain_gives_what_python_computes() -> None:

@@ -20,7 +20,7 @@ from hwbench.measure.kernels.team import Team
 from hwbench.measure.record import Measurement, Sample
 from hwbench.measure.settings import CpuClass, Settings
 from hwbench.units import Bytes
-from tests.measure.test_clock import settings
+from tests.measure.kernels.conftest import settings
 
 KIB, MIB = 1 << 10, 1 << 20
 WIDTHS = vectors.target().widths
