@@ -7,13 +7,14 @@ Usage: python benchmarks/fma.py [seconds=3]
 """
 
 import ctypes
+import functools
 import sys
 from collections.abc import Callable
 
 from contest import HEAD, library, rate, ratio, times
 
 from hwbench.measure.codegen import vectors
-from hwbench.measure.kernels.fma import amx
+from hwbench.measure.kernels.fma import amx, amx_loops
 from hwbench.measure.kernels.fma import loops as fma_loops
 
 ROUNDS = 100_000
@@ -33,7 +34,7 @@ ARM = {
 
 
 def source(bits: int, dtype: str, count: int, target: vectors.Target) -> str:
-    """C text of the throughput loop of fma_loops.py: `count` accumulators, four steps there and back a round."""
+    """C text of the throughput loop of fma/loops.py: `count` accumulators, four steps there and back a round."""
     vector, scalar, fill, fused, add, multiply = (X86 if target.x86 else ARM)[bits, dtype]
     lines = []
     for step in range(fma_loops.STEPS):
@@ -88,13 +89,13 @@ def vector_pair(bits: int, dtype: str, target: vectors.Target) -> tuple[Callable
     theirs.restype, theirs.argtypes = kind, [ctypes.c_long, kind, kind, kind, kind]
     operands = fma_loops.operands(dtype, target.fused)
     plain = tuple(float(operand) for operand in operands)
-    ours = fma_loops.THROUGHPUT[bits]
+    ours = functools.partial(fma_loops.throughput, bits)
     if abs(theirs(3, *plain) / ours(3, *operands) - 1) > 1e-5:
         raise SystemExit(f"the loops of {bits} bits in {dtype} do not compute the same")
     return lambda: ours(ROUNDS, *operands), lambda: theirs(ROUNDS, *plain)
 
 
-def tile_pair(dtype: amx.TileDtype) -> tuple[Callable[[], object], Callable[[], object]]:
+def tile_pair(dtype: amx_loops.TileDtype) -> tuple[Callable[[], object], Callable[[], object]]:
     """Our loop of tile products and C's."""
     operation = {"bf16": "_tile_dpbf16ps", "int8": "_tile_dpbssd"}[dtype]
     theirs = library(TILES, f"-DOP={operation}", "-mamx-tile", "-mamx-bf16", "-mamx-int8").run
@@ -120,7 +121,7 @@ def main() -> None:
             flops = 2.0 * ROUNDS * fma_loops.STEPS * count * vectors.lanes(dtype, bits)
             line(f"{target.isa(bits)} {bits} bit {dtype}", flops, vector_pair(bits, dtype, target), seconds)
     for tile in amx.dtypes(target):
-        operations = float(ROUNDS // 4 * amx.SUMS * amx.PRODUCTS[tile].operations)
+        operations = float(ROUNDS // 4 * amx_loops.SUMS * amx.PRODUCTS[tile].operations)
         line(f"amx {tile}", operations, tile_pair(tile), seconds)
 
 

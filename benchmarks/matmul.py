@@ -51,7 +51,7 @@ def ceiling(dtype: str) -> tuple[Callable[[], object], float]:
     operands = fma_loops.operands(dtype, target.fused)
     count = fma_loops.accumulators(target.registers)
     flops = 2.0 * rounds * fma_loops.STEPS * count * vectors.lanes(dtype, bits)
-    return lambda: fma_loops.THROUGHPUT[bits](rounds, *operands), flops
+    return lambda: fma_loops.throughput(bits, rounds, *operands), flops
 
 
 def contest(shape: tuple[int, int, int], dtype: str, threads: int, seconds: float) -> dict[str, list[float]]:

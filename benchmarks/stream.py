@@ -74,7 +74,7 @@ def main() -> None:
                 bound(side, operation.name, arrays),
                 seconds,
             )
-    copy = stream.OPERATIONS[stream.COPY]
+    copy = stream.OPERATIONS[0]
     bits = arrays.best_width(copy, True, target.widths)
     line(
         "copy-nt, C's memcpy",

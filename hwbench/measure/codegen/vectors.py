@@ -5,13 +5,13 @@ with the functions below. Addresses are 64-bit integers, counted in bytes. `targ
 for, which `NUMBA_CPU_NAME`, `NUMBA_CPU_FEATURES` and `NUMBA_ENABLE_AVX` may hold below what the CPU can do.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from llvmlite import ir
 from msgspec import Struct
 
-Dtype = Literal["fp32", "fp64"]
+FloatDtype = Literal["fp32", "fp64"]
 SIZES: dict[str, int] = {"fp32": 4, "fp64": 8}
 """Bytes of one element."""
 
@@ -88,11 +88,6 @@ def lanes(dtype: str, bits: int) -> int:
 def vector(dtype: str, count: int) -> ir.VectorType:
     """The LLVM type of a vector of `count` elements of a dtype."""
     return ir.VectorType(FLOATS[dtype], count)
-
-
-def bits_of(type_: ir.VectorType) -> int:
-    """Width of a vector of floats in bits."""
-    return int(type_.count) * _bits(type_.element)
 
 
 def _bits(element: ir.Type) -> int:
@@ -265,6 +260,19 @@ def choose(
     builder.branch(after)
     builder.position_at_end(after)
     return [_either(builder, other, before, result, end) for other, result in zip(otherwise, results, strict=True)]
+
+
+def switch(
+    builder: ir.IRBuilder,
+    number: ir.Value,
+    cases: Mapping[int, Callable[[], Sequence[ir.Value]]],
+    otherwise: Sequence[ir.Value],
+) -> list[ir.Value]:
+    """Emit the case of this number, `otherwise` for any other number; only the chosen code runs."""
+    result = list(otherwise)
+    for case, build in cases.items():
+        result = choose(builder, builder.icmp_signed("==", number, constant(case)), build, result)
+    return result
 
 
 def _either(builder: ir.IRBuilder, one: ir.Value, here: ir.Block, other: ir.Value, there: ir.Block) -> ir.Value:

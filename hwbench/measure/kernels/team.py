@@ -1,13 +1,15 @@
-"""A team of threads, each on a CPU of its own, that run one job together: how all-core kernels are timed."""
+"""A team of threads, each on its own CPU, that run one job together: how all-core kernels are timed.
+
+Matrix products have workers of their own (gemm/threads.py), which wait for compiled jobs in compiled code.
+"""
 
 import os
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 Job = Callable[[int], None]
-"""What a member runs, given its position in the team; compiled code that gives up the GIL."""
+"""What a member runs, given its position in the team; compiled code that releases the GIL."""
 
 
 class _Member:
@@ -18,7 +20,6 @@ class _Member:
         self.cpu = cpu
         self.job: Job | None = None
         self.error: BaseException | None = None
-        self.cpu_s = 0.0
         self.start, self.done = threading.Lock(), threading.Lock()
         self.start.acquire()
         self.done.acquire()
@@ -27,7 +28,7 @@ class _Member:
 
     def _work(self) -> None:
         if self.cpu is not None and hasattr(os, "sched_setaffinity"):
-            with suppress(OSError):  # a sandbox forbids it, or the CPU went offline: run wherever the kernel puts us
+            with suppress(OSError):  # a sandbox forbids it, or the CPU is offline: run wherever the kernel puts us
                 os.sched_setaffinity(0, {self.cpu})
         while True:
             self.start.acquire()
@@ -35,9 +36,7 @@ class _Member:
             if job is None:
                 return
             try:
-                before = time.thread_time()
                 job(self.position)
-                self.cpu_s = time.thread_time() - before
             except BaseException as error:
                 self.error = error
             self.done.release()
@@ -45,12 +44,12 @@ class _Member:
     def send(self, job: Job | None) -> None:
         """Hand over a job; None ends the thread."""
         self.job = job
-        with suppress(RuntimeError):  # interrupted between two jobs: it was told to start and has not looked yet
+        with suppress(RuntimeError):  # interrupted between two jobs: it was started and has not looked yet
             self.start.release()
 
 
 class Team:
-    """As many threads as CPUs, each pinned to its own. They start at the first job and wait, asleep, between jobs."""
+    """As many threads as CPUs, each pinned to its own. They start at the first job and sleep between jobs."""
 
     def __init__(self, cpus: Sequence[int | None]) -> None:
         self.cpus = tuple(cpus)
@@ -60,7 +59,7 @@ class Team:
         return len(self.cpus)
 
     def run(self, job: Job) -> None:
-        """Every member runs `job(position)`; returns when all are done, and raises what a member raised."""
+        """Run `job(position)` in every member; return when all are done, and raise what a member raised."""
         if not self._members:
             self._members = [_Member(position, cpu) for position, cpu in enumerate(self.cpus)]
         try:
@@ -68,7 +67,7 @@ class Team:
                 member.send(job)
             for member in self._members:
                 member.done.acquire()
-        except BaseException:  # interrupted: who is done is no longer known, so these threads end with their job
+        except BaseException:  # interrupted: nobody knows who is done, so these threads end with their job
             self.close()
             raise
         errors = [member.error for member in self._members if member.error is not None]
@@ -77,11 +76,6 @@ class Team:
         if errors:
             raise errors[0]
 
-    @property
-    def cpu_s(self) -> tuple[float, ...]:
-        """CPU time in s that each member spent on the last job."""
-        return tuple(member.cpu_s for member in self._members)
-
     def close(self) -> None:
         """End the threads; the next job starts new ones."""
         members, self._members = self._members, []
@@ -89,3 +83,11 @@ class Team:
             member.send(None)
         for member in members:
             member.thread.join()
+
+
+def run_job(team: Team | None, job: Job) -> None:
+    """Run `job(position)` in every member of a team, or `job(0)` on this thread where there is none."""
+    if team is None:
+        job(0)
+    else:
+        team.run(job)

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import numba
 import pytest
 
 from hwbench.measure.codegen import compile as compiled
+
+ROOT = Path(__file__).parents[3]
 
 SOURCE = """
 from hwbench.measure.codegen import vectors
@@ -77,6 +80,29 @@ def test_the_digest_covers_what_a_module_takes_from_others(folder: Path, monkeyp
     assert {f"hwbench.measure.{name}" for name in expected} <= found
     assert "hwbench.measure.codegen.vectors" in compiled.reached("doubling")
     assert compiled.digest("doubling") != compiled.digest("hwbench.measure.gemm.loops")
+
+
+LOOPS = sorted((ROOT / "hwbench").rglob("*loops.py"))
+
+
+@pytest.mark.parametrize("path", LOOPS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_host_code_is_no_source_of_kernels(path: Path) -> None:
+    """An edit of anything but loops and their building blocks must not compile them again."""
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    importlib.import_module(name)
+    reached = compiled.reached(name)
+    assert len(reached) <= 8
+    packages = ("hwbench.measure.codegen.", "hwbench.measure.gemm.")
+    assert not [module for module in reached if not module.startswith(packages) and not module.endswith("loops")]
+
+
+def test_only_loops_hold_compiled_functions() -> None:
+    holders = [
+        path.name
+        for path in (ROOT / "hwbench").rglob("*.py")
+        if re.search(r"^@(partial\()?compiled", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert sorted(set(holders)) == ["amx_loops.py", "gate.py", "loops.py"]
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\xff"])

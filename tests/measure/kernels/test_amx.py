@@ -9,7 +9,7 @@ from llvmlite import ir
 from hwbench.measure import harness
 from hwbench.measure.codegen import vectors
 from hwbench.measure.codegen.vectors import Target
-from hwbench.measure.kernels.fma import amx
+from hwbench.measure.kernels.fma import amx, amx_loops
 from hwbench.measure.kernels.fma import kernel as fma
 from hwbench.measure.kernels.team import Team
 
@@ -17,29 +17,31 @@ X86 = "x86_64-unknown-linux-gnu"
 FEATURES = "+amx-tile,+amx-bf16,+amx-int8,+avx512f"
 
 
-def assembly(dtype: amx.TileDtype, pairs: int) -> str:
+def assembly(dtype: amx_loops.TileDtype, pairs: int) -> str:
     module = ir.Module()
     function = ir.Function(module, ir.FunctionType(vectors.I64, [vectors.I64] * 6), "tiles")
     builder = ir.IRBuilder(function.append_basic_block())
     rounds, *addresses, link = function.args
-    builder.ret(amx.tiles_ir(builder, rounds, addresses, link, dtype, pairs))
+    builder.ret(amx_loops.tiles_ir(builder, rounds, addresses, link, dtype, pairs))
     return vectors.assembly(module, X86, features=FEATURES)
 
 
 @pytest.mark.parametrize(("dtype", "instruction"), [("bf16", "tdpbf16ps"), ("int8", "tdpbssd")])
-def test_products_load_multiply_store_and_release_tiles(dtype: amx.TileDtype, instruction: str) -> None:
-    text = assembly(dtype, amx.PAIRS_BESIDE)
-    assert re.findall(rf"\t{instruction}\t%tmm7, %tmm6, %tmm(\d)", text) == [str(tile) for tile in range(amx.SUMS)]
+def test_products_load_multiply_store_and_release_tiles(dtype: amx_loops.TileDtype, instruction: str) -> None:
+    text = assembly(dtype, amx_loops.PAIRS_BESIDE)
+    assert re.findall(rf"\t{instruction}\t%tmm7, %tmm6, %tmm(\d)", text) == [
+        str(tile) for tile in range(amx_loops.SUMS)
+    ]
     names = ("ldtilecfg", "tileloadd", "tilezero", "tilestored", "tilerelease")
-    assert [len(re.findall(rf"\t{name}\b", text)) for name in names] == [1, 2, amx.SUMS, amx.SUMS, 1]
-    assert len(re.findall(r"\txorq\t%\w+, %\w+", text)) >= amx.PAIRS_BESIDE * amx.SUMS
+    assert [len(re.findall(rf"\t{name}\b", text)) for name in names] == [1, 2, amx_loops.SUMS, amx_loops.SUMS, 1]
+    assert len(re.findall(r"\txorq\t%\w+, %\w+", text)) >= amx_loops.PAIRS_BESIDE * amx_loops.SUMS
     assert "call" not in text
 
 
 def test_without_the_chain_there_are_products_alone() -> None:
     text = assembly("bf16", 0)
     products = len(re.findall(r"\ttdpbf16ps\t", text))
-    assert products % amx.SUMS == 0  # LLVM may unroll it
+    assert products % amx_loops.SUMS == 0  # LLVM may unroll it
     assert products > 0
 
 
@@ -72,15 +74,15 @@ def product(dtype: str, left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", list(amx.PRODUCTS))
-def test_tiles_are_laid_out_for_their_instruction(dtype: amx.TileDtype) -> None:
+def test_tiles_are_laid_out_for_their_instruction(dtype: amx_loops.TileDtype) -> None:
     tiles = amx.Tiles(dtype)
     _, left, right = tiles.memory
-    assert left.nbytes == right.nbytes == amx.TILE_BYTES
+    assert left.nbytes == right.nbytes == amx_loops.TILE_BYTES
     assert np.array_equal(product(dtype, left, right), tiles.left @ tiles.right)
 
 
 @pytest.mark.parametrize(("dtype", "operations"), [("bf16", 16384), ("int8", 32768)])
-def test_operations_of_one_instruction(dtype: amx.TileDtype, operations: int) -> None:
+def test_operations_of_one_instruction(dtype: amx_loops.TileDtype, operations: int) -> None:
     assert amx.PRODUCTS[dtype].operations == operations
     # A product takes 16 cycles: 1024 bf16 FLOP and 2048 int8 operations a cycle, as Intel states.
     assert operations / 16 in (1024, 2048)
@@ -103,7 +105,7 @@ def test_only_linux_is_asked_for_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("dtype", list(amx.PRODUCTS))
-def test_answers_are_numpys_where_there_are_tiles(dtype: amx.TileDtype) -> None:
+def test_answers_are_numpys_where_there_are_tiles(dtype: amx_loops.TileDtype) -> None:
     if dtype not in amx.dtypes(vectors.target()):
         pytest.skip("this CPU has no AMX, or the system gives no tiles")
     assert amx.Tiles(dtype).right_answer()
@@ -127,7 +129,7 @@ def test_a_task_runs_every_members_tiles_and_counts_them(team: Team | None, monk
     assert found[0].checked
     assert found[0].unit == "op/s"
     assert found[0].threads == members
-    assert found[0].work == 32768 * amx.SUMS * members
+    assert found[0].work == 32768 * amx_loops.SUMS * members
     assert all((sample.cycles or 0) > 0 for sample in found[0].samples)
 
 

@@ -65,7 +65,7 @@ def test_the_load_beside_the_chain_is_real_work(bits: int, density: int) -> None
     rounds = 5
     fused = vectors.target().fused
     operands = fma_loops.operands("fp64", fused)
-    answer = fma_loops.LOADED[bits](density, rounds, 1, *operands)
+    answer = fma_loops.loaded(bits, density, rounds, 1, *operands)
     count = fma_loops.turning(density, fma_loops.accumulators(vectors.target().registers))
     lanes = vectors.lanes("fp64", bits)
     pairs = rounds * fma_loops.BEATS * density // count // 2

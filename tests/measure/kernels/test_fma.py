@@ -22,15 +22,15 @@ FMA3 = "+avx,+avx2,+fma"
 
 @pytest.mark.parametrize("dtype", fma.DTYPES)
 @pytest.mark.parametrize("bits", WIDTHS)
-def test_answers_are_numpys(bits: int, dtype: vectors.Dtype) -> None:
+def test_answers_are_numpys(bits: int, dtype: vectors.FloatDtype) -> None:
     count = fma_loops.accumulators(vectors.target().registers)
-    assert fma.FmaLoop(fma_loops.THROUGHPUT[bits], bits, dtype).right(count, fma_loops.STEPS)
-    assert fma.FmaLoop(fma_loops.LATENCY[bits], bits, dtype).right(1, fma_loops.DEPENDENT)
+    assert fma.FmaLoop(fma_loops.throughput, bits, dtype).right(count, fma_loops.STEPS)
+    assert fma.FmaLoop(fma_loops.latency, bits, dtype).right(1, fma_loops.DEPENDENT)
 
 
 def test_a_loop_that_does_less_is_noticed() -> None:
     count = fma_loops.accumulators(vectors.target().registers)
-    kernel = fma.FmaLoop(fma_loops.THROUGHPUT[128], 128, "fp64")
+    kernel = fma.FmaLoop(fma_loops.throughput, 128, "fp64")
     assert not kernel.right(count - 1, fma_loops.STEPS)
     assert not kernel.right(count, fma_loops.STEPS - 2)
 
@@ -50,7 +50,7 @@ def test_values_neither_vanish_nor_grow_out_of_bounds(dtype: str, fused: bool) -
 @pytest.mark.parametrize("bits", WIDTHS)
 def test_a_long_run_stays_finite(bits: int) -> None:
     operands = fma_loops.operands("fp32", vectors.target().fused)
-    assert 0 < fma_loops.THROUGHPUT[bits](200_000, *operands) < 1e9
+    assert 0 < fma_loops.throughput(bits, 200_000, *operands) < 1e9
 
 
 def loop(build: object, dtype: str, triple: str, features: str, bits: int, *extra: object) -> str:
@@ -106,12 +106,6 @@ def test_without_fma_it_is_a_multiply_and_an_add(features: str, bits: int, multi
 )  # fmt: skip
 def test_names_of_instruction_sets(triple: str, features: str, bits: int, name: str) -> None:
     assert fma.isa(vectors.parse_target(triple, features), bits) == name
-
-
-def test_pipes_follow_from_flops_per_cycle() -> None:
-    assert fma.pipes(32, 256, "fp32") == 2
-    assert fma.pipes(32, 512, "fp32") == 1
-    assert fma.pipes(32, 512, "fp64") == 2
 
 
 def test_tasks_of_one_core_and_of_all() -> None:

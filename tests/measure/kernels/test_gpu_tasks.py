@@ -73,7 +73,7 @@ def test_shapes_that_do_not_fit_are_passed_over(monkeypatch: pytest.MonkeyPatch)
             raise torch.OutOfMemoryError("no room")
         return made(where, dtype, shape)
 
-    monkeypatch.setattr(gpu, "Product", product)
+    monkeypatch.setattr(gpu, "GpuProduct", product)
     assert gpu.best_shape(CPU, "fp32", SMALL.candidates) == (16, 64, 32)
     with pytest.raises(InputError, match="no shape of a fp32 product fits"):
         gpu.best_shape(CPU, "fp32", SMALL.candidates[:1])

@@ -15,6 +15,7 @@ from hwbench.measure.codegen import vectors
 from hwbench.measure.kernels import buffers
 from hwbench.measure.kernels.memory import kernel as memory
 from hwbench.measure.kernels.memory import latency, stream, working_set
+from hwbench.measure.kernels.memory import loops as memory_loops
 from hwbench.measure.kernels.memory.levels import Level
 from hwbench.measure.kernels.team import Team
 from hwbench.measure.record import Measurement, Sample
@@ -74,7 +75,7 @@ def test_stores_pass_by_the_caches_only_when_asked(
         kinds = [vectors.I64] * 4 + [ir.DoubleType()]
         function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), "triad")
         builder = ir.IRBuilder(function.append_basic_block())
-        stream.pass_ir(builder, function.args, stream.TRIAD, bits, nontemporal)
+        memory_loops.pass_ir(builder, function.args, memory_loops.TRIAD, bits, nontemporal)
         builder.ret_void()
         return vectors.assembly(module, triple, features=features)
 
@@ -207,9 +208,9 @@ def test_the_chase_is_a_chain_of_loads() -> None:
     module = ir.Module()
     function = ir.Function(module, ir.FunctionType(vectors.I64, [vectors.I64] * 2), "chase")
     builder = ir.IRBuilder(function.append_basic_block())
-    builder.ret(latency.chase_ir(builder, *function.args))
+    builder.ret(memory_loops.chase_ir(builder, *function.args))
     text = vectors.assembly(module, "x86_64-unknown-linux-gnu")
-    assert len(re.findall(r"\tmovq\t\(%(\w+)\), %\1", text)) >= latency.STEPS - 1
+    assert len(re.findall(r"\tmovq\t\(%(\w+)\), %\1", text)) >= memory_loops.STEPS - 1
 
 
 def test_a_latency_goes_on_where_it_ended_and_tells_its_pages() -> None:
@@ -217,7 +218,7 @@ def test_a_latency_goes_on_where_it_ended_and_tells_its_pages() -> None:
     found = harness.measure([task], 0.05, limits=SHORT)[0]
     assert found.checked
     assert found.unit == "s"
-    assert found.work == latency.STEPS
+    assert found.work == memory_loops.STEPS
     assert found.parameters["bytes"] == 16 * KIB
 
 

@@ -96,10 +96,3 @@ def test_an_interrupted_team_ends_its_threads_and_can_start_again(monkeypatch: p
     team.run(seen.append)
     assert sorted(seen) == [0, 1, 1]
     team.close()
-
-
-def test_cpu_time_of_each_member_is_kept() -> None:
-    team = Team((None, None))
-    team.run(lambda position: [sum(range(1000)) for _ in range(position * 300)] and None)
-    assert team.cpu_s[1] > 0
-    team.close()

@@ -1,8 +1,8 @@
-"""A chain of dependent integer operations: one a clock cycle on any CPU, so that counting them is counting cycles.
+"""A chain of dependent integer operations: one a clock cycle on any CPU, so that counting them counts cycles.
 
-`v = (v + y) ^ z` on run-time values. With constants it would not do: LLVM folds them, and recent CPUs add constants
-while renaming registers, without a cycle. An addition and an exclusive or of registers take a cycle each on every
-64-bit core known (Agner Fog, Instruction tables; uops.info), and neither can be reordered across the other.
+The chain is `v = (v + y) ^ z` on run-time values: LLVM would fold constants, and recent CPUs add constants while
+renaming registers, in no cycle. An addition and an exclusive or of registers take a cycle each on every known 64-bit
+core (Agner Fog, Instruction tables; uops.info), and neither can be reordered across the other.
 """
 
 from collections.abc import Iterator
@@ -19,16 +19,16 @@ PAIRS = 64
 """Pairs of an addition and an exclusive or in one round of the loop."""
 
 CYCLES = 2 * PAIRS
-"""Clock cycles of one round: the loop's own counter runs beside the chain."""
+"""Clock cycles of one round: the loop's own counter runs in parallel with the chain."""
 
 STEP, MASK = 0x9E3779B97F4A7C15 - (1 << 64), 0x5851F42D4C957F2D
-"""What is added and what is exclusive-ored: any odd numbers with many bits would do."""
+"""The number that is added and the one that is exclusive-ored: any odd numbers with many bits."""
 
 WORD = (1 << 64) - 1
 
 
 def pair(builder: ir.IRBuilder, value: ir.Value, step: ir.Value, mask: ir.Value) -> ir.Value:
-    """The chain's value two cycles later."""
+    """Emit the chain's value two cycles later."""
     return builder.xor(builder.add(value, step), mask)
 
 
@@ -55,7 +55,7 @@ def chain(rounds: int, start: int, step: int, mask: int) -> Any:
 
 
 def values(start: int, step: int = STEP, mask: int = MASK) -> Iterator[int]:
-    """The chain's values after each pair in Python, as signed 64-bit numbers: what the kernel's answer must be."""
+    """Yield the chain's value after each pair as a signed 64-bit number, computed in Python to check the kernel."""
     value = start
     while True:
         value = ((value + step) ^ mask) & WORD
@@ -63,7 +63,7 @@ def values(start: int, step: int = STEP, mask: int = MASK) -> Iterator[int]:
 
 
 def expected(pairs: int, start: int) -> int:
-    """The chain's value after so many pairs (at least one)."""
+    """Return the chain's value after so many pairs (at least one)."""
     following = values(start)
     for _ in range(pairs - 1):
         next(following)
@@ -71,5 +71,5 @@ def expected(pairs: int, start: int) -> int:
 
 
 def check() -> bool:
-    """Whether the kernel counts what it says: its value after three rounds is the one that Python computes."""
+    """Return whether the kernel runs the whole chain: its value after three rounds is the one that Python computes."""
     return bool(chain(3, 7, STEP, MASK) == expected(3 * PAIRS, 7))

@@ -18,7 +18,7 @@ from hwbench.machine.host.facts import Files
 from hwbench.measure.environment import machine as environment
 from hwbench.measure.harness import Task
 from hwbench.measure.kernels.buffers import ALIGNMENT, affordable
-from hwbench.measure.kernels.clock.kernel import named
+from hwbench.measure.kernels.clock.kernel import class_name
 from hwbench.measure.kernels.memory import latency, levels, stream, working_set
 from hwbench.measure.kernels.memory.levels import Level, Point
 from hwbench.measure.kernels.memory.working_set import Buffer
@@ -68,7 +68,7 @@ def tasks(settings: Settings) -> Sequence[Task]:
             found += all_cores(settings, sizes, seen, threads)
     for core_class in settings.classes:
         found += sweep(settings, buffer if settings.cpus[0] in core_class.cpus else Buffer(largest), core_class)
-        cpus, name = core_class.cpus[:1], named(settings, core_class)
+        cpus, name = core_class.cpus[:1], class_name(settings, core_class)
         found += [latency.task(size, cpus, name) for size in chased(settings, sizes, seen)]
     return found
 
@@ -150,7 +150,7 @@ def sweep(settings: Settings, buffer: Buffer, core_class: CpuClass) -> list[Task
     """Reading every working set in a buffer by one core of a class."""
     reported = {cache.name: int(cache.size) for cache in settings.caches}
     return [
-        working_set.task(buffer, size, core_class.cpus[:1], named(settings, core_class), {"reported": reported})
+        working_set.task(buffer, size, core_class.cpus[:1], class_name(settings, core_class), {"reported": reported})
         for size in working_set.sizes(buffer.size, 1 if settings.quick else 2)
     ]
 
