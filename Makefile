@@ -1,4 +1,5 @@
-# Everything a fresh machine needs: `make demo` sets up and runs the main job, `make test` sets up and runs all tests.
+# Everything a fresh machine needs: `make demo` sets up and runs the main job, `make test` sets up and runs all tests,
+# `make check` is the fast part of them (two minutes on two cores) and the linter.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -7,13 +8,18 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Scripts that print ratios, the quick ones first; benchmarks/contest.py and others that they share print nothing.
 BENCHMARKS := startup lookup report clock fma stream sweep verdicts matmul
 
-.PHONY: demo test lint types contracts docs index schema bench clean
+.PHONY: demo test check lint types contracts docs index schema bench clean
 
 demo: $(VENV)/.base
 	$(BIN)/hwbench estimate --model alexnet --device rtx3090
 
 test: $(VENV)/.test
 	$(BIN)/pytest -n auto --cov --cov-report=term --cov-fail-under=90
+
+check: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pytest -n auto -m "not slow and not realtime"
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
