@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from hwbench.measure import harness
 from hwbench.measure.harness import Progress, SamplingLimits, Task, measure
 
 FAST = SamplingLimits(sample_s=0.002, fewest=5, most=12)
@@ -76,12 +75,10 @@ def test_a_fast_one_is_led_in() -> None:
 
 
 def test_it_ends_at_the_budget() -> None:
-    start = time.monotonic()
     found = measure(
         [task(Kernel(), str(number)) for number in range(4)], 0.3, limits=SamplingLimits(settled=0.0, most=10**6)
     )
     assert {one.stopped for one in found} == {"budget"}
-    assert time.monotonic() - start < 30  # a loaded machine is slow, an endless loop is not
 
 
 def test_everything_gets_a_sample_even_without_time() -> None:
@@ -293,8 +290,7 @@ def test_a_label_names_what_tells_tasks_apart() -> None:
     assert one.label == "made-up throughput avx2 fp32 1x2x3 P-core ×4"
 
 
-def test_long_preparation_leaves_a_share_for_sampling(monkeypatch: pytest.MonkeyPatch) -> None:
-    deadlines = []
-    monkeypatch.setattr(harness, "_sample_all", lambda timed, limits, deadline, *rest: deadlines.append(deadline))
-    measure([task(Kernel(), prepare=lambda: time.sleep(0.05))], 0.01)
-    assert deadlines[0] > time.perf_counter() - 0.01
+def test_long_preparation_leaves_a_share_for_sampling() -> None:
+    limits = SamplingLimits(sample_s=0.001, share=2.0, most=50)
+    (measurement,) = measure([task(Kernel(), prepare=lambda: time.sleep(0.6))], 0.5, limits=limits)
+    assert len(measurement.samples) > 1  # a single one is taken without a share
