@@ -103,8 +103,37 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         "peaks may be twice too high."
     ),
     # measure
+    # conditions of a measurement
+    "governor-slow": "The frequency governor is {governor}: set the performance governor before measuring.",
+    "turbo-off": "Turbo is switched off: the clock stays at its base.",
+    "blas-kernels-chosen": "{variable}={value} makes the BLAS use other kernels than those for this CPU.",
+    "numba-target-chosen": "{variable}={value} makes numba compile for a different CPU.",
+    "quota-below-one-cpu": lambda quota: (
+        f"The control group allows {quota:g} of one CPU: samples are interrupted, so only CPU time counts."
+    ),
+    "quota-below-cores": lambda quota, cores: (
+        f"The control group allows the time of {quota:g} of {cores} cores: by default, kernels use no more threads."
+    ),
+    "python-development-mode": "Python runs in development mode, which slows it.",
+    "other-work": lambda share: f"Other work took {100 * share:.0f} % of the CPUs' time during the measurement.",
+    "hypervisor-steal": lambda share: (
+        f"The hypervisor gave {100 * share:.0f} % of the CPUs' time to others during the measurement."
+    ),
+    "quota-throttled": lambda share: f"The control group stopped this process for {100 * share:.0f} % of the time.",
+    "processor-hot": lambda celsius: f"The processor is at {celsius:.0f} °C and may have slowed down.",
+    "calibrated-while-disturbed": (
+        "The factors hold under these conditions only: calibrate again while the machine is idle."
+    ),
+    # a run
+    "wrong-answers": lambda kernels: f"These kernels gave wrong answers, so ignore their speed: {', '.join(kernels)}.",
+    "interrupted": "The run was interrupted: some kernels have no samples, or fewer than usual.",
+    "kernel-left-out": "{kernel} was not measured: {reason}",
+    "processes-failed": "{failed} of {count} processes failed: {reason}",
+    "processes-interrupted": "The run was interrupted: {measured} of {count} processes measured.",
+    "hosts-share-machine": lambda hosts: f"{', '.join(hosts)} are one machine, which measured for all of them at once.",
     "ceilings-of-one-sample": lambda run, kernels: (
-        f"Ceilings of run {run} rest on a single sample ({', '.join(kernels)}): run `hwbench bench` at rest."
+        f"Some ceilings of run {run} rest on a single sample ({', '.join(kernels)}): "
+        "run `hwbench bench` again while the machine is idle."
     ),
 }
 """The sentence of each code: a template of its data, or a function of it where a value has to be formatted."""

@@ -22,6 +22,7 @@ from msgspec import Struct
 from hwbench.errors import HwbenchError, InputError, shown
 from hwbench.measure import store
 from hwbench.measure.record import Record
+from hwbench.notices import Notice, notice
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -276,14 +277,14 @@ def _once(outcome: Outcome, ids: dict[str, str]) -> Outcome:
     return outcome
 
 
-def shared(outcomes: Iterable[Outcome]) -> tuple[str, ...]:
-    """A warning for each set of hosts that are one machine: they measured at once, and disturbed one another."""
+def shared(outcomes: Iterable[Outcome]) -> tuple[Notice, ...]:
+    """Return a notice for each set of hosts that are one machine: they measured at once, and disturbed one another."""
     machines: dict[str, list[str]] = {}
     for one in outcomes:
         if isinstance(one, Success):
             machines.setdefault(str(one.run.environment.get("machine", one.host)), []).append(one.host)
     several = (hosts for hosts in machines.values() if len(hosts) > 1)
-    return tuple(f"{', '.join(hosts)} are one machine: they measured at the same time" for hosts in several)
+    return tuple(notice("hosts-share-machine", hosts=hosts) for hosts in several)
 
 
 def spread(client: Any, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:

@@ -11,12 +11,13 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
-from hwbench.measure.record import Measurement, Sample, Stopped, Timer, Unit
+from hwbench.measure.record import Measurement, Sample, Stopped, Timer, Unit, Where
+from hwbench.measure.subject import Subject
 from hwbench.measure.summary import judged, spread
 
 SAMPLE_S = 0.02
@@ -34,11 +35,11 @@ _GROWTH = 50.0
 class Task(Struct, frozen=True):
     """One thing to be timed. `call(repetitions)` runs it that many times; one repetition does `work` (see Measurement).
 
-    `prepare` compiles and allocates, untimed and called once; `check` then tells whether the answer is right;
-    `cycles` gives the clock cycles that the last call counted, `elapsed` the time in s of the last call by a device's
-    own clock (then `clock` is `device`); `close` frees what `prepare` took. `warm` runs untimed before every timed
-    stretch, where `call` alone would not bring the caches to the state that is measured. A task of one thread is
-    pinned to the first of `cpus`; one of several threads pins its own.
+    `prepare` compiles and allocates, untimed and called once, and may return the `subject` that it found; `check` then
+    tells whether the answer is right; `cycles` gives the clock cycles that the last call counted, `elapsed` the time in
+    s of the last call by a device's own clock (then `timer` is `device`); `close` frees what `prepare` took. `warm`
+    runs untimed before every timed stretch, where `call` alone would not bring the caches to the state that is
+    measured. A task of one thread is pinned to the first of `cpus`; one of several threads pins its own.
     """
 
     kernel: str
@@ -50,11 +51,12 @@ class Task(Struct, frozen=True):
     isa: str | None = None
     threads: int = 1
     size: str | None = None
-    clock: Timer = "cpu"
+    timer: Timer = "cpu"
     cpus: tuple[int, ...] = ()
+    where: Where = "cpu"
     core_class: str | None = None
-    parameters: dict[str, Any] = {}
-    prepare: Callable[[], None] | None = None
+    subject: Subject | None = None
+    prepare: Callable[[], Subject | None] | None = None
     check: Callable[[], bool] | None = None
     cycles: Callable[[], float] | None = None
     elapsed: Callable[[], float] | None = None
@@ -66,7 +68,8 @@ class Task(Struct, frozen=True):
         """What a person calls it: `fma throughput avx512 fp32 ×2`."""
         threads = f"×{self.threads}" if self.threads > 1 else None
         isa = None if self.isa == self.variant else self.isa
-        parts = (self.kernel, self.variant, isa, self.dtype, self.size, self.core_class, threads)
+        core = "gpu" if self.where == "gpu" else self.core_class
+        parts = (self.kernel, self.variant, isa, self.dtype, self.size, core, threads)
         return " ".join(part for part in parts if part)
 
 
@@ -100,12 +103,12 @@ class _Timed:
 
     def __init__(self, task: Task) -> None:
         self.task = task
+        self.subject = task.subject
         self.repetitions = 1
         self.once_s = 0.0
         self.checked: bool | None = None
         self.samples: list[Sample] = []
         self.stopped: Stopped | None = None
-        self.notes: list[str] = []
 
     @property
     def lead_in(self) -> int:
@@ -120,18 +123,18 @@ class _Timed:
             variant=task.variant,
             unit=task.unit,
             work=task.work,
-            samples=judged(self.samples, task.threads, task.clock),
+            samples=judged(self.samples, task.threads, task.timer),
             dtype=task.dtype,
             isa=task.isa,
             threads=task.threads,
             size=task.size,
-            clock=task.clock,
+            timer=task.timer,
             cpus=task.cpus,
+            where=task.where,
             core_class=task.core_class,
-            parameters=task.parameters,
+            subject=self.subject,
             checked=self.checked,
             stopped=self.stopped or "interrupted",
-            notes=tuple(self.notes),
         )
 
 
@@ -175,11 +178,9 @@ def measure(
 
 def _prepare(one: _Timed) -> None:
     if one.task.prepare is not None:
-        one.task.prepare()
+        one.subject = one.task.prepare() or one.subject
     if one.task.check is not None:
         one.checked = bool(one.task.check())
-        if not one.checked:
-            one.notes.append("the answer is wrong")
 
 
 def _sample_all(
@@ -218,7 +219,7 @@ def _calibrate(one: _Timed, sample_s: float) -> None:
 
     def elapsed_in(repetitions: int) -> float:
         sample = _stretch(one.task, repetitions, counting=False)
-        by_cpu = one.task.clock == "cpu" and one.task.threads == 1  # so that being preempted shortens no sample
+        by_cpu = one.task.timer == "cpu" and one.task.threads == 1  # so that being preempted shortens no sample
         return sample.cpu_s if by_cpu and sample.cpu_s else sample.wall_s
 
     with pinned(_place(one.task)):
@@ -263,7 +264,7 @@ def _stretch(task: Task, repetitions: int, counting: bool = True) -> Sample:
     return Sample(
         wall_s=(task.elapsed() if task.elapsed else max(wall, 1) * 1e-9),
         repetitions=repetitions,
-        cpu_s=None if task.clock == "device" else max(cpu, 1) * 1e-9,
+        cpu_s=None if task.timer == "device" else max(cpu, 1) * 1e-9,
         cycles=task.cycles() if task.cycles and counting else None,
     )
 

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 
@@ -12,6 +12,7 @@ from hwbench.errors import HwbenchError, InputError
 from hwbench.measure import session, store
 from hwbench.measure.record import Measurement, Record
 from hwbench.measure.session import BenchRequest
+from hwbench.notices import notice, unique
 from hwbench.units import Seconds, exact
 
 Told = Callable[[int], None]
@@ -46,13 +47,13 @@ def bench(request: BenchRequest, count: int, progress: Told | None = None) -> Re
     if not runs:
         raise HwbenchError(f"every process failed: {failures[0]}" if failures else "no process measured anything")
     whole = session.joined(runs, request.command)
-    warnings = list(whole.warnings)
+    notices = list(whole.notices)
     if failures:
-        warnings.append(f"{len(failures)} of {count} processes failed: {failures[0]}.")
+        notices.append(notice("processes-failed", failed=len(failures), count=count, reason=failures[0]))
     if len(runs) + len(failures) < count:
-        warnings.append(f"Interrupted: {len(runs)} of {count} processes measured.")
+        notices.append(notice("processes-interrupted", measured=len(runs), count=count))
         whole = msgspec.structs.replace(whole, measurements=tuple(map(_cut, whole.measurements)))
-    return msgspec.structs.replace(whole, warnings=tuple(dict.fromkeys(warnings)))
+    return msgspec.structs.replace(whole, notices=unique(notices))
 
 
 def _cut(measurement: Measurement) -> Measurement:
@@ -121,13 +122,3 @@ def _run(out: str, err: str, code: int) -> Record:
         return store.decode(out)
     message = err.strip().rpartition("\n")[2].removeprefix("hwbench: ") or f"it left with {code} and no word"
     raise InputError(message) if code == 2 else HwbenchError(message)
-
-
-def runs(request: BenchRequest, count: int, progress: Told | None = None) -> Sequence[Record]:
-    """Runs of `count` fresh processes, each with the whole budget, not joined."""
-    found = []
-    for number in range(count):
-        if progress:
-            progress(number)
-        found.append(one(request))
-    return found

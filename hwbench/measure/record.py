@@ -1,6 +1,6 @@
 """The record of a run: every sample with its conditions, as it is saved. Values are derived from it, never stored.
 
-One JSON file a run, schema `hwbench.run/1`; docs/run.schema.json is generated from these structs.
+One JSON file a run, schema `hwbench.run/2`; docs/run.schema.json is generated from these structs.
 """
 
 from typing import Annotated, Any, Literal
@@ -8,10 +8,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-SCHEMA = "hwbench.run/1"
+from hwbench.measure.subject import Subject
+from hwbench.notices import Notice
+
+SCHEMA = "hwbench.run/2"
 Unit = Literal["FLOP/s", "op/s", "FLOP/cycle", "B/s", "Hz", "s", "B"]
 Positive = Annotated[float, Meta(gt=0, le=1e30)]
 Timer = Literal["wall", "cpu", "device"]
+Where = Literal["cpu", "gpu"]
 Stopped = Literal["settled", "budget", "interrupted"]
 FEWEST_ACCEPTED = 5
 """Samples below which those that were disturbed least are taken in too: on a busy machine there may be no others."""
@@ -35,7 +39,7 @@ class Sample(Struct, frozen=True, omit_defaults=True):
 class Measurement(Struct, frozen=True, omit_defaults=True):
     """One kernel at one setting. `work` is what one repetition does: FLOP, op, B, cycles (for Hz) or runs (for s).
 
-    A sample's value is work × repetitions / time for rates and time / (work × repetitions) for `s`. `clock` says which
+    A sample's value is work × repetitions / time for rates and time / (work × repetitions) for `s`. `timer` says which
     time counts: `cpu` for one thread on a shared host, `wall` otherwise. `checked` tells whether the answer was
     compared with a reference, None where there is none.
     """
@@ -49,18 +53,19 @@ class Measurement(Struct, frozen=True, omit_defaults=True):
     isa: str | None = None
     threads: Annotated[int, Meta(gt=0)] = 1
     size: str | None = None
-    clock: Timer = "wall"
+    timer: Timer = "wall"
     cpus: tuple[int, ...] = ()
+    where: Where = "cpu"
     core_class: str | None = None
-    parameters: dict[str, Any] = {}
+    subject: Subject | None = None
     checked: bool | None = None
     stopped: Stopped = "settled"
-    notes: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What two comparable measurements share: kernel, variant, dtype, isa, threads, size, unit, core class."""
-        parts = (self.kernel, self.variant, self.dtype, self.isa, self.threads, self.size, self.unit, self.core_class)
+        """What two comparable measurements share: kernel, variant, dtype, isa, threads, size, unit and place."""
+        what = (self.kernel, self.variant, self.dtype, self.isa, self.threads, self.size, self.unit)
+        parts = (*what, self.where, self.core_class)
         return tuple("" if part is None else str(part) for part in parts)
 
     @property
@@ -80,7 +85,7 @@ class Measurement(Struct, frozen=True, omit_defaults=True):
         amount = self.work * sample.repetitions
         if self.unit == "FLOP/cycle":
             return amount / sample.cycles if sample.cycles else 0.0
-        time = sample.cpu_s if self.clock == "cpu" and sample.cpu_s else sample.wall_s
+        time = sample.cpu_s if self.timer == "cpu" and sample.cpu_s else sample.wall_s
         return time / amount if self.unit == "s" else amount / time
 
 
@@ -98,7 +103,7 @@ class Record(Struct, frozen=True):
     before: dict[str, Any]
     after: dict[str, Any]
     measurements: tuple[Measurement, ...]
-    warnings: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
     processes: int = 1
     schema: str = msgspec.field(default=SCHEMA)
 
@@ -122,6 +127,7 @@ class Result(Struct, frozen=True):
     ratio_to_peak: float | None
     grade: Literal["A", "B", "C", "D"]
     reasons: tuple[str, ...] = ()
+    where: Where = "cpu"
     core_class: str | None = None
     samples: int = 0
     rejected: int = 0

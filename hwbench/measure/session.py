@@ -15,6 +15,7 @@ from hwbench.measure import settings as measure_settings
 from hwbench.measure.environment import machine as environment
 from hwbench.measure.environment import snapshot
 from hwbench.measure.record import Measurement, Record
+from hwbench.notices import Notice, notice, unique
 from hwbench.version import VERSION
 
 BUDGET_S, QUICK_S = 78.0, 13.0
@@ -51,7 +52,7 @@ def bench(request: BenchRequest, progress: harness.Report | None = None) -> Reco
         machine, quick=request.quick, threads=request.threads, dtypes=request.dtypes, sizes=request.sizes
     )
     _check_threads(request.threads, len(settings.cpus))
-    tasks, warnings = kernels.tasks(picked, settings, named=bool(request.kernels))
+    tasks, notices = kernels.tasks(picked, settings, named=bool(request.kernels))
     if not tasks:
         raise InputError("there is nothing to measure with these kernels and options")
     limits = harness.SamplingLimits(sample_s=QUICK_SAMPLE_S if request.quick else harness.SAMPLE_S)
@@ -60,7 +61,7 @@ def bench(request: BenchRequest, progress: harness.Report | None = None) -> Reco
         left = request.seconds - (time.monotonic() - start)
         return harness.measure(tasks, max(left, 0.5 * request.seconds), limits=limits, progress=progress)
 
-    return record(measure, machine, settings.classes, request.command, warnings)
+    return record(measure, machine, settings.classes, request.command, notices)
 
 
 def _check_threads(threads: tuple[int, ...] | None, most: int) -> None:
@@ -74,9 +75,9 @@ def record(
     machine: Host,
     classes: tuple[measure_settings.CpuClass, ...],
     command: tuple[str, ...] = (),
-    warnings: Sequence[str] = (),
+    notices: Sequence[Notice] = (),
 ) -> Record:
-    """A run around a measurement: the conditions before and after it, the environment, and what to be warned of.
+    """Measure, and return the record: measurements, environment, conditions before and after, and notices.
 
     `hwbench run` and others that measure by themselves make their records by this too.
     """
@@ -88,10 +89,11 @@ def record(
     if not measurements:
         raise HwbenchError("nothing was measured")
     surroundings = environment.environment(machine, classes)
-    told = [*warnings, *environment.cautions(surroundings), *snapshot.disturbances(before, after)]
-    told += wrong(measurements)
+    found = [*notices, *environment.cautions(surroundings), *snapshot.disturbances(before, after)]
+    if wrong := [f"{one.kernel} {one.variant}" for one in measurements if one.checked is False]:
+        found.append(notice("wrong-answers", kernels=list(dict.fromkeys(wrong))))
     if interrupted(measurements):
-        told.append("Interrupted: not everything was measured, and not as often as usual.")
+        found.append(notice("interrupted"))
     return Record(
         id=store.new_id(now),
         created=now.isoformat(timespec="milliseconds"),
@@ -101,14 +103,8 @@ def record(
         before=before,
         after=after,
         measurements=measurements,
-        warnings=tuple(dict.fromkeys(told)),
+        notices=unique(found),
     )
-
-
-def wrong(measurements: Sequence[Measurement]) -> list[str]:
-    """A sentence about the kernels whose answers were wrong: their speed means nothing."""
-    names = [f"{one.kernel} {one.variant}" for one in measurements if one.checked is False]
-    return [f"Wrong answers, whose speed means nothing: {', '.join(dict.fromkeys(names))}."] if names else []
 
 
 def interrupted(measurements: Sequence[Measurement]) -> bool:
@@ -134,7 +130,7 @@ def joined(runs: Sequence[Record], command: tuple[str, ...] = ()) -> Record:
         command=command,
         after=runs[-1].after,
         measurements=tuple(_together(parts) for parts in found.values()),
-        warnings=tuple(dict.fromkeys(warning for run in runs for warning in run.warnings)),
+        notices=unique(one for run in runs for one in run.notices),
         processes=len(runs),
     )
 
@@ -150,5 +146,4 @@ def _together(parts: Sequence[tuple[int, Measurement]]) -> Measurement:
         ),
         checked=all(checks) if checks else None,
         stopped="interrupted" if "interrupted" in stops else "budget" if "budget" in stops else "settled",
-        notes=tuple(dict.fromkeys(note for one in every for note in one.notes)),
     )

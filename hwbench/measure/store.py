@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +16,7 @@ import msgspec
 from hwbench.errors import InputError, nearest, shown
 from hwbench.files import documents, folders
 from hwbench.measure.record import SCHEMA, Record
+from hwbench.measure.upgrades import UPGRADES
 
 SUFFIX = ".json"
 LATEST = "latest"
@@ -24,9 +24,6 @@ LARGEST = 1 << 26
 """Bytes of a run's file from which it is none of ours."""
 _VERSION = int(SCHEMA.rpartition("/")[2])
 _ID = re.compile(r"\d{8}-\d{6}-\d{3}-[0-9a-f]{6}")
-
-UPGRADES: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = ()
-"""UPGRADES[n - 1] turns the data of schema n into that of n + 1: old files keep loading."""
 
 
 def folder(save: str | None = None) -> str:

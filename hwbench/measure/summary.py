@@ -17,13 +17,13 @@ _WIDTHS: tuple[tuple[Grade, float], ...] = (("A", 0.01), ("B", 0.02), ("C", 0.05
 _QUICK_RESAMPLES = 200
 
 
-def judged(samples: Sequence[Sample], threads: int, clock: Timer = "cpu") -> tuple[Sample, ...]:
+def judged(samples: Sequence[Sample], threads: int, timer: Timer = "cpu") -> tuple[Sample, ...]:
     """The samples, with those marked that other work disturbed.
 
     One thread: its wall time is more than 5 % above its CPU time. Several: the process had much less CPU time for its
     wall time than in its best sample (threads that wait for one another are no reason by themselves).
     """
-    if clock == "device":
+    if timer == "device":
         return tuple(samples)
     shares = [sample.cpu_s / (sample.wall_s * threads) if sample.cpu_s else 1.0 for sample in samples]
     least = 1 / PREEMPTED if threads == 1 else CROWDED * max(shares, default=0.0)
@@ -75,6 +75,7 @@ def summarize(measurement: Measurement, peak: float | None = None, measured_peak
         ratio_to_peak=found.value / peak if peak else None,
         grade=grade,
         reasons=reasons,
+        where=measurement.where,
         core_class=measurement.core_class,
         samples=len(values),
         rejected=sum(sample.rejected is not None for sample in measurement.samples),
@@ -120,7 +121,7 @@ def graded(measurement: Measurement, found: Interval) -> tuple[Grade, tuple[str,
         ended = " before the budget ended" if measurement.stopped == "budget" else ""
         reasons.append(f"{count} sample{'' if count == 1 else 's'}{ended}{clean}")
     elif kept < FEWEST_ACCEPTED:
-        grade = max(grade, "C" if measurement.clock == "cpu" else "D")  # CPU time hardly notices
+        grade = max(grade, "C" if measurement.timer == "cpu" else "D")  # CPU time hardly notices
         reasons.append(f"{count - kept} of {count} samples were preempted: those disturbed least count")
     elif kept < 0.8 * count:
         grade = max(grade, "B" if kept > 0.5 * count else "C")

@@ -96,7 +96,7 @@ def _run(name: str, rate: float, **environment: Any) -> Record:
     )
     kernels = tuple(
         Measurement(
-            kernel="matmul", variant=variant, unit="FLOP/s", work=1e9, samples=samples, dtype="fp32", clock="cpu"
+            kernel="matmul", variant=variant, unit="FLOP/s", work=1e9, samples=samples, dtype="fp32", timer="cpu"
         )
         for variant in ("numba", "numpy")
     )

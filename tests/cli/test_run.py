@@ -13,6 +13,7 @@ from hwbench.machine.host.describe import host
 from hwbench.measure import store
 from hwbench.measure.environment import machine as environment
 from hwbench.measure.record import Measurement, Record, Sample
+from hwbench.measure.subject import ForwardPass
 from hwbench.units import exact
 
 pytest.importorskip("torch")
@@ -31,7 +32,7 @@ def test_json_of_one_run(cli: Callable[..., Any]) -> None:
     assert (answer.code, answer.err) == (0, "")
     found = answer.json
     assert list(found)[:3] == ["schema", "hwbench_version", "warnings"]
-    assert found["schema"] == "hwbench.run/1"
+    assert found["schema"] == "hwbench.inference/1"
     assert set(found) >= KEYS | {"path", "run"}
     assert (found["model"], found["device"], found["dtype"], found["batch"]) == ("lenet5", "host", "fp32", 1)
     assert (found["threads"], found["flops"], found["checked"], found["path"]) == (1, 833040, True, None)
@@ -39,7 +40,7 @@ def test_json_of_one_run(cli: Callable[..., Any]) -> None:
     assert found["achieved_flops_per_second"] == pytest.approx(833040 / found["time_s"])
     assert found["utilization"] == pytest.approx(found["achieved_flops_per_second"] / found["peak_flops_per_second"])
     (measurement,) = found["run"]["measurements"]
-    assert (measurement["kernel"], measurement["parameters"]["model"]) == ("inference", "lenet5")
+    assert (measurement["kernel"], measurement["subject"]["model"]) == ("inference", "lenet5")
 
 
 def test_json_of_several_runs_and_their_record(cli: Callable[..., Any], tmp_path: Path) -> None:
@@ -47,7 +48,7 @@ def test_json_of_several_runs_and_their_record(cli: Callable[..., Any], tmp_path
     answer = cli(command)
     assert (answer.code, answer.err) == (0, "")
     found = answer.json
-    assert found["schema"] == "hwbench.runs/1"
+    assert found["schema"] == "hwbench.inferences/1"
     assert [(one["dtype"], one["batch"]) for one in found["runs"]] == [
         ("fp32", 1),
         ("fp32", 3),
@@ -103,7 +104,7 @@ def test_after_an_interrupt_each_batch_has_its_own_time(
     flops = [one["flops"] / one["batch"] for one in answer.json["runs"]]
     assert flops[0] == flops[1]
     for one, measured in zip(answer.json["runs"], answer.json["run"]["measurements"], strict=True):
-        assert one["batch"] == measured["parameters"]["batch"]
+        assert one["batch"] == measured["subject"]["batch"]
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "fp32,bf16"])
@@ -122,7 +123,7 @@ def test_the_schema_is_that_of_what_was_asked_for(
     command = f"run --model lenet5 --batch 1,2 --dtype {dtype} --threads 1 --budget 300ms"
     answer = cli(f"{command} --json")
     assert answer.code == 130
-    assert answer.json["schema"] == "hwbench.runs/1"
+    assert answer.json["schema"] == "hwbench.inferences/1"
     assert [one["batch"] for one in answer.json["runs"]] == [1]
     assert cli(command).out.splitlines()[2].split()[:2] == ["dtype", "batch"]
 
@@ -192,7 +193,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Record:
         Measurement("matmul", "numba", "FLOP/s", samples=sample(0.9 * fma), **known),
         Measurement("stream", "triad", "B/s", 1.0, sample(11e9)),
         Measurement("inference", "eager", "s", 1.0, sample(1 / 0.05), dtype="fp32",
-                    parameters={"model": "alexnet", "batch": 1}),
+                    subject=ForwardPass("alexnet", 1)),
     )  # fmt: skip
     surroundings = {
         "machine": environment.machine_key(machine), "brand": machine.brand,

@@ -16,6 +16,7 @@ from hwbench.measure.analysis import sustained as ceilings
 from hwbench.measure.harness import Task
 from hwbench.measure.record import Measurement, Record, Sample
 from hwbench.measure.settings import CpuClass, Settings
+from hwbench.measure.subject import ForwardPass, GpuWork, WorkingSet
 from hwbench.units import exact
 
 
@@ -115,8 +116,9 @@ def test_a_run_without_a_machine_is_no_device() -> None:
 
 def gpu(kernel: str, variant: str, unit: Any, value: float, **changes: Any) -> Measurement:
     device = catalog.device("rtx3090")
-    parameters = {"accelerator": msgspec.to_builtins(device, enc_hook=exact), "under_load": {"clock_hz": 1.7e9}}
-    return made(kernel, variant, unit, value, core_class="gpu", clock="device", parameters=parameters, **changes)
+    described = msgspec.to_builtins(device, enc_hook=exact)
+    subject = GpuWork("cuda", accelerator=described, under_load={"clock_hz": 1.7e9})
+    return made(kernel, variant, unit, value, where="gpu", timer="device", subject=subject, **changes)
 
 
 def test_a_run_of_a_gpu_is_the_gpu() -> None:
@@ -180,9 +182,7 @@ def test_a_ceiling_of_one_sample_is_doubted() -> None:
 
 
 def test_the_ladder_reads_what_explain_needs() -> None:
-    inference = made(
-        "inference", "eager", "s", 0.02, dtype="fp32", threads=1, parameters={"model": "alexnet", "batch": 1}
-    )
+    inference = made("inference", "eager", "s", 0.02, dtype="fp32", threads=1, subject=ForwardPass("alexnet", 1))
     usual = product("numpy", 190e9, "1024x1024x1024")
     found = ladder.read(run(*CLOCKS, *RATES, usual, *STREAMS, inference), "fp32", 1, "alexnet", 1)
     assert found.isa == "avx512"
@@ -260,7 +260,7 @@ def test_the_ladder_measures_what_it_needs_and_no_more(monkeypatch: pytest.Monke
 
 def test_caches_are_those_that_all_cores_read_by_their_names() -> None:
     def level(name: str, value: float) -> Measurement:
-        return made("working-set", "read", "B/s", value, threads=10, size="1", parameters={"level": name})
+        return made("working-set", "read", "B/s", value, threads=10, size="1", subject=WorkingSet(1, name))
 
     found = ceilings.sustained(run(level("L2", 500e9), level("L3", 200e9), level("memory", 60e9)), machine())
     assert found.caches == pytest.approx({"L2": 500e9, "L3": 200e9})

@@ -15,6 +15,7 @@ from hwbench.measure import settings
 from hwbench.measure.environment import snapshot, software
 from hwbench.measure.environment.machine import cautions, environment, machine_key, turbo, variables
 from hwbench.measure.settings import CpuClass
+from hwbench.notices import Notice, notice
 
 HOSTS = Path(__file__).parents[1] / "hosts"
 TREES = sorted(path.name for path in HOSTS.iterdir() if path.is_dir())
@@ -82,7 +83,7 @@ def test_every_recorded_machine_has_an_environment(name: str) -> None:
     assert None not in found.values()
     document = documents.Document("run", "", found["device"])
     assert documents.convert(document, Device) == machine.device
-    assert all(isinstance(text, str) for text in cautions(found))
+    assert all(one.text for one in cautions(found))
     snapshot.snapshot([0], Files(root))
 
 
@@ -120,32 +121,40 @@ def test_variables_that_matter() -> None:
     assert len(variables(every)["NUMBA_CPU_NAME"]) == 200
 
 
-CAUTIONS: list[tuple[dict[str, Any], str | None]] = [
+CAUTIONS: list[tuple[dict[str, Any], Notice | None]] = [
     ({}, None),
     (
         {"governor": "performance", "driver": "acpi-cpufreq", "turbo": True, "quota": 4.0, "variables": {"OMP_X": "1"}},
         None,
     ),
     ({"governor": "powersave", "driver": "intel_pstate"}, None),  # its usual, dynamic one
-    ({"governor": "powersave", "driver": "acpi-cpufreq"}, "The frequency governor is powersave"),
+    ({"governor": "powersave", "driver": "acpi-cpufreq"}, notice("governor-slow", governor="powersave")),
     (
         {"governor": "performance, userspace", "driver": "cppc_cpufreq"},
-        "The frequency governor is performance, userspace",
+        notice("governor-slow", governor="performance, userspace"),
     ),
-    ({"turbo": False}, "Turbo is switched off"),
-    ({"quota": 0.5}, "The control group's quota feeds 0.5 of one CPU"),
-    ({"quota": 1.5, "classes": {"core": "0-1"}}, "The control group's quota feeds 1.5 of 2 cores: no kernel uses more"),
-    ({"quota": 6.0, "classes": {"P-core": "0,2,4", "E-core": "6-9"}}, "The control group's quota feeds 6 of 7 cores"),
+    ({"turbo": False}, notice("turbo-off")),
+    ({"quota": 0.5}, notice("quota-below-one-cpu", quota=0.5)),
+    ({"quota": 1.5, "classes": {"core": "0-1"}}, notice("quota-below-cores", quota=1.5, cores=2)),
+    (
+        {"quota": 6.0, "classes": {"P-core": "0,2,4", "E-core": "6-9"}},
+        notice("quota-below-cores", quota=6.0, cores=7),
+    ),
     ({"quota": 2.0, "usable": 4, "classes": {"core": "0,2"}}, None),  # of 4 threads, which are 2 cores
-    ({"variables": {"OPENBLAS_CORETYPE": "Haswell"}}, "OPENBLAS_CORETYPE=Haswell chooses the kernels of the BLAS"),
-    ({"variables": {"NUMBA_CPU_NAME": "x86-64"}}, "NUMBA_CPU_NAME=x86-64 holds our own kernels"),
+    (
+        {"variables": {"OPENBLAS_CORETYPE": "Haswell"}},
+        notice("blas-kernels-chosen", variable="OPENBLAS_CORETYPE", value="Haswell"),
+    ),
+    (
+        {"variables": {"NUMBA_CPU_NAME": "x86-64"}},
+        notice("numba-target-chosen", variable="NUMBA_CPU_NAME", value="x86-64"),
+    ),
 ]
 
 
-@pytest.mark.parametrize(("found", "told"), CAUTIONS)
-def test_only_what_matters_is_a_caution(found: dict[str, Any], told: str | None) -> None:
-    (*texts,) = cautions(found)
-    assert (texts == []) if told is None else (len(texts) == 1 and texts[0].startswith(told))
+@pytest.mark.parametrize(("environment", "caution"), CAUTIONS)
+def test_only_what_matters_is_a_caution(environment: dict[str, Any], caution: Notice | None) -> None:
+    assert cautions(environment) == ([] if caution is None else [caution])
 
 
 LINUX = {
@@ -202,11 +211,11 @@ def test_disturbances_are_shares_of_the_time_that_passed() -> None:
     quiet = {"monotonic_s": 110.0, "cpus": 2, "busy_s": 20.5, "own_cpu_s": 11.0, "steal_s": 0.1, "throttled_s": 0.05}
     assert snapshot.disturbances(before, quiet) == []
     loud = {**quiet, "busy_s": 28.0, "steal_s": 1.0, "throttled_s": 4.0, "temperature_c": 95.0}
-    assert snapshot.disturbances(before, loud) == [
-        "Other work took 40 % of the CPUs' time while measuring.",
-        "The hypervisor gave 5 % of the CPUs' time to others while measuring.",
-        "The control group's quota stopped this process for 40 % of the time.",
-        "The processor is at 95 °C: it may have slowed down.",
+    assert [(one.code, *one.data.values()) for one in snapshot.disturbances(before, loud)] == [
+        ("other-work", pytest.approx(0.4)),
+        ("hypervisor-steal", pytest.approx(0.05)),
+        ("quota-throttled", pytest.approx(0.4)),
+        ("processor-hot", 95.0),
     ]
     assert snapshot.disturbances({}, {}) == []
     assert snapshot.disturbances({"monotonic_s": 1.0}, {"monotonic_s": 2.0, "steal_s": 4.0, "own_cpu_s": 9.0}) == []

@@ -19,6 +19,7 @@ from hwbench.errors import HwbenchError, InputError
 from hwbench.machine import catalog
 from hwbench.measure import cluster as fleet
 from hwbench.measure.cluster import Failure, Outcome, Success
+from hwbench.notices import notice
 from hwbench.study.sweep.sweep import Chunk, chunks, panel
 from hwbench.workload import load
 
@@ -175,7 +176,7 @@ def test_three_hosts_and_one_killed_while_it_measures(cluster: Cluster) -> None:
         assert success.run.measurements[0].samples
         assert success.run.environment["limited"] == []  # the worker itself had OMP_NUM_THREADS=1
         assert success.run.environment["arguments"] == ["--quick"]
-    assert fleet.shared(found.values()) == ("127.0.0.1, 127.0.0.3 are one machine: they measured at the same time",)
+    assert fleet.shared(found.values()) == (notice("hosts-share-machine", hosts=["127.0.0.1", "127.0.0.3"]),)
     os.kill(killed[0], signal.SIGKILL)  # the benchmark outlives its worker
 
 

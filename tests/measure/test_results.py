@@ -10,6 +10,7 @@ from hwbench.machine.peak import peak
 from hwbench.measure.analysis import peaks
 from hwbench.measure.analysis.results import results
 from hwbench.measure.record import Measurement, Record, Sample
+from hwbench.measure.subject import GpuWork
 from hwbench.units import BytesPerSecond, Hertz, exact
 
 RATES = (
@@ -36,9 +37,9 @@ def measured(
     """A measurement whose every sample has the value; several threads run `cpu_share` of the time."""
     threads = int(more.get("threads", 1))  # type: ignore[call-overload]
     one = Sample(wall_s=0.02, repetitions=1, cpu_s=0.02 * threads * cpu_share)
-    clock = "cpu" if threads == 1 else "wall"
+    timer = "cpu" if threads == 1 else "wall"
     work = value * 0.02
-    return Measurement(kernel, variant, unit, work, (one,) * samples, clock=clock, **more)  # type: ignore[arg-type]
+    return Measurement(kernel, variant, unit, work, (one,) * samples, timer=timer, **more)  # type: ignore[arg-type]
 
 
 def a_run(*measurements: Measurement, device: Device | None = None, **environment: object) -> Record:
@@ -115,7 +116,7 @@ def test_there_is_no_peak_for_what_is_not_known() -> None:
     assert {peaks.peaks(one, machine(), none) for one in unknown} == {peaks.Peaks()}
     assert peaks.peaks(measured("stream", "triad", 1.0, "B/s"), machine(), none).stated == 50e9
     assert peaks.peaks(measured("stream", "triad", 1.0, "B/s"), None, none) == peaks.Peaks()
-    given = measured("matmul", "torch", 1.0, dtype="fp16", parameters={"peak": 3e13})
+    given = measured("matmul", "torch", 1.0, dtype="fp16", subject=GpuWork("cuda", peak=3e13))
     assert peaks.peaks(given, None, none).stated == 3e13
 
 

@@ -11,6 +11,7 @@ from hwbench.measure.kernels import Benchmark
 from hwbench.measure.record import Measurement, Record, Sample
 from hwbench.measure.session import BenchRequest, joined, record
 from hwbench.measure.settings import Settings
+from hwbench.notices import notice
 
 
 def measured(variant: str = "a", **more: object) -> Measurement:
@@ -37,14 +38,16 @@ def test_nothing_measured_is_an_error() -> None:
 
 def test_wrong_answers_and_interrupts_are_warned_of() -> None:
     run = a_run(measured(checked=False), measured("b", checked=True), measured("c", stopped="interrupted"))
-    assert "Wrong answers, whose speed means nothing: made-up a." in run.warnings
-    assert any(text.startswith("Interrupted: ") for text in run.warnings)
+    assert {notice("wrong-answers", kernels=["made-up a"]), notice("interrupted")} <= {*run.notices}
     assert session.interrupted(run.measurements)
 
 
+ONE, TWO, THREE = (notice("recorded", text=text) for text in ("one", "two", "three"))
+
+
 def test_joined_runs_number_their_processes() -> None:
-    first = a_run(measured(checked=True), measured("b"), warnings=("one", "two"))
-    second = a_run(measured(checked=False, stopped="budget"), warnings=("two", "three"))
+    first = a_run(measured(checked=True), measured("b"), notices=(ONE, TWO))
+    second = a_run(measured(checked=False, stopped="budget"), notices=(TWO, THREE))
     whole = joined([first, second], ("hwbench", "bench", "--processes", "2"))
     a, b = whole.measurements
     assert [sample.process for sample in a.samples] == [0, 0, 0, 1, 1, 1]
@@ -52,7 +55,7 @@ def test_joined_runs_number_their_processes() -> None:
     assert (a.checked, b.checked) == (False, None)
     assert (a.stopped, b.stopped) == ("budget", "settled")
     assert (whole.processes, whole.before, whole.after) == (2, first.before, second.after)
-    assert whole.warnings == ("one", "two", "three")
+    assert whole.notices == (ONE, TWO, THREE)
     assert whole.id not in (first.id, second.id)
     with pytest.raises(HwbenchError, match="no process measured anything"):
         joined([])
@@ -70,7 +73,8 @@ def test_a_kernel_that_cannot_run_is_left_out_aloud_unless_it_was_named() -> Non
         Benchmark("good", "", lambda settings: [made]),
         Benchmark("gpu", "", _fail, optional=True),
     )
-    assert kernels.tasks(several, settings, named=False) == ([made], ["bad is left out: there is no such unit here"])
+    left_out = notice("kernel-left-out", kernel="bad", reason="there is no such unit here")
+    assert kernels.tasks(several, settings, named=False) == ([made], [left_out])
     with pytest.raises(InputError, match="no such unit"):
         kernels.tasks(several, settings, named=True)
 
@@ -134,7 +138,7 @@ def test_one_failed_process_is_a_warning_and_all_are_an_error(monkeypatch: pytes
     Fake(monkeypatch, HwbenchError("out of memory"), good, good)
     whole = processes.bench(BenchRequest(), 3)
     assert whole.processes == 2
-    assert "1 of 3 processes failed: out of memory." in whole.warnings
+    assert notice("processes-failed", failed=1, count=3, reason="out of memory") in whole.notices
     assert not session.interrupted(whole.measurements)
     Fake(monkeypatch, *[HwbenchError("out of memory")] * 2)
     with pytest.raises(HwbenchError, match="every process failed: out of memory"):
@@ -150,7 +154,7 @@ def test_an_interrupt_keeps_the_processes_that_ended(monkeypatch: pytest.MonkeyP
     Fake(monkeypatch, good, KeyboardInterrupt())
     whole = processes.bench(BenchRequest(), 5)
     assert session.interrupted(whole.measurements)
-    assert "Interrupted: 1 of 5 processes measured." in whole.warnings
+    assert notice("processes-interrupted", measured=1, count=5) in whole.notices
     Fake(monkeypatch, good, (a_run(measured(stopped="interrupted")), True))
     assert processes.bench(BenchRequest(), 5).processes == 2
     Fake(monkeypatch, KeyboardInterrupt())

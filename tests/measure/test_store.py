@@ -18,6 +18,8 @@ from hwbench.files import folders
 from hwbench.measure import store
 from hwbench.measure.analysis.results import results
 from hwbench.measure.record import SCHEMA, Measurement, Record, Sample
+from hwbench.measure.subject import ClockLoad
+from hwbench.notices import notice
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "run-1.json"
@@ -49,7 +51,9 @@ def test_the_golden_run_of_schema_1_loads_and_means_what_it_did() -> None:
     values = {one.variant: one.value for one in results(run).results}
     known = {"scalar": 3609911425.83, "sse": 3627206893.42, "avx2": 3615030894.67, "avx512": 3539605738.74}
     assert values == pytest.approx(known, rel=1e-9)
-    assert store.encode(run) == GOLDEN.read_text()
+    assert store.decode(store.encode(run)) == run
+    assert {one.timer for one in run.measurements} == {"cpu"}
+    assert run.measurements[1].subject == ClockLoad(128, "fp32", 12)
 
 
 def test_the_schema_page_is_up_to_date() -> None:
@@ -115,7 +119,7 @@ BROKEN: list[tuple[Any, str]] = [
     ({"schema": "hwbench.run/0"}, "schema: is not a run"),
     ({"schema": "hwbench.peak/1"}, "schema: is not a run"),
     ({"schema": 1}, "schema: is not a run"),
-    ({"schema": "hwbench.run/2"}, r"schema: was saved by a newer hwbench: hwbench.run/2, and this one reads up to"),
+    ({"schema": "hwbench.run/3"}, r"schema: was saved by a newer hwbench: hwbench.run/3, and this one reads up to"),
     ({"schema": "hwbench.run/9999"}, "was saved by a newer hwbench"),
     ({"id": None}, "id: is not a run: expected text, got nothing"),
     ({"measurements": 3}, "measurements: is not a run: expected a list"),
@@ -172,13 +176,12 @@ def test_old_schemas_are_upgraded_step_by_step(monkeypatch: pytest.MonkeyPatch) 
     golden = store.load(str(GOLDEN))
     monkeypatch.setattr(store, "_VERSION", 3)
     monkeypatch.setattr(store, "UPGRADES", (
-        lambda data: {**data, "warnings": [*data["warnings"], "from 1"]},
-        lambda data: {**data, "warnings": [*data["warnings"], "from 2"]},
+        *store.UPGRADES, lambda data: {**data, "notices": [*data["notices"], {"code": "interrupted"}]},
     ))  # fmt: skip
-    text = GOLDEN.read_text()
-    assert store.decode(text).warnings[-2:] == ("from 1", "from 2")
-    assert store.decode(text.replace("hwbench.run/1", "hwbench.run/2")).warnings == (*golden.warnings, "from 2")
-    assert store.decode(text.replace("hwbench.run/1", "hwbench.run/3")).warnings == golden.warnings
+    assert store.decode(GOLDEN.read_text()).notices == (*golden.notices, notice("interrupted"))
+    newer = store.encode(golden)
+    assert store.decode(newer).notices == (*golden.notices, notice("interrupted"))
+    assert store.decode(newer.replace("hwbench.run/2", "hwbench.run/3")).notices == golden.notices
 
 
 def test_what_bench_wrote_to_standard_output_is_a_run_too() -> None:

@@ -16,17 +16,17 @@ def sample(wall: float, cpu: float | None = None, **more: object) -> Sample:
 
 
 def measurement(samples: list[Sample], unit: str = "FLOP/s", work: float = 1e9, **more: object) -> Measurement:
-    return Measurement("fma", "throughput", unit, work, judged(samples, 1), clock="cpu", **more)  # type: ignore[arg-type]
+    return Measurement("fma", "throughput", unit, work, judged(samples, 1), timer="cpu", **more)  # type: ignore[arg-type]
 
 
 def test_values_by_unit_and_clock() -> None:
     one = Sample(wall_s=2.0, repetitions=10, cpu_s=1.0, cycles=4e9)
-    assert Measurement("k", "v", "FLOP/s", 3e9, (one,), clock="cpu").value(one) == 3e10
-    assert Measurement("k", "v", "FLOP/s", 3e9, (one,), clock="wall").value(one) == 1.5e10
-    assert Measurement("k", "v", "s", 4.0, (one,), clock="cpu").value(one) == 1.0 / 40
+    assert Measurement("k", "v", "FLOP/s", 3e9, (one,), timer="cpu").value(one) == 3e10
+    assert Measurement("k", "v", "FLOP/s", 3e9, (one,), timer="wall").value(one) == 1.5e10
+    assert Measurement("k", "v", "s", 4.0, (one,), timer="cpu").value(one) == 1.0 / 40
     assert Measurement("k", "v", "FLOP/cycle", 4e9, (one,)).value(one) == 10
     device = Sample(wall_s=0.5, repetitions=2)
-    assert Measurement("k", "v", "B/s", 100.0, (device,), clock="device").value(device) == 400
+    assert Measurement("k", "v", "B/s", 100.0, (device,), timer="device").value(device) == 400
 
 
 def test_a_thread_that_waited_is_rejected() -> None:
@@ -119,8 +119,8 @@ def test_grades_fall_for_reasons_that_are_told() -> None:
 
 def test_all_preempted_is_a_c_by_cpu_time_and_a_d_by_wall_time() -> None:
     samples = judged([sample(2.0, 1.0)] * 20, 1)
-    by_cpu = Measurement("k", "v", "FLOP/s", 1.0, samples, clock="cpu")
-    by_wall = Measurement("k", "v", "FLOP/s", 1.0, samples, clock="wall")
+    by_cpu = Measurement("k", "v", "FLOP/s", 1.0, samples, timer="cpu")
+    by_wall = Measurement("k", "v", "FLOP/s", 1.0, samples, timer="wall")
     assert [summarize(one).grade for one in (by_cpu, by_wall)] == ["C", "D"]
     assert "20 of 20 samples were preempted" in summarize(by_cpu).reasons[0]
 
@@ -158,7 +158,7 @@ def test_processes_widen_the_interval_where_they_differ() -> None:
         Sample(wall_s=float(shift * random.normal(1, 1e-4)), repetitions=1, process=process)
         for (process, shift), _ in itertools.product(enumerate(shifts), range(9))
     ]
-    apart = Measurement("k", "v", "s", 1.0, tuple(samples), clock="wall")
-    alike = Measurement("k", "v", "s", 1.0, tuple(Sample(s.wall_s, 1) for s in samples), clock="wall")
+    apart = Measurement("k", "v", "s", 1.0, tuple(samples), timer="wall")
+    alike = Measurement("k", "v", "s", 1.0, tuple(Sample(s.wall_s, 1) for s in samples), timer="wall")
     assert interval(apart).half_width > 1.3 * interval(alike).half_width
     assert interval(apart).low < float(np.median([s.wall_s for s in samples])) < interval(apart).high

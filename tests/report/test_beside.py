@@ -15,6 +15,7 @@ from hwbench.machine.device import BytesPerSecond, Device, Sustained, SustainedR
 from hwbench.machine.peak import peaks
 from hwbench.measure import store
 from hwbench.measure.record import Measurement, Record, Result, Sample
+from hwbench.measure.subject import ForwardPass, LayerSeconds
 from hwbench.predict.estimate import Estimate, estimate
 from hwbench.report.html import measured as beside
 from hwbench.report.html.figures import ceilings, common, roofline
@@ -31,10 +32,10 @@ NAMES = [op.name for op in ALEXNET.ops]
 
 def run(seconds: dict[str, list[float]] | None = None, **changed: Any) -> Record:
     """A run of alexnet in 0.1 s, with these seconds of its layers."""
-    parameters: dict[str, Any] = {"model": "alexnet", "batch": 1, "device": "cpu", **changed.pop("parameters", {})}
+    subject: dict[str, Any] = {"model": "alexnet", "batch": 1, "device": "cpu", **changed.pop("subject", {})}
     if seconds is not None:
-        parameters["layers"] = [{"name": name, "seconds": some} for name, some in seconds.items()]
-    fields: dict[str, Any] = {"dtype": "fp32", "threads": CPU.count, "parameters": parameters, **changed}
+        subject["layers"] = tuple(LayerSeconds(name, tuple(some)) for name, some in seconds.items())
+    fields: dict[str, Any] = {"dtype": "fp32", "threads": CPU.count, "subject": ForwardPass(**subject), **changed}
     one = Measurement("inference", "eager", "s", 1.0, (Sample(wall_s=0.1, repetitions=1, cpu_s=0.1),) * 5, **fields)
     return msgspec.structs.replace(RUN, measurements=(one,))
 
@@ -77,7 +78,7 @@ def test_a_data_sheet_counts_as_the_machine_of_its_title() -> None:
 
 def test_a_gpu_counts_by_its_name_alone() -> None:
     card = catalog.device("rtx3090")
-    on_card = run(parameters={"device": "cuda", "title": "NVIDIA GeForce RTX 3090"}, core_class="gpu")
+    on_card = run(subject={"device": "cuda", "title": "NVIDIA GeForce RTX 3090"}, where="gpu")
     assert len(held(on_card, machine=None, device=card)[0]) == 1
     assert held(on_card, machine=KEY)[0] == []
     (other,) = held(on_card, machine=None, device=catalog.device("rtx4090"))[1]
@@ -86,13 +87,13 @@ def test_a_gpu_counts_by_its_name_alone() -> None:
 
 def test_the_cpu_and_the_gpu_of_a_machine_are_two_devices() -> None:
     card = catalog.device("rtx3090")
-    on_card = run(parameters={"device": "cuda", "title": "NVIDIA GeForce RTX 3090"}, core_class="gpu")
+    on_card = run(subject={"device": "cuda", "title": "NVIDIA GeForce RTX 3090"}, where="gpu")
     assert len(held(on_card, machine=KEY, device=card)[0]) == 1
     assert held(on_card, machine="another", device=card)[0] == []
     assert held(run(), machine=KEY, device=card)[0] == []
 
 
-OTHERS = [{"dtype": "bf16"}, *({"parameters": one} for one in ({"batch": 2}, {"model": "x"}, {"flops": 1}))]
+OTHERS = [{"dtype": "bf16"}, *({"subject": one} for one in ({"batch": 2}, {"model": "x"}, {"flops": 1}))]
 
 
 @pytest.mark.parametrize("changed", OTHERS)
@@ -122,12 +123,6 @@ def test_the_fullest_run_is_drawn() -> None:
     drawn = beside.best(found)
     assert drawn is not None
     assert drawn.layers == {0: 0.2}
-
-
-@pytest.mark.parametrize("layers", ["text", [1], [{"name": "conv1"}], [{"name": "conv1", "seconds": ["x", -1.0]}]])
-def test_layers_that_read_otherwise_are_none(layers: Any) -> None:
-    (one,), _ = held(run(parameters={"layers": layers}))
-    assert one.layers == {}
 
 
 def test_hollow_points_stand_at_measured_rates() -> None:

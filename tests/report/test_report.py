@@ -14,6 +14,7 @@ from hwbench.machine.host.describe import host
 from hwbench.measure import store
 from hwbench.measure.environment import machine as environment
 from hwbench.measure.record import Measurement, Record, Sample
+from hwbench.measure.subject import ForwardPass, LayerSeconds
 from tests.report.conftest import Browser
 from tests.report.test_page import embedded
 
@@ -105,10 +106,10 @@ def test_hovering_a_layer_names_it(browser: Browser, tmp_path: Path) -> None:
 
 def timed_here(layers: bool) -> Record:
     """A run of alexnet on the machine of this test, in 90 ms, of which its convolutions took 10 ms each."""
-    times = [{"name": f"conv{number}", "seconds": [0.01, 0.012, 0.008]} for number in range(1, 6)]
-    parameters = {"model": "alexnet", "batch": 1, "device": "cpu", **({"layers": times} if layers else {})}
+    times = tuple(LayerSeconds(f"conv{number}", (0.01, 0.012, 0.008)) for number in range(1, 6))
+    subject = ForwardPass("alexnet", 1, "cpu", layers=times if layers else ())
     samples = (Sample(wall_s=0.09, repetitions=1, cpu_s=0.09),) * 5
-    one = Measurement("inference", "eager", "s", 1.0, samples, dtype="fp32", parameters=parameters)
+    one = Measurement("inference", "eager", "s", 1.0, samples, dtype="fp32", subject=subject)
     known = store.load(str(GOLDEN))
     here = {**known.environment, "machine": environment.machine_key(host())}
     return msgspec.structs.replace(known, environment=here, measurements=(one,))

@@ -10,6 +10,7 @@ import click
 
 from hwbench.cli import options, output
 from hwbench.errors import InputError, shown
+from hwbench.notices import Notice
 from hwbench.units import Seconds
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def finish(run: "Record", save: str | None, keep: bool, as_json: bool) -> None:
 
     path, trouble = kept(run, save) if keep else (None, None)
     found = results(run)
-    warnings = [*run.warnings, *([f"The run was not saved: {trouble}"] if trouble else [])]
+    warnings: list[str | Notice] = [*run.notices, *([f"The run was not saved: {trouble}"] if trouble else [])]
     if as_json:
         payload = {"path": path, "run": run, "results": found.results, "findings": found.findings}
         output.write_json("bench", payload, warnings)

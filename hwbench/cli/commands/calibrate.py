@@ -5,7 +5,7 @@ import click
 from hwbench.api import lookup
 from hwbench.cli import options, output
 from hwbench.errors import InputError
-from hwbench.notices import Notice
+from hwbench.notices import Notice, notice
 
 
 @click.command(short_help="Fit the time model to measurements.")
@@ -112,7 +112,7 @@ def _host(as_json: bool) -> None:
         found = host_calibration.times(settings, lambda share: show(share, "timing networks"))
     told = snapshot.disturbances(before, snapshot.snapshot(settings.cpus))
     if told:
-        told.append("The factors hold for that, not for this machine at rest: calibrate again when it is.")
+        told.append(notice("calibrated-while-disturbed"))
     warnings: list[str | Notice] = [*notices, *told]
     timed = [TimedNetwork(*one) for one in found]
     kept = factors(timed, device, "torch-eager-cpu")

@@ -9,6 +9,7 @@ import msgspec
 from hwbench.cli import options, output
 from hwbench.cli.commands.bench import kept, seconds
 from hwbench.errors import InputError
+from hwbench.notices import Notice
 
 if TYPE_CHECKING:
     from hwbench.measure.record import Record
@@ -74,7 +75,7 @@ def _threads(run: "Record", wanted: int | None) -> int:
 
     Raises InputError that names the counts which the run holds.
     """
-    held = sorted({one.threads for one in run.measurements if one.core_class != "gpu"})
+    held = sorted({one.threads for one in run.measurements if one.where == "cpu"})
     if wanted is not None and wanted not in held:
         counts = " and ".join(map(str, held)) or "none"
         raise InputError(f"nothing of this run is on {wanted} cores (it holds: {counts})", field="--threads")
@@ -86,7 +87,7 @@ def _finish(found: "Explanation", run: "Record", fresh: bool, save: str | None, 
     from hwbench.measure.session import interrupted
 
     path, trouble = kept(run, save or None) if save is not None else (None, None)
-    told = [*run.warnings, *([f"the run was not saved: {trouble}"] if trouble else [])]
+    told: list[str | Notice] = [*run.notices, *([f"the run was not saved: {trouble}"] if trouble else [])]
     if as_json:
         output.write_json("explain", {**msgspec.to_builtins(found), "path": path, "run": run}, told)
     else:

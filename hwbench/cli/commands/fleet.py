@@ -7,6 +7,7 @@ import click
 from hwbench.cli import options, output
 from hwbench.cli.commands.sweep import plan, sweep_options, write
 from hwbench.errors import HwbenchError, InputError
+from hwbench.notices import Notice
 from hwbench.units import Seconds
 
 if TYPE_CHECKING:  # what measures is loaded once the options are in order
@@ -86,14 +87,14 @@ def bench(
 
 
 def _finish(
-    good: "list[Success]", bad: "list[Failure]", paths: list[str | None], told: tuple[str, ...], as_json: bool
+    good: "list[Success]", bad: "list[Failure]", paths: list[str | None], told: tuple[Notice, ...], as_json: bool
 ) -> None:
     """The records and failures, and each host held against the first. Raises HwbenchError where no host answered."""
     from hwbench.study.compare.runs import compare_runs
 
     if not good:
         raise HwbenchError("no host gave a record: " + "; ".join(f"{one.host}: {one.reason}" for one in bad))
-    warnings = [*told, *(f"{one.host} ({one.worker}) gave no record: {one.reason}" for one in bad)]
+    warnings: list[str | Notice] = [*told, *(f"{one.host} ({one.worker}) gave no record: {one.reason}" for one in bad)]
     found = []
     for one in good[1:]:
         try:

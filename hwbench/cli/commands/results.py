@@ -103,12 +103,12 @@ def show_run(run: str, where: str | None, as_json: bool) -> None:
     found = derived(record)
     if as_json:
         payload = {"path": path, "run": record, "results": found.results, "findings": found.findings}
-        output.write_json("bench", payload, record.warnings)
+        output.write_json("bench", payload, record.notices)
         return
     from hwbench.report.text.run import run as report
 
     style = output.style()
-    output.write_lines([*report(record, found.results, found.findings, style), "", f"file: {path}"], record.warnings)
+    output.write_lines([*report(record, found.results, found.findings, style), "", f"file: {path}"], record.notices)
 
 
 @results.command("path")

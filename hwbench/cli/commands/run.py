@@ -221,15 +221,15 @@ def _finish(
     from hwbench.study.inference import findings
 
     path, trouble = kept(record, save or None) if save is not None else (None, None)
-    told = [*session.warnings, *(text for one in found for text in findings(one)), *record.warnings]
+    told = [*session.warnings, *(text for one in found for text in findings(one)), *record.notices]
     told += [f"the run was not saved: {trouble}"] if trouble else []
     told = list(dict.fromkeys(told))
     if as_json:
         if not several:
             body = msgspec.to_builtins(found[0])
-            output.write_json("run", {**body, "path": path, "run": record}, told)
+            output.write_json("inference", {**body, "path": path, "run": record}, told)
         else:
-            output.write_json("runs", {"runs": found, "path": path, "run": record}, told)
+            output.write_json("inferences", {"runs": found, "path": path, "run": record}, told)
     else:
         from hwbench.report.text import inference as report
 

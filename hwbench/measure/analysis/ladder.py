@@ -12,6 +12,7 @@ from hwbench.measure.analysis.sustained import value
 from hwbench.measure.harness import Task
 from hwbench.measure.record import Measurement, Record
 from hwbench.measure.settings import Settings
+from hwbench.measure.subject import ForwardPass
 from hwbench.measure.summary import interval
 from hwbench.stats.comparison import Interval
 
@@ -64,13 +65,13 @@ def _needed(task: Task, dtype: str) -> bool:
 def read(run: Record, dtype: str, threads: int, model: str | None = None, batch: int = 1) -> Ladder:
     """The ladder that a run's measurements give, of the fastest ISA; rungs that it lacks are None."""
     found = [one for one in run.measurements if one.threads == threads and one.checked is not False]
-    own = [one for one in found if one.dtype == dtype and one.core_class != "gpu"]
+    own = [one for one in found if one.dtype == dtype and one.where == "cpu"]
     fma = _best(one for one in own if one.kernel == "fma" and one.variant == "throughput")
     products = [one for one in own if one.kernel == "matmul"]
     size = _size(products)
     blas = _best(one for one in products if one.variant in LIBRARIES and one.size == size)
     numba = _best(one for one in products if one.variant == "numba" and one.size == size)
-    stream = _best(one for one in found if one.kernel == "stream" and one.core_class != "gpu")
+    stream = _best(one for one in found if one.kernel == "stream" and one.where == "cpu")
     clock = _clock(run, fma, threads)
     machine = peaks.device(run)
     return Ladder(
@@ -126,7 +127,7 @@ def _stated_clock(machine: Device | None, fma: Measurement | None) -> float | No
 
 def _run(own: Sequence[Measurement], model: str | None, batch: int) -> Interval | None:
     for one in own:
-        told = one.parameters
-        if one.kernel == "inference" and model and (told.get("model"), told.get("batch")) == (model, batch):
+        ran = one.subject
+        if isinstance(ran, ForwardPass) and (ran.model, ran.batch) == (model, batch):
             return interval(one)
     return None

@@ -10,6 +10,7 @@ from hwbench.machine.architecture import Rate
 from hwbench.machine.device import Device, Units
 from hwbench.machine.peak import ACCUMULATE_DEFAULT, choose_clock
 from hwbench.measure.record import Measurement, Record
+from hwbench.measure.subject import GpuWork
 from hwbench.measure.summary import interval
 
 COMPUTE = ("fma", "matmul")
@@ -61,10 +62,9 @@ def device(run: Record) -> Device | None:
 
 def peaks(measurement: Measurement, machine: Device | None, measured: Clocks) -> Peaks:
     """The ceilings of a measurement; none where its kernel has no theoretical peak or the machine's is not known."""
-    given = measurement.parameters.get("peak")
-    if isinstance(given, int | float) and given > 0:
-        return Peaks(stated=float(given))
-    if machine is None or measurement.clock == "device":
+    if isinstance(measurement.subject, GpuWork) and measurement.subject.peak:
+        return Peaks(stated=measurement.subject.peak)
+    if machine is None or measurement.where == "gpu":
         return Peaks()
     if measurement.kernel == "stream":
         return Peaks(stated=machine.memory.bandwidth)

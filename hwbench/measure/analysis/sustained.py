@@ -19,11 +19,10 @@ from hwbench.measure import store
 from hwbench.measure.analysis import peaks as against
 from hwbench.measure.analysis.peaks import Clocks
 from hwbench.measure.record import Measurement, Record
+from hwbench.measure.subject import GpuWork, WorkingSet
 from hwbench.notices import Notice, notice
 from hwbench.units import BytesPerSecond, FlopsPerSecond, Hertz, Seconds
 
-GPU = "gpu"
-"""The class of cores of what a GPU did."""
 MATRIX_ISAS = ("amx", "amx-bf16", "amx-int8", "amx-tile", "sme")
 MOST_RUNS = 40
 """Newest runs that are looked through for those of one machine."""
@@ -39,13 +38,12 @@ def value(measurement: Measurement) -> float:
 
 def sound(run: Record, gpu: bool) -> list[Measurement]:
     """The measurements of the CPU, or of the GPU, whose answers were not wrong."""
-    return [one for one in run.measurements if (one.core_class == GPU) == gpu and one.checked is not False]
+    return [one for one in run.measurements if (one.where == "gpu") == gpu and one.checked is not False]
 
 
 def is_gpu(run: Record) -> bool:
     """Whether a run measured the ceilings of a GPU and none of a CPU."""
-    classes = {one.core_class == GPU for one in run.measurements if one.kernel in CEILINGS}
-    return classes == {True}
+    return {one.where for one in run.measurements if one.kernel in CEILINGS} == {"gpu"}
 
 
 def sustained(run: Record, device: Device | None = None) -> Sustained:
@@ -91,12 +89,10 @@ def _rates(found: Sequence[Measurement], device: Device | None) -> tuple[Sustain
 
 
 def doubts(run: Record) -> list[Notice]:
-    """Return a notice of the ceilings that rest on a single sample, if there are any."""
+    """Return a notice where some of a run's ceilings rest on a single sample."""
     weighty = [one for one in sound(run, is_gpu(run)) if one.kernel in ("fma", "matmul", "stream")]
     single = {one.kernel for one in weighty if len(one.accepted) == 1}
-    if not single:
-        return []
-    return [notice("ceilings-of-one-sample", run=run.id, kernels=sorted(single))]
+    return [notice("ceilings-of-one-sample", run=run.id, kernels=sorted(single))] if single else []
 
 
 def _engine(one: Measurement, device: Device | None) -> str:
@@ -118,16 +114,13 @@ def _caches(found: Sequence[Measurement], known: Sequence[str]) -> dict[str, Byt
     A sweep whose levels are not the caches that the system has is too disturbed to be used.
     """
     sweep = [one for one in found if one.kernel == "working-set"]
-    together = [one for one in sweep if "level" in one.parameters]
-    if together:  # each level by itself, with all cores
-        own = {str(one.parameters["level"]): BytesPerSecond(value(one)) for one in together}
-    elif sweep:
+    levels = [(one.subject.level, one) for one in sweep if isinstance(one.subject, WorkingSet)]
+    own = {level: BytesPerSecond(value(one)) for level, one in levels if level}  # each by itself, with all cores
+    if not own and sweep:
         from hwbench.measure import kernels
 
         rows = [row for row in kernels.rows(sweep) if (row.kernel, row.unit) == ("cache", "B/s")]
         own = {row.variant: BytesPerSecond(row.value) for row in rows}
-    else:
-        return {}
     own.pop("memory", None)
     return own if not known or own.keys() <= set(known) else {}
 
@@ -145,7 +138,7 @@ def _gpu_clock(found: Sequence[Measurement]) -> dict[str, Hertz]:
     """The lowest clock that the driver gave while products of a dtype ran, by dtype."""
     clocks: dict[str, float] = {}
     for one in found:
-        hertz = one.parameters.get("under_load", {}).get("clock_hz")
+        hertz = one.subject.under_load.get("clock_hz") if isinstance(one.subject, GpuWork) else None
         if one.kernel == "matmul" and one.dtype and isinstance(hertz, int | float) and hertz > 0:
             clocks[one.dtype] = min(clocks.get(one.dtype, hertz), hertz)
     return {dtype: Hertz(hertz) for dtype, hertz in clocks.items()}
@@ -201,9 +194,8 @@ def stated(run: Record) -> Device:
 def _accelerator(run: Record) -> Device | None:
     """The GPU's description, which its measurements carry."""
     for one in sound(run, gpu=True):
-        data = one.parameters.get("accelerator")
-        if isinstance(data, dict):
-            return documents.convert(documents.Document(run.id, "{}", data), Device)
+        if isinstance(one.subject, GpuWork) and one.subject.accelerator:
+            return documents.convert(documents.Document(run.id, "{}", one.subject.accelerator), Device)
     return None
 
 

@@ -15,6 +15,7 @@ from hwbench.machine.host.describe import Host
 from hwbench.machine.host.facts import Files, format_cpulist, parse_cpulist
 from hwbench.measure.environment.software import versions
 from hwbench.measure.settings import CpuClass
+from hwbench.notices import Notice, notice
 from hwbench.units import exact
 
 CPU = "/sys/devices/system/cpu"
@@ -116,37 +117,28 @@ def _chosen(text: str | None) -> str | None:
     return text.partition("[")[2].partition("]")[0] or None if text else None
 
 
-def cautions(found: dict[str, Any]) -> list[str]:
-    """What of an environment makes its measurements less than what the machine can do, a sentence each."""
-    told = []
-    names, driver = str(found.get("governor", "")), str(found.get("driver", ""))
+def cautions(environment: dict[str, Any]) -> list[Notice]:
+    """Return a notice for each setting of an environment that keeps measurements below what the machine can do."""
+    notices = []
+    names, driver = str(environment.get("governor", "")), str(environment.get("driver", ""))
     dynamic = driver.startswith(("intel_pstate", "amd-pstate"))  # their `powersave` is the usual, dynamic one
     if any(name in ("powersave", "conservative", "userspace") for name in names.split(", ")) and not dynamic:
-        told.append(
-            f"The frequency governor is {names}: the clock may stay low (performance is the one to measure by)."
-        )
-    if found.get("turbo") is False:
-        told.append("Turbo is switched off: the clock stays at its base.")
-    set_here = found.get("variables", {})
+        notices.append(notice("governor-slow", governor=names))
+    if environment.get("turbo") is False:
+        notices.append(notice("turbo-off"))
+    variables = environment.get("variables", {})
     for name in ("OPENBLAS_CORETYPE", "MKL_DEBUG_CPU_TYPE", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR"):
-        if name in set_here:
-            told.append(f"{name}={set_here[name]} chooses the kernels of the BLAS, not the CPU.")
+        if name in variables:
+            notices.append(notice("blas-kernels-chosen", variable=name, value=variables[name]))
     for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_ENABLE_AVX", "NUMBA_OPT"):
-        if name in set_here:
-            told.append(f"{name}={set_here[name]} holds our own kernels to other code than this CPU would get.")
-    told += _quota(found.get("quota"), sum(len(parse_cpulist(one)) for one in found.get("classes", {}).values()))
+        if name in variables:
+            notices.append(notice("numba-target-chosen", variable=name, value=variables[name]))
+    quota = environment.get("quota")
+    cores = sum(len(parse_cpulist(cpus)) for cpus in environment.get("classes", {}).values())
+    if quota is not None and quota < 1:
+        notices.append(notice("quota-below-one-cpu", quota=quota))
+    elif quota is not None and quota < cores:
+        notices.append(notice("quota-below-cores", quota=quota, cores=cores))
     if sys.flags.dev_mode:
-        told.append("Python runs in development mode, which slows it.")
-    return told
-
-
-def _quota(quota: float | None, cores: int) -> list[str]:
-    """What a quota (CPUs' worth of time) below the cores that may be used (0: unknown) does to what is measured."""
-    if quota is None:
-        return []
-    if quota < 1:
-        return [f"The control group's quota feeds {quota:g} of one CPU: every sample is interrupted; CPU time counts."]
-    if quota < cores:
-        told = f"The control group's quota feeds {quota:g} of {cores} cores"
-        return [f"{told}: no kernel uses more, unless --threads says so."]
-    return []
+        notices.append(notice("python-development-mode"))
+    return notices

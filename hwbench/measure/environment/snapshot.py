@@ -10,6 +10,7 @@ from typing import Any
 
 from hwbench.machine.host import cgroup
 from hwbench.machine.host.facts import Files, whole_number
+from hwbench.notices import Notice, notice
 
 CPU = "/sys/devices/system/cpu"
 _TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
@@ -125,27 +126,25 @@ def _available(files: Files) -> int | None:
     return None
 
 
-def disturbances(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """What happened between two snapshots that a reader of the values must know, a sentence each."""
-    told: list[str] = []
+def disturbances(before: dict[str, Any], after: dict[str, Any]) -> list[Notice]:
+    """Return a notice for each disturbance between two snapshots that a reader of the values must know."""
+    notices: list[Notice] = []
     elapsed = after.get("monotonic_s", 0.0) - before.get("monotonic_s", 0.0)
-    room = elapsed * after.get("cpus", 1)
-    if room <= 0:
-        return told
+    available = elapsed * after.get("cpus", 1)
+    if available <= 0:
+        return notices
     busy, own, steal = (_difference(before, after, key) for key in ("busy_s", "own_cpu_s", "steal_s"))
-    if busy is not None and own is not None and (other := (busy - own) / room) > 0.05:
-        told.append(f"Other work took {100 * other:.0f} % of the CPUs' time while measuring.")
-    if steal is not None and steal / room > 0.01:
-        told.append(f"The hypervisor gave {100 * steal / room:.0f} % of the CPUs' time to others while measuring.")
+    if busy is not None and own is not None and (other := (busy - own) / available) > 0.05:
+        notices.append(notice("other-work", share=other))
+    if steal is not None and steal / available > 0.01:
+        notices.append(notice("hypervisor-steal", share=steal / available))
     throttled = _difference(before, after, "throttled_s")
     if throttled is not None and throttled > 0.01 * elapsed:
-        told.append(
-            f"The control group's quota stopped this process for {100 * throttled / elapsed:.0f} % of the time."
-        )
+        notices.append(notice("quota-throttled", share=throttled / elapsed))
     heat = after.get("temperature_c")
     if heat is not None and heat >= HOT:
-        told.append(f"The processor is at {heat:.0f} °C: it may have slowed down.")
-    return told
+        notices.append(notice("processor-hot", celsius=heat))
+    return notices
 
 
 def _difference(before: dict[str, Any], after: dict[str, Any], key: str) -> float | None:

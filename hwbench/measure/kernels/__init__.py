@@ -8,6 +8,7 @@ from hwbench.errors import HwbenchError, InputError, nearest, shown
 from hwbench.measure.harness import Task
 from hwbench.measure.record import Measurement, Result
 from hwbench.measure.settings import Settings
+from hwbench.notices import Notice, notice
 
 Tasks = Callable[[Settings], Sequence[Task]]
 Rows = Callable[[Sequence[Measurement]], Sequence[Result]]
@@ -88,10 +89,10 @@ def chosen(names: Sequence[str]) -> tuple[Benchmark, ...]:
     return tuple(kernel for kernel in KERNELS if kernel.name in (names or NAMES))
 
 
-def tasks(kernels: Sequence[Benchmark], settings: Settings, named: bool) -> tuple[list[Task], list[str]]:
+def tasks(kernels: Sequence[Benchmark], settings: Settings, named: bool) -> tuple[list[Task], list[Notice]]:
     """What the kernels give to be timed, and why one gives nothing. Raises its error where it was asked for by name."""
     found: list[Task] = []
-    warnings = []
+    notices = []
     for kernel in kernels:
         try:
             found += kernel.tasks(settings)
@@ -99,8 +100,8 @@ def tasks(kernels: Sequence[Benchmark], settings: Settings, named: bool) -> tupl
             if named:
                 raise
             if not kernel.optional:
-                warnings.append(f"{kernel.name} is left out: {error}")
-    return found, warnings
+                notices.append(notice("kernel-left-out", kernel=kernel.name, reason=str(error)))
+    return found, notices
 
 
 def rows(measurements: Sequence[Measurement]) -> list[Result]:

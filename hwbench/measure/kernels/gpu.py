@@ -1,7 +1,7 @@
 """What a GPU does through torch: matrix products by dtype and shape, copies, launches. ROCm and MPS by the same path.
 
 Operands are random (zeros draw less power and clock higher) and rotate among several, so that no product finds its own
-in a cache. Measurements carry the device's description in `parameters["accelerator"]`, so that a saved run can be that
+in a cache. Measurements carry the device's description (`GpuWork.accelerator`), so that a saved run can be that
 device. Tests run the same code on torch's `cpu`; no real card has run it yet.
 """
 
@@ -17,6 +17,7 @@ from hwbench.machine.device import Device
 from hwbench.machine.peak import highest, peaks
 from hwbench.measure.harness import Task
 from hwbench.measure.settings import Settings
+from hwbench.measure.subject import GpuWork
 from hwbench.measure.torch.place import Place, Stopwatch, accelerator, describe, readings, set_fp32
 from hwbench.units import exact
 
@@ -132,12 +133,12 @@ def matmul(where: Place, device: Device | None, dtype: str, shape: Shape) -> Tas
     m, k, n = shape
     held: list[Any] = []
     top = highest(peaks(device), dtype) if device else None
-    parameters = about(where, device, top.flops_per_second if top else None)
+    subject = about(where, device, top.flops_per_second if top else None)
 
-    def prepare() -> None:
+    def prepare() -> GpuWork:
         product = GpuProduct(where, dtype, shape)
         held[:] = [product, Stopwatch(where, product, lambda: set_fp32(where, dtype != "tf32"))]
-        _read_under_load(where, held[1], parameters)
+        return msgspec.structs.replace(subject, under_load=_read_under_load(where, held[1]))
 
     return Task(
         kernel="matmul",
@@ -147,9 +148,9 @@ def matmul(where: Place, device: Device | None, dtype: str, shape: Shape) -> Tas
         call=lambda repetitions: held[1](repetitions),  # noqa: PLW0108 - `prepare` makes it
         dtype=dtype,
         size=f"{m}x{k}x{n}",
-        clock="device",
-        core_class="gpu",
-        parameters=parameters,
+        timer="device",
+        where="gpu",
+        subject=subject,
         prepare=prepare,
         check=lambda: bool(held[0].check()),
         elapsed=lambda: float(held[1].seconds),
@@ -157,17 +158,16 @@ def matmul(where: Place, device: Device | None, dtype: str, shape: Shape) -> Tas
     )
 
 
-def _read_under_load(where: Place, watch: Stopwatch, parameters: dict[str, Any]) -> None:
-    """Clocks and power while the device works, where its driver tells: queued work runs on while we ask."""
+def _read_under_load(where: Place, watch: Stopwatch) -> dict[str, Any]:
+    """Return clocks and power while the device works, where its driver tells: queued work runs on while we ask."""
     if where.kind != "cuda":
-        return
+        return {}
     watch(2)
     for number in range(min(2000, int(0.3 / max(watch.seconds / 2, 1e-6)) + 1)):
         watch.step(number)
     found = readings(where)
     where.synchronize()
-    if found:
-        parameters["under_load"] = found
+    return found
 
 
 def copies(where: Place, device: Device | None, size: int) -> list[Task]:
@@ -188,9 +188,9 @@ def copies(where: Place, device: Device | None, size: int) -> list[Task]:
             call=lambda repetitions: held[1](repetitions),  # noqa: PLW0108 - `prepare` makes it
             dtype="fp32",
             size=str(size),
-            clock="device",
-            core_class="gpu",
-            parameters=about(where, device, device.memory.bandwidth if device else None),
+            timer="device",
+            where="gpu",
+            subject=about(where, device, device.memory.bandwidth if device else None),
             prepare=prepare,
             check=lambda: _moved(held[0][0]),
             elapsed=lambda: float(held[1].seconds),
@@ -235,9 +235,9 @@ def launches(where: Place, device: Device | None) -> list[Task]:
             unit="s",
             work=1,
             call=lambda repetitions: held[0](repetitions),  # noqa: PLW0108 - `prepare` makes it
-            clock="device",
-            core_class="gpu",
-            parameters=about(where, device),
+            timer="device",
+            where="gpu",
+            subject=about(where, device),
             prepare=prepare,
             elapsed=lambda: float(held[0].seconds),
             close=held.clear,
@@ -246,11 +246,7 @@ def launches(where: Place, device: Device | None) -> list[Task]:
     return [made("queued", False), made("round-trip", True)]
 
 
-def about(where: Place, device: Device | None, peak: float | None = None) -> dict[str, Any]:
-    """Parameters of a measurement on a GPU: torch's name of it, its description, and what its value is held against."""
-    found: dict[str, Any] = {"device": where.torch_name, "title": where.title}
-    if device is not None:
-        found["accelerator"] = msgspec.to_builtins(device, enc_hook=exact)
-    if peak is not None:
-        found["peak"] = float(peak)
-    return found
+def about(where: Place, device: Device | None, peak: float | None = None) -> GpuWork:
+    """Return the subject of a measurement on a GPU; `peak` is what its value is compared with."""
+    described = None if device is None else msgspec.to_builtins(device, enc_hook=exact)
+    return GpuWork(where.torch_name, where.title, described, None if peak is None else float(peak))

@@ -17,6 +17,7 @@ from hwbench.dtypes import BITS
 from hwbench.errors import HwbenchError, InputError, shown
 from hwbench.measure.harness import Task
 from hwbench.measure.record import Measurement
+from hwbench.measure.subject import ForwardPass
 from hwbench.measure.torch import network
 from hwbench.measure.torch.place import Place, Stopwatch, set_fp32
 from hwbench.units import Bytes
@@ -259,18 +260,18 @@ def task(model: RunnableModel, setting: Setting, cpus: tuple[int, ...] = ()) -> 
         dtype=setting.dtype,
         threads=setting.threads if on_cpu else 1,
         size=f"{model.workload.name} batch {setting.batch}",
-        clock="device" if not on_cpu else "cpu" if setting.threads == 1 else "wall",
+        timer="device" if not on_cpu else "cpu" if setting.threads == 1 else "wall",
         cpus=cpus,
-        core_class=None if on_cpu else "gpu",
-        parameters={
-            "model": model.workload.name,
-            "batch": setting.batch,
-            "runtime": setting.runtime,
-            "device": setting.place.torch_name,
-            **({} if on_cpu else {"title": setting.place.title}),
-            "layout": "nhwc" if setting.channels_last else "nchw",
-            "flops": model.workload.operations("flop", setting.batch),
-        },
+        where="cpu" if on_cpu else "gpu",
+        subject=ForwardPass(
+            model=model.workload.name,
+            batch=setting.batch,
+            device=setting.place.torch_name,
+            title=None if on_cpu else setting.place.title,
+            runtime=setting.runtime,
+            layout="nhwc" if setting.channels_last else "nchw",
+            flops=model.workload.operations("flop", setting.batch),
+        ),
         prepare=prepare,
         check=lambda: _quietly(held[0].check),
         elapsed=None if on_cpu else lambda: float(held[1].seconds),
@@ -280,7 +281,7 @@ def task(model: RunnableModel, setting: Setting, cpus: tuple[int, ...] = ()) -> 
 
 def paired(settings: Sequence[Setting], measurements: Sequence[Measurement]) -> list[tuple[Setting, Measurement]]:
     """Each setting of one model with its measurement; an interrupt may have left any of them without one."""
-    found = {(one.dtype, one.parameters["batch"]): one for one in measurements}
+    found = {(one.dtype, one.subject.batch): one for one in measurements if isinstance(one.subject, ForwardPass)}
     return [(one, found[one.dtype, one.batch]) for one in settings if (one.dtype, one.batch) in found]
 
 

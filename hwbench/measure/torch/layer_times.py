@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from hwbench.measure.record import Record
+from hwbench.measure.subject import ForwardPass, LayerSeconds
 from hwbench.measure.torch.inference import Prepared
 from hwbench.measure.torch.place import Place
 from hwbench.stats.comparison import Interval, median_interval
@@ -58,11 +59,11 @@ def parts(prepared: Prepared, budget_s: float = 2.0) -> tuple[PartTime, ...]:
 
 
 def recorded(run: Record, timed: Sequence[PartTime]) -> Record:
-    """The run of one model with the seconds of its parts: `layers` in the parameters of its measurement, in order."""
-    layers = [{"name": part.name, "seconds": part.seconds} for part in timed]
+    """The run of one model with the seconds of its parts, in order, as the layers of its measurement's subject."""
+    layers = tuple(LayerSeconds(part.name, part.seconds) for part in timed)
     measurements = (
-        msgspec.structs.replace(one, parameters={**one.parameters, "layers": layers})
-        if one.kernel == "inference"
+        msgspec.structs.replace(one, subject=msgspec.structs.replace(one.subject, layers=layers))
+        if isinstance(one.subject, ForwardPass)
         else one
         for one in run.measurements
     )

@@ -12,6 +12,7 @@ from msgspec import Struct
 from hwbench.files import folders
 from hwbench.machine.device import Device
 from hwbench.measure.record import Measurement, Record, Result
+from hwbench.measure.subject import ForwardPass
 from hwbench.measure.summary import summarize
 from hwbench.predict.estimate import Estimate
 from hwbench.report.text.layout import layer
@@ -62,26 +63,26 @@ def measured(
     elsewhere: list[Elsewhere] = []
     for run in runs:
         for one in run.measurements:
-            told = (one.parameters.get("model"), one.parameters.get("batch"), one.dtype)
-            if one.kernel != "inference" or told != (e.model, e.batch, e.dtype):
+            ran = one.subject
+            if not isinstance(ran, ForwardPass) or (ran.model, ran.batch, one.dtype) != (e.model, e.batch, e.dtype):
                 continue
-            if one.parameters.get("flops", e.flops) != e.flops:
+            if ran.flops not in (None, e.flops):
                 continue
-            if _same(run, one, device, machine):
-                here.append(_beside(run, one, e, device))
+            if _same(run, ran, device, machine):
+                here.append(_beside(run, one, ran, e, device))
             else:
-                elsewhere.append(Elsewhere(run.id, _where(run, one), summarize(one).value))
+                elsewhere.append(Elsewhere(run.id, _where(run, ran), summarize(one).value))
     return here, elsewhere
 
 
-def _same(run: Record, one: Measurement, device: Device, machine: str | None) -> bool:
+def _same(run: Record, ran: ForwardPass, device: Device, machine: str | None) -> bool:
     """Whether it ran on this very device: a machine has a CPU and may have several GPUs."""
-    on_cpu = one.parameters.get("device") == "cpu"
+    on_cpu = ran.device == "cpu"
     if on_cpu != (device.kind == "cpu") or (machine is not None and run.environment.get("machine") != machine):
         return False
     if on_cpu:
         return machine is not None or _title(run) == device.title
-    title = folders.key(str(one.parameters.get("title")).removeprefix("NVIDIA ").removeprefix("AMD "))
+    title = folders.key(str(ran.title).removeprefix("NVIDIA ").removeprefix("AMD "))
     known = (device.name, device.title.removeprefix("NVIDIA ").removeprefix("AMD "), *device.aliases)
     return title in map(folders.key, known)
 
@@ -92,15 +93,14 @@ def _title(run: Record) -> str | None:
     return str(title) if title else None
 
 
-def _where(run: Record, one: Measurement) -> str:
+def _where(run: Record, ran: ForwardPass) -> str:
     brand = str(run.environment.get("brand") or _title(run) or "an unknown machine")
-    place = one.parameters.get("device")
-    return brand if place == "cpu" else f"{one.parameters.get('title') or place} beside {brand}"
+    return brand if ran.device == "cpu" else f"{ran.title or ran.device} beside {brand}"
 
 
-def _beside(run: Record, one: Measurement, e: Estimate, device: Device) -> Beside:
+def _beside(run: Record, one: Measurement, ran: ForwardPass, e: Estimate, device: Device) -> Beside:
     """A measurement with its layers' medians, each matched by name to a layer of the estimate."""
-    seconds = _seconds(one)
+    seconds = {layer.name: median(layer.seconds) for layer in ran.layers if layer.seconds}
     used: dict[str, list[int]] = {}
     for index, op in enumerate(e.layers):  # an op of a traced module is named `module:op`
         name = op.name if op.name in seconds else op.name.rpartition(":")[0]
@@ -115,18 +115,6 @@ def _beside(run: Record, one: Measurement, e: Estimate, device: Device) -> Besid
     folded = sum(op.count > 1 for op in e.layers)
     others = tuple(name for name in seconds if name not in used)
     return Beside(run.id, result, device.count, found, missing, folded, others)
-
-
-def _seconds(one: Measurement) -> dict[str, float]:
-    """The median of each module's seconds, as `hwbench run --layers` records them; none of what reads otherwise."""
-    found: dict[str, float] = {}
-    layers = one.parameters.get("layers")
-    for part in layers if isinstance(layers, list) else []:
-        if isinstance(part, dict) and isinstance(seconds := part.get("seconds"), list):
-            real = [float(x) for x in seconds if isinstance(x, int | float) and 0 <= x < 1e30]
-            if real:
-                found[str(part.get("name"))] = median(real)
-    return found
 
 
 def best(found: Sequence[Beside]) -> Beside | None:
@@ -166,7 +154,7 @@ def _drawn(one: Beside, e: Estimate) -> str:
 
 
 def _fewer(one: Beside) -> bool:
-    return one.result.core_class != "gpu" and one.result.threads < one.units
+    return one.result.where == "cpu" and one.result.threads < one.units
 
 
 def _names(names: Sequence[str]) -> str:

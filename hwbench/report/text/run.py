@@ -79,7 +79,8 @@ def _table(kernel: str, rows: Sequence[tuple[Result, Result | None]], style: Sty
     """The results of one kernel, without the columns in which nothing stands."""
     lines = []
     for one, twin in rows:
-        name = " ".join(part for part in (one.variant, _isa(one), one.core_class) if part)
+        core = "gpu" if one.where == "gpu" else one.core_class
+        name = " ".join(part for part in (one.variant, _isa(one), core) if part)
         cells = [name, one.dtype or "", _size(one), str(one.threads), amount(one.value, one.unit)]
         cells += [percent(half_width(one)), amount(one.best or one.value, one.unit)]
         lines.append([*cells, *(_optional(column, one, twin) for column in OPTIONAL), one.grade])

@@ -59,7 +59,8 @@ def _metrics(found: RunComparison, style: Style) -> list[str]:
 
 def _name(metric: Metric) -> str:
     threads = f"×{metric.threads}" if metric.threads > 1 else None
-    parts = (metric.kernel, metric.variant, metric.isa, metric.dtype, metric.size, metric.core_class, threads)
+    core = "gpu" if metric.where == "gpu" else metric.core_class
+    parts = (metric.kernel, metric.variant, metric.isa, metric.dtype, metric.size, core, threads)
     name = " ".join(part for part in parts if part and part != "core")
     return name if len(name) <= 36 else f"{name[:35]}…"
 

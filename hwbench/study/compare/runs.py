@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Struct
 
 from hwbench.errors import InputError
-from hwbench.measure.record import Measurement, Record, Sample
+from hwbench.measure.record import Measurement, Record, Sample, Where
 from hwbench.stats.comparison import LEVEL, Ratio, holm, ratio_of_medians
 
 MARGIN = 0.03
@@ -54,6 +54,7 @@ class Metric(Struct, frozen=True):
     isa: str | None
     threads: int
     size: str | None
+    where: Where
     core_class: str | None
     unit: str
     a: float
@@ -151,7 +152,7 @@ def _no_partner(one: Measurement, others: Sequence[Measurement], where: str) -> 
     alike = [other for other in others if (other.kernel, other.variant) == (one.kernel, one.variant)]
     if not alike:
         return f"not in run {where}"
-    attributes = ("dtype", "isa", "threads", "size", "unit", "core_class")
+    attributes = ("dtype", "isa", "threads", "size", "unit", "where", "core_class")
 
     def unlike(other: Measurement) -> list[str]:
         return [name for name in attributes if getattr(one, name) != getattr(other, name)]
@@ -170,11 +171,8 @@ def _not_alike(one: Measurement, other: Measurement) -> str | None:
     """Why two measurements of one kernel must not be compared; None where they may be."""
     if one.checked is False or other.checked is False:
         return "its answer was wrong"
-    if one.clock != other.clock:
-        return f"differ in convention: {one.clock} time against {other.clock} time"
-    conventions = [str(m.parameters.get("convention", "")) for m in (one, other)]
-    if conventions[0] != conventions[1]:
-        return f"differ in convention: {conventions[0] or 'none'} against {conventions[1] or 'none'}"
+    if one.timer != other.timer:
+        return f"differ in convention: {one.timer} time against {other.timer} time"
     if one.unit == "FLOP/s" and one.size and abs(one.work / other.work - 1) > 1e-6:
         return f"differ in convention: {one.work:.6g} FLOP against {other.work:.6g} FLOP for the same size"
     if not (_processes(one) and _processes(other)):
@@ -216,6 +214,7 @@ def _metric(
         isa=a.isa,
         threads=a.threads,
         size=a.size,
+        where=a.where,
         core_class=a.core_class,
         unit=a.unit,
         a=float(np.median(values[0])),

@@ -14,6 +14,7 @@ from hwbench.measure.kernels.clock import loops as clock_loops
 from hwbench.measure.kernels.fma import loops as fma_loops
 from hwbench.measure.kernels.team import Team
 from hwbench.measure.settings import CpuClass
+from hwbench.measure.subject import ClockLoad
 from tests.measure.kernels.conftest import settings
 
 
@@ -96,7 +97,8 @@ def test_a_measured_clock_says_its_load_and_is_checked() -> None:
     team = clock.loaded(128, "any", (), None, Team((None, None)))
     found = harness.measure([scalar, loaded, team], 0.2, limits=harness.SamplingLimits(sample_s=0.002, most=3))
     assert [one.checked for one in found] == [True, None, None]
-    assert found[1].parameters["multiply_adds_in_8_cycles"] in fma_loops.DENSITIES
+    assert isinstance(found[1].subject, ClockLoad)
+    assert found[1].subject.multiply_adds_in_8_cycles in fma_loops.DENSITIES
     assert found[2].work == 2 * found[1].work
     assert all(1e6 < one.value(sample) < 1e11 for one in found for sample in one.samples)
 

@@ -147,7 +147,7 @@ assert all(one.checked is not False for one in found)
 arrays = stream.StreamArrays(1 << 20, None)
 arrays.allocate()
 assert all(arrays.right(one, store, 128) for one in stream.OPERATIONS for store in (False, True))
-print(*sorted({(one.isa, one.parameters["instructions"]) for one in found if one.kernel == "fma"}))
+print(*sorted({(one.isa, one.subject.instructions) for one in found if one.kernel == "fma"}))
 """
 
 

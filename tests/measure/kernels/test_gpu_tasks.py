@@ -10,6 +10,7 @@ from hwbench.machine import catalog
 from hwbench.machine.host.describe import host
 from hwbench.measure.harness import measure
 from hwbench.measure.settings import CpuClass, Settings
+from hwbench.measure.subject import GpuWork
 
 torch = pytest.importorskip("torch")
 
@@ -33,7 +34,7 @@ def test_everything_runs_and_is_right(settings: Settings) -> None:
     assert {"fp32", "fp64"} <= dtypes
     assert "tf32" not in dtypes  # a mode of CUDA's
     assert all(one.checked for one in found if one.kernel != "launch")
-    assert all(one.clock == "device" and one.core_class == "gpu" for one in found)
+    assert all(one.timer == "device" and one.where == "gpu" for one in found)
     assert all(sample.cpu_s is None and sample.wall_s > 0 for one in found for sample in one.samples)
 
 
@@ -104,11 +105,11 @@ def test_a_description_travels_with_the_measurement() -> None:
     device = catalog.device("rtx3090")
     card = Place("cuda:0", "NVIDIA GeForce RTX 3090")
     product = gpu.matmul(card, device, "fp32", (64, 64, 64))
-    assert product.parameters["peak"] == pytest.approx(35.58e12, rel=0.005)
-    assert product.parameters["accelerator"]["title"] == device.title
-    assert [task.parameters["peak"] for task in gpu.copies(card, device, 1024)] == [936e9, 936e9]
-    assert "peak" not in gpu.launches(card, device)[0].parameters
-    assert gpu.about(CPU, None) == {"device": "cpu", "title": "CPU"}
+    subjects = [task.subject for task in (product, *gpu.copies(card, device, 1024), *gpu.launches(card, device))]
+    assert all(isinstance(one, GpuWork) and (one.accelerator or {})["title"] == device.title for one in subjects)
+    peaks = [one.peak for one in subjects if isinstance(one, GpuWork)]
+    assert peaks == [pytest.approx(35.58e12, rel=0.005), 936e9, 936e9, None, None]
+    assert gpu.about(CPU, None) == GpuWork("cpu", "CPU")
 
 
 def test_without_a_gpu(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

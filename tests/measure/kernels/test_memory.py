@@ -20,6 +20,7 @@ from hwbench.measure.kernels.memory.levels import Level
 from hwbench.measure.kernels.team import Team
 from hwbench.measure.record import Measurement, Sample
 from hwbench.measure.settings import CpuClass, Settings
+from hwbench.measure.subject import PointerChase, StreamSize, WorkingSet
 from hwbench.units import Bytes
 from tests.measure.kernels.conftest import settings
 
@@ -90,7 +91,8 @@ def test_the_width_is_one_of_those_on_trial() -> None:
     task = stream.task(stream.OPERATIONS[3], True, arrays, ())
     found = harness.measure([task], 0.1, limits=SHORT)[0]
     assert found.checked
-    assert found.parameters["bits"] in WIDTHS
+    assert isinstance(found.subject, StreamSize)
+    assert found.subject.bits in WIDTHS
     assert found.variant == "triad-nt"
     assert arrays.parts is None, "the memory is given back"
 
@@ -219,7 +221,8 @@ def test_a_latency_goes_on_where_it_ended_and_tells_its_pages() -> None:
     assert found.checked
     assert found.unit == "s"
     assert found.work == memory_loops.STEPS
-    assert found.parameters["bytes"] == 16 * KIB
+    assert isinstance(found.subject, PointerChase)
+    assert found.subject.bytes == 16 * KIB
 
 
 @pytest.mark.parametrize(
@@ -388,7 +391,7 @@ def test_the_tasks_of_a_machine_with_little_memory(monkeypatch: pytest.MonkeyPat
     assert [task.variant for task in streams if task.threads == 2] == [
         "copy", "scale", "add", "triad", "copy-nt", "scale-nt", "add-nt", "triad-nt",
     ]  # fmt: skip
-    assert max(task.parameters["array_bytes"] for task in streams) <= 16 * MIB / 2 / 6
+    assert max(task.subject.array_bytes for task in streams if isinstance(task.subject, StreamSize)) <= 16 * MIB / 2 / 6
     sweep = [int(task.size or 0) for task in found if task.kernel == "working-set" and task.threads == 1]
     assert sweep == list(working_set.sizes(4 * MIB, 1))
     measured = harness.measure(found, 0.5, limits=harness.SamplingLimits(sample_s=0.0005, most=1))
@@ -403,9 +406,9 @@ def test_the_tasks_of_a_machine_with_little_memory(monkeypatch: pytest.MonkeyPat
 def measurement(size: int, rate: float, **more: object) -> Measurement:
     samples = tuple(Sample(wall_s=size / rate * factor, repetitions=1, cpu_s=size / rate * factor)
                     for factor in (1.0, 1.001, 0.999, 1.0, 1.0, 1.0))  # fmt: skip
-    parameters = {"bytes": size, "reported": {"L1d": 32 * KIB, "L2": MIB, "L3": 32 * MIB}}
+    subject = WorkingSet(size, reported={"L1d": 32 * KIB, "L2": MIB, "L3": 32 * MIB})
     return msgspec.structs.replace(
-        Measurement("working-set", "read", "B/s", size, samples, size=str(size), clock="cpu", parameters=parameters),
+        Measurement("working-set", "read", "B/s", size, samples, size=str(size), timer="cpu", subject=subject),
         **more,
     )
 
@@ -416,7 +419,7 @@ def rate_of(size: int) -> float:
 
 def test_rows_give_each_levels_size_and_bandwidth() -> None:
     sweep = [measurement(size, rate_of(size)) for size in working_set.sizes(512 * MIB, 2)]
-    together = measurement(8 * KIB, 400e9, threads=2, parameters={"bytes": 8 * KIB, "level": "L1d"}, clock="wall")
+    together = measurement(8 * KIB, 400e9, threads=2, subject=WorkingSet(8 * KIB, "L1d"), timer="wall")
     found = memory.rows([*sweep, together])
     values = {(row.variant, row.unit, row.threads): row.value for row in found}
     assert values == pytest.approx({
@@ -439,7 +442,7 @@ def test_a_sweep_that_ends_within_the_reported_cache_is_doubted() -> None:
 
 def test_no_measurements_give_no_rows() -> None:
     assert memory.rows([]) == ()
-    other = msgspec.structs.replace(measurement(4096, 1e9), kernel="stream")
+    other = msgspec.structs.replace(measurement(4096, 1e9), subject=StreamSize(4096))
     assert memory.rows([other]) == ()
 
 

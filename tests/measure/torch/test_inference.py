@@ -10,6 +10,7 @@ import pytest
 
 from hwbench.errors import HwbenchError, InputError
 from hwbench.measure.harness import SamplingLimits, measure
+from hwbench.measure.subject import ForwardPass
 from hwbench.workload.request import ModelRequest
 
 torch = pytest.importorskip("torch")
@@ -179,8 +180,9 @@ def test_a_task_measures_and_says_what_it_ran() -> None:
     (found,) = measure([task], 0.2, limits=SamplingLimits(sample_s=0.002))
     assert (found.kernel, found.variant, found.unit, found.size) == ("inference", "eager", "s", "lenet5 batch 2")
     assert found.checked is True
-    assert found.parameters["flops"] == 2 * 416520 * 2
-    assert found.parameters["runtime"].startswith("torch-2.")
+    assert isinstance(found.subject, ForwardPass)
+    assert found.subject.flops == 2 * 416520 * 2
+    assert (found.subject.runtime or "").startswith("torch-2.")
     assert found.samples
 
 

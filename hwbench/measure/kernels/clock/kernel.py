@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
 
 from hwbench.measure.codegen import vectors
 from hwbench.measure.harness import Task, pinned
@@ -18,6 +17,7 @@ from hwbench.measure.kernels.clock import loops as clock_loops
 from hwbench.measure.kernels.fma import loops as fma_loops
 from hwbench.measure.kernels.team import Team, run_job
 from hwbench.measure.settings import CpuClass, Settings
+from hwbench.measure.subject import ClockLoad
 
 LOAD = "fp32"
 """The dtype of the load; fp64 uses the same pipes."""
@@ -158,14 +158,13 @@ def loaded(bits: int, isa: str, cpus: tuple[int, ...], core_class: str | None, t
     A team is timed by CPU time too: each core's clock counts only while the core works for us.
     """
     clocks = LoadedClock.each(bits, LOAD, cpus, team)
-    parameters: dict[str, Any] = {"bits": bits, "load": LOAD}
 
     def run(job: Callable[[LoadedClock], None]) -> None:
         run_job(team, lambda position: job(clocks[position]))
 
-    def prepare() -> None:
+    def prepare() -> ClockLoad:
         run(LoadedClock.prepare)
-        parameters["multiply_adds_in_8_cycles"] = min(clock.density for clock in clocks)
+        return ClockLoad(bits, LOAD, min(clock.density for clock in clocks))
 
     return Task(
         kernel="clock",
@@ -177,7 +176,7 @@ def loaded(bits: int, isa: str, cpus: tuple[int, ...], core_class: str | None, t
         threads=len(team) if team else 1,
         cpus=cpus,
         core_class=core_class,
-        parameters=parameters,
+        subject=ClockLoad(bits, LOAD),
         prepare=prepare,
         close=team.close if team else None,
     )

@@ -26,6 +26,7 @@ from hwbench.measure.kernels.fma.amx_loops import (
     TileDtype,
 )
 from hwbench.measure.kernels.team import Team, run_job
+from hwbench.measure.subject import MultiplyAdds
 
 CONFIG_BYTES = 64
 PALETTE = 1
@@ -167,10 +168,10 @@ def task(dtype: TileDtype, cpus: tuple[int, ...], core_class: str | None, team: 
         dtype=dtype,
         isa="amx",
         threads=len(members),
-        clock="wall" if team else "cpu",
+        timer="wall" if team else "cpu",
         cpus=cpus,
         core_class=core_class,
-        parameters={"instructions": INSTRUCTIONS[dtype].rpartition(".")[2], "accumulators": SUMS},
+        subject=MultiplyAdds(INSTRUCTIONS[dtype].rpartition(".")[2], accumulators=SUMS),
         check=lambda: all(tiles.right_answer() for tiles in members),
         cycles=cycles,
         close=team.close if team else None,

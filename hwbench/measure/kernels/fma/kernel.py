@@ -2,7 +2,7 @@
 
 Cycles are those of the clock under the same load, read right after each sample (clock/kernel.py), so that FLOP per
 cycle, and the number of pipes that follows from it, depend on no stated clock. Where the CPU has no fused multiply-add,
-a multiply and an add are measured, two instructions for the same two FLOP; the parameters state which (`instructions`).
+a multiply and an add are measured, two instructions for the same two FLOP; the record states which (`instructions`).
 """
 
 import functools
@@ -19,6 +19,7 @@ from hwbench.measure.kernels.fma import amx
 from hwbench.measure.kernels.fma import loops as fma_loops
 from hwbench.measure.kernels.team import Team, run_job
 from hwbench.measure.settings import Settings
+from hwbench.measure.subject import MultiplyAdds
 
 DTYPES: tuple[vectors.FloatDtype, ...] = ("fp32", "fp64")
 FUSED, SEPARATE = "multiply-add", "multiply and add"
@@ -120,10 +121,10 @@ def throughput(
         dtype=dtype,
         isa=isa(target, bits),
         threads=members,
-        clock="wall" if team else "cpu",
+        timer="wall" if team else "cpu",
         cpus=cpus,
         core_class=core_class,
-        parameters={"bits": bits, "instructions": _instructions(target), "accumulators": accumulators},
+        subject=MultiplyAdds(_instructions(target), bits, accumulators),
         prepare=lambda: run_job(team, loop.prepare),
         check=lambda: loop.right(accumulators, fma_loops.STEPS),
         cycles=cycles,
@@ -151,7 +152,7 @@ def latency(
         isa=isa(target, bits),
         cpus=cpus,
         core_class=core_class,
-        parameters={"bits": bits, "instructions": _instructions(target)},
+        subject=MultiplyAdds(_instructions(target), bits),
         prepare=loop.prepare,
         check=lambda: loop.right(1, fma_loops.DEPENDENT),
         cycles=cycles,

@@ -155,7 +155,7 @@ def _task(
         dtype=dtype,
         threads=threads,
         size="x".join(map(str, size)),
-        clock="cpu" if threads == 1 else "wall",
+        timer="cpu" if threads == 1 else "wall",
         cpus=settings.cpus[:threads],
         prepare=product.prepare,
         check=product.check,

@@ -8,7 +8,6 @@ import math
 import time
 from collections.abc import Sequence
 from statistics import median, median_low
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -25,6 +24,7 @@ from hwbench.measure.kernels.memory.working_set import Buffer
 from hwbench.measure.kernels.team import Team
 from hwbench.measure.record import Measurement, Result
 from hwbench.measure.settings import CpuClass, Settings
+from hwbench.measure.subject import WorkingSet
 from hwbench.measure.summary import summarize
 from hwbench.units import Bytes
 
@@ -148,9 +148,9 @@ def array_size(settings: Settings, sizes: MemorySizes, threads: int) -> int:
 
 def sweep(settings: Settings, buffer: Buffer, core_class: CpuClass) -> list[Task]:
     """Reading every working set in a buffer by one core of a class."""
-    reported = {cache.name: int(cache.size) for cache in settings.caches}
+    reported = {cache.name: float(cache.size) for cache in settings.caches}
     return [
-        working_set.task(buffer, size, core_class.cpus[:1], class_name(settings, core_class), {"reported": reported})
+        working_set.task(buffer, size, core_class.cpus[:1], class_name(settings, core_class), reported)
         for size in working_set.sizes(buffer.size, 1 if settings.quick else 2)
     ]
 
@@ -192,21 +192,22 @@ def chased(settings: Settings, sizes: MemorySizes, seen: Sequence[Level]) -> lis
 
 def rows(measurements: Sequence[Measurement]) -> tuple[Result, ...]:
     """What the sweep shows: each level's effective size in B and bandwidth in B/s, and what all cores read from it."""
-    swept_sets = [one for one in measurements if one.kernel == "working-set" and one.samples]
+    swept_sets = [one for one in measurements if isinstance(one.subject, WorkingSet)]
     found: list[Result] = []
     for core_class in dict.fromkeys(one.core_class for one in swept_sets if one.threads == 1):
         found += _levels([one for one in swept_sets if one.threads == 1 and one.core_class == core_class])
     for one in swept_sets:
-        if "level" in one.parameters:
-            found.append(_row(summarize(one), one.parameters["level"]))
+        if isinstance(one.subject, WorkingSet) and one.subject.level:
+            found.append(_row(summarize(one), one.subject.level))
     return tuple(found)
 
 
 def _levels(measurements: Sequence[Measurement]) -> list[Result]:
-    results = {float(one.parameters["bytes"]): summarize(one) for one in measurements}
+    sets = [one.subject for one in measurements if isinstance(one.subject, WorkingSet)]
+    results = {swept.bytes: summarize(one) for swept, one in zip(sets, measurements, strict=True)}
     # What fits is told by each set's best sample: other work on the machine empties caches, and never fills them.
     found = levels.levels([Point(size, result.best or result.value) for size, result in results.items()])
-    reported: dict[str, Any] = measurements[0].parameters.get("reported", {})
+    reported = sets[0].reported
     caches = [Cache(name, Bytes(size)) for name, size in reported.items()]
     rows = []
     for level, name in zip(found, levels.names(found, caches), strict=True):

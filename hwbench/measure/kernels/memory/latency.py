@@ -2,7 +2,7 @@
 
 Every cache line of the working set holds the address of another, in one random cycle through all of them, so that no
 prefetcher can guess the next. Beyond the reach of the TLB a load includes a walk of the page tables; pages are as large
-as the system makes them (`huge_pages` in the parameters).
+as the system makes them (`huge_pages` in the record).
 """
 
 from typing import Any
@@ -13,6 +13,7 @@ from hwbench.machine.host.facts import Files
 from hwbench.measure.harness import Task
 from hwbench.measure.kernels.buffers import aligned, natural
 from hwbench.measure.kernels.memory.loops import STEPS, chase, read
+from hwbench.measure.subject import PointerChase
 
 LINE = 64
 """Bytes from one pointer to the next: a cache line, or half of one on some Arm cores (128 bytes)."""
@@ -69,7 +70,7 @@ def task(size: int, cpus: tuple[int, ...], core_class: str | None) -> Task:
         size=str(size),
         cpus=cpus,
         core_class=core_class,
-        parameters={"bytes": ring.lines * LINE, "line": LINE, "huge_pages": huge_pages(Files())},
+        subject=PointerChase(ring.lines * LINE, LINE, huge_pages(Files())),
         prepare=ring.allocate,
         check=ring.right,
         close=ring.free,

@@ -18,6 +18,7 @@ from hwbench.measure.harness import Task
 from hwbench.measure.kernels.buffers import ALIGNMENT, aligned
 from hwbench.measure.kernels.memory.loops import ADD, COPY, SCALE, TRIAD, stream_pass
 from hwbench.measure.kernels.team import Team, run_job
+from hwbench.measure.subject import StreamSize
 
 ELEMENT = 8
 """Bytes of an element: fp64, as in STREAM."""
@@ -146,24 +147,26 @@ class StreamArrays:
 
 def task(operation: Operation, nontemporal: bool, arrays: StreamArrays, cpus: tuple[int, ...]) -> Task:
     """Return the task of one operation with one kind of store; tasks of the same number of threads share the arrays."""
-    parameters: dict[str, Any] = {"array_bytes": arrays.size}
 
-    def prepare() -> None:
+    def width() -> int:
+        return arrays.width(operation, nontemporal)
+
+    def prepare() -> StreamSize:
         arrays.allocate()
-        parameters["bits"] = arrays.width(operation, nontemporal)
+        return StreamSize(arrays.size, width())
 
     return Task(
         kernel="stream",
         variant=f"{operation.name}-nt" if nontemporal else operation.name,
         unit="B/s",
         work=operation.arrays * arrays.size,
-        call=lambda repetitions: arrays.passes(operation, nontemporal, parameters["bits"], repetitions),
+        call=lambda repetitions: arrays.passes(operation, nontemporal, width(), repetitions),
         dtype="fp64",
         threads=arrays.members,
-        clock="wall" if arrays.team else "cpu",
+        timer="wall" if arrays.team else "cpu",
         cpus=cpus,
-        parameters=parameters,
+        subject=StreamSize(arrays.size),
         prepare=prepare,
-        check=lambda: arrays.right(operation, nontemporal, parameters["bits"]),
+        check=lambda: arrays.right(operation, nontemporal, width()),
         close=arrays.free,
     )

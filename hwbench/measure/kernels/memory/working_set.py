@@ -13,6 +13,7 @@ from hwbench.measure.harness import Task
 from hwbench.measure.kernels.buffers import aligned, natural
 from hwbench.measure.kernels.memory.loops import read
 from hwbench.measure.kernels.team import Team
+from hwbench.measure.subject import WorkingSet
 
 PIECE = 1 << 18
 """Words that are filled at a time, so that no second buffer is needed."""
@@ -64,7 +65,7 @@ def sizes(largest: int, steps: int) -> tuple[int, ...]:
 
 
 def task(
-    buffer: Buffer, size: int, cpus: tuple[int, ...], core_class: str | None, parameters: dict[str, Any]
+    buffer: Buffer, size: int, cpus: tuple[int, ...], core_class: str | None, reported: dict[str, float]
 ) -> Task:  # fmt: skip
     """Return the task that reads one working set with one core."""
 
@@ -80,7 +81,7 @@ def task(
         size=str(size),
         cpus=cpus,
         core_class=core_class,
-        parameters={"bytes": size, **parameters},
+        subject=WorkingSet(size, reported=reported),
         prepare=buffer.allocate,
         check=lambda: buffer.right(size),
         close=buffer.free,
@@ -109,9 +110,9 @@ def team_task(buffers: Sequence[Buffer], size: int, team: Team, cpus: tuple[int,
         call=lambda passes: run(lambda buffer: buffer.read(size, passes)),
         threads=len(team),
         size=str(size),
-        clock="wall",
+        timer="wall",
         cpus=cpus,
-        parameters={"bytes": size, "level": level},
+        subject=WorkingSet(size, level),
         prepare=lambda: run(lambda buffer: buffer.allocate()),
         check=lambda: all(buffer.right(size) for buffer in buffers),
         close=close,

@@ -1,0 +1,87 @@
+"""What a measurement was made of, beyond the fields that all measurements share: one type for each kind of kernel."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+Size = Annotated[float, Meta(gt=0, le=1e30)]
+Count = Annotated[int, Meta(gt=0)]
+
+
+class ClockLoad(Struct, frozen=True, omit_defaults=True, tag="clock"):
+    """Vectors of `bits` bits of the dtype `load` beside the chain whose length in cycles is known."""
+
+    bits: Count
+    load: str
+    multiply_adds_in_8_cycles: Count | None = None
+
+
+class MultiplyAdds(Struct, frozen=True, omit_defaults=True, tag="multiply-adds"):
+    """A loop of multiply-adds: its instructions, the bits of a vector, and how many sums it keeps apart."""
+
+    instructions: str
+    bits: Count | None = None
+    accumulators: Count | None = None
+
+
+class StreamSize(Struct, frozen=True, omit_defaults=True, tag="stream"):
+    """Bytes of one of STREAM's arrays, and the bits of the vectors that were fastest."""
+
+    array_bytes: Size
+    bits: Count | None = None
+
+
+class WorkingSet(Struct, frozen=True, omit_defaults=True, tag="working-set"):
+    """Bytes that one core reads again and again.
+
+    `reported` are the system's sizes of the caches in bytes by name; `level` is the level in which the set fits, where
+    all cores read sets of their own at once.
+    """
+
+    bytes: Size
+    level: str | None = None
+    reported: dict[str, Size] = {}
+
+
+class PointerChase(Struct, frozen=True, omit_defaults=True, tag="latency"):
+    """Bytes of a cycle of pointers, one in each line of `line` bytes, and the system's rule for huge pages."""
+
+    bytes: Size
+    line: Count
+    huge_pages: str | None = None
+
+
+class GpuWork(Struct, frozen=True, omit_defaults=True, tag="gpu"):
+    """The GPU that a kernel ran on: torch's name of it, its title, and its description as in a device's file.
+
+    `peak` is the ceiling of the value in its unit; `under_load` what the driver read while the kernel ran.
+    """
+
+    device: str
+    title: str | None = None
+    accelerator: dict[str, Any] | None = None
+    peak: Size | None = None
+    under_load: dict[str, Any] = {}
+
+
+class LayerSeconds(Struct, frozen=True):
+    """Seconds of one layer in each pass, all its calls together."""
+
+    name: str
+    seconds: tuple[Annotated[float, Meta(ge=0, lt=1e30)], ...]
+
+
+class ForwardPass(Struct, frozen=True, omit_defaults=True, tag="inference"):
+    """One model at one batch on torch's `device`; `title` names a GPU, `flops` are those of the whole batch."""
+
+    model: str
+    batch: Count
+    device: str = "cpu"
+    title: str | None = None
+    runtime: str | None = None
+    layout: str | None = None
+    flops: int | None = None
+    layers: tuple[LayerSeconds, ...] = ()
+
+
+Subject = ClockLoad | MultiplyAdds | StreamSize | WorkingSet | PointerChase | GpuWork | ForwardPass
