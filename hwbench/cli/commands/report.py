@@ -84,7 +84,11 @@ def report(
     sections += _measured(saved, workloads[0], formats[0], sizes[0])
     sections += [_studied(data), _validated(measurements)]
     title = f"{', '.join(models)} on {', '.join(devices)}"
-    body = {"estimates": [one.body() for one in found], "runs": msgspec.to_builtins(saved), "warnings": list(map(str, warnings))}
+    body = {
+        "estimates": [one.body() for one in found],
+        "runs": msgspec.to_builtins(saved),
+        "warnings": list(map(str, warnings)),
+    }
     content = page.render(title, html.answer(found[0]), sections, body)
     documents.write_atomically(path, content)
     names, size = [section.name for section in sections], len(content.encode())
