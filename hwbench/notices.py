@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from hwbench.units import Bytes, Hertz
+from hwbench.units import Bytes, FlopsPerSecond, Hertz
 
 
 class Notice(Struct, frozen=True):
@@ -102,6 +102,33 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         "Under this hypervisor a virtual CPU may be half a physical core (the guest shows no SMT): "
         "peaks may be twice too high."
     ),
+    # predict
+    "autocast-as-fp16": "{file} was measured with autocast to bf16; autocast to fp16 is replayed instead.",
+    "bandwidth-assumed": "The memory bandwidth of {device} is assumed.",
+    "bandwidth-unknown": lambda device: (
+        f"The memory bandwidth of {device} is unknown, so there is no roofline and no forecast"
+        f"{'; `hwbench bench` measures it' if device == 'host' else ''}."
+    ),
+    "cache-assumed": "The forecast assumes a size of the last-level cache, which is unknown.",
+    "computed-by-fp32-units": "{dtype} data is assumed to be computed by the fp32 units, which are faster here.",
+    "convolutions-as-tf32": (
+        "The forecast is for convolutions in tf32, as torch computes them by default; it may be below the bounds."
+    ),
+    "device-similar": "The device '{name}' is taken to be {device} ({title}).",
+    "does-not-fit": lambda dtype, device, needed_bytes, size_bytes: (
+        f"The model does not fit at {dtype}: it needs at least {Bytes(needed_bytes)}, {device} has {Bytes(size_bytes)}."
+    ),
+    "memory-size-unknown": "The memory size of {device} is unknown, so the model may not fit.",
+    "peak-assumed": lambda device, fields: (
+        f"The peak of {device} rests on assumed values ({', '.join(fields) or 'clock or units'})."
+    ),
+    "rate-missing": lambda units, dtype: f"The peak leaves out {', '.join(units)}, whose {dtype} rate is unknown.",
+    "remark": "{text}",
+    "tf32-by-default": lambda peak_flops_per_second: (
+        "The bounds are for strict fp32; torch computes convolutions in tf32 by default, whose peak is "
+        f"{FlopsPerSecond(peak_flops_per_second)}."
+    ),
+    "uncounted": lambda ops: f"Not counted: {', '.join(ops)}. The bounds leave their arithmetic out.",
     # measure
     # conditions of a measurement
     "governor-slow": "The frequency governor is {governor}: set the performance governor before measuring.",

@@ -4,6 +4,7 @@ The first two are lower bounds at the stated clock; the third comes with an inte
 a runtime.
 """
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from msgspec import Struct, field, to_builtins
@@ -13,9 +14,9 @@ from hwbench.dtypes import BITS, MIXED
 from hwbench.machine.architecture import Kind
 from hwbench.machine.device import ClockKind, Device
 from hwbench.machine.peak import Peak, PeakTerm, highest, peak, peaks
+from hwbench.notices import Notice, notice
 from hwbench.predict.forecast import Forecast, Limit, OpTime, forecast
 from hwbench.predict.roofline import Bound, Roofline
-from hwbench.units import Bytes, FlopsPerSecond
 from hwbench.workload.ops import Op, Work, Workload
 
 
@@ -78,7 +79,7 @@ class Estimate(Answer, Struct, frozen=True):
     fits: bool | None
     layers: tuple[LayerEstimate, ...]
     provenance: dict[str, str]
-    warnings: tuple[str, ...]
+    notices: tuple[Notice, ...]
     forecast: Forecast | None = None
     title: str = ""
 
@@ -131,7 +132,7 @@ def estimate(
     ideal = sum(layer.ideal_time_s for layer in layers)
     time = sum(layer.roofline_time_s or 0.0 for layer in layers) if roof else None
     needed, size = workload.capacity(bits, batch), device.memory.size
-    told = (*_peak_warnings(device, ceiling, compute), *_memory_warnings(device, needed, dtype), *_gaps(workload))
+    about_device = (*_peak_notices(device, ceiling, compute), *_memory_notices(device, needed, dtype))
     return Estimate(
         model=workload.name,
         device=device.name or device.title,
@@ -155,7 +156,7 @@ def estimate(
         fits=needed <= size if size else None,
         layers=layers,
         provenance=_provenance(device, ceiling),
-        warnings=(*told, *(time_model.warnings if time_model else ())),
+        notices=(*about_device, *_workload_notices(workload), *(time_model.notices if time_model else ())),
         forecast=time_model,
         title=workload.title,
     )
@@ -219,51 +220,42 @@ def _main_bound(layers: tuple[LayerEstimate, ...]) -> Bound:
 
 
 def _provenance(device: Device, ceiling: Peak) -> dict[str, str]:
-    found: dict[str, str] = {"peak": ceiling.provenance}
+    origins: dict[str, str] = {"peak": ceiling.provenance}
     if device.memory.bandwidth:
-        found["bandwidth"] = device.provenance_of("memory.bandwidth")
+        origins["bandwidth"] = device.provenance_of("memory.bandwidth")
     if device.memory.size:
-        found["memory"] = device.provenance_of("memory.size")
-    return found
+        origins["memory"] = device.provenance_of("memory.size")
+    return origins
 
 
-def _peak_warnings(device: Device, ceiling: Peak, dtype: str) -> list[str]:
-    """What a reader of the peak must know: assumed values, and what could pass it."""
-    name, found = device.name or device.title, []
+def _peak_notices(device: Device, ceiling: Peak, dtype: str) -> Iterator[Notice]:
+    """Yield what is assumed in the peak, what it leaves out, and which other peak a run may reach."""
     if ceiling.provenance == "assumed":
         fields = [field for field, origin in device.provenance.items() if origin == "assumed" and "units" in field]
-        found.append(f"the peak of {name} rests on assumed values ({', '.join(fields) or 'clock or units'})")
+        yield notice("peak-assumed", device=device.name or device.title, fields=fields)
     if ceiling.missing:
-        found.append(f"{', '.join(ceiling.missing)} have no known {dtype} rate and are left out of the peak")
+        yield notice("rate-missing", units=list(ceiling.missing), dtype=dtype)
     if ceiling.dtype != dtype:
-        found.append(f"{dtype} data is taken to be computed by the fp32 units, which are faster here")
+        yield notice("computed-by-fp32-units", dtype=dtype)
     if dtype == "fp32":
         faster = [p for p in peaks(device) if p.dtype == "tf32" and p.sparsity == "dense"]
         if faster and faster[0].flops_per_second > ceiling.flops_per_second:
-            rate = FlopsPerSecond(faster[0].flops_per_second)
-            found.append(
-                f"strict fp32 is meant; torch runs convolutions as tf32 by default, whose peak is {rate}: --dtype tf32"
-            )
-    return found
+            yield notice("tf32-by-default", peak_flops_per_second=faster[0].flops_per_second)
 
 
-def _memory_warnings(device: Device, needed: int, dtype: str) -> list[str]:
-    memory, found = device.memory, []
-    name = device.name or device.title
+def _memory_notices(device: Device, needed: int, dtype: str) -> Iterator[Notice]:
+    memory, name = device.memory, device.name or device.title
     if memory.bandwidth is None:
-        remedy = "`hwbench bench` measures it" if name == "host" else "give one by --set bandwidth=..."
-        found.append(f"the memory bandwidth of {name} is unknown: no roofline ({remedy})")
+        yield notice("bandwidth-unknown", device=name)
     elif device.provenance_of("memory.bandwidth") == "assumed":
-        found.append(f"the memory bandwidth of {name} is assumed")
+        yield notice("bandwidth-assumed", device=name)
     if memory.size is None:
-        found.append(f"the memory size of {name} is unknown: whether the model fits was not checked")
+        yield notice("memory-size-unknown", device=name)
     elif needed > memory.size:
-        text = f"needs at least {Bytes(needed)}, {name} has {memory.size}"
-        found.append(f"the model does not fit at {dtype}: it {text}")
-    return found
+        yield notice("does-not-fit", dtype=dtype, device=name, needed_bytes=needed, size_bytes=float(memory.size))
 
 
-def _gaps(workload: Workload) -> list[str]:
-    if not workload.uncounted:
-        return [*workload.remarks]
-    return [f"not counted: {', '.join(workload.uncounted)}: the bounds leave their arithmetic out", *workload.remarks]
+def _workload_notices(workload: Workload) -> Iterator[Notice]:
+    if workload.uncounted:
+        yield notice("uncounted", ops=list(workload.uncounted))
+    yield from (notice("remark", text=remark) for remark in workload.remarks)

@@ -1,5 +1,6 @@
 """The forecast of a network's time: one launch after another, what the host adds, and how far off it may be."""
 
+from collections.abc import Iterator
 from math import exp, sqrt
 from typing import Literal
 
@@ -7,6 +8,7 @@ from msgspec import Struct
 
 from hwbench.dtypes import BITS, MIXED
 from hwbench.machine.device import ClockKind, Device
+from hwbench.notices import Notice, notice
 from hwbench.predict.model.hardware import Hardware, hardware
 from hwbench.predict.model.launch import UNKNOWN, family
 from hwbench.predict.model.parameters import ParameterFile, Runtime, Spread, parameters
@@ -60,7 +62,7 @@ class Forecast(Struct, frozen=True):
     host_s: float
     limited_by: Limit
     elasticities: Elasticities
-    warnings: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 def forecast(
@@ -102,7 +104,7 @@ def forecast(
         host_s=host_s,
         limited_by=max(LIMITS, key=lambda limit: sum(op.time_s for op in ops if op.limited_by == limit)),
         elasticities=_elasticities(parts, chosen, total),
-        warnings=_warnings(m, dtype, computed),
+        notices=tuple(_notices(m, dtype, computed)),
     )
 
 
@@ -177,13 +179,9 @@ def _elasticities(parts: list[LaunchTime], runtime: Runtime, total: float) -> El
     )
 
 
-def _warnings(m: Hardware, dtype: str, computed: str) -> tuple[str, ...]:
-    found = []
+def _notices(m: Hardware, dtype: str, computed: str) -> Iterator[Notice]:
     faster = m.rates["tf32"].flops_per_second > 1.01 * m.rates["fp32"].flops_per_second
     if m.kind == "gpu" and computed == dtype == "fp32" and faster:
-        found.append(
-            "expected: torch computes fp32 convolutions as tf32 here by default, so that it may be below the bounds"
-        )
+        yield notice("convolutions-as-tf32")
     if "cache" in m.assumed:
-        found.append("expected: the last-level cache is unknown and was assumed")
-    return tuple(found)
+        yield notice("cache-assumed")

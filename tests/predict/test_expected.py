@@ -13,6 +13,7 @@ from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.machine.device import Device, Memory, Sustained, SustainedRate, override
 from hwbench.machine.peak import peaks
+from hwbench.notices import notice
 from hwbench.predict.forecast import forecast
 from hwbench.predict.model import runtimes
 from hwbench.predict.model.grid import grid
@@ -146,7 +147,7 @@ def test_without_a_cache_size_one_is_assumed_and_said() -> None:
     known = forecast(ALEXNET, RTX3090)
     assert found is not None
     assert known is not None
-    assert any("cache" in warning for warning in found.warnings)
+    assert notice("cache-assumed") in found.notices
     assert found.interval_s[1] / found.time_s > known.interval_s[1] / known.time_s
 
 

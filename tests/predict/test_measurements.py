@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hwbench.errors import InputError
+from hwbench.notices import notice
 from hwbench.predict.data import tables
 from hwbench.predict.data.tables import Defaults, named, read, torch_version
 
@@ -159,7 +160,7 @@ def test_timm_contradicts_itself(tmp_path: Path) -> None:
 
 def test_autocast_to_bf16_is_warned_about(tmp_path: Path) -> None:
     path = written(tmp_path, TIMM + "resnet50,2560.0,100.0,256,224,4.11,11.11,25.56\n", "amp_bf16-nchw-rtx4090.csv")
-    assert "autocast to bf16 is replayed as autocast to fp16" in read([path]).warnings[0]
+    assert read([path]).notices == (notice("autocast-as-fp16", file=path),)
 
 
 @pytest.mark.parametrize(

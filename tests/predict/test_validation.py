@@ -5,9 +5,9 @@ import pytest
 
 from hwbench.errors import InputError
 from hwbench.machine import catalog
+from hwbench.notices import notice
 from hwbench.predict.data.tables import MeasuredTable, MeasuredTime, Skipped
 from hwbench.predict.replay import replay as replaying
-from hwbench.predict.replay import summary as validation
 from hwbench.predict.replay.replay import replay, similar
 from hwbench.predict.replay.summary import ReplayRow, summary
 from hwbench.workload.ops import Op, Workload
@@ -88,7 +88,7 @@ def test_a_table_of_nothing() -> None:
     found = replay(MeasuredTable())
     assert found.all.n == 0
     assert found.worst == ()
-    assert validation.as_json(found)["mape"] is None
+    assert found.body()["mape"] is None
 
 
 @pytest.mark.parametrize(
@@ -111,17 +111,18 @@ def test_a_guessed_device_is_said() -> None:
         MeasuredTable((measured("alexnet", device="pro6000maxq"), measured("vgg16", line=3, device="pro6000maxq")))
     )
     assert {row.device for row in found.rows} == {"rtx-pro-6000-blackwell-max-q"}
-    assert len(found.warnings) == 1
-    assert "'pro6000maxq' is taken to be rtx-pro-6000-blackwell-max-q" in found.warnings[0]
+    (similar,) = found.notices
+    assert (similar.code, similar.data["device"]) == ("device-similar", "rtx-pro-6000-blackwell-max-q")
 
 
 def test_devices_that_the_catalog_does_not_know() -> None:
     own = msgspec.structs.replace(catalog.device("rtx3090"), name="mine")
     found = replay(
-        MeasuredTable((measured("alexnet", device="host units=82"),)), finder=lambda name: (own, (f"{name} it is",))
+        MeasuredTable((measured("alexnet", device="host units=82"),)),
+        finder=lambda name: (own, (notice("remark", text=name),)),
     )
     assert [row.device for row in found.rows] == ["mine units=82"]
-    assert found.warnings == ("host it is",)
+    assert found.notices == (notice("remark", text="host"),)
 
 
 def test_layout_and_size_reach_the_tracer() -> None:
@@ -198,14 +199,16 @@ def test_a_family_that_misses_as_one_is_told() -> None:
 
 
 def test_json_keys() -> None:
-    body = validation.as_json(replay(MeasuredTable((measured("alexnet"), measured("x", line=3)))))
+    body = replay(MeasuredTable((measured("alexnet"), measured("x", line=3)))).body()
     metrics = {"n", "mape", "median_ape", "within", "spearman", "bias", "interval_coverage", "interval_ratio"}
-    assert metrics | {"baselines", "groups", "families", "unseen", "worst", "skipped", "warnings"} == set(body)
+    assert metrics | {"baselines", "groups", "families", "unseen", "worst", "skipped", "warnings", "notices"} == set(
+        body
+    )
     assert set(body["within"]) == {"10", "20", "30"}
     assert set(body["baselines"]) == {"ideal", "roofline"}
     assert {"device", "runtime", "dtype", "layout", "unseen", "baselines"} | metrics == set(body["groups"][0])
     assert {"model", "reason", "place", "device"} == set(body["skipped"][0])
-    assert "rows" in validation.as_json(replay(MeasuredTable((measured("alexnet"),))), rows=True)
+    assert "rows" in replay(MeasuredTable((measured("alexnet"),))).body(rows=True)
 
 
 def test_an_unknown_runtime_is_no_reason_to_guess_silently() -> None:

@@ -63,7 +63,7 @@ def calibrate(
     found, fits = fitting.calibrated(
         {name: list(some) for name, some in usable.items()}, lambda text: click.echo(text, err=True)
     )
-    warnings = list(table.warnings)
+    warnings: list[str | Notice] = list(table.notices)
     if skipped:
         warnings.append(f"{len(skipped)} rows were left out, the first for: {skipped[0].reason}")
     if path:

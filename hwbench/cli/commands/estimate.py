@@ -66,7 +66,7 @@ def estimate(
     kind = cast("ClockKind | None", clock and clock.replace("-", "_"))
     build = options.builder(model, tracing)
     found = [predict(build(name, size), chosen, name, size, kind, runtime) for name in formats for size in sizes]
-    told = tuple(dict.fromkeys([*map(str, warnings), *(text for one in found for text in one.warnings)]))
+    told = tuple(dict.fromkeys([*warnings, *(notice for one in found for notice in one.notices)]))
     if as_json:
         if len(found) == 1:
             output.write_json("estimate", found[0], told)

@@ -54,7 +54,6 @@ def validate(
     """
     from hwbench.predict.data import tables
     from hwbench.predict.replay import replay
-    from hwbench.predict.replay import summary as validation
 
     said = tables.Defaults(device, options.dtypes(dtype)[0] if dtype else None, layout, runtime)
     paths = [*measurements, *files] or tables.shipped()
@@ -65,8 +64,8 @@ def validate(
         reason = f" that can be predicted: {found.skipped[0].reason}" if found.skipped else ""
         raise InputError(f"holds no measurement{reason}", file=", ".join(paths))
     if as_json:
-        output.write_json("validate", validation.as_json(found, rows), found.warnings)
+        output.write_json("validate", found.body(rows), found.notices)
         return
     from hwbench.report.text import validation as report
 
-    output.write_lines(report.summary(found, output.style(), rows), found.warnings)
+    output.write_lines(report.summary(found, output.style(), rows), found.notices)

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from hwbench.errors import HwbenchError, InputError, nearest, shown
 from hwbench.files import documents, folders
+from hwbench.notices import Notice, notice
 
 COLUMNS = ("device", "model", "image_size", "batch", "dtype", "layout", "runtime", "time_ms", "source")
 NEEDED = ("device", "model", "batch", "dtype", "time_ms")
@@ -82,7 +83,7 @@ class MeasuredTable(Struct, frozen=True):
 
     rows: tuple[MeasuredTime, ...] = ()
     skipped: tuple[Skipped, ...] = ()
-    warnings: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 class _FaultError(Exception):
@@ -93,12 +94,12 @@ def read(paths: Iterable[str], said: Defaults | None = None) -> MeasuredTable:
     """The measurements of several files, repeats left out. Raises InputError for a file that holds no such table."""
     rows: list[MeasuredTime] = []
     skipped: list[Skipped] = []
-    warnings: list[str] = []
+    notices: list[Notice] = []
     first: dict[tuple[object, ...], MeasuredTime] = {}
     for path in paths:
         found = _file(path, said or Defaults())
         skipped += found.skipped
-        warnings += found.warnings
+        notices += found.notices
         for row in found.rows:
             before = first.setdefault(row.identity, row)
             if before is row:
@@ -106,7 +107,7 @@ def read(paths: Iterable[str], said: Defaults | None = None) -> MeasuredTable:
                 continue
             apart = f"in {row.time_s / before.time_s:.3g} of its time" if row.time_s != before.time_s else "exactly"
             skipped.append(Skipped(row.model, f"repeats {before.place} {apart}", row.place, row.device))
-    return MeasuredTable(tuple(rows), tuple(skipped), tuple(warnings))
+    return MeasuredTable(tuple(rows), tuple(skipped), tuple(notices))
 
 
 def _file(path: str, said: Defaults) -> MeasuredTable:
@@ -122,8 +123,8 @@ def _file(path: str, said: Defaults) -> MeasuredTable:
         training = " (training times, which are not replayed)" if "train_step_time" in header else ""
         what = f"has no column {' or '.join(missing)}{training}"
         raise InputError(what, file=path, line=lines[0][0], nearest=nearest(missing[0], header))
-    warnings: list[str] = []
-    file_said = said if own else _completed(named(path, warnings), said, path)
+    notices: list[Notice] = []
+    file_said = said if own else _completed(named(path, notices), said, path)
     rows: list[MeasuredTime] = []
     skipped: list[Skipped] = []
     for number, cells in lines[1:]:
@@ -135,7 +136,7 @@ def _file(path: str, said: Defaults) -> MeasuredTable:
             rows.append((_own if own else _timm)(row, file_said, place))
         except _FaultError as fault:
             skipped.append(Skipped(shown(row.get("model", "") or "?", 80), str(fault), place))
-    return MeasuredTable(tuple(rows), tuple(skipped), tuple(warnings))
+    return MeasuredTable(tuple(rows), tuple(skipped), tuple(notices))
 
 
 def _lines(path: str) -> tuple[list[tuple[int, list[str]]], list[str]]:
@@ -232,7 +233,7 @@ def _count(text: str, column: str) -> int:
     return int(value)
 
 
-def named(path: str, warnings: list[str] | None = None) -> Defaults:
+def named(path: str, notices: list[Notice] | None = None) -> Defaults:
     """What the name of a file of timm's says: `benchmark-infer-amp-nhwc-pt240-cu124-rtx3090-dynamo.csv`.
 
     Order does not matter, `-` and `_` part words. What is no dtype, layout, version or runtime is the device.
@@ -243,8 +244,8 @@ def named(path: str, warnings: list[str] | None = None) -> Defaults:
     versions = [version for version in map(torch_version, words) if version]
     compiled = any(word in _COMPILED for word in words)
     device = [w for w in words if w and not (w in _DTYPES or w in LAYOUTS or w in _COMPILED or _NO_DEVICE.fullmatch(w))]
-    if "amp" in dtypes and "bf16" in dtypes and warnings is not None:
-        warnings.append(f"{path}: autocast to bf16 is replayed as autocast to fp16, whose tensors are as large")
+    if "amp" in dtypes and "bf16" in dtypes and notices is not None:
+        notices.append(notice("autocast-as-fp16", file=path))
     return Defaults(
         device="-".join(device) or None,
         dtype="amp" if "amp" in dtypes else dtypes[0] if dtypes else None,

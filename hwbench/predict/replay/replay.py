@@ -15,7 +15,7 @@ from hwbench.errors import InputError, shown
 from hwbench.files import folders
 from hwbench.machine import catalog
 from hwbench.machine.device import Device, override
-from hwbench.notices import Notice
+from hwbench.notices import Notice, notice
 from hwbench.predict.data import splits
 from hwbench.predict.data import workloads as counted
 from hwbench.predict.data.tables import MeasuredTable, MeasuredTime, Skipped
@@ -54,7 +54,7 @@ def replay(
         except InputError as error:
             skipped.append(Skipped(one.model, _said(error), one.place, one.device))
     in_order = _explained([rows[one.place] for one in table.rows if one.place in rows])
-    return summary(in_order, skipped, [*table.warnings, *devices.warnings])
+    return summary(in_order, skipped, [*table.notices, *devices.notices])
 
 
 def _said(error: InputError) -> str:
@@ -73,7 +73,7 @@ class _Devices:
     def __init__(self, finder: Finder) -> None:
         self.finder = finder
         self.known: dict[str, Device | InputError] = {}
-        self.warnings: list[str] = []
+        self.notices: list[Notice] = []
 
     def named(self, text: str) -> Device:
         """The device of a name, or of a name with settings: `xeon-platinum-8124m units=8`. Raises InputError."""
@@ -92,14 +92,14 @@ class _Devices:
         settings = dict(word.split("=", 1) for word in words if "=" in word)
         name = " ".join(word for word in words if "=" not in word)
         try:
-            device, warnings = self.finder(name)
-            self.warnings += map(str, warnings)
+            device, notices = self.finder(name)
+            self.notices += notices
         except InputError as error:
             closest = similar(name)
             if closest is None:
                 raise error from None
             device = catalog.device(closest)
-            self.warnings.append(f"the device '{shown(name)}' is taken to be {closest} ({device.title})")
+            self.notices.append(notice("device-similar", name=shown(name), device=closest, title=device.title))
         return override(device, settings) if settings else device
 
 

@@ -4,10 +4,12 @@
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct
 
+from hwbench.answers import Answer
+from hwbench.notices import Notice, unique
 from hwbench.predict.data.tables import Skipped
 from hwbench.predict.replay.metrics import Metrics, metrics
 
@@ -63,8 +65,12 @@ class Family(Struct, frozen=True):
     all: Metrics
 
 
-class Validation(Struct, frozen=True):
-    """What a replay found."""
+class Validation(Answer, Struct, frozen=True):
+    """Errors of all measurements together, by group and by family of models, with those left out and why."""
+
+    SCHEMA: ClassVar[str] = "validate"
+    MAIN: ClassVar[tuple[str, ...]] = ("all.n", "all.mape", "all.median_ape", "all.bias", "all.spearman", "unseen.mape")
+    ROWS: ClassVar[str] = "groups"
 
     rows: tuple[ReplayRow, ...]
     skipped: tuple[Skipped, ...]
@@ -75,10 +81,24 @@ class Validation(Struct, frozen=True):
     groups: tuple[Group, ...]
     families: tuple[Family, ...]
     worst: tuple[ReplayRow, ...]
-    warnings: tuple[str, ...]
+    notices: tuple[Notice, ...]
+
+    def body(self, rows: bool = False) -> dict[str, Any]:
+        """Return the JSON keys: metrics of all rows first, then of groups; with `rows` every row too."""
+        body = super().body()
+        every = body.pop("rows")
+        baselines = {name: body.pop(name) for name in ("ideal", "roofline")}
+        groups = [
+            {**{k: v for k, v in group.items() if k not in ("all", "ideal", "roofline")}, **group["all"],
+             "baselines": {"ideal": group["ideal"], "roofline": group["roofline"]}}
+            for group in body.pop("groups")
+        ]  # fmt: skip
+        families = [{"family": one["family"], "part": one["part"], **one["all"]} for one in body.pop("families")]
+        head = {**body.pop("all"), "baselines": baselines, "groups": groups, "families": families}
+        return {**head, **body, **({"rows": every} if rows else {})}
 
 
-def summary(rows: list[ReplayRow], skipped: Iterable[Skipped] = (), warnings: Iterable[str] = ()) -> Validation:
+def summary(rows: list[ReplayRow], skipped: Iterable[Skipped] = (), notices: Iterable[Notice] = ()) -> Validation:
     """The metrics of rows, over all of them and by group."""
     groups: dict[tuple[str, str | None, str, str | None], list[ReplayRow]] = {}
     families: dict[str, list[ReplayRow]] = {}
@@ -99,7 +119,7 @@ def summary(rows: list[ReplayRow], skipped: Iterable[Skipped] = (), warnings: It
         ),
         families=tuple(sorted(by_family, key=lambda family: -(family.all.mape or 0.0))),
         worst=tuple(sorted(rows, key=lambda row: -_distance(row))[:WORST]),
-        warnings=tuple(dict.fromkeys(warnings)),
+        notices=unique(notices),
     )
 
 
@@ -123,18 +143,3 @@ def _roofline(rows: list[ReplayRow]) -> Metrics:
 def _distance(row: ReplayRow) -> float:
     """How far a prediction is off, as a factor: half is as far as double."""
     return max(row.expected_s / row.measured_s, row.measured_s / row.expected_s)
-
-
-def as_json(found: Validation, rows: bool = False) -> dict[str, Any]:
-    """What `validate --json` prints: metrics of all rows first, then of groups; with `rows` every row too."""
-    body: dict[str, Any] = to_builtins(found)
-    everything = body.pop("rows")
-    baselines = {name: body.pop(name) for name in ("ideal", "roofline")}
-    groups = [
-        {**{k: v for k, v in group.items() if k not in ("all", "ideal", "roofline")}, **group["all"],
-         "baselines": {"ideal": group["ideal"], "roofline": group["roofline"]}}
-        for group in body.pop("groups")
-    ]  # fmt: skip
-    families = [{"family": one["family"], "part": one["part"], **one["all"]} for one in body.pop("families")]
-    head = {**body.pop("all"), "baselines": baselines, "groups": groups, "families": families}
-    return {**head, **body, **({"rows": everything} if rows else {})}

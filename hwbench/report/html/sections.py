@@ -80,7 +80,7 @@ def estimated(
     picture = roofline.roofline(e, f"roofline-{index}", device, results, drawn)
     parts = (table, picture, common.layer_times(e, f"layers-{index}", drawn))
     head = (answer(e),) if index else ()  # the first one's stands at the head of the page
-    told = (*head, work, *beside.sentences(reached, elsewhere, e), *e.warnings)
+    told = (*head, work, *beside.sentences(reached, elsewhere, e), *map(str, e.notices))
     return Section(f"estimate-{index}", f"{e.model} on {e.device}", told, parts)
 
 
@@ -181,4 +181,4 @@ def validated(found: Validation) -> Section:
     if found.skipped:
         rows = tuple((one.device or None, one.model, one.reason) for one in found.skipped)
         parts += (HtmlTable("Rows that could not be predicted", ("device", "model", "why"), rows),)
-    return Section("accuracy", "How good the forecasts are", (sentence, *found.warnings), parts)
+    return Section("accuracy", "How good the forecasts are", (sentence, *map(str, found.notices)), parts)
