@@ -86,7 +86,7 @@ COMMANDS = tuple(
 
 
 def answer(command: str) -> str:
-    """Standard output of a command with --json, in a home of its own."""
+    """Return the standard output of a command with --json, run in an empty home."""
     folder = ROOT / "build" / "answers-home"
     folder.mkdir(parents=True, exist_ok=True)
     homes = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"), str(folder))
@@ -107,7 +107,7 @@ def record(folder: Path) -> None:
 
 
 def differences(before: Any, after: Any, at: str = "") -> list[str]:
-    """Places where two JSON values differ, list positions left out."""
+    """Yield the places where two JSON values differ, without list positions."""
     if isinstance(before, dict) and isinstance(after, dict):
         places = [f"{at}.{key} {'gone' if key in before else 'new'}" for key in sorted(before.keys() ^ after.keys())]
         return places + [

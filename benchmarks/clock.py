@@ -1,4 +1,4 @@
-"""The clock by our chain of dependent operations beside a C program's, in GHz. Run by `make bench`; needs gcc.
+"""Compare the clock by a chain of dependent operations with a C program's, in GHz. Run by `make bench`; needs gcc.
 
 C's chain is written with inline assembly, so that it is exactly `add` and `xor` of registers.
 

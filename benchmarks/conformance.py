@@ -1,4 +1,4 @@
-"""MACs that each counter finds over a truth derived by hand, as Markdown: `python benchmarks/conformance.py`."""
+"""Print the MACs of each counter over a truth derived by hand, as Markdown: `python benchmarks/conformance.py`."""
 
 import sys
 from collections.abc import Callable
@@ -28,7 +28,7 @@ class Function(nn.Module):
         self.weights = nn.ParameterList(nn.Parameter(torch.empty(shape)) for shape in weights)
 
     def forward(self, *inputs: torch.Tensor) -> Any:
-        """The function of inputs and weights."""
+        """Apply the function to inputs and weights."""
         return self.function(*inputs, *self.weights)
 
 
@@ -40,7 +40,7 @@ class Thrice(nn.Module):
         self.layer = nn.Linear(WIDTH, WIDTH, bias=False)
 
     def forward(self, x: torch.Tensor) -> Any:
-        """Three products with the same weights."""
+        """Multiply three times with the same weights."""
         return self.layer(self.layer(self.layer(x)))
 
 
@@ -54,7 +54,7 @@ class Case(msgspec.Struct, frozen=True):
     names: tuple[str, ...] = ()
 
     def built(self) -> Built:
-        """The module on `meta`, with its arguments."""
+        """Return the module on `meta`, with its arguments."""
         with torch.device("meta"):
             module = self.module().eval()
             inputs = [torch.empty(BATCH, *shape) for shape in self.shapes]
@@ -131,7 +131,7 @@ CASES = (
 
 
 def row(case: Case, why: bool) -> list[str]:
-    """Found by truth for ours and every counter; its reasons to stderr where asked for."""
+    """Return the ratio to the truth of hwbench and every counter; print reasons to stderr if `why`."""
     built = case.built()
     found = torch_trace.trace(built.module, built.args, built.kwargs, batch=BATCH)
     ours = Workload(case.name, case.name, (), fold(found.ops))

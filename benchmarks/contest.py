@@ -1,7 +1,7 @@
-"""What the benchmarks against C share: compile a C text with gcc, run contestants in turns, print ratios.
+"""Compile a C text with gcc, run contestants in turns, print ratios: shared by the benchmarks against C.
 
 Contestants run in one process, in random order, each many times; CPU time of the thread counts. A ratio is of the best
-times, the one of the medians stands beside it: above 1, ours is faster.
+times, followed by the one of the medians: above 1, hwbench is faster.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ FLAGS = ("-O3", "-march=native", "-shared", "-fPIC")
 
 
 def library(source: str, *flags: str) -> ctypes.CDLL:
-    """A C text compiled by gcc -O3 for this CPU and loaded. Ends the program with a sentence where there is no gcc."""
+    """Return a C text compiled by gcc -O3 for this CPU and loaded; end the program if gcc is missing."""
     if shutil.which("gcc") is None:
         raise SystemExit("gcc is not installed (Debian: apt-get install gcc): there is nothing to compare with")
     with tempfile.TemporaryDirectory() as folder:
@@ -33,7 +33,7 @@ def library(source: str, *flags: str) -> ctypes.CDLL:
 
 
 def times(contestants: dict[str, Callable[[], object]], seconds: float, fewest: int = 15) -> dict[str, list[float]]:
-    """CPU times in s of every contestant, by name, over about so many seconds of CPU time in all."""
+    """Return the CPU times in s of every contestant, by name, over about `seconds` of CPU time in all."""
     found: dict[str, list[float]] = {name: [] for name in contestants}
     order = list(contestants)
     for run in contestants.values():
@@ -48,14 +48,14 @@ def times(contestants: dict[str, Callable[[], object]], seconds: float, fewest: 
 
 
 def ratio(ours: list[float], theirs: list[float]) -> str:
-    """How many times as fast we are, by the best and by the median times."""
+    """Return how many times as fast hwbench is, by the best and by the median times."""
     best = min(theirs) / min(ours)
     median = statistics.median(theirs) / statistics.median(ours)
     return f"{best:>8.3f}{median:>10.3f}"
 
 
 def rate(amount: float, measured: list[float]) -> str:
-    """Amount per second in units of 10^9, best and median."""
+    """Return the amount per second in units of 10^9, best and median."""
     return f"{amount / min(measured) / 1e9:>10.3f}{amount / statistics.median(measured) / 1e9:>10.3f}"
 
 

@@ -1,4 +1,4 @@
-"""Time, memory and answer of each counter that is installed, on the same networks, each in a process of its own.
+"""Print time, memory and answer of each installed counter on the same networks, each in a process of its own.
 
 Memory is what the process's peak grew by after importing torch and torchvision; the counter's own imports are part of
 it. Time is the counter's alone, the median of five fresh processes. Needs a venv with torchvision and the counters.
@@ -23,7 +23,7 @@ PROCESSES = 5
 
 
 def hwbench(model: str) -> float:
-    """Ours: no weights, no arithmetic."""
+    """Count with hwbench: no weights, no arithmetic."""
     from hwbench.workload.request import ModelRequest
     from hwbench.workload.tracing import sources
 
@@ -31,7 +31,7 @@ def hwbench(model: str) -> float:
 
 
 def fvcore(model: str) -> float:
-    """Traces with torch.jit."""
+    """Count with fvcore, which traces with torch.jit."""
     from fvcore.nn import FlopCountAnalysis
 
     analysis = FlopCountAnalysis(*_real(model)).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
@@ -39,7 +39,7 @@ def fvcore(model: str) -> float:
 
 
 def torch_flop_counter(model: str) -> float:
-    """On real tensors, as its documentation shows it."""
+    """Count with FlopCounterMode on real tensors, as its documentation shows."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -50,7 +50,7 @@ def torch_flop_counter(model: str) -> float:
 
 
 def torch_flop_counter_on_meta(model: str) -> float:
-    """On tensors without data."""
+    """Count with FlopCounterMode on tensors without data."""
     import torch
     import torchvision
     from torch.utils.flop_counter import FlopCounterMode
@@ -63,7 +63,7 @@ def torch_flop_counter_on_meta(model: str) -> float:
 
 
 def ptflops(model: str) -> float:
-    """Runs the model with patched functions."""
+    """Count with ptflops, which runs the model with patched functions."""
     from ptflops import get_model_complexity_info
 
     return float(
@@ -74,7 +74,7 @@ def ptflops(model: str) -> float:
 
 
 def thop(model: str) -> float:
-    """Runs the model with hooks by layer class."""
+    """Count with thop, which runs the model with hooks by layer class."""
     from thop import profile
 
     module, image = _real(model)
@@ -82,14 +82,14 @@ def thop(model: str) -> float:
 
 
 def torchinfo(model: str) -> float:
-    """Runs the model with hooks, parameters × outputs."""
+    """Count with torchinfo, which runs the model with hooks, parameters × outputs."""
     from torchinfo import summary
 
     return float(summary(_real(model)[0], input_size=(1, 3, SIDE, SIDE), verbose=0).total_mult_adds)
 
 
 def calflops(model: str) -> float:
-    """Runs the model with patched functions."""
+    """Count with calflops, which runs the model with patched functions."""
     from calflops import calculate_flops
 
     return float(
@@ -122,7 +122,7 @@ def _peak() -> int:
 
 
 def _measure(counter: str, model: str) -> None:
-    """In a process of its own: one count, timed after everything is imported."""
+    """Count once in this process, timed after everything is imported."""
     import torchvision
 
     warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Our multiply-adds beside a loop of C intrinsics, in GFLOP/s, for every width and dtype. Run by `make bench`.
+"""Compare hwbench's multiply-adds with a loop of C intrinsics, in GFLOP/s, by width and dtype. Run by `make bench`.
 
 Needs gcc. C's loop does the same operations on as many accumulators; on Intel's AMX a loop of tile products is compared
 too. Without FMA, a multiply and an add are compared.
@@ -34,7 +34,7 @@ ARM = {
 
 
 def source(bits: int, dtype: str, count: int, target: vectors.Target) -> str:
-    """C text of the throughput loop of fma/loops.py: `count` accumulators, four steps there and back a round."""
+    """Return the C text of the throughput loop of fma/loops.py: `count` accumulators, four steps and back a round."""
     vector, scalar, fill, fused, add, multiply = (X86 if target.x86 else ARM)[bits, dtype]
     lines = []
     for step in range(fma_loops.STEPS):
@@ -82,7 +82,7 @@ void run(long rounds, void *config, void *left, void *right, char *result, long 
 
 
 def vector_pair(bits: int, dtype: str, target: vectors.Target) -> tuple[Callable[[], object], Callable[[], object]]:
-    """Our loop and C's, ready to run, once they have given the same answer."""
+    """Return hwbench's loop and C's, ready to run, after checking that they give the same answer."""
     count = fma_loops.accumulators(target.registers)
     theirs = library(source(bits, dtype, count, target)).run
     kind = ctypes.c_float if dtype == "fp32" else ctypes.c_double
@@ -96,7 +96,7 @@ def vector_pair(bits: int, dtype: str, target: vectors.Target) -> tuple[Callable
 
 
 def tile_pair(dtype: amx_loops.TileDtype) -> tuple[Callable[[], object], Callable[[], object]]:
-    """Our loop of tile products and C's."""
+    """Return hwbench's loop of tile products and C's."""
     operation = {"bf16": "_tile_dpbf16ps", "int8": "_tile_dpbssd"}[dtype]
     theirs = library(TILES, f"-DOP={operation}", "-mamx-tile", "-mamx-bf16", "-mamx-int8").run
     theirs.argtypes = [ctypes.c_long, *[ctypes.c_void_p] * 4, ctypes.c_long]

@@ -1,9 +1,9 @@
-"""Runs beside forecasts on this machine: `hwbench run` against `hwbench estimate --device host`, after calibration.
+"""Compare runs with forecasts on this machine: `hwbench run` and `hwbench estimate --device host`, after calibration.
 
 python benchmarks/host.py [passes]
 
-Microbenchmarks once; then, in each pass (3 unless told), a calibration, the forecasts that it gives, and every network
-in an order of the pass's own. Fifteen minutes on two cores; what is saved lies in a temporary folder. Two tables in
+Microbenchmarks once; then, in each pass (3 by default), a calibration, the forecasts that it gives, and every network
+in random order. Fifteen minutes on two cores; what is saved lies in a temporary folder. Two tables in
 Markdown, as docs/accuracy.md shows them: medians over passes, and the errors of all forecasts.
 """
 
@@ -25,7 +25,7 @@ CALIBRATED_ON = {("alexnet", 1), ("mobilenet-v2", 1)}
 
 
 def hwbench(*words: str) -> str:
-    """What a command printed as JSON; what it warned of, of other work, on our standard error."""
+    """Return what a command printed as JSON; repeat its warnings of other work on standard error."""
     done = subprocess.run([sys.executable, "-m", "hwbench", *words], check=False, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{' '.join(words)}: {done.stderr}")
@@ -50,35 +50,35 @@ def main(passes: int) -> None:
                 cases.setdefault((name, expected["batch"]), []).append({**expected, "time_s": measured["time_s"]})
     networks(cases)
     print("\n| | forecasts | MAPE | bias | in the interval | roofline | ideal |\n|---|---|---|---|---|---|---|")
-    summary("all", [one for found in cases.values() for one in found])
+    summary("all", [case for passes in cases.values() for case in passes])
     summary(
-        "without what was calibrated on",
-        [one for key, found in cases.items() if key not in CALIBRATED_ON for one in found],
+        "without those that calibration timed",
+        [case for key, passes in cases.items() if key not in CALIBRATED_ON for case in passes],
     )
 
 
 def networks(cases: dict[tuple[str, int], list[dict]]) -> None:
-    """Print a row a network and batch: medians over passes."""
+    """Print a row for each network and batch: medians over passes."""
     print("| model | batch | measured | lowest to highest pass | expected | errors of the passes | in the interval |")
     print("|---|---|---|---|---|---|---|")
-    for (name, batch), found in sorted(cases.items()):
-        times = [one["time_s"] for one in found]
-        expected = statistics.median(one["expected_time_s"] for one in found)
+    for (name, batch), passes in sorted(cases.items()):
+        times = [case["time_s"] for case in passes]
+        expected = statistics.median(case["expected_time_s"] for case in passes)
         shown = [units.si(value, "s", 3) for value in (statistics.median(times), min(times), max(times), expected)]
-        errors = ", ".join(f"{error(one, 'expected_time_s'):+.0f}" for one in found)
+        errors = ", ".join(f"{error(case, 'expected_time_s'):+.0f}" for case in passes)
         print(
             f"| {name} | {batch} | {shown[0]} | {shown[1]} to {shown[2]} | {shown[3]} | {errors} %"
-            f" | {sum(map(held, found))} of {len(found)} |"
+            f" | {sum(map(covered, passes))} of {len(passes)} |"
         )
 
 
 def error(case: dict, field: str) -> float:
-    """How far a prediction was off, in % of the measured time."""
+    """Return the error of a prediction in % of the measured time."""
     return 100 * (case[field] / case["time_s"] - 1)
 
 
-def held(case: dict) -> bool:
-    """Whether the measured time lies in the interval."""
+def covered(case: dict) -> bool:
+    """Return whether the measured time is inside the interval."""
     low, high = case["interval_s"]
     return low <= case["time_s"] <= high
 
@@ -86,9 +86,9 @@ def held(case: dict) -> bool:
 def summary(title: str, cases: list[dict]) -> None:
     """Print the errors of these forecasts as one row."""
     names = ("expected_time_s", "roofline_time_s", "ideal_time_s")
-    expected, roofline, ideal = (statistics.mean(abs(error(one, name)) for one in cases) for name in names)
-    bias = statistics.mean(error(one, names[0]) for one in cases)
-    share = 100 * statistics.mean(map(held, cases))
+    expected, roofline, ideal = (statistics.mean(abs(error(case, name)) for case in cases) for name in names)
+    bias = statistics.mean(error(case, names[0]) for case in cases)
+    share = 100 * statistics.mean(map(covered, cases))
     cells = f"{expected:.1f} % | {bias:+.1f} % | {share:.0f} % | {roofline:.0f} % | {ideal:.0f} %"
     print(f"| {title} | {len(cases)} | {cells} |")
 

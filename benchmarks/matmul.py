@@ -1,7 +1,7 @@
-"""Our matrix multiply beside torch's (MKL) and numpy's (OpenBLAS), and as a share of the multiply-add ceiling.
+"""Compare hwbench's matrix product with torch's (MKL), numpy's (OpenBLAS) and the multiply-add ceiling.
 
 All contestants of a shape run in turns, in random order, in one process. One thread is judged by CPU time, more by
-wall time; the ratio is of the best times, the one of the medians stands beside it: above 1 we are faster.
+wall time; the ratio is of the best times, followed by the one of the medians: above 1 hwbench is faster.
 
 Usage: python benchmarks/matmul.py [fp32|fp64]... [threads=1] [set=square|odd|few|many|all] [seconds=3] [MxNxK]...
 """
@@ -45,7 +45,7 @@ SETTLE = 0.1
 
 
 def ceiling(dtype: str) -> tuple[Callable[[], object], float]:
-    """A loop of independent multiply-adds in registers, and the FLOP that one call of it makes."""
+    """Return a loop of independent multiply-adds in registers, and the FLOP of one call."""
     target = vectors.target()
     bits, rounds = target.widths[-1], 20_000
     operands = fma_loops.operands(dtype, target.fused)
@@ -55,7 +55,7 @@ def ceiling(dtype: str) -> tuple[Callable[[], object], float]:
 
 
 def contest(shape: tuple[int, int, int], dtype: str, threads: int, seconds: float) -> dict[str, list[float]]:
-    """Times in s of every contestant, by name."""
+    """Return the times in s of every contestant, by name."""
     m, n, k = shape
     rng = np.random.default_rng(0)
     kind = np.float32 if dtype == "fp32" else np.float64
@@ -76,7 +76,7 @@ def contest(shape: tuple[int, int, int], dtype: str, threads: int, seconds: floa
 def timed(
     contestants: dict[str, Callable[[], object]], clock: Callable[[], float], seconds: float, settle: float
 ) -> dict[str, list[float]]:
-    """Samples of each, in turns and in random order, for about so many seconds."""
+    """Return samples of each, taken in turns and in random order for about `seconds`."""
     for function in contestants.values():
         function()
     start = time.perf_counter()
@@ -100,7 +100,7 @@ def timed(
 
 
 def row(shape: tuple[int, int, int], dtype: str, threads: int, seconds: float) -> list[float]:
-    """Print one line; returns our speed as a multiple of torch's and of numpy's."""
+    """Print one line; return hwbench's speed as a multiple of torch's and of numpy's."""
     samples = contest(shape, dtype, threads, seconds)
     best = {name: min(times) for name, times in samples.items()}
     middle = {name: statistics.median(times) for name, times in samples.items()}

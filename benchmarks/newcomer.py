@@ -1,4 +1,4 @@
-"""A newcomer's path, timed step by step: a fresh clone, `make demo`, `hwbench report`, the page drawn by a browser.
+"""Time a newcomer's path step by step: a fresh clone, `make demo`, `hwbench report`, the page drawn by a browser.
 
 python benchmarks/newcomer.py
 
@@ -26,7 +26,7 @@ FLAGS = (
 
 
 def step(title: str, *command: str, where: str) -> float:
-    """Run a command, say how long it took, and return that in s; ends with its message if it fails."""
+    """Run a command, print its time in s and return it; end with its message if it fails."""
     begun = time.perf_counter()
     done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
     taken = time.perf_counter() - begun
@@ -37,7 +37,7 @@ def step(title: str, *command: str, where: str) -> float:
 
 
 def main() -> None:
-    """Walk the path."""
+    """Time every step."""
     with tempfile.TemporaryDirectory(prefix="hwbench-newcomer-") as folder:
         clone = os.path.join(folder, "hwbench")
         total = step("git clone", "git", "clone", "-q", str(ROOT), clone, where=folder)

@@ -1,4 +1,4 @@
-"""How long `hwbench report` takes, how large its page is, how it scrolls: the usual one; 100 runs with 2,000 layers.
+"""Time `hwbench report`, its page's size and its scrolling: a usual page, and one of 100 runs with 2,000 layers.
 
 Scrolling is timed in headless Chromium, which draws without a GPU, where it and selenium are installed: the whole page
 in 200 steps, one a frame.
@@ -42,7 +42,7 @@ def timed(folder: Path, *words: str) -> None:
 
 
 def scroll(page: Path) -> None:
-    """Print how many milliseconds lie between two frames of scrolling."""
+    """Print the milliseconds between two frames of scrolling."""
     try:
         from selenium import webdriver
     except ImportError:

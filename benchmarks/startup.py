@@ -1,4 +1,4 @@
-"""Instructions from process start to answer, by callgrind: the same on any load. Prints a table with ratios.
+"""Count instructions from process start to answer with callgrind: the same under any load. Print a table with ratios.
 
 Run by `make bench`. Needs valgrind (Debian: apt-get install valgrind).
 """
@@ -24,7 +24,7 @@ LIMIT = 350e6
 
 
 def instructions(arguments: list[str]) -> int:
-    """Instructions of one run of Python with warm bytecode."""
+    """Return the instructions of one run of Python with warm bytecode."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     command = [sys.executable, *arguments]
     subprocess.run(command, env=environment, capture_output=True, check=True)  # writes the bytecode

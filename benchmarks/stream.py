@@ -1,4 +1,4 @@
-"""Our STREAM beside gcc's code for the same loops over the same arrays, in GB/s. Run by `make bench`; needs gcc.
+"""Compare hwbench's STREAM with gcc's code for the same loops over the same arrays, in GB/s. Run by `make bench`.
 
 Plain stores are what gcc -O3 makes of a loop (without turning the copy into a call of memcpy, which picks its own kind
 of store; that is compared by itself). Non-temporal ones are C intrinsics of the widest vectors.
@@ -24,7 +24,7 @@ WIDE = {128: ("_mm", "__m128d"), 256: ("_mm256", "__m256d"), 512: ("_mm512", "__
 
 
 def streaming(bits: int) -> str:
-    """C text of the four loops with non-temporal stores of this width (x86)."""
+    """Return the C text of the four loops with non-temporal stores of this width (x86)."""
     prefix, vector = WIDE[bits]
     left, right = f"{prefix}_load_pd(a + i)", f"{prefix}_load_pd(b + i)"
     multiplied = f"{prefix}_mul_pd(f, {right})"
@@ -43,7 +43,7 @@ def streaming(bits: int) -> str:
 
 
 def bound(side: ctypes.CDLL, name: str, arrays: stream.StreamArrays) -> Callable[[], object]:
-    """A C loop over our arrays."""
+    """Return a call of a C loop over the same arrays."""
     run = getattr(side, name)
     run.restype, run.argtypes = None, [*[ctypes.c_void_p] * 3, ctypes.c_size_t, ctypes.c_double]
     return lambda: run(*arrays.places, arrays.size // stream.ELEMENT, stream.FACTOR)

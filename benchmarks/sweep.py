@@ -1,4 +1,4 @@
-"""What comparing the whole catalog and sweeping a million points cost: CPU and wall time of the commands.
+"""Time the comparison of the whole catalog and a sweep of a million points: CPU and wall time of the commands.
 
 CPU time judges on a shared machine; a sweep computes on all cores, so that its wall time may be the shorter one.
 """
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def measured(words: list[str], place: str | None) -> tuple[float, float]:
-    """CPU and wall time in s of a command, whose standard output goes to a file."""
+    """Return CPU and wall time in s of a command, whose standard output goes to a file."""
     with open(place or os.devnull, "w", encoding="utf-8") as file:
         before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         command = [sys.executable, "-m", "hwbench", *words]

@@ -1,4 +1,4 @@
-"""Our MACs and activations against timm's published tables, for every model that builds at its listed image size.
+"""Compare MACs and activations with timm's published tables, for every model that builds at its listed image size.
 
 Needs a venv of its own: pip install -e . torch torchvision timm. timm counts with fvcore and attention taken apart:
 activations are the outputs of convolutions and of products of matrices, scores included. fvcore counts normalization
@@ -27,7 +27,7 @@ Row = dict[str, Any]
 
 
 def listed(paths: list[str]) -> list[Row]:
-    """The models of the tables, each once for each image size."""
+    """Return the models of the tables, each once for each image size."""
     rows: dict[tuple[str, int], Row] = {}
     for path in paths:
         with open(path) as file:
@@ -45,7 +45,7 @@ def listed(paths: list[str]) -> list[Row]:
 
 
 def counted(row: Row) -> Row:
-    """The row with our counts, or with why there are none."""
+    """Return the row with hwbench's counts, or with the reason why they are missing."""
     from hwbench.errors import InputError
     from hwbench.workload.request import ModelRequest
     from hwbench.workload.tracing import sources
@@ -79,7 +79,7 @@ def _out_of_time(*_: Any) -> None:
 
 
 def summary(name: str, ratios: list[float]) -> str:
-    """Median, 5 to 95 % range and extremes of one ratio."""
+    """Print median, 5 to 95 % range and extremes of one ratio."""
     cuts = statistics.quantiles(ratios, n=20, method="inclusive")
     return (
         f"{name:34}{len(ratios):>7}{statistics.median(ratios):>9.4f}{cuts[0]:>9.4f}{cuts[-1]:>9.4f}"

@@ -33,7 +33,7 @@ PATIENCE = 180
 
 
 def wanted(sizes: str | None) -> list[tuple[str, int]]:
-    """Models and sides to trace, in an order that makes any first part a fair sample."""
+    """Return the models and sides to trace, in an order that makes any first part a fair sample."""
     import timm
 
     pairs = set()
@@ -48,7 +48,7 @@ def wanted(sizes: str | None) -> list[tuple[str, int]]:
 
 
 def trace(folder: str, sizes: str | None) -> None:
-    """Write one file a trace; those that are there already stay."""
+    """Write one file per trace, except for those that exist."""
     import torch
 
     from hwbench.workload.tracing import sources
@@ -124,7 +124,7 @@ def pack(folder: str) -> None:
 
 
 def _traces(folder: str) -> Iterator[tuple[str, str, int, str]]:
-    """Mode, model, side and path of every trace in a folder, a member's together."""
+    """Return mode, model, side and path of every trace in a folder, grouped by member."""
     for name in sorted({file for mode in MODES for file in os.listdir(os.path.join(folder, mode))}):
         model, _, side = name.removesuffix(".json").rpartition("@")
         for mode in MODES:
@@ -134,7 +134,7 @@ def _traces(folder: str) -> Iterator[tuple[str, str, int, str]]:
 
 
 def _member(name: str) -> str:
-    """The member that holds a model: names that begin alike are built alike."""
+    """Return the member of the packed file for a model: names with the same beginning are similar models."""
     return f"{name.partition('_')[0].rstrip('0123456789')}.msgpack"
 
 
@@ -146,7 +146,7 @@ def _usual(name: str) -> int:
 
 
 def _tags(models: set[str]) -> dict[str, int]:
-    """Pretrained weights whose usual image is not that of their model."""
+    """Return pretrained weights whose usual image is not that of their model."""
     import timm
 
     sides = {tag: _usual(tag) for tag in timm.list_pretrained() if tag.partition(".")[0] in models}
@@ -154,7 +154,7 @@ def _tags(models: set[str]) -> dict[str, int]:
 
 
 def _renamed() -> dict[str, str]:
-    """Names of earlier versions with today's, a tag of weights among them where the old name meant some."""
+    """Return names of earlier versions with today's, with a tag of weights where the old name had one."""
     from timm.models import _registry
 
     return {old: new for old, new in sorted(_registry._deprecated_models.items()) if new}
