@@ -48,6 +48,10 @@ def _of_class(core_class: str) -> str:
     return f" of the {core_class}s" if core_class else ""
 
 
+def _value(value: Any) -> str:
+    return "unknown" if value is None else str(value)[:60]
+
+
 def _clock_from_hypervisor(clock_hz: float, core_class: str) -> str:
     stated = f"The hypervisor states a clock{_of_class(core_class)} of {Hertz(clock_hz)}"
     return f"{stated}; the real one may be higher, and {_NO_BOUND}"
@@ -162,5 +166,16 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         f"Some ceilings of run {run} rest on a single sample ({', '.join(kernels)}): "
         "run `hwbench bench` again while the machine is idle."
     ),
+    # study
+    "bandwidths-assumed-of": lambda devices: f"Memory bandwidths are assumed: {', '.join(devices)}.",
+    "condition-differs": lambda what, field, a, b: f"The runs have {what}: {field} {_value(a)} against {_value(b)}.",
+    "measured-in-part": lambda kernels: f"The run was interrupted during: {', '.join(kernels)}.",
+    "model-does-not-fit-on": lambda devices: f"The model does not fit the memory of: {', '.join(devices)}.",
+    "peaks-assumed-of": lambda devices: f"Peaks rest on assumed values: {', '.join(devices)}.",
+    "spread-assumed": lambda spread: (
+        f"A run has one process: the difference between processes is assumed ({100 * spread:g} %), not measured; "
+        "`hwbench bench --processes 5` measures it."
+    ),
+    "uncounted": lambda ops: f"Not counted: {', '.join(ops)}. Times leave their arithmetic out.",
 }
 """The sentence of each code: a template of its data, or a function of it where a value has to be formatted."""

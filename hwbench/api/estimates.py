@@ -20,7 +20,7 @@ from hwbench.machine.description import Description
 from hwbench.machine.device import ClockKind, Device
 from hwbench.predict import estimate as prediction
 from hwbench.predict.estimate import Estimate
-from hwbench.report.text import answers as _renderers  # noqa: F401  (registers the texts of answers)
+from hwbench.report import renderers as _renderers  # noqa: F401  (registers the texts of answers)
 from hwbench.study.compare import devices as comparing
 from hwbench.study.compare.devices import Comparison
 from hwbench.workload import counting, load

@@ -22,7 +22,6 @@ from hwbench.report.text import (
     calibration,
     compare,
     explain,
-    fleet,
     inference,
     machine,
     requirement,
@@ -123,7 +122,7 @@ def _runs(name: str, style: Style) -> list[str]:
     other = {**second.environment, "governor": name, "brand": "another", name: "changed"}
     found = comparing_runs.compare_runs(first, msgspec.structs.replace(second, environment=other))
     hosts = [Success(name, name, first)]
-    return runs.runs(found, style) + fleet.fleet(hosts, [], [f"/tmp/{name}.json"], [found], style)
+    return runs.runs(found, style) + runs.cluster(hosts, [], [f"/tmp/{name}.json"], [found], style)
 
 
 def _inference(name: str, style: Style) -> list[str]:

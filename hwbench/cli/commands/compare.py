@@ -111,7 +111,7 @@ def _compare_devices(
         clock=cast("ClockKind | None", clock and clock.replace("-", "_")),
         runtime=runtime,
     )
-    _write(found, form, (*told, *found.warnings))
+    _write(found, form, told)
 
 
 def _write(found: "Comparison", form: str, warnings: tuple[str, ...]) -> None:
@@ -121,11 +121,13 @@ def _write(found: "Comparison", form: str, warnings: tuple[str, ...]) -> None:
     from hwbench.report.text import compare as report
 
     if form == "csv":
-        output.write_csv(report.COLUMNS, report.records(found), warnings)
+        from hwbench.report.export.compare import COLUMNS, records
+
+        output.write_csv(COLUMNS, records(found), (*warnings, *found.notices))
     elif form == "markdown":
-        output.write_lines(report.markdown(found), warnings)
+        output.write_lines(report.markdown(found), (*warnings, *found.notices))
     else:
-        output.write_lines(report.text(found, output.style()), warnings)
+        output.write_lines(report.text(found, output.style()), (*warnings, *found.notices))
 
 
 def _is_run(name: str) -> bool:
@@ -191,7 +193,7 @@ def _compare_runs(names: tuple[str, ...], margin: float, level: float, form: str
 
     first, *others = (store.load(name) for name in names)
     found = [compare_runs(first, other, margin, level) for other in others]
-    told = tuple(dict.fromkeys(text for one in found for text in one.warnings))
+    told = tuple(dict.fromkeys(text for one in found for text in one.notices))
     if form == "json":
         output.write_json("compare-runs", {"comparisons": found}, told)
         return

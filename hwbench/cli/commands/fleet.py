@@ -101,7 +101,7 @@ def _finish(
             found.append(compare_runs(good[0].run, one.run))
         except InputError as error:
             warnings.append(f"{one.host} is not compared: {error}")
-    warnings += dict.fromkeys(text for one in found for text in one.warnings)
+    warnings += dict.fromkeys(str(text) for one in found for text in one.notices)
     if as_json:
         runs = [
             {"host": one.host, "worker": one.worker, "path": path, "run": one.run}
@@ -109,7 +109,7 @@ def _finish(
         ]
         output.write_json("fleet-bench", {"runs": runs, "failures": bad, "comparisons": found}, warnings)
         return
-    from hwbench.report.text.fleet import fleet as report
+    from hwbench.report.text.runs import cluster as report
 
     output.write_lines(report(good, bad, paths, found, output.style()), warnings)
 

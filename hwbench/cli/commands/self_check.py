@@ -46,7 +46,7 @@ def self_check(kernels: tuple[str, ...], pairs: int, processes: int, budget: str
     if as_json:
         output.write_json("self-check", found)
         return
-    from hwbench.report.text.self_check import self_check as report
+    from hwbench.report.text.runs import self_check as report
 
     output.write_lines(report(found, output.style()))
 

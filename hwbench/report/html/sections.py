@@ -100,7 +100,9 @@ def compared(found: Comparison) -> Section:
         f"At {found.dtype}" + (f", {found.model}" if found.model else "") + ": each ratio is a product of factors."
     )
     table = study.rates(found)
-    return Section("compare", "Devices compared", (sentence, *found.warnings), (table, *((figure,) if figure else ())))
+    return Section(
+        "compare", "Devices compared", (sentence, *map(str, found.notices)), (table, *((figure,) if figure else ()))
+    )
 
 
 def measured(runs: Sequence[tuple[Record, Results]]) -> list[Section]:

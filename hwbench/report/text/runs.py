@@ -1,47 +1,54 @@
-"""Saved runs compared, as text."""
+"""Saved runs compared, the runs of a cluster, and the false-positive rate of comparisons, as text."""
 
-from hwbench.report.text.layout import Style, field, heading, sentences, table
-from hwbench.study.compare.runs import Blocked, Metric, Overall, RunComparison
+from collections.abc import Sequence
+
+from hwbench import answers
+from hwbench.measure.cluster import Failure, Success
+from hwbench.report.text.layout import PLAIN, Style, cut, field, heading, percent, sentences, table
+from hwbench.study.compare.runs import Metric, Overall, RunComparison
+from hwbench.study.compare.self_check import SelfCheck
 from hwbench.units import si
 
-MOST_DIFFERENCES = 20
+MAX_DIFFERENCES = 20
 _ROLES = {"faster": "compute", "slower": "memory"}
 
 
-def runs(found: RunComparison, style: Style) -> list[str]:
-    """Conditions that differ, then kernel by kernel how many times as fast the second run is, then what is left out."""
-    lines = [*heading(f"{found.b} against {found.a}", style), ""]
-    lines += _differences(found, style) if found.differences else ["The recorded conditions are the same."]
-    lines += ["", *_metrics(found, style)]
-    if found.geometric_mean:
-        lines += ["", *field("overall", _overall(found.geometric_mean), style)]
-    if found.blocked:
-        lines += ["", f"not compared ({len(found.blocked)}):"]
-        lines += [line for one in found.blocked for line in sentences(_blocked(one), style, "  ")]
-    level, margin = f"{100 * found.level:g} %", f"{100 * found.margin:g} %"
+@answers.lines.register
+def runs(comparison: RunComparison, style: Style = PLAIN) -> list[str]:
+    """Return the conditions that differ, each kernel's ratio and verdict, and the kernels that were not compared."""
+    c = comparison
+    lines = [*heading(f"{c.b} against {c.a}", style), ""]
+    lines += _differences(c, style) if c.differences else ["The recorded conditions are the same."]
+    lines += ["", *_metrics(c, style)]
+    if c.geometric_mean:
+        lines += ["", *field("overall", _overall(c.geometric_mean), style)]
+    if c.blocked:
+        lines += ["", f"not compared ({len(c.blocked)}):"]
+        for kernel in c.blocked:
+            lines += sentences(f"{kernel.kernel} {kernel.variant}: {kernel.reason}", style, "  ")
+    level, margin = f"{100 * c.level:g} %", f"{100 * c.margin:g} %"
     note = (
-        f"`times` is how many times as fast {found.b} is, with its {level} interval over processes. Faster or slower: "
-        f"significant at {level} after Holm's correction for {len(found.metrics)} metrics, and by more than {margin}. "
+        f"`times` is how many times as fast {c.b} is, with its {level} interval over processes. Faster or slower: "
+        f"significant at {level} after Holm's correction for {len(c.metrics)} metrics, and by more than {margin}. "
         f"Equivalent: a difference of {margin} is ruled out at {level}, corrected likewise."
     )
     return [*lines, "", *sentences(note, style)]
 
 
-def _differences(found: RunComparison, style: Style) -> list[str]:
-    shown = found.differences[:MOST_DIFFERENCES]
-    rows = [(one.field[-40:], _value(one.a), _value(one.b)) for one in shown]
-    roles = ["warning" if one.warning else "" for one in shown]
+def _differences(comparison: RunComparison, style: Style) -> list[str]:
+    differences = comparison.differences[:MAX_DIFFERENCES]
+    rows = [(difference.field[-40:], _value(difference.a), _value(difference.b)) for difference in differences]
+    roles = ["warning" if difference.warning else "" for difference in differences]
     lines = table(("condition", "was", "is"), rows, "lll", style, roles)
-    more = len(found.differences) - len(shown)
+    more = len(comparison.differences) - len(differences)
     return lines + (heading(f"... and {more} more conditions (--json)", style, "dim") if more else [])
 
 
 def _value(value: object) -> str:
-    text = "-" if value is None else str(value)
-    return text if len(text) <= 26 else f"{text[:25]}…"
+    return "-" if value is None else cut(str(value), 26)
 
 
-def _metrics(found: RunComparison, style: Style) -> list[str]:
+def _metrics(comparison: RunComparison, style: Style) -> list[str]:
     rows = [
         (
             _name(metric),
@@ -51,9 +58,9 @@ def _metrics(found: RunComparison, style: Style) -> list[str]:
             f"{metric.interval[0]:.3f} – {metric.interval[1]:.3f}",
             metric.verdict,
         )
-        for metric in found.metrics
+        for metric in comparison.metrics
     ]
-    roles = [_ROLES.get(metric.verdict, "") for metric in found.metrics]
+    roles = [_ROLES.get(metric.verdict, "") for metric in comparison.metrics]
     return table(("kernel", "was", "is", "times", "interval", "verdict"), rows, "lrrrrl", style, roles)
 
 
@@ -61,8 +68,7 @@ def _name(metric: Metric) -> str:
     threads = f"×{metric.threads}" if metric.threads > 1 else None
     core = "gpu" if metric.where == "gpu" else metric.core_class
     parts = (metric.kernel, metric.variant, metric.isa, metric.dtype, metric.size, core, threads)
-    name = " ".join(part for part in parts if part and part != "core")
-    return name if len(name) <= 36 else f"{name[:35]}…"
+    return cut(" ".join(part for part in parts if part and part != "core"), 36)
 
 
 def _overall(overall: Overall) -> str:
@@ -73,5 +79,51 @@ def _overall(overall: Overall) -> str:
     )
 
 
-def _blocked(one: Blocked) -> str:
-    return f"{one.kernel} {one.variant}: {one.reason}"
+def cluster(
+    successes: Sequence[Success],
+    failures: Sequence[Failure],
+    paths: Sequence[str | None],
+    comparisons: Sequence[RunComparison],
+    style: Style = PLAIN,
+) -> list[str]:
+    """Return a row for each host that was measured, and each run compared with the first."""
+    total = len(successes) + len(failures)
+    lines = [style.paint(f"{len(successes)} of {total} host{'' if total == 1 else 's'} measured", "bold"), ""]
+    rows = [
+        (host.host, host.run.id, str(host.run.environment.get("brand", "-"))[:40], path or "not saved")
+        for host, path in zip(successes, paths, strict=True)
+    ]
+    lines += table(("host", "run", "processor", "record"), rows, "llll", style, spare=("processor",))
+    for comparison in comparisons:
+        lines += ["", "", *runs(comparison, style)]
+    return lines
+
+
+@answers.lines.register
+def self_check(check: SelfCheck, style: Style = PLAIN) -> list[str]:
+    """Return the false-positive rate of comparisons, and whether it is what the level allows."""
+    each = f"{check.processes} fresh process{'' if check.processes == 1 else 'es'}"
+    low, high = (percent(share) for share in check.interval)
+    level = f"{100 * check.level:g} %"
+    pairs = f"{check.pairs} pair{'' if check.pairs == 1 else 's'}"
+    lines = sentences(
+        f"{pairs} of runs of the same {check.kernels} kernels, {each} a run, compared at level {level} "
+        f"with a margin of {100 * check.margin:g} %:",
+        style,
+    )
+    different = (
+        f"{check.false_positives} of {check.pairs} = {percent(check.rate)} ({level} interval {low} to {high}): "
+        "some kernel was called faster or slower"
+    )
+    significant = (
+        f"{check.significant} of {check.pairs}, however small the difference; the level allows {percent(check.stated)}"
+    )
+    lines += ["", *field("different", different, style), *field("significant", significant, style)]
+    lines += field("largest", f"ratio {check.worst_ratio:.4f}: {check.worst_kernel}", style)
+    verdict = (
+        f"No more false positives than the level allows, as far as {pairs} can show."
+        if check.holds
+        else f"More false positives than the {percent(check.stated)} that the level allows: something changes between "
+        "processes or over time (other work, the clock). Compare more processes, or stop other programs."
+    )
+    return [*lines, "", *sentences(verdict, style)]

@@ -1,1 +1,3 @@
-"""Devices or runs side by side, and what makes the difference."""
+"""Devices compared by peak and forecast, and saved runs compared with a statistical verdict for each kernel."""
+
+__all__ = ["decomposition", "devices", "runs", "self_check", "simulation"]

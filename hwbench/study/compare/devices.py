@@ -1,4 +1,4 @@
-"""Devices side by side: peaks, bandwidth, ridge point, times of a model, per watt, and what makes the difference."""
+"""Devices compared: peaks, bandwidth, ridge point, times of a model, rates per watt, and the factors behind them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
@@ -6,10 +6,11 @@ from typing import ClassVar
 from msgspec import Struct
 
 from hwbench.answers import Answer
-from hwbench.dtypes import MIXED
-from hwbench.errors import InputError
+from hwbench.dtypes import dtype as dtype_of
+from hwbench.errors import InputError, nearest, shown
 from hwbench.machine.device import ClockKind, Device
 from hwbench.machine.peak import Peak, PeakTerm, highest, peaks
+from hwbench.notices import Notice, notice
 from hwbench.predict.estimate import Estimate, estimate, peak_for
 from hwbench.predict.model.runtimes import checked
 from hwbench.study.compare import decomposition
@@ -31,7 +32,7 @@ class Timing(Struct, frozen=True):
     """A model's batch on a device: times in s, inferences/s and inferences/s/W, all null where unknown.
 
     Rates follow from the expected time where there is one, else from the roofline and are then upper bounds; `bound` is
-    what most of that time is spent on.
+    what limits most of that time.
     """
 
     batch: int
@@ -49,8 +50,8 @@ class Timing(Struct, frozen=True):
 class Contender(Struct, frozen=True):
     """One device: `peak_flops_per_second` is its ceiling for data of the comparison's dtype; null is unknown.
 
-    `clock_hz` is the clock of that peak, the mean over units where they differ, as `flops_per_cycle` is over cycles.
-    `terms` holds the classes of units apart. `missing` says in words what is not known.
+    `clock_hz` is the clock of that peak, the mean over units where they differ, as `flops_per_cycle` is over cycles;
+    `terms` holds the classes of units. `missing` names what is not known.
     """
 
     name: str
@@ -75,9 +76,14 @@ class Contender(Struct, frozen=True):
 
 
 class Comparison(Answer, Struct, frozen=True):
-    """Devices in order, with each one's speed over the `baseline`'s decomposed; of peaks where no model is given."""
+    """Devices in order, and each one's speed relative to the `baseline` as a product of factors.
+
+    Speeds are peaks where no model is given, else throughputs of the model.
+    """
 
     SCHEMA: ClassVar[str] = "compare"
+    MAIN: ClassVar[tuple[str, ...]] = ("dtype", "model", "baseline")
+    ROWS: ClassVar[str] = "devices"
     CONTEXT: ClassVar[tuple[str, ...]] = ("title",)
 
     dtype: str
@@ -86,12 +92,12 @@ class Comparison(Answer, Struct, frozen=True):
     baseline: str | None
     devices: tuple[Contender, ...]
     decompositions: tuple[Decomposition, ...]
-    warnings: tuple[str, ...]
+    notices: tuple[Notice | str, ...]
     title: str | None = None
 
 
-class _Judged(Struct, frozen=True):
-    """A device with what was computed of it."""
+class _Assessed(Struct, frozen=True):
+    """A device with its peak, its estimates and the row that follows from them."""
 
     device: Device
     peak: Peak | None
@@ -108,7 +114,7 @@ def _time(row: Contender) -> float | None:
 
 
 def _per_watt(row: Contender) -> float | None:
-    """Inferences/s/W where times are asked for, else FLOP/s/W: never one beside the other."""
+    """Return inferences/s/W of a model, else FLOP/s/W: a comparison never mixes the two."""
     return row.times[-1].throughput_per_s_per_w if row.times else row.peak_flops_per_second_per_w
 
 
@@ -122,7 +128,7 @@ SORTS: dict[str, tuple[Key, bool]] = {
     "time": (_time, False),
     "per-watt": (_per_watt, True),
 }
-"""What devices are sorted by: the value, and whether the largest stands first; times are those of the last batch."""
+"""Sort orders: the value, and whether the largest comes first; times are those of the last batch."""
 
 
 def compare(
@@ -136,54 +142,57 @@ def compare(
     clock: ClockKind | None = None,
     runtime: str | None = None,
 ) -> Comparison:
-    """Devices at a dtype, and a workload on them at batches; what is unknown of one is said, and it is kept.
+    """Compare devices at a dtype, and a workload on them at batches; a device of which something is unknown stays.
 
-    The order is that given unless `sort` names one of SORTS; the baseline is the first unless named. Expected times are
-    those of `runtime`, which may run on one kind of device only. Raises InputError for a baseline that is not among
-    them, for a sort by time without a workload, and for an unknown runtime.
+    The order is the given one unless `sort` names one of SORTS; the baseline is the first device unless named. Expected
+    times are those of `runtime`, which may run on one kind of device only. Raises InputError for a baseline that is not
+    among the devices, for a sort by time without a workload, and for an unknown runtime.
     """
     if runtime:
         checked(runtime, "gpu" if runtime.endswith("cuda") else "cpu")
     if sort == "time" and workload is None:
-        raise InputError("a time needs a model: --model", field="--sort")
-    judged = [_judge(device, dtype, workload, tuple(batches), clock, runtime) for device in devices]
+        raise InputError("needs-model", "Sorting by time needs a model.", field="sort")
+    assessed = [_assess(device, dtype, workload, tuple(batches), clock, runtime) for device in devices]
     if sort:
-        judged = _sorted(judged, sort)
-    names = [one.row.name for one in judged]
+        assessed = _sorted(assessed, sort)
+    names = [contender.row.name for contender in assessed]
     if baseline is not None and baseline not in names:
-        raise InputError(f"'{baseline}' is not among the devices compared", field="--baseline")
-    base = judged[names.index(baseline) if baseline else 0] if judged else None
-    found = [part for one in judged if base and one is not base for part in _decomposed(one, base)]
+        message = f"'{shown(baseline)}' is not among the devices compared."
+        raise InputError("unknown-baseline", message, field="baseline", nearest=nearest(baseline, names))
+    base = assessed[names.index(baseline) if baseline else 0] if assessed else None
+    decompositions = [
+        part for contender in assessed if base and contender is not base for part in _decompositions(contender, base)
+    ]
     return Comparison(
         dtype=dtype,
         model=workload.name if workload else None,
         batches=tuple(batches) if workload else (),
         baseline=base.row.name if base else None,
-        devices=tuple(one.row for one in judged),
-        decompositions=tuple(found),
-        warnings=_warnings(judged, workload),
+        devices=tuple(contender.row for contender in assessed),
+        decompositions=tuple(decompositions),
+        notices=_notices(assessed, workload),
         title=workload.title if workload else None,
     )
 
 
-def _sorted(judged: list[_Judged], sort: str) -> list[_Judged]:
-    """In the order of a value, the unknown last, equals by name."""
+def _sorted(assessed: list[_Assessed], sort: str) -> list[_Assessed]:
+    """Return the devices in the order of a value, the unknown last, equals by name."""
     value, descending = SORTS[sort]
-    known = sorted((one for one in judged if value(one.row) is not None), key=lambda one: one.row.name)
-    known.sort(key=lambda one: value(one.row) or 0, reverse=descending)
-    return known + [one for one in judged if value(one.row) is None]
+    known = sorted((each for each in assessed if value(each.row) is not None), key=lambda each: each.row.name)
+    known.sort(key=lambda each: value(each.row) or 0, reverse=descending)
+    return known + [each for each in assessed if value(each.row) is None]
 
 
-def _judge(
+def _assess(
     device: Device,
     dtype: str,
     workload: Workload | None,
     batches: tuple[int, ...],
     clock: ClockKind | None,
     runtime: str | None,
-) -> _Judged:
-    """One device's row, and the estimates that it rests on."""
-    peak, missing = _peak(device, "fp16" if dtype == MIXED else dtype, clock)
+) -> _Assessed:
+    """Return one device's row, and the estimates that it follows from."""
+    peak, missing = _peak(device, dtype_of(dtype).computes_in, clock)
     runs = runtime is None or runtime.endswith("cuda") == (device.kind == "gpu")
     missing += [] if runs or not workload else [f"expected time, as {runtime} does not run on a {device.kind}"]
     estimates: tuple[Estimate, ...] = ()
@@ -192,16 +201,16 @@ def _judge(
             estimate(workload, device, dtype, batch, clock, runtime if runs else None, bounds_only=not runs)
             for batch in batches
         )
-    return _Judged(device, peak, estimates, _row(device, peak, peaks(device, clock), estimates, tuple(missing)))
+    return _Assessed(device, peak, estimates, _row(device, peak, peaks(device, clock), estimates, tuple(missing)))
 
 
 def _peak(device: Device, dtype: str, clock: ClockKind | None) -> tuple[Peak | None, list[str]]:
-    """The ceiling of a dtype, None where unknown, and in words what is not known of the device."""
+    """Return the ceiling of a dtype, None where unknown, and the names of what is not known of the device."""
     peak, missing = None, []
     try:
         peak = peak_for(device, dtype, clock)
     except InputError as error:
-        missing.append(error.message.removeprefix(f"{device.name or device.title} has no known "))
+        missing.append(f"{clock.replace('_', '-')} clock" if error.field == "clock" and clock else f"{dtype} rate")
     if peak and peak.missing:
         missing.append(f"{peak.dtype} rate of {', '.join(peak.missing)}, which are left out")
     missing += [] if device.memory.bandwidth else ["memory bandwidth, so no ridge point and no roofline"]
@@ -235,69 +244,67 @@ def _row(
         ridge_point=speed / bandwidth if speed and bandwidth else None,
         power_w=float(device.power) if device.power else None,
         peak_flops_per_second_per_w=speed / device.power if speed and device.power else None,
-        peaks=_ceilings(every),
-        times=tuple(_timing(one, device) for one in estimates),
+        peaks=_highest_peaks(every),
+        times=tuple(_timing(each, device) for each in estimates),
         missing=missing,
     )
 
 
-def _ceilings(every: tuple[Peak, ...]) -> tuple[DevicePeak, ...]:
-    """The highest dense peak of each engine and dtype."""
+def _highest_peaks(every: tuple[Peak, ...]) -> tuple[DevicePeak, ...]:
+    """Return the highest dense peak of each engine and dtype."""
     engines: dict[str, list[Peak]] = {}
     for peak in every:
         engines.setdefault(peak.engine, []).append(peak)
-    found = []
+    rows = []
     for engine, own in engines.items():
         for dtype in dict.fromkeys(peak.dtype for peak in own):
             best = highest(tuple(own), dtype)
             if best:
-                found.append(DevicePeak(engine, dtype, best.isa, best.flops_per_second, best.provenance))
-    return tuple(found)
+                rows.append(DevicePeak(engine, dtype, best.isa, best.flops_per_second, best.provenance))
+    return tuple(rows)
 
 
-def _timing(one: Estimate, device: Device) -> Timing:
-    forecast = one.forecast
-    time = (forecast and forecast.time_s) or one.roofline_time_s
-    rate = one.batch / time if time else None
+def _timing(e: Estimate, device: Device) -> Timing:
+    forecast = e.forecast
+    time = (forecast and forecast.time_s) or e.roofline_time_s
+    rate = e.batch / time if time else None
     return Timing(
-        batch=one.batch,
-        ideal_time_s=one.ideal_time_s,
-        roofline_time_s=one.roofline_time_s,
+        batch=e.batch,
+        ideal_time_s=e.ideal_time_s,
+        roofline_time_s=e.roofline_time_s,
         expected_time_s=forecast.time_s if forecast else None,
         interval_s=forecast.interval_s if forecast else None,
         interval_level=forecast.interval_level if forecast else None,
         throughput_per_s=rate,
         throughput_per_s_per_w=rate / device.power if rate and device.power else None,
-        bound=forecast.limited_by if forecast else one.bound,
-        fits=one.fits,
+        bound=forecast.limited_by if forecast else e.bound,
+        fits=e.fits,
     )
 
 
-def _decomposed(one: _Judged, base: _Judged) -> list[Decomposition]:
-    """What makes the difference from the baseline: at each batch, or of the peaks where no times are known."""
-    if not (one.peak and base.peak):
+def _decompositions(contender: _Assessed, base: _Assessed) -> list[Decomposition]:
+    """Return the difference from the baseline as factors: at each batch, or of the peaks where no times are known."""
+    if not (contender.peak and base.peak):
         return []
-    names = one.row.name, base.row.name
-    found = [
-        decomposition.of_times(names[0], own, one.peak, names[1], other, base.peak)
-        for own, other in zip(one.estimates, base.estimates, strict=True)
+    names = contender.row.name, base.row.name
+    of_times = [
+        decomposition.of_times(names[0], own, contender.peak, names[1], other, base.peak)
+        for own, other in zip(contender.estimates, base.estimates, strict=True)
         if own.roofline_time_s and other.roofline_time_s
     ]
-    return found or [decomposition.of_peaks(names[0], one.peak, names[1], base.peak)]
+    return of_times or [decomposition.of_peaks(names[0], contender.peak, names[1], base.peak)]
 
 
-def _warnings(judged: list[_Judged], workload: Workload | None) -> tuple[str, ...]:
-    """What a reader of several devices must know: assumed values, and gaps of the model, each once."""
-    found = []
-    assumed = [one.row.name for one in judged if one.peak and one.peak.provenance == "assumed"]
-    if assumed:
-        found.append(f"peaks that rest on assumed values: {', '.join(assumed)}")
-    lacking = [one.row.name for one in judged if one.device.provenance_of("memory.bandwidth") == "assumed"]
-    if lacking:
-        found.append(f"bandwidths that are assumed: {', '.join(lacking)}")
-    small = [one.row.name for one in judged if any(timing.fits is False for timing in one.row.times)]
-    if small:
-        found.append(f"the model does not fit the memory of: {', '.join(small)}")
+def _notices(assessed: list[_Assessed], workload: Workload | None) -> tuple[Notice | str, ...]:
+    """Return what a reader of several devices must know: assumed values, and gaps of the model."""
+    lists: dict[str, list[str]] = {
+        "peaks-assumed-of": [c.row.name for c in assessed if c.peak and c.peak.provenance == "assumed"],
+        "bandwidths-assumed-of": [
+            c.row.name for c in assessed if c.device.provenance_of("memory.bandwidth") == "assumed"
+        ],
+        "model-does-not-fit-on": [c.row.name for c in assessed if any(t.fits is False for t in c.row.times)],
+    }
+    notices = [notice(code, devices=names) for code, names in lists.items() if names]
     if workload and workload.uncounted:
-        found.append(f"not counted: {', '.join(workload.uncounted)}: times leave their arithmetic out")
-    return (*found, *(workload.remarks if workload else ()))
+        notices.append(notice("uncounted", ops=workload.uncounted))
+    return (*notices, *(workload.remarks if workload else ()))

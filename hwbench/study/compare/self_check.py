@@ -1,26 +1,28 @@
-"""How often a comparison on this machine claims a difference that is none: A/A pairs, compared as any two runs are.
+"""The false-positive rate of `hwbench compare` on this machine, from A/A pairs of runs.
 
-Both runs of a pair are of the same kernels in fresh processes, taken in turns, so that every verdict of a difference
-is a false one.
+Both runs of a pair measure the same kernels in fresh processes, in turns, so that every difference is a false one.
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from msgspec import Struct
 
+from hwbench.answers import Answer
 from hwbench.measure.record import Record
 from hwbench.stats.comparison import LEVEL, proportion_interval
 from hwbench.study.compare.runs import MARGIN, compare_runs
 
 
-class SelfCheck(Struct, frozen=True):
+class SelfCheck(Answer, Struct, frozen=True):
     """The outcome of `pairs` A/A comparisons.
 
-    `false_positives` of them called some kernel faster or slower: `rate`, with its interval (Clopper and Pearson 1934).
-    `significant` of them found some difference significant, however small; `stated` is the share that the level allows
-    of that. `worst_ratio` is the ratio furthest from 1, of `worst_kernel`.
+    In `false_positives` of them some kernel was called faster or slower: `rate`, with its interval (Clopper and Pearson
+    1934). In `significant` of them some difference was significant, however small; `stated` is the share that the level
+    allows. `worst_ratio` is the ratio furthest from 1, of `worst_kernel`.
     """
 
+    SCHEMA: ClassVar[str] = "self-check"
     pairs: int
     processes: int
     kernels: int
@@ -39,23 +41,23 @@ class SelfCheck(Struct, frozen=True):
 
 
 def self_check(pairs: Sequence[tuple[Record, Record]], margin: float = MARGIN, level: float = LEVEL) -> SelfCheck:
-    """Compare the runs of each pair. It `holds` unless the interval of the rate lies above what the level allows.
+    """Compare the runs of each pair; it `holds` unless the interval of the rate lies above what the level allows.
 
     Raises ValueError without pairs, InputError for runs that cannot be compared.
     """
     if not pairs:
         raise ValueError("a self-check needs a pair of runs")
-    compared = [compare_runs(a, b, margin, level) for a, b in pairs]
-    false = sum(any(one.verdict in ("faster", "slower") for one in each.metrics) for each in compared)
-    significant = sum(any(one.p_equal < 1 - level for one in each.metrics) for each in compared)
-    metrics = [one for each in compared for one in each.metrics]
-    worst = max(metrics, key=lambda one: max(one.ratio, 1 / one.ratio))
-    count = len(compared)
+    comparisons = [compare_runs(a, b, margin, level) for a, b in pairs]
+    count = len(comparisons)
+    false = sum(any(metric.verdict in ("faster", "slower") for metric in each.metrics) for each in comparisons)
+    significant = sum(any(metric.p_equal < 1 - level for metric in each.metrics) for each in comparisons)
+    metrics = [metric for each in comparisons for metric in each.metrics]
+    worst = max(metrics, key=lambda metric: max(metric.ratio, 1 / metric.ratio))
     interval = proportion_interval(false, count, level)
     return SelfCheck(
         pairs=count,
-        processes=min(one.processes for pair in pairs for one in pair),
-        kernels=len(compared[0].metrics),
+        processes=min(run.processes for pair in pairs for run in pair),
+        kernels=len(comparisons[0].metrics),
         level=level,
         margin=margin,
         false_positives=false,

@@ -1,4 +1,4 @@
-"""Saved runs compared: what is blocked and warned of, and, by seeded simulation, how often a verdict is wrong."""
+"""Saved runs compared: blocked kernels, notices, and, by seeded simulation, how often a verdict is wrong."""
 
 from typing import Any
 
@@ -8,12 +8,8 @@ import pytest
 from hwbench.errors import InputError
 from hwbench.measure.record import Measurement, Record, Sample
 from hwbench.stats.comparison import holm, ratio_of_medians
-from hwbench.study.compare.runs import RunComparison, compare_runs
-
-PROCESSES, SAMPLES = 5, 9
-BETWEEN, WITHIN = 0.01, 0.015
-"""Noise of the simulations, as shares: at or above what this machine showed when it was busy (docs/comparing.md)."""
-WORK = 1e9
+from hwbench.study.compare.runs import compare_runs
+from hwbench.study.compare.simulation import PROCESSES, WORK, compare_simulated
 
 
 def _samples(values: Any, unit: str = "FLOP/s") -> tuple[Sample, ...]:
@@ -35,24 +31,6 @@ def _run(name: str, *measurements: Measurement, **environment: Any) -> Record:
     return Record(name, "2026-11-24T08:00:00Z", "0.2.0", ("bench",), environment, {}, {}, measurements, (), PROCESSES)
 
 
-def _noisy(random: np.random.Generator, scale: float = 1.0, kernels: int = 1) -> list[np.ndarray]:
-    """Rates of processes × samples: a level a process, and samples that are only ever slower, as interference is."""
-    level = random.normal(0, BETWEEN, (PROCESSES, 1))
-    return [
-        scale * 1e11 * np.exp(level - random.exponential(WITHIN, (PROCESSES, SAMPLES))) for _ in range(kernels)
-    ]  # fmt: skip
-
-
-def _compared(seed: int, scale: float, kernels: int = 1) -> RunComparison:
-    random = np.random.default_rng(seed)
-    sides = [_noisy(random, size, kernels) for size in (1.0, scale)]
-    runs = [
-        _run(name, *(_measurement(own, variant=f"v{index}") for index, own in enumerate(side)))
-        for name, side in zip("ab", sides, strict=True)
-    ]
-    return compare_runs(*runs)
-
-
 def _at_most(share: float, trials: int) -> float:
     """Three standard deviations above a share: what a sound procedure hardly ever exceeds."""
     return share + 3 * (share * (1 - share) / trials) ** 0.5
@@ -60,7 +38,7 @@ def _at_most(share: float, trials: int) -> float:
 
 def test_a_against_a_differs_no_more_often_than_the_level_says() -> None:
     trials = 400
-    found = [_compared(seed, 1.0).metrics[0] for seed in range(trials)]
+    found = [compare_simulated(seed, 1.0).metrics[0] for seed in range(trials)]
     differing = sum(metric.p_equal < 0.05 for metric in found) / trials
     assert 0.005 < differing <= _at_most(0.05, trials)
     assert sum(metric.verdict in ("faster", "slower") for metric in found) <= differing * trials
@@ -68,7 +46,7 @@ def test_a_against_a_differs_no_more_often_than_the_level_says() -> None:
 
 def test_any_false_verdict_among_many_kernels_is_as_rare() -> None:
     trials, kernels = 100, 8
-    found = [_compared(seed, 1.0, kernels) for seed in range(trials)]
+    found = [compare_simulated(seed, 1.0, kernels) for seed in range(trials)]
     wrong = sum(any(metric.p_equal < 0.05 for metric in one.metrics) for one in found) / trials
     assert wrong <= _at_most(0.05, trials)
     covered = sum(one.geometric_mean.interval[0] <= 1 <= one.geometric_mean.interval[1] for one in found)  # type: ignore[union-attr]
@@ -78,7 +56,7 @@ def test_any_false_verdict_among_many_kernels_is_as_rare() -> None:
 @pytest.mark.parametrize(("scale", "verdict"), [(1.05, "faster"), (1 / 1.05, "slower")])
 def test_a_true_difference_of_five_percent_is_found(scale: float, verdict: str) -> None:
     trials = 200
-    found = [_compared(1000 + seed, scale).metrics[0] for seed in range(trials)]
+    found = [compare_simulated(1000 + seed, scale).metrics[0] for seed in range(trials)]
     assert sum(metric.verdict == verdict for metric in found) / trials >= 0.9
     assert not any(metric.verdict in {"faster", "slower"} - {verdict} for metric in found)
 
@@ -87,14 +65,14 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     trials, truth = 400, 1.2
     held = 0
     for seed in range(trials):
-        metric = _compared(5000 + seed, truth).metrics[0]
+        metric = compare_simulated(5000 + seed, truth).metrics[0]
         held += metric.interval[0] <= truth <= metric.interval[1]
     assert held / trials >= 0.95 - 3 * (0.95 * 0.05 / trials) ** 0.5
 
 
 def test_a_difference_of_the_margin_is_not_called_equivalent() -> None:
     trials = 200
-    found = [_compared(9000 + seed, 1.03).metrics[0].verdict for seed in range(trials)]
+    found = [compare_simulated(9000 + seed, 1.03).metrics[0].verdict for seed in range(trials)]
     assert found.count("equivalent") / trials <= _at_most(0.05, trials)
 
 
@@ -149,7 +127,7 @@ FLAT = [[1e11, 1.01e11]] * 5
         ({"work": 2 * WORK}, "differ in convention: 1e+09 FLOP against 2e+09 FLOP for the same size"),
         ({"checked": False}, "its answer was wrong"),
         ({"variant": "numpy"}, "not in run b"),
-        ({"samples": ()}, "a run has no sample of it that counts"),
+        ({"samples": ()}, "a run has no accepted sample of it"),
     ],
 )
 def test_blocked(changed: dict[str, Any], reason: str) -> None:
@@ -159,13 +137,15 @@ def test_blocked(changed: dict[str, Any], reason: str) -> None:
     found = compare_runs(_run("a", one, shared), _run("b", other, shared))
     assert [metric.variant for metric in found.metrics] == ["shared"]
     assert reason in [blocked.reason for blocked in found.blocked]
-    with pytest.raises(InputError, match="no kernel that can be compared"):
+    with pytest.raises(InputError) as caught:
         compare_runs(_run("a", one), _run("b", other))
+    assert caught.value.code == "nothing-comparable"
 
 
 def test_nothing_in_common() -> None:
-    with pytest.raises(InputError, match="nothing in them"):
+    with pytest.raises(InputError) as caught:
         compare_runs(_run("a"), _run("b"))
+    assert caught.value.code == "nothing-comparable"
 
 
 def test_conditions_that_differ_come_with_a_warning_where_they_matter() -> None:
@@ -183,9 +163,11 @@ def test_conditions_that_differ_come_with_a_warning_where_they_matter() -> None:
         "flags": (["sse"], ["avx2"]),
     }
     assert [bool(d.warning) for d in found.differences] == [True, True, True, False, False]
-    told = " | ".join(found.warnings)
-    for words in ("another BLAS", "another frequency governor", "another virtualization"):
-        assert words in told
+    assert [(notice.code, notice.data["what"]) for notice in found.notices] == [
+        ("condition-differs", "another BLAS"),
+        ("condition-differs", "another frequency governor"),
+        ("condition-differs", "another virtualization"),
+    ]
     assert compare_runs(first, first).differences == ()
 
 
@@ -211,15 +193,15 @@ def test_one_process_says_that_its_spread_is_assumed() -> None:
     assert metric.spread_assumed
     assert metric.processes == 1
     assert metric.verdict == "inconclusive"  # 5 % is within what two processes of a machine may differ
-    assert any("assumed" in text for text in found.warnings)
-    assert compare_runs(_run("a", _measurement(values)), _run("b", _measurement(values * 2))).metrics[0].verdict == (
-        "faster"
-    )
+    assert [notice.code for notice in found.notices] == ["spread-assumed"]
+    twice = compare_runs(_run("a", _measurement(values)), _run("b", _measurement(values * 2)))
+    assert twice.metrics[0].verdict == "faster"
 
 
 def test_interrupted_runs_are_named() -> None:
     one = _measurement(FLAT, stopped="interrupted")
-    assert any("interrupted" in text for text in compare_runs(_run("a", one), _run("b", one)).warnings)
+    notices = compare_runs(_run("a", one), _run("b", one)).notices
+    assert [(notice.code, notice.data) for notice in notices] == [("measured-in-part", {"kernels": ["matmul numba"]})]
 
 
 def test_holm_by_hand() -> None:

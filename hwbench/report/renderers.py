@@ -7,33 +7,38 @@ from typing import Any
 from hwbench import answers
 from hwbench.report.text.layout import PLAIN, Style
 
-MODULES = {
+TEXTS = {
     "Comparison": "compare",
     "Count": "workload",
     "Description": "machine",
     "Estimate": "estimate",
+    "RunComparison": "runs",
+    "SelfCheck": "runs",
     "Sweep": "sweep",
 }
-"""By class, the module of `hwbench.report.text` that registers with `lines`, and with `rows` where it has to."""
+"""By class, the module of `hwbench.report.text` that registers with `answers.lines`."""
+ROWS = {"Comparison": "compare"}
+"""By class, the module of `hwbench.report.export` that registers with `answers.rows`; the default serves others."""
 
 
 @answers.lines.register
 def lines(answer: answers.Answer, style: Style = PLAIN) -> list[str]:
     """Return an answer as lines of text."""
-    own = _renderer(answers.lines, answer)
+    own = _registered(answers.lines, answer, "text", TEXTS)
     return [repr(answer)] if own is lines else own(answer, style)
 
 
 @answers.rows.register
 def rows(answer: answers.Answer) -> list[dict[str, Any]]:
     """Return the table of an answer: a dict a row, in SI units."""
-    own = _renderer(answers.rows, answer)
+    own = _registered(answers.rows, answer, "export", ROWS)
     return answers.rows.dispatch(object)(answer) if own is rows else own(answer)
 
 
-def _renderer(function: Any, answer: answers.Answer) -> Callable[..., Any]:
-    module = MODULES.get(type(answer).__name__)
+def _registered(function: Any, answer: answers.Answer, package: str, modules: dict[str, str]) -> Callable[..., Any]:
+    """Return the implementation for the class of an answer, after loading the module that has it."""
+    module = modules.get(type(answer).__name__)
     if module:
-        import_module(f"hwbench.report.text.{module}")
-    renderer: Callable[..., Any] = function.dispatch(type(answer))
-    return renderer
+        import_module(f"hwbench.report.{package}.{module}")
+    implementation: Callable[..., Any] = function.dispatch(type(answer))
+    return implementation
