@@ -176,6 +176,5 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         f"A run has one process: the difference between processes is assumed ({100 * spread:g} %), not measured; "
         "`hwbench bench --processes 5` measures it."
     ),
-    "uncounted": lambda ops: f"Not counted: {', '.join(ops)}. Times leave their arithmetic out.",
 }
 """The sentence of each code: a template of its data, or a function of it where a value has to be formatted."""

@@ -92,7 +92,7 @@ class Comparison(Answer, Struct, frozen=True):
     baseline: str | None
     devices: tuple[Contender, ...]
     decompositions: tuple[Decomposition, ...]
-    notices: tuple[Notice | str, ...]
+    notices: tuple[Notice, ...]
     title: str | None = None
 
 
@@ -295,7 +295,7 @@ def _decompositions(contender: _Assessed, base: _Assessed) -> list[Decomposition
     return of_times or [decomposition.of_peaks(names[0], contender.peak, names[1], base.peak)]
 
 
-def _notices(assessed: list[_Assessed], workload: Workload | None) -> tuple[Notice | str, ...]:
+def _notices(assessed: list[_Assessed], workload: Workload | None) -> tuple[Notice, ...]:
     """Return what a reader of several devices must know: assumed values, and gaps of the model."""
     lists: dict[str, list[str]] = {
         "peaks-assumed-of": [c.row.name for c in assessed if c.peak and c.peak.provenance == "assumed"],
@@ -307,4 +307,6 @@ def _notices(assessed: list[_Assessed], workload: Workload | None) -> tuple[Noti
     notices = [notice(code, devices=names) for code, names in lists.items() if names]
     if workload and workload.uncounted:
         notices.append(notice("uncounted", ops=workload.uncounted))
-    return (*notices, *(workload.remarks if workload else ()))
+    if workload:
+        notices += [notice("remark", text=remark) for remark in workload.remarks]
+    return tuple(notices)
