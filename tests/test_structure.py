@@ -217,6 +217,25 @@ def test_folders_are_small() -> None:
         assert len(files) <= MAX_FILES, folder
 
 
+def packages_of_the_page() -> dict[str, str]:
+    """Return the packages that docs/architecture.md lists below `hwbench/`, with their subjects."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    lines = text.partition("    hwbench/")[2].partition("    tests/")[0].splitlines()[1:]
+    result, parents = {}, ["hwbench"]
+    for line in lines:
+        match = re.match(r"( +)(\w+)/ +(\S.*)", line)
+        assert match, line
+        depth = (len(match[1]) - 4) // 2
+        parents = [*parents[:depth], match[2]]
+        result["/".join(parents)] = match[3]
+    return result
+
+
+def test_the_page_lists_every_package() -> None:
+    packages = {str(path.parent.relative_to(ROOT)) for path in SOURCES if path.name == "__init__.py"} - {"hwbench"}
+    assert packages_of_the_page().keys() == packages
+
+
 def bound(body: list[ast.stmt]) -> set[str]:
     """Return the names that statements bind at the top of a module."""
     names: set[str] = set()
