@@ -40,10 +40,10 @@ def times(settings: Settings, progress: Callable[[float], None]) -> list[tuple[W
     """
     try:
         from hwbench.measure.torch import inference
-        from hwbench.measure.torch.place import place
+        from hwbench.measure.torch.device import CPU
     except ImportError as error:
         raise InputError(f"needs torch ({error}): pip install 'hwbench[torch]'") from None
-    cpu, threads = place("cpu"), max(settings.threads)
+    cpu, threads = CPU, max(settings.threads)
     models = {name: inference.build(ModelRequest(name)) for name, _ in NETWORKS}
     tasks = [
         inference.task(models[name], inference.Setting(cpu, batch=batch, threads=threads), settings.cpus[:threads])

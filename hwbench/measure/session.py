@@ -46,7 +46,7 @@ def bench(request: BenchRequest, progress: harness.Report | None = None) -> Reco
     Raises InputError for what cannot be measured here, KeyboardInterrupt when interrupted before the first sample.
     """
     start = time.monotonic()
-    picked = kernels.chosen(request.kernels)
+    picked = kernels.select(request.kernels)
     machine = host()
     settings = cpus.settings(
         machine, quick=request.quick, threads=request.threads, dtypes=request.dtypes, sizes=request.sizes

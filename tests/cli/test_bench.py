@@ -157,7 +157,7 @@ def test_a_cache_folder_that_cannot_be_written_costs_time_alone(tmp_path: Path, 
 
 
 INPUT = [
-    ("bench clok", "there is no kernel 'clok' (did you mean clock?)"),
+    ("bench clok", "There is no kernel 'clok'. (did you mean clock?)"),
     ("bench --save here --no-save", "--save and --no-save exclude each other"),
     ("bench --budget 30", "--budget: '30' has no unit: write it like '5 ms'"),
     ("bench --budget 0s", "--budget: must be more than zero"),
@@ -174,7 +174,7 @@ INPUT = [
     ("results show 2026", "there are no saved runs: `hwbench bench` makes one"),
     ("results path latest", "there are no saved runs"),
     ("results shwo", "results: no such command 'shwo' (did you mean show?)"),
-    ("self-check nothing", "there is no kernel 'nothing'"),
+    ("self-check nothing", "There is no kernel 'nothing'."),
     ("self-check --pairs 0", "self-check: invalid value for '--pairs'"),
     ("self-check --budget soon", "--budget: 'soon' is not a quantity"),
 ]

@@ -80,10 +80,10 @@ def test_a_kernel_that_cannot_run_is_left_out_aloud_unless_it_was_named() -> Non
 
 
 def test_kernels_by_name() -> None:
-    assert [one.name for one in kernels.chosen(())] == list(kernels.NAMES)
-    assert [one.name for one in kernels.chosen(("memory", "clock", "clock"))] == ["clock", "memory"]
-    with pytest.raises(InputError, match="there is no kernel 'memry'") as caught:
-        kernels.chosen(("memry",))
+    assert [one.name for one in kernels.select(())] == list(kernels.NAMES)
+    assert [one.name for one in kernels.select(("memory", "clock", "clock"))] == ["clock", "memory"]
+    with pytest.raises(InputError, match="memry") as caught:
+        kernels.select(("memry",))
     assert caught.value.nearest == ("memory",)
 
 

@@ -113,7 +113,7 @@ def _measured(
     from hwbench.measure import harness, session
     from hwbench.measure import settings as cpus
     from hwbench.measure.analysis import ladder
-    from hwbench.measure.torch.place import free_memory, place, torch_module
+    from hwbench.measure.torch.device import CPU, free_memory, torch_module
 
     machine = host()
     count = threads or max(cpus.settings(machine).threads)
@@ -122,12 +122,12 @@ def _measured(
         raise InputError(f"this process may use {len(settings.cpus)} cores", field="--threads")
     tasks = ladder.tasks(settings, dtype, count, memory=model is not None)
     if model is not None:
-        torch_module("the run of a model")
+        torch_module("The run of a model")
         from hwbench.measure.torch import inference
 
         built = inference.build(options.request(model, dtype, 1, tracing))
-        setting = inference.Setting(place("cpu"), dtype, batch, count, channels_last=tracing["channels_last"])
-        inference.refuse_size(setting, built.workload, free_memory(setting.place))
+        setting = inference.Setting(CPU, dtype, batch, count, channels_last=tracing["channels_last"])
+        inference.check_memory(setting, built.workload, free_memory(setting.device))
         tasks.append(inference.task(built, setting, settings.cpus[:count]))
 
     def measure() -> Any:

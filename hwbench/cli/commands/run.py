@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from hwbench.machine.device import Device
     from hwbench.machine.host.describe import Host
     from hwbench.measure.record import Measurement
+    from hwbench.measure.torch.device import TorchDevice
     from hwbench.measure.torch.inference import RunnableModel, Setting
     from hwbench.measure.torch.layer_times import PartTime
-    from hwbench.measure.torch.place import Place
     from hwbench.predict.estimate import Estimate
     from hwbench.study.inference import Inference
 
@@ -64,7 +64,7 @@ def run(
       hwbench run --model lenet5 --batch 1,8 --dtype fp32,bf16 --threads 1 --budget 1s
       hwbench run --model squeezenet1.0 --layers --threads 1 --budget 1s --json
     """
-    from hwbench.measure.torch.place import place, torch_module
+    from hwbench.measure.torch.device import find_device, torch_module
 
     formats, sizes, limit = options.dtypes(dtype), options.batches(batch), seconds(budget)
     if len(formats) * len(sizes) > MOST_RUNS:
@@ -73,8 +73,8 @@ def run(
         raise InputError("times the layers of one dtype and one batch, without --compile", field="--layers")
     if tracing["mode"] == "training":
         raise InputError("only inference is run", field="--mode")
-    torch_module("hwbench run")
-    session = _Session(model, place(where), threads, compiled, tracing)
+    torch_module("A run")
+    session = _Session(model, find_device(where), threads, compiled, tracing)
     found, record = session.runs(formats, sizes, limit, layers)
     _finish(found, record, session, save, as_json, several=len(formats) * len(sizes) > 1)
 
@@ -83,7 +83,7 @@ class _Session:
     """One model on one place: what is built for it, and what is predicted."""
 
     def __init__(
-        self, model: str, place: "Place", threads: int | None, compiled: bool, tracing: dict[str, Any]
+        self, model: str, place: "TorchDevice", threads: int | None, compiled: bool, tracing: dict[str, Any]
     ) -> None:
         from hwbench.machine.host.describe import host
         from hwbench.measure import settings as cpus
@@ -101,7 +101,7 @@ class _Session:
 
     def _device(self) -> "tuple[Device | None, tuple[str | Notice, ...]]":
         """What predictions are made for: this machine with as many cores as threads, or the GPU."""
-        from hwbench.measure.torch.place import describe
+        from hwbench.measure.torch.gpu import describe
 
         if self.place.kind != "cpu":
             found = describe(self.place)
@@ -144,14 +144,14 @@ class _Session:
         from hwbench.cli.progress import line
         from hwbench.measure import harness, session
         from hwbench.measure.torch import inference, layer_times
-        from hwbench.measure.torch.place import free_memory
+        from hwbench.measure.torch.device import free_memory
 
         settings = [self.setting(dtype, batch) for dtype in formats for batch in sizes]
         free = free_memory(self.place)
         for one in settings:
-            inference.refuse(one)
+            inference.check_setting(one)
         for one in settings:
-            inference.refuse_size(one, self.built(one.dtype).workload, free)
+            inference.check_memory(one, self.built(one.dtype).workload, free)
         tasks = [inference.task(self.built(one.dtype), one, self.settings.cpus[: self.threads]) for one in settings]
 
         def measure() -> "Sequence[Measurement]":

@@ -50,7 +50,7 @@ def tasks(settings: Settings, dtype: str, threads: int, memory: bool = True) -> 
     if dtype not in DTYPES:
         raise InputError(f"multiply-adds are measured in {' and '.join(DTYPES)}, not in {dtype}", field="--dtype")
     names = ("clock", "fma", "matmul", *(("memory",) if memory else ()))
-    found, _ = kernels.tasks(kernels.chosen(names), settings, named=True)
+    found, _ = kernels.tasks(kernels.select(names), settings, named=True)
     return [task for task in found if task.threads == threads and _needed(task, dtype)]
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from hwbench.machine.host import cgroup
+from hwbench.machine.host import cgroup, memory
 from hwbench.machine.host.facts import Files, whole_number
 from hwbench.notices import Notice, notice
 
@@ -35,7 +35,7 @@ def snapshot(cpus: Iterable[int], files: Files | None = None) -> dict[str, Any]:
         "throttled_s": _throttled(files),
         "temperature_c": _temperature(files),
         "clock_hz": _clocks(files, numbers),
-        "memory_available_bytes": _available(files),
+        "memory_available_bytes": memory.available(files),
     }
     return {key: value for key, value in found.items() if value is not None}
 
@@ -115,15 +115,6 @@ def _clocks(files: Files, cpus: list[int]) -> list[float] | None:
     """What cpufreq says each CPU runs at, in Hz: a statement, not a measurement."""
     values = [files.number(f"{CPU}/cpu{cpu}/cpufreq/scaling_cur_freq") for cpu in cpus]
     return [value * 1e3 for value in values if value is not None] or None
-
-
-def _available(files: Files) -> int | None:
-    for line in (files.text("/proc/meminfo") or "").splitlines():
-        name, _, rest = line.partition(":")
-        number = whole_number((rest.split() or [""])[0])
-        if name == "MemAvailable" and number is not None:
-            return number * 1024
-    return None
 
 
 def disturbances(before: dict[str, Any], after: dict[str, Any]) -> list[Notice]:

@@ -1,4 +1,4 @@
-"""The microbenchmarks by name: which there are, and what each gives to be timed and to be read off what was timed."""
+"""The microbenchmarks by name, the tasks of each, and the results that follow from measurements of several tasks."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,16 +10,17 @@ from hwbench.measure.record import Measurement, Result
 from hwbench.measure.settings import Settings
 from hwbench.notices import Notice, notice
 
+__all__ = ["KERNELS", "NAMES", "Benchmark", "rows", "select", "tasks"]
+
 Tasks = Callable[[Settings], Sequence[Task]]
 Rows = Callable[[Sequence[Measurement]], Sequence[Result]]
 
 
 class Benchmark(Struct, frozen=True):
-    """One microbenchmark: `tasks` makes what is timed; `rows` reads further results off measurements of kind `read`.
+    """One microbenchmark: `tasks` returns its tasks; `rows` derives further results from measurements of kind `read`.
 
-    An `optional` one is left out in silence where the machine has nothing for it, unless it was asked for by name.
-
-    Both import their module only when they are called: numba compiles nothing for a name.
+    An `optional` one is skipped silently on machines without its hardware, unless it is requested by name. Modules are
+    imported when they are called, since numba takes long to import.
     """
 
     name: str
@@ -61,9 +62,9 @@ def _matmul(settings: Settings) -> Sequence[Task]:
 
 
 def _gpu(settings: Settings) -> Sequence[Task]:
-    from hwbench.measure.torch.place import torch_module
+    from hwbench.measure.torch.device import torch_module
 
-    torch_module("gpu")
+    torch_module("The kernel gpu")
     from hwbench.measure.kernels import gpu
 
     return gpu.tasks(settings)
@@ -72,7 +73,7 @@ def _gpu(settings: Settings) -> Sequence[Task]:
 KERNELS = (
     Benchmark("clock", "the real clock, idle and under vector load", _clock),
     Benchmark("fma", "multiply-adds a second and a cycle, by ISA and dtype", _fma),
-    Benchmark("matmul", "matrix products: ours, plain loops, numpy, torch", _matmul),
+    Benchmark("matmul", "matrix products: hwbench, plain loops, numpy, torch", _matmul),
     Benchmark("memory", "STREAM, caches and latency", _memory, "working-set", _memory_rows),
     Benchmark("gpu", "matrix products, copies and launches on torch's GPU", _gpu, optional=True),
 )
@@ -81,30 +82,31 @@ KERNELS = (
 NAMES = tuple(kernel.name for kernel in KERNELS)
 
 
-def chosen(names: Sequence[str]) -> tuple[Benchmark, ...]:
-    """The kernels of these names in the order of KERNELS; all for none. Raises InputError."""
+def select(names: Sequence[str]) -> tuple[Benchmark, ...]:
+    """Return the kernels of these names in the order of KERNELS; all where there are no names. Raises InputError."""
     for name in names:
         if name not in NAMES:
-            raise InputError(f"there is no kernel '{shown(name)}'", nearest=nearest(name, NAMES) or NAMES)
+            text = f"There is no kernel '{shown(name)}'."
+            raise InputError("unknown-kernel", text, field="kernels", nearest=nearest(name, NAMES) or NAMES)
     return tuple(kernel for kernel in KERNELS if kernel.name in (names or NAMES))
 
 
 def tasks(kernels: Sequence[Benchmark], settings: Settings, named: bool) -> tuple[list[Task], list[Notice]]:
-    """What the kernels give to be timed, and why one gives nothing. Raises its error where it was asked for by name."""
-    found: list[Task] = []
+    """Return the tasks of kernels, and a notice for each kernel that cannot run, whose error is raised if `named`."""
+    result: list[Task] = []
     notices = []
     for kernel in kernels:
         try:
-            found += kernel.tasks(settings)
+            result += kernel.tasks(settings)
         except HwbenchError as error:
             if named:
                 raise
             if not kernel.optional:
                 notices.append(notice("kernel-left-out", kernel=kernel.name, reason=str(error)))
-    return found, notices
+    return result, notices
 
 
 def rows(measurements: Sequence[Measurement]) -> list[Result]:
-    """What the kernels read off measurements beside their own values, such as the sizes of caches."""
-    measured = {one.kernel for one in measurements}
+    """Return what kernels derive from several measurements, such as the sizes of caches."""
+    measured = {row.kernel for row in measurements}
     return [row for kernel in KERNELS if kernel.rows and kernel.read in measured for row in kernel.rows(measurements)]

@@ -1,78 +1,45 @@
-"""Memory to measure: how much may be taken, and buffers whose pages are there before anything is timed."""
+"""Memory for measurements: how much may be allocated, and buffers that begin at a boundary."""
 
-import os
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from hwbench.machine.host import cgroup
 from hwbench.machine.host.facts import Files
+from hwbench.machine.host.memory import free_memory
 
 ALIGNMENT = 4096
-"""Buffers begin at a page, so that vectors and cache lines lie alike in every run."""
+"""Buffers begin at a page, so that vectors and cache lines are aligned alike in every run."""
 
 HUGE_PAGE = 2 << 20
-"""Bytes of the pages that the system makes where it can."""
+"""Bytes of the huge pages that the system uses where it can."""
 
 SHARE = 0.25
-"""Part of the free memory that a measurement may take: it must never push the machine into swapping."""
+"""Share of the free memory that a measurement may take, so that it never makes the machine swap."""
 
-MOST = 4 << 30
-"""Bytes that are enough for any cache known."""
+MAX_BYTES = 4 << 30
+"""Bytes that suffice for every known cache."""
 
 UNKNOWN_FREE = 1 << 30
-"""Bytes taken for free where the system does not say."""
+"""Bytes assumed to be free where the system reports nothing."""
 
 
 def affordable(files: Files | None = None) -> int:
-    """Bytes that a measurement may allocate: a quarter of what is free to this process, 4 GiB at most."""
-    return int(min(MOST, SHARE * free_memory(files or Files())))
-
-
-def free_memory(files: Files) -> int:
-    """Bytes free to this process: /proc/meminfo's `MemAvailable`, less where a control group allows less.
-
-    What the group uses already counts as taken, caches of files included, so that the answer is on the safe side.
-    """
-    known = [_available(files), *_left_by_groups(files)]
-    return max(0, min((amount for amount in known if amount is not None), default=UNKNOWN_FREE))
-
-
-def _available(files: Files) -> int | None:
-    for line in (files.text("/proc/meminfo") or "").splitlines():
-        name, _, value = line.partition(":")
-        number = value.split()
-        if name == "MemAvailable" and number and number[0].isdigit():
-            return int(number[0]) << 10
-    if files.root != "/":
-        return None
-    try:  # not Linux: half of all memory is as good a guess as any
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
-def _left_by_groups(files: Files) -> Iterable[int]:
-    limit = cgroup.limits(files).memory
-    if limit is not None:
-        mount = f"{cgroup.MOUNT}/memory"
-        names = (f"{cgroup.MOUNT}/memory.current", f"{mount}/memory.usage_in_bytes")
-        used = next((number for name in names if (number := files.number(name)) is not None), 0)
-        yield limit - used if used < limit else limit // 8
+    """Return the bytes that a measurement may allocate: a quarter of what is free to this process, up to 4 GiB."""
+    free = free_memory(files or Files())
+    return int(min(MAX_BYTES, SHARE * (UNKNOWN_FREE if free is None else free)))
 
 
 def aligned(size: int, alignment: int = ALIGNMENT) -> Any:
-    """`size` bytes from a multiple of `alignment`, as an array of uint8 that nobody has touched yet."""
+    """Return `size` bytes from a multiple of `alignment` on, as an untouched array of uint8."""
     raw = np.empty(size + alignment, np.uint8)
     start = -raw.ctypes.data % alignment
     return raw[start : start + size]
 
 
 def natural(size: int) -> int:
-    """The alignment in bytes at which `size` bytes cross no boundary of a larger power of two, 2 MiB at most.
+    """Return the alignment in bytes at which `size` bytes cross no boundary of a larger power of two, up to 2 MiB.
 
-    AMD's first-level cache predicts its way by a hash of the address, and two pages on either side of such a boundary
-    may share it: they then push each other out, and a working set of 8 KiB reads as if it did not fit in 32.
+    AMD's first-level cache predicts its way from a hash of the address, which two pages on either side of such a
+    boundary may share: they then evict each other, and 8 KiB seem not to fit in a cache of 32 KiB.
     """
     return min(HUGE_PAGE, max(ALIGNMENT, 1 << max(0, size - 1).bit_length()))

@@ -1,8 +1,8 @@
-"""What a GPU does through torch: matrix products by dtype and shape, copies, launches. ROCm and MPS by the same path.
+"""A GPU measured through torch (CUDA, ROCm or MPS): matrix products by dtype and shape, copies, launches.
 
-Operands are random (zeros draw less power and clock higher) and rotate among several, so that no product finds its own
-in a cache. Measurements carry the device's description (`GpuWork.accelerator`), so that a saved run can be that
-device. Tests run the same code on torch's `cpu`; no real card has run it yet.
+Operands are random (zeros draw less power and clock higher) and rotate among several sets, so that no product finds its
+own in a cache. Measurements hold the device's description (`GpuWork.accelerator`), so that a saved run can serve as
+that device. Tests run the same code on torch's `cpu`; no real card has run it yet.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,8 @@ from hwbench.machine.peak import highest, peaks
 from hwbench.measure.harness import Task
 from hwbench.measure.settings import Settings
 from hwbench.measure.subject import GpuWork
-from hwbench.measure.torch.place import Place, Stopwatch, accelerator, describe, readings, set_fp32
+from hwbench.measure.torch.device import Stopwatch, TorchDevice, accelerator, set_fp32
+from hwbench.measure.torch.gpu import describe, readings
 from hwbench.units import exact
 
 Shape = tuple[int, int, int]
@@ -33,48 +34,50 @@ CANDIDATES: tuple[Shape, ...] = (
     (4096, 4096, 4096), (8192, 8192, 8192), (8192, 4096, 4096), (8192, 4096, 8192), (4096, 8192, 4096),
     (16384, 4096, 4096), (6144, 6144, 6144), (5120, 5120, 5120), (8192, 2048, 8192),
 )  # fmt: skip
-"""Shapes among which the best is looked for: how many tiles they make of a card's units differs."""
+"""Shapes among which the fastest is searched: they divide differently among a card's units."""
 SETS = 3
+"""Sets of operands among which products rotate."""
+
 COPY_BYTES = 1 << 28
 TOLERANCE = {"fp64": 1e-12, "fp32": 1e-5, "tf32": 2e-3, "fp16": 2e-3, "bf16": 1e-2, "fp8": 1e-2, "int8": 0.0}
 """Largest error of a product, as a share of the norm of its rows."""
 
 
-class Lot(Struct, frozen=True):
-    """How large the tasks are: squares and candidate shapes of products, bytes of a copied array."""
+class GpuSizes(Struct, frozen=True):
+    """Sizes of the tasks: squares and candidate shapes of products, bytes of a copied array."""
 
     squares: tuple[int, ...] = SQUARES
     candidates: tuple[Shape, ...] = CANDIDATES
     copy_bytes: int = COPY_BYTES
 
 
-def tasks(settings: Settings, where: Place | None = None, lot: Lot | None = None) -> list[Task]:
-    """The tasks of the first GPU that torch finds, or of `where`. Raises InputError where there is none."""
-    where = where or accelerator()
-    if where is None:
-        raise InputError("torch finds no GPU here (CUDA, ROCm or MPS)")
-    lot = lot or (Lot(squares=(4096,), candidates=CANDIDATES[:4]) if settings.quick else Lot())
-    device = describe(where)
+def tasks(settings: Settings, gpu: TorchDevice | None = None, sizes: GpuSizes | None = None) -> list[Task]:
+    """Return the tasks of a GPU, by default the first that torch finds. Raises InputError where there is no GPU."""
+    gpu = gpu or accelerator()
+    if gpu is None:
+        raise InputError("no-gpu", "A GPU is needed (CUDA, ROCm or MPS), and torch finds none here.")
+    sizes = sizes or (GpuSizes(squares=(4096,), candidates=CANDIDATES[:4]) if settings.quick else GpuSizes())
+    device = describe(gpu)
     wanted = [dtype for dtype in DTYPES if settings.dtypes is None or dtype in settings.dtypes]
-    found = []
-    for dtype in (name for name in wanted if supported(where, name)):
-        squares = settings.sizes or tuple((size, size, size) for size in lot.squares)
-        shapes = dict.fromkeys([*squares, *([] if settings.sizes else [best_shape(where, dtype, lot.candidates)])])
-        found += [matmul(where, device, dtype, shape) for shape in shapes]
-    return [*found, *(copies(where, device, lot.copy_bytes)), *launches(where, device)]
+    products = []
+    for dtype in (name for name in wanted if supported(gpu, name)):
+        squares = settings.sizes or tuple((size, size, size) for size in sizes.squares)
+        shapes = dict.fromkeys([*squares, *([] if settings.sizes else [best_shape(gpu, dtype, sizes.candidates)])])
+        products += [matmul(gpu, device, dtype, shape) for shape in shapes]
+    return [*products, *copies(gpu, device, sizes.copy_bytes), *launches(gpu, device)]
 
 
 class GpuProduct:
-    """A matrix product of random operands that rotate among `SETS`; call it with a running number."""
+    """A matrix product of random operands; called with a running number, which selects a set of operands."""
 
-    def __init__(self, where: Place, dtype: str, shape: Shape) -> None:
+    def __init__(self, gpu: TorchDevice, dtype: str, shape: Shape) -> None:
         m, k, n = shape
         self.dtype = dtype
-        self.operands = [(_random(where, dtype, m, k), _random(where, dtype, n, k)) for _ in range(SETS)]
-        self.scale = torch.ones((), device=where.torch_name)
+        self.operands = [(_random(gpu, dtype, m, k), _random(gpu, dtype, n, k)) for _ in range(SETS)]
+        self.scale = torch.ones((), device=gpu.torch_name)
 
     def __call__(self, number: int) -> Any:
-        """The product of m×k by k×n; the second operand lies transposed in memory, as the weights of a layer do."""
+        """Multiply m×k by k×n; the second operand is transposed in memory, like the weights of a layer."""
         left, right = self.operands[number % SETS]
         if self.dtype == "int8":
             return torch._int_mm(left, right.t())
@@ -83,38 +86,38 @@ class GpuProduct:
         return torch.matmul(left, right.t())
 
     def check(self) -> bool:
-        """Whether the first rows agree with the product in double precision on the CPU."""
+        """Return whether the first rows agree with the product in double precision on the CPU."""
         left, right = (operand.to("cpu").double() for operand in self.operands[0])
         expected = left[:4] @ right.t()
         error = (self(0)[:4].to("cpu").double() - expected).norm()
         return float(error) <= TOLERANCE[self.dtype] * float(expected.norm())
 
 
-def _random(where: Place, dtype: str, rows: int, columns: int) -> Any:
+def _random(gpu: TorchDevice, dtype: str, rows: int, columns: int) -> Any:
     if dtype == "int8":
-        return torch.randint(-128, 128, (rows, columns), dtype=torch.int8).to(where.torch_name)
-    return torch.randn(rows, columns).to(DTYPES[dtype]).to(where.torch_name)
+        return torch.randint(-128, 128, (rows, columns), dtype=torch.int8).to(gpu.torch_name)
+    return torch.randn(rows, columns).to(DTYPES[dtype]).to(gpu.torch_name)
 
 
-def supported(where: Place, dtype: str) -> bool:
-    """Whether torch multiplies matrices of a dtype here; tf32 is a mode of CUDA's alone."""
-    if DTYPES[dtype] is None or (dtype == "tf32" and where.kind != "cuda"):
+def supported(gpu: TorchDevice, dtype: str) -> bool:
+    """Return whether torch multiplies matrices of a dtype here; tf32 is a mode of CUDA only."""
+    if DTYPES[dtype] is None or (dtype == "tf32" and gpu.kind != "cuda"):
         return False
     try:
-        GpuProduct(where, dtype, (32, 32, 32))(0)
-        where.synchronize()
+        GpuProduct(gpu, dtype, (32, 32, 32))(0)
+        gpu.synchronize()
     except (RuntimeError, TypeError, ValueError, NotImplementedError, AttributeError):
         return False
     return True
 
 
-def best_shape(where: Place, dtype: str, candidates: Sequence[Shape], tries: int = 3) -> Shape:
-    """The shape of the most FLOP/s in the best of a few short stretches; those that do not fit in memory are out."""
+def best_shape(gpu: TorchDevice, dtype: str, candidates: Sequence[Shape], tries: int = 3) -> Shape:
+    """Return the shape with the most FLOP/s in the best of a few short stretches, among those that fit in memory."""
     rates: dict[Shape, float] = {}
-    set_fp32(where, dtype != "tf32")
+    set_fp32(gpu, dtype != "tf32")
     for shape in candidates:
         try:
-            watch = Stopwatch(where, GpuProduct(where, dtype, shape))
+            watch = Stopwatch(gpu, GpuProduct(gpu, dtype, shape))
             watch(1)
             seconds = []
             for _ in range(tries):
@@ -124,80 +127,81 @@ def best_shape(where: Place, dtype: str, candidates: Sequence[Shape], tries: int
             continue
         rates[shape] = 2.0 * shape[0] * shape[1] * shape[2] / min(seconds)
     if not rates:
-        raise InputError(f"no shape of a {dtype} product fits in the memory of {where.title}")
+        text = f"{gpu.title} has too little memory for every shape of a {dtype} product."
+        raise InputError("out-of-memory", text)
     return max(rates, key=lambda shape: rates[shape])
 
 
-def matmul(where: Place, device: Device | None, dtype: str, shape: Shape) -> Task:
-    """One product of `shape` (m, k, n), in FLOP/s (op/s for integers)."""
+def matmul(gpu: TorchDevice, device: Device | None, dtype: str, shape: Shape) -> Task:
+    """Return the task of a product of `shape` (m, k, n), in FLOP/s (op/s for integers)."""
     m, k, n = shape
-    held: list[Any] = []
+    state: list[Any] = []
     top = highest(peaks(device), dtype) if device else None
-    subject = about(where, device, top.flops_per_second if top else None)
+    subject = about(gpu, device, top.flops_per_second if top else None)
 
     def prepare() -> GpuWork:
-        product = GpuProduct(where, dtype, shape)
-        held[:] = [product, Stopwatch(where, product, lambda: set_fp32(where, dtype != "tf32"))]
-        return msgspec.structs.replace(subject, under_load=_read_under_load(where, held[1]))
+        product = GpuProduct(gpu, dtype, shape)
+        state[:] = [product, Stopwatch(gpu, product, lambda: set_fp32(gpu, dtype != "tf32"))]
+        return msgspec.structs.replace(subject, under_load=_read_under_load(gpu, state[1]))
 
     return Task(
         kernel="matmul",
         variant="torch",
         unit="op/s" if dtype == "int8" else "FLOP/s",
         work=2.0 * m * k * n,
-        call=lambda repetitions: held[1](repetitions),  # noqa: PLW0108 - `prepare` makes it
+        call=lambda repetitions: state[1](repetitions),  # noqa: PLW0108 - `prepare` makes it
         dtype=dtype,
         size=f"{m}x{k}x{n}",
         timer="device",
         where="gpu",
         subject=subject,
         prepare=prepare,
-        check=lambda: bool(held[0].check()),
-        elapsed=lambda: float(held[1].seconds),
-        close=held.clear,
+        check=lambda: bool(state[0].check()),
+        elapsed=lambda: float(state[1].seconds),
+        close=state.clear,
     )
 
 
-def _read_under_load(where: Place, watch: Stopwatch) -> dict[str, Any]:
-    """Return clocks and power while the device works, where its driver tells: queued work runs on while we ask."""
-    if where.kind != "cuda":
+def _read_under_load(gpu: TorchDevice, watch: Stopwatch) -> dict[str, Any]:
+    """Return clocks and power while the device works, where its driver reports them: queued work goes on meanwhile."""
+    if gpu.kind != "cuda":
         return {}
     watch(2)
     for number in range(min(2000, int(0.3 / max(watch.seconds / 2, 1e-6)) + 1)):
         watch.step(number)
-    found = readings(where)
-    where.synchronize()
-    return found
+    under_load = readings(gpu)
+    gpu.synchronize()
+    return under_load
 
 
-def copies(where: Place, device: Device | None, size: int) -> list[Task]:
-    """Copy (two arrays) and triad (three), in B/s of what STREAM counts; arrays of `size` bytes, beyond any cache."""
+def copies(gpu: TorchDevice, device: Device | None, size: int) -> list[Task]:
+    """Return the tasks of copy (two arrays) and triad (three), in B/s as STREAM counts; arrays have `size` bytes."""
 
-    def made(variant: str, arrays: int) -> Task:
-        held: list[Any] = []
+    def task(variant: str, arrays: int) -> Task:
+        state: list[Any] = []
 
         def prepare() -> None:
-            sets = [[torch.randn(size // 4, device=where.torch_name) for _ in range(arrays)] for _ in range(2)]
-            held[:] = [sets, Stopwatch(where, lambda number: _move(sets[number % 2]))]
+            sets = [[torch.randn(size // 4, device=gpu.torch_name) for _ in range(arrays)] for _ in range(2)]
+            state[:] = [sets, Stopwatch(gpu, lambda number: _move(sets[number % 2]))]
 
         return Task(
             kernel="stream",
             variant=variant,
             unit="B/s",
             work=float(arrays * (size // 4) * 4),
-            call=lambda repetitions: held[1](repetitions),  # noqa: PLW0108 - `prepare` makes it
+            call=lambda repetitions: state[1](repetitions),  # noqa: PLW0108 - `prepare` makes it
             dtype="fp32",
             size=str(size),
             timer="device",
             where="gpu",
-            subject=about(where, device, device.memory.bandwidth if device else None),
+            subject=about(gpu, device, device.memory.bandwidth if device else None),
             prepare=prepare,
-            check=lambda: _moved(held[0][0]),
-            elapsed=lambda: float(held[1].seconds),
-            close=held.clear,
+            check=lambda: _moved(state[0][0]),
+            elapsed=lambda: float(state[1].seconds),
+            close=state.clear,
         )
 
-    return [made("copy", 2), made("triad", 3)]
+    return [task("copy", 2), task("triad", 3)]
 
 
 def _move(arrays: list[Any]) -> None:
@@ -213,40 +217,40 @@ def _moved(arrays: list[Any]) -> bool:
     return bool(torch.allclose(arrays[0], expected, atol=1e-4))
 
 
-def launches(where: Place, device: Device | None) -> list[Task]:
-    """Seconds of the smallest op: queued one after another, and with a wait for each one's end."""
+def launches(gpu: TorchDevice, device: Device | None) -> list[Task]:
+    """Return the tasks of the smallest op, in seconds: queued one after another, and each awaited."""
 
-    def made(variant: str, wait: bool) -> Task:
-        held: list[Any] = []
+    def task(variant: str, wait: bool) -> Task:
+        state: list[Any] = []
 
         def prepare() -> None:
-            number = torch.zeros(1, device=where.torch_name)
+            number = torch.zeros(1, device=gpu.torch_name)
 
             def step(_: int) -> None:
                 number.add_(1.0)
                 if wait:
-                    where.synchronize()
+                    gpu.synchronize()
 
-            held[:] = [Stopwatch(where, step)]
+            state[:] = [Stopwatch(gpu, step)]
 
         return Task(
             kernel="launch",
             variant=variant,
             unit="s",
             work=1,
-            call=lambda repetitions: held[0](repetitions),  # noqa: PLW0108 - `prepare` makes it
+            call=lambda repetitions: state[0](repetitions),  # noqa: PLW0108 - `prepare` makes it
             timer="device",
             where="gpu",
-            subject=about(where, device),
+            subject=about(gpu, device),
             prepare=prepare,
-            elapsed=lambda: float(held[0].seconds),
-            close=held.clear,
+            elapsed=lambda: float(state[0].seconds),
+            close=state.clear,
         )
 
-    return [made("queued", False), made("round-trip", True)]
+    return [task("queued", False), task("round-trip", True)]
 
 
-def about(where: Place, device: Device | None, peak: float | None = None) -> GpuWork:
-    """Return the subject of a measurement on a GPU; `peak` is what its value is compared with."""
+def about(gpu: TorchDevice, device: Device | None, peak: float | None = None) -> GpuWork:
+    """Return the subject of a measurement on a GPU; `peak` is the peak of its value."""
     described = None if device is None else msgspec.to_builtins(device, enc_hook=exact)
-    return GpuWork(where.torch_name, where.title, described, None if peak is None else float(peak))
+    return GpuWork(gpu.torch_name, gpu.title, described, None if peak is None else float(peak))

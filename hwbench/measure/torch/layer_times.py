@@ -1,7 +1,7 @@
-"""Time of each part of a model, by hooks around its modules: what a whole pass is made of.
+"""Time of each part of a model in a pass, taken by hooks around its modules.
 
-A module within another is timed by itself, and its time is not the outer one's. Hooks cost a microsecond or two a
-module, and a GPU runs on while they return: its parts are timed by events.
+The time of a module within another is not counted in the outer one. Hooks cost a microsecond or two a module; a GPU
+runs on while they return, so that its parts are timed by events.
 """
 
 import time
@@ -13,15 +13,15 @@ from msgspec import Struct
 
 from hwbench.measure.record import Record
 from hwbench.measure.subject import ForwardPass, LayerSeconds
+from hwbench.measure.torch.device import TorchDevice
 from hwbench.measure.torch.inference import Prepared
-from hwbench.measure.torch.place import Place
 from hwbench.stats.comparison import Interval, median_interval
 
-FEWEST, MOST = 5, 100
+MIN_PASSES, MAX_PASSES = 5, 100
 
 
 class PartTime(Struct, frozen=True):
-    """Seconds that one module takes in a pass by itself, all its calls together: of each pass, and their median."""
+    """Seconds of one module in a pass, without the modules in it: all its calls together, by pass and their median."""
 
     name: str
     time: Interval
@@ -30,8 +30,8 @@ class PartTime(Struct, frozen=True):
 
 
 def parts(prepared: Prepared, budget_s: float = 2.0) -> tuple[PartTime, ...]:
-    """Median time of every part over as many passes as the budget allows, in order of first execution."""
-    clock = _Clock(prepared.setting.place)
+    """Return the median time of every part over as many passes as the budget allows, in order of execution."""
+    clock = _Clock(prepared.setting.device)
     names = {id(module): name for name, module in _counterparts(prepared)}
     hooks = []
     for module in prepared.eager.modules():
@@ -42,45 +42,45 @@ def parts(prepared: Prepared, budget_s: float = 2.0) -> tuple[PartTime, ...]:
     try:
         passes: list[dict[str, list[float]]] = []
         end = time.perf_counter() + budget_s
-        for number in range(MOST + 1):
+        for number in range(MAX_PASSES + 1):
             prepared.forward(prepared.eager, number)
             passes.append(clock.read())
-            if number >= FEWEST and time.perf_counter() > end:
+            if number >= MIN_PASSES and time.perf_counter() > end:
                 break
     finally:
         for hook in hooks:
             hook.remove()
     measured = passes[1:]  # the first pass warms up
-    found = []
+    result = []
     for name, calls in measured[0].items():
-        seconds = tuple(sum(one[name]) for one in measured)
-        found.append(PartTime(name, median_interval(seconds), len(calls), seconds))
-    return tuple(found)
+        seconds = tuple(sum(part[name]) for part in measured)
+        result.append(PartTime(name, median_interval(seconds), len(calls), seconds))
+    return tuple(result)
 
 
 def recorded(run: Record, timed: Sequence[PartTime]) -> Record:
-    """The run of one model with the seconds of its parts, in order, as the layers of its measurement's subject."""
+    """Return the record with the seconds of the model's parts, in order, as the layers of its measurement's subject."""
     layers = tuple(LayerSeconds(part.name, part.seconds) for part in timed)
     measurements = (
-        msgspec.structs.replace(one, subject=msgspec.structs.replace(one.subject, layers=layers))
-        if isinstance(one.subject, ForwardPass)
-        else one
-        for one in run.measurements
+        msgspec.structs.replace(row, subject=msgspec.structs.replace(row.subject, layers=layers))
+        if isinstance(row.subject, ForwardPass)
+        else row
+        for row in run.measurements
     )
     return msgspec.structs.replace(run, measurements=tuple(measurements))
 
 
 def _counterparts(prepared: Prepared) -> list[tuple[str, Any]]:
-    """The model's parts in the copy that runs, which has its modules in the same order."""
+    """Return the model's parts in the copy that runs, which has its modules in the same order."""
     twins = dict(zip(map(id, prepared.model.module.modules()), prepared.eager.modules(), strict=True))
     return [(name, twins[id(part)]) for name, part in prepared.model.parts]
 
 
 class _Clock:
-    """Marks the start and the end of each call of a part; what parts inside it take is not its own."""
+    """Marks the start and the end of each call of a part; time in inner parts is theirs."""
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self, device: TorchDevice) -> None:
+        self.device = device
         self.calls: list[_Call] = []
         self.open: list[_Call] = []
 
@@ -88,31 +88,31 @@ class _Clock:
         def hook(_module: Any, _args: Any) -> None:
             call = _Call(name, self.open[-1] if self.open else None)
             self.open.append(call)
-            call.start = self.place.mark()
+            call.start = self.device.mark()
 
         return hook
 
     def after(self, _module: Any, _args: Any, _output: Any) -> None:
-        end = self.place.mark()
+        end = self.device.mark()
         call = self.open.pop()
         call.end = end
         self.calls.append(call)
 
     def read(self) -> dict[str, list[float]]:
-        """Seconds of every call of a part, those inside it left out, by part in order of the first call's end."""
-        self.place.synchronize()
-        found: dict[str, list[float]] = {}
+        """Return seconds of every call by part, without calls inside it, in order of the first call's end."""
+        self.device.synchronize()
+        result: dict[str, list[float]] = {}
         for call in self.calls:  # a part ends after all that it calls
-            seconds = self.place.between(call.start, call.end)
+            seconds = self.device.between(call.start, call.end)
             if call.above is not None:
                 call.above.inside += seconds
-            found.setdefault(call.name, []).append(max(seconds - call.inside, 0.0))
+            result.setdefault(call.name, []).append(max(seconds - call.inside, 0.0))
         self.calls.clear()
-        return found
+        return result
 
 
 class _Call:
-    """One call of a part, within another one or none."""
+    """One call of a part, within the call `above` if there is one."""
 
     def __init__(self, name: str, above: "_Call | None") -> None:
         self.name, self.above = name, above

@@ -1,7 +1,7 @@
-"""Every layer kind of a network file as a torch module with random weights, to run what is counted.
+"""Every layer kind of a network file as a torch module with random weights.
 
-A factory takes the kind's checked options, the input shape of one sample and the counted op. Modules work on batches:
-the first dimension is the batch. `inplace` activations overwrite an input that nobody else reads.
+A factory takes the kind's checked options, the input shape of one sample and the counted op. The first dimension of a
+module's input is the batch. `inplace` activations overwrite an input that nobody else reads.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,9 +19,9 @@ Options = dict[str, Any]
 
 
 class Second(nn.Module):
-    """Applies `operation` to the input and `count` further activations of `shape` that a list of layers cannot name.
+    """Applies `operation` to the input and `count` further activations of `shape`, which a list of layers cannot name.
 
-    These are random tensors, one a sample, made when a batch first comes; they are data, not parameters.
+    These are random tensors, one a sample, created for the first batch; they are data, not parameters.
     """
 
     def __init__(self, shape: Shape, operation: Callable[..., Any], count: int = 1) -> None:
@@ -30,11 +30,11 @@ class Second(nn.Module):
         self.others: tuple[Any, ...] = ()
 
     def forward(self, data: Any) -> Any:
-        """The operation on a batch."""
+        """Apply the operation to a batch."""
         like = (data.shape[0], data.dtype, data.device)
         if not self.others or (self.others[0].shape[0], self.others[0].dtype, self.others[0].device) != like:
-            made = [torch.rand(data.shape[0], *self.shape, device=data.device) for _ in range(self.count)]
-            self.others = tuple(tensor.to(data.dtype) for tensor in made)
+            others = [torch.rand(data.shape[0], *self.shape, device=data.device) for _ in range(self.count)]
+            self.others = tuple(tensor.to(data.dtype) for tensor in others)
         return self.operation(data, *self.others)
 
 
@@ -46,7 +46,7 @@ class Padded(nn.Module):
         self.convolution, self.padding = convolution, padding
 
     def forward(self, data: Any) -> Any:
-        """The convolution of a padded batch."""
+        """Pad and convolve a batch."""
         return self.convolution(nn.functional.pad(data, self.padding))
 
 
@@ -58,7 +58,7 @@ class Attention(nn.Module):
         self.heads, self.kv_heads, self.width = heads, kv_heads, width
 
     def forward(self, packed: Any) -> Any:
-        """A batch of `(tokens, heads × width)`."""
+        """Return a batch of `(tokens, heads × width)`."""
         batch, tokens, _ = packed.shape
         sizes = [heads * self.width for heads in (self.heads, self.kv_heads, self.kv_heads)]
         counts = (self.heads, self.kv_heads, self.kv_heads)
@@ -75,7 +75,7 @@ class Mean(nn.Module):
     """Mean over all positions of each channel."""
 
     def forward(self, data: Any) -> Any:
-        """A batch of `(channels,)`."""
+        """Return a batch of `(channels,)`."""
         return data.mean(dim=tuple(range(2, data.dim())))
 
 
@@ -83,12 +83,12 @@ class Copy(nn.Module):
     """A copy."""
 
     def forward(self, data: Any) -> Any:
-        """The batch, elsewhere in memory."""
+        """Return a copy of the batch."""
         return data.clone()
 
 
 class Lookup(nn.Module):
-    """An embedding of its own indices, the positions modulo the rows, until it is told to take the network's input."""
+    """An embedding of its own indices, positions modulo rows, until `take_input` makes it read the network's input."""
 
     def __init__(self, rows: int, width: int, shape: Shape) -> None:
         super().__init__()
@@ -96,12 +96,12 @@ class Lookup(nn.Module):
         self.register_buffer("own", (torch.arange(prod(shape)) % rows).view(shape), persistent=False)
 
     def take_input(self) -> int:
-        """Look up the input from now on. Gives the rows that an index may name."""
+        """Look up the input from now on; return the number of rows."""
         self.own = None
         return int(self.table.num_embeddings)
 
     def forward(self, indices: Any) -> Any:
-        """Rows of the table, one an index."""
+        """Return rows of the table, one an index."""
         return self.table(indices if self.own is None else self.own.expand(indices.shape))
 
 
@@ -113,7 +113,7 @@ class ClassToken(nn.Module):
         self.token = nn.Parameter(torch.randn(1, 1, width) * 0.02)
 
     def forward(self, data: Any) -> Any:
-        """A batch of sequences one longer."""
+        """Return a batch of sequences that are one longer."""
         return torch.cat([self.token.expand(data.shape[0], -1, -1), data], dim=1)
 
 
@@ -125,7 +125,7 @@ class Positions(nn.Module):
         self.values = nn.Parameter(torch.randn(1, *shape) * 0.02)
 
     def forward(self, data: Any) -> Any:
-        """The batch with the values added."""
+        """Add the values to a batch."""
         return data + self.values
 
 
@@ -138,25 +138,25 @@ class Scale(nn.Module):
         self.weight, self.bias = nn.Parameter(torch.ones(each_channel)), nn.Parameter(torch.zeros(each_channel))
 
     def forward(self, data: Any) -> Any:
-        """The batch scaled and shifted."""
+        """Scale and shift a batch."""
         return data * self.weight + self.bias
 
 
 def of_dimensions(stem: str, count: int) -> Any:
-    """torch's class for 1 to 3 spatial dimensions. Raises InputError for more."""
+    """Return torch's class for 1 to 3 spatial dimensions. Raises InputError for more."""
     if count > 3:
-        raise InputError(f"torch has no {stem} of {count} spatial dimensions")
+        raise InputError("not-runnable", f"{stem} of {count} spatial dimensions does not exist in torch.")
     return getattr(nn, f"{stem}{max(count, 1)}d")
 
 
 def conv(options: Options, shape: Shape, op: Op) -> Any:
-    """Convolution."""
+    """Return a convolution."""
     kind, n = of_dimensions("Conv", len(shape) - 1), len(shape) - 1
-    given = {"padding": 0, **options}
-    channels, kernel, padding = given.pop("channels"), given.pop("kernel"), given.pop("padding")
+    rest = {"padding": 0, **options}
+    channels, kernel, padding = rest.pop("channels"), rest.pop("kernel"), rest.pop("padding")
     if padding != "same":
-        return kind(shape[0], channels, kernel, padding=padding, **given)
-    stride, dilation = each(given.get("stride", 1), n, "stride"), each(given.get("dilation", 1), n, "dilation")
+        return kind(shape[0], channels, kernel, padding=padding, **rest)
+    stride, dilation = each(rest.get("stride", 1), n, "stride"), each(rest.get("dilation", 1), n, "dilation")
     totals = [
         max((o - 1) * s + d * (k - 1) + 1 - i, 0)
         for i, o, k, s, d in zip(
@@ -164,29 +164,29 @@ def conv(options: Options, shape: Shape, op: Op) -> Any:
         )
     ]
     if not any(total % 2 for total in totals):
-        return kind(shape[0], channels, kernel, padding=tuple(total // 2 for total in totals), **given)
+        return kind(shape[0], channels, kernel, padding=tuple(total // 2 for total in totals), **rest)
     sides = [side for total in reversed(totals) for side in (total // 2, total - total // 2)]
-    return Padded(kind(shape[0], channels, kernel, **given), tuple(sides))
+    return Padded(kind(shape[0], channels, kernel, **rest), tuple(sides))
 
 
 def transposed_conv(options: Options, shape: Shape, _: Op) -> Any:
-    """Transposed convolution."""
-    given = dict(options)
+    """Return a transposed convolution."""
+    rest = dict(options)
     kind = of_dimensions("ConvTranspose", len(shape) - 1)
-    return kind(shape[0], given.pop("channels"), given.pop("kernel"), **given)
+    return kind(shape[0], rest.pop("channels"), rest.pop("kernel"), **rest)
 
 
 def attention(options: Options, _: Shape, op: Op) -> Any:
-    """Self-attention."""
+    """Return self-attention."""
     heads = options["heads"]
     return Attention(heads, options.get("kv_heads") or heads, op.output_shape[-1] // heads)
 
 
 def _pool(stem: str) -> Callable[[Options, Shape, Op], Any]:
     def pool(options: Options, shape: Shape, _: Op) -> Any:
-        given = {"stride": options["kernel"], "padding": 0, **options}
+        filled = {"stride": options["kernel"], "padding": 0, **options}
         kind = of_dimensions(stem, len(shape) - 1)
-        return kind(given["kernel"], given["stride"], given["padding"], ceil_mode=given.get("ceil", False))
+        return kind(filled["kernel"], filled["stride"], filled["padding"], ceil_mode=filled.get("ceil", False))
 
     return pool
 
@@ -204,11 +204,11 @@ def _add(options: Options, shape: Shape, _: Op) -> Any:
 
 
 def total(parts: Sequence[Any], inplace: bool) -> Any:
-    """The sum of equal shapes; `inplace` overwrites the first."""
-    found = parts[0].add_(parts[1]) if inplace else parts[0] + parts[1]
+    """Return the sum of equal shapes; `inplace` overwrites the first."""
+    result = parts[0].add_(parts[1]) if inplace else parts[0] + parts[1]
     for part in parts[2:]:
-        found += part
-    return found
+        result += part
+    return result
 
 
 def _batch_norm(_options: Options, shape: Shape, _: Op) -> Any:
@@ -241,7 +241,7 @@ FACTORIES: dict[str, Callable[[Options, Shape, Op], Any]] = {
     "class_token": lambda _options, shape, _op: ClassToken(shape[-1]),
     "position_embedding": lambda _options, shape, _op: Positions(shape),
 }
-"""Who makes the module of each kind; a test holds that no kind of `layers.KINDS` is left out."""
+"""The factory of each kind in `layers.KINDS`."""
 
 IN_PLACE = ("relu", "relu6", "silu")
 """Kinds whose modules can overwrite their input."""

@@ -1,4 +1,4 @@
-"""A network file as a torch module that computes what the file's ops count, leaf by leaf in the same order."""
+"""Network files as torch modules, whose leaves compute what the file's ops count, in the same order."""
 
 import os
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ from hwbench.workload.layers import products as layers
 from hwbench.workload.ops import Op, Shape, Workload
 
 _KINDS = {kind.__name__: kind for kind in layers.KINDS}
-Held = Literal["input", "shared", "own"]
-"""Who may read a tensor: it is the network's input, or other branches read it too, or the next layer alone."""
+Readers = Literal["input", "shared", "own"]
+"""Who reads a tensor: `own` the next layer alone, `shared` other branches too; `input` is the network's input."""
 
 
 class Network(nn.Module):
     """The module of a list of layers. `leaves` pairs the name of each op with the module that computes it.
 
-    `rows` is how many values an index of the input may have, None where the input is not made of indices.
+    `rows` is the number of values of an index in the input, None where the input is no index.
     """
 
     def __init__(self, body: Any, leaves: list[tuple[str, Any]], rows: int | None) -> None:
@@ -34,7 +34,7 @@ class Network(nn.Module):
         self.rows = rows
 
     def forward(self, data: Any) -> Any:
-        """A batch through all layers."""
+        """Apply all layers to a batch."""
         return self.body(data)
 
 
@@ -97,7 +97,7 @@ class _Tokens(nn.Module):
 
 
 class _Assembler:
-    """Walks a list of layers that `network.build` has found sound, taking its ops one by one."""
+    """Walks a list of layers that `network.build` accepted, and its ops with them."""
 
     def __init__(self, ops: tuple[Op, ...]) -> None:
         self.ops: Iterator[Op] = iter(ops)
@@ -105,60 +105,61 @@ class _Assembler:
         self.lookups: list[Lookup] = []
         self.structures = {"residual": self.residual, "branches": self.branches, "repeat": self.repeat}
 
-    def sequence(self, listed: list[Any], shape: Shape, held: Held) -> tuple[Any, Shape, Held]:
+    def sequence(self, listed: list[Any], shape: Shape, readers: Readers) -> tuple[Any, Shape, Readers]:
         modules = []
         for layer in listed:
             kind, options = network.split(layer, "")
             then = options.pop("then", [])
             options.pop("name", None)
             if kind in self.structures:
-                module, shape, held = self.structures[kind](options, shape, held)
+                module, shape, readers = self.structures[kind](options, shape, readers)
             elif kind in _KINDS:
-                module, shape, held = self.leaf(kind, options, shape, held)
+                module, shape, readers = self.leaf(kind, options, shape, readers)
             else:
                 module, shape = _view(kind, options, shape)
             modules.append(module)
             if then:
-                module, shape, held = self.sequence(then, shape, held)
+                module, shape, readers = self.sequence(then, shape, readers)
                 modules.append(module)
-        return (modules[0] if len(modules) == 1 else nn.Sequential(*modules)), shape, held
+        return (modules[0] if len(modules) == 1 else nn.Sequential(*modules)), shape, readers
 
-    def leaf(self, kind: str, options: dict[str, Any], shape: Shape, held: Held) -> tuple[Any, Shape, Held]:
+    def leaf(self, kind: str, options: dict[str, Any], shape: Shape, readers: Readers) -> tuple[Any, Shape, Readers]:
         op = next(self.ops)
         module = FACTORIES[kind](network.checked(_KINDS[kind], options, ""), shape, op)
         if kind in IN_PLACE:
-            module.inplace = held == "own"
+            module.inplace = readers == "own"
         if isinstance(module, Lookup):
-            if held != "input":
-                raise InputError(f"layer {op.name}: looks up what another layer computed: torch cannot run it")
+            if readers != "input":
+                text = f"Layer {op.name} looks up values that another layer computes, which torch cannot run."
+                raise InputError("not-runnable", text)
             self.lookups.append(module)
         return self.joined(module, op), op.output_shape, "own"
 
     def joined(self, module: Any, op: Op) -> Any:
-        """The module, remembered as what computes the op."""
+        """Return the module, and record that it computes the op."""
         self.leaves.append((op.name, module))
         return module
 
-    def residual(self, options: dict[str, Any], shape: Shape, held: Held) -> tuple[Any, Shape, Held]:
-        outside: Held = "input" if held == "input" else "shared"
+    def residual(self, options: dict[str, Any], shape: Shape, readers: Readers) -> tuple[Any, Shape, Readers]:
+        outside: Readers = "input" if readers == "input" else "shared"
         body, _, left = self.sequence(options["layers"], shape, outside)
         shortcut, _, _ = self.sequence(options.get("shortcut", []), shape, outside)
         op = next(self.ops)
         return _Residual(body, shortcut, self.joined(_Sum(left == "own"), op)), op.output_shape, "own"
 
-    def branches(self, options: dict[str, Any], shape: Shape, held: Held) -> tuple[Any, Shape, Held]:
-        outside: Held = "input" if held == "input" else "shared"
+    def branches(self, options: dict[str, Any], shape: Shape, readers: Readers) -> tuple[Any, Shape, Readers]:
+        outside: Readers = "input" if readers == "input" else "shared"
         paths = [self.sequence(path, shape, outside) for path in options["layers"]]
         op = next(self.ops)
         join = _Sum(paths[0][2] == "own") if options.get("combine") == "add" else _Concatenation()
         return _Branches([path for path, _, _ in paths], self.joined(join, op)), op.output_shape, "own"
 
-    def repeat(self, options: dict[str, Any], shape: Shape, held: Held) -> tuple[Any, Shape, Held]:
+    def repeat(self, options: dict[str, Any], shape: Shape, readers: Readers) -> tuple[Any, Shape, Readers]:
         modules = []
         for _ in range(options["count"]):
-            module, shape, held = self.sequence(options["layers"], shape, held)
+            module, shape, readers = self.sequence(options["layers"], shape, readers)
             modules.append(module)
-        return nn.Sequential(*modules), shape, held
+        return nn.Sequential(*modules), shape, readers
 
 
 def _view(kind: str, options: dict[str, Any], shape: Shape) -> tuple[Any, Shape]:
@@ -170,7 +171,7 @@ def _view(kind: str, options: dict[str, Any], shape: Shape) -> tuple[Any, Shape]
 
 
 def module(listed: list[Any], shape: Shape) -> Network:
-    """The module of a list of layers fed with samples of `shape`, its weights random. Raises InputError.
+    """Return the module of a list of layers for samples of `shape`, with random weights. Raises InputError.
 
     Where several embeddings read the input, the largest table takes its indices; the others take positions, as
     position and segment embeddings do.
@@ -186,15 +187,17 @@ def module(listed: list[Any], shape: Shape) -> Network:
 
 
 def of_model(name: str) -> tuple[Network, Workload]:
-    """Module and workload of a catalog name, a YAML file or `matmul:MxNxO`. Raises InputError without layers."""
+    """Return module and workload of a catalog name, a YAML file or `matmul:MxNxO`. Raises InputError without layers."""
     if name.startswith("matmul:"):
         workload = load.workload(name)
         return module([{"matmul": {"columns": workload.ops[0].columns}}], workload.input_shape), workload
     if name.startswith("onnx:") or name.endswith(".onnx"):
-        raise InputError("an ONNX graph is counted, not run: name the torch module that it was made from", file=name)
+        text = "An ONNX graph is counted, not run: name the torch module from which it was exported."
+        raise InputError("not-runnable", text, file=name)
     path = name if folders.is_path(name) or name.endswith(folders.SAVED) else folders.find("models", name)
     if os.path.splitext(path)[1] not in (folders.SUFFIX, ".yml"):
-        raise InputError(f"{shown(name)} holds counts, no layers that could run: name the model that it was made from")
+        text = f"'{shown(name)}' holds counts, not layers that could run: name the model from which it was counted."
+        raise InputError("not-runnable", text, field="model")
     workload = load.load(path)
     document = documents.read(path)
     file = documents.convert(document, load.ModelFile)

@@ -15,10 +15,9 @@ from hwbench.measure.subject import GpuWork
 torch = pytest.importorskip("torch")
 
 from hwbench.measure.kernels import gpu  # noqa: E402
-from hwbench.measure.torch.place import Place  # noqa: E402
+from hwbench.measure.torch.device import CPU, TorchDevice  # noqa: E402
 
-CPU = Place("cpu", "CPU")
-SMALL = gpu.Lot((48,), ((64, 32, 48), (16, 64, 32)), 1 << 12)
+SMALL = gpu.GpuSizes((48,), ((64, 32, 48), (16, 64, 32)), 1 << 12)
 
 
 @pytest.fixture
@@ -76,8 +75,9 @@ def test_shapes_that_do_not_fit_are_passed_over(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(gpu, "GpuProduct", product)
     assert gpu.best_shape(CPU, "fp32", SMALL.candidates) == (16, 64, 32)
-    with pytest.raises(InputError, match="no shape of a fp32 product fits"):
+    with pytest.raises(InputError) as caught:
         gpu.best_shape(CPU, "fp32", SMALL.candidates[:1])
+    assert caught.value.code == "out-of-memory"
 
 
 def test_a_wrong_product_is_noticed() -> None:
@@ -103,7 +103,7 @@ def test_a_dtype_that_torch_cannot_multiply() -> None:
 
 def test_a_description_travels_with_the_measurement() -> None:
     device = catalog.device("rtx3090")
-    card = Place("cuda:0", "NVIDIA GeForce RTX 3090")
+    card = TorchDevice("cuda:0", "NVIDIA GeForce RTX 3090")
     product = gpu.matmul(card, device, "fp32", (64, 64, 64))
     subjects = [task.subject for task in (product, *gpu.copies(card, device, 1024), *gpu.launches(card, device))]
     assert all(isinstance(one, GpuWork) and (one.accelerator or {})["title"] == device.title for one in subjects)
@@ -114,5 +114,6 @@ def test_a_description_travels_with_the_measurement() -> None:
 
 def test_without_a_gpu(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "accelerator", lambda: None)
-    with pytest.raises(InputError, match="torch finds no GPU here"):
+    with pytest.raises(InputError) as caught:
         gpu.tasks(settings)
+    assert caught.value.code == "no-gpu"

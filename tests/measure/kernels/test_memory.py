@@ -236,33 +236,13 @@ def test_the_rule_for_huge_pages(tmp_path: Path, text: str | None, rule: str | N
     assert latency.huge_pages(Files(str(tmp_path))) == rule
 
 
-# How much memory
-
-
-def tree(root: Path, files: dict[str, str]) -> Files:
-    for name, content in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(content + "\n")
-    return Files(str(root))
-
-
-MEMINFO = "MemTotal:       16000000 kB\nMemFree:         1000000 kB\nMemAvailable:    8000000 kB"
-V2, V1 = "sys/fs/cgroup", "sys/fs/cgroup/memory"
-
-
-@pytest.mark.parametrize(
-    ("files", "free"),
-    [({"proc/meminfo": MEMINFO}, 8000000 * KIB),
-     ({"proc/meminfo": MEMINFO, f"{V2}/memory.max": "268435456", f"{V2}/memory.current": "68435456"}, 200_000_000),
-     ({"proc/meminfo": MEMINFO, f"{V2}/memory.max": "max"}, 8000000 * KIB),
-     ({f"{V1}/memory.limit_in_bytes": "1000000000", f"{V1}/memory.usage_in_bytes": "400000000"}, 600_000_000),
-     ({f"{V2}/memory.max": "80000000", f"{V2}/memory.current": "80000000"}, 10_000_000),  # caches can be dropped
-     ({"proc/meminfo": "nonsense\nMemAvailable: many kB"}, buffers.UNKNOWN_FREE),
-     ({}, buffers.UNKNOWN_FREE)],
-)  # fmt: skip
-def test_free_memory_is_what_the_system_and_the_group_leave(tmp_path: Path, files: dict[str, str], free: int) -> None:
-    assert buffers.free_memory(tree(tmp_path, files)) == free
-    assert buffers.affordable(Files(str(tmp_path))) == min(buffers.MOST, int(free * buffers.SHARE))
+def test_a_measurement_takes_a_quarter_of_the_free_memory(tmp_path: Path) -> None:
+    assert buffers.affordable(Files(str(tmp_path))) == buffers.UNKNOWN_FREE * buffers.SHARE
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("MemAvailable:    8000000 kB\n")
+    assert buffers.affordable(Files(str(tmp_path))) == 8000000 * KIB * buffers.SHARE
+    (tmp_path / "proc/meminfo").write_text("MemAvailable: 800000000 kB\n")
+    assert buffers.affordable(Files(str(tmp_path))) == buffers.MAX_BYTES
 
 
 def test_buffers_begin_at_a_page() -> None:

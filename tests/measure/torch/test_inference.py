@@ -16,10 +16,9 @@ from hwbench.workload.request import ModelRequest
 torch = pytest.importorskip("torch")
 
 from hwbench.measure.torch import inference, layer_times  # noqa: E402
+from hwbench.measure.torch.device import CPU, TorchDevice  # noqa: E402
 from hwbench.measure.torch.inference import Prepared, Setting  # noqa: E402
-from hwbench.measure.torch.place import Place  # noqa: E402
 
-CPU = Place("cpu", "CPU")
 LENET = ModelRequest("lenet5")
 
 FACTORY = """
@@ -102,13 +101,13 @@ def test_other_parameters_than_counted_are_refused(monkeypatch: pytest.MonkeyPat
         return module, workload
 
     monkeypatch.setattr(inference.network, "of_model", other)
-    with pytest.raises(HwbenchError, match="lenet5 has 61711 parameters, the count is 61706"):
+    with pytest.raises(HwbenchError, match="61711"):
         inference.build(LENET)
 
 
 def test_another_shape_than_counted_is_refused() -> None:
     model = msgspec.structs.replace(inference.build(LENET), output_shape=(11,))
-    with pytest.raises(HwbenchError, match=r"lenet5 returned \(1, 10\) in place of \(1, 11\)"):
+    with pytest.raises(HwbenchError, match=r"\(1, 10\).*\(1, 11\)"):
         Prepared(model, Setting(CPU)).check()
 
 
@@ -128,7 +127,7 @@ def test_what_torch_cannot_run_is_one_line(factory: str, monkeypatch: pytest.Mon
     model = inference.build(LENET)
     prepared = Prepared(model, Setting(CPU))
     prepared.inputs = [((torch.ones(1, 2),), {})] * inference.INPUTS
-    with pytest.raises(HwbenchError, match="torch cannot run lenet5 at fp32: RuntimeError: ") as caught:
+    with pytest.raises(HwbenchError, match="lenet5 in fp32: RuntimeError: ") as caught:
         prepared(0)
     assert "\n" not in str(caught.value)
 
@@ -153,26 +152,21 @@ def test_decoding_starts_from_the_same_cache_each_pass() -> None:
     assert int(ids.max()) < 50
 
 
-@pytest.mark.parametrize(
-    ("setting", "words"),
-    [
-        (Setting(CPU, "int8"), "torch runs no whole model in int8"),
-        (Setting(CPU, "amp"), "amp is for GPUs"),
-        (Setting(CPU, "tf32"), "tf32 is for GPUs"),
-    ],
-)
-def test_dtypes_that_do_not_run(setting: Setting, words: str) -> None:
-    with pytest.raises(InputError, match=words):
-        inference.refuse(setting)
-    inference.refuse(Setting(Place("cuda:0", "a card"), "amp"))
+@pytest.mark.parametrize("dtype", ["int8", "amp", "tf32"])
+def test_dtypes_that_do_not_run(dtype: str) -> None:
+    with pytest.raises(InputError) as caught:
+        inference.check_setting(Setting(CPU, dtype))
+    assert (caught.value.code, caught.value.field) == ("unsupported-dtype", "dtype")
+    inference.check_setting(Setting(TorchDevice("cuda:0", "a card"), "amp"))
 
 
 def test_a_model_too_large_for_memory() -> None:
     workload = inference.build(LENET).workload
-    inference.refuse_size(Setting(CPU), workload, 1e9)
-    inference.refuse_size(Setting(CPU), workload, None)
-    with pytest.raises(InputError, match=r"lenet5 at batch 1 needs at least .* are free"):
-        inference.refuse_size(Setting(CPU), workload, 1e3)
+    inference.check_memory(Setting(CPU), workload, 1e9)
+    inference.check_memory(Setting(CPU), workload, None)
+    with pytest.raises(InputError) as caught:
+        inference.check_memory(Setting(CPU), workload, 1e3)
+    assert (caught.value.code, caught.value.field) == ("out-of-memory", "batch")
 
 
 def test_a_task_measures_and_says_what_it_ran() -> None:
@@ -197,7 +191,7 @@ def test_every_layer_is_timed() -> None:
 def test_what_is_within_a_module_is_not_its_own_time(factory: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = inference.build(ModelRequest(f"{factory}:net"))
     ticks = count(step=10e-6)
-    monkeypatch.setattr(Place, "mark", lambda _place: next(ticks))
+    monkeypatch.setattr(TorchDevice, "mark", lambda _place: next(ticks))
     found = {part.name: part.time.value for part in layer_times.parts(Prepared(model, Setting(CPU)), budget_s=0.0)}
     assert found["head"] == pytest.approx(10e-6)
     assert found["mix.inner"] == pytest.approx(10e-6)

@@ -11,10 +11,10 @@ from hwbench.machine import catalog
 
 torch = pytest.importorskip("torch")
 
-from hwbench.measure.torch import place  # noqa: E402
-from hwbench.measure.torch.place import Place, Stopwatch  # noqa: E402
+from hwbench.measure.torch import device, gpu  # noqa: E402
+from hwbench.measure.torch.device import CPU, Stopwatch, TorchDevice, find_device  # noqa: E402
 
-CUDA = Place("cuda:0", "NVIDIA GeForce RTX 3090")
+CUDA = TorchDevice("cuda:0", "NVIDIA GeForce RTX 3090")
 
 
 class Event:
@@ -65,37 +65,40 @@ def card(monkeypatch: pytest.MonkeyPatch, **facts: Any) -> None:
 
 
 def test_names() -> None:
-    assert place.place("CPU") == Place("cpu", "CPU")
+    assert find_device("CPU") == CPU
     for name in ("tpu", "cpu:1", "cuda:x", "cuda:²", "mps:1", ""):
-        with pytest.raises(InputError, match="choose from cpu, cuda, mps"):
-            place.place(name)
+        with pytest.raises(InputError) as caught:
+            find_device(name)
+        assert (caught.value.code, caught.value.field) == ("unknown-torch-device", "device")
 
 
 def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match="torch has no device cuda"):
-        place.place("cuda")
+    with pytest.raises(InputError) as caught:
+        find_device("cuda")
+    assert caught.value.code == "no-torch-device"
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(InputError, match="no MPS device"):
-        place.place("mps")
-    assert place.accelerator() is None
+    with pytest.raises(InputError) as caught:
+        find_device("mps")
+    assert caught.value.code == "no-torch-device"
+    assert device.accelerator() is None
 
 
 def test_a_gpu_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"card {index}")
-    assert place.place("cuda:1") == Place("cuda:1", "card 1")
-    assert place.accelerator() == Place("cuda:0", "card 0")
+    assert find_device("cuda:1") == TorchDevice("cuda:1", "card 1")
+    assert device.accelerator() == TorchDevice("cuda:0", "card 0")
     monkeypatch.setattr(torch.version, "cuda", "12.4")
-    with pytest.raises(InputError, match=r"cuda:2: it finds 2"):
-        place.place("cuda:2")
+    with pytest.raises(InputError, match="finds 2"):
+        find_device("cuda:2")
 
 
 def test_a_stopwatch_rotates_and_times() -> None:
     seen: list[int] = []
     calls: list[str] = []
-    watch = Stopwatch(Place("cpu", "CPU"), seen.append, lambda: calls.append("before"))
+    watch = Stopwatch(CPU, seen.append, lambda: calls.append("before"))
     watch(3)
     watch(2)
     assert seen == [0, 1, 2, 3, 4]
@@ -116,7 +119,7 @@ def test_events_give_the_time_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_known_card_is_the_catalogs(monkeypatch: pytest.MonkeyPatch) -> None:
     card(monkeypatch)
-    found = place.describe(CUDA)
+    found = gpu.describe(CUDA)
     assert found is not None
     assert found.name == "rtx3090"
     assert found.memory.size == 24 << 30
@@ -126,7 +129,7 @@ def test_a_known_card_is_the_catalogs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_driver_that_counts_other_units_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     card(monkeypatch, multi_processor_count=80)
-    found = place.describe(CUDA)
+    found = gpu.describe(CUDA)
     assert found is not None
     assert found.count == 80
     assert found.provenance_of("units.SM.count") == "os"
@@ -141,7 +144,7 @@ def test_an_unknown_card_has_the_rates_of_its_architecture(
 ) -> None:
     card(monkeypatch, multi_processor_count=50, clock_rate=1_500_000, **facts)
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    found = place.describe(Place("cuda:0", "A card of the future"))
+    found = gpu.describe(TorchDevice("cuda:0", "A card of the future"))
     assert found is not None
     assert (found.architectures, found.count) == (architecture, 50)
     assert found.units[0].clock.boost == 1.5e9
@@ -152,12 +155,12 @@ def test_an_unknown_card_has_the_rates_of_its_architecture(
 def test_a_card_of_which_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     card(monkeypatch, major=99, minor=0, clock_rate=1_500_000)
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert place.describe(Place("cuda:0", "A card of the future")) is None
-    assert place.describe(Place("cpu", "CPU")) is None
+    assert gpu.describe(TorchDevice("cuda:0", "A card of the future")) is None
+    assert gpu.describe(CPU) is None
 
 
 def test_every_capability_is_a_catalogued_architecture() -> None:
-    for name in {*place.CAPABILITIES.values(), *place._AMD.values()}:
+    for name in {*gpu.CAPABILITIES.values(), *gpu._AMD.values()}:
         assert catalog.architecture(name).kind == "gpu"
 
 
@@ -165,41 +168,41 @@ def test_readings_of_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     card(monkeypatch, uuid="abc")
     known = {"HandleByUUID": 1, "ClockInfo": 1695, "PowerUsage": 341_000, "EnforcedPowerLimit": 350_000, "init": None}
     monkeypatch.setitem(sys.modules, "pynvml", nvml(**known))
-    assert place.readings(CUDA) == {
+    assert gpu.readings(CUDA) == {
         "clock_hz": 1.695e9, "memory_clock_hz": 1.695e9, "power_w": pytest.approx(341), "power_limit_w": 350,
     }  # fmt: skip
 
 
 def test_no_readings(monkeypatch: pytest.MonkeyPatch) -> None:
     card(monkeypatch)
-    assert place.readings(Place("cpu", "CPU")) == {}
+    assert gpu.readings(CPU) == {}
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert place.readings(CUDA) == {}
+    assert gpu.readings(CUDA) == {}
     monkeypatch.setitem(sys.modules, "pynvml", nvml())
-    assert place.readings(CUDA) == {}
+    assert gpu.readings(CUDA) == {}
     monkeypatch.setitem(sys.modules, "pynvml", nvml(init=None))
-    assert place.readings(CUDA) == {}
+    assert gpu.readings(CUDA) == {}
 
 
 def test_fp32_is_strict_unless_tf32_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     switches = SimpleNamespace(allow_tf32=None)
     monkeypatch.setattr(torch.backends.cuda, "matmul", switches)
     monkeypatch.setattr(torch.backends, "cudnn", SimpleNamespace(allow_tf32=None))
-    place.set_fp32(CUDA, strict=True)
+    device.set_fp32(CUDA, strict=True)
     assert (switches.allow_tf32, torch.backends.cudnn.allow_tf32) == (False, False)
-    place.set_fp32(CUDA, strict=False)
+    device.set_fp32(CUDA, strict=False)
     assert (switches.allow_tf32, torch.backends.cudnn.allow_tf32) == (True, True)
-    place.set_fp32(Place("cpu", "CPU"), strict=True)
+    device.set_fp32(CPU, strict=True)
     assert switches.allow_tf32 is True
 
 
 def test_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (place.free_memory(Place("cpu", "CPU")) or 0) > 1 << 20
+    assert (device.free_memory(CPU) or 0) > 1 << 20
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _name: (5, 10))
-    assert place.free_memory(CUDA) == 5
+    assert device.free_memory(CUDA) == 5
 
 
 def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(InputError, match=r"a thing needs torch .*: pip install 'hwbench\[torch\]'"):
-        place.torch_module("a thing")
+        device.torch_module("a thing")

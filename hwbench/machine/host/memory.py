@@ -1,0 +1,48 @@
+"""Memory that this process may still take: what the system has available, within the limits of its control groups."""
+
+from collections.abc import Iterable
+
+from hwbench.machine.host import cgroup
+from hwbench.machine.host.facts import Files, whole_number
+
+
+def available(files: Files) -> int | None:
+    """Return the system's available memory in bytes: `MemAvailable` of /proc/meminfo; elsewhere psutil's number."""
+    for line in (files.text("/proc/meminfo") or "").splitlines():
+        name, _, rest = line.partition(":")
+        number = whole_number((rest.split() or [""])[0])
+        if name == "MemAvailable" and number is not None:
+            return number << 10
+    if files.root != "/":
+        return None
+    import psutil  # only systems without /proc need it
+
+    return int(psutil.virtual_memory().available)
+
+
+def free_memory(files: Files) -> int | None:
+    """Return the bytes free to this process, None where nothing is known.
+
+    What the process's control group uses is not free, except for pages of files that were not read lately: the kernel
+    drops those when memory is needed.
+    """
+    amounts = [amount for amount in (available(files), *_left_by_groups(files)) if amount is not None]
+    return max(0, min(amounts)) if amounts else None
+
+
+def _left_by_groups(files: Files) -> Iterable[int]:
+    limit = cgroup.limits(files).memory
+    if limit is not None:
+        folders = ((cgroup.MOUNT, "memory.current"), (f"{cgroup.MOUNT}/memory", "memory.usage_in_bytes"))
+        used = 0
+        for folder, name in folders:
+            if (number := files.number(f"{folder}/{name}")) is not None:
+                used = max(0, number - _droppable(files.text(f"{folder}/memory.stat") or ""))
+                break
+        yield limit - used if used < limit else limit // 8
+
+
+def _droppable(stat: str) -> int:
+    """Return the bytes of inactive file pages in a group's memory.stat (version 1 prefixes sums with `total_`)."""
+    numbers = dict(line.split() for line in stat.splitlines() if len(line.split()) == 2)
+    return whole_number(numbers.get("total_inactive_file", numbers.get("inactive_file"))) or 0
