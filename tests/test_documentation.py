@@ -3,12 +3,14 @@
 `HWBENCH_UPDATE_DOCS=1 pytest tests/test_documentation.py` writes the output anew.
 """
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,3 +96,41 @@ def test_the_readme_counts_what_the_catalog_holds() -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+SAMPLES = {
+    "count": "count --model lenet5",
+    "estimate": "estimate --model alexnet --device rtx3090",
+    "peak": "peak --device i7-12700h",
+    "require": "require --model alexnet --rate 30/s",
+    "devices": "devices show rtx3090",
+    "models": "models list",
+    "compare": "compare rtx3090 rtx4090 --model alexnet",
+    "sweep": "sweep --model alexnet --kind gpu --vendor amd",
+    "study clock": "study clock --model alexnet --device i7-6700k",
+    "validate": "validate --rows",
+    "calibrate": "calibrate --show",
+}
+"""A quick command for each section of docs/json.md."""
+
+
+def keys(value: Any) -> set[str]:
+    """Return the keys of an answer and of the objects in its lists, two levels deep."""
+    result = set(value)
+    for item in value.values():
+        if isinstance(item, list) and item and isinstance(item[0], dict):
+            result |= set(item[0])
+    return result
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("section", SAMPLES)
+def test_every_key_is_documented(section: str) -> None:
+    page = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
+    common, *sections = re.split(r"^## (.*)$", page, flags=re.MULTILINE)
+    text = dict(zip(sections[::2], sections[1::2], strict=True))[section]
+    if section == "devices":
+        text += page  # shows what `peak` shows
+    answer = json.loads(printed(f"hwbench {SAMPLES[section]} --json"))
+    words = set(re.findall(r"[\w-]+", common + text))
+    assert keys(answer) <= words
