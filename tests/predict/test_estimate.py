@@ -85,6 +85,7 @@ def test_only_the_clock_changes_what_the_clock_bounds() -> None:
     assert "peak-assumed" in codes(after)
 
 
+@pytest.mark.sample(30)
 @pytest.mark.parametrize("name", DEVICES)
 def test_every_device_estimates_every_model_at_every_dtype_it_has(name: str) -> None:
     device = DEVICES[name]

@@ -36,6 +36,7 @@ def time_of(
     return found.time_s
 
 
+@pytest.mark.sample(30)
 @pytest.mark.parametrize("name", DEVICES)
 def test_every_device_forecasts_every_model(name: str) -> None:
     device = DEVICES[name]
