@@ -12,7 +12,8 @@ from torch.nn import functional
 from hwbench.workload.audit import audit, counters
 from hwbench.workload.ops import Workload
 from hwbench.workload.tracing import trace as torch_trace
-from hwbench.workload.tracing.sources import Built, fold
+from hwbench.workload.tracing.build import Built
+from hwbench.workload.tracing.sources import fold
 
 BATCH, TOKENS, WIDTH, HEADS = 2, 24, 32, 4
 _ATTEND = 2 * TOKENS * TOKENS * WIDTH

@@ -64,6 +64,11 @@ def _clock_without_boost(clock_hz: float, core_class: str) -> str:
 
 TEXTS: dict[str, str | Callable[..., str]] = {
     "recorded": "{text}",  # saved by a version that wrote sentences only
+    # workload
+    "assumed-value": lambda operator, module, answer: (
+        f"The trace has no data: `{operator}` of values in {module or 'the module'} was assumed to be {answer}."
+    ),
+    "traced-without-data": "The trace has no data: {text}.",
     # machine
     "file-left-out": "A file is left out: {error}",
     "peaks-assumed": lambda fields: f"Peaks marked `assumed` rest on assumed values: {', '.join(fields)}.",
@@ -127,7 +132,6 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         f"The peak of {device} rests on assumed values ({', '.join(fields) or 'clock or units'})."
     ),
     "rate-missing": lambda units, dtype: f"The peak leaves out {', '.join(units)}, whose {dtype} rate is unknown.",
-    "remark": "{text}",
     "tf32-by-default": lambda peak_flops_per_second: (
         "The bounds are for strict fp32; torch computes convolutions in tf32 by default, whose peak is "
         f"{FlopsPerSecond(peak_flops_per_second)}."

@@ -153,12 +153,12 @@ def _workload(model: Any, inputs: Any, dtype: str) -> Workload:
 def _module(model: Any, inputs: Any, autocast: str | None) -> Workload:
     """The workload of a torch module of the caller's."""
     try:
-        from hwbench.workload.tracing import sources
+        from hwbench.workload.tracing import build, sources
     except ImportError:
         raise InputError("is neither a name nor a workload, and torch is not installed", field="model") from None
     import torch
 
-    from hwbench.workload.tracing.stand_ins import tensors
+    from hwbench.workload.tracing.twins import tensors
 
     if not isinstance(model, torch.nn.Module):
         raise InputError(f"a {type(model).__name__} is neither a name, a workload nor a torch module", field="model")
@@ -167,5 +167,5 @@ def _module(model: Any, inputs: Any, autocast: str | None) -> Workload:
     if first is None:
         raise InputError("a module needs inputs: a tensor, or a tuple of tensors", field="inputs")
     title = type(model).__name__
-    built = sources.Built(model, tuple(args), {}, first.shape[0] if first.dim() else 1, title)
+    built = build.Built(model, tuple(args), {}, first.shape[0] if first.dim() else 1, title)
     return sources.counted(built, ModelRequest(title, autocast=autocast))

@@ -258,4 +258,4 @@ def _memory_notices(device: Device, needed: int, dtype: str) -> Iterator[Notice]
 def _workload_notices(workload: Workload) -> Iterator[Notice]:
     if workload.uncounted:
         yield notice("uncounted", ops=list(workload.uncounted))
-    yield from (notice("remark", text=remark) for remark in workload.remarks)
+    yield from workload.notices

@@ -1,10 +1,13 @@
-"""What an op asks of a machine, three ways of counting it, and workloads: ops counted by their shapes."""
+"""Ops with their work, three conventions of counting it, and workloads: ops in order of execution."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hwbench.errors import InputError
+from hwbench.notices import Notice, notice
 
 Convention = Literal["flop", "mac", "mac-bias"]
 
@@ -53,7 +56,7 @@ Shape = tuple[int, ...]
 
 
 class Op(Struct, frozen=True, omit_defaults=True):
-    """One kernel's worth of a network, counted for one sample; `count` ops are alike and run one after the other.
+    """One kernel of a network, counted for one sample; `count` ops are alike and run one after the other.
 
     `output_shape` has no batch dimension. `params` and the weights do not grow with the batch; everything else does,
     unless the op is `constant`: it then runs once, whatever the batch. Elements take the size of the run's dtype;
@@ -105,12 +108,12 @@ class Op(Struct, frozen=True, omit_defaults=True):
         return 2 * self.macs * self.count
 
     def operations(self, convention: Convention, batch: int = 1) -> int:
-        """Operations of a batch as the convention counts them."""
+        """Count the operations of a batch by a convention."""
         each = {"flop": 2 * self.macs, "mac": self.macs, "mac-bias": self.macs + self.bias_adds}[convention]
         return each * self.count * (1 if self.constant else batch)
 
     def work(self, bits: int, batch: int = 1) -> Work:
-        """Work of a batch whose elements take `bits` bits each."""
+        """Return the work of a batch whose elements take `bits` bits each."""
         samples = 1 if self.constant else batch
         inputs = _bytes(self.input_elements * samples, bits) + self.fixed_input_bytes * samples
         weights = _bytes(self.weight_elements, bits) + self.fixed_weight_bytes
@@ -124,7 +127,7 @@ class Op(Struct, frozen=True, omit_defaults=True):
         )
 
     def live_bytes(self, bits: int, batch: int = 1) -> int:
-        """Bytes of a batch's input and output that exist at once: ops that are alike run one after the other."""
+        """Return the bytes of a batch's input and output that exist at once: folded ops run one after the other."""
         work = self.work(bits, batch)
         return (work.input_bytes + work.output_bytes) // self.count
 
@@ -133,8 +136,21 @@ def _bytes(elements: int, bits: int) -> int:
     return -(-elements * bits // 8)
 
 
+def fold(ops: Iterable[tuple[str, Op]]) -> tuple[Op, ...]:
+    """Return ops with those that differ in their name alone made one with a count, by first execution.
+
+    Each op comes with its operator: ops of different operators stay apart.
+    """
+    alike: dict[tuple[str, Op], tuple[str, int]] = {}
+    for operator, op in ops:
+        key = (operator, replace(op, name="", count=1))
+        name, count = alike.get(key, (op.name, 0))
+        alike[key] = (name, count + op.count)
+    return tuple(replace(op, name=name, count=count) for (_, op), (name, count) in alike.items())
+
+
 class Published(Struct, frozen=True, forbid_unknown_fields=True):
-    """Counts as a paper or a library states them, for one sample: what tests hold ours to."""
+    """Counts of one sample as a paper or a library states them; tests compare ours with them."""
 
     params: int
     macs: int
@@ -142,9 +158,17 @@ class Published(Struct, frozen=True, forbid_unknown_fields=True):
     url: str | None = None
 
 
+class Assumption(Struct, frozen=True):
+    """What was assumed where a traced `module` asked about values, which a run without data lacks: `all` is true."""
+
+    operator: str
+    module: str
+    answer: bool
+
+
 class Workload(Struct, frozen=True, omit_defaults=True):
     """A network as its ops in order of execution. `uncounted` names what could not be counted,
-    `assumed` what a traced module was told about values that a run without data does not have.
+    `assumed` what was assumed about values (as text in files of earlier versions).
 
     `unused_params` belong to no op; `state_elements` a run keeps in memory beside weights and activations (a
     key-value cache), for one sample. Where samples cannot be told apart, as in a training step, ops are counted for
@@ -157,20 +181,26 @@ class Workload(Struct, frozen=True, omit_defaults=True):
     ops: tuple[Op, ...]
     published: Published | None = None
     uncounted: tuple[str, ...] = ()
-    assumed: tuple[str, ...] = ()
+    assumed: tuple[Assumption | str, ...] = ()
     unused_params: int = 0
     state_elements: int = 0
     samples: int = 1
 
     @property
-    def remarks(self) -> tuple[str, ...]:
-        """What a reader of the counts must know of how they came about."""
-        return tuple(f"traced without data: {told}" for told in self.assumed)
+    def notices(self) -> tuple[Notice, ...]:
+        """What a reader of the counts must know: the assumptions of a trace."""
+        return tuple(
+            notice("traced-without-data", text=item)
+            if isinstance(item, str)
+            else notice("assumed-value", operator=item.operator, module=item.module, answer=item.answer)
+            for item in self.assumed
+        )
 
     def repeats(self, batch: int) -> int:
-        """How often the ops' counts stand for a batch. Raises InputError for one that was not traced."""
+        """Return how often a batch repeats the ops' counts. Raises InputError for one that was not traced."""
         if batch % self.samples:
-            raise InputError(f"was traced with {self.samples} samples: a batch of {batch} needs a trace of its own")
+            text = f"The model was traced with {self.samples} samples, so a batch of {batch} needs its own trace."
+            raise InputError("batch-not-traced", text, field="batch")
         return batch // self.samples
 
     @property
@@ -184,15 +214,15 @@ class Workload(Struct, frozen=True, omit_defaults=True):
         return sum(op.macs * op.count for op in self.ops)
 
     def operations(self, convention: Convention, batch: int = 1) -> int:
-        """Operations of a batch as the convention counts them."""
+        """Count the operations of a batch by a convention."""
         return sum(op.operations(convention, self.repeats(batch)) for op in self.ops)
 
     def work(self, bits: int, batch: int = 1) -> Work:
-        """Work of one batch."""
+        """Return the work of a batch at `bits` bits an element."""
         return sum((op.work(bits, self.repeats(batch)) for op in self.ops), Work())
 
     def capacity(self, bits: int, batch: int = 1) -> int:
-        """Bytes of memory that a run layer by layer cannot do without.
+        """Return the bytes of memory that a run layer by layer needs at least.
 
         All weights, the state, and the largest multiply-add's input and output: other layers may work in place.
         """

@@ -54,7 +54,7 @@ def count(model: str, convention: str, dtype: str, batch: str, audit: bool, as_j
         others = load.audit(options.request(model, formats[0], size, tracing), workload)
     if as_json:
         body = found.body()
-        output.write_json("count", {**body, "audit": others} if audit else body, workload.remarks)
+        output.write_json("count", {**body, "audit": others} if audit else body, workload.notices)
         return
     from hwbench.report.text import workload as report
 
@@ -63,4 +63,4 @@ def count(model: str, convention: str, dtype: str, batch: str, audit: bool, as_j
         from hwbench.report.text.audit import audit as audited
 
         lines += ["", *audited(others, workload.macs, output.style())]
-    output.write_lines(lines, workload.remarks)
+    output.write_lines(lines, workload.notices)

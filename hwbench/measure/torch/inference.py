@@ -26,7 +26,7 @@ from hwbench.workload.ops import Workload
 from hwbench.workload.request import ModelRequest
 from hwbench.workload.tracing import sources
 from hwbench.workload.tracing import trace as torch_trace
-from hwbench.workload.tracing.stand_ins import convert_all, tensors
+from hwbench.workload.tracing.twins import convert_all, tensors
 
 DTYPES = {
     "fp64": torch.float64, "fp32": torch.float32, "tf32": torch.float32, "amp": torch.float32,

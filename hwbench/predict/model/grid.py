@@ -15,7 +15,7 @@ from hwbench.predict.model.hardware import Hardware, Rates, hardware
 from hwbench.predict.model.parameters import ParameterFile, Runtime, parameters
 from hwbench.predict.model.runtimes import DEFAULT_RUNTIMES, checked
 from hwbench.predict.model.time import combine, launches, run
-from hwbench.workload.ops import Op, Workload
+from hwbench.workload.ops import Workload, fold
 
 BLOCK = 16_384
 """Estimates that are computed at a time: their arrays stay in the second-level cache."""
@@ -67,13 +67,9 @@ def grid(
 
 
 def _folded(workload: Workload) -> Workload:
-    """The workload with ops that differ in their name alone made one with a count."""
-    counts: dict[Op, int] = {}
-    for op in workload.ops:
-        suffix = ":gelu" if op.name.endswith(":gelu") else ""
-        alike = replace(op, name=suffix, count=1)
-        counts[alike] = counts.get(alike, 0) + op.count
-    return replace(workload, ops=tuple(replace(op, count=count) for op, count in counts.items()))
+    """Return the workload with ops that differ in their name alone made one with a count."""
+    ops = fold((":gelu" if op.name.endswith(":gelu") else "", op) for op in workload.ops)
+    return replace(workload, ops=ops)
 
 
 def _alike(

@@ -307,6 +307,4 @@ def _notices(assessed: list[_Assessed], workload: Workload | None) -> tuple[Noti
     notices = [notice(code, devices=names) for code, names in lists.items() if names]
     if workload and workload.uncounted:
         notices.append(notice("uncounted", ops=workload.uncounted))
-    if workload:
-        notices += [notice("remark", text=remark) for remark in workload.remarks]
-    return tuple(notices)
+    return (*notices, *(workload.notices if workload else ()))

@@ -19,8 +19,8 @@ from hwbench.workload.audit import counters as other_counters
 from hwbench.workload.audit.counters import LARGEST_COPY, Counter, Found, Unit
 from hwbench.workload.ops import Op, Workload
 from hwbench.workload.tracing import trace as torch_trace
-from hwbench.workload.tracing.sources import Built
-from hwbench.workload.tracing.stand_ins import slow_path
+from hwbench.workload.tracing.build import Built
+from hwbench.workload.tracing.patches import slow_path
 
 _CLOSE = 1e-6
 _MOST_KINDS, _MOST_TERMS = 6, 3

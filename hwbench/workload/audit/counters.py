@@ -18,8 +18,8 @@ from typing import Any, Literal
 import torch
 from msgspec import Struct
 
-from hwbench.workload.tracing.sources import Built
-from hwbench.workload.tracing.stand_ins import convert_all, tensors
+from hwbench.workload.tracing.build import Built
+from hwbench.workload.tracing.twins import convert_all, tensors
 
 Unit = Literal["mac", "flop"]
 

@@ -1,1 +1,6 @@
-"""Torch modules traced on tensors without data."""
+"""Torch modules traced on tensors without data.
+
+`sources` builds the module that a name means and counts it; `trace` runs any module below a dispatch mode.
+"""
+
+__all__ = ["build", "fusion", "patches", "record", "sources", "stand_ins", "trace", "transformers", "twins"]

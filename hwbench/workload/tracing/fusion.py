@@ -1,4 +1,4 @@
-"""What a compiler that fuses would save: chains of kernels that only move and map elements become one kernel.
+"""What a compiler that fuses saves: chains of kernels that only move and map elements become one kernel.
 
 The rules, after what TorchInductor does (Ansel et al., PyTorch 2, ASPLOS 2024, section 4):
 
@@ -40,7 +40,7 @@ class Node(Struct, frozen=True):
 
 
 class Saving(Struct, frozen=True):
-    """What fusion takes off one op: elements, bytes of other tensors, and whether it is no kernel of its own."""
+    """What fusion saves of one op: elements, bytes of other tensors, and whether it has no kernel of its own."""
 
     elements: int = 0
     bytes: int = 0
@@ -48,7 +48,7 @@ class Saving(Struct, frozen=True):
 
 
 def savings(nodes: list[Node]) -> list[Saving]:
-    """What fusion saves of each op, in order of execution."""
+    """Return what fusion saves of each op, in order of execution."""
     group, producer = _groups(nodes)
     read_outside: set[int] = set()  # writes, by position of the op that wrote, that another kernel reads
     read_inside: set[int] = set()
@@ -56,38 +56,38 @@ def savings(nodes: list[Node]) -> list[Saving]:
         for source in sources:
             if source is not None:
                 (read_inside if group[source] == group[position] else read_outside).add(source)
-    found, begun = [], set()
-    seen: set[tuple[int, int, int | None]] = set()  # (kernel, tensor, who wrote it): already read there
+    result, begun = [], set()
+    already_read: set[tuple[int, int, int | None]] = set()  # (kernel, tensor, position of its writer)
     for position, node in enumerate(nodes):
         elements = size = 0
         for access, source in zip(node.reads, producer[position], strict=True):
             key = (group[position], access.tensor, source)
-            if (source is not None and group[source] == group[position]) or key in seen:
+            if (source is not None and group[source] == group[position]) or key in already_read:
                 elements, size = elements + access.elements, size + access.bytes
-            seen.add(key)
+            already_read.add(key)
         if position in read_inside and position not in read_outside:
             elements += sum(access.elements for access in node.writes)
             size += sum(access.bytes for access in node.writes)
-        found.append(Saving(elements, size, group[position] in begun))
+        result.append(Saving(elements, size, group[position] in begun))
         begun.add(group[position])
-    return found
+    return result
 
 
 def norms_of_images(nodes: list[Node]) -> set[int]:
-    """Positions of the layer norms whose result a convolution reads: their rows are the channels of an image."""
+    """Return the positions of layer norms whose result a convolution reads: their rows are channels of an image."""
     writer: dict[int, int] = {}
-    found = set()
+    norms = set()
     for position, node in enumerate(nodes):
         if node.kind.endswith("conv"):
             sources = [writer.get(access.tensor) for access in node.reads]
-            found |= {source for source in sources if source is not None and nodes[source].kind == "layer_norm"}
+            norms |= {source for source in sources if source is not None and nodes[source].kind == "layer_norm"}
         for access in node.writes:
             writer[access.tensor] = position
-    return found
+    return norms
 
 
 def _groups(nodes: list[Node]) -> tuple[list[int], list[list[int | None]]]:
-    """Of each op the kernel that it belongs to, and who wrote each tensor that it reads."""
+    """Return the kernel of each op, and the op that wrote each tensor that it reads."""
     group: list[int] = []
     writer: dict[int, int] = {}
     producers: list[list[int | None]] = []
@@ -122,7 +122,7 @@ def _groups(nodes: list[Node]) -> tuple[list[int], list[list[int | None]]]:
 def _joined(
     node: Node, nodes: list[Node], parents: list[int], members: dict[int, int], needs: dict[int, int]
 ) -> list[int]:
-    """The kernels among its parents, latest first, that an op can be one with."""
+    """Return the kernels among an op's parents, latest first, that it can join."""
     if node.kind not in MAPS and node.kind not in ROWS:
         return []
     fitting = [

@@ -5,10 +5,11 @@ from typing import Any
 import msgspec
 import torch
 
-from hwbench.workload.formulas.cost import Call, Cost
-from hwbench.workload.ops import Op
+from hwbench.workload.formulas.cost import Call, Cost, Role
+from hwbench.workload.formulas.tally import Amount, Parameters, Tally, joint_role
+from hwbench.workload.ops import Assumption, Op, fold
 from hwbench.workload.tracing.fusion import ROWS, Access, Node, norms_of_images, savings
-from hwbench.workload.tracing.stand_ins import address, dense, distinct, is_channels_last, tensors
+from hwbench.workload.tracing.twins import address, dense, distinct, is_channels_last, tensors
 
 RUN_DTYPE = torch.float32
 """Tensors of this dtype take the size of the run's dtype; all others keep their own."""
@@ -16,12 +17,10 @@ RUN_DTYPE = torch.float32
 _DTYPES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32", torch.float64: "fp64"}
 _FIRST_OUTPUT = ("batch_norm", "layer_norm", "group_norm", "rms_norm", "attention")
 """Operators whose further outputs are small statistics."""
-_PER_SAMPLE = ("batched_matmul", "attention", "attention_backward")
-"""Kinds whose independent products come with the samples."""
 
 
 class Trace:
-    """What a run of a module was seen to do: ops in order, operators without a formula, parameters of no op."""
+    """What a run of a module did: ops in order, operators without a formula, answers about values that it lacked."""
 
     def __init__(self, batch: int, autocast: bool) -> None:
         self.batch = batch
@@ -29,144 +28,105 @@ class Trace:
         self.ops: list[Op] = []
         self.nodes: list[Node] = []  # as a compiler sees the ops
         self.uncounted: dict[str, int] = {}
-        self.assumed: dict[str, bool] = {}  # what the module asked about values, and what it was told
+        self.assumed: dict[Assumption, None] = {}  # in the order in which they were made
         self.modules: list[str] = []
         self.output: Any = None  # what the module returned
+        self.params = Parameters()
         # By storage; the storage is kept, so that its address stays its own.
-        self._roles: dict[int, tuple[str | None, Any]] = {}
-        self._params: dict[int, list[torch.nn.Parameter]] = {}
+        self._roles: dict[int, tuple[Role, Any]] = {}
 
     def enter(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Learn which storages are weights and which hold data."""
+        """Record which storages are weights and which hold data."""
         weights = [*module.parameters(), *module.buffers()]
         for owner in module.modules():
             weights += [value for value in vars(owner).values() if isinstance(value, torch.Tensor)]
         for tensor in weights:
             self._mark(tensor, "weight")
         for parameter in module.parameters():
-            self._params.setdefault(address(parameter), []).append(parameter)
+            self.params.add(address(parameter), parameter.numel())
         for tensor in tensors((args, kwargs)):
             self._mark(tensor, "data")
 
-    @property
-    def unused_params(self) -> int:
-        """Parameters that no op has read."""
-        return sum(parameter.numel() for parameters in self._params.values() for parameter in parameters)
-
-    def _mark(self, tensor: torch.Tensor, role: str | None) -> None:
+    def _mark(self, tensor: torch.Tensor, role: Role) -> None:
         if tensor.layout is torch.strided:
             self._roles[address(tensor)] = (role, tensor.untyped_storage())
 
-    def role(self, tensor: torch.Tensor) -> str:
-        """Whether a tensor holds data, weights (or what was made of them alone), or neither."""
+    def role(self, tensor: torch.Tensor) -> Role:
+        """Return whether a tensor holds data, weights (or what was made of them alone), or neither."""
         known = self._roles.get(address(tensor)) if tensor.layout is torch.strided else None
-        return (known and known[0]) or "constant"
+        return known[0] if known else "constant"
 
     def record(self, call: Call, cost: Cost, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
-        """Add an op, and let what it writes hold data if what it reads does."""
-        reads_data = any(self.role(tensor) == "data" for tensor in inputs)
-        made_of = "data" if reads_data else "weight" if any(self.role(t) == "weight" for t in inputs) else None
-        for tensor in outputs if made_of else ():
-            self._mark(tensor, made_of)
+        """Add an op; its outputs hold data if an input does."""
+        role = joint_role(map(self.role, inputs))
+        reads_data = role == "data"
+        for tensor in outputs if role != "constant" else ():
+            self._mark(tensor, role)
         counted = outputs[:1] if any(part in call.name for part in _FIRST_OUTPUT) else outputs
-        shares = self.batch if reads_data else 1
-        read, weights, written = _Bytes(), _Bytes(), _Bytes()
-        reads, writes = [], []
-        partly = dict(enumerate((cost.reads, cost.reads_second)))
+        tally = Tally(self.batch if reads_data else 1)
+        reads = []
+        read_elements = dict(enumerate((cost.reads, cost.reads_second)))
         for position, tensor in enumerate(inputs):
-            some = partly.get(position)
-            data = self.role(tensor) == "data" or (position == 0 and some is not None and reads_data)
-            access = self._access(tensor, distinct(tensor) if some is None else some, shares if data else 1)
-            (read if data else weights).add(access)
-            reads.append(access)
-        for tensor in counted:
-            access = self._access(tensor, tensor.numel(), shares)
-            written.add(access)
-            writes.append(access)
+            elements = read_elements.get(position)
+            # What is looked up in a table grows with the samples, even in one of weights.
+            is_data = self.role(tensor) == "data" or (position == 0 and elements is not None and reads_data)
+            amount = tally.read(distinct(tensor) if elements is None else elements, self._bits(tensor), is_data)
+            reads.append(_access(tensor, amount))
+        writes = [_access(tensor, tally.write(tensor.numel(), self._bits(tensor))) for tensor in counted]
         extent = max((t.numel() for t in (inputs if cost.kind in ROWS else counted)), default=0)
         self.nodes.append(Node(cost.kind, extent, tuple(reads), tuple(writes)))
         shape = tuple(counted[0].shape) if counted else ()
         self.ops.append(
-            Op(
-                kind=cost.kind,
-                output_shape=shape[1:] if reads_data and shape[:1] == (self.batch,) else shape,
-                params=self._claimed(inputs),
-                macs=_share(cost.macs, shares),
-                bias_adds=_share(cost.bias_adds, shares),
-                elementwise_flops=_share(cost.elementwise_flops, shares),
-                input_elements=read.elements,
-                weight_elements=weights.elements,
-                output_elements=written.elements,
-                fixed_input_bytes=read.fixed,
-                fixed_weight_bytes=weights.fixed,
-                fixed_output_bytes=written.fixed,
+            tally.op(
+                cost,
+                shape[1:] if reads_data and shape[:1] == (self.batch,) else shape,
+                params=self.params.claim(address(t) for t in inputs if t.layout is torch.strided),
                 name=f"{self.modules[-1] if self.modules else ''}:{call.name.removeprefix('aten.')}".lstrip(":"),
                 dtype=self._dtype(cost, inputs),
                 constant=not reads_data,
-                groups=_share(cost.groups, shares if cost.kind in _PER_SAMPLE else 1),
-                columns=cost.columns,
-                depth=cost.depth,
-                window=cost.window,
-                stride=cost.stride,
                 channels_last=any(is_channels_last(tensor) for tensor in (*inputs[:1], *counted[:1])),
                 strided=_is_strided(cost, inputs, counted),
                 broadcast=cost.kind == "elementwise" and any(1 < distinct(t) < extent for t in inputs),
-                masked=cost.masked,
             )
         )
 
-    def _access(self, tensor: torch.Tensor, elements: int, shares: int) -> Access:
-        """A tensor's part of an op's counts: elements where they take the size of the run's dtype, bytes elsewhere."""
-        which = address(tensor) if tensor.layout is torch.strided else id(tensor)
-        if tensor.dtype == RUN_DTYPE and not self.autocast:
-            return Access(which, elements=_share(elements, shares))
-        return Access(which, bytes=_share(elements * tensor.element_size(), shares))
+    def _bits(self, tensor: torch.Tensor) -> int | None:
+        """Return the bits of an element, None where they follow the run's dtype."""
+        return None if tensor.dtype == RUN_DTYPE and not self.autocast else 8 * int(tensor.element_size())
 
     def finished(self) -> list[Op]:
-        """The ops, each with what a fusing compiler would save of it; norms that feed convolutions are marked."""
-        between = norms_of_images(self.nodes)
+        """Return the ops with what a fusing compiler would save; layer norms of images are marked channels last."""
+        norms = norms_of_images(self.nodes)
         return [
             msgspec.structs.replace(
                 op,
-                channels_last=op.channels_last or position in between,
-                fused=saved.fused,
-                fused_elements=saved.elements,
-                fused_bytes=saved.bytes,
+                channels_last=op.channels_last or position in norms,
+                fused=saving.fused,
+                fused_elements=saving.elements,
+                fused_bytes=saving.bytes,
             )
-            for position, (op, saved) in enumerate(zip(self.ops, savings(self.nodes), strict=True))
+            for position, (op, saving) in enumerate(zip(self.ops, savings(self.nodes), strict=True))
         ]
 
-    def _claimed(self, inputs: list[torch.Tensor]) -> int:
-        """Parameters read here for the first time: a shared module's count once."""
-        return sum(
-            parameter.numel()
-            for tensor in inputs
-            if tensor.layout is torch.strided
-            for parameter in self._params.pop(address(tensor), ())
-        )
+    def folded(self) -> tuple[Op, ...]:
+        """Return the finished ops, those of one operator that are alike made one with a count."""
+        return fold((op.name.rpartition(":")[2], op) for op in self.finished())
 
     def _dtype(self, cost: Cost, inputs: list[torch.Tensor]) -> str | None:
-        """The dtype that an op computes in, where it need not be the run's."""
-        found = next((tensor.dtype for tensor in inputs if tensor.is_floating_point()), RUN_DTYPE)
-        if self.autocast or (found != RUN_DTYPE and cost.macs):
-            return _DTYPES.get(found)
+        """Return the dtype that an op computes in, where it need not be the run's."""
+        dtype = next((tensor.dtype for tensor in inputs if tensor.is_floating_point()), RUN_DTYPE)
+        if self.autocast or (dtype != RUN_DTYPE and cost.macs):
+            return _DTYPES.get(dtype)
         return None
 
 
-class _Bytes:
-    """Elements of the run's dtype, and bytes of all other tensors."""
-
-    def __init__(self) -> None:
-        self.elements = 0
-        self.fixed = 0
-
-    def add(self, access: Access) -> None:
-        self.elements += access.elements
-        self.fixed += access.bytes
+def _access(tensor: torch.Tensor, amount: Amount) -> Access:
+    storage = address(tensor) if tensor.layout is torch.strided else id(tensor)
+    return Access(storage, amount.elements, amount.bytes)
 
 
 def _is_strided(cost: Cost, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> bool:
-    """Whether an op meets tensors that lie in memory in different orders, or with gaps. Matrix products never do."""
+    """Return whether tensors of an op are laid out in different orders or with gaps; never of a matrix product."""
     if cost.window and cost.macs and outputs:
         return _order(inputs[0]) != _order(outputs[0])
     if cost.macs or not outputs:
@@ -176,11 +136,7 @@ def _is_strided(cost: Cost, inputs: list[torch.Tensor], outputs: list[torch.Tens
 
 
 def _order(tensor: torch.Tensor) -> tuple[int, ...]:
-    """Dimensions of more than one element, from the widest stride to the narrowest; those of no stride left out."""
+    """Return the dimensions of more than one element by falling stride, those of stride 0 left out."""
     strides = tensor.stride()
     known = [d for d, size in enumerate(tensor.shape) if size > 1 and strides[d]]
     return tuple(sorted(known, key=lambda d: -strides[d]))
-
-
-def _share(amount: int, shares: int) -> int:
-    return -(-amount // shares)

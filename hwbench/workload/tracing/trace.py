@@ -1,8 +1,8 @@
-"""Any torch module as a workload: traced on tensors without data, every operator that would launch a kernel counted.
+"""Any torch module traced on tensors without data: every operator that would launch a kernel is counted.
 
 The module runs once on `meta` tensors (or, under autocast, on fake CUDA tensors) below a dispatch mode. No weights are
-allocated, nothing is computed, and the module is left as it was found. Fused attention and recurrent layers, which
-torch would take apart for such tensors, are caught one level higher.
+allocated, nothing is computed, and the module is restored afterwards. Fused attention and recurrent layers, which
+torch would decompose for such tensors, are caught one level higher.
 """
 
 import contextlib
@@ -16,36 +16,35 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from hwbench.errors import InputError, shown
 from hwbench.workload.formulas import aten
 from hwbench.workload.formulas.cost import Call, Cost, Tensor
+from hwbench.workload.ops import Assumption
+from hwbench.workload.tracing.patches import autocast_as_cuda, named, replaced, slow_path, swapped
 from hwbench.workload.tracing.record import Trace
 from hwbench.workload.tracing.stand_ins import (
-    address,
     attended,
-    autocast_as_cuda,
+    copy_into,
+    in_one_piece,
+    item_of,
+    multiplied,
+    normalized,
+    recurred,
+    set_item,
+)
+from hwbench.workload.tracing.twins import (
+    address,
     convert_all,
     converter,
-    copy_into,
     dense,
     distinct,
     fake_mode,
-    in_one_piece,
     is_channels_last,
-    item_of,
-    multiplied,
-    named,
-    normalized,
-    recurred,
-    replaced,
-    set_item,
-    slow_path,
-    swapped,
     tensors,
 )
 
 _ATTENTION = "aten.scaled_dot_product_attention"
 _ANSWERS = {"aten.all": True, "aten.any": False, "aten.eq": True, "aten.ne": False}
-"""What a module is told that asks one thing about its data: checks hold, oddities are absent (no padding, no NaN).
+"""Answers to a module that asks about its data: checks hold, oddities are absent (no padding, no NaN).
 
-Each answer given is remembered in the trace and told to the user: the path that it opens may not be that of their data.
+Each answer is recorded in the trace and reported to the user: other data may take another path.
 """
 _GUARDED: dict[Any, Callable[..., Any]] = {
     torch.Tensor.__getitem__: item_of,
@@ -57,23 +56,23 @@ _GUARDED: dict[Any, Callable[..., Any]] = {
 
 
 class _Dispatch(TorchDispatchMode):
-    """Sees every operator below autograd."""
+    """See every operator below autograd."""
 
     def __init__(self, trace: Trace) -> None:
         super().__init__()
         self.trace = trace
-        self.answers: dict[int, tuple[str, Any]] = {}  # questions by the storage of the answer, as in Trace
+        self.questions: dict[int, tuple[str, Any]] = {}  # by the storage of the answer, as in Trace
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = f"{func.namespace}.{func._schema.name.partition('::')[2]}"
-        if name == "aten._local_scalar_dense" and address(args[0]) in self.answers:
-            return self._answer(self.answers[address(args[0])][0])
+        if name == "aten._local_scalar_dense" and address(args[0]) in self.questions:
+            return self._answer(self.questions[address(args[0])][0])
         output: Any = self._run(func, name, args, kwargs)
         if name == "aten.convolution" and any(is_channels_last(tensor) for tensor in args[:2]):
             output = in_one_piece(output, torch.channels_last)  # as cuDNN does; `meta` tensors forget
         if name in _ANSWERS and output.dim() == 0:
-            self.answers[address(output)] = (name, output.untyped_storage())
+            self.questions[address(output)] = (name, output.untyped_storage())
         if name not in aten.FREE and not func.is_view and func.namespace != "prim":
             tags = func.tags
             reduction = getattr(torch.Tag, "reduction", None) in tags
@@ -81,7 +80,7 @@ class _Dispatch(TorchDispatchMode):
         return output
 
     def _run(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
-        """What the call returns, where need be by a way that tensors without data or a torch without CUDA can go."""
+        """Run the call, where necessary in a way that works without data or on a torch without CUDA."""
         if name == "aten.native_batch_norm":
             return normalized(*args)
         if name == "aten.convolution" and self.trace.autocast and not torch.cuda._is_compiled():
@@ -89,10 +88,9 @@ class _Dispatch(TorchDispatchMode):
         return func(*args, **kwargs)
 
     def _answer(self, question: str) -> bool:
-        where = self.trace.modules[-1] if self.trace.modules else ""
-        asked = f"{question.removeprefix('aten.')} asked of values by {where or 'the module'}"
-        self.trace.assumed[asked] = _ANSWERS[question]
-        return _ANSWERS[question]
+        module, answer = self.trace.modules[-1] if self.trace.modules else "", _ANSWERS[question]
+        self.trace.assumed[Assumption(question.removeprefix("aten."), module, answer)] = None
+        return answer
 
     def count(
         self,
@@ -103,7 +101,7 @@ class _Dispatch(TorchDispatchMode):
         pointwise: bool = False,
         reduction: bool = False,
     ) -> None:
-        """Record one call by its formula."""
+        """Record one call with the cost of its formula."""
         call = Call(
             name=name,
             args=tuple(self._described(argument) for argument in args),
@@ -111,11 +109,11 @@ class _Dispatch(TorchDispatchMode):
             outputs=tuple(self._tensor(tensor) for tensor in outputs),
             samples=self.trace.batch,
         )
-        costs = aten.cost(call, pointwise, reduction)
-        if costs is None:
+        cost = aten.cost(call, pointwise, reduction)
+        if cost is None:
             self.trace.uncounted[name] = self.trace.uncounted.get(name, 0) + 1
-            costs = Cost("uncounted")
-        self.trace.record(call, costs, list(tensors((args, kwargs))), outputs)
+            cost = Cost("uncounted")
+        self.trace.record(call, cost, list(tensors((args, kwargs))), outputs)
 
     def _described(self, value: Any) -> Any:
         if isinstance(value, torch.Tensor):
@@ -137,7 +135,7 @@ class _Dispatch(TorchDispatchMode):
 
 
 class _Functions(TorchFunctionMode):
-    """Catches what torch would take apart or refuse for tensors without data, though a GPU runs it as one kernel."""
+    """Catch what torch would decompose or refuse for tensors without data, though a GPU runs it as one kernel."""
 
     def __init__(self, trace: Trace, dispatch: _Dispatch) -> None:
         super().__init__()
@@ -172,7 +170,7 @@ class _Functions(TorchFunctionMode):
     def attend(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attn_mask: Any = None, *_: Any, **__: Any
     ) -> torch.Tensor:
-        """Fused attention, in autocast's dtype."""
+        """Run fused attention, in autocast's dtype."""
         dtype = torch.get_autocast_dtype("cuda") if self.trace.autocast and torch.is_autocast_enabled("cuda") else None
         if dtype is not None:
             query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
@@ -186,20 +184,20 @@ class _Functions(TorchFunctionMode):
         return output
 
     def _recur(self, name: str, args: tuple[Any, ...]) -> tuple[torch.Tensor, ...]:
-        """A recurrent layer as one op for all its steps."""
+        """Run a recurrent layer as one op for all its steps."""
         data, state, weights, results = recurred(args)
         self.dispatch.count(f"aten.{name}", (data, state, weights), {}, results)
         return tuple(results)
 
     def _step(self, name: str, data: torch.Tensor, state: Any, *weights: torch.Tensor) -> Any:
-        """The next state of a recurrent cell, whose products do not wait for each other."""
+        """Return the next state of a recurrent cell, whose products do not wait for each other."""
         states = [item.new_empty(item.shape) for item in tensors(state)]
         self.dispatch.count(f"aten.{name}", (data, state, weights), {}, states)
         return tuple(states) if isinstance(state, (list, tuple)) else states[0]
 
 
 class _Fused(torch.autograd.Function):
-    """A kernel without arithmetic: has itself counted, forward and backward."""
+    """A kernel without arithmetic that is counted, forward and backward."""
 
     @staticmethod
     def forward(ctx: Any, dispatch: _Dispatch, name: str, result: Any, *operands: Any) -> torch.Tensor:
@@ -238,8 +236,9 @@ def trace(
     """
     if training and autocast is not None and not torch.cuda.is_available():
         # Autograd asks the device of tensors on CUDA for its streams, and a torch without one aborts the process.
-        raise InputError("a training step in mixed precision can be traced only where torch has a CUDA device")
-    found = Trace(1 if training else batch, autocast is not None)
+        text = "A training step in mixed precision can be traced only where torch has a CUDA device."
+        raise InputError("no-cuda", text, field="dtype")
+    result = Trace(1 if training else batch, autocast is not None)
     try:
         with contextlib.ExitStack() as stack:
             enter = stack.enter_context
@@ -247,7 +246,7 @@ def trace(
             convert = converter(fake, training)
             enter(swapped(module, convert, training, channels_last))
             args, kwargs = convert_all((args, kwargs or {}), convert, channels_last)
-            enter(named(module, found.modules))
+            enter(named(module, result.modules))
             enter(torch.set_grad_enabled(training))
             enter(slow_path())
             if fake is not None:
@@ -255,26 +254,28 @@ def trace(
                 enter(replaced(torch.cuda, "get_device_capability", lambda *_: (8, 0)))
             enter(torch.device("meta" if fake is None else "cuda"))  # where the module makes tensors of its own
             enter(autocast_as_cuda(autocast))
-            found.enter(module, args, kwargs)
-            dispatch = _Dispatch(found)
+            result.enter(module, args, kwargs)
+            dispatch = _Dispatch(result)
             enter(dispatch)
-            functions = _Functions(found, dispatch)
+            functions = _Functions(result, dispatch)
             enter(functions)
             # torch's own multi-head attention hides its call from the mode
             enter(replaced(torch.nn.functional, "scaled_dot_product_attention", functions.attend))
-            found.output = module(*args, **kwargs)
+            result.output = module(*args, **kwargs)
             if training:
-                _backward(found.output)
+                _backward(result.output)
     except (InputError, KeyboardInterrupt):
         raise
     except Exception as error:
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{type(module).__name__} does not run without data: {shown(what, 300)}") from error
-    return found
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        text = f"{type(module).__name__} does not run without data: {shown(reason, 300)}"
+        raise InputError("not-traceable", text, field="model") from error
+    return result
 
 
 def _backward(output: Any) -> None:
     losses = [tensor.sum() for tensor in tensors(output) if tensor.requires_grad]
     if not losses:
-        raise InputError("has no output that depends on a parameter: nothing to train")
+        text = "The module has no output that depends on a parameter, so there is nothing to train."
+        raise InputError("nothing-to-train", text, field="model")
     torch.autograd.backward(losses)

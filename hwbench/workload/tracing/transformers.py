@@ -12,22 +12,22 @@ import torch
 from hwbench.errors import InputError, nearest, shown
 from hwbench.workload.request import ModelRequest
 from hwbench.workload.tracing import trace as torch_trace
-from hwbench.workload.tracing.sources import TRACED_BATCH, Built, made, module_named, typed_input
+from hwbench.workload.tracing.build import TRACED_BATCH, Built, build_module, import_package, typed_input
 
 DEFAULT_TOKENS = 128
 _OVERRIDE = re.compile(r"([a-z][a-z0-9_.]*)=(.*)")
-_TASKS = ("causal", "seq2seq", "base")
 
 
-def build(name: str, request: ModelRequest) -> Built:
-    """The module of `hf:TYPE[?key=value&...]` with the arguments of one run. Raises InputError."""
-    transformers = module_named("transformers")
+def build(name: str, request: ModelRequest, place: str = "meta") -> Built:
+    """Return the module of `hf:TYPE[?key=value&...]` with the arguments of one run. Raises InputError."""
+    transformers = import_package("transformers")
     kind, _, query = name.partition("?")
-    config = _config(transformers, kind, query)
-    module, causal = made(lambda: _model(transformers, config), f"hf:{name}")
+    config = _config(transformers, kind, query, place)
+    module, causal = build_module(lambda: _model(transformers, config), request.model, place)
     batch = request.batch if request.training else TRACED_BATCH
     if request.phase and not causal:
-        raise InputError(f"{shown(kind)} is no causal language model: it has no phases", field="--phase")
+        text = f"'{shown(kind)}' is not a causal language model, so it has no phases."
+        raise InputError("no-phases", text, field="phase")
     title = f"transformers {type(module).__name__}"
     if request.input:
         tensor = typed_input(request.input)
@@ -36,39 +36,43 @@ def build(name: str, request: ModelRequest) -> Built:
     kwargs = _inputs(module, config, batch, tokens, request)
     if causal:
         kwargs["use_cache"] = True  # the configs' own default
-        title += f", {request.phase or 'forward'} of {tokens} tokens"
+        title += f", {request.phase or 'forward'} {'after' if request.phase == 'decode' else 'of'} {tokens} tokens"
     if request.phase == "decode":
         kwargs |= {"input_ids": _ids(batch, 1), "past_key_values": _cache(module, kwargs, batch)}
-        title = title.replace(f"decode of {tokens}", f"decode after {tokens}")
     return Built(module, (), kwargs, batch, title, cache=request.phase is not None)
 
 
 def _cache(module: Any, kwargs: dict[str, Any], batch: int) -> Any:
-    """The key-value cache that a prefill leaves, whatever the architecture keeps in it."""
+    """Return the key-value cache that a prefill leaves, whatever the architecture keeps in it."""
     cache = getattr(torch_trace.trace(module, (), kwargs, batch=batch).output, "past_key_values", None)
     if cache is None:
-        raise InputError(f"{type(module).__name__} returns no key-value cache to decode against", field="--phase")
+        text = f"{type(module).__name__} returns no key-value cache to decode against."
+        raise InputError("no-cache", text, field="phase")
     return cache
 
 
-def _config(transformers: Any, kind: str, query: str) -> Any:
+def _config(transformers: Any, kind: str, query: str, place: str) -> Any:
     known = transformers.CONFIG_MAPPING
     if kind not in known:
-        raise InputError(f"transformers has no model type '{shown(kind)}'", nearest=nearest(kind, list(known)))
+        text = f"There is no transformers model type '{shown(kind)}'."
+        raise InputError("unknown-model", text, field="model", nearest=nearest(kind, list(known)))
     changes: dict[str, Any] = {}
     for part in query.split("&") if query else ():
         match = _OVERRIDE.fullmatch(part)
         if match is None:
-            raise InputError(f"'{shown(part)}' is not key=value, as in hf:bert?num_hidden_layers=4")
+            text = f"'{shown(part)}' is not key=value, as in hf:bert?num_hidden_layers=4."
+            raise InputError("not-an-override", text, field="model")
         changes[match.group(1)] = _value(match.group(2))
     default = known[kind]()
     own = {key: value for key, value in changes.items() if hasattr(default, key)}
-    config = made(lambda: known[kind](**own), f"the config of {kind}")  # what follows from a change follows
-    text = config.get_text_config()
+    # Built anew, so that values that the config derives from a changed one change too.
+    config = build_module(lambda: known[kind](**own), f"hf:{kind}", place)
+    text_config = config.get_text_config()
     for key in changes.keys() - own.keys():
-        if not hasattr(text, key):
-            raise InputError(f"the config of {kind} has no '{shown(key)}'", nearest=nearest(key, vars(text)))
-        setattr(text, key, changes[key])
+        if not hasattr(text_config, key):
+            text = f"The config of {kind} has no '{shown(key)}'."
+            raise InputError("unknown-override", text, field="model", nearest=nearest(key, vars(text_config)))
+        setattr(text_config, key, changes[key])
     config._attn_implementation = "sdpa"
     return config
 
@@ -83,17 +87,14 @@ def _value(text: str) -> Any:
 
 
 def _model(transformers: Any, config: Any) -> tuple[Any, bool]:
-    """The causal model of a config where there is one, else its base model."""
+    """Return the causal model of a config where there is one, else its base model, and whether it is causal."""
     causal = type(config) in transformers.MODEL_FOR_CAUSAL_LM_MAPPING and not config.is_encoder_decoder
-    masked = type(config) in transformers.MODEL_FOR_MASKED_LM_MAPPING
-    task = transformers.AutoModelForCausalLM if causal and not masked else transformers.AutoModel
-    for implementation in ("sdpa", "eager"):
-        try:
-            return task.from_config(config, attn_implementation=implementation), causal and not masked
-        except ValueError:
-            if implementation == "eager":
-                raise
-    raise AssertionError("unreachable")
+    causal = causal and type(config) not in transformers.MODEL_FOR_MASKED_LM_MAPPING
+    task = transformers.AutoModelForCausalLM if causal else transformers.AutoModel
+    try:
+        return task.from_config(config, attn_implementation="sdpa"), causal
+    except ValueError:  # architectures without it
+        return task.from_config(config, attn_implementation="eager"), causal
 
 
 def _ids(batch: int, tokens: int) -> torch.Tensor:
@@ -101,7 +102,7 @@ def _ids(batch: int, tokens: int) -> torch.Tensor:
 
 
 def _inputs(module: Any, config: Any, batch: int, tokens: int, request: ModelRequest) -> dict[str, Any]:
-    """Arguments by what the model's main input is called."""
+    """Return the arguments that fit the name of the model's main input."""
     main = module.main_input_name
     kwargs = {}
     if main == "input_values":
@@ -121,7 +122,7 @@ def _inputs(module: Any, config: Any, batch: int, tokens: int, request: ModelReq
 
 
 def _pixels(config: Any, batch: int, request: ModelRequest) -> torch.Tensor:
-    """An image of the size that the config says, or as many as it has frames."""
+    """Return an image of the size in the config, or as many as the config has frames."""
     size = request.image_size or getattr(config, "image_size", None) or 224
     height, width = size if isinstance(size, (list, tuple)) else (size, size)
     frames = [config.num_frames] if hasattr(config, "num_frames") else []
@@ -130,5 +131,5 @@ def _pixels(config: Any, batch: int, request: ModelRequest) -> torch.Tensor:
 
 
 def _positions(config: Any) -> int:
-    """Tokens that the model has positions for."""
+    """Return the number of tokens that the model has positions for."""
     return getattr(config.get_text_config(), "max_position_embeddings", None) or DEFAULT_TOKENS

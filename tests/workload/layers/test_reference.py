@@ -1,6 +1,6 @@
 """Every catalogued network against an independent build of it in torch: torchvision, transformers, or by hand.
 
-Skipped where these are not installed. `python tests/workload/test_reference.py` prints what the builds count, on
+Skipped where these are not installed. `python tests/workload/layers/test_reference.py` prints what the builds count, on
 meta tensors: that is where `tests/golden/models.csv` and `weight_layers.csv` come from.
 """
 

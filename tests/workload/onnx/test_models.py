@@ -175,7 +175,7 @@ def export(module: nn.Module, args: tuple[Any, ...], path: Path, dynamo: bool, *
 def traced(module: nn.Module, args: tuple[Any, ...]) -> Workload:
     found = torch_trace.trace(module.eval(), args, batch=BATCH)
     assert not found.uncounted
-    return Workload("torch", "", (1,), tuple(found.ops), unused_params=found.unused_params)
+    return Workload("torch", "", (1,), tuple(found.ops), unused_params=found.params.unclaimed)
 
 
 def same_counts(found: Workload, truth: Workload) -> None:

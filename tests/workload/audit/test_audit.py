@@ -13,7 +13,7 @@ from hwbench.workload.audit import audit, counters  # noqa: E402
 from hwbench.workload.audit.counters import Counter, Found  # noqa: E402
 from hwbench.workload.ops import Workload  # noqa: E402
 from hwbench.workload.tracing import trace as torch_trace  # noqa: E402
-from hwbench.workload.tracing.sources import Built, fold  # noqa: E402
+from hwbench.workload.tracing.build import Built  # noqa: E402
 
 nn, functional = torch.nn, torch.nn.functional
 REAL = {counter.name: counter for counter in counters.COUNTERS}
@@ -48,7 +48,7 @@ def network() -> Built:
 
 def workload(made: Built) -> Workload:
     found = torch_trace.trace(made.module, made.args, made.kwargs, batch=made.batch)
-    return Workload("net", "net", (), fold(found.ops))
+    return Workload("net", "net", (), found.folded())
 
 
 def told(change: Callable[[dict[str, float]], Any], by_module: bool = True) -> str:

@@ -1,0 +1,67 @@
+"""What every source of modules needs: a built module with its arguments, and how modules and inputs are made."""
+
+import importlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from msgspec import Struct
+
+from hwbench.errors import InputError, nearest, shown
+from hwbench.workload.tracing.patches import uninitialized
+
+TRACED_BATCH = 2
+"""Samples of a traced run: with one, torch takes short cuts that larger batches do not."""
+
+_INSTALL = ("torchvision", "timm", "transformers")
+_INPUT = re.compile(r"([0-9]+(?:x[0-9]+)*)(?::([a-z0-9]+))?")
+_INPUT_DTYPES = {"float32": torch.float32, "int64": torch.int64, "int32": torch.int32, "bool": torch.bool}
+
+
+class Built(Struct, frozen=True):
+    """A module with the arguments of one run, which hold `batch` samples. It may return a `cache` to be kept."""
+
+    module: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    batch: int
+    title: str
+    cache: bool = False
+
+
+def import_package(name: str) -> Any:
+    """Return an imported package. Raises InputError with the command that installs it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        package = name.partition(".")[0]
+        remedy = f" Install it with `pip install {package}`." if package in _INSTALL else ""
+        text = f"The package '{shown(package)}' cannot be imported ({shown(error)}).{remedy}"
+        raise InputError("missing-package", text, field="model") from None
+
+
+def build_module(make: Callable[[], Any], name: str, place: str = "meta") -> Any:
+    """Return what `make` returns, its tensors on the torch device `place`. Raises InputError where `make` fails."""
+    try:
+        with torch.device(place), uninitialized():
+            return make()
+    except (InputError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        text = f"'{shown(name)}' cannot be built: {shown(reason, 300)}"
+        raise InputError("not-buildable", text, field="model") from error
+
+
+def typed_input(text: str) -> torch.Tensor:
+    """Return a tensor without data of a shape such as `2x128:int64`. Raises InputError."""
+    match = _INPUT.fullmatch(text)
+    if match is None or "0" in match.group(1).split("x") or len(match.group(1)) > 60:
+        sentence = f"'{shown(text)}' is not a shape such as 2x8x16x16 or 2x128:int64."
+        raise InputError("not-a-shape", sentence, field="input")
+    dtype = match.group(2) or "float32"
+    if dtype not in _INPUT_DTYPES:
+        choices = nearest(dtype, _INPUT_DTYPES) or tuple(_INPUT_DTYPES)
+        raise InputError("unknown-dtype", f"There is no input dtype '{shown(dtype)}'.", field="input", nearest=choices)
+    return torch.empty([int(size) for size in match.group(1).split("x")], dtype=_INPUT_DTYPES[dtype], device="meta")

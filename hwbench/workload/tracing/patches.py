@@ -1,0 +1,116 @@
+"""Temporary changes to a module and to torch's switches for a run without data, each undone afterwards."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from hwbench.workload.tracing.twins import Convert, convert_all, tensors
+
+_OWN = ("_parameters", "_buffers", "_modules")
+
+
+@contextlib.contextmanager
+def swapped(module: torch.nn.Module, convert: Convert, training: bool, channels_last: bool) -> Iterator[None]:
+    """Replace a module's tensors by their twins and set its mode; restore both afterwards."""
+    originals = [(owner, dict(vars(owner))) for owner in module.modules()]
+    try:
+        for owner, attributes in originals:
+            changed = {
+                key: convert_all(value, convert, False)
+                for key, value in attributes.items()
+                if key not in _OWN and next(tensors(value), None) is not None
+            }
+            for store in ("_parameters", "_buffers"):
+                changed[store] = convert_all(attributes[store], convert, channels_last)
+            vars(owner).update(changed, training=training)
+        yield
+    finally:
+        for owner, attributes in originals:
+            vars(owner).clear()
+            vars(owner).update(attributes)
+
+
+@contextlib.contextmanager
+def named(module: torch.nn.Module, stack: list[str]) -> Iterator[None]:
+    """Keep the path of the running module on top of `stack`, by hooks that belong to no module."""
+    from torch.nn.modules import module as hooks
+
+    names = {id(child): name for name, child in module.named_modules()}
+
+    def before(child: torch.nn.Module, _args: Any) -> None:
+        stack.append(names.get(id(child), stack[-1] if stack else ""))
+
+    def after(_child: torch.nn.Module, _args: Any, _output: Any) -> None:
+        stack.pop()
+
+    first = hooks.register_module_forward_pre_hook(before)
+    second = hooks.register_module_forward_hook(after, always_call=True)
+    try:
+        yield
+    finally:
+        first.remove()
+        second.remove()
+        stack.clear()
+
+
+@contextlib.contextmanager
+def replaced(home: Any, name: str, value: Any) -> Iterator[None]:
+    """Replace an attribute of a module or class; restore it afterwards."""
+    original = getattr(home, name)
+    setattr(home, name, value)
+    try:
+        yield
+    finally:
+        setattr(home, name, original)
+
+
+_INITIALIZERS = (
+    "kaiming_uniform_", "kaiming_normal_", "_no_grad_uniform_", "_no_grad_normal_", "_no_grad_trunc_normal_",
+    "_no_grad_fill_", "_no_grad_zero_",
+)  # fmt: skip
+
+
+@contextlib.contextmanager
+def uninitialized() -> Iterator[None]:
+    """Skip torch's initializers of `meta` tensors, whose values nobody sees: they are half of the cost."""
+
+    def sparing(initialize: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda tensor, *args, **kwargs: tensor if tensor.is_meta else initialize(tensor, *args, **kwargs)
+
+    with contextlib.ExitStack() as stack:
+        for name in _INITIALIZERS:
+            if hasattr(torch.nn.init, name):
+                stack.enter_context(replaced(torch.nn.init, name, sparing(getattr(torch.nn.init, name))))
+        yield
+
+
+@contextlib.contextmanager
+def slow_path() -> Iterator[None]:
+    """Turn off the inference fast path of torch's transformer layers, which hides their operators from counters."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
+
+
+@contextlib.contextmanager
+def autocast_as_cuda(dtype: torch.dtype | None) -> Iterator[None]:
+    """Act as torch.autocast("cuda") on a machine without CUDA, where the class itself refuses."""
+    if dtype is None:
+        yield
+        return
+    enabled, before = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
+    torch.set_autocast_enabled("cuda", True)
+    torch.set_autocast_dtype("cuda", dtype)
+    torch.autocast_increment_nesting()
+    try:
+        yield
+    finally:
+        if torch.autocast_decrement_nesting() == 0:
+            torch.clear_autocast_cache()
+        torch.set_autocast_enabled("cuda", enabled)
+        torch.set_autocast_dtype("cuda", before)

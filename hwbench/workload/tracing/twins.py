@@ -1,0 +1,109 @@
+"""Twins of tensors without data, and what is asked of tensors that hold none: storage, layout, distinct elements."""
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+
+def fake_mode(wanted: bool) -> Any:
+    """Return a mode whose tensors claim to be on CUDA; None where `meta` tensors, which are faster, suffice."""
+    if not wanted:
+        return None
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    return FakeTensorMode(allow_non_fake_inputs=True)
+
+
+Convert = Callable[..., torch.Tensor]
+"""Takes a tensor and, optionally, whether images become channels last."""
+
+
+def converter(fake: Any, training: bool) -> Convert:
+    """Return a function from a tensor to its only twin without data, on `meta` or a fake on CUDA."""
+    twins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def convert(tensor: torch.Tensor, channels_last: bool = False) -> torch.Tensor:
+        if id(tensor) not in twins:
+            plain = tensor.detach()
+            twin = plain if plain.device.type == "meta" else torch.empty_like(plain, device="meta")
+            if channels_last and twin.dim() == 4:  # `contiguous` would leave the strides of 1×1 weights as they are
+                twin = torch.empty_like(twin, memory_format=torch.channels_last)
+            if fake is not None:
+                twin = fake.fake_tensor_converter.from_meta_and_device(fake, twin, torch.device("cuda"))
+            if isinstance(tensor, torch.nn.Parameter):
+                twin = torch.nn.Parameter(twin, requires_grad=tensor.requires_grad and training)
+            twins[id(tensor)] = (tensor, twin)
+        return twins[id(tensor)][1]
+
+    return convert
+
+
+def convert_all(value: Any, convert: Convert, channels_last: bool) -> Any:
+    """Return the value with each tensor in nested lists, tuples and dicts replaced by its twin."""
+    if isinstance(value, torch.Tensor):
+        return convert(value, channels_last) if channels_last else convert(value)
+    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+        return type(value)(convert_all(item, convert, channels_last) for item in value)
+    if type(value) is dict:
+        return {key: convert_all(item, convert, channels_last) for key, item in value.items()}
+    if _is_cache(value):
+        twin = copy.copy(value)
+        vars(twin).update(convert_all(vars(value), convert, False))
+        return twin
+    return value
+
+
+def _is_cache(value: Any) -> bool:
+    """Return whether a value is a key-value cache of transformers, or a layer of one."""
+    return type(value).__module__ == "transformers.cache_utils" and hasattr(value, "__dict__")
+
+
+def tensors(value: Any) -> Iterator[torch.Tensor]:
+    """Yield every tensor in nested lists, tuples, dicts, dataclasses (outputs of transformers) and key-value caches."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from tensors(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from tensors(item)
+    elif hasattr(value, "__dataclass_fields__") or _is_cache(value):
+        yield from tensors(vars(value))
+
+
+def address(tensor: torch.Tensor) -> int:
+    """Return a number that identifies a tensor's storage, whether or not it holds data."""
+    storage: int = tensor.untyped_storage()._cdata
+    return storage
+
+
+def distinct(tensor: torch.Tensor) -> int:
+    """Count the elements at different places in memory: an expanded dimension has one."""
+    elements = 1
+    strides = tensor.stride() if tensor.layout is torch.strided else tensor.shape
+    for size, stride in zip(tensor.shape, strides, strict=True):
+        elements *= size if stride or not size else 1
+    return elements
+
+
+def dense(tensor: torch.Tensor) -> bool:
+    """Return whether the elements are contiguous in some order of dimensions."""
+    if tensor.layout is not torch.strided or tensor.is_contiguous():
+        return True
+    expected = 1
+    for stride, size in sorted((s, n) for s, n in zip(tensor.stride(), tensor.shape, strict=True) if n != 1):
+        if stride != expected:
+            return False
+        expected *= size
+    return True
+
+
+def is_channels_last(tensor: torch.Tensor) -> bool:
+    """Return whether an image is in channels-last memory format."""
+    if tensor.dim() != 4 or not tensor.is_contiguous(memory_format=torch.channels_last):
+        return False
+    channels, strides = tensor.shape[1], tensor.stride()  # strides distinguish the layouts of 1×1 weights
+    return not tensor.is_contiguous() or (channels > 1 and strides[1] == 1 and strides[3] == channels)
