@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import hwbench.workload
+from hwbench.notices import notice
 
 FACTORY = """
 import torch
@@ -78,13 +79,14 @@ def test_export_and_load_without_torch(cli: Callable[..., Any], factory: str, tm
     assert cli(f"models export {factory}:with_input -o {tmp_path}/no/saved.json").code == 2
 
 
-def test_what_a_module_was_told_about_its_values_is_said(cli: Callable[..., Any], factory: str, tmp_path: Path) -> None:
-    told = "traced without data: all asked of values by the module was taken to be true"
+def test_assumptions_about_values_are_warnings(cli: Callable[..., Any], factory: str, tmp_path: Path) -> None:
+    expected = notice("assumed-value", operator="all", module="", answer=True).text
     for command in ("count", "estimate --device rtx3090"):
-        assert cli(f"{command} --model {factory}:asking --json").json["warnings"] == [told]
-        assert told in " ".join(cli(f"{command} --model {factory}:asking").out.split())
+        assert cli(f"{command} --model {factory}:asking --json").json["warnings"] == [expected]
+        assert expected in " ".join(cli(f"{command} --model {factory}:asking").out.split())
     cli(f"models export {factory}:asking -o {tmp_path}/saved.json")
-    assert cli(f"count --model {tmp_path}/saved.json --json").json["warnings"] == [told]
+    answer = cli(f"count --model {tmp_path}/saved.json --json").json
+    assert [notice["code"] for notice in answer["notices"]] == ["assumed-value"]
 
 
 def test_what_is_not_counted_is_said(cli: Callable[..., Any], factory: str) -> None:
@@ -120,24 +122,22 @@ def test_mixed_precision_training_is_refused_without_cuda(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code"),
     [
-        ("{}:net", "--input: needs the shape of its input"),
-        ("{}:nothing", "has nothing to call named 'nothing'"),
-        ("{}:number", "has nothing to call named 'number'"),
-        ("{}:broken", "cannot be built: RuntimeError: two"),
-        ("{}", "write it like torch:package.module:factory"),
-        ("torch:no_such_module:net", "no_such_module cannot be imported"),
-        ("{}:net --input 2x0x3", "is not a shape"),
-        ("{}:net --input 2x3x16x16:int65", "there is no input dtype 'int65'"),
-        ("{}:net --input 2x5x16x16", "does not run without data"),
-        ("{}:with_input --mode training --batch 0", "is not a batch size"),
+        ("{}:net", "input-needed"),
+        ("{}:nothing", "not-a-factory"),
+        ("{}:number", "not-a-factory"),
+        ("{}:broken", "not-buildable"),
+        ("{}", "not-a-factory"),
+        ("torch:no_such_module:net", "missing-package"),
+        ("{}:net --input 2x0x3", "not-a-shape"),
+        ("{}:net --input 2x3x16x16:int65", "unknown-dtype"),
+        ("{}:net --input 2x5x16x16", "not-traceable"),
     ],
 )
-def test_wrong_modules(cli: Callable[..., Any], factory: str, arguments: str, message: str) -> None:
-    answer = cli(f"count --model {arguments.format(factory)}")
-    assert (answer.code, answer.err.count("\n"), answer.out) == (2, 1, "")
-    assert message in answer.err
+def test_wrong_modules(cli: Callable[..., Any], factory: str, arguments: str, code: str) -> None:
+    answer = cli(f"count --model {arguments.format(factory)} --json")
+    assert (answer.code, answer.err.count("\n"), answer.json["error"]["code"]) == (2, 1, code)
 
 
 @pytest.mark.parametrize(
@@ -153,9 +153,11 @@ def test_wrong_modules(cli: Callable[..., Any], factory: str, arguments: str, me
     ],
 )
 def test_options_of_tracing_are_refused_for_layer_lists(cli: Callable[..., Any], option: str) -> None:
-    answer = cli(f"count --model alexnet {option}")
-    assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert option.split(maxsplit=1)[0] in answer.err
+    answer = cli(f"count --model alexnet {option} --json")
+    assert (answer.code, answer.err.count("\n"), answer.json["error"]["code"]) == (2, 1, "not-traced")
+    assert answer.json["error"]["field"].lstrip("-").replace("-", "_") == option.split()[0].lstrip("-").replace(
+        "-", "_"
+    )
 
 
 @pytest.mark.parametrize(
