@@ -95,7 +95,7 @@ def pack(folder: str) -> None:
     members: dict[str, list[shipped.PackedTrace]] = {}
     for name, paths in sorted(found.items()):
         for (side, mode), path in sorted(paths.items()):
-            made = shipped.trace_of(saved_file.load(path), name, side, mode)
+            made = shipped.pack(saved_file.load(path), name, side, mode)
             members.setdefault(_member(name), []).append(made)
     held = shipped.TraceIndex(
         schema=shipped.SCHEMA,

@@ -1,4 +1,4 @@
-"""Traces kept in the user's cache folder, so that a model that does not come with hwbench is traced once."""
+"""Traces in the user's cache folder, so that a model that does not come with hwbench is traced once."""
 
 import os
 from contextlib import suppress
@@ -15,39 +15,39 @@ from hwbench.workload.saved import file as saved_file
 from hwbench.workload.saved import shipped
 
 _CACHED = ("timm", "torchvision")
-"""Sources whose models follow from their name and the package's version alone."""
+"""Sources whose models depend on their name and the package's version alone."""
 
 
 def workload(request: ModelRequest) -> Workload:
-    """The workload of a request: packaged, else kept from an earlier run, else made now. Raises InputError."""
-    held = shipped.workload(request)
-    if held is not None:
-        return held
+    """Return the workload of a request: shipped, else cached by an earlier run, else new. Raises InputError."""
+    packed = shipped.workload(request)
+    if packed is not None:
+        return packed
     source = request.model.partition(":")[0]
     versions = [shipped.installed(package) for package in (source, "torch")] if source in _CACHED else [None]
-    if None in versions:  # not of the cached kind, or not to be traced here
+    if None in versions:  # another source, or a package is missing
         return load.workload(request)
     file = os.path.join(folder(), _name(request, [VERSION, *map(str, versions)]))
     if os.path.isfile(file):
-        with suppress(InputError):  # a damaged file is made anew
+        with suppress(InputError):  # a damaged file is replaced
             return saved_file.load(file)
-    found = load.workload(request)
-    with suppress(InputError, OSError):  # a folder that cannot be written costs time, nothing else
+    result = load.workload(request)
+    with suppress(InputError, OSError):  # without a writable folder the next run traces again
         os.makedirs(folder(), exist_ok=True)
-        saved_file.save(found, file)
-    return found
+        saved_file.save(result, file)
+    return result
 
 
 def folder() -> str:
-    """Where traces are kept."""
-    named = os.environ.get("XDG_CACHE_HOME")
-    if named and os.path.isabs(named):
-        return os.path.join(named, "hwbench", "traces")
+    """Return the folder of cached traces."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    if cache and os.path.isabs(cache):
+        return os.path.join(cache, "hwbench", "traces")
     import platformdirs
 
     return os.path.join(platformdirs.user_cache_dir("hwbench", appauthor=False), "traces")
 
 
 def _name(request: ModelRequest, versions: list[str]) -> str:
-    asked = msgspec.json.encode([request, versions])
-    return f"{sha256(asked).hexdigest()[:32]}.json"
+    key = msgspec.json.encode([request, versions])
+    return f"{sha256(key).hexdigest()[:32]}.json"

@@ -1,4 +1,4 @@
-"""A workload's counts in every convention, as programs read them."""
+"""A workload's counts in every convention, for programs."""
 
 from typing import ClassVar
 
@@ -49,7 +49,7 @@ class Count(Answer, Struct, frozen=True):
 
 
 def counted(workload: Workload, convention: Convention, dtype: str, bits: int, batch: int = 1) -> Count:
-    """The counts of one batch at `bits` bits an element; `count` is the total in the chosen convention."""
+    """Count one batch at `bits` bits an element; `count` is the total in the chosen convention."""
     total = workload.work(bits, batch)
     conventions = {name: workload.operations(name, batch) for name in CONVENTIONS}
     return Count(

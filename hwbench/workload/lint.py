@@ -1,4 +1,4 @@
-"""What is wrong with the catalog's networks beyond their form: counts that are not the published ones."""
+"""Check the catalog's networks against their published counts."""
 
 from hwbench.errors import InputError
 from hwbench.files import folders
@@ -7,7 +7,7 @@ from hwbench.workload.ops import Workload
 
 
 def lint() -> tuple[list[str], int]:
-    """One line a fault, and how many networks were checked."""
+    """Return one line per fault, and how many networks were checked."""
     faults: list[str] = []
     paths = folders.files("models")
     for path in paths.values():
@@ -19,9 +19,9 @@ def lint() -> tuple[list[str], int]:
 
 
 def lint_workload(workload: Workload) -> list[str]:
-    """Faults of one network."""
-    told = workload.published
-    if told is None:
+    """Return the faults of one network."""
+    published = workload.published
+    if published is None:
         return ["has no published counts"]
-    pairs = (("parameters", workload.params, told.params), ("MACs", workload.macs, told.macs))
+    pairs = (("parameters", workload.params, published.params), ("MACs", workload.macs, published.macs))
     return [f"{ours} {what}, published are {theirs}" for what, ours, theirs in pairs if ours != theirs]

@@ -1,38 +1,32 @@
 """Networks by name: files of the catalog, paths, matrix products, and models that are traced."""
 
-import os
+import importlib
 import re
-from typing import Annotated, Any
-
-from msgspec import Meta, Struct
+from typing import TYPE_CHECKING
 
 from hwbench.errors import InputError, shown
-from hwbench.files import documents, folders
-from hwbench.files.documents import Document
+from hwbench.files import folders
+from hwbench.notices import Notice, notice
+from hwbench.workload.layers import file as layers_file
 from hwbench.workload.layers import network
-from hwbench.workload.ops import Op, Published, Workload
+from hwbench.workload.ops import Workload
 from hwbench.workload.request import ModelRequest
 from hwbench.workload.saved import file as saved_file
-from hwbench.workload.shapes import Positive, format_shape
+from hwbench.workload.saved import shipped
+from hwbench.workload.shapes import format_shape
+
+if TYPE_CHECKING:
+    from hwbench.workload.audit.audit import Audit
 
 TRACED = ("torchvision", "timm", "hf", "torch")
 """Sources of networks that torch runs without data."""
 
-
-class ModelFile(Struct, frozen=True, forbid_unknown_fields=True):
-    """A network file. `input` is one sample's shape; see `network.py` for `layers`."""
-
-    title: Annotated[str, Meta(min_length=1, max_length=200)]
-    input: Annotated[tuple[Positive, ...], Meta(min_length=1, max_length=6)]
-    layers: list[Any]
-    published: Published | None = None
-    released: str | None = None
-    aliases: tuple[str, ...] = ()
-    notes: str | None = None
+_PARAMETERS = {"training": "mode", "autocast": "dtype"}
+"""Parameters by which callers set fields of a request that have other names."""
 
 
 def workload(model: str | ModelRequest) -> Workload:
-    """The workload that a name means. Raises InputError.
+    """Return the workload of a name. Raises InputError.
 
     A catalog name or alias, a path of a YAML file, of an ONNX graph or of a saved workload, `matmul:MxNxO`, or a name
     for which torch is needed: `torchvision:`, `timm:`, `hf:`, `torch:`.
@@ -43,102 +37,99 @@ def workload(model: str | ModelRequest) -> Workload:
         return _traced(request)
     if (source == "onnx" and colon) or request.model.endswith(".onnx"):
         return _graph(rest if source == "onnx" and colon else request.model, request)
-    _refuse_options(request)
+    _refuse_tracing(request)
     if source == "matmul" and colon:
         return _matmul(request.model, rest)
-    return load(request.model if _is_path(request.model) else folders.find("models", request.model))
-
-
-def _is_path(name: str) -> bool:
-    return folders.is_path(name) or name.endswith(".json")
+    is_path = folders.is_path(request.model) or request.model.endswith(".json")
+    return load(request.model if is_path else folders.find("models", request.model))
 
 
 def _traced(request: ModelRequest) -> Workload:
-    """A model traced here, or a packaged trace of it where no other version of its package is installed."""
-    from hwbench.workload.saved import shipped
-
-    if shipped.trusted(request) and (held := shipped.workload(request)):
-        return held
+    """Trace a model here, or take a shipped trace of it unless another version of its package is installed."""
+    if shipped.trusted(request) and (packed := shipped.workload(request)):
+        return packed
     if request.model.startswith(f"{shipped.SOURCE}:") and not shipped.installed(shipped.SOURCE):
-        needs = f"{shown(request.model)} needs {shipped.SOURCE}: pip install 'hwbench[torch]' {shipped.SOURCE}"
-        raise shipped.missing(request, needs)
-    try:
-        from hwbench.workload.tracing import sources
-    except ImportError as error:
-        if held := shipped.workload(request):
-            return held
-        needs = f"{shown(request.model)} needs torch ({shown(error)}): pip install 'hwbench[torch]'"
-        raise shipped.missing(request, needs) from None
+        remedy = f"pip install 'hwbench[torch]' {shipped.SOURCE}"
+        raise shipped.missing(request, f"'{shown(request.model)}' needs {shipped.SOURCE}: run `{remedy}`.")
+    if reason := _import_failure("torch"):
+        if packed := shipped.workload(request):
+            return packed
+        raise shipped.missing(request, _needs(request.model, "torch", reason))
+    from hwbench.workload.tracing import sources
+
     return sources.workload(request)
 
 
-def audit(request: ModelRequest, ours: Workload) -> tuple[Any, ...]:
-    """What other installed counters find for a traced model (`workload.audit.Audit`). Raises InputError for others."""
+def audit(request: ModelRequest, ours: Workload) -> "tuple[Audit, ...]":
+    """Return the counts of a traced model by other installed counters. Raises InputError for other models."""
     if request.model.partition(":")[0] not in TRACED or request.training or request.autocast:
-        raise InputError("is for the inference in one dtype of a torch model", field="--audit")
-    try:
-        from hwbench.workload.audit import audit as auditing
-        from hwbench.workload.tracing import sources
-    except ImportError as error:
-        raise InputError(f"needs torch ({shown(error)}): pip install 'hwbench[torch]'", field="--audit") from None
+        text = "Only a torch model in inference and in one dtype can be audited."
+        raise InputError("not-auditable", text, field="audit")
+    if reason := _import_failure("torch"):
+        raise InputError("missing-package", _needs("An audit", "torch", reason), field="audit")
+    from hwbench.workload.audit import audit as auditing
+    from hwbench.workload.tracing import sources
+
     return auditing.audit(sources.build(request), ours)
 
 
 def _graph(path: str, request: ModelRequest) -> Workload:
-    try:
-        from hwbench.workload.onnx import graph as onnx_graph
-    except ImportError as error:
-        raise InputError(f"needs onnx ({shown(error)}): pip install 'hwbench[onnx]'", file=path) from None
+    if reason := _import_failure("onnx"):
+        raise InputError("missing-package", _needs(path, "onnx", reason), field="model")
+    from hwbench.workload.onnx import graph as onnx_graph
+
     return onnx_graph.workload(path, request)
 
 
-def _refuse_options(request: ModelRequest) -> None:
-    """A network of layers has its own input, and no mode of torch's. Raises InputError for what it cannot follow."""
+def _import_failure(package: str) -> str | None:
+    """Return why a package cannot be imported; None where it can."""
+    try:
+        importlib.import_module(package)
+    except ImportError as error:
+        return shown(error)
+    return None
+
+
+def _needs(name: str, package: str, reason: str) -> str:
+    return f"'{shown(name)}' needs {package} ({reason}): run `pip install 'hwbench[{package}]'`."
+
+
+def _refuse_tracing(request: ModelRequest) -> None:
+    """Raise InputError for parameters of tracing: a list of layers has its own input and no modes."""
     plain = ModelRequest(request.model, batch=request.batch)
     for name in ModelRequest.__struct_fields__:
         if getattr(request, name) != getattr(plain, name):
-            option = {"training": "--mode", "autocast": "--dtype amp"}.get(name, f"--{name.replace('_', '-')}")
-            raise InputError("is for traced models: torchvision:, timm:, hf:, torch: and ONNX", field=option)
+            text = "This applies to traced models (torchvision:, timm:, hf:, torch: and ONNX), not to lists of layers."
+            raise InputError("not-traced", text, field=_PARAMETERS.get(name, name))
 
 
 def load(path: str) -> Workload:
-    """The workload in a YAML file, or in a file that `hwbench models export` saved."""
-    if path.endswith(".json"):
-        return saved_file.load(path)
-    document = documents.read(path)
-    model = documents.convert(document, ModelFile)
-    name = os.path.splitext(os.path.basename(path))[0]
-    return Workload(name, model.title, model.input, _ops(document, model), model.published)
+    """Return the workload in a YAML file, or in a file that `hwbench models export` saved. Raises InputError."""
+    return saved_file.load(path) if path.endswith(".json") else layers_file.load(path)
 
 
-def sound_workloads() -> tuple[dict[str, Workload], tuple[str, ...]]:
-    """Every network of the catalog whose file is in order, and what is wrong with the others, a line each."""
-    sound, faults = {}, []
+def valid_workloads() -> tuple[dict[str, Workload], tuple[Notice, ...]]:
+    """Return every network of the catalog whose file is valid, and a notice for each other file."""
+    valid, notices = {}, []
     for name, path in folders.files("models").items():
         try:
-            sound[name] = load(path)
+            valid[name] = load(path)
         except InputError as error:
-            faults.append(f"left out: {error}")
-    return sound, tuple(faults)
+            notices.append(notice("file-left-out", error=str(error)))
+    return valid, tuple(notices)
 
 
 def workloads() -> dict[str, Workload]:
-    """Every network of the catalog by name, the user's included."""
+    """Return every network of the catalog by name, the user's included. Raises InputError."""
     return {name: load(path) for name, path in folders.files("models").items()}
-
-
-def _ops(document: Document, model: ModelFile) -> tuple[Op, ...]:
-    try:
-        return network.build(model.layers, model.input)
-    except InputError as error:
-        raise document.error(error.message, error.field or "", error.nearest) from None
 
 
 def _matmul(name: str, sizes: str) -> Workload:
     match = re.fullmatch(r"([0-9]{1,12})x([0-9]{1,12})x([0-9]{1,12})", sizes.lower())
     if match is None or "0" in (size.lstrip("0") or "0" for size in match.groups()):
-        raise InputError(f"'{shown(name)}' is not a matrix product: write it like matmul:4096x4096x4096 (m×n by n×o)")
+        text = f"'{shown(name)}' is not a matrix product such as matmul:4096x4096x4096 (m×n by n×o)."
+        raise InputError("not-a-matmul", text, field="model")
     m, n, o = (int(size) for size in match.groups())
-    op = network.build([{"matmul": {"columns": o, "name": "matmul"}}], (m, n))
+    ops = network.build([{"matmul": {"columns": o, "name": "matmul"}}], (m, n))
     title = f"Matrix product {format_shape((m, n))} · {format_shape((n, o))}"
-    return Workload(name, title, (m, n), op)
+    return Workload(name, title, (m, n), ops)

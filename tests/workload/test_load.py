@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from hwbench.errors import InputError
-from hwbench.files import documents, folders
+from hwbench.files import folders
 from hwbench.workload import load
-from hwbench.workload.load import ModelFile
+from hwbench.workload.layers import file as layers_file
+from hwbench.workload.layers.file import ModelFile
 from hwbench.workload.ops import Workload
 
 HERE = Path(__file__).parent
@@ -34,7 +35,7 @@ def only_the_shipped_catalog(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 
 def file_of(name: str) -> ModelFile:
-    return documents.convert(documents.read(os.path.join(MODELS, name + ".yaml")), ModelFile)
+    return layers_file.read(os.path.join(MODELS, name + ".yaml"))[1]
 
 
 @pytest.mark.parametrize("name", CATALOG)
@@ -203,7 +204,7 @@ def test_what_people_type(typed: str, name: str) -> None:
 
 
 def test_an_unknown_name_suggests_the_nearest() -> None:
-    with pytest.raises(InputError, match="there is no model named 'resnet51'") as caught:
+    with pytest.raises(InputError) as caught:
         load.workload("resnet51")
     assert "resnet50" in caught.value.nearest or "resnet152" in caught.value.nearest
 
@@ -247,8 +248,9 @@ def test_matrix_product() -> None:
     "sizes", ["", "64", "64x48", "0x4x4", "4x00x4", "-1x4x4", "4x4x4x4", "4.5x4x4", "1e3x4x4", "x" * 200]
 )
 def test_wrong_matrix_products(sizes: str) -> None:
-    with pytest.raises(InputError, match="is not a matrix product"):
+    with pytest.raises(InputError) as raised:
         load.workload(f"matmul:{sizes}")
+    assert raised.value.code == "not-a-matmul"
 
 
 def test_a_file_of_ones_own(tmp_path: Path) -> None:

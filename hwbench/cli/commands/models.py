@@ -8,6 +8,7 @@ import msgspec
 from hwbench.cli import options, output
 from hwbench.cli.output import write
 from hwbench.errors import InputError
+from hwbench.notices import Notice
 from hwbench.workload.ops import Workload
 
 
@@ -50,11 +51,11 @@ def list_models(as_json: bool = False) -> None:
     """
     from hwbench.workload import load
 
-    sound, faults = load.sound_workloads()
+    sound, faults = load.valid_workloads()
     _write_list(list(sound.values()), faults, as_json)
 
 
-def _write_list(found: list[Workload], faults: tuple[str, ...], as_json: bool) -> None:
+def _write_list(found: list[Workload], faults: tuple[Notice, ...], as_json: bool) -> None:
     if as_json:
         rows = [ModelRow(w.name, w.title, w.params, w.macs, w.input_shape, len(w.ops)) for w in found]
         output.write_json("models", {"models": rows}, faults)
@@ -94,7 +95,7 @@ def search(text: str, as_json: bool) -> None:
     from hwbench.workload import load
 
     wanted = folders.key(text)
-    sound, faults = load.sound_workloads()
+    sound, faults = load.valid_workloads()
     aliases = {name: folders.read_aliases(path) for name, path in folders.files("models").items()}
     found = [
         w for w in sound.values() if any(wanted in folders.key(t) for t in (w.name, w.title, *aliases.get(w.name, ())))

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from hwbench.errors import InputError, shown
-from hwbench.files import documents, folders
+from hwbench.files import folders
 from hwbench.measure.torch.modules import FACTORIES, IN_PLACE, Lookup, total
 from hwbench.workload import load
+from hwbench.workload.layers import file as layers_file
 from hwbench.workload.layers import network
 from hwbench.workload.layers import products as layers
 from hwbench.workload.ops import Op, Shape, Workload
@@ -199,8 +200,7 @@ def of_model(name: str) -> tuple[Network, Workload]:
         text = f"'{shown(name)}' holds counts, not layers that could run: name the model from which it was counted."
         raise InputError("not-runnable", text, field="model")
     workload = load.load(path)
-    document = documents.read(path)
-    file = documents.convert(document, load.ModelFile)
+    _, file = layers_file.read(path)
     try:
         return module(file.layers, file.input), workload
     except InputError as error:

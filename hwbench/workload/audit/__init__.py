@@ -1,1 +1,3 @@
-"""Other counters beside ours, and what explains the differences."""
+"""Other counters run on the same model, and the causes of their differences. Needs torch."""
+
+__all__ = ["audit", "causes", "counters", "text"]

@@ -1,1 +1,3 @@
-"""Cost of an operator from its shapes, for torch (aten) and ONNX."""
+"""What a kernel costs by the shapes of its tensors: tables of the operators of torch and ONNX. Imports neither."""
+
+__all__ = ["aten", "cost", "onnx", "onnx_cost", "tally"]

@@ -1,1 +1,3 @@
-"""Layer kinds of network files, and the networks that they make."""
+"""Networks written as lists of layers: the kinds of layers, network files, and the ops that they become."""
+
+__all__ = ["elementwise", "file", "network", "products"]

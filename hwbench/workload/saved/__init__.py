@@ -1,1 +1,3 @@
-"""Traced workloads as files, the shipped ones among them."""
+"""Traced workloads as files, and those that come with hwbench."""
+
+__all__ = ["file", "shipped"]

@@ -1,4 +1,4 @@
-"""A workload as a small JSON file: what tracing found, to be loaded without torch."""
+"""A workload as a small JSON file, which can be loaded without torch."""
 
 from typing import Annotated
 
@@ -10,17 +10,17 @@ from hwbench.files import documents
 from hwbench.workload.ops import Op, Workload
 
 SCHEMA = "hwbench.workload/1"
-LARGEST = 64 << 20
+MAX_BYTES = 64 << 20
 
 
-class File(Workload, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """A workload with the version of its form."""
+class SavedWorkload(Workload, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """A workload with the version of its format."""
 
     schema: Annotated[str, Meta(max_length=60)]
 
 
 def dump(workload: Workload) -> str:
-    """The text of a workload's file, one op a line."""
+    """Return the text of a workload's file, one op per line."""
     body = msgspec.to_builtins(workload)
     ops = ",\n  ".join(msgspec.json.encode(op).decode() for op in workload.ops)
     head = msgspec.json.encode({"schema": SCHEMA, **{k: v for k, v in body.items() if k != "ops"}}).decode()
@@ -28,28 +28,29 @@ def dump(workload: Workload) -> str:
 
 
 def save(workload: Workload, path: str) -> None:
-    """Write a workload's file, whole or not at all."""
+    """Write a workload's file atomically. Raises InputError."""
     documents.write_atomically(path, dump(workload))
 
 
 def load(path: str) -> Workload:
-    """The workload in a file that `dump` wrote. Raises InputError where it is not one."""
-    text = documents.read_text(path, LARGEST)
+    """Return the workload in a file that `dump` wrote. Raises InputError for other files."""
+    text = documents.read_text(path, MAX_BYTES)
     try:
-        found = msgspec.json.decode(text, type=File)
+        saved = msgspec.json.decode(text, type=SavedWorkload)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        raise InputError(f"is not a saved workload: {shown(error, 200)}", file=path) from None
-    if found.schema != SCHEMA:
-        raise InputError(f"has the schema '{shown(found.schema)}', this version reads {SCHEMA}", file=path)
-    if not found.ops:
-        raise InputError("holds no ops", file=path)
-    for position, op in enumerate(found.ops):
-        if _negative(op):
-            raise InputError("has a negative count", file=path, field=f"ops[{position}]")
-    fields = {name: getattr(found, name) for name in Workload.__struct_fields__}
-    return Workload(**fields)
+        sentence = f"This is not a saved workload: {shown(error, 200)}"
+        raise InputError("not-a-workload", sentence, file=path) from None
+    if saved.schema != SCHEMA:
+        sentence = f"The schema is '{shown(saved.schema)}'; this version of hwbench reads {SCHEMA}."
+        raise InputError("unknown-schema", sentence, file=path, field="schema")
+    if not saved.ops:
+        raise InputError("no-layers", "The workload has no ops.", file=path, field="ops")
+    for position, op in enumerate(saved.ops):
+        if _is_negative(op):
+            raise InputError("negative-count", "An op has a negative count.", file=path, field=f"ops[{position}]")
+    return Workload(**{name: getattr(saved, name) for name in Workload.__struct_fields__})
 
 
-def _negative(op: Op) -> bool:
+def _is_negative(op: Op) -> bool:
     counts = (getattr(op, name) for name in Op.__struct_fields__)
     return op.count < 1 or any(isinstance(count, int) and count < 0 for count in counts)

@@ -1,8 +1,8 @@
 """Traced workloads that come with hwbench, so that `timm:NAME` needs neither timm nor torch.
 
-One zip file of the catalog holds what our tracer found for every model of one version of timm: an `index.json` and, a
-member a family of names, its traces as msgpack, compressed by LZMA. Ops are stored by column, a list a field that is
-not everywhere its default: neighbors in a column are alike, which is what makes thousands of traces a few megabytes.
+One zip file of the catalog holds the traces of every model of one version of timm: an `index.json` and one member per
+family of names with its traces as msgpack, compressed by LZMA. Ops are stored by column, one list per field that is not
+its default everywhere: neighbors in a column are alike, so that thousands of traces take a few megabytes.
 `benchmarks/timm_workloads.py` traces and packs.
 """
 
@@ -35,11 +35,11 @@ class PackedModel(Struct, frozen=True, array_like=True):
 
 
 class TraceIndex(Struct, frozen=True):
-    """What the file holds: models by name, with the versions of what traced them.
+    """The models of the file by name, with the versions of the packages that traced them.
 
     `tags` are names of pretrained weights whose usual image is not that of the model; `other_heads` those whose
-    classes differ from the model's, so that no trace of the model is theirs. `renamed` gives today's name, perhaps with
-    a tag, of one that an earlier version of timm knew.
+    number of classes is not the traced model's. `renamed` maps names of earlier versions of timm to the current one,
+    perhaps with a tag.
     """
 
     schema: str
@@ -67,12 +67,12 @@ class PackedTrace(Struct, frozen=True, array_like=True):
 
 
 def path() -> str:
-    """Where the file stands."""
+    """Return the path of the file."""
     return os.path.join(folders.shipped(), "traced", f"{SOURCE}.zip")
 
 
 def mode(request: ModelRequest) -> str | None:
-    """The mode of tracing that a request asks for; None where it asks for more than any trace answers."""
+    """Return the mode of tracing that a request needs; None where no shipped trace can answer it."""
     plain = ModelRequest(
         request.model,
         image_size=request.image_size,
@@ -86,62 +86,53 @@ def mode(request: ModelRequest) -> str | None:
 
 
 def workload(request: ModelRequest) -> Workload | None:
-    """The workload of a `timm:NAME` that was traced at the size and in the mode asked for, else None."""
+    """Return the workload of a `timm:NAME` that was traced at the requested size and mode, else None."""
     source, _, name = request.model.partition(":")
     wanted = mode(request)
-    held = index() if source == SOURCE and wanted else None
-    if held is None:
+    traces = index() if source == SOURCE and wanted else None
+    if traces is None:
         return None
-    name = held.renamed.get(name, name)
-    model, known = _known(held, name)
-    if known is None or name in held.other_heads:
+    name = traces.renamed.get(name, name)
+    base = name.partition(".")[0]
+    model = traces.models.get(base)
+    if model is None or name in traces.other_heads:
         return None
-    side = request.image_size or held.tags.get(name, known.usual)
-    for trace in _member(path(), known.member):
-        if (trace.model, trace.side, trace.mode) == (model, side, wanted):
-            return _workload(trace, request.model, held)
+    side = request.image_size or traces.tags.get(name, model.usual)
+    for trace in _member(path(), model.member):
+        if (trace.model, trace.side, trace.mode) == (base, side, wanted):
+            return _workload(trace, request.model, traces)
     return None
 
 
-def _known(held: TraceIndex, name: str) -> tuple[str, PackedModel | None]:
-    """A name without the tag of its weights, and the model that it means."""
-    model = name.partition(".")[0]
-    return model, held.models.get(model)
-
-
 def trusted(request: ModelRequest) -> bool:
-    """Whether no other version of what made the traces is installed that would trace the model itself."""
-    held = index() if request.model.startswith(f"{SOURCE}:") else None
-    return held is not None and installed(SOURCE) in (None, held.made_with.get(SOURCE))
-
-
-def why_not(request: ModelRequest) -> str:
-    """Why there is no trace for a `timm:NAME`, after "not packaged: "."""
-    held, name = index(), request.model.partition(":")[2]
-    if held is None:
-        return "no traces came with this installation"
-    name = held.renamed.get(name, name)
-    if name in held.other_heads:
-        return "these weights have another number of classes than the traced model"
-    _, known = _known(held, name)
-    if known is None:
-        return f"timm {held.made_with.get(SOURCE, '?')} has no such model, or it cannot be traced"
-    sides = " and ".join(str(side) for side in known.sides)
-    return f"it was traced at image size {sides}, for inference in one dtype or amp"
+    """Return whether the installed timm, if any, is the version that was traced."""
+    traces = index() if request.model.startswith(f"{SOURCE}:") else None
+    return traces is not None and installed(SOURCE) in (None, traces.made_with.get(SOURCE))
 
 
 def missing(request: ModelRequest, needs: str) -> InputError:
-    """The error for a model that cannot be traced here (`needs` says what for) and is not packaged either."""
-    held, (source, _, name) = index(), request.model.partition(":")
-    if held is None or source != SOURCE:
-        return InputError(needs)
+    """Return the error for a model that cannot be traced here (`needs` says why) and has no shipped trace either."""
+    traces, (source, _, name) = index(), request.model.partition(":")
+    if traces is None or source != SOURCE:
+        return InputError("missing-package", needs, field="model")
+    name = traces.renamed.get(name, name)
     base = name.partition(".")[0]
-    close = () if base in held.models else tuple(f"{SOURCE}:{one}" for one in nearest(base, held.models))
-    return InputError(f"{needs}; not packaged: {why_not(request)}", nearest=close)
+    model = traces.models.get(base)
+    close: tuple[str, ...] = ()
+    if name in traces.other_heads:
+        reason = "these weights have another number of classes than the traced model"
+    elif model is None:
+        reason = f"timm {traces.made_with.get(SOURCE, '?')} has no such model, or it cannot be traced"
+        close = tuple(f"{SOURCE}:{choice}" for choice in nearest(base, traces.models))
+    else:
+        sides = " and ".join(map(str, model.sides))
+        reason = f"it was traced at image size {sides}, for inference in one dtype or amp"
+    text = f"{needs} The shipped traces do not contain it: {reason}."
+    return InputError("missing-package", text, field="model", nearest=close)
 
 
 def index() -> TraceIndex | None:
-    """The index of the file; None where there is no file. Raises HwbenchError for one that is not ours."""
+    """Return the index of the file; None where there is no file. Raises HwbenchError for another format."""
     return _index(path())
 
 
@@ -150,12 +141,12 @@ def _index(file: str) -> TraceIndex | None:
     if not os.path.isfile(file):
         return None
     try:
-        found = msgspec.json.decode(_read(file, INDEX), type=TraceIndex)
+        traces = msgspec.json.decode(_read(file, INDEX), type=TraceIndex)
     except msgspec.DecodeError as error:
-        raise HwbenchError(f"{file}: is not a file of traces: {error}") from None
-    if found.schema != SCHEMA:
-        raise HwbenchError(f"{file}: has the schema '{found.schema}', this version reads {SCHEMA}")
-    return found
+        raise HwbenchError(f"{file} is not a file of traces: {error}") from None
+    if traces.schema != SCHEMA:
+        raise HwbenchError(f"{file} has the schema '{traces.schema}'; this version of hwbench reads {SCHEMA}.")
+    return traces
 
 
 @lru_cache(maxsize=4)
@@ -163,7 +154,7 @@ def _member(file: str, member: str) -> tuple[PackedTrace, ...]:
     try:
         return msgspec.msgpack.decode(_read(file, member), type=tuple[PackedTrace, ...])
     except msgspec.DecodeError as error:
-        raise HwbenchError(f"{file}: {member} is damaged: {error}") from None
+        raise HwbenchError(f"{file} is damaged in {member}: {error}") from None
 
 
 def _read(file: str, member: str) -> bytes:
@@ -173,11 +164,11 @@ def _read(file: str, member: str) -> bytes:
         with zipfile.ZipFile(file) as archive:
             return archive.read(member)
     except (OSError, KeyError, zipfile.BadZipFile, EOFError) as error:
-        raise HwbenchError(f"{file}: cannot be read: {error}") from None
+        raise HwbenchError(f"{file} cannot be read: {error}") from None
 
 
-def _workload(trace: PackedTrace, name: str, held: TraceIndex) -> Workload:
-    versions = ", ".join(f"{package} {version}" for package, version in held.made_with.items())
+def _workload(trace: PackedTrace, name: str, traces: TraceIndex) -> Workload:
+    versions = ", ".join(f"{package} {version}" for package, version in traces.made_with.items())
     return Workload(
         name=name,
         title=f"{trace.title} (traced by {versions})",
@@ -199,7 +190,7 @@ def _ops(trace: PackedTrace) -> tuple[Op, ...]:
 
 @lru_cache(maxsize=8)
 def installed(package: str) -> str | None:
-    """The version of an installed package, without importing it; None where it is not there."""
+    """Return the version of an installed package, without importing it; None where it is not installed."""
     from importlib import metadata
 
     try:
@@ -208,28 +199,28 @@ def installed(package: str) -> str | None:
         return None
 
 
-def trace_of(found: Workload, model: str, side: int, in_mode: str) -> PackedTrace:
-    """A workload as it is stored."""
-    columns = {name: [getattr(op, name) for op in found.ops] for name in Op.__struct_fields__}
+def pack(workload: Workload, model: str, side: int, mode: str) -> PackedTrace:
+    """Return a workload as it is stored."""
+    columns = {name: [getattr(op, name) for op in workload.ops] for name in Op.__struct_fields__}
     for name, default in _OPTIONAL.items():
         if all(value == default for value in columns[name]):
             del columns[name]
     return PackedTrace(
-        model, side, in_mode, found.title, found.input_shape, found.uncounted, found.assumed, found.unused_params,
-        found.state_elements, len(found.ops), columns,
+        model, side, mode, workload.title, workload.input_shape, workload.uncounted, workload.assumed,
+        workload.unused_params, workload.state_elements, len(workload.ops), columns,
     )  # fmt: skip
 
 
-def write(file: str, held: TraceIndex, members: Iterable[tuple[str, list[PackedTrace]]]) -> None:
-    """Write the file, whole or not at all; equal traces give an equal file."""
+def write(file: str, traces: TraceIndex, members: Iterable[tuple[str, list[PackedTrace]]]) -> None:
+    """Write the file atomically; equal traces give an equal file."""
     import zipfile
 
     beside = f"{file}.{os.getpid()}.tmp"
     try:
         with zipfile.ZipFile(beside, "w", zipfile.ZIP_LZMA) as archive:
-            archive.writestr(zipfile.ZipInfo(INDEX, _EPOCH), msgspec.json.encode(held), zipfile.ZIP_LZMA)
-            for name, traces in members:
-                archive.writestr(zipfile.ZipInfo(name, _EPOCH), msgspec.msgpack.encode(traces), zipfile.ZIP_LZMA)
+            archive.writestr(zipfile.ZipInfo(INDEX, _EPOCH), msgspec.json.encode(traces), zipfile.ZIP_LZMA)
+            for name, packed in members:
+                archive.writestr(zipfile.ZipInfo(name, _EPOCH), msgspec.msgpack.encode(packed), zipfile.ZIP_LZMA)
         with open(beside, "rb") as done:
             os.fsync(done.fileno())
         os.replace(beside, file)

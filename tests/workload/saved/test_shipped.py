@@ -9,13 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-import hwbench.workload
 from hwbench.errors import HwbenchError, InputError
 from hwbench.workload import cached, load
 from hwbench.workload.ops import Op, Workload
 from hwbench.workload.request import ModelRequest
 from hwbench.workload.saved import shipped
-from hwbench.workload.saved.shipped import PackedModel, TraceIndex, trace_of
+from hwbench.workload.saved.shipped import PackedModel, TraceIndex, pack
 
 OPS = (
     Op("conv", (8, 4, 4), params=216, macs=3456, input_elements=48, weight_elements=216, name="a", count=3),
@@ -31,9 +30,9 @@ def workload(name: str, *ops: Op) -> Workload:
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A file of our own with one model at two sizes in place of the shipped one."""
     traces = [
-        trace_of(workload("timm:net"), "net", 32, "plain-nchw"),
-        trace_of(workload("timm:net", OPS[0]), "net", 64, "plain-nchw"),
-        trace_of(workload("timm:net", OPS[1]), "net", 32, "amp-nhwc"),
+        pack(workload("timm:net"), "net", 32, "plain-nchw"),
+        pack(workload("timm:net", OPS[0]), "net", 64, "plain-nchw"),
+        pack(workload("timm:net", OPS[1]), "net", 32, "amp-nhwc"),
     ]
     held = TraceIndex(
         shipped.SCHEMA,
@@ -105,16 +104,14 @@ def test_nothing_else_is_answered(file: str, request_: ModelRequest) -> None:
         (ModelRequest("timm:nett"), "timm 0.0.0 has no such model"),
     ],
 )
-def test_why_not(file: str, request_: ModelRequest, words: str) -> None:
-    assert words in shipped.why_not(request_)
+def test_the_reason_why_there_is_no_trace(file: str, request_: ModelRequest, words: str) -> None:
+    assert words in shipped.missing(request_, "It needs x.").message
 
 
 def test_the_nearest_names(file: str) -> None:
-    error = shipped.missing(ModelRequest("timm:nett.large"), "needs x")
-    assert str(error) == (
-        "needs x; not packaged: timm 0.0.0 has no such model, or it cannot be traced (did you mean timm:net?)"
-    )
-    assert str(shipped.missing(ModelRequest("torchvision:net"), "needs x")) == "needs x"
+    error = shipped.missing(ModelRequest("timm:nett.large"), "It needs x.")
+    assert (error.code, error.nearest) == ("missing-package", ("timm:net",))
+    assert shipped.missing(ModelRequest("torchvision:net"), "It needs x.").message == "It needs x."
 
 
 def test_an_installed_package_of_another_version_is_asked_first(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +121,7 @@ def test_an_installed_package_of_another_version_is_asked_first(file: str, monke
 
 
 def test_equal_traces_give_an_equal_file(file: str, tmp_path: Path) -> None:
-    traces = [trace_of(workload("timm:net"), "net", 32, "plain-nchw")]
+    traces = [pack(workload("timm:net"), "net", 32, "plain-nchw")]
     held = TraceIndex(shipped.SCHEMA, {}, {})
     contents = []
     for name in ("a.zip", "b.zip"):
@@ -153,8 +150,7 @@ def test_a_damaged_file_is_said(file: str, monkeypatch: pytest.MonkeyPatch, tmp_
 def test_without_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shipped, "path", lambda: "/no/such/timm.zip")
     assert shipped.workload(ModelRequest("timm:resnet50")) is None
-    assert shipped.why_not(ModelRequest("timm:resnet50")) == "no traces came with this installation"
-    assert str(shipped.missing(ModelRequest("timm:resnet50"), "needs x")) == "needs x"
+    assert shipped.missing(ModelRequest("timm:resnet50"), "It needs x.").message == "It needs x."
 
 
 def test_traces_are_kept_once_they_are_made(file: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -232,21 +228,31 @@ def test_needs_neither_torch_nor_timm() -> None:
     )
     done = subprocess.run([sys.executable, "-c", block], capture_output=True, timeout=60, check=False)
     assert done.stdout.strip() == b"4089184256", done.stderr
-    assert b"timm:no_such_model needs t" in done.stderr  # timm, or torch where the package is installed
+    assert b"'timm:no_such_model' needs t" in done.stderr  # timm, or torch where the package is installed
 
 
 def test_a_broken_torch_is_said_where_nothing_is_packaged(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "hwbench.workload.tracing.sources", None)
-    monkeypatch.delattr(hwbench.workload.tracing, "sources", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr(shipped, "installed", lambda _: "9.9.9")
     assert load.workload("timm:net").ops == OPS  # the other version's timm cannot run without torch
-    with pytest.raises(InputError, match="needs torch"):
+    with pytest.raises(InputError) as raised:
         load.workload("timm:other")
+    assert raised.value.code == "missing-package"
+
+
+def test_a_defect_of_the_tracer_is_not_taken_for_a_missing_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    from hwbench.workload import tracing
+
+    monkeypatch.setitem(sys.modules, "hwbench.workload.tracing.sources", None)
+    monkeypatch.delattr(tracing, "sources", raising=False)
+    with pytest.raises(ImportError):
+        load.workload("torch:os:getcwd")
 
 
 def test_a_missing_timm_is_said_where_nothing_is_packaged(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shipped, "installed", lambda _: None)
     with pytest.raises(InputError) as caught:
         load.workload(ModelRequest("timm:net", image_size=48))
-    assert "needs timm: pip install" in str(caught.value)
+    assert "needs timm" in caught.value.message
     assert "it was traced at image size 32 and 64" in str(caught.value)
