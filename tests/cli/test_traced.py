@@ -93,7 +93,7 @@ def test_what_is_not_counted_is_said(cli: Callable[..., Any], factory: str) -> N
     answer = cli(f"count --model {factory}:odd --json")
     assert answer.code == 0
     assert any("linalg_inv" in name for name in answer.json["uncounted"])
-    assert "not counted" in cli(f"estimate --model {factory}:odd --device rtx3090").out
+    assert "Not counted" in cli(f"estimate --model {factory}:odd --device rtx3090").out
     strict = cli(f"count --model {factory}:odd --strict")
     assert (strict.code, strict.err.count("\n")) == (2, 1)
     assert "linalg_inv" in strict.err

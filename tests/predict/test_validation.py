@@ -71,7 +71,7 @@ def test_settings_behind_a_device() -> None:
         (measured("alexnet", device="rtx3090 colour=red"), "cannot be set"),
         (measured("no-such-net"), "there is no model named 'no-such-net'"),
         (measured("alexnt"), "did you mean alexnet"),
-        (measured("timm:no_such_net"), "not packaged"),
+        (measured("timm:no_such_net"), "shipped traces do not contain"),
         (measured("alexnet", device="titan-x-maxwell", dtype="fp16"), "no known fp16 rate"),
         (measured("alexnet", image_size=227), "alexnet is catalogued for images of 224, not of 227"),
     ],
@@ -119,10 +119,10 @@ def test_devices_that_the_catalog_does_not_know() -> None:
     own = msgspec.structs.replace(catalog.device("rtx3090"), name="mine")
     found = replay(
         MeasuredTable((measured("alexnet", device="host units=82"),)),
-        finder=lambda name: (own, (notice("remark", text=name),)),
+        finder=lambda name: (own, (notice("recorded", text=name),)),
     )
     assert [row.device for row in found.rows] == ["mine units=82"]
-    assert found.notices == (notice("remark", text="host"),)
+    assert found.notices == (notice("recorded", text="host"),)
 
 
 def test_layout_and_size_reach_the_tracer() -> None:
