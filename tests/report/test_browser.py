@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.report.conftest import Browser
 from tests.report.test_page import HOSTILE, hostile_page
+
+pytestmark = pytest.mark.slow
 
 OVERFLOW = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
 

@@ -18,6 +18,8 @@ from hwbench.workload.ops import Workload  # noqa: E402
 from hwbench.workload.request import ModelRequest  # noqa: E402
 from hwbench.workload.tracing import trace as torch_trace  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 BATCH = 2
 
 
