@@ -14,7 +14,7 @@ import msgspec
 
 from hwbench.errors import InputError, shown
 from hwbench.notices import Notice
-from hwbench.units import si
+from hwbench.units import exact, si
 from hwbench.version import VERSION
 
 MAX_HTML_ROWS = 100
@@ -108,7 +108,7 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    return msgspec.to_builtins(value)
+    return msgspec.to_builtins(value, enc_hook=exact)
 
 
 def main_values(answer: Any) -> list[tuple[str, Any]]:

@@ -126,7 +126,7 @@ def parsed_lines(paths: Iterable[str]) -> str:
 def convert(document: Document, kind: type[T], data: Any = None) -> T:
     """The document as a `kind`, every field checked. Raises InputError at the first field that is wrong."""
     try:
-        return msgspec.convert(document.data if data is None else data, kind, dec_hook=_quantity)
+        return msgspec.convert(document.data if data is None else data, kind, dec_hook=quantity)
     except msgspec.ValidationError as error:
         raise _explain(document, kind, error) from None
     except RecursionError:
@@ -137,7 +137,7 @@ def _is_at_or_above(known: str, field: str) -> bool:
     return field.startswith(known) and (len(known) == len(field) or not known or field[len(known)] in ".[")
 
 
-def _quantity(kind: type, value: Any) -> Any:
+def quantity(kind: type, value: Any) -> Any:
     """msgspec's hook for the types it does not know: ours are the quantities."""
     if not issubclass(kind, Quantity):
         raise TypeError(f"{kind.__name__} cannot stand in a file")

@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from hwbench.machine.device import Device
 from hwbench.measure.subject import Subject
 from hwbench.notices import Notice
+from hwbench.units import exact
 
 SCHEMA = "hwbench.run/2"
 Unit = Literal["FLOP/s", "op/s", "FLOP/cycle", "B/s", "Hz", "s", "B"]
@@ -92,7 +94,8 @@ class Measurement(Struct, frozen=True, omit_defaults=True):
 class Record(Struct, frozen=True):
     """One run of `hwbench bench` or `hwbench run`: conditions before and after, what was measured, what went wrong.
 
-    The environment and its snapshots are plain mappings (keys: docs/measuring.md): a record outlives its reader.
+    `device` is the machine as the system describes it; files hold its quantities as text with units. The environment
+    and its snapshots are plain mappings (keys: docs/measuring.md): a record outlives its reader.
     """
 
     id: str
@@ -105,7 +108,14 @@ class Record(Struct, frozen=True):
     measurements: tuple[Measurement, ...]
     notices: tuple[Notice, ...] = ()
     processes: int = 1
+    device: Device | None = None
     schema: str = msgspec.field(default=SCHEMA)
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """What two records may differ in besides their values: hwbench's version, the environment and the device."""
+        device = msgspec.to_builtins(self.device, enc_hook=exact)
+        return {"hwbench_version": self.hwbench_version, **self.environment, **({"device": device} if device else {})}
 
 
 class Result(Struct, frozen=True):

@@ -104,6 +104,7 @@ def record(
         after=after,
         measurements=measurements,
         notices=unique(found),
+        device=machine.device,
     )
 
 

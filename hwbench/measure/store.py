@@ -17,6 +17,7 @@ from hwbench.errors import InputError, nearest, shown
 from hwbench.files import documents, folders
 from hwbench.measure.record import SCHEMA, Record
 from hwbench.measure.upgrades import UPGRADES
+from hwbench.units import Quantity, exact
 
 SUFFIX = ".json"
 LATEST = "latest"
@@ -69,12 +70,17 @@ def save(run: Record, where: str | None = None) -> str:
 
 def encode(run: Record) -> str:
     """The run as the text of its file: JSON, indented by one."""
-    return msgspec.json.format(msgspec.json.encode(run), indent=1).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(run, enc_hook=exact), indent=1).decode() + "\n"
 
 
 def schema() -> str:
     """The JSON Schema of a run's file, as it stands in docs/run.schema.json (`make schema`)."""
-    return msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Record)), indent=1).decode() + "\n"
+    found = msgspec.json.schema(Record, schema_hook=_quantity_schema)
+    return msgspec.json.format(msgspec.json.encode(found), indent=1).decode() + "\n"
+
+
+def _quantity_schema(kind: type[Quantity]) -> dict[str, Any]:
+    return {"type": "string", "description": str(kind.__doc__), "examples": [kind.example]}
 
 
 def names(where: str | None = None) -> list[str]:
@@ -119,7 +125,7 @@ def decode(text: str, path: str | None = None) -> Record:
     except (msgspec.DecodeError, RecursionError) as error:
         raise InputError(f"is not the JSON of a run: {error}", file=path) from None
     try:
-        return msgspec.convert(_upgraded(data), Record)
+        return msgspec.convert(_upgraded(data), Record, dec_hook=documents.quantity)
     except msgspec.ValidationError as error:
         raise InputError(f"is not a run: {documents.said(error)}", file=path, field=_field(error)) from None
     except InputError as error:

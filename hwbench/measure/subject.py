@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
+from hwbench.machine.device import Device
+
 Size = Annotated[float, Meta(gt=0, le=1e30)]
 Count = Annotated[int, Meta(gt=0)]
 
@@ -52,14 +54,14 @@ class PointerChase(Struct, frozen=True, omit_defaults=True, tag="latency"):
 
 
 class GpuWork(Struct, frozen=True, omit_defaults=True, tag="gpu"):
-    """The GPU that a kernel ran on: torch's name of it, its title, and its description as in a device's file.
+    """The GPU that a kernel ran on: torch's name of it, its title, and its description.
 
     `peak` is the ceiling of the value in its unit; `under_load` what the driver read while the kernel ran.
     """
 
     device: str
     title: str | None = None
-    accelerator: dict[str, Any] | None = None
+    accelerator: Device | None = None
     peak: Size | None = None
     under_load: dict[str, Any] = {}
 

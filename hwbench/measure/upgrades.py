@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from hwbench.errors import InputError
+from hwbench.files import documents
+from hwbench.machine.device import Device
 from hwbench.measure import subject
 
 TAGS = {"fma": "multiply-adds", "matmul": "gpu", "launch": "gpu"}
@@ -13,14 +16,29 @@ def from_1(data: dict[str, Any]) -> dict[str, Any]:
     """Return a record of schema 1 as one of schema 2.
 
     Measurements had untyped `parameters`, `clock` in place of `timer`, `core_class` "gpu" in place of `where`, and
-    notes that repeated `checked`; what deserves a notice was saved as sentences only.
+    notes that repeated `checked`; the device was part of the environment, and notices were sentences.
     """
-    measurements, warnings = data.get("measurements"), data.pop("warnings", [])
+    measurements, warnings, environment = data.get("measurements"), data.pop("warnings", []), data.get("environment")
     if isinstance(measurements, list):
         data["measurements"] = [_measurement(one) if isinstance(one, dict) else one for one in measurements]
     if isinstance(warnings, list):
         warnings = [{"code": "recorded", "data": {"text": text}} for text in warnings]
+    if isinstance(environment, dict):
+        device = environment.get("device")
+        data["environment"] = {key: value for key, value in environment.items() if key != "device"}
+        data["device"] = device if _is_device(device) else None
     return {**data, "notices": warnings}
+
+
+def _is_device(data: Any) -> bool:
+    """Whether data describes a device: a record without one could be read before, and still can."""
+    if not isinstance(data, dict):
+        return False
+    try:
+        documents.convert(documents.Document("", "{}", data), Device)
+    except InputError:
+        return False
+    return True
 
 
 def _measurement(data: dict[str, Any]) -> dict[str, Any]:

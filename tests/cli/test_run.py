@@ -14,7 +14,6 @@ from hwbench.measure import store
 from hwbench.measure.environment import machine as environment
 from hwbench.measure.record import Measurement, Record, Sample
 from hwbench.measure.subject import ForwardPass
-from hwbench.units import exact
 
 pytest.importorskip("torch")
 
@@ -195,13 +194,9 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Record:
         Measurement("inference", "eager", "s", 1.0, sample(1 / 0.05), dtype="fp32",
                     subject=ForwardPass("alexnet", 1)),
     )  # fmt: skip
-    surroundings = {
-        "machine": environment.machine_key(machine), "brand": machine.brand,
-        "device": msgspec.to_builtins(machine.device, enc_hook=exact),
-    }  # fmt: skip
-    run = Record(
-        "20260101-120000-000-abcdef", "2026-01-01T12:00:00.000+00:00", "0", (), surroundings, {}, {}, measurements
-    )
+    identity, created = "20260101-120000-000-abcdef", "2026-01-01T12:00:00.000+00:00"
+    surroundings = {"machine": environment.machine_key(machine), "brand": machine.brand}
+    run = Record(identity, created, "0", (), surroundings, {}, {}, measurements, device=machine.device)
     store.save(run, str(tmp_path))
     return run
 

@@ -17,7 +17,6 @@ from hwbench.measure.harness import Task
 from hwbench.measure.record import Measurement, Record, Sample
 from hwbench.measure.settings import CpuClass, Settings
 from hwbench.measure.subject import ForwardPass, GpuWork, WorkingSet
-from hwbench.units import exact
 
 
 def machine() -> Device:
@@ -58,8 +57,9 @@ STREAMS = (
 
 
 def run(*measurements: Measurement, identity: str = "20260101-120000-000-abcdef", key: str = "this") -> Record:
-    environment = {"machine": key, "device": msgspec.to_builtins(machine(), enc_hook=exact), "brand": "A CPU"}
-    return Record(identity, "2026-01-01T12:00:00.000+00:00", "0", (), environment, {}, {}, measurements)
+    environment = {"machine": key, "brand": "A CPU"}
+    created = "2026-01-01T12:00:00.000+00:00"
+    return Record(identity, created, "0", (), environment, {}, {}, measurements, device=machine())
 
 
 def test_sustained() -> None:
@@ -109,15 +109,14 @@ def test_a_run_is_a_device_wherever_it_was_made() -> None:
 
 
 def test_a_run_without_a_machine_is_no_device() -> None:
-    bare = msgspec.structs.replace(run(*CLOCKS), environment={})
+    bare = msgspec.structs.replace(run(*CLOCKS), device=None)
     with pytest.raises(InputError, match="does not describe its machine"):
         ceilings.device(bare)
 
 
 def gpu(kernel: str, variant: str, unit: Any, value: float, **changes: Any) -> Measurement:
     device = catalog.device("rtx3090")
-    described = msgspec.to_builtins(device, enc_hook=exact)
-    subject = GpuWork("cuda", accelerator=described, under_load={"clock_hz": 1.7e9})
+    subject = GpuWork("cuda", accelerator=device, under_load={"clock_hz": 1.7e9})
     return made(kernel, variant, unit, value, where="gpu", timer="device", subject=subject, **changes)
 
 

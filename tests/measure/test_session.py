@@ -26,7 +26,7 @@ def a_run(*measurements: Measurement, **more: object) -> Record:
 def test_a_record_has_conditions_around_and_a_machine() -> None:
     run = a_run(measured())
     assert run.before["monotonic_s"] <= run.after["monotonic_s"]
-    assert run.environment["device"]["name"] == "host"
+    assert run.device == host().device
     assert store.decode(store.encode(run)) == run
     assert not session.interrupted(run.measurements)
 

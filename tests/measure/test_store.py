@@ -18,7 +18,16 @@ from hwbench.files import folders
 from hwbench.measure import store
 from hwbench.measure.analysis.results import results
 from hwbench.measure.record import SCHEMA, Measurement, Record, Sample
-from hwbench.measure.subject import ClockLoad
+from hwbench.measure.subject import (
+    ClockLoad,
+    ForwardPass,
+    GpuWork,
+    LayerSeconds,
+    MultiplyAdds,
+    PointerChase,
+    StreamSize,
+    WorkingSet,
+)
 from hwbench.notices import notice
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +63,55 @@ def test_the_golden_run_of_schema_1_loads_and_means_what_it_did() -> None:
     assert store.decode(store.encode(run)) == run
     assert {one.timer for one in run.measurements} == {"cpu"}
     assert run.measurements[1].subject == ClockLoad(128, "fp32", 12)
+    assert run.device is not None
+    assert (run.device.title, run.device.units[0].clock.base) == ("AMD EPYC", 2596126000.0)
+
+
+def test_the_golden_run_of_schema_2_loads_and_means_what_it_did() -> None:
+    """A sample a task: values are work over its time."""
+    path = ROOT / "tests" / "golden" / "run-2.json"
+    run = store.load(str(path))
+    assert json.loads(store.encode(run)) == json.loads(path.read_text())
+    derived = results(run)
+    values = {(one.kernel, one.variant, one.dtype, one.size, one.unit): one.value for one in derived.results}
+    assert values["clock", "avx512", None, None, "Hz"] == pytest.approx(3639e6, rel=1e-3)
+    assert values["fma", "throughput", "fp32", None, "FLOP/s"] == pytest.approx(116.3e9, rel=1e-3)
+    assert values["stream", "triad-nt", "fp64", None, "B/s"] == pytest.approx(38.48e9, rel=1e-3)
+    assert values["cache", "L2", None, None, "B"] == 512 * 1024
+    assert len(derived.findings) == 1
+    assert [one.code for one in run.notices] == ["other-work"]
+    kinds = {type(one.subject) for one in run.measurements}
+    assert kinds == {type(None), ClockLoad, MultiplyAdds, StreamSize, PointerChase, WorkingSet}
+
+
+def test_a_record_of_schema_1_may_lack_a_device_that_makes_sense() -> None:
+    data = json.loads(GOLDEN.read_text())
+    for device in ({"title": 3}, "text", None):
+        data["environment"]["device"] = device
+        assert store.decode(json.dumps(data)).device is None
+
+
+INFERENCE = {
+    "kernel": "inference", "variant": "eager", "unit": "s", "work": 1, "dtype": "fp32", "core_class": "gpu",
+    "clock": "device", "samples": [{"wall_s": 0.1, "repetitions": 1}],
+    "parameters": {"model": "alexnet", "batch": 8, "runtime": "torch-2.9-eager", "device": "cuda", "title": "A card",
+                   "layout": "nchw", "flops": 18164097536, "layers": [{"name": "conv1", "seconds": [0.01, 0.02]}]},
+}  # fmt: skip
+PRODUCT = {
+    "kernel": "matmul", "variant": "torch", "unit": "FLOP/s", "work": 1, "core_class": "gpu", "clock": "device",
+    "samples": [{"wall_s": 0.1, "repetitions": 1}],
+    "parameters": {"device": "cuda", "title": "A card", "peak": 1e13, "under_load": {"clock_hz": 1.7e9}},
+}  # fmt: skip
+
+
+def test_what_schema_1_kept_in_parameters_is_the_subject_of_a_measurement() -> None:
+    data = {**json.loads(GOLDEN.read_text()), "measurements": [INFERENCE, PRODUCT]}
+    inference, product = store.decode(json.dumps(data)).measurements
+    layers = (LayerSeconds("conv1", (0.01, 0.02)),)
+    card = ("cuda", "A card")
+    assert inference.subject == ForwardPass("alexnet", 8, *card, "torch-2.9-eager", "nchw", 18164097536, layers)
+    assert product.subject == GpuWork(*card, peak=1e13, under_load={"clock_hz": 1.7e9})
+    assert {(one.timer, one.where, one.core_class) for one in (inference, product)} == {("device", "gpu", None)}
 
 
 def test_the_schema_page_is_up_to_date() -> None:
@@ -123,6 +181,7 @@ BROKEN: list[tuple[Any, str]] = [
     ({"schema": "hwbench.run/9999"}, "was saved by a newer hwbench"),
     ({"id": None}, "id: is not a run: expected text, got nothing"),
     ({"measurements": 3}, "measurements: is not a run: expected a list"),
+    ({"measurements": [{**INFERENCE, "parameters": {"model": 1}}]}, "measurements.*subject.*model: is not a run"),
     ({"measurements": [{"kernel": "x"}]}, r"measurements\[0\]: is not a run: missing field `variant`"),
 ]
 

@@ -72,8 +72,7 @@ def test_another_machine_is_said_and_not_drawn() -> None:
 
 def test_a_data_sheet_counts_as_the_machine_of_its_title() -> None:
     assert held(run(), machine=None)[0] == []
-    described = {**RUN.environment, "device": {"title": CPU.title}}
-    assert len(held(msgspec.structs.replace(run(), environment=described), machine=None)[0]) == 1
+    assert len(held(msgspec.structs.replace(run(), device=CPU), machine=None)[0]) == 1
 
 
 def test_a_gpu_counts_by_its_name_alone() -> None:

@@ -10,6 +10,7 @@ from hwbench.api import lookup
 from hwbench.cli import options, output
 from hwbench.errors import InputError
 from hwbench.notices import Notice
+from hwbench.units import exact
 
 if TYPE_CHECKING:
     from hwbench.machine.device import Device
@@ -86,7 +87,7 @@ def report(
     title = f"{', '.join(models)} on {', '.join(devices)}"
     body = {
         "estimates": [one.body() for one in found],
-        "runs": msgspec.to_builtins(saved),
+        "runs": msgspec.to_builtins(saved, enc_hook=exact),
         "warnings": list(map(str, warnings)),
     }
     content = page.render(title, html.answer(found[0]), sections, body)

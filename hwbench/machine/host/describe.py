@@ -7,10 +7,12 @@ answer is a guess its provenance is `assumed` and a warning says so in a sentenc
 import math
 import os
 import sys
+from functools import lru_cache
 
 from msgspec import Struct
 
 from hwbench.errors import shown
+from hwbench.files import folders
 from hwbench.machine.architecture import Rate
 from hwbench.machine.device import Cache, Clock, Device, Memory, Provenance, Units
 from hwbench.machine.host import fallback, linux, macos, match
@@ -62,12 +64,25 @@ def host(root: str = "/", affinity: set[int] | None = None, system: str | None =
     """The machine below `root` (a recorded tree, or the one that runs this process) as a device.
 
     `affinity`: ids of the logical CPUs that may be used, the process's own by default; `system`: as `sys.platform`.
-    Files that are missing or nonsense never raise: the answer then says what it assumes.
+    Files that are missing or nonsense never raise: the answer then says what it assumes. The machine that runs this
+    process is read once for each affinity and catalog.
     """
-    live = root == "/"
     system = sys.platform if system is None else system
-    if affinity is None and live and hasattr(os, "sched_getaffinity"):
-        affinity = set(os.sched_getaffinity(0))
+    if root != "/":
+        return describe(_facts(root, affinity, system))
+    if affinity is None and hasattr(os, "sched_getaffinity"):
+        affinity = os.sched_getaffinity(0)
+    catalog_folders = (os.environ.get("HWBENCH_CONFIGS"), folders.user())
+    return _this_host(None if affinity is None else frozenset(affinity), system, catalog_folders)
+
+
+@lru_cache(maxsize=8)
+def _this_host(affinity: frozenset[int] | None, system: str, _catalog_folders: tuple[str | None, str]) -> Host:
+    return describe(_facts("/", None if affinity is None else set(affinity), system))
+
+
+def _facts(root: str, affinity: set[int] | None, system: str) -> Facts:
+    live = root == "/"
     facts = None
     if system.startswith("linux"):
         facts = linux.read(Files(root), affinity)
@@ -75,7 +90,7 @@ def host(root: str = "/", affinity: set[int] | None = None, system: str | None =
         facts = macos.read(Files(root), live)
     if facts is None:
         facts = fallback.read(affinity) if live else Facts()
-    return describe(facts)
+    return facts
 
 
 def describe(facts: Facts) -> Host:

@@ -73,7 +73,7 @@ def read(run: Record, dtype: str, threads: int, model: str | None = None, batch:
     numba = _best(one for one in products if one.variant == "numba" and one.size == size)
     stream = _best(one for one in found if one.kernel == "stream" and one.where == "cpu")
     clock = _clock(run, fma, threads)
-    machine = peaks.device(run)
+    machine = run.device
     return Ladder(
         isa=fma.isa if fma else None,
         stated=peaks.peaks(fma, machine, peaks.Clocks({})).stated if fma else None,

@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from hwbench.errors import InputError
-from hwbench.files import documents
 from hwbench.machine.architecture import Rate
 from hwbench.machine.device import Device, Units
 from hwbench.machine.peak import ACCUMULATE_DEFAULT, choose_clock
-from hwbench.measure.record import Measurement, Record
+from hwbench.measure.record import Measurement
 from hwbench.measure.subject import GpuWork
 from hwbench.measure.summary import interval
 
@@ -47,17 +45,6 @@ def clocks(measurements: Sequence[Measurement]) -> Clocks:
         if one.kernel == "clock" and one.unit == "Hz":
             found[one.variant, one.threads, one.core_class] = interval(one).value
     return Clocks(found)
-
-
-def device(run: Record) -> Device | None:
-    """The machine that a run was measured on, from its environment; None where the record does not describe one."""
-    data = run.environment.get("device")
-    if not isinstance(data, dict):
-        return None
-    try:
-        return documents.convert(documents.Document(run.id, "{}", data), Device)
-    except InputError:
-        return None
 
 
 def peaks(measurement: Measurement, machine: Device | None, measured: Clocks) -> Peaks:

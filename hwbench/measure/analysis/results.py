@@ -48,7 +48,7 @@ class Held(Struct, frozen=True):
 
 def results(run: Record) -> Results:
     """Derive everything from the samples of a run; nothing of it is stored."""
-    machine = against.device(run)
+    machine = run.device
     measured = against.clocks(run.measurements)
     held, found = [], []
     for one in run.measurements:

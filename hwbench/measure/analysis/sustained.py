@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from hwbench.errors import InputError
-from hwbench.files import documents
 from hwbench.machine.device import Device, Provenance, Sustained, SustainedRate, Units
 from hwbench.machine.peak import highest, peaks
 from hwbench.measure import store
@@ -185,18 +184,16 @@ def device(run: Record) -> Device:
 
 def stated(run: Record) -> Device:
     """The machine, or the GPU, that a run was made on, as its system or its driver described it. Raises InputError."""
-    base = _accelerator(run) if is_gpu(run) else against.device(run)
+    base = _accelerator(run) if is_gpu(run) else run.device
     if base is None:
         raise InputError(f"run {run.id} does not describe its machine")
     return msgspec.structs.replace(base, name=f"run:{run.id}")
 
 
 def _accelerator(run: Record) -> Device | None:
-    """The GPU's description, which its measurements carry."""
-    for one in sound(run, gpu=True):
-        if isinstance(one.subject, GpuWork) and one.subject.accelerator:
-            return documents.convert(documents.Document(run.id, "{}", one.subject.accelerator), Device)
-    return None
+    """Return the GPU's description, which its measurements carry."""
+    subjects = (one.subject for one in sound(run, gpu=True))
+    return next((one.accelerator for one in subjects if isinstance(one, GpuWork) and one.accelerator), None)
 
 
 def newest(machine: str, where: str | None = None) -> Record | None:

@@ -9,14 +9,11 @@ import platform
 import sys
 from typing import Any
 
-import msgspec
-
 from hwbench.machine.host.describe import Host
 from hwbench.machine.host.facts import Files, format_cpulist, parse_cpulist
 from hwbench.measure.environment.software import versions
 from hwbench.measure.settings import CpuClass
 from hwbench.notices import Notice, notice
-from hwbench.units import exact
 
 CPU = "/sys/devices/system/cpu"
 INFLUENCES = (
@@ -36,11 +33,7 @@ INFLUENCES = (
 
 
 def environment(machine: Host, classes: tuple[CpuClass, ...], files: Files | None = None) -> dict[str, Any]:
-    """What a record says of its machine.
-
-    `device` is the machine as `host` sees it, quantities as exact text with their units, as in a device's file: it can
-    be built again by `documents.convert`.
-    """
+    """Return what a record says of its machine besides the device."""
     files = files or Files()
     found: dict[str, Any] = {
         "machine": machine_key(machine, files),
@@ -48,7 +41,6 @@ def environment(machine: Host, classes: tuple[CpuClass, ...], files: Files | Non
         "system": platform.system(),
         "kernel": platform.release(),
         "architecture": platform.machine(),
-        "device": msgspec.json.decode(msgspec.json.encode(machine.device, enc_hook=exact)),
         "brand": machine.brand,
         "flags": list(machine.flags),
         "matched": machine.matched,

@@ -20,7 +20,6 @@ from hwbench.measure.settings import Settings
 from hwbench.measure.subject import GpuWork
 from hwbench.measure.torch.device import Stopwatch, TorchDevice, accelerator, set_fp32
 from hwbench.measure.torch.gpu import describe, readings
-from hwbench.units import exact
 
 Shape = tuple[int, int, int]
 """m, k, n of a product of m×k by k×n."""
@@ -252,5 +251,4 @@ def launches(gpu: TorchDevice, device: Device | None) -> list[Task]:
 
 def about(gpu: TorchDevice, device: Device | None, peak: float | None = None) -> GpuWork:
     """Return the subject of a measurement on a GPU; `peak` is the peak of its value."""
-    described = None if device is None else msgspec.to_builtins(device, enc_hook=exact)
-    return GpuWork(gpu.torch_name, gpu.title, described, None if peak is None else float(peak))
+    return GpuWork(gpu.torch_name, gpu.title, device, None if peak is None else float(peak))

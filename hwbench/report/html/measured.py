@@ -81,20 +81,15 @@ def _same(run: Record, ran: ForwardPass, device: Device, machine: str | None) ->
     if on_cpu != (device.kind == "cpu") or (machine is not None and run.environment.get("machine") != machine):
         return False
     if on_cpu:
-        return machine is not None or _title(run) == device.title
+        return machine is not None or (run.device is not None and run.device.title == device.title)
     title = folders.key(str(ran.title).removeprefix("NVIDIA ").removeprefix("AMD "))
     known = (device.name, device.title.removeprefix("NVIDIA ").removeprefix("AMD "), *device.aliases)
     return title in map(folders.key, known)
 
 
-def _title(run: Record) -> str | None:
-    described = run.environment.get("device")
-    title = described.get("title") if isinstance(described, dict) else None
-    return str(title) if title else None
-
-
 def _where(run: Record, ran: ForwardPass) -> str:
-    brand = str(run.environment.get("brand") or _title(run) or "an unknown machine")
+    title = run.device.title if run.device else "an unknown machine"
+    brand = str(run.environment.get("brand") or title)
     return brand if ran.device == "cpu" else f"{ran.title or ran.device} beside {brand}"
 
 

@@ -31,9 +31,7 @@ def title(record: Record) -> str:
 
 def machine_name(record: Record) -> str:
     """What the machine of a run is called: its CPU's brand, else the title that we gave it."""
-    device = record.environment.get("device")
-    title = device.get("title") if isinstance(device, dict) else None
-    return str(record.environment.get("brand") or title or "unknown machine")
+    return str(record.environment.get("brand") or (record.device.title if record.device else "unknown machine"))
 
 
 def heading(record: Record, style: Style = PLAIN) -> list[str]:

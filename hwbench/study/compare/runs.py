@@ -278,8 +278,7 @@ def _speeds(measurement: Measurement) -> dict[int, float]:
 
 def _differences(a: Record, b: Record) -> tuple[Difference, ...]:
     """Return the conditions in which two environments differ, those that make the comparison doubtful first."""
-    first = {"hwbench_version": a.hwbench_version, **_flat(a.environment)}
-    second = {"hwbench_version": b.hwbench_version, **_flat(b.environment)}
+    first, second = _flat(a.conditions), _flat(b.conditions)
     differences = []
     for path in dict.fromkeys([*first, *second]):
         if first.get(path) != second.get(path):

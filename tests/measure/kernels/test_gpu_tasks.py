@@ -106,7 +106,7 @@ def test_a_description_travels_with_the_measurement() -> None:
     card = TorchDevice("cuda:0", "NVIDIA GeForce RTX 3090")
     product = gpu.matmul(card, device, "fp32", (64, 64, 64))
     subjects = [task.subject for task in (product, *gpu.copies(card, device, 1024), *gpu.launches(card, device))]
-    assert all(isinstance(one, GpuWork) and (one.accelerator or {})["title"] == device.title for one in subjects)
+    assert all(isinstance(one, GpuWork) and one.accelerator == device for one in subjects)
     peaks = [one.peak for one in subjects if isinstance(one, GpuWork)]
     assert peaks == [pytest.approx(35.58e12, rel=0.005), 936e9, 936e9, None, None]
     assert gpu.about(CPU, None) == GpuWork("cpu", "CPU")

@@ -33,8 +33,6 @@ def conditions(run: Record) -> HtmlTable:
     rows: list[tuple[Cell, ...]] = [("created", run.created, None), ("command", " ".join(run.command), None)]
     keys = dict.fromkeys((*run.environment, *run.before, *run.after))
     for key in keys:
-        if key == "device":
-            continue  # a description of its own
         first = run.environment.get(key, run.before.get(key))
         later = run.after.get(key)
         if first is not None or later is not None:
