@@ -17,6 +17,7 @@ from hwbench.errors import InputError, nearest, shown
 from hwbench.files import documents, folders
 from hwbench.measure.record import SCHEMA, Record
 from hwbench.measure.upgrades import UPGRADES
+from hwbench.notices import Notice, notice
 from hwbench.units import Quantity, exact
 
 SUFFIX = ".json"
@@ -125,13 +126,22 @@ def decode(text: str, path: str | None = None) -> Record:
     except (msgspec.DecodeError, RecursionError) as error:
         raise InputError(f"is not the JSON of a run: {error}", file=path) from None
     try:
-        return msgspec.convert(_upgraded(data), Record, dec_hook=documents.quantity)
+        record = msgspec.convert(_upgraded(data), Record, dec_hook=documents.quantity)
     except msgspec.ValidationError as error:
         raise InputError(f"is not a run: {documents.said(error)}", file=path, field=_field(error)) from None
     except InputError as error:
         raise error.at(file=path) from None
     except RecursionError:
         raise InputError("is nested too deeply", file=path) from None
+    return msgspec.structs.replace(record, notices=tuple(map(_readable, record.notices)))
+
+
+def _readable(one: Notice) -> Notice:
+    """Return a saved notice, as plain text where this version has no sentence for its code and data."""
+    try:
+        return one if one.text else notice("recorded", text=one.code)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError):
+        return notice("recorded", text=f"{one.code} {one.data}")
 
 
 def _upgraded(data: Any) -> dict[str, Any]:

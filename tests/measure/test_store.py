@@ -230,6 +230,15 @@ def test_fields_of_a_later_version_of_the_same_schema_are_passed_over() -> None:
     assert store.decode(json.dumps(data)) == store.load(str(GOLDEN))
 
 
+@pytest.mark.parametrize(
+    "data", [{"code": "from-later", "data": {"a": 1}}, {"code": "other-work", "data": {"share": "x"}}]
+)
+def test_a_notice_without_a_sentence_is_shown_as_it_is(data: dict[str, Any]) -> None:
+    record = {**json.loads(store.encode(store.load(str(GOLDEN)))), "notices": [data]}
+    (only,) = store.decode(json.dumps(record)).notices
+    assert (only.code, only.text) == ("recorded", f"{data['code']} {data['data']}")
+
+
 def test_old_schemas_are_upgraded_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """As it will be when schema 3 comes: each step knows its own."""
     golden = store.load(str(GOLDEN))

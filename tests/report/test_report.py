@@ -15,6 +15,7 @@ from hwbench.measure import store
 from hwbench.measure.environment import machine as environment
 from hwbench.measure.record import Measurement, Record, Sample
 from hwbench.measure.subject import ForwardPass, LayerSeconds
+from hwbench.notices import notice
 from tests.report.conftest import Browser
 from tests.report.test_page import embedded
 
@@ -154,7 +155,7 @@ def test_names_from_files_are_text(browser: Browser, tmp_path: Path) -> None:
         run,
         id="<script>document.title='owned'</script>",
         command=(hostile,),
-        warnings=(hostile,),
+        notices=(notice("recorded", text=hostile),),
         measurements=tuple(msgspec.structs.replace(one, variant=hostile) for one in run.measurements),
     )
     (tmp_path / "evil.json").write_text(store.encode(evil), encoding="utf-8")
