@@ -74,6 +74,19 @@ def test_replayed_tables_give_what_the_page_shows() -> None:
         assert printed(command).startswith(shown), f"{page.name} shows output that is not printed any more"
 
 
+def test_the_readme_states_the_accuracy_that_is_measured() -> None:
+    page = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8").replace("−", "-")
+    table = re.findall(
+        r"^\|[^|]+\| (\d+) \| ([\d.]+ %) \| (\S+ %) \| (\d+ %)?[^|]*\|$",
+        PAGES[0].read_text(encoding="utf-8").replace("−", "-"),
+        re.MULTILINE,
+    )
+    assert len(table) == 9
+    for count, error, bias, covered in table:
+        values = rf" {count}  +{error} .* {re.escape(bias)}  +{covered or '-'} "
+        assert re.search(values, page), values
+
+
 def test_the_readme_is_short() -> None:
     assert len(PAGES[0].read_text(encoding="utf-8").splitlines()) <= 250
 
