@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from hwbench.cli import output
-from hwbench.report.text.layout import Style, width
+from hwbench.report.text.format import width
+from hwbench.report.text.layout import Style
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 WIDEST = 120

@@ -5,18 +5,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwbench.report.text.layout import (
-    Style,
-    at_least,
-    at_most,
-    integer,
-    layer,
-    percent,
-    sentences,
-    table,
-    warnings,
-    wrapped,
-)
+from hwbench.report.text.format import at_least, at_most, integer, layer, percent
+from hwbench.report.text.layout import Style, sentences, table, warnings, wrapped
 
 WORDS = st.text("abc01µ×", min_size=1, max_size=20)
 ANYTHING = st.text(max_size=20)

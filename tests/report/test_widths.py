@@ -31,7 +31,8 @@ from hwbench.report.text import (
     workload,
 )
 from hwbench.report.text import estimate as estimates
-from hwbench.report.text.layout import Style, cut, table, width
+from hwbench.report.text.format import cut, width
+from hwbench.report.text.layout import Style, table
 from hwbench.stats.comparison import Interval
 from hwbench.study import explain as explaining
 from hwbench.study import requirement as requiring

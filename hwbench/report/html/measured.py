@@ -15,7 +15,7 @@ from hwbench.measure.record import Measurement, Record, Result
 from hwbench.measure.subject import ForwardPass
 from hwbench.measure.summary import summarize
 from hwbench.predict.estimate import Estimate
-from hwbench.report.text.layout import layer
+from hwbench.report.text.format import layer
 from hwbench.units import si
 
 MOST_NAMES = 5

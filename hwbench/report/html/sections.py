@@ -12,7 +12,7 @@ from hwbench.report.html.figures import common, roofline, study
 from hwbench.report.html.figures import run as figures_run
 from hwbench.report.html.measured import Beside, Elsewhere
 from hwbench.report.html.page import Figure, HtmlTable, Section, label
-from hwbench.report.text.layout import at_least, at_most, percent, rate
+from hwbench.report.text.format import at_least, at_most, percent, rate
 from hwbench.study.clock.results import Study
 from hwbench.study.clock.scores import ScoreRow
 from hwbench.study.compare.devices import Comparison

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from hwbench.machine.device import Device
-from hwbench.report.text.layout import Style, field, percent, sentences, table
+from hwbench.report.text.format import percent
+from hwbench.report.text.layout import Style, field, sentences, table
 from hwbench.study.achieved import Achieved
 from hwbench.units import operations_unit, si
 

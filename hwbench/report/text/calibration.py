@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from hwbench.predict.fitting.fit import Fit
 from hwbench.predict.fitting.host import Factors, TimedNetwork
 from hwbench.predict.model.parameters import ParameterFile
-from hwbench.report.text.layout import Style, heading, percent, sentences, table
+from hwbench.report.text.format import percent
+from hwbench.report.text.layout import Style, heading, sentences, table
 from hwbench.units import si
 
 _PARTS = (

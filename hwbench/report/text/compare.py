@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from hwbench import answers
 from hwbench.dtypes import BITS
-from hwbench.report.text.layout import PLAIN, Style, at_least, at_most, cut, intensity, rate, sentences, table
+from hwbench.report.text.format import at_least, at_most, cut, intensity, rate
+from hwbench.report.text.layout import PLAIN, Style, sentences, table
 from hwbench.report.text.layout import heading as headed
 from hwbench.study.compare.decomposition import Decomposition, Factor
 from hwbench.study.compare.devices import Comparison, Contender, Timing

@@ -5,21 +5,9 @@ from collections.abc import Sequence
 from hwbench import answers
 from hwbench.predict.estimate import Estimate, LayerEstimate
 from hwbench.report.text import expected
-from hwbench.report.text.layout import (
-    PLAIN,
-    Style,
-    at_least,
-    at_most,
-    field,
-    heading,
-    intensity,
-    percent,
-    rate,
-    roomy,
-    sentences,
-    table,
-)
-from hwbench.report.text.layout import layer as named
+from hwbench.report.text.format import at_least, at_most, intensity, percent, rate
+from hwbench.report.text.format import layer as named
+from hwbench.report.text.layout import PLAIN, Style, field, heading, roomy, sentences, table
 from hwbench.units import Bytes, operations_unit, si
 
 MOST_LAYERS = 24

@@ -2,7 +2,8 @@
 
 from hwbench.predict.estimate import Estimate
 from hwbench.predict.forecast import Forecast
-from hwbench.report.text.layout import Style, field, percent, rate, sentences
+from hwbench.report.text.format import percent, rate
+from hwbench.report.text.layout import Style, field, sentences
 from hwbench.units import si
 
 MOST_EXPENSIVE = 5

@@ -1,6 +1,7 @@
 """Where the performance goes, as text: a bar for each rung from the peak to the model."""
 
-from hwbench.report.text.layout import Style, heading, percent, sentences, table
+from hwbench.report.text.format import percent
+from hwbench.report.text.layout import Style, heading, sentences, table
 from hwbench.study.explain import Explanation, Step
 from hwbench.units import si
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from hwbench.report.text.layout import Style, field, heading, percent, rate, roomy, sentences, table
-from hwbench.report.text.layout import layer as named
+from hwbench.report.text.format import layer as named
+from hwbench.report.text.format import percent, rate
+from hwbench.report.text.layout import Style, field, heading, roomy, sentences, table
 from hwbench.study.inference import Inference
 from hwbench.units import operations_unit, si
 

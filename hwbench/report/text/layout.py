@@ -1,12 +1,11 @@
 """Plain text for people: aligned tables, wrapped sentences, color only where asked for."""
 
-import math
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
 from hwbench.errors import shown
-from hwbench.units import si
+from hwbench.report.text.format import _first, cut, width
 
 _CODES = {"bold": "1", "dim": "2", "memory": "33", "compute": "36", "warning": "33"}
 
@@ -35,8 +34,6 @@ _UNITS = (
     "%", "s", "/s", "B", "B/s", "iB", "Hz", "W", "FLOP", "FLOP/s", "FLOP/B", "OP", "OP/s", "op", "op/s", "MAC", "T/s",
 )  # fmt: skip
 """What stays on the line of its number, with or without a prefix."""
-_WIDE = "\u2e80"
-"""From here on characters may take two columns."""
 
 
 def table(
@@ -103,35 +100,6 @@ def _is_name(cell: str) -> bool:
     return width(cell) > _SHORTEST and not number
 
 
-def width(text: str) -> int:
-    """The columns of a terminal that a text takes: two a character where East Asian ones and emoji are among them."""
-    if text.isascii() or max(text) < _WIDE:
-        return len(text)
-    from unicodedata import combining, east_asian_width  # of no use to most tables
-
-    return sum(2 if east_asian_width(c) in "FW" else 0 if combining(c) else 1 for c in text)
-
-
-def cut(text: str, most: int) -> str:
-    """A name in so many columns: without its middle, without its end if it is words, its start if it was cut there."""
-    if width(text) <= most:
-        return text
-    if text.startswith("…"):
-        return "…" + _first(text[::-1], most - 1)[::-1]
-    tail = "" if " " in text else _first(text[::-1], 3 * (most - 1) // 5)[::-1]
-    return f"{_first(text, most - 1 - width(tail))}…{tail}"
-
-
-def _first(text: str, most: int) -> str:
-    """As many characters of a text as take no more than so many columns."""
-    taken = 0
-    for index, character in enumerate(text):
-        taken += width(character)
-        if taken > most:
-            return text[:index]
-    return text
-
-
 def roomy(longest: int, style: Style) -> int:
     """How long a name may be that is `longest` where there are 100 columns: more where there are more."""
     return longest + max(0, style.width - PLAIN.width)
@@ -186,54 +154,8 @@ def warnings(texts: Iterable[str], style: Style = PLAIN) -> list[str]:
     return found
 
 
-def percent(share: float | None) -> str:
-    """A share as a percentage with the digits that it deserves; `-` where unknown."""
-    if share is None:
-        return "-"
-    value = 100 * share
-    if 0 < value < 0.1:
-        return "<0.1 %"
-    if 99.5 <= value < 100:  # 100 % is said of nothing less
-        return f"{min(value, 99.99):.2f} %"
-    return f"{value:.1f} %" if 0 < value < 9.95 else f"{value:.0f} %"
-
-
-def rate(value: float | None) -> str:
-    """Inferences a second: `312.9/s`, `13.72 k/s`; `-` where unknown."""
-    return "-" if value is None else si(value, "/s").replace(" /s", "/s")
-
-
-def at_most(value: float | None, digits: int = 4) -> float | None:
-    """A number rounded up to four digits: an upper bound stays one when it is printed."""
-    if not value:
-        return value
-    step = 10.0 ** (math.floor(math.log10(abs(value))) - digits + 1)
-    return math.ceil(value / step - 1e-9) * step
-
-
-def at_least(value: float, digits: int = 4) -> float:
-    """A number rounded down to four digits: a lower bound stays one when it is printed."""
-    return -(at_most(-value, digits) or 0.0)
-
-
 def field(name: str, text: str, style: Style = PLAIN) -> list[str]:
     """A named value, wrapped beside its name."""
     width = max(style.width, _NAMES + 20)
     first, *rest = wrapped(shown(text, 2000), width - _NAMES) or [""]
     return [f"{name:<{_NAMES}}{first}".rstrip(), *(f"{'':{_NAMES}}{line}" for line in rest)]
-
-
-def intensity(value: float) -> str:
-    """FLOP a byte with three digits and no exponent: `0.5`, `38`, `2251`."""
-    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
-
-
-def layer(name: str, count: int = 1, longest: int = 40) -> str:
-    """A layer's name, cut from the left where it is long, and how many are alike: `…self_attn.q_proj:mm ×128`."""
-    line = name if len(name) <= longest else f"…{name[1 - longest :]}"
-    return line if count == 1 else f"{line} ×{count}"
-
-
-def integer(value: int) -> str:
-    """A count with its thousands apart: `62,378,344`; six digits of one that is too long to read."""
-    return f"{value:,}" if value < 10**15 else f"{value:.6g}"

@@ -6,7 +6,8 @@ from hwbench import answers
 from hwbench.machine.description import Description
 from hwbench.machine.device import Clock, Device, DisputedPeak, Units
 from hwbench.machine.peak import Peak, PeakTerm
-from hwbench.report.text.layout import PLAIN, Style, field, intensity, table
+from hwbench.report.text.format import intensity
+from hwbench.report.text.layout import PLAIN, Style, field, table
 from hwbench.report.text.layout import heading as titled
 from hwbench.units import Hertz, operations_unit, si
 

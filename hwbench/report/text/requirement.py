@@ -1,6 +1,7 @@
 """Requirements as text."""
 
-from hwbench.report.text.layout import Style, field, heading, percent, rate, sentences, table
+from hwbench.report.text.format import percent, rate
+from hwbench.report.text.layout import Style, field, heading, sentences, table
 from hwbench.study.requirement import Candidate, Requirement
 from hwbench.units import Bytes, operations_unit, si
 

@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable
 
 from hwbench.predict.estimate import Estimate, LayerEstimate
-from hwbench.report.text.layout import Style, intensity
+from hwbench.report.text.format import intensity
+from hwbench.report.text.layout import Style
 from hwbench.units import operations_unit, si
 
 ROWS = 14

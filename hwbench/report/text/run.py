@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from hwbench.measure.record import Record, Result
-from hwbench.report.text.layout import PLAIN, Style, percent, sentences, table
+from hwbench.report.text.format import percent
+from hwbench.report.text.layout import PLAIN, Style, sentences, table
 from hwbench.report.text.layout import heading as titled
 from hwbench.units import Bytes, Hertz, si
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from hwbench import answers
 from hwbench.measure.cluster import Failure, Success
-from hwbench.report.text.layout import PLAIN, Style, cut, field, heading, percent, sentences, table
+from hwbench.report.text.format import cut, percent
+from hwbench.report.text.layout import PLAIN, Style, field, heading, sentences, table
 from hwbench.study.compare.runs import Metric, Overall, RunComparison
 from hwbench.study.compare.self_check import SelfCheck
 from hwbench.units import si

@@ -1,7 +1,8 @@
 """The Pareto front of a sweep as text."""
 
 from hwbench import answers
-from hwbench.report.text.layout import PLAIN, Style, cut, heading, rate, sentences, table
+from hwbench.report.text.format import cut, rate
+from hwbench.report.text.layout import PLAIN, Style, heading, sentences, table
 from hwbench.study.sweep.front import FrontRow, Sweep
 from hwbench.units import si
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from hwbench.predict.data.tables import Skipped
 from hwbench.predict.replay.metrics import Metrics
 from hwbench.predict.replay.summary import Family, Group, ReplayRow, Validation
-from hwbench.report.text.layout import Style, cut, field, heading, percent, table
+from hwbench.report.text.format import cut, percent
+from hwbench.report.text.layout import Style, field, heading, table
 from hwbench.units import si
 
 MOST_FAMILIES = 15

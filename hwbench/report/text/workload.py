@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from hwbench import answers
 from hwbench.dtypes import dtype
-from hwbench.report.text.layout import PLAIN, Style, field, heading, integer, intensity, layer, table
+from hwbench.report.text.format import integer, intensity, layer
+from hwbench.report.text.layout import PLAIN, Style, field, heading, table
 from hwbench.units import si
 from hwbench.workload.counting import Count
 from hwbench.workload.ops import CONVENTIONS, Convention, Workload

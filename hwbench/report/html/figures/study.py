@@ -7,7 +7,7 @@ from typing import Any
 from hwbench.predict.replay.summary import ReplayRow, Validation
 from hwbench.report.html.figures.common import COLORS, axis, log_axis
 from hwbench.report.html.page import Figure, HtmlTable, label
-from hwbench.report.text.layout import percent
+from hwbench.report.text.format import percent
 from hwbench.study.clock.results import Suite
 from hwbench.study.clock.scores import ScoreRow
 from hwbench.study.compare.decomposition import Decomposition
