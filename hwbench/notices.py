@@ -176,6 +176,14 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     "measured-in-part": lambda kernels: f"The run was interrupted during: {', '.join(kernels)}.",
     "model-does-not-fit-on": lambda devices: f"The model does not fit the memory of: {', '.join(devices)}.",
     "peaks-assumed-of": lambda devices: f"Peaks rest on assumed values: {', '.join(devices)}.",
+    "run-above-peak": lambda utilization, model, dtype, batch: (
+        f"{model} at {dtype}, batch {batch} runs at {100 * utilization:.0f} % of the peak: the real clock is above the "
+        "stated one, or its convolutions take fewer operations than were counted (Winograd, FFT)."
+    ),
+    "run-output-wrong": (
+        "{model} at {dtype}, batch {batch}: the output is not finite or differs from the eager module's. Ignore its "
+        "time."
+    ),
     "spread-assumed": lambda spread: (
         f"A run has one process: the difference between processes is assumed ({100 * spread:g} %), not measured; "
         "`hwbench bench --processes 5` measures it."

@@ -1,14 +1,13 @@
-"""Where the performance goes: from the peak on the data sheet down to a model's run, a ratio and a reason at each step.
-
-Values in, steps out: rates that were measured come as intervals, what is computed from them is computed here.
-"""
+"""Where performance is lost between the theoretical peak and a running model: a ratio and a reason at each step."""
 
 from collections.abc import Sequence
 from math import exp, hypot, log
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from msgspec import Struct
 
+from hwbench.answers import Answer
+from hwbench.notices import Notice
 from hwbench.stats.comparison import LEVEL, Interval
 from hwbench.units import Hertz
 from hwbench.workload.ops import Work
@@ -22,7 +21,7 @@ Name = Literal["spec", "clock", "fma", "blas", "numba", "roofline", "run"]
 LOSSES: dict[Name, Loss] = {
     "clock": "clock", "fma": "ports", "blas": "memory", "numba": "code", "roofline": "memory", "run": "overhead",
 }  # fmt: skip
-"""What is lost (or won) on the way to each rung."""
+"""Cause of the loss (or gain) at each rung."""
 
 REASONS: dict[Name, tuple[str, str]] = {
     "clock": ("the clock under this load is below the stated one", "the clock under this load is above the stated one"),
@@ -44,11 +43,11 @@ REASONS: dict[Name, tuple[str, str]] = {
         "caches hand over what the roofline reads from memory, or convolutions take fewer operations than counted",
     ),
 }
-"""Why a rung lies below the one before it, and why above."""
+"""Reasons of a rung below the one before it, and of one above."""
 
 
 class Rung(Struct, frozen=True):
-    """A rate in FLOP/s on the way down, with its interval; `how` says what it is or how it was measured."""
+    """A rate in FLOP/s with its interval; `how` tells how it was computed or measured."""
 
     name: Name
     title: str
@@ -57,9 +56,9 @@ class Rung(Struct, frozen=True):
 
 
 class Step(Struct, frozen=True):
-    """One rung: its rate in FLOP/s, and as a ratio to the rung before it, each with its interval at `level`.
+    """One rung: its rate in FLOP/s and the ratio to the rung before it, each with its interval at `level`.
 
-    `share` is of the first rung. `lost` names what makes the ratio, `reason` says it in words; None at the first.
+    `share` is of the first rung. `lost` names the cause of the ratio and `reason` describes it; None at the first.
     """
 
     name: Name
@@ -75,8 +74,13 @@ class Step(Struct, frozen=True):
     reason: str | None = None
 
 
-class Explanation(Struct, frozen=True):
-    """The way from the peak to the run of a model (if there is one); `missing` are rungs that nothing is known of."""
+class Explanation(Answer, Struct, frozen=True):
+    """The steps from the peak to the run of a model, if there is one; `missing` are titles of unknown rungs."""
+
+    SCHEMA: ClassVar[str] = "explain"
+    MAIN: ClassVar[tuple[str, ...]] = ("device", "model", "dtype", "threads", "batch", "source")
+    ROWS: ClassVar[str] = "steps"
+    CONTEXT: ClassVar[tuple[str, ...]] = ("notices",)
 
     device: str
     model: str | None
@@ -87,29 +91,30 @@ class Explanation(Struct, frozen=True):
     steps: tuple[Step, ...]
     missing: tuple[str, ...]
     summary: str
+    notices: tuple[Notice, ...] = ()
 
 
 def exact(value: float) -> Interval:
-    """A value that nobody measured."""
+    """Return a value that was not measured as an interval without width."""
     return Interval(value, value, value, LEVEL)
 
 
 def scaled(interval: Interval, factor: float) -> Interval:
-    """An interval times a positive constant."""
+    """Return an interval times a positive constant."""
     return Interval(interval.value * factor, interval.low * factor, interval.high * factor, interval.level)
 
 
 def ratio(a: Interval, b: Interval) -> Interval:
-    """a / b of independent positive values: half-widths of the logarithms add in quadrature."""
+    """Return a / b of independent positive values: half-widths of the logarithms add in quadrature."""
     value = a.value / b.value
     half = hypot(log(a.high / a.low) / 2, log(b.high / b.low) / 2)
     return Interval(value, value * exp(-half), value * exp(half), min(a.level, b.level))
 
 
 def attainable(works: Sequence[Work], rate: Interval, bandwidth: Interval) -> Interval:
-    """FLOP/s of a whole model whose every op runs at a product's `rate` or the memory's `bandwidth` (B/s).
+    """Return FLOP/s of a model whose every op runs at a matrix product's `rate` or the memory's `bandwidth` (B/s).
 
-    The roofline of each op (Williams et al., CACM 52(4), 2009) at measured ceilings; it rises with both of them, so
+    This is the roofline of each op (Williams et al., CACM 52(4), 2009) at measured ceilings. It rises with both, so
     their ends give its ends. Raises ValueError for works without FLOP.
     """
     flops = sum(work.flops for work in works)
@@ -124,18 +129,18 @@ def attainable(works: Sequence[Work], rate: Interval, bandwidth: Interval) -> In
 
 
 def rungs(ladder: "Ladder", works: Sequence[Work] = ()) -> tuple[tuple[Rung, ...], tuple[str, ...]]:
-    """The rungs that a ladder of measurements gives, and the titles of those that it lacks.
+    """Return the rungs of a ladder of measurements, and the titles of those that it lacks.
 
-    `works` are a model's ops, whose time the ladder may hold.
+    `works` are the ops of the model whose time the ladder may hold.
     """
-    found: list[Rung] = []
+    rungs: list[Rung] = []
     missing: list[str] = []
 
     def add(name: Name, title: str, how: str, rate: Interval | None) -> None:
         if rate is None:
             missing.append(title)
         else:
-            found.append(Rung(name, title, rate, how))
+            rungs.append(Rung(name, title, rate, how))
 
     stated, clock, isa = ladder.stated, ladder.clock, ladder.isa or "vector"
     at = f"{Hertz(ladder.stated_clock)}" if ladder.stated_clock else "the stated clock"
@@ -157,16 +162,16 @@ def rungs(ladder: "Ladder", works: Sequence[Work] = ()) -> tuple[tuple[Rung, ...
         run = ladder.run
         rate = Interval(flops / run.value, flops / run.high, flops / run.low, run.level) if run else None
         add("run", "the model", "its forward passes in torch", rate)
-    return tuple(found), tuple(missing)
+    return tuple(rungs), tuple(missing)
 
 
 def steps(rungs: Sequence[Rung]) -> tuple[Step, ...]:
-    """The rungs with the ratio of each to the one before it. The product of the ratios is the last share."""
-    found: list[Step] = []
+    """Return the rungs with the ratio of each to the one before it; the product of the ratios is the last share."""
+    result: list[Step] = []
     for number, rung in enumerate(rungs):
         down = ratio(rung.rate, rungs[number - 1].rate) if number else None
         lost = LOSSES.get(rung.name) if down else None
-        found.append(
+        result.append(
             Step(
                 name=rung.name,
                 title=rung.title,
@@ -181,20 +186,20 @@ def steps(rungs: Sequence[Rung]) -> tuple[Step, ...]:
                 reason=REASONS[rung.name][down.value > 1] if down and rung.name in REASONS else None,
             )
         )
-    return tuple(found)
+    return tuple(result)
 
 
-def summary(found: Sequence[Step]) -> str:
-    """The last rung as a share of the first, and the step that costs most, in a sentence or two."""
-    if len(found) < 2:
-        return "Too little is known to say where the performance goes."
-    first, last = found[0], found[-1]
-    if found[1].name == "clock" and found[1] is not last and found[1].share > 1:
-        first = found[1]  # no core has the stated clock: what the real one allows is the ceiling
-    verb = "lies" if last.name == "roofline" else "runs"  # a bound, which nobody ran
-    text = f"{last.title} {verb} at {100 * last.share / first.share:.3g} % of {first.title}."
-    text = text[:1].upper() + text[1:]
-    worst = min(found[1:], key=lambda step: step.ratio or 1.0)
+def summary(steps: Sequence[Step]) -> str:
+    """Return the last rung as a share of the first, and the step with the largest loss, in a sentence or two."""
+    if len(steps) < 2:
+        return "Too little was measured to tell where performance is lost."
+    first, last = steps[0], steps[-1]
+    if steps[1].name == "clock" and steps[1] is not last and steps[1].share > 1:
+        first = steps[1]  # the real clock is above the stated one, so that it sets the ceiling
+    share = f"{100 * last.share / first.share:.3g} %"
+    title = last.title[:1].upper() + last.title[1:]
+    text = f"{title} {'is' if last.name in ('roofline', 'clock') else 'reaches'} {share} of {first.title}."
+    worst = min(steps[1:], key=lambda step: step.ratio or 1.0)
     if worst.ratio is not None and worst.ratio < 1:
-        text += f" Most is lost to {worst.lost} ({100 * (1 - worst.ratio):.2g} % of what is left): {worst.reason}."
+        text += f" The largest loss is {100 * (1 - worst.ratio):.2g} %, to {worst.lost}: {worst.reason}."
     return text

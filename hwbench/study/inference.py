@@ -1,20 +1,21 @@
-"""A measured inference beside what was predicted of it: utilization, and how far each answer is from the time taken."""
+"""A measured inference compared with its predictions: utilization, and the ratio of its time to each of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
 
 from msgspec import Struct
 
+from hwbench.answers import Answer
+from hwbench.notices import Notice, notice
 from hwbench.predict.estimate import Estimate
 from hwbench.stats.comparison import Interval
 
 WHOLE = "(the model itself)"
-"""What a part is called whose ops belong to no module within the model."""
-SURPRISE = 1.0
-"""Utilization above which a run computes faster than the peak that it is held against."""
+"""Name of a layer whose ops belong to no module within the model."""
 
 
 class LayerRun(Struct, frozen=True):
-    """One module in a pass: measured seconds with their interval, and the estimate of the ops that it runs.
+    """One module in a pass: measured seconds with their interval, and the estimate of its ops.
 
     `share` is of the whole pass; `utilization` is flops / time / peak.
     """
@@ -31,12 +32,19 @@ class LayerRun(Struct, frozen=True):
     utilization: float | None
 
 
-class Inference(Struct, frozen=True):
-    """One model at one dtype and batch as it ran. Predictions are None where the device's peak or bandwidth is unknown.
+class Inference(Answer, Struct, frozen=True):
+    """One measured model at one dtype and batch. Predictions are None where the device's peak or bandwidth is unknown.
 
     `utilization` is achieved / peak (the MFU of the run); `roofline_ratio` and `expected_ratio` are run / prediction.
-    `between_s` is what the modules of `layers` do not account for; hooks can make it negative.
+    `between_s` is the time outside the modules of `layers`; hooks can make it negative.
     """
+
+    SCHEMA: ClassVar[str] = "inference"
+    MAIN: ClassVar[tuple[str, ...]] = (
+        "model", "device", "runtime", "dtype", "batch", "time_s", "throughput_per_s", "utilization", "grade",
+    )  # fmt: skip
+    ROWS: ClassVar[str] = "layers"
+    CONTEXT: ClassVar[tuple[str, ...]] = ("title", "notices")
 
     model: str
     device: str
@@ -67,10 +75,12 @@ class Inference(Struct, frozen=True):
     checked: bool | None
     layers: tuple[LayerRun, ...] = ()
     between_s: float | None = None
+    notices: tuple[Notice, ...] = ()
+    title: str = ""
 
 
 class TimedRun(Struct, frozen=True):
-    """What was measured: seconds a pass, the setting, and how far to trust it; `layers` by name of the module."""
+    """A measured run: seconds a pass, the setting, and its grade; `layers` by name of the module."""
 
     time: Interval
     runtime: str
@@ -85,11 +95,17 @@ class TimedRun(Struct, frozen=True):
 
 
 def inference(
-    timed: TimedRun, model: str, device: str, work: tuple[int, int], estimate: Estimate | None, traced: bool = False
+    timed: TimedRun,
+    model: str,
+    device: str,
+    work: tuple[int, int],
+    estimate: Estimate | None,
+    traced: bool = False,
+    title: str = "",
 ) -> Inference:
-    """The run with all that follows from it. `work` is flops and traffic in bytes of one pass.
+    """Return the run with all that follows from it. `work` is flops and traffic in bytes of one pass.
 
-    Modules of a `traced` model are those that their ops' names begin with: `features.0` of `features.0:convolution`.
+    Ops of a `traced` model begin with the name of their module: `features.0:convolution` is of `features.0`.
     """
     flops, traffic = work
     time, peak = timed.time, estimate.peak_flops_per_second if estimate else None
@@ -97,6 +113,7 @@ def inference(
     roofline = estimate.roofline_time_s if estimate else None
     forecast = estimate.forecast if estimate else None
     layers = _layers(timed, estimate, peak, traced) if estimate else ()
+    utilization = achieved / peak if peak else None
     return Inference(
         model=model,
         device=device,
@@ -114,7 +131,7 @@ def inference(
         peak_flops_per_second=peak,
         peak=estimate.peak if estimate else None,
         bandwidth_bytes_per_second=estimate.bandwidth_bytes_per_second if estimate else None,
-        utilization=achieved / peak if peak else None,
+        utilization=utilization,
         ideal_time_s=estimate.ideal_time_s if estimate else None,
         roofline_time_s=roofline,
         roofline_ratio=time.value / roofline if roofline else None,
@@ -127,20 +144,22 @@ def inference(
         checked=timed.checked,
         layers=layers,
         between_s=time.value - sum(layer.time_s for layer in layers) if layers else None,
+        notices=tuple(_notices(timed, model, utilization)),
+        title=title,
     )
 
 
 def _layers(timed: TimedRun, estimate: Estimate, peak: float | None, traced: bool) -> tuple[LayerRun, ...]:
-    """Each timed module that runs ops, with the sums over them."""
-    found = []
+    """Return each timed module that runs ops, with the sums over them."""
+    layers = []
     for name, time in timed.layers.items():
         ops = [op for op in estimate.layers if (op.name.rpartition(":")[0] if traced else op.name) == name]
         if not ops:
             continue
         flops = sum(op.flops for op in ops)
-        expected = [op.forecast_time_s for op in ops]
+        forecasts = [op.forecast_time_s for op in ops]
         bounds = [op.roofline_time_s for op in ops]
-        found.append(
+        layers.append(
             LayerRun(
                 name=name or WHOLE,
                 kind=max(ops, key=lambda op: (op.flops, op.traffic_bytes)).kind,
@@ -149,23 +168,18 @@ def _layers(timed: TimedRun, estimate: Estimate, peak: float | None, traced: boo
                 time_s=time.value,
                 interval_s=(time.low, time.high),
                 share=time.value / timed.time.value,
-                roofline_time_s=None if None in bounds else sum(b or 0.0 for b in bounds),
-                expected_time_s=None if None in expected else sum(e or 0.0 for e in expected),
+                roofline_time_s=None if None in bounds else sum(bound or 0.0 for bound in bounds),
+                expected_time_s=None if None in forecasts else sum(forecast or 0.0 for forecast in forecasts),
                 utilization=flops / time.value / peak if peak and flops else None,
             )
         )
-    return tuple(found)
+    return tuple(layers)
 
 
-def findings(found: Inference) -> tuple[str, ...]:
-    """What in a run asks for an explanation, a sentence each: above the peak, an output that is not finite."""
-    told = []
-    setting = f"{found.model} at {found.dtype}, batch {found.batch}"
-    if found.utilization is not None and found.utilization > SURPRISE:
-        told.append(
-            f"{setting} runs at {100 * found.utilization:.0f} % of the peak: the real clock is above the stated one, "
-            "or its convolutions take fewer operations than were counted (Winograd, FFT)"
-        )
-    if found.checked is False:
-        told.append(f"{setting}: the output is not finite, or not what the eager module gives: do not rely on its time")
-    return tuple(told)
+def _notices(timed: TimedRun, model: str, utilization: float | None) -> Iterator[Notice]:
+    """Yield what in a run needs an explanation: a time below the peak's, a wrong output."""
+    setting = {"model": model, "dtype": timed.dtype, "batch": timed.batch}
+    if utilization is not None and utilization > 1:
+        yield notice("run-above-peak", utilization=utilization, **setting)
+    if timed.checked is False:
+        yield notice("run-output-wrong", **setting)

@@ -1,20 +1,23 @@
-"""What a rate or a latency asks of a machine, and which catalogued devices deliver it."""
+"""What a target rate or latency needs, and the devices that reach it."""
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from msgspec import Struct
 
-from hwbench.dtypes import BITS
+from hwbench.answers import Answer
+from hwbench.dtypes import dtype as dtype_of
 from hwbench.errors import InputError
 from hwbench.machine.device import Device
+from hwbench.notices import Notice
 from hwbench.predict.estimate import Estimate, estimate
 from hwbench.workload.ops import Workload
 
-LEAST_UTILIZATION = 1e-6
+MIN_UTILIZATION = 1e-6
 
 
 class Candidate(Struct, frozen=True):
-    """A device that delivers: its roofline time of a batch at full and at the stated utilization, and its power."""
+    """A device that reaches the target: its roofline time of a batch, the time at the stated utilization, its power."""
 
     name: str
     title: str
@@ -24,9 +27,16 @@ class Candidate(Struct, frozen=True):
     throughput_per_s: float
 
 
-class Requirement(Struct, frozen=True):
-    """FLOP/s and B/s that a target needs, at 100 % and at the stated utilization of the roofline."""
+class Requirement(Answer, Struct, frozen=True):
+    """FLOP/s and B/s that a target needs, at 100 % and at the stated utilization of the roofline.
 
+    `judged` devices were compared with it; `unknown` have no known bandwidth or no rate for the dtype.
+    """
+
+    SCHEMA: ClassVar[str] = "require"
+    MAIN: ClassVar[tuple[str, ...]] = ("model", "dtype", "batch", "rate_per_s", "flops_per_second", "bytes_per_second")
+    ROWS: ClassVar[str] = "devices"
+    CONTEXT: ClassVar[tuple[str, ...]] = ("title",)
     model: str
     dtype: str
     batch: int
@@ -41,6 +51,8 @@ class Requirement(Struct, frozen=True):
     devices: tuple[Candidate, ...]
     judged: int
     unknown: tuple[str, ...]
+    notices: tuple[Notice, ...] = ()
+    title: str = ""
 
 
 def require(
@@ -53,42 +65,45 @@ def require(
     dtype: str = "fp32",
     batch: int = 1,
 ) -> Requirement:
-    """What `rate` (inferences/s) or `latency` (s for one batch) needs; devices that deliver, cheapest in watts first.
+    """Return what `rate` (inferences/s) or `latency` (s a batch) needs, and devices that reach it by power.
 
-    A device delivers when its roofline time over `utilization` meets the target and the model fits its memory, where
-    the memory size is known; `unknown` are those without a known bandwidth or rate for the dtype. The rates needed are
-    necessary, not enough: layers run one after the other, each under its own bound.
+    A device reaches it when its roofline time over `utilization` meets the target and the model fits its memory, where
+    the size is known. The rates are necessary but not sufficient: layers run one after the other, each under its own
+    bound. Raises InputError without a target, and for a utilization that is not from 0.000001 to 1.
     """
     if latency is None and rate is None:
-        raise InputError("needs a target: --rate or --latency")
-    if not LEAST_UTILIZATION <= utilization <= 1:
-        raise InputError(f"must be from {LEAST_UTILIZATION:f} to 1", field="--utilization")
-    allowed = min(x for x in (latency, batch / rate if rate else None) if x is not None)
-    work = workload.work(BITS[dtype], batch)
-    candidates, judged, unknown = _candidates(workload, devices, dtype, batch, utilization, allowed)
+        raise InputError("needs-target", "A target is needed: a rate or a latency.", field="rate")
+    if not MIN_UTILIZATION <= utilization <= 1:
+        message = f"The utilization must be from {MIN_UTILIZATION:f} to 1."
+        raise InputError("utilization-range", message, field="utilization")
+    time = min(x for x in (latency, batch / rate if rate else None) if x is not None)
+    bits = dtype_of(dtype).bits
+    work = workload.work(bits, batch)
+    candidates, judged, unknown = _candidates(workload, devices, dtype, batch, utilization, time)
     return Requirement(
         model=workload.name,
         dtype=dtype,
         batch=batch,
-        rate_per_s=batch / allowed,
+        rate_per_s=batch / time,
         latency_s=latency,
         utilization=utilization,
-        flops_per_second=work.flops / allowed,
-        bytes_per_second=work.traffic / allowed,
-        flops_per_second_at_utilization=work.flops / allowed / utilization,
-        bytes_per_second_at_utilization=work.traffic / allowed / utilization,
-        memory_bytes=workload.capacity(BITS[dtype], batch),
+        flops_per_second=work.flops / time,
+        bytes_per_second=work.traffic / time,
+        flops_per_second_at_utilization=work.flops / time / utilization,
+        bytes_per_second_at_utilization=work.traffic / time / utilization,
+        memory_bytes=workload.capacity(bits, batch),
         devices=tuple(candidates),
         judged=judged,
         unknown=tuple(unknown),
+        title=workload.title,
     )
 
 
 def _candidates(
-    workload: Workload, devices: Iterable[Device], dtype: str, batch: int, utilization: float, allowed: float
+    workload: Workload, devices: Iterable[Device], dtype: str, batch: int, utilization: float, max_time: float
 ) -> tuple[list[Candidate], int, list[str]]:
-    """The devices that run a batch in `allowed` s, cheapest in watts first; how many were judged; which are unknown."""
-    found: list[Candidate] = []
+    """Return the devices that run a batch in `max_time` s, the number of those judged, and the names of the others."""
+    candidates: list[Candidate] = []
     unknown: list[str] = []
     judged = 0
     for device in devices:
@@ -98,15 +113,15 @@ def _candidates(
             continue
         judged += 1
         time = bounds.roofline_time_s / utilization
-        if time <= allowed and bounds.fits is not False:
+        if time <= max_time and bounds.fits is not False:
             power = float(device.power) if device.power else None
-            found.append(Candidate(device.name, device.title, power, bounds.roofline_time_s, time, batch / time))
-    found.sort(key=lambda c: (c.power_w is None, c.power_w or 0.0, c.time_s))
-    return found, judged, unknown
+            candidates.append(Candidate(device.name, device.title, power, bounds.roofline_time_s, time, batch / time))
+    candidates.sort(key=lambda c: (c.power_w is None, c.power_w or 0.0, c.time_s))
+    return candidates, judged, unknown
 
 
 def _bounds(workload: Workload, device: Device, dtype: str, batch: int) -> Estimate | None:
-    """The bounds on a device; None where it has no rate for the dtype."""
+    """Return the bounds on a device; None where it has no rate for the dtype."""
     try:
         return estimate(workload, device, dtype, batch, bounds_only=True)
     except InputError:

@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwbench.report.text.format import at_least, at_most, integer, layer, percent
+from hwbench.report.text.format import ceil_digits, floor_digits, integer, layer_name, percent
 from hwbench.report.text.layout import Style, sentences, table, warnings, wrapped
 
 WORDS = st.text("abc01µ×", min_size=1, max_size=20)
@@ -53,15 +53,15 @@ def test_integers_and_sentences() -> None:
 
 
 def test_a_layers_name_keeps_its_end() -> None:
-    assert layer("conv1") == "conv1"
-    assert layer("conv1", 3) == "conv1 ×3"
-    assert layer("a" * 60 + ".q_proj:mm") == "…" + "a" * 29 + ".q_proj:mm"
-    assert len(layer("x" * 1000)) == 40
+    assert layer_name("conv1") == "conv1"
+    assert layer_name("conv1", 3) == "conv1 ×3"
+    assert layer_name("a" * 60 + ".q_proj:mm") == "…" + "a" * 29 + ".q_proj:mm"
+    assert len(layer_name("x" * 1000)) == 40
 
 
 @given(st.floats(1e-12, 1e18))
 def test_a_bound_stays_one_when_it_is_rounded(value: float) -> None:
-    above, below = at_most(value), at_least(value)
+    above, below = ceil_digits(value), floor_digits(value)
     assert above is not None
     assert below <= value * (1 + 1e-12)
     assert value <= above * (1 + 1e-12)

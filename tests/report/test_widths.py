@@ -18,7 +18,6 @@ from hwbench.predict.data import tables
 from hwbench.predict.estimate import estimate
 from hwbench.predict.replay import replay
 from hwbench.report.text import (
-    achieved,
     calibration,
     compare,
     explain,
@@ -96,7 +95,7 @@ def _compare(name: str, style: Style) -> list[str]:
 def _require(name: str, style: Style) -> list[str]:
     found = requiring.require(load.workload("alexnet"), [catalog.device("rtx3090")], rate=30.0)
     devices = tuple(msgspec.structs.replace(one, name=name) for one in found.devices)
-    return requirement.requirement(msgspec.structs.replace(found, devices=devices), name, style, 10)
+    return requirement.requirement(msgspec.structs.replace(found, devices=devices, title=name), style)
 
 
 def _named_run(name: str) -> Record:
@@ -133,7 +132,7 @@ def _inference(name: str, style: Style) -> list[str]:
     e, time = estimate(network, catalog.device("i9-10940x")), Interval(0.01, 0.009, 0.012)
     told = TimedRun(time, f"torch-2.13-{name}", "fp32", 1, 8, "D", (name,), 9, True, {op.name: time for op in ops})
     found = timed_inference(told, name, name, (e.flops, e.traffic_bytes), e)
-    return inference.one(found, name, style) + inference.many([found, found], name, style)
+    return inference.one(found, style) + inference.many([found, found], style)
 
 
 def _explain(name: str, style: Style) -> list[str]:
@@ -151,7 +150,7 @@ def _achieved(name: str, style: Style) -> list[str]:
     row = Achieved("vector", name[:40], "fp32", 2e11, 2.5e9, 3e11, 3.6e9, 2.9e11, 2.7e11, 1.4, 0.97, "clock", name)
     device = catalog.device("i9-10940x")
     rates = (SustainedRate("fma", "vector", "fp32", FlopsPerSecond(2.9e11), 14),)
-    return achieved.achieved([row], msgspec.structs.replace(device, sustained=Sustained(name, rates)), style)
+    return machine.achieved([row], msgspec.structs.replace(device, sustained=Sustained(name, rates)), style)
 
 
 def _validation(name: str, style: Style) -> list[str]:

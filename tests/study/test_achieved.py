@@ -7,8 +7,8 @@ import pytest
 
 from hwbench.machine import catalog
 from hwbench.machine.device import Device, Sustained, SustainedRate
-from hwbench.report.text.achieved import achieved as text
 from hwbench.report.text.layout import PLAIN
+from hwbench.report.text.machine import achieved as text
 from hwbench.study.achieved import achieved
 from hwbench.units import BytesPerSecond, FlopsPerSecond, Hertz
 

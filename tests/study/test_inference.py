@@ -1,4 +1,4 @@
-"""A measured time beside its predictions: utilization, ratios, layers."""
+"""A measured time compared with its predictions: utilization, ratios, layers."""
 
 from typing import Any
 
@@ -7,7 +7,6 @@ import pytest
 from hwbench.machine import catalog
 from hwbench.predict.estimate import estimate
 from hwbench.report.text import inference as report
-from hwbench.report.text.layout import PLAIN
 from hwbench.stats.comparison import Interval
 from hwbench.study import inference as study
 from hwbench.workload import load
@@ -32,20 +31,19 @@ def test_what_follows_from_a_time() -> None:
     assert found.utilization == pytest.approx(833040 / 1e-3 / PREDICTED.peak_flops_per_second)
     assert found.roofline_ratio == pytest.approx(1e-3 / (PREDICTED.roofline_time_s or 0))
     assert found.interval_s == pytest.approx((0.99e-3, 1.02e-3))
-    assert study.findings(found) == ()
+    assert found.notices == ()
 
 
 def test_without_a_device_there_is_no_prediction() -> None:
     found = study.inference(timed(1e-3), "lenet5", "A card", WORK, None)
     assert (found.utilization, found.ideal_time_s, found.roofline_ratio, found.expected_time_s) == (None,) * 4
-    assert "roofline" not in "\n".join(report.one(found, "LeNet", PLAIN))
+    assert "roofline" not in "\n".join(report.one(found))
 
 
-def test_faster_than_the_peak_and_wrong_answers_are_findings() -> None:
+def test_a_run_above_the_peak_and_a_wrong_output_are_noticed() -> None:
     found = study.inference(timed(1e-9, checked=False), "lenet5", "rtx3090", WORK, PREDICTED)
-    above, wrong = study.findings(found)
-    assert "of the peak: the real clock is above the stated one" in above
-    assert "the output is not finite" in wrong
+    assert [notice.code for notice in found.notices] == ["run-above-peak", "run-output-wrong"]
+    assert found.notices[0].data["utilization"] == found.utilization
 
 
 def test_layers_join_the_estimate_by_name() -> None:
@@ -59,9 +57,9 @@ def test_layers_join_the_estimate_by_name() -> None:
     assert found.layers[0].roofline_time_s == first.roofline_time_s
     assert found.layers[0].utilization == pytest.approx(first.flops / 1e-5 / PREDICTED.peak_flops_per_second)
     assert found.layers[1].utilization is None  # an activation has no multiply-adds
-    text = report.one(found, "LeNet", PLAIN)
+    text = report.one(found)
     assert max(map(len, text)) <= 100
-    assert any("Beside these," in line for line in text)
+    assert any("without operations" in line for line in text)
 
 
 def test_layers_of_a_traced_model_are_modules() -> None:
@@ -80,7 +78,7 @@ def test_layers_of_a_traced_model_are_modules() -> None:
 
 def test_text_of_several_and_of_one_sample() -> None:
     runs = [study.inference(timed(1e-3, samples=samples), "lenet5", "rtx3090", WORK, PREDICTED) for samples in (1, 9)]
-    lines = report.many(runs, "LeNet-5", PLAIN)
+    lines = report.many(runs)
     assert max(map(len, lines)) <= 100
     assert [line.count("±") for line in lines[-2:]] == [0, 1]
-    assert "one sample" in "\n".join(report.one(runs[0], "LeNet-5", PLAIN))
+    assert "one sample" in "\n".join(report.one(runs[0]))

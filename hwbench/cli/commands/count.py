@@ -60,7 +60,5 @@ def count(model: str, convention: str, dtype: str, batch: str, audit: bool, as_j
 
     lines = report.summary(found, output.style())
     if audit:
-        from hwbench.report.text.audit import audit as audited
-
-        lines += ["", *audited(others, workload.macs, output.style())]
+        lines += ["", *report.audit(others, workload.macs, output.style())]
     output.write_lines(lines, workload.notices)

@@ -46,9 +46,7 @@ def peak(device: str | None, settings: tuple[str, ...], clock: str | None, as_js
     style = output.style()
     lines = [*report.heading(chosen, style), "", *report.peak_table(chosen, found, style)]
     if beside:
-        from hwbench.report.text.achieved import achieved
-
-        lines += ["", *achieved(beside, chosen, style)]
+        lines += ["", *report.achieved(beside, chosen, style)]
     output.write_lines(lines, told)
 
 

@@ -56,7 +56,7 @@ def require(
     from hwbench.report.text.requirement import requirement as report
 
     most = len(found.devices) if everything else MOST_DEVICES
-    output.write_lines(report(found, workload.title, output.style(), most), faults)
+    output.write_lines(report(found, output.style(), most), faults)
 
 
 def _target(kind: type[Quantity], text: str | None, option: str) -> float | None:

@@ -187,7 +187,9 @@ class _Session:
             layers=parts,
         )
         name = "host" if self.place.kind == "cpu" else self.place.title
-        return study.inference(timed, self.name, name, (work.flops, work.traffic), estimate, model.traced)
+        return study.inference(
+            timed, self.name, name, (work.flops, work.traffic), estimate, model.traced, workload.title
+        )
 
     def _parts(self, model: "RunnableModel", setting: "Setting") -> Any:
         from hwbench.measure.torch import inference, layer_times
@@ -218,23 +220,22 @@ def _finish(
     `several` runs were asked for: their schema is that of several, also where an interrupt left only one.
     """
     from hwbench.measure.session import interrupted
-    from hwbench.study.inference import findings
 
     path, trouble = kept(record, save or None) if save is not None else (None, None)
-    told = [*session.warnings, *(text for one in found for text in findings(one)), *record.notices]
+    told = [*session.warnings, *(text for one in found for text in one.notices), *record.notices]
     told += [f"the run was not saved: {trouble}"] if trouble else []
     told = list(dict.fromkeys(told))
     if as_json:
         if not several:
-            body = msgspec.to_builtins(found[0])
+            body = found[0].body()
             output.write_json("inference", {**body, "path": path, "run": record}, told)
         else:
             output.write_json("inferences", {"runs": found, "path": path, "run": record}, told)
     else:
         from hwbench.report.text import inference as report
 
-        style, title = output.style(), session.built(found[0].dtype).workload.title
-        lines = report.many(found, title, style) if several else report.one(found[0], title, style)
+        style = output.style()
+        lines = report.many(found, style) if several else report.one(found[0], style)
         output.write_lines([*lines, *(["", f"saved: {path}"] if path else [])], told)
     stopped = interrupted(record.measurements)
     if trouble or stopped:

@@ -15,7 +15,7 @@ from hwbench.measure.record import Measurement, Record, Result
 from hwbench.measure.subject import ForwardPass
 from hwbench.measure.summary import summarize
 from hwbench.predict.estimate import Estimate
-from hwbench.report.text.format import layer
+from hwbench.report.text.format import layer_name
 from hwbench.units import si
 
 MOST_NAMES = 5
@@ -153,5 +153,5 @@ def _fewer(one: Beside) -> bool:
 
 
 def _names(names: Sequence[str]) -> str:
-    shown = ", ".join(layer(name) or "(the model itself)" for name in names[:MOST_NAMES])
+    shown = ", ".join(layer_name(name) or "(the model itself)" for name in names[:MOST_NAMES])
     return shown if len(names) <= MOST_NAMES else f"{shown} and {len(names) - MOST_NAMES} more"

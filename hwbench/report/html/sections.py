@@ -12,7 +12,7 @@ from hwbench.report.html.figures import common, roofline, study
 from hwbench.report.html.figures import run as figures_run
 from hwbench.report.html.measured import Beside, Elsewhere
 from hwbench.report.html.page import Figure, HtmlTable, Section, label
-from hwbench.report.text.format import at_least, at_most, percent, rate
+from hwbench.report.text.format import ceil_digits, floor_digits, percent, rate
 from hwbench.study.clock.results import Study
 from hwbench.study.clock.scores import ScoreRow
 from hwbench.study.compare.devices import Comparison
@@ -31,11 +31,11 @@ def answer(e: Estimate) -> str:
         low, high = e.forecast.interval_s
         time = f"{head} takes about {si(e.forecast.time_s, 's')} ({si(low, 's')} to {si(high, 's')})"
     elif e.roofline_time_s is not None:
-        time = f"{head} takes at least {si(at_least(e.roofline_time_s), 's')}"
+        time = f"{head} takes at least {si(floor_digits(e.roofline_time_s), 's')}"
     else:
-        return f"{head} takes at least {si(at_least(e.ideal_time_s), 's')}, its operations at the peak."
+        return f"{head} takes at least {si(floor_digits(e.ideal_time_s), 's')}, its operations at the peak."
     bound = f", bound mostly by {_bound(e)}" if _bound(e) else ""
-    ideal = f" Its operations alone would take {si(at_least(e.ideal_time_s), 's')} at the peak." if e.flops else ""
+    ideal = f" Its operations alone would take {si(floor_digits(e.ideal_time_s), 's')} at the peak." if e.flops else ""
     return f"{time}{bound}.{ideal}"
 
 
@@ -56,12 +56,12 @@ def estimated(
     `results` are what runs of the very same machine measured; `elsewhere` is said, and drawn nowhere.
     """
     rows: list[tuple[str | float | None, ...]] = [
-        ("ideal", si(at_least(e.ideal_time_s), "s"), None, None, "total operations / peak: a lower bound")
+        ("ideal", si(floor_digits(e.ideal_time_s), "s"), None, None, "total operations / peak: a lower bound")
     ]
     if e.roofline_time_s is not None:
         what = "each layer at its ceiling, compute or memory: a lower bound"
-        most = (f"at most {rate(at_most(e.throughput_per_s))}", f"at most {percent(at_most(e.utilization, 2))}")
-        rows.append(("roofline", si(at_least(e.roofline_time_s), "s"), *most, what))
+        most = (f"at most {rate(ceil_digits(e.throughput_per_s))}", f"at most {percent(ceil_digits(e.utilization, 2))}")
+        rows.append(("roofline", si(floor_digits(e.roofline_time_s), "s"), *most, what))
     if e.forecast:
         forecast, (low, high) = e.forecast, e.forecast.interval_s
         level = percent(forecast.interval_level)

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from hwbench import answers
 from hwbench.dtypes import BITS
-from hwbench.report.text.format import at_least, at_most, cut, intensity, rate
+from hwbench.report.text.format import ceil_digits, cut, floor_digits, intensity, rate
 from hwbench.report.text.layout import PLAIN, Style, sentences, table
 from hwbench.report.text.layout import heading as headed
 from hwbench.study.compare.decomposition import Decomposition, Factor
@@ -164,11 +164,11 @@ def _time_cells(timing: Timing) -> tuple[str, ...]:
     speed = timing.throughput_per_s
     return (
         str(timing.batch),
-        si(at_least(timing.ideal_time_s), "s"),
-        si(at_least(timing.roofline_time_s), "s") if timing.roofline_time_s is not None else "-",
+        si(floor_digits(timing.ideal_time_s), "s"),
+        si(floor_digits(timing.roofline_time_s), "s") if timing.roofline_time_s is not None else "-",
         si(timing.expected_time_s, "s") if timing.expected_time_s is not None else "-",
         _interval(*timing.interval_s) if timing.interval_s else "-",
-        rate(at_most(speed) if bound else speed),
+        rate(ceil_digits(speed) if bound else speed),
         f"{timing.throughput_per_s_per_w:.3g}" if timing.throughput_per_s_per_w else "-",
         timing.bound or "-",
     )

@@ -1,19 +1,21 @@
-"""Estimates as text."""
+"""Estimates as text: the three answers, the layers, and what limits the time."""
 
 from collections.abc import Sequence
 
 from hwbench import answers
 from hwbench.predict.estimate import Estimate, LayerEstimate
-from hwbench.report.text import expected
-from hwbench.report.text.format import at_least, at_most, intensity, percent, rate
-from hwbench.report.text.format import layer as named
-from hwbench.report.text.layout import PLAIN, Style, field, heading, roomy, sentences, table
+from hwbench.predict.forecast import Forecast
+from hwbench.report.text.format import ceil_digits, floor_digits, intensity, layer_name, percent, rate, throughput
+from hwbench.report.text.layout import PLAIN, Style, field, heading, name_width, sentences, table
 from hwbench.units import Bytes, operations_unit, si
 
-MOST_LAYERS = 24
+MAX_LAYERS = 24
 TOP_LAYERS = 10
-LONGEST_NAME = 22
-_UNCACHED = "no layers are fused and none hand over in a cache"
+TOP_SHARES = 5
+MAX_NAME = 22
+CLOCK_ALONE = 0.8
+"""Share of the forecast time that depends on the clock from which the clock alone predicts it well."""
+_UNCACHED = "assuming no layer fusion and no reuse in caches"
 
 
 @answers.lines.register
@@ -26,24 +28,29 @@ def one(estimate: Estimate, style: Style = PLAIN, all_layers: bool = False) -> l
     if e.bandwidth_bytes_per_second and e.ridge_point:
         text = f"{si(e.bandwidth_bytes_per_second, 'B/s')}, ridge point {intensity(e.ridge_point)} {unit}/B"
         lines += field("bandwidth", text, style)
-    lines += field("memory", f"needs at least {Bytes(e.memory_needed_bytes)}, {_size(e)}", style)
-    ideal = f"{si(at_least(e.ideal_time_s), 's')}: total operations / peak, {_strictness(e)}"
+    lines += field("memory", f"needs at least {Bytes(e.memory_needed_bytes)}, {_memory_size(e)}", style)
+    ideal = f"{si(floor_digits(e.ideal_time_s), 's')}: total operations / peak, {_kind_of_bound(e)}"
     lines += ["", *field("ideal", ideal if e.flops else "0 s: the network has no multiply-adds", style)]
     if e.roofline_time_s is not None:
-        rest = f"at most {rate(at_most(e.throughput_per_s))}, at most {percent(at_most(e.utilization, 2))} of the peak"
-        text = f"{si(at_least(e.roofline_time_s), 's')}: {_strictness(e)} if {_UNCACHED}"
-        lines += field("roofline", f"{text}; bound mostly by {e.bound}; {rest}", style)
-    lines += [*expected.lines(e, style), "", *_layers(e, style, all_layers)]
+        text = f"{si(floor_digits(e.roofline_time_s), 's')}: {_kind_of_bound(e)} {_UNCACHED}; limited by {e.bound}; "
+        text += f"at most {throughput(ceil_digits(e.throughput_per_s))} "
+        text += f"and {percent(ceil_digits(e.utilization, 2))} of the peak"
+        lines += field("roofline", text, style)
+    lines += [*_forecast(e, style), "", *_layers(e, style, all_layers)]
     reason = _reason(e)
     lines += ["", *sentences(reason, style)] if reason else []
-    return lines + expected.expensive(e, style)
+    return lines + _largest_shares(e, style)
 
 
-def _strictness(e: Estimate) -> str:
-    """Of what the time is a bound: of runs at the clock that the peak multiplies by."""
-    if e.provenance["peak"] in ("os", "assumed"):
-        return "no strict bound (the peak rests on what the system reports or on assumptions)"
-    return "a lower bound at that clock"
+def is_strict(e: Estimate) -> bool:
+    """Return whether ideal and roofline are strict bounds: the peak follows from a data sheet or a measured clock."""
+    return e.provenance["peak"] not in ("os", "assumed")
+
+
+def _kind_of_bound(e: Estimate) -> str:
+    if is_strict(e):
+        return "a lower bound at that clock"
+    return "no strict bound (the peak rests on what the system reports or on assumptions)"
 
 
 def _clocks(e: Estimate) -> str:
@@ -51,34 +58,56 @@ def _clocks(e: Estimate) -> str:
     return ", ".join(dict.fromkeys(clocks))
 
 
-def _size(e: Estimate) -> str:
+def _memory_size(e: Estimate) -> str:
     if e.memory_size_bytes is None:
         return "the size is unknown"
     what = "the CPU supports up to" if e.kind == "cpu" and e.device != "host" else "the device has"
     return f"{what} {Bytes(e.memory_size_bytes)}"
 
 
+def _forecast(e: Estimate, style: Style) -> list[str]:
+    """Return the expected time, and what would shorten it."""
+    forecast = e.forecast
+    if forecast is None:
+        return field("expected", "unknown, because the device's bandwidth or its rates are", style)
+    low, high = (si(end, "s", 3) for end in forecast.interval_s)
+    text = (
+        f"{si(forecast.time_s, 's')} in {forecast.runtime}, {percent(forecast.interval_level)} interval {low} to "
+        f"{high}; limited by {forecast.limited_by}; {throughput(forecast.throughput_per_s)}, "
+        f"{percent(e.forecast_utilization)} of the peak"
+    )
+    gains = forecast.elasticities
+    units = "more SMs" if e.kind == "gpu" else "more cores"
+    names = {"clock": gains.clock, "bandwidth": gains.bandwidth, units: gains.units, "launches": gains.overhead}
+    first, *others = (f"{name} saves {_saved(share)}" for name, share in names.items())
+    rest = ", ".join(other.replace(" saves", "") for other in others)
+    return [*field("expected", text, style), *field("10 % faster", f"{first} of the time, {rest}", style)]
+
+
+def _saved(share: float) -> str:
+    return f"{100 * share:.1f} %" if share >= 0.0005 else "0 %"
+
+
 def _layers(e: Estimate, style: Style, all_layers: bool) -> list[str]:
-    shown = list(e.layers)
-    hidden = 0
-    if len(shown) > MOST_LAYERS and not all_layers:
-        shown = sorted(shown, key=lambda layer: layer.forecast_time_s or _time(layer), reverse=True)[:TOP_LAYERS]
-        hidden = len(e.layers) - len(shown)
+    layers = list(e.layers)
+    if len(layers) > MAX_LAYERS and not all_layers:
+        layers = sorted(layers, key=lambda layer: layer.forecast_time_s or _time(layer), reverse=True)[:TOP_LAYERS]
     unit = operations_unit(e.dtype)
     header: tuple[str, ...] = ("layer", "kind", unit, "traffic", f"{unit}/B", "ideal")
     if e.roofline_time_s is not None:
         header = (*header[:-1], "roofline", "expected", "share", "bound")
-    rows = [_row(layer, e, roomy(LONGEST_NAME, style)) for layer in shown]
-    roles = [layer.bound or "" for layer in shown]
+    rows = [_row(layer, e, name_width(MAX_NAME, style)) for layer in layers]
+    roles = [layer.bound or "" for layer in layers]
     lines = table(header, rows, "llrrrrrrl"[: len(header)], style, roles, (f"{unit}/B", "kind", "share"))
+    hidden = len(e.layers) - len(layers)
     if hidden:
-        lines += heading(f"... the {len(shown)} most expensive; {hidden} more layers with --layers", style, "dim")
+        lines += heading(f"... the {len(layers)} most expensive; {hidden} more layers with --layers", style, "dim")
     return lines
 
 
 def _row(layer: LayerEstimate, e: Estimate, longest: int) -> tuple[str, ...]:
     start = (
-        named(layer.name, layer.count, longest),
+        layer_name(layer.name, layer.count, longest),
         layer.kind,
         si(layer.flops, "") if layer.flops else "-",
         si(layer.traffic_bytes, "B", 3),
@@ -86,12 +115,12 @@ def _row(layer: LayerEstimate, e: Estimate, longest: int) -> tuple[str, ...]:
     )
     if layer.roofline_time_s is None:  # no bandwidth: nothing beyond the ideal
         return (*start, si(layer.ideal_time_s, "s", 3) if layer.flops else "-")
-    time, whole = layer.forecast_time_s, e.forecast.time_s if e.forecast else None
+    time, total = layer.forecast_time_s, e.forecast and e.forecast.time_s
     return (
         *start,
         si(layer.roofline_time_s, "s", 3),
         si(time, "s", 3) if time is not None else "-",
-        percent(time / whole if time and whole else None),
+        percent(time / total if time and total else None),
         layer.bound or "-",
     )
 
@@ -101,7 +130,7 @@ def _time(layer: LayerEstimate) -> float:
 
 
 def _reason(e: Estimate) -> str:
-    """The kind of layer in which most time passes, and what holds it back, in a sentence."""
+    """Return the kind of layer that takes most of the roofline time, and what limits it, in a sentence."""
     if not e.roofline_time_s:
         return ""
     groups: dict[tuple[str, str], list[LayerEstimate]] = {}
@@ -111,26 +140,48 @@ def _reason(e: Estimate) -> str:
     time, traffic = sum(map(_time, layers)), sum(layer.traffic_bytes for layer in layers)
     weights = sum(layer.weight_bytes for layer in layers) / traffic if traffic else 0.0
     alike = sum(layer.count for layer in layers)
-    count = f"{alike} {kind} layers take" if alike > 1 else f"One {kind} layer takes"
-    how = "bound by compute"
+    subject = f"{alike} {kind} layers take" if alike > 1 else f"One {kind} layer takes"
+    limit = "limited by compute"
     if bound == "memory":
-        how = f"bound by memory: {percent(weights)} of their traffic is reading weights"
+        limit = f"limited by memory: {percent(weights)} of their traffic is reading weights"
         if weights < 0.5:
-            how = "bound by memory, mostly for reading and writing activations"
+            limit = "limited by memory, mostly for reading and writing activations"
         elif e.batch == 1:
-            how += ", which a larger batch would share"
-    return f"{count} {percent(time / e.roofline_time_s)} of the roofline time, {how}."
+            limit += ", which a larger batch would share"
+    return f"{subject} {percent(time / e.roofline_time_s)} of the roofline time, {limit}."
 
 
-def many(estimates: Sequence[Estimate], style: Style) -> list[str]:
-    """A row an estimate: batches, dtypes and devices side by side."""
+def _largest_shares(e: Estimate, style: Style) -> list[str]:
+    """Return a sentence on the layers that take longest, and one on the clock as a predictor."""
+    forecast = e.forecast
+    if forecast is None or not forecast.time_s:
+        return []
+    layers = sorted(e.layers, key=lambda layer: layer.forecast_time_s or 0.0, reverse=True)[:TOP_SHARES]
+    shares = ", ".join(f"{x.name} {percent((x.forecast_time_s or 0.0) / forecast.time_s)}" for x in layers)
+    text = f"Largest shares of the forecast time: {shares}."
+    return ["", *sentences(text, style), *sentences(_clock_sentence(forecast), style)]
+
+
+def _clock_sentence(forecast: Forecast) -> str:
+    """Return whether clock speed alone predicts this model's time here."""
+    gains = forecast.elasticities
+    share = gains.clock / (1.0 - 1.0 / 1.1)
+    if share >= CLOCK_ALONE:
+        return f"Clock speed is a good guide here: {percent(min(share, 1.0))} of the time depends on it."
+    other = "memory bandwidth matters" if gains.bandwidth >= gains.overhead else "launches and the framework matter"
+    more = "more" if max(gains.bandwidth, gains.overhead) > gains.clock else "too"
+    return f"Clock speed is a poor guide here: only {percent(share)} of the time depends on it; {other} {more}."
+
+
+def many(estimates: Sequence[Estimate], style: Style = PLAIN) -> list[str]:
+    """Return a row for each estimate."""
     rows = [
         (
             e.dtype,
             str(e.batch),
             si(e.peak_flops_per_second, operations_unit(e.dtype) + "/s"),
-            si(at_least(e.ideal_time_s), "s"),
-            si(at_least(e.roofline_time_s), "s") if e.roofline_time_s is not None else "-",
+            si(floor_digits(e.ideal_time_s), "s"),
+            si(floor_digits(e.roofline_time_s), "s") if e.roofline_time_s is not None else "-",
             si(e.forecast.time_s, "s", 3) if e.forecast else "-",
             " - ".join(si(end, "s", 3) for end in e.forecast.interval_s) if e.forecast else "-",
             rate(e.forecast.throughput_per_s if e.forecast else None),
@@ -139,15 +190,12 @@ def many(estimates: Sequence[Estimate], style: Style) -> list[str]:
         )
         for e in estimates
     ]
-    header = ("dtype", "batch", "peak", "ideal", "roofline", "expected", "80 % within", "rate", "bound", "fits")
-    lines = [
-        *heading(f"{estimates[0].title} on {estimates[0].device}", style),
-        "",
-        *table(header, rows, "lrrrrrrrll", style, spare=("peak", "ideal")),
-    ]
-    note = f"ideal and roofline are lower bounds of the time at the peak's clock, the latter if {_UNCACHED}"
-    if _strictness(estimates[0]).startswith("no"):
-        note = "ideal and roofline are no strict bounds, as the peak rests on what the system reports or on assumptions"
-    forecast = estimates[0].forecast
-    runtime = f"; expected is a forecast for {forecast.runtime}" if forecast else ""
-    return [*lines, "", *sentences(f"{note}{runtime}.", style)]
+    header = ("dtype", "batch", "peak", "ideal", "roofline", "expected", "80 % interval", "rate", "bound", "fits")
+    first = estimates[0]
+    lines = [*heading(f"{first.title} on {first.device}", style), ""]
+    lines += table(header, rows, "lrrrrrrrll", style, spare=("peak", "ideal"))
+    note = f"ideal and roofline are lower bounds at the peak's clock, the latter {_UNCACHED}"
+    if not is_strict(first):
+        note = "ideal and roofline are not strict bounds: the peak rests on what the system reports or on assumptions"
+    forecast = f"; expected is a forecast for {first.forecast.runtime}" if first.forecast else ""
+    return [*lines, "", *sentences(f"{note}{forecast}.", style)]

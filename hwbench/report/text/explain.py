@@ -1,31 +1,32 @@
-"""Where the performance goes, as text: a bar for each rung from the peak to the model."""
+"""Where performance is lost, as text: a bar for each rung from the peak to the model."""
 
-from hwbench.report.text.format import percent
-from hwbench.report.text.layout import Style, heading, sentences, table
+from hwbench import answers
+from hwbench.report.text.format import number, percent
+from hwbench.report.text.layout import PLAIN, Style, heading, sentences, table
 from hwbench.study.explain import Explanation, Step
 from hwbench.units import si
 
 BAR = 16
 
 
-def explanation(found: Explanation, style: Style) -> list[str]:
-    """A row a rung with its bar, then why each lies below the one before it."""
-    threads = f"{found.threads} thread{'s' if found.threads > 1 else ''}"
-    what = f"{found.model} (batch {found.batch}) on " if found.model else ""
-    lines = heading(f"Where the performance goes: {what}{found.device} · {found.dtype} · {threads}", style)
-    if found.steps:
-        most = max(step.share for step in found.steps)
-        rows = [_row(step, most) for step in found.steps]
-        header = ("", "", "rate", "of first", "× last", "interval", "for")
+@answers.lines.register
+def explanation(answer: Explanation, style: Style = PLAIN) -> list[str]:
+    """Return a row for each rung with its bar, then the reason of each loss."""
+    model = f"{answer.model} (batch {answer.batch}) on " if answer.model else ""
+    threads = number(answer.threads, "thread")
+    lines = heading(f"Where performance is lost: {model}{answer.device} · {answer.dtype} · {threads}", style)
+    if answer.steps:
+        most = max(step.share for step in answer.steps)
+        rows = [_row(step, most) for step in answer.steps]
+        header = ("", "", "rate", "of first", "× last", "interval", "cause")
         lines += ["", *table(header, rows, "llrrrll", style, spare=("", "of first", "interval"))]
-    lines += ["", *sentences(found.summary, style)]
-    for step in found.steps:
+    lines += ["", *sentences(answer.summary, style)]
+    for step in answer.steps:
         if step.reason and step.ratio is not None and abs(step.ratio - 1) > 0.005:
-            what = "lost" if step.ratio < 1 else "won"
-            text = f"{step.lost}: {percent(abs(step.ratio - 1))} {what}, {step.reason}"
-            lines += sentences(f"{text}.", style, "  ")
-    if found.missing:
-        lines += ["", *sentences(f"Not measured: {', '.join(found.missing)}.", style)]
+            change = "lost" if step.ratio < 1 else "gained"
+            lines += sentences(f"{step.lost}: {percent(abs(step.ratio - 1))} {change}, {step.reason}.", style, "  ")
+    if answer.missing:
+        lines += ["", *sentences(f"Not measured: {', '.join(answer.missing)}.", style)]
     return lines
 
 

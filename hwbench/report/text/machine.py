@@ -1,14 +1,15 @@
-"""Devices as text: peaks with their arithmetic, what a device is made of, and lists of devices."""
+"""Devices as text: what they are made of, peaks with their arithmetic, measured shares of peaks, and lists."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from hwbench import answers
 from hwbench.machine.description import Description
 from hwbench.machine.device import Clock, Device, DisputedPeak, Units
 from hwbench.machine.peak import Peak, PeakTerm
-from hwbench.report.text.format import intensity
-from hwbench.report.text.layout import PLAIN, Style, field, table
-from hwbench.report.text.layout import heading as titled
+from hwbench.report.text.format import intensity, percent
+from hwbench.report.text.layout import PLAIN, Style, field, sentences, table
+from hwbench.report.text.layout import heading as title_lines
+from hwbench.study.achieved import Achieved
 from hwbench.units import Hertz, operations_unit, si
 
 
@@ -19,7 +20,7 @@ def description(answer: Description, style: Style = PLAIN) -> list[str]:
 
 
 def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> list[str]:
-    """A row a ceiling and class of units: units × clock × flops_per_cycle = peak, and the ridge point."""
+    """Return a row for each ceiling and class of units: units × clock × flops_per_cycle = peak, and the ridge point."""
     rows = []
     for peak in peaks:
         for index, term in enumerate(peak.terms):
@@ -43,15 +44,15 @@ def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> l
 
 
 def _which(device: Device, term: PeakTerm) -> str:
-    """Which clock a term has: `real` where it was measured under the load of its ISA."""
+    """Return the kind of a term's clock: `real` where it was measured under the load of its ISA."""
     measured = device.provenance_of(f"units.{term.name}.clock.{term.clock}") == "measured"
     return "real" if measured else term.clock.replace("_", "-")
 
 
 def heading(device: Device, style: Style = PLAIN) -> list[str]:
-    """What the device is, in a few lines."""
+    """Return what the device is, in a few lines."""
     name = f"{device.title} ({device.name})" if device.name not in ("", device.title) else device.title
-    lines = titled(name, style)
+    lines = title_lines(name, style)
     for units in device.units:
         lines += field("units", _units(device, units), style)
     lines += field("memory", _memory(device), style)
@@ -65,16 +66,16 @@ def heading(device: Device, style: Style = PLAIN) -> list[str]:
 
 
 def details(device: Device, style: Style = PLAIN) -> list[str]:
-    """Aliases, notes, published figures and sources of a catalogued device."""
+    """Return aliases, notes, published figures and sources of a catalogued device."""
     lines = field("aliases", ", ".join(device.aliases), style) if device.aliases else []
     if device.notes:
         lines += field("notes", device.notes, style)
-    for one in (*device.published, *device.disputed):
-        extras = [f"{one.accumulate} accumulate"] if one.accumulate else []
-        extras += [] if one.sparsity == "dense" else [f"{one.sparsity} sparse"]
-        what = f"{one.engine} {one.dtype}" + (f" ({', '.join(extras)})" if extras else "")
-        doubt = f"; not what the factors give: {one.reason}" if isinstance(one, DisputedPeak) else ""
-        text = f"{what} {si(one.flops_per_second, operations_unit(one.dtype) + '/s')}{doubt}"
+    for peak in (*device.published, *device.disputed):
+        extras = [f"{peak.accumulate} accumulate"] if peak.accumulate else []
+        extras += [] if peak.sparsity == "dense" else [f"{peak.sparsity} sparse"]
+        what = f"{peak.engine} {peak.dtype}" + (f" ({', '.join(extras)})" if extras else "")
+        doubt = f"; differs from the computed peak: {peak.reason}" if isinstance(peak, DisputedPeak) else ""
+        text = f"{what} {si(peak.flops_per_second, operations_unit(peak.dtype) + '/s')}{doubt}"
         lines += field("published", text, style)
     for score in device.scores:
         tested = ", ".join(part for part in (score.system, score.available) if part)
@@ -88,7 +89,7 @@ def details(device: Device, style: Style = PLAIN) -> list[str]:
 
 
 def device_list(devices: Iterable[Device], style: Style = PLAIN) -> list[str]:
-    """A row a device."""
+    """Return a row for each device."""
     rows = [
         (
             d.name,
@@ -105,8 +106,43 @@ def device_list(devices: Iterable[Device], style: Style = PLAIN) -> list[str]:
     return table(header, rows, "lllllrr", style, spare=("released", "units"))
 
 
+def achieved(rows: Sequence[Achieved], device: Device, style: Style = PLAIN) -> list[str]:
+    """Return a row for each measured ceiling: its peak at both clocks, the rates, the memory, and findings."""
+    cells = [
+        (
+            row.isa,
+            row.dtype,
+            _rate(row.stated_flops_per_second, row.dtype),
+            si(row.measured_clock_hz, "Hz") if row.measured_clock_hz else "-",
+            _rate(row.measured_flops_per_second, row.dtype),
+            _rate(row.fma_flops_per_second, row.dtype),
+            _rate(row.matmul_flops_per_second, row.dtype),
+            percent(row.share),
+            percent(row.share_at_clock),
+        )
+        for row in rows
+    ]
+    header = ("measured", "dtype", "stated peak", "clock", "peak at it", "FMA", "matmul", "of stated", "of it")
+    lines = table(header, cells, "llrrrrrrr", style, spare=("clock", "of stated"))
+    sustained = device.sustained
+    if sustained and sustained.bandwidth:
+        single = f", {si(sustained.unit_bandwidth, 'B/s')} with one core" if sustained.unit_bandwidth else ""
+        lines += ["", *field("STREAM", f"{si(sustained.bandwidth, 'B/s')}{single}", style)]
+    if sustained:
+        lines += field("from", f"run {sustained.source}", style)
+    for cause in dict.fromkeys(row.cause for row in rows if row.cause):
+        above = sorted((row for row in rows if row.cause == cause), key=lambda row: -row.share)
+        more = f" ({len(above) - 1} more likewise)" if len(above) > 1 else ""
+        lines += ["", *sentences(f"{above[0].finding}{more}.", style)]
+    return lines
+
+
+def _rate(value: float | None, dtype: str) -> str:
+    return si(value, f"{operations_unit(dtype)}/s", 3) if value else "-"
+
+
 def _counts(device: Device) -> str:
-    """`82 × SM`, or `6 + 8 cores` where there are classes of them."""
+    """Return `82 × SM`, or `6 + 8 cores` where there are classes of them."""
     if len(device.units) == 1:
         return f"{device.count} × {device.units[0].name}"
     return " + ".join(str(units.count) for units in device.units) + " cores"

@@ -1,32 +1,39 @@
 """Requirements as text."""
 
-from hwbench.report.text.format import percent, rate
-from hwbench.report.text.layout import Style, field, heading, sentences, table
+from hwbench import answers
+from hwbench.report.text.format import percent, rate, throughput
+from hwbench.report.text.layout import PLAIN, Style, field, heading, sentences, table
 from hwbench.study.requirement import Candidate, Requirement
 from hwbench.units import Bytes, operations_unit, si
 
+MAX_DEVICES = 10
 
-def requirement(r: Requirement, title: str, style: Style, most: int) -> list[str]:
-    """What a target needs, and the devices that deliver it, cheapest in watts first."""
-    target = rate(r.rate_per_s) + (f", {si(r.latency_s, 's')} a batch" if r.latency_s else "")
-    at, unit = percent(r.utilization), operations_unit(r.dtype)
-    lines = [*heading(f"{title} at {target} · {r.dtype} · batch {r.batch}", style), ""]
+
+@answers.lines.register
+def requirement(answer: Requirement, style: Style = PLAIN, max_devices: int = MAX_DEVICES) -> list[str]:
+    """Return what a target needs, and the devices that reach it, those of least power first."""
+    r = answer
+    target = throughput(r.rate_per_s) + (f", {si(r.latency_s, 's')} a batch" if r.latency_s else "")
+    share, unit = percent(r.utilization), operations_unit(r.dtype)
+    lines = [*heading(f"{r.title or r.model} at {target} · {r.dtype} · batch {r.batch}", style), ""]
     lines += field("at 100 %", _needs(r.flops_per_second, r.bytes_per_second, unit), style)
     if r.utilization < 1:
         needs = _needs(r.flops_per_second_at_utilization, r.bytes_per_second_at_utilization, unit)
-        lines += field(f"at {at}", needs, style)
-    lines += field("memory", f"at least {Bytes(r.memory_bytes)}", style)
-    of = "their roofline" if r.utilization == 1 else f"{at} of their roofline"
-    found = f"{len(r.devices)} of {r.judged} catalogued devices deliver at {of}, cheapest in watts first:"
-    lines += ["", *sentences(found, style), ""]
-    header = ("device", "power", "roofline", f"at {at}", "rate")
-    rows = [_row(candidate) for candidate in r.devices[:most]]
-    lines += table(header, rows, "lrrrr", style) if rows else ["none: a larger batch or a smaller dtype may help"]
-    if len(r.devices) > most:
-        lines.append(style.paint(f"... and {len(r.devices) - most} more (--all)", "dim"))
+        lines += field(f"at {share}", needs, style)
+    lines += [*field("memory", f"at least {Bytes(r.memory_bytes)}", style), ""]
+    if r.devices:
+        at = "their roofline" if r.utilization == 1 else f"{share} of their roofline"
+        summary = f"{len(r.devices)} of {r.judged} catalogued devices reach it at {at}; those of least power first:"
+        header = ("device", "power", "roofline", f"at {share}", "rate")
+        rows = [_row(candidate) for candidate in r.devices[:max_devices]]
+        lines += [*sentences(summary, style), "", *table(header, rows, "lrrrr", style)]
+    else:
+        lines += sentences("No catalogued device reaches this target. Try a larger batch or a smaller dtype.", style)
+    if len(r.devices) > max_devices:
+        lines.append(style.paint(f"... and {len(r.devices) - max_devices} more (--all)", "dim"))
     note = "Power is the vendor's rating (a CPU's package at base clock, a GPU's board); times are at the peak's clock."
     if r.unknown:
-        note += f" Not judged for want of a known {r.dtype} rate or bandwidth: {len(r.unknown)}."
+        note += f" Skipped {len(r.unknown)} devices whose {r.dtype} rate or bandwidth is unknown."
     return [*lines, "", *sentences(note, style)]
 
 

@@ -1,11 +1,12 @@
-"""Workloads as text: the layers of a network in the manner of a model summary, and lists of models."""
+"""Workloads as text: the layers of a network, the counts of other counters, and lists of models."""
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from hwbench import answers
 from hwbench.dtypes import dtype
-from hwbench.report.text.format import integer, intensity, layer
-from hwbench.report.text.layout import PLAIN, Style, field, heading, table
+from hwbench.report.text.format import integer, intensity, layer_name
+from hwbench.report.text.layout import PLAIN, Style, field, heading, sentences, table
 from hwbench.units import si
 from hwbench.workload.counting import Count
 from hwbench.workload.ops import CONVENTIONS, Convention, Workload
@@ -24,7 +25,7 @@ def summary(count: Count, style: Style = PLAIN) -> list[str]:
         work = op.work(bits, workload.repeats(batch))
         rows.append(
             (
-                layer(op.name, op.count),
+                layer_name(op.name, op.count),
                 op.kind,
                 format_shape(op.output_shape),
                 integer(op.params * op.count) if op.params else "-",
@@ -46,35 +47,34 @@ def summary(count: Count, style: Style = PLAIN) -> list[str]:
         ("parameters", f"{integer(workload.params)} ({si(workload.params * bits / 8, 'B')} at {count.dtype})"),
         ("operations", f"{integer(count.count)} = {si(count.count, _UNITS[convention])}"),
         ("convention", f"{convention}: {CONVENTIONS[convention]}"),
-        ("", f"{others} by the other conventions"),
-        ("elementwise", f"{si(total.elementwise_flops, 'FLOP')}, apart from the above"),
+        ("", f"{others} in the other conventions"),
+        ("elementwise", f"{si(total.elementwise_flops, 'FLOP')}, not included above"),
         (
             "traffic",
             f"{si(total.traffic, 'B')}: input {si(total.input_bytes, 'B')}, "
             f"weights {si(total.weight_bytes, 'B')}, output {si(total.output_bytes, 'B')}",
         ),
         ("intensity", f"{total.intensity:.4g} FLOP/B"),
-        ("not counted", ", ".join(workload.uncounted) or "nothing: every layer has a formula"),
+        ("not counted", ", ".join(workload.uncounted) or "nothing: every layer is counted"),
     ):
         lines += field(name, text, style)
     return lines + published(workload, style)
 
 
 def published(workload: Workload, style: Style) -> list[str]:
-    """The published counts beside ours."""
-    told = workload.published
-    if told is None:
+    """Return the published counts next to those of hwbench."""
+    figures = workload.published
+    if figures is None:
         return []
-    same = (told.params, told.macs) == (workload.params, workload.macs)
-    verdict = "equal to ours" if same else f"ours {integer(workload.params)} parameters, {integer(workload.macs)} MACs"
-    lines = field(
-        "published", f"{integer(told.params)} parameters, {integer(told.macs)} MACs a sample: {verdict}", style
-    )
-    return lines + field("", told.source, style) + (field("", told.url, style) if told.url else [])
+    same = (figures.params, figures.macs) == (workload.params, workload.macs)
+    own = f"hwbench counts {integer(workload.params)} parameters, {integer(workload.macs)} MACs"
+    text = f"{integer(figures.params)} parameters, {integer(figures.macs)} MACs a sample"
+    lines = field("published", f"{text}: {'equal' if same else own}", style)
+    return lines + field("", figures.source, style) + (field("", figures.url, style) if figures.url else [])
 
 
 def model_list(workloads: Iterable[Workload], style: Style = PLAIN) -> list[str]:
-    """A row a model."""
+    """Return a row for each model."""
     rows = [
         (w.name, w.title, format_shape(w.input_shape), integer(w.params), si(w.macs, "MAC"), str(len(w.ops)))
         for w in workloads
@@ -82,3 +82,32 @@ def model_list(workloads: Iterable[Workload], style: Style = PLAIN) -> list[str]
     return table(
         ("name", "title", "input", "params", "per sample", "ops"), rows, "lllrrr", style, spare=("ops", "input")
     )
+
+
+class Audited(Protocol):
+    """The attributes of `workload.audit.audit.Audit` that its text needs; importing that module needs torch."""
+
+    counter: str
+    version: str | None
+    unit: str | None
+    macs: float | None
+    ratio: float | None
+    explanations: tuple[str, ...]
+    error: str | None
+
+
+def audit(counters: Iterable[Audited], macs: int, style: Style = PLAIN) -> list[str]:
+    """Return a row for each counter, the reasons of each difference, and the counters that are not installed."""
+    rows, reasons, missing = [("hwbench", "", "mac", si(macs, "MAC"), "1")], [], []
+    for counter in counters:
+        if counter.version is None:
+            missing.append(counter.counter)
+            continue
+        count = si(counter.macs, "MAC") if counter.macs is not None else "-"
+        ratio = f"{counter.ratio:.4g}" if counter.ratio is not None else "-"
+        rows.append((counter.counter, counter.version, counter.unit or "-", count, ratio))
+        texts = (counter.error,) if counter.error else counter.explanations
+        reasons += [line for text in texts for line in sentences(f"{counter.counter} {text}", style)]
+    lines = table(("counter", "version", "counts", "a sample", "ratio"), rows, "lllrr", style)
+    lines += ["", *reasons] if reasons else []
+    return lines + ([f"not installed: {', '.join(missing)}"] if missing else [])
