@@ -20,6 +20,8 @@ import pytest
 from hwbench.measure import store
 from hwbench.notices import notice
 
+pytestmark = pytest.mark.realtime
+
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "run-1.json"
 QUICK = "bench clock --quick --budget 300ms --threads 1"

@@ -30,7 +30,10 @@ DROPPED = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"
 
 CPUS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="places as Linux has them")
+pytestmark = [
+    pytest.mark.realtime,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="places as Linux has them"),
+]
 
 Words = tuple[str, ...]
 

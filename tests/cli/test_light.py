@@ -66,6 +66,7 @@ def _watched(command: str) -> dict[str, object]:
     return found
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_imports_nothing_heavy(command: str) -> None:
     found = _watched(command)

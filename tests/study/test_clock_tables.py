@@ -22,7 +22,10 @@ TABLES = {
     "uci_computer_hardware.csv": {"PRP": 209},
 }  # fmt: skip
 
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no folder {FOLDER}: the shared data are not here")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no folder {FOLDER}: the shared data are not here"),
+]
 
 
 def records(name: str) -> list[dict[str, str]]:
