@@ -1,30 +1,52 @@
-"""hwbench: how long will this network take on this machine, what holds it back, and how do you know?"""
+"""hwbench: predict, measure and explain how fast a neural network runs on a CPU or GPU."""
 
 from typing import TYPE_CHECKING, Any
 
 from hwbench.version import VERSION as __version__  # noqa: N811
 
 if TYPE_CHECKING:
-    from hwbench.api.estimates import bench, compare, count, device, devices, estimate, models, peak
+    from hwbench.api import (
+        bench,
+        calibrate,
+        compare,
+        count,
+        device,
+        devices,
+        estimate,
+        estimate_all,
+        explain,
+        model,
+        models,
+        peak,
+        require,
+        run,
+        self_check,
+        study_clock,
+        sweep,
+        trace,
+        validate,
+        write_report,
+    )
     from hwbench.errors import HwbenchError, InputError
 
 __all__ = [
-    "HwbenchError", "InputError", "__version__", "bench", "compare", "count", "device", "devices", "estimate",
-    "models", "peak",
+    "HwbenchError", "InputError", "__version__", "bench", "calibrate", "compare", "count", "device", "devices",
+    "estimate", "estimate_all", "explain", "model", "models", "peak", "require", "run", "self_check", "study_clock",
+    "sweep", "trace", "validate", "write_report",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    """The public names, imported when they are first asked for: the command line starts without them."""
+    """Return a public name, importing its module first: `import hwbench` imports nothing else."""
+    if name not in __all__:
+        raise AttributeError(f"module 'hwbench' has no attribute '{name}'")
     if name in ("HwbenchError", "InputError"):
         from hwbench import errors
 
         return getattr(errors, name)
-    if name in __all__:
-        from hwbench.api import estimates as api
+    from hwbench import api
 
-        return getattr(api, name)
-    raise AttributeError(f"module 'hwbench' has no attribute '{name}'")
+    return getattr(api, name)
 
 
 def __dir__() -> list[str]:

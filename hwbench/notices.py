@@ -156,6 +156,18 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     ),
     "quota-throttled": lambda share: f"The control group stopped this process for {100 * share:.0f} % of the time.",
     "processor-hot": lambda celsius: f"The processor is at {celsius:.0f} °C and may have slowed down.",
+    # api
+    "host-failed": "{host} ({worker}) gave no record: {reason}",
+    "host-not-compared": "{host} is not compared: {reason}",
+    "newest-run-left-out": "The newest saved run is left out: {reason}",
+    "no-prediction": "There is no prediction at {dtype}: {reason}",
+    "rates-unknown": lambda model, dtype, devices: (
+        f"Left out because no rate for {model} at {dtype} is known: {', '.join(devices)}."
+    ),
+    "rows-left-out": "{count} rows were left out, the first because: {reason}",
+    "run-not-saved": "The run was not saved: {reason}",
+    "torch-device-unknown": "Nothing is known of {title}: there are no predictions.",
+    "uncounted-in": lambda model, operators: f"Not counted in {model}: {', '.join(operators)}.",
     "calibrated-while-disturbed": (
         "The factors hold under these conditions only: calibrate again while the machine is idle."
     ),

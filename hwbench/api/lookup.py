@@ -1,98 +1,186 @@
-"""What names mean: devices, this machine, and saved runs."""
+"""What names mean: devices, this machine, saved runs, and models."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
-from hwbench.errors import InputError, shown
-from hwbench.machine.device import Device
+from msgspec import Struct
+
+from hwbench.api import checks
+from hwbench.dtypes import dtype as known_dtype
+from hwbench.errors import InputError
+from hwbench.machine import catalog
+from hwbench.machine.device import Device, override
 from hwbench.notices import Notice
+from hwbench.workload import load
+from hwbench.workload.ops import Workload
+from hwbench.workload.request import ModelRequest
 
-if TYPE_CHECKING:  # nothing of the measure room is loaded for a catalogued device
-    from hwbench.machine.host.describe import Host
-    from hwbench.measure.record import Record
+if TYPE_CHECKING:
+    import torch
 
 
-def device(name: str, settings: tuple[str, ...]) -> tuple[Device, tuple[Notice, ...]]:
-    """The device of `--device` with each `--set` applied, and warnings about it. Raises InputError.
+class DeviceRef(Struct, frozen=True):
+    """What the name of a device refers to: this machine, a saved run, or the catalog and files."""
 
-    `host` has the ceilings of this machine's saved runs where there are any, `run:FILE` those of that run.
+    kind: Literal["host", "run", "catalog"]
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> "DeviceRef":
+        """Return the reference of `host`, `run:RUN`, a catalog name or the path of a YAML file."""
+        if text.lower() == "host":
+            return cls("host", text)
+        if text.lower().startswith("run:"):
+            return cls("run", text[4:])
+        return cls("catalog", text)
+
+
+class LocatedDevice(Struct, frozen=True):
+    """A device that a name refers to, and what a reader of its numbers must know."""
+
+    device: Device
+    notices: tuple[Notice, ...] = ()
+
+
+def device(name: str | Device, **settings: str) -> Device:
+    """Return the device of a name, with values replaced: `device("rtx3090", clock="3 GHz")`.
+
+    `host` is this machine with the ceilings of its saved runs, `run:RUN` the machine of a saved run; other names are
+    those of the catalog in any spelling, or paths of YAML files. Raises InputError.
     """
-    from hwbench.machine import catalog
-    from hwbench.machine.device import override
+    return locate(name, settings).device
 
-    warnings: tuple[Notice, ...] = ()
-    if name.lower() == "host":
-        from hwbench.machine.host.describe import host
 
-        found = host()
-        chosen, warnings = at_measured(found.device, found.notices, saved(found))
-        chosen = calibrated(found, chosen)
-    elif name.lower().startswith("run:"):
-        from hwbench.measure import store
-        from hwbench.measure.analysis import sustained as ceilings
-
-        chosen = ceilings.device(store.load(name[4:]))
+def locate(name: str | Device, settings: Mapping[str, str] | None = None) -> LocatedDevice:
+    """Return the device of a name with each of the `settings` applied. Raises InputError."""
+    if isinstance(name, Device):
+        located = LocatedDevice(name)
+    elif (ref := DeviceRef.parse(name)).kind == "catalog":
+        located = LocatedDevice(catalog.device(name))
     else:
-        chosen = catalog.device(name)
-    pairs: dict[str, str] = {}
-    for setting in settings:
-        field, equals, value = setting.partition("=")
-        if not equals:
-            raise InputError(f"'{shown(setting)}' is not FIELD=VALUE, as in clock=3GHz", field="--set")
-        if field.strip() in pairs:
-            raise InputError(f"'{shown(field)}' is set twice", field="--set")
-        pairs[field.strip()] = value.strip()
-    return override(chosen, pairs), warnings
+        from hwbench.api import machines  # measured machines need what estimates of catalogued devices do without
+
+        located = machines.host_device() if ref.kind == "host" else LocatedDevice(machines.run_device(ref.name))
+    return LocatedDevice(override(located.device, dict(settings)), located.notices) if settings else located
 
 
 def stated(name: str) -> Device:
-    """A measured device (`host` or `run:FILE`) as its system describes it, without what was measured."""
-    if name.lower() == "host":
-        from hwbench.machine.host.describe import host
+    """Return a measured device (`host` or `run:RUN`) as its system describes it, without what was measured."""
+    from hwbench.api import machines
 
-        return host().device
-    from hwbench.measure import store
-    from hwbench.measure.analysis import sustained as ceilings
-
-    return ceilings.stated(store.load(name[4:]))
+    return machines.stated(DeviceRef.parse(name))
 
 
-def saved(found: "Host") -> "Record | None":
-    """What the saved runs of this machine say of it, None where there are none or their folder cannot be read."""
-    from hwbench.measure import store
+class ModelOptions(TypedDict, total=False):
+    """How a model is traced, for models that are; `strict` refuses operators that cannot be counted."""
 
+    image_size: int | None
+    phase: Literal["prefill", "decode"] | None
+    context: int | None
+    mode: Literal["inference", "training"]
+    channels_last: bool
+    strict: bool
+
+
+class Model:
+    """A model as a user gives it: a name, a workload or a torch module; each of its workloads is counted once.
+
+    `inputs` are a shape such as `2x3x224x224` for names, and a tensor or a tuple of tensors for modules.
+    """
+
+    def __init__(self, model: "str | Workload | torch.nn.Module", inputs: Any, options: ModelOptions) -> None:
+        if isinstance(model, str) and inputs is not None and not isinstance(inputs, str):
+            message = "Tensors are inputs of torch modules; a named model takes a shape such as '2x3x224x224'."
+            raise InputError("inputs-of-name", message, field="inputs")
+        if isinstance(model, Workload) and (inputs is not None or options.get("mode") == "training"):
+            raise InputError("counted-already", "A workload is counted already and takes no inputs.", field="inputs")
+        self.name, self.inputs, self.options = model, inputs, options
+        self._workloads: dict[ModelRequest, Workload] = {}
+
+    @property
+    def training(self) -> bool:
+        """True where steps of training are counted."""
+        return self.options.get("mode") == "training"
+
+    def request(self, dtype: str = "fp32", batch: int = 1) -> ModelRequest:
+        """Return what is counted at a dtype and batch; the batch matters to training steps alone."""
+        name = self.name if isinstance(self.name, str) else type(self.name).__name__
+        return ModelRequest(
+            model=name,
+            input=self.inputs if isinstance(self.inputs, str) else None,
+            image_size=self.options.get("image_size"),
+            phase=self.options.get("phase"),
+            context=self.options.get("context"),
+            training=self.training,
+            autocast=known_dtype(dtype).autocast,
+            channels_last=self.options.get("channels_last", False),
+            batch=batch if self.training else 1,
+        )
+
+    def batch(self, batch: int | None) -> int:
+        """Return the batch that was asked for, or else that of a module's inputs, or 1."""
+        if batch is not None:
+            return checks.batch(batch)
+        if isinstance(self.name, str | Workload):
+            return self.name.samples if isinstance(self.name, Workload) else 1
+        return int(_tracing_of(self.name, self.inputs).batch)
+
+    def workload(self, dtype: str = "fp32", batch: int = 1) -> Workload:
+        """Return the workload at a dtype and batch. Raises InputError."""
+        if isinstance(self.name, Workload):
+            return self.name
+        request = self.request(dtype, batch)
+        if request not in self._workloads:
+            self._workloads[request] = self._count(request)
+        workload = self._workloads[request]
+        if self.options.get("strict") and workload.uncounted:
+            names = ", ".join(workload.uncounted)
+            raise InputError("not-counted", f"These operators are not counted: {names}.", field="strict")
+        return workload
+
+    def _count(self, request: ModelRequest) -> Workload:
+        if isinstance(self.name, str):
+            return load.workload(request)
+        module = _tracing_of(self.name, self.inputs)
+        from hwbench.workload.tracing import sources
+
+        return sources.counted(module, request)
+
+
+def _tracing_of(module: Any, inputs: Any) -> Any:
+    """Return a torch module of the caller's with its inputs, as the tracer takes them. Raises InputError."""
     try:
-        if not store.names():
-            return None
-        from hwbench.measure.analysis import sustained as ceilings
-        from hwbench.measure.environment import machine as environment
+        import torch
 
-        return ceilings.newest(environment.machine_key(found))
-    except InputError:
-        return None
-
-
-def calibrated(machine: "Host", device: Device) -> Device:
-    """The machine at hand with the factors that `hwbench calibrate --device host` kept of it, if it did."""
-    from msgspec.structs import replace
-
-    from hwbench.machine.device import Sustained
-    from hwbench.measure import host_calibration
-
-    factors = host_calibration.load(machine)
-    if not factors:
-        return device
-    sustained = device.sustained or Sustained(source="hwbench calibrate")
-    return replace(device, sustained=replace(sustained, factors=factors))
+        from hwbench.workload.tracing import sources
+        from hwbench.workload.tracing.stand_ins import tensors
+    except ImportError:
+        message = "The model is neither a name nor a workload, and torch is not installed."
+        raise InputError("unknown-model", message, field="model") from None
+    if not isinstance(module, torch.nn.Module):
+        message = f"The model is neither a name nor a workload nor a torch module, but of type {type(module).__name__}."
+        raise InputError("unknown-model", message, field="model")
+    arguments: Sequence[Any] = (inputs,) if isinstance(inputs, torch.Tensor) else tuple(inputs or ())
+    first = next(iter(tensors(arguments)), None)
+    if first is None:
+        message = "A torch module needs its inputs: a tensor, or a tuple of tensors."
+        raise InputError("missing", message, field="inputs")
+    return sources.Built(module, tuple(arguments), {}, first.shape[0] if first.dim() else 1, type(module).__name__)
 
 
-def at_measured(stated: Device, notices: tuple[Notice, ...], run: "Record | None") -> tuple[Device, tuple[Notice, ...]]:
-    """The machine at hand with the ceilings of a run, and what of the warnings about it then still holds."""
-    if run is None:
-        return stated, notices
-    from hwbench.machine.host.describe import CLOCK_DOUBTS
-    from hwbench.measure.analysis import sustained as ceilings
+def model(name: str, **options: Unpack[ModelOptions]) -> Workload:
+    """Return the workload of a named model: what one sample, or one step of training, computes and moves."""
+    return Model(name, None, options).workload()
 
-    chosen = ceilings.measured(stated, run)
-    clocked = any(origin == "measured" and ".clock" in field for field, origin in chosen.provenance.items())
-    still = [notice for notice in notices if not (clocked and notice.code in CLOCK_DOUBTS)]
-    return chosen, (*still, *ceilings.doubts(run))
+
+def trace(
+    module: "torch.nn.Module | str",
+    inputs: Any = None,
+    *,
+    dtype: str = "fp32",
+    batch: int | None = None,
+    **options: Unpack[ModelOptions],
+) -> Workload:
+    """Return the workload of a torch module run on its inputs, whose values do not matter, or of a named model."""
+    source = Model(module, inputs, options)
+    return source.workload(checks.dtype(dtype), source.batch(batch))

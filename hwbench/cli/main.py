@@ -1,60 +1,85 @@
-"""The command line: which file holds which command, and how an error becomes one line and an exit code."""
+"""The command line: its commands, and how an error becomes one line and an exit code."""
 
 import contextlib
 import importlib
 import os
 import sys
+import traceback
 from typing import NoReturn
 
 import click
 
+from hwbench.cli.options import Group, Invocation
 from hwbench.cli.output import error_object, write
 from hwbench.errors import HwbenchError, InputError, nearest, shown
 from hwbench.version import VERSION
 
-COMMANDS = (
-    "estimate", "count", "peak", "require", "devices", "models", "compare", "sweep", "fleet", "study",
-    "completion", "bench", "results", "self-check", "run", "explain", "validate", "calibrate", "report",
-)  # fmt: skip
-"""Every command, each in `cli/<name>.py` as a click command of that name, a dash as an underscore."""
+COMMANDS = {
+    "estimate": "Predict how long a model takes on a device, and what limits it.",
+    "count": "Count a model's parameters, operations and traffic by layer.",
+    "peak": "Show the theoretical peaks of a device or of this machine.",
+    "require": "Find devices that reach a target rate or latency.",
+    "devices": "List, show, search and check the catalogued devices.",
+    "models": "List, show, search, export and check the catalogued networks.",
+    "compare": "Compare devices, or saved runs with a statistical verdict.",
+    "sweep": "Estimate models on many devices and batch sizes.",
+    "fleet": "Benchmark every host of a Dask cluster, or spread a sweep over it.",
+    "study": "Study what predicts performance, with statistics.",
+    "completion": "Print a completion script for the shell.",
+    "bench": "Measure this machine: clock, FMA, matrix products, memory.",
+    "results": "List and show saved runs.",
+    "self-check": "Measure the false-positive rate of `hwbench compare` here.",
+    "run": "Run a model in torch and compare its time with the predictions.",
+    "explain": "Measure where performance is lost below the peak.",
+    "validate": "Compare predictions with measured times and explain the errors.",
+    "calibrate": "Fit the time model to measured times.",
+    "report": "Write an HTML report that opens offline.",
+}
+"""One line of help for every command, which is in `cli/commands/<name>.py`, a dash as an underscore."""
 
-HELP = """How long will this network take on this machine, what holds it back, and how do you know?
+HELP = """Predict, measure and explain how fast a neural network runs on a CPU or GPU.
 
 \b
 Examples:
-  hwbench estimate --model alexnet --device rtx3090
+  hwbench estimate alexnet rtx3090
   hwbench count --model resnet50
   hwbench peak
   hwbench require --model alexnet --rate 30/s
 """
 
 
-class LazyGroup(click.Group):
-    """A group that imports the file of a command only when that command is asked for."""
+class LazyGroup(Group):
+    """A group that imports the file of a command only to run that command."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Names of all commands, in the order of COMMANDS."""
+        """Return the names of all commands, in the order of COMMANDS."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command of a name, or None."""
+        """Return the command of a name, or None."""
         if cmd_name not in COMMANDS:
             return None
         name = cmd_name.replace("-", "_")
         command: click.Command = getattr(importlib.import_module(f"hwbench.cli.commands.{name}"), name)
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the table of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with the nearest command in the error."""
+        """Resolve as click does, with the nearest command in the error."""
         name = args[0]
         if not name.startswith("-") and name not in COMMANDS:
-            raise InputError(f"there is no command '{shown(name)}'", nearest=nearest(name, COMMANDS))
+            message = f"There is no command '{shown(name)}'."
+            raise InputError("unknown-command", message, nearest=nearest(name, COMMANDS))
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
-        """As click does, but without the empty line that it writes before it reports an interrupt."""
+        """Invoke as click does, but without the empty line that it writes before it reports an interrupt."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -64,61 +89,93 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, message="hwbench %(version)s")
 def hwbench() -> None:
-    """Shown as HELP."""
+    """Run a command; the help is HELP."""
 
 
 def main() -> NoReturn:
-    """Run the command line and exit: 0 done, 2 the user's error, 1 ours, 130 interrupted."""
+    """Run the command line and exit: 0 for success, 2 for an error of the user, 1 for one of ours, 130 interrupted."""
+    invocation = Invocation()
     try:
-        code = hwbench.main(prog_name="hwbench", standalone_mode=False) or 0  # what `context.exit` was given
+        # The result is what `context.exit` was given.
+        code = hwbench.main(prog_name="hwbench", standalone_mode=False, obj=invocation) or 0
         write("")  # so that a failed flush is an error with a message
-    except HwbenchError as error:
-        code = _fail(error)
     except click.exceptions.NoArgsIsHelpError as error:
         with contextlib.suppress(OSError):  # standard error is closed or full: there is nobody to tell
             click.echo(error.format_message(), err=True)
         code = 2
-    except click.ClickException as error:
-        code = _fail(_usage(error))
     except (click.exceptions.Abort, KeyboardInterrupt):
-        code = _fail(HwbenchError("interrupted"), 130)
-    except OSError as error:
-        code = _fail(InputError(error.strerror or str(error), file=error.filename or "standard output"))
-    except MemoryError:
-        code = _fail(HwbenchError("out of memory"))
-    except RecursionError:
-        code = _fail(InputError("the input is nested too deeply"))
-    except Exception as error:  # a defect: one line that says where, for the report that we hope for
-        code = _fail(HwbenchError(f"internal error: {type(error).__name__}: {error} ({_origin(error)})"))
+        code = _fail(HwbenchError("interrupted"), invocation, 130)
+    except Exception as error:
+        if os.environ.get("HWBENCH_TRACEBACK", "0") not in ("", "0") and sys.stderr is not None:
+            traceback.print_exception(error)
+        code = _fail(_described(error), invocation)
     _leave(code)
 
 
+def _described(error: Exception) -> HwbenchError:
+    """Return an exception as an error of ours; one that nobody foresaw says where it was raised."""
+    if isinstance(error, HwbenchError):
+        return error
+    if isinstance(error, click.ClickException):
+        return _usage(error)
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error)
+        return InputError("not-accessible", f"The file cannot be used: {reason}.",
+                          file=error.filename or "standard output")  # fmt: skip
+    if isinstance(error, MemoryError):
+        return HwbenchError("out of memory")
+    if isinstance(error, RecursionError):
+        return InputError("too-deep", "The input is nested too deeply.")
+    return HwbenchError(f"internal error: {type(error).__name__}: {error} ({_origin(error)})")
+
+
+CODES: dict[type[click.ClickException], str] = {
+    click.NoSuchOption: "unknown-option",
+    click.MissingParameter: "missing",
+    click.BadParameter: "bad-value",
+}
+"""Codes of what click refuses; everything else is `usage`."""
+
+
 def _usage(error: click.ClickException) -> InputError:
-    """Click's complaint in our form: the command that it is about, what is wrong, the nearest valid choices."""
+    """Return click's complaint in our form: the option or the command it is about, and the nearest valid choices."""
+    code = next((code for kind, code in CODES.items() if isinstance(error, kind)), "usage")
+    parameter = getattr(error, "param", None)
     choices = getattr(error, "possibilities", None) or ()
-    message = " ".join((error.message if choices else error.format_message()).split())
+    if code == "bad-value" and parameter is not None:
+        return InputError(code, _sentence(error.message), field=parameter.name)
     context = getattr(error, "ctx", None)
     command = context.command_path.partition(" ")[2] if context else ""  # the line begins with `hwbench` as it is
-    return InputError(message[:1].lower() + message[1:].rstrip("."), field=command or None, nearest=choices)
+    message = error.message if choices else error.format_message()
+    return InputError(code, _sentence(message), field=command or None, nearest=choices)
+
+
+def _sentence(text: str) -> str:
+    words = " ".join(text.split()).rstrip(".")
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _origin(error: BaseException) -> str:
-    """File and line that raised the error."""
+    """Return the file and line that raised the error."""
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next
     return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "nowhere"
 
 
-def _fail(error: HwbenchError, code: int | None = None) -> int:
-    """Say what is wrong in one line on stderr and, with --json, as an object on stdout."""
+def _fail(error: HwbenchError, invocation: Invocation, code: int | None = None) -> int:
+    """Write the error in one line to stderr and, where JSON is asked for, as an object to stdout."""
     code = error.exit_code if code is None else code
-    if "--json" in sys.argv:
+    field = error.field if isinstance(error, InputError) else None
+    if field and isinstance(error, InputError) and error.file is None:
+        field = invocation.option(field)
+    if invocation.as_json:
         with contextlib.suppress(InputError):  # standard output may be what failed: the line on stderr has to do
-            write(error_object(error, code) + "\n")
+            write(error_object(error, code, field) + "\n")
     if sys.stderr is not None:
+        text = error.described(field) if isinstance(error, InputError) else str(error)
         with contextlib.suppress(OSError):
-            print(f"hwbench: {error}", file=sys.stderr)
+            print(f"hwbench: {text}", file=sys.stderr)
     return code
 
 

@@ -1,186 +1,343 @@
-"""Options that several commands share, and how their text becomes values."""
+"""Options that several commands share, how their text becomes values, and commands that remember what was parsed."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from hwbench.errors import InputError, nearest, shown
-from hwbench.workload.ops import Workload
-from hwbench.workload.request import ModelRequest
-
-if TYPE_CHECKING:  # nothing of the measure room is loaded for a catalogued device
-    pass
+from hwbench.api.checks import MAX_BATCH
+from hwbench.dtypes import dtype as known_dtype
+from hwbench.errors import InputError, shown
+from hwbench.files import folders
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
-LARGEST_BATCH = 1_000_000_000
 CLOCKS = ("base", "boost", "all-core", "fixed")
+MAX_SIZE = 1 << 16
+MAX_THREADS = 4096
+
+
+class Invocation:
+    """The command that is being run: errors are written in the terms of its options, as text or as JSON."""
+
+    def __init__(self) -> None:
+        self.context: click.Context | None = None
+        self.arguments: tuple[str, ...] = ()
+
+    def begin(self, context: click.Context, arguments: list[str]) -> None:
+        """Remember the command whose arguments are parsed next."""
+        self.context, self.arguments = context, tuple(arguments)
+
+    @property
+    def as_json(self) -> bool:
+        """True where the answer is to be JSON, also where the arguments of the command could not be parsed."""
+        values = self.context.params if self.context else {}
+        return bool(values.get("as_json")) or values.get("form") == "json" or "--json" in self.arguments
+
+    def option(self, field: str) -> str:
+        """Return the option or argument of the command for a parameter; other fields as they are."""
+        head, dot, rest = field.partition(".")
+        for parameter in self.context.command.params if self.context else ():
+            names = [parameter.name, *(option.lstrip("-").replace("-", "_") for option in parameter.opts)]
+            if head in names:
+                option = max(parameter.opts, key=len) if isinstance(parameter, click.Option) else head.upper()
+                return f"{option} {rest}".strip() if dot else option
+        return field
+
+
+class Command(click.Command):
+    """A command that tells the invocation in `context.obj` that it is the one being run."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Remember the command, then parse as click does."""
+        if isinstance(ctx.obj, Invocation):
+            ctx.obj.begin(ctx, args)
+        return super().parse_args(ctx, args)
+
+
+class Group(click.Group):
+    """A group of such commands, itself one."""
+
+    command_class = Command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Remember the group, then parse as click does."""
+        if isinstance(ctx.obj, Invocation):
+            ctx.obj.begin(ctx, args)
+        return super().parse_args(ctx, args)
+
+
+def command(name: str | None = None) -> Callable[[Callable[..., Any]], Command]:
+    """Return a decorator that makes a function a command."""
+    return click.command(name, cls=Command)
+
+
+def group(invoke_without_command: bool = False) -> Callable[[Callable[..., Any]], Group]:
+    """Return a decorator that makes a function a group of commands."""
+    return click.group(cls=Group, invoke_without_command=invoke_without_command)
+
+
+class Parsed(click.ParamType):  # type: ignore[type-arg]
+    """The type of an option whose text a function turns into a value; the function raises InputError."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
+        """Return the value of a text; the error is about the option."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except InputError as error:
+            raise InputError(
+                error.code, error.message, field=param.name if param else None, nearest=error.nearest
+            ) from None
+
+
+def _single(values: tuple[T, ...]) -> T:
+    if len(values) > 1:
+        raise InputError("single-value", "Only a single value is possible here.")
+    return values[0]
+
+
+def dtypes(text: str) -> tuple[str, ...]:
+    """Return the dtypes of a list such as `fp32,fp16`."""
+    return tuple(dict.fromkeys(known_dtype(name).name for name in text.split(",")))
+
+
+def batches(text: str) -> tuple[int, ...]:
+    """Return the batch sizes of a list such as `1,8,64`."""
+    try:
+        return tuple(dict.fromkeys(_whole(part, MAX_BATCH, "a batch size") for part in text.split(",")))
+    except InputError as error:
+        raise InputError("batch-range", error.message) from None
+
+
+def batch_ranges(text: str) -> range | tuple[int, ...]:
+    """Return the batch sizes of a list such as `1,8,64`, or of a range `1..256` or `8..256:8`."""
+    if ".." not in text:
+        return batches(text)
+    span, colon, step = text.partition(":")
+    low, _, high = span.partition("..")
+    try:
+        first, last, by = (_whole(part, MAX_BATCH, "") for part in (low, high, step if colon else "1"))
+    except InputError:
+        message = f"'{shown(text, 40)}' is not a range of batch sizes, which is written like 1..256 or 8..256:8."
+        raise InputError("bad-range", message) from None
+    if first > last:
+        raise InputError("bad-range", f"'{shown(text, 40)}' ends before it begins.")
+    return range(first, last + 1, by)
+
+
+def threads(text: str) -> tuple[int, ...]:
+    """Return the numbers of threads of a list such as `1,4`."""
+    return tuple(sorted({_whole(part, MAX_THREADS, "a number of threads") for part in text.split(",")}))
+
+
+def sizes(text: str) -> tuple[tuple[int, int, int], ...]:
+    """Return the sizes m×k×n of a list such as `512,512x1024x512`."""
+    products = []
+    for part in text.split(","):
+        sides = [_whole(side, MAX_SIZE, "a size such as 512 or 512x1024x512") for side in part.split("x")]
+        if len(sides) not in (1, 3):
+            message = f"'{shown(part, 40)}' is not a size, which is written like 512 or 512x1024x512."
+            raise InputError("bad-size", message)
+        products.append((sides[0], sides[len(sides) // 2], sides[-1]))
+    return tuple(dict.fromkeys(products))
+
+
+def _whole(text: str, most: int, what: str) -> int:
+    digits = text.strip()
+    if not digits.isascii() or not digits.isdigit() or not 0 < int(digits[:20]) <= most:
+        raise InputError("bad-number", f"'{shown(digits, 40)}' is not {what} (a whole number from 1 to {most}).")
+    return int(digits)
+
+
+def share(text: str) -> float:
+    """Return a share above 0 and below 1 from `3%` or `0.03`."""
+    digits = text.strip()
+    try:
+        value = float(digits.removesuffix("%")) / (100 if digits.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1:
+        raise InputError("bad-share", f"'{shown(text, 40)}' is not a share, which is written like '3%' or 0.03.")
+    return value
+
+
+DTYPE = Parsed("dtype", lambda text: _single(dtypes(text)))
+DTYPES = Parsed("dtypes", dtypes)
+BATCH = Parsed("batch", lambda text: _single(batches(text)))
+BATCHES = Parsed("batches", batches)
+BATCH_RANGES = Parsed("batch ranges", batch_ranges)
+THREADS = Parsed("threads", threads)
+SIZES = Parsed("sizes", sizes)
+SHARE = Parsed("share", share)
 
 
 def complete(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    """Shell completion by the names of a catalog folder."""
+    """Return the shell completion by the names of a catalog folder."""
 
-    def found(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
-        from hwbench.files import folders
-
+    def names(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
         try:
             return [name for name in folders.files(kind) if name.startswith(typed.lower())]
         except InputError:  # a catalog folder that cannot be read: no message belongs between two key strokes
             return []
 
-    return found
+    return names
 
 
-def model_option(command: F) -> F:
-    """`--model`."""
+def model_device_arguments(function: F) -> F:
+    """Add MODEL and DEVICE as arguments beside the options of the same meaning."""
+    device = click.argument("device_name", metavar="[DEVICE]", required=False, shell_complete=complete("devices"))
+    model = click.argument("model_name", metavar="[MODEL]", required=False, shell_complete=complete("models"))
+    return model(device(function))
+
+
+def either(field: str, argument: str | None, option: str | None) -> str:
+    """Return what was given as an argument or as an option. Raises InputError for neither and for both."""
+    if argument is not None and option is not None:
+        raise InputError("given-twice", f"The {field} is given twice, as an argument and as an option.", field=field)
+    if argument is None and option is None:
+        raise InputError("missing", f"A {field} is needed.", field=field)
+    return argument if argument is not None else option or ""
+
+
+def model_option(required: bool = True) -> Callable[[F], F]:
+    """Return a decorator that adds `--model`."""
     text = (
         "Catalog name, file (.yaml, .onnx, .json), matmul:MxNxO, torchvision:, timm: or hf:NAME, torch:module:factory."
     )
-    return click.option("--model", "-m", required=True, metavar="M", help=text, shell_complete=complete("models"))(
-        command
-    )
+    return click.option("--model", "-m", required=required, metavar="M", help=text, shell_complete=complete("models"))
 
 
-def tracing_options(command: F) -> F:
-    """Options of models that are traced rather than read from a list of layers."""
+def tracing_options(function: F) -> F:
+    """Add the options of models that are traced rather than read from a list of layers."""
     for option in (
-        click.option(
-            "--input", "input_shape", metavar="SHAPE", help="A traced model's input: 2x3x224x224, 2x128:int64."
-        ),
-        click.option("--image-size", type=click.IntRange(1, 100_000), metavar="N", help="Side of its image."),
+        click.option("--input", "inputs", metavar="SHAPE", help="Input of a traced model: 2x3x224x224, 2x128:int64."),
+        click.option("--image-size", type=click.IntRange(1, 100_000), metavar="N", help="Image size in pixels."),
         click.option("--phase", type=click.Choice(["prefill", "decode"]), help="Phase of a causal language model."),
-        click.option("--context", type=click.IntRange(1, 100_000_000), metavar="N", help="Tokens of prompt or cache."),
+        click.option("--context", type=click.IntRange(1, 100_000_000), metavar="N", help="Context length in tokens."),
         click.option(
             "--mode",
             type=click.Choice(["inference", "training"]),
             default="inference",
             show_default=True,
-            help="What is traced: a forward pass, or a step of training.",
+            help="Trace a forward pass or a training step.",
         ),
         click.option("--channels-last", is_flag=True, help="Trace images in channels-last memory format."),
-        click.option("--strict", is_flag=True, help="Fail where an operator could not be counted."),
+        click.option("--strict", is_flag=True, help="Fail if an operator could not be counted."),
     ):
-        command = option(command)
-    return command
+        function = option(function)
+    return function
 
 
-UNTRACED: dict[str, Any] = {
-    "input_shape": None, "image_size": None, "phase": None, "context": None, "mode": "inference",
-    "channels_last": False, "strict": False,
-}  # fmt: skip
-"""What `tracing_options` give where nothing is asked for."""
+def dtype_option(several: bool = False) -> Callable[[F], F]:
+    """Return a decorator that adds `--dtype`, of one number format or of several."""
+    text = "Number format, or several: fp32,fp16." if several else "Number format."
+    return click.option("--dtype", type=DTYPES if several else DTYPE, metavar="D", default="fp32", show_default=True,
+                        help=text)  # fmt: skip
 
 
-def request(model: str, dtype: str, batch: int, tracing: dict[str, Any]) -> ModelRequest:
-    """What `--model`, a dtype and the options of tracing ask for; the batch matters to a training step alone."""
-    from hwbench.dtypes import MIXED
-
-    training = tracing["mode"] == "training"
-    return ModelRequest(
-        model=model,
-        input=tracing["input_shape"],
-        image_size=tracing["image_size"],
-        phase=tracing["phase"],
-        context=tracing["context"],
-        training=training,
-        autocast="fp16" if dtype == MIXED else None,
-        channels_last=tracing["channels_last"],
-        batch=batch if training else 1,
-    )
-
-
-def builder(model: str, tracing: dict[str, Any]) -> Callable[[str, int], Workload]:
-    """What makes the workload of `--model` at a dtype and batch, under the options of tracing, each one once.
-
-    It raises InputError, under `--strict` for operators that were not counted too.
-    """
-    from hwbench.workload import load
-
-    made: dict[ModelRequest, Workload] = {}
-
-    def build(dtype: str, batch: int) -> Workload:
-        asked = request(model, dtype, batch, tracing)
-        if asked not in made:
-            made[asked] = load.workload(asked)
-        found = made[asked]
-        if tracing["strict"] and found.uncounted:
-            raise InputError(f"not counted: {', '.join(found.uncounted)}", field="--strict")
-        return found
-
-    return build
+def batch_option(several: bool = False) -> Callable[[F], F]:
+    """Return a decorator that adds `--batch`, of one size or of several."""
+    text = "Batch size, or several: 1,8,64." if several else "Batch size."
+    return click.option("--batch", type=BATCHES if several else BATCH, metavar="N", default="1", show_default=True,
+                        help=text)  # fmt: skip
 
 
 def device_option(required: bool) -> Callable[[F], F]:
-    """`--device`, and `--set` to change one of its values."""
-
-    def decorate(command: F) -> F:
-        text = "Catalog name in any spelling (see `hwbench devices`), YAML file, host (this machine) or run:RUN."
-        setting = click.option(
-            "--set",
-            "settings",
-            multiple=True,
-            metavar="FIELD=VALUE",
-            help="Replace a value: clock=3GHz, units=64, bandwidth=1TB/s, memory=48GiB or power=300W. Repeatable.",
-        )
-        device = click.option(
-            "--device", "-d", required=required, metavar="D", help=text, shell_complete=complete("devices")
-        )
-        return device(setting(command))
-
-    return decorate
+    """Return a decorator that adds `--device`, and `--set` to change one of its values."""
+    text = "Catalog name in any spelling (see `hwbench devices`), YAML file, host (this machine) or run:RUN."
+    device = click.option(
+        "--device", "-d", required=required, metavar="D", help=text, shell_complete=complete("devices")
+    )
+    setting = click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="FIELD=VALUE",
+        callback=lambda _context, _parameter, values: settings(values),
+        help="Replace a value: clock=3GHz, units=64, bandwidth=1TB/s, memory=48GiB or power=300W. Repeatable.",
+    )
+    return lambda function: device(setting(function))
 
 
-def clock_option(command: F) -> F:
-    """`--clock`."""
-    text = "Clock that peaks multiply by [default: fixed, else all-core of the ISA, else boost, else base]."
-    return click.option("--clock", type=click.Choice(CLOCKS), help=text)(command)
+def settings(texts: tuple[str, ...]) -> dict[str, str]:
+    """Return the values of texts such as `clock=3GHz` by field."""
+    pairs: dict[str, str] = {}
+    for text in texts:
+        field, equals, value = text.partition("=")
+        if not equals:
+            message = f"'{shown(text)}' is not FIELD=VALUE, such as clock=3GHz."
+            raise InputError("bad-setting", message, field="settings")
+        if field.strip() in pairs:
+            raise InputError("given-twice", f"'{shown(field)}' is set twice.", field="settings")
+        pairs[field.strip()] = value.strip()
+    return pairs
 
 
-def runtime_option(command: F) -> F:
-    """`--runtime`."""
+def clock_option(function: F) -> F:
+    """Add `--clock`."""
+    text = "Clock to compute peaks with [default: fixed, all-core, boost, base; the first that is known]."
+    return click.option("--clock", type=click.Choice(CLOCKS), help=text)(function)
+
+
+def runtime_option(function: F) -> F:
+    """Add `--runtime`."""
     text = "What runs the model: torch-eager-cuda, torch-compile-cuda, or either with -cpu [default: eager]."
-    return click.option("--runtime", metavar="R", help=text)(command)
+    return click.option("--runtime", metavar="R", help=text)(function)
 
 
-def json_option(command: F) -> F:
-    """`--json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Write one JSON object and nothing else.")(command)
+def budget_option(default: str | None, text: str = "Time to measure for.") -> Callable[[F], F]:
+    """Return a decorator that adds `--budget`."""
+    return click.option("--budget", default=default, show_default=default is not None, metavar="T", help=text)
+
+
+def save_option(function: F) -> F:
+    """Add `--save`, with or without a folder, for commands that save nothing by default."""
+    text = "Save the record, in DIR or in the folder of saved runs."
+    return click.option("--save", is_flag=False, flag_value="", metavar="[DIR]", help=text)(function)
+
+
+def folder_options(function: F) -> F:
+    """Add `--save` and `--no-save`, for commands that save their record by default."""
+    folder = click.option("--save", metavar="DIR", help="Folder for the record [default: see `hwbench results path`].")
+    return folder(click.option("--no-save", is_flag=True, help="Do not save the record.")(function))
+
+
+def check_saving(save: str | None, no_save: bool) -> None:
+    """Raise InputError for a folder together with `--no-save`."""
+    if save is not None and no_save:
+        raise InputError("exclusive", "A folder cannot be combined with saving nothing.", field="save")
+
+
+def json_option(function: F) -> F:
+    """Add `--json`."""
+    return click.option(
+        "--json", "as_json", is_flag=True, is_eager=True, help="Write one JSON object and nothing else."
+    )(function)
+
+
+def format_option(formats: tuple[str, ...]) -> Callable[[F], F]:
+    """Return a decorator that adds `--format`, and `--json` as a short form of one of them."""
+    text = "Format of standard output [default: text]."
+    option = click.option("--format", "form", type=click.Choice(formats), is_eager=True, help=text)
+    return lambda function: json_option(option(function))
 
 
 def form(chosen: str | None, as_json: bool) -> str:
-    """What `--format` and `--json` ask for together: `text` unless said otherwise. Raises InputError for two things."""
+    """Return the output format of `--format` and `--json` together. Raises InputError where they disagree."""
     if as_json and chosen not in (None, "json"):
-        raise InputError(f"{chosen} and --json exclude each other", field="--format")
+        raise InputError("exclusive", f"The format {chosen} and JSON exclude each other.", field="form")
     return "json" if as_json else chosen or "text"
 
 
 def refuse_json_before(context: click.Context, as_json: bool) -> None:
-    """`--json` belongs to a subcommand. Raises InputError where it stands before one."""
+    """Raise InputError where `--json` stands before the subcommand it belongs to."""
     if as_json and context.invoked_subcommand:
-        raise InputError(f"goes after {context.invoked_subcommand}", field="--json")
-
-
-def dtypes(text: str) -> list[str]:
-    """The dtypes of a list such as `fp32,fp16`. Raises InputError with the nearest."""
-    from hwbench.dtypes import BITS, MIXED
-
-    known = (*BITS, MIXED)
-    names = [name.strip().lower() for name in text.split(",")]
-    for name in names:
-        if name not in known:
-            choices = nearest(name, known) or known
-            raise InputError(f"there is no dtype '{shown(name)}'", field="--dtype", nearest=choices)
-    return list(dict.fromkeys(names))
-
-
-def batches(text: str) -> list[int]:
-    """The batch sizes of a list such as `1,8,64`. Raises InputError for anything but whole numbers from 1."""
-    found = []
-    for part in text.split(","):
-        digits = part.strip()
-        if not digits.isascii() or not digits.isdigit() or not 0 < int(digits[:20]) <= LARGEST_BATCH:
-            reason = f"'{shown(digits, 40)}' is not a batch size (1 to {LARGEST_BATCH}; several: 1,8,64)"
-            raise InputError(reason, field="--batch")
-        found.append(int(digits))
-    return list(dict.fromkeys(found))
+        message = f"This option belongs after '{context.invoked_subcommand}'."
+        raise InputError("misplaced-option", message, field="as_json")

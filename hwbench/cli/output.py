@@ -4,72 +4,95 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import msgspec
 
-from hwbench.answers import document
+from hwbench import answers
+from hwbench.answers import Answer
+from hwbench.api.answers import notices_of
 from hwbench.errors import HwbenchError, InputError, shown
 from hwbench.notices import Notice
-
-if TYPE_CHECKING:  # JSON does without the report room
-    from hwbench.report.text.layout import Style
+from hwbench.report.text import layout
+from hwbench.report.text.layout import Style
 
 PIPED = 120
-"""Columns that a table may take where nobody said how many there are; sentences are wrapped earlier."""
+"""Columns of a table where standard output is not a terminal; sentences are wrapped earlier."""
 _PAINT = re.compile("(\033\\[(?:0|1|2|33|36)m)")
 """The codes that report.text paints with: the only control characters that a terminal gets from us."""
+
+
+def show(
+    answer: Answer,
+    as_json: bool,
+    lines: Callable[[Style], Iterable[str]] | None = None,
+    body: dict[str, Any] | None = None,
+) -> None:
+    """Write an answer as JSON, or as text followed by its notices.
+
+    `lines` make another text than its own, `body` is another body of the JSON.
+    """
+    if as_json:
+        document = answers.document(answer.SCHEMA, body, notices_of(answer)) if body else answer.to_dict()
+        write(_json(document) + "\n")
+    else:
+        chosen = style()
+        write_lines(lines(chosen) if lines else answers.lines(answer, chosen), notices_of(answer))
+
+
+def finish(answer: Any, as_json: bool) -> int:
+    """Show a run and return the exit code: 130 where it was interrupted, 2 where it could not be saved."""
+    show(answer, as_json)
+    if answer.trouble:
+        _complain(f"the run was not saved: {answer.trouble}")
+    if answer.interrupted:
+        _complain(f"interrupted: what was measured is {'saved' if answer.path else 'shown'}")
+    return 130 if answer.interrupted else 2 if answer.trouble else 0
+
+
+def _complain(text: str) -> None:
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(f"hwbench: {text}", file=sys.stderr)
 
 
 def write(text: str) -> None:
     """Write to standard output at once. Raises InputError when it is closed or full."""
     if sys.stdout is None:
-        raise InputError("is closed", file="standard output")
+        raise InputError("not-writable", "It is closed.", file="standard output")
     try:
         encoding = sys.stdout.encoding or "utf-8"
         sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
         sys.stdout.flush()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InputError(f"cannot be written: {reason}", file="standard output") from None
-
-
-def write_json(command: str, payload: Any, warnings: Iterable[str | Notice] = ()) -> None:
-    """One object with the keys of every command (`schema`, `hwbench_version`, `warnings`) before the payload's."""
-    write(json_text(command, payload, warnings) + "\n")
-
-
-def json_text(command: str, payload: Any, warnings: Iterable[str | Notice] = ()) -> str:
-    """What `write_json` writes, as text without its end of line."""
-    return _json(document(command, payload, warnings))
+        raise InputError("not-writable", f"It cannot be written: {reason}.", file="standard output") from None
 
 
 def _json(body: dict[str, Any]) -> str:
-    """The body as JSON; as ASCII where standard output, or UTF-8 for a file name of odd bytes, cannot carry it."""
+    """Return a body as JSON; as ASCII where standard output, or UTF-8 for a file name of odd bytes, cannot carry it."""
     try:
         text = msgspec.json.encode(body).decode()
         text.encode(sys.stdout.encoding or "utf-8" if sys.stdout else "utf-8")
     except UnicodeEncodeError:
-        import json
+        import json  # which costs start-up time and is hardly ever needed
 
         text = json.dumps(body)
     return text
 
 
-def write_lines(lines: Iterable[str], warnings: Iterable[str | Notice] = ()) -> None:
-    """Lines of text, then the warnings."""
-    from hwbench.report.text import layout as text
-
+def write_lines(lines: Iterable[str], notices: Iterable[str | Notice] = ()) -> None:
+    """Write lines of text, then the notices."""
     chosen = style()
-    told = text.warnings(map(str, warnings), chosen)
-    shown_lines = (_printable(line, chosen.color) for line in [*lines, *(["", *told] if told else [])])
-    write("\n".join(shown_lines) + "\n")
+    warnings = layout.warnings(map(str, notices), chosen)
+    printable = (_printable(line, chosen.color) for line in [*lines, *(["", *warnings] if warnings else [])])
+    write("\n".join(printable) + "\n")
 
 
-def write_csv(header: Sequence[str], rows: Iterable[Sequence[Any]], warnings: Iterable[str | Notice] = ()) -> None:
-    """A header and rows in SI units, empty where unknown; the warnings go to standard error."""
-    import csv
+def write_csv(header: Sequence[str], rows: Iterable[Sequence[Any]], notices: Iterable[str | Notice] = ()) -> None:
+    """Write a header and rows in SI units, empty where unknown; the notices go to standard error."""
+    import csv  # which costs start-up time and is needed by a single format
     import io
 
     text = io.StringIO()
@@ -77,45 +100,43 @@ def write_csv(header: Sequence[str], rows: Iterable[Sequence[Any]], warnings: It
     writer.writerow(header)
     writer.writerows(rows)
     write(text.getvalue())
-    write_warnings(warnings)
+    write_warnings(notices)
 
 
-def write_warnings(warnings: Iterable[str | Notice]) -> None:
-    """A line a warning on standard error, where standard output holds nothing but data."""
+def write_warnings(notices: Iterable[str | Notice]) -> None:
+    """Write a line a notice to standard error, where standard output has nothing but data."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError):
-            for warning in warnings:
-                print(f"warning: {shown(warning, 2000)}", file=sys.stderr)
+            for notice in notices:
+                print(f"warning: {shown(notice, 2000)}", file=sys.stderr)
 
 
 def _printable(line: str, color: bool) -> str:
-    """A line whose control characters, which came from somebody's file, are escaped."""
+    """Return a line whose control characters, which came from somebody's file, are escaped."""
     if line.isprintable():
         return line
     parts = _PAINT.split(line) if color else [line]
     return "".join(part if color and _PAINT.fullmatch(part) else shown(part, len(part)) for part in parts)
 
 
-def style() -> "Style":
-    """Color and width of the terminal; plain when piped or when NO_COLOR is set."""
-    from hwbench.report.text.layout import Style
-
+def style() -> Style:
+    """Return color and width of the terminal; plain when piped or when NO_COLOR is set."""
     terminal = sys.stdout is not None and sys.stdout.isatty()
     if not terminal:
         return Style(tables=PIPED)
     color = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     columns = os.get_terminal_size().columns
-    if not columns:  # a terminal that nobody told its size, as in containers
+    if not columns:  # a terminal without a size, as in containers
         return Style(color=color, tables=PIPED)
     return Style(color=color, width=max(40, min(columns, 120)))
 
 
-def error_object(error: HwbenchError, code: int) -> str:
-    """The JSON of an error: `{"error": {message, exit_code, file, line, column, field, nearest}}`."""
-    found: dict[str, Any] = {"code": error.code, "message": shown(error, 1000), "exit_code": code}
+def error_object(error: HwbenchError, exit_code: int, field: str | None) -> str:
+    """Return the JSON of an error: `{"error": {code, message, exit_code, file, line, column, field, nearest}}`."""
+    body: dict[str, Any] = {"code": error.code, "message": shown(error, 1000), "exit_code": exit_code}
     if isinstance(error, InputError):
-        found["message"] = shown(error.message, 600)
-        place = {"file": error.file, "line": error.line, "column": error.column, "field": error.field}
-        found.update({key: value for key, value in place.items() if value is not None})
-        found["nearest"] = list(error.nearest)
-    return _json({"error": found})
+        body["message"] = shown(error.message, 600)
+        place = {"file": error.file, "line": error.line, "column": error.column, "field": field}
+        body.update({key: value for key, value in place.items() if value is not None})
+        body["nearest"] = list(error.nearest)
+    return _json({"error": body})

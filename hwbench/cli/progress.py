@@ -1,4 +1,4 @@
-"""A line on the terminal: how far a measurement is and what time is left; on standard error, if that is a terminal."""
+"""A line on the terminal (on standard error) that shows how far a measurement is and how much time is left."""
 
 import sys
 import time
@@ -10,31 +10,48 @@ INTERVAL_S = 0.25
 
 
 class Line:
-    """The line; `show(share, text)` redraws it at most four times a second, by no thread of its own."""
+    """The line, drawn from the first `show` on and every INTERVAL_S at most, without a thread of its own."""
 
-    def __init__(self, bar: Any, task: Any) -> None:
-        self._bar, self._task = bar, task
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._task: Any = None
         self._last = 0.0
 
     def show(self, share: float, text: str) -> None:
-        """Say that a share (0 to 1) of the work is done, and what is done now."""
+        """Show that a share (0 to 1) of the work is done, and what is done now."""
         now = time.monotonic()
-        if self._bar is not None and now - self._last >= INTERVAL_S:
-            self._last = now
-            self._bar.update(self._task, completed=share, description=text)
-            self._bar.refresh()
+        if now - self._last < INTERVAL_S:
+            return
+        self._last = now
+        if self._bar is None:
+            self._start()
+        self._bar.update(self._task, completed=share, description=text)
+        self._bar.refresh()
+
+    def _start(self) -> None:
+        from rich.console import Console  # which only terminals need
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (BarColumn(bar_width=24), TimeRemainingColumn(compact=True), TextColumn("left · {task.description}"))
+        # No refreshing thread: it would run in the middle of samples.
+        self._bar = Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False)
+        self._bar.start()
+        self._task = self._bar.add_task("starting", total=1.0)
+
+    def close(self) -> None:
+        """Remove the line."""
+        if self._bar is not None:
+            self._bar.stop()
 
 
 @contextmanager
-def line() -> Iterator[Callable[[float, str], None]]:
-    """What shows progress: `show(share, text)`; where standard error is no terminal it does nothing."""
+def line() -> Iterator[Callable[[float, str], None] | None]:
+    """Yield `show(share, text)`, None where standard error is not a terminal."""
     if sys.stderr is None or not sys.stderr.isatty():
-        yield Line(None, None).show
+        yield None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (BarColumn(bar_width=24), TimeRemainingColumn(compact=True), TextColumn("left · {task.description}"))
-    # No refreshing thread: it would run in the middle of samples.
-    with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
-        yield Line(bar, bar.add_task("starting", total=1.0)).show
+    bar = Line()
+    try:
+        yield bar.show
+    finally:
+        bar.close()

@@ -59,6 +59,8 @@ class Description(Answer, Struct, frozen=True):
     provenance: dict[str, str]
     source: Device
     known: tuple[Peak, ...]
+    notices: tuple[Notice, ...] = ()
+    measured: dict[str, Any] | None = None
 
 
 def known_peaks(device: Device, clock: ClockKind | None = None) -> tuple[Peak, ...]:

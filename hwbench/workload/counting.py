@@ -1,8 +1,8 @@
 """A workload's counts in every convention, for programs."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from hwbench.answers import Answer
 from hwbench.workload.ops import CONVENTIONS, Convention, Op, Shape, Workload
@@ -46,6 +46,12 @@ class Count(Answer, Struct, frozen=True):
     uncounted: tuple[str, ...]
     layers: tuple[LayerCount, ...]
     workload: Workload
+    audit: tuple[Any, ...] | UnsetType = UNSET
+
+    @property
+    def notices(self) -> tuple[Any, ...]:
+        """What a reader must know of how the workload was counted."""
+        return self.workload.remarks
 
 
 def counted(workload: Workload, convention: Convention, dtype: str, bits: int, batch: int = 1) -> Count:

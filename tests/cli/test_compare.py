@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hwbench.cli.commands.sweep import batches
+from hwbench.cli.options import batch_ranges
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.measure import store
@@ -194,4 +194,4 @@ def test_a_sweep_that_fails_leaves_the_old_file(
     ],
 )
 def test_batches(text: str, found: tuple[int, ...]) -> None:
-    assert tuple(batches(text)) == found
+    assert tuple(batch_ranges(text)) == found

@@ -3,11 +3,11 @@
 import click
 from click.shell_completion import get_completion_class
 
-from hwbench.cli import output
+from hwbench.cli import options, output
 from hwbench.errors import HwbenchError
 
 
-@click.command(short_help="Print the shell's completion script.")
+@options.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print a script that completes commands, options, models and devices.
@@ -20,7 +20,7 @@ def completion(shell: str) -> None:
     """
     kind = get_completion_class(shell)
     if kind is None:
-        raise HwbenchError(f"click knows no completion for {shell}")
+        raise HwbenchError(f"There is no completion for {shell}.")
     # The script only; click's own `source()` first starts the shell to ask for its version.
     context = click.get_current_context()
     complete = kind(context.find_root().command, {}, "hwbench", "_HWBENCH_COMPLETE")

@@ -1,34 +1,37 @@
 """`hwbench estimate`."""
 
-from typing import Any, cast
+from typing import Any
 
 import click
 
-from hwbench.api import lookup
+from hwbench import api
 from hwbench.cli import options, output
 from hwbench.errors import InputError
-from hwbench.machine.device import ClockKind
+from hwbench.report.text import estimate as text
+from hwbench.report.text import roofline as plot
+from hwbench.report.text.layout import Style
 
-MOST_ROWS = 10_000
 
-
-@click.command(short_help="How long a model takes on a device, and what holds it back.")
-@options.model_option
-@options.device_option(required=True)
-@click.option("--dtype", default="fp32", show_default=True, help="Number format, or several: fp32,fp16.")
-@click.option("--batch", default="1", show_default=True, help="Batch size, or several: 1,8,64.")
+@options.command()
+@options.model_device_arguments
+@options.model_option(required=False)
+@options.device_option(required=False)
+@options.dtype_option(several=True)
+@options.batch_option(several=True)
 @options.clock_option
 @options.runtime_option
-@click.option("--layers", is_flag=True, help="List every layer, however many.")
+@click.option("--layers", is_flag=True, help="List every layer, however many there are.")
 @click.option("--roofline", is_flag=True, help="Draw the roofline with the layers on it.")
 @options.tracing_options
 @options.json_option
 def estimate(
-    model: str,
-    device: str,
-    settings: tuple[str, ...],
-    dtype: str,
-    batch: str,
+    model_name: str | None,
+    device_name: str | None,
+    model: str | None,
+    device: str | None,
+    settings: dict[str, str],
+    dtype: tuple[str, ...],
+    batch: tuple[int, ...],
     clock: str | None,
     runtime: str | None,
     layers: bool,
@@ -36,11 +39,13 @@ def estimate(
     as_json: bool,
     **tracing: Any,
 ) -> None:
-    """Give the ideal, the roofline and the expected time of a model on a device, layer by layer.
+    """Estimate the ideal, the roofline and the forecast time of MODEL on DEVICE, layer by layer.
+
+    Both are arguments or the options --model and --device.
 
     \b
     Examples:
-      hwbench estimate --model alexnet --device rtx3090
+      hwbench estimate alexnet rtx3090
       hwbench estimate --model resnet50 --device rtx4090 --dtype fp32,fp16 --batch 1,8,64
       hwbench estimate --model alexnet --device rtx3090 --set clock=3GHz --roofline
       hwbench estimate --model resnet50 --device i9-10940x --runtime torch-compile-cpu
@@ -51,36 +56,23 @@ def estimate(
       hwbench estimate --model hf:resnet --device rtx3090 --dtype amp --batch 256
       hwbench estimate --model hf:llama --phase decode --context 4096 --device h100-sxm --dtype bf16
     """
-    from hwbench.predict.estimate import estimate as predict
-
-    formats, sizes = options.dtypes(dtype), options.batches(batch)
-    if len(formats) * len(sizes) > MOST_ROWS:
-        raise InputError(f"more than {MOST_ROWS} rows", field="--batch")
-    if layers and len(formats) * len(sizes) > 1:
-        raise InputError("lists the layers of one dtype and one batch", field="--layers")
-    if roofline and (as_json or len(formats) * len(sizes) > 1):
-        raise InputError("draws one dtype and one batch, as text", field="--roofline")
-    if clock and any(setting.startswith("clock") for setting in settings):
-        raise InputError("chooses among the device's clocks: leave it out beside --set clock", field="--clock")
-    chosen, warnings = lookup.device(device, settings)
-    kind = cast("ClockKind | None", clock and clock.replace("-", "_"))
-    build = options.builder(model, tracing)
-    found = [predict(build(name, size), chosen, name, size, kind, runtime) for name in formats for size in sizes]
-    told = tuple(dict.fromkeys([*warnings, *(notice for one in found for notice in one.notices)]))
-    if as_json:
-        if len(found) == 1:
-            output.write_json("estimate", found[0], told)
-        else:
-            output.write_json("estimates", {"estimates": found}, told)
+    several = len(dtype) * len(batch) > 1
+    for field, value in (("layers", layers), ("roofline", roofline)):
+        if value and several:
+            raise InputError("single-value", "This needs a single dtype and batch size.", field=field)
+    if roofline and as_json:
+        raise InputError("exclusive", "The roofline is drawn as text and cannot be JSON.", field="roofline")
+    model, device = options.either("model", model_name, model), options.either("device", device_name, device)
+    answer = api.estimate_all(
+        model, device, dtypes=dtype, batches=batch, clock=clock, runtime=runtime, settings=settings, **tracing
+    )
+    if several:
+        output.show(answer, as_json)
         return
-    from hwbench.report.text import estimate as report
+    single = answer.estimates[0]
 
-    if len(found) == 1:
-        lines = report.one(found[0], output.style(), layers)
-        if roofline:
-            from hwbench.report.text import roofline as plot
+    def lines(style: Style) -> list[str]:
+        drawing = ["", *plot.roofline(single, style)] if roofline else []
+        return [*text.one(single, style, layers), *drawing]
 
-            lines += ["", *plot.roofline(found[0], output.style())]
-        output.write_lines(lines, told)
-    else:
-        output.write_lines(report.many(found, output.style()), told)
+    output.show(single, as_json, lines)

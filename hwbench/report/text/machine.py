@@ -15,8 +15,10 @@ from hwbench.units import Hertz, operations_unit, si
 
 @answers.lines.register
 def description(answer: Description, style: Style = PLAIN) -> list[str]:
-    """Return what the device is and its peaks."""
-    return [*heading(answer.source, style), "", *peak_table(answer.source, answer.known, style)]
+    """Return what the device is and its peaks, next to what its saved runs reached."""
+    lines = [*heading(answer.source, style), "", *peak_table(answer.source, answer.known, style)]
+    rows = answer.measured["achieved"] if answer.measured else ()
+    return [*lines, "", *achieved(rows, answer.source, style)] if rows else lines
 
 
 def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> list[str]:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Protocol
 
+from msgspec import UnsetType
+
 from hwbench import answers
 from hwbench.dtypes import dtype
 from hwbench.report.text.format import integer, intensity, layer_name
@@ -58,7 +60,8 @@ def summary(count: Count, style: Style = PLAIN) -> list[str]:
         ("not counted", ", ".join(workload.uncounted) or "nothing: every layer is counted"),
     ):
         lines += field(name, text, style)
-    return lines + published(workload, style)
+    lines += published(workload, style)
+    return lines if isinstance(count.audit, UnsetType) else [*lines, "", *audit(count.audit, workload.macs, style)]
 
 
 def published(workload: Workload, style: Style) -> list[str]:

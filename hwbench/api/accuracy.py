@@ -1,0 +1,174 @@
+"""How far predictions are from measured times, and the parameters that they are made with."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
+
+from msgspec import Struct, to_builtins
+
+from hwbench import answers
+from hwbench.answers import Answer
+from hwbench.api import checks
+from hwbench.api.answers import notices_of
+from hwbench.api.lookup import DeviceRef, locate
+from hwbench.errors import InputError
+from hwbench.files import documents
+from hwbench.machine.device import Device
+from hwbench.notices import Notice, notice
+from hwbench.predict.data import tables
+from hwbench.predict.model.parameters import ParameterFile, dumped
+from hwbench.predict.model.parameters import parameters as shipped_parameters
+from hwbench.predict.replay import replay
+from hwbench.predict.replay.summary import Validation
+from hwbench.report.text.layout import PLAIN, Style
+
+
+def locate_pair(name: str) -> tuple[Device, tuple[Notice, ...]]:
+    """Return a device by its name, and its notices."""
+    located = locate(name)
+    return located.device, located.notices
+
+
+def validate(
+    *files: str,
+    device: str | None = None,
+    dtype: str | None = None,
+    layout: Literal["nchw", "nhwc"] | None = None,
+    runtime: str | None = None,
+    parameters: str | None = None,
+) -> Validation:
+    """Predict what was measured in CSV files, by default the published figures that come with hwbench.
+
+    `device`, `dtype`, `layout` and `runtime` apply to files that do not name theirs; `parameters` is a file that
+    `calibrate` wrote. Raises InputError where no row can be predicted.
+    """
+    defaults = tables.Defaults(device, checks.dtype(dtype) if dtype else None, layout, runtime)
+    paths = files or tuple(tables.shipped())
+    known = replay.parameters_in(parameters) if parameters else None
+    validation = replay.replay(tables.read(paths, defaults), finder=locate_pair, known=known)
+    if not validation.rows:
+        reason = f": {validation.skipped[0].reason}" if validation.skipped else "."
+        message = f"No measurement in this file can be predicted{reason}"
+        raise InputError("nothing-usable", message, file=", ".join(paths))
+    return validation
+
+
+class TimeModel(Answer, Struct, frozen=True):
+    """The parameters in use by runtime, and what they were fitted to."""
+
+    SCHEMA: ClassVar[str] = "calibrate"
+
+    parameters: ParameterFile
+
+
+class Calibration(Answer, Struct, frozen=True):
+    """Parameters fitted to measurements: their errors, how far they are from the shipped ones, and their file."""
+
+    SCHEMA: ClassVar[str] = "calibrate"
+    ROWS: ClassVar[str] = "fits"
+
+    file: str | None
+    difference: dict[str, float]
+    fits: tuple[Any, ...]
+    parameters: ParameterFile
+    notices: tuple[Notice, ...] = ()
+
+
+class HostCalibration(Answer, Struct, frozen=True):
+    """Factors by which this machine differs from the time model, the networks that were timed, and their file."""
+
+    SCHEMA: ClassVar[str] = "calibrate"
+    ROWS: ClassVar[str] = "rows"
+
+    file: str
+    factors: Any
+    timed: tuple[Any, ...]
+    notices: tuple[Notice, ...] = ()
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """A dict a network that was timed."""
+        return [{"model": row.workload.name, "batch": row.batch, "time_s": row.time_s} for row in self.timed]
+
+    def body(self) -> dict[str, Any]:
+        """Return the answer's own part of its JSON."""
+        return {"file": self.file, "factors": to_builtins(self.factors), "timed": self.rows}
+
+
+@answers.lines.register
+def _time_model_lines(answer: TimeModel, style: Style = PLAIN) -> list[str]:
+    from hwbench.report.text import calibration
+
+    return calibration.story(answer.parameters, style)
+
+
+@answers.lines.register
+def _calibration_lines(answer: Calibration, style: Style = PLAIN) -> list[str]:
+    from hwbench.report.text import calibration
+
+    return calibration.lines(answer.fits, answer.difference, style)
+
+
+@answers.lines.register
+def _host_lines(answer: HostCalibration, style: Style = PLAIN) -> list[str]:
+    from hwbench.report.text import calibration
+
+    return calibration.host(answer.factors, answer.timed, answer.file, style)
+
+
+def calibrate(
+    *files: str,
+    device: str | None = None,
+    output: str | None = None,
+    progress: Callable[[float, str], None] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> TimeModel | Calibration | HostCalibration:
+    """Fit the time model to measured times in CSV files; `device` is that of files that do not name theirs.
+
+    Without files, the device `host` times networks on this machine and saves factors that estimates for it then use,
+    and no device gives the parameters in use. `output` is a file for the fitted parameters; `say` hears of each fit.
+    """
+    if not files and device is not None and DeviceRef.parse(device).kind == "host":
+        return _calibrate_host(progress)
+    if not files:
+        return TimeModel(shipped_parameters())
+    from hwbench.predict.fitting import fit as fitting  # numpy and scipy, which validating does without
+    from hwbench.predict.fitting.cases import cases
+
+    table = tables.read(files, tables.Defaults(device=device))
+    usable, skipped = cases(table)
+    fitted, fits = fitting.calibrated({name: list(rows) for name, rows in usable.items()}, say or (lambda _: None))
+    notices = [*notices_of(table)]
+    if skipped:
+        notices.append(notice("rows-left-out", count=len(skipped), reason=skipped[0].reason))
+    if output:
+        documents.write_atomically(output, dumped(fitted))
+    difference = fitting.difference(fitted, shipped_parameters(), [fit.name for fit in fits])
+    return Calibration(output, difference, fits, fitted, tuple(notices))
+
+
+def _calibrate_host(progress: Callable[[float, str], None] | None) -> HostCalibration:
+    """Time networks on this machine and save what it does differently from the model."""
+    from hwbench.api import machines
+    from hwbench.machine.host.describe import host
+    from hwbench.measure import host_calibration
+    from hwbench.measure import settings as cpus
+    from hwbench.measure.environment import snapshot
+    from hwbench.predict.fitting.host import TimedNetwork, factors
+
+    machine = host()
+    located = machines.measured(machine)
+    device = located.device
+    if not device.memory.bandwidth and not (device.sustained and device.sustained.bandwidth):
+        message = "The memory bandwidth of this machine is unknown: run `hwbench bench` first."
+        raise InputError("unknown-bandwidth", message, field="device")
+    settings = cpus.settings(machine)
+    before = snapshot.snapshot(settings.cpus)
+    show = progress or (lambda _share, _text: None)
+    times = host_calibration.times(settings, lambda share: show(share, "timing networks"))
+    disturbances = [*snapshot.disturbances(before, snapshot.snapshot(settings.cpus))]
+    if disturbances:
+        disturbances.append(notice("calibrated-while-disturbed"))
+    timed = tuple(TimedNetwork(*row) for row in times)
+    fitted = factors(timed, device, "torch-eager-cpu")
+    path = host_calibration.save(machine, to_builtins(fitted))
+    return HostCalibration(path, fitted, timed, (*located.notices, *disturbances))

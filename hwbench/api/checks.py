@@ -1,0 +1,58 @@
+"""What every question accepts: number formats, batch sizes, clocks, and quantities as numbers or as text."""
+
+from typing import cast, get_args
+
+from hwbench import dtypes
+from hwbench.errors import InputError, shown
+from hwbench.machine.device import ClockKind
+from hwbench.units import Quantity, Seconds
+
+MAX_BATCH = 1_000_000_000
+MAX_ROWS = 10_000
+"""Estimates of one answer."""
+MIN_BUDGET_S, MAX_BUDGET_S = 0.05, 86400.0
+
+
+def dtype(name: str) -> str:
+    """Return a dtype as hwbench spells it. Raises InputError with the nearest."""
+    return dtypes.dtype(name).name
+
+
+def batch(value: int) -> int:
+    """Return a batch size. Raises InputError for anything but a whole number from 1 to MAX_BATCH."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_BATCH:
+        message = f"'{shown(value, 40)}' is not a batch size (a whole number from 1 to {MAX_BATCH})."
+        raise InputError("batch-range", message, field="batch")
+    return value
+
+
+def clock(kind: str | None) -> ClockKind | None:
+    """Return the kind of a clock, `all-core` or `all_core` for the latter. Raises InputError for an unknown one."""
+    if kind is None:
+        return None
+    name = kind.replace("-", "_")
+    if name not in get_args(ClockKind):
+        choices = get_args(ClockKind)
+        raise InputError("unknown-clock", f"There is no clock '{shown(kind)}'.", field="clock", nearest=choices)
+    return cast("ClockKind", name)
+
+
+def quantity(kind: type[Quantity], value: float | str, field: str) -> float:
+    """Return a positive quantity in SI units, given as such or as text with its unit. Raises InputError."""
+    if isinstance(value, str):
+        try:
+            return float(kind.parse_positive(value))
+        except InputError as error:
+            raise error.at(field=field) from None
+    if not 0 < value < float("inf"):
+        raise InputError("not-positive", f"'{shown(value, 40)}' is not a positive number.", field=field)
+    return float(value)
+
+
+def duration(value: float | str, field: str, low: float = MIN_BUDGET_S, high: float = MAX_BUDGET_S) -> float:
+    """Return a time in s, given in s or as text such as `30s`. Raises InputError for one out of range."""
+    seconds = quantity(Seconds, value, field)
+    if not low <= seconds <= high:
+        message = f"{Seconds(seconds)} is out of range ({Seconds(low)} to {Seconds(high)})."
+        raise InputError("duration-range", message, field=field)
+    return seconds

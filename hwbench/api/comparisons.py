@@ -1,0 +1,150 @@
+"""Devices and saved runs side by side, and devices that reach a target."""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Unpack
+
+from msgspec.structs import replace
+
+from hwbench.api import catalogs, checks
+from hwbench.api.answers import add_notices
+from hwbench.api.lookup import Model, ModelOptions, locate
+from hwbench.errors import InputError
+from hwbench.machine.device import Device
+from hwbench.study import requirement
+from hwbench.study.compare import devices as comparison
+from hwbench.study.compare.devices import Comparison
+from hwbench.study.requirement import Requirement
+from hwbench.units import PerSecond, Seconds
+from hwbench.workload.ops import Workload
+
+if TYPE_CHECKING:
+    import torch
+
+    from hwbench.api.runs import RunComparisons
+
+_RUN = re.compile(r"latest$|\d{8}-\d{0,6}", re.IGNORECASE)
+MARGIN, LEVEL = 0.03, 0.95
+
+
+def compare(
+    *names: str | Device | Sequence[str | Device],
+    model: "str | Workload | torch.nn.Module | None" = None,
+    dtype: str = "fp32",
+    batches: Sequence[int] = (1,),
+    clock: str | None = None,
+    runtime: str | None = None,
+    sort: str | None = None,
+    baseline: str | None = None,
+    kind: str | None = None,
+    vendor: str | None = None,
+    architecture: str | None = None,
+    year: str | None = None,
+    margin: float = MARGIN,
+    level: float = LEVEL,
+    inputs: Any = None,
+    **options: Unpack[ModelOptions],
+) -> "Comparison | RunComparisons":
+    """Return devices side by side, each ratio to the first as a product of factors, or saved runs with verdicts.
+
+    With a `model`, devices have its time in s too. `kind`, `vendor`, `architecture` and `year` add devices of the
+    catalog; without names and filters it is compared as a whole. Saved runs are given by file, by id or as `latest`;
+    differences below `margin` count as none, intervals and verdicts have the confidence `level`.
+    """
+    every = [name for group in names for name in ((group,) if isinstance(group, str | Device) else group)]
+    wanted = catalogs.Filter(kind, vendor, architecture, year)
+    _check_shares(margin, level)
+    runs = [name for name in every if isinstance(name, str) and _is_run(name)]
+    if not runs:
+        located = _devices(every, wanted)
+        if len(located) * len(batches) > checks.MAX_ROWS:
+            raise InputError("too-many", f"There are more than {checks.MAX_ROWS} rows.", field="batch")
+        sizes, name = tuple(checks.batch(batch) for batch in batches), checks.dtype(dtype)
+        workload = Model(model, inputs, options).workload(name, sizes[0]) if model is not None else None
+        answer = comparison.compare(
+            [device for device, _ in located.values()], name, workload, sizes, sort=sort,
+            baseline=_baseline(baseline, located), clock=checks.clock(clock), runtime=runtime,
+        )  # fmt: skip
+        notices = [notice for _, own in located.values() for notice in own]
+        return add_notices(answer, notices)
+    if len(runs) < len(every) or wanted != catalogs.Filter():
+        message = "Devices and saved runs cannot be compared with each other; run:FILE is the machine of a run."
+        raise InputError("mixed-kinds", message, field="names")
+    others = {"model": model, "clock": clock, "runtime": runtime, "sort": sort, "baseline": baseline}
+    for parameter, value in others.items():
+        if value is not None:
+            raise InputError("not-for-runs", "This is for devices, and these are saved runs.", field=parameter)
+    from hwbench.api.runs import compare_runs  # needs numpy, which devices do without
+
+    return compare_runs(runs, margin, level)
+
+
+def _check_shares(margin: float, level: float) -> None:
+    if not 0 < margin < 1:
+        raise InputError("bad-share", f"{margin:g} is not a share above 0 and below 1.", field="margin")
+    if not 0.5 <= level < 1:
+        raise InputError("bad-level", f"{level:g} is not a confidence level from 0.5 to below 1.", field="level")
+
+
+def _is_run(name: str) -> bool:
+    """Return whether a name is that of a saved run: a JSON file, the beginning of an id, or the latest."""
+    return (name.endswith(".json") and not name.startswith("run:")) or _RUN.match(name) is not None
+
+
+Located = dict[str, tuple[Device, tuple[Any, ...]]]
+"""Devices with their notices by the names that they have in a comparison."""
+
+
+def _devices(names: Sequence[str | Device], wanted: catalogs.Filter) -> Located:
+    """Return the devices of names, then those of a filter that are not among them."""
+    devices: Located = {}
+    for name in names:
+        located = locate(name)
+        device = located.device
+        known = devices.get(device.name or device.title)
+        if known is not None and known[0] != device:  # two files of one name: each keeps what the user called it
+            device = replace(device, name=name if isinstance(name, str) else device.title)
+        devices[device.name or device.title] = device, located.notices
+    if wanted != catalogs.Filter() or not names:
+        catalog = catalogs.devices(**wanted.named())
+        for device in catalog.values():
+            devices.setdefault(device.name, (device, catalog.notices))
+    if not devices:
+        raise InputError("no-device", "No catalogued device is left by the filters; see `hwbench devices list`.")
+    return devices
+
+
+def _baseline(name: str | None, devices: Located) -> str | None:
+    """Return the device that a spelling of its name means, by the name that it has in the comparison."""
+    if name is None or name in devices:
+        return name
+    device = locate(name).device
+    return device.name or device.title
+
+
+def require(
+    model: "str | Workload | torch.nn.Module",
+    *,
+    rate: float | str | None = None,
+    latency: float | str | None = None,
+    utilization: float = 1.0,
+    dtype: str = "fp32",
+    batch: int | None = None,
+    inputs: Any = None,
+    **options: Unpack[ModelOptions],
+) -> Requirement:
+    """Return the FLOP/s and B/s that a target needs, and the catalogued devices that reach it, fewest watts first.
+
+    `rate` is in inferences/s or text such as `30/s`, `latency` of a batch in s or text such as `5ms`.
+    """
+    if rate is None and latency is None:
+        raise InputError("missing", "A target is needed: a rate such as 30/s or a latency such as 5ms.", field="rate")
+    target = {
+        "rate": checks.quantity(PerSecond, rate, "rate") if rate is not None else None,
+        "latency": checks.quantity(Seconds, latency, "latency") if latency is not None else None,
+    }
+    source, name = Model(model, inputs, options), checks.dtype(dtype)
+    size, catalog = source.batch(batch), catalogs.devices()
+    workload = source.workload(name, size)
+    answer = requirement.require(workload, catalog.values(), **target, utilization=utilization, dtype=name, batch=size)
+    return add_notices(answer, catalog.notices)

@@ -1,0 +1,386 @@
+"""Run models in torch beside what was predicted of them, and explain where performance is lost below the peak."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Unpack
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from hwbench import answers
+from hwbench.answers import Answer
+from hwbench.api import checks, machines
+from hwbench.api.lookup import Model, ModelOptions
+from hwbench.api.measurements import Progress, staged
+from hwbench.api.records import not_saved, save, saved_lines
+from hwbench.dtypes import dtype as known_dtype
+from hwbench.errors import InputError
+from hwbench.machine.device import Device
+from hwbench.machine.host.describe import Host, host
+from hwbench.measure import harness, session, store
+from hwbench.measure import settings as cpus
+from hwbench.measure.analysis import ladder
+from hwbench.measure.record import Measurement, Record
+from hwbench.measure.summary import interval, summarize
+from hwbench.measure.torch.device import CPU, TorchDevice, find_device, free_memory, torch_module
+from hwbench.measure.torch.gpu import describe
+from hwbench.notices import Notice, notice, unique
+from hwbench.predict.estimate import Estimate, estimate
+from hwbench.report.text import explain as explain_text
+from hwbench.report.text import inference as text
+from hwbench.report.text.layout import PLAIN, Style
+from hwbench.study import explain as explanation
+from hwbench.study import inference as study
+from hwbench.study.explain import Explanation
+from hwbench.study.inference import Inference
+from hwbench.workload.ops import Workload
+
+MAX_RUNS = 64
+LAYERS_S = 3.0
+"""Seconds that are spent on the times of layers."""
+
+
+class InferenceRuns(Answer, Struct, frozen=True):
+    """Measured inferences of one model beside their predictions, and the record of all of them.
+
+    `trouble` says why the record could not be saved, `several` whether more than one dtype and batch was asked for.
+    """
+
+    SCHEMA: ClassVar[str] = "inferences"
+    ROWS: ClassVar[str] = "runs"
+    CONTEXT: ClassVar[tuple[str, ...]] = ("several", "trouble")
+
+    runs: tuple[Inference, ...]
+    path: str | None
+    run: Record
+    several: bool
+    notices: tuple[Notice, ...] = ()
+    trouble: InputError | None = None
+
+    @property
+    def interrupted(self) -> bool:
+        """True where somebody stopped the measurement."""
+        return session.interrupted(self.run.measurements)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object that the command line writes with `--json`: that of a single run is flat."""
+        if self.several:
+            return answers.document("inferences", self)
+        body = {**answers.plain(self.runs[0]), "path": self.path, "run": answers.plain(self.run)}
+        return answers.document("inference", body, self.notices)
+
+
+@answers.lines.register
+def _run_lines(answer: InferenceRuns, style: Style = PLAIN) -> list[str]:
+    many = text.many(answer.runs, style) if answer.several else None
+    lines = many or text.one(answer.runs[0], style)
+    return [*lines, *saved_lines(answer.path)]
+
+
+class ModelExplanation(Answer, Struct, frozen=True):
+    """The steps from the peak down to a model's run, and the record that they were read from."""
+
+    SCHEMA: ClassVar[str] = "explain"
+    CONTEXT: ClassVar[tuple[str, ...]] = ("trouble",)
+
+    explanation: Explanation
+    path: str | None
+    run: Record
+    fresh: bool
+    trouble: InputError | None = None
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """What a reader must know of the run."""
+        return (*self.run.notices, *not_saved(self.trouble))
+
+    @property
+    def interrupted(self) -> bool:
+        """True where somebody stopped the measurement."""
+        return self.fresh and session.interrupted(self.run.measurements)
+
+    def body(self) -> dict[str, Any]:
+        """Return the answer's own part of its JSON."""
+        return {**answers.plain(self.explanation), "path": self.path, "run": answers.plain(self.run)}
+
+
+@answers.lines.register
+def _explanation_lines(answer: ModelExplanation, style: Style = PLAIN) -> list[str]:
+    return [*explain_text.explanation(answer.explanation, style), *saved_lines(answer.path)]
+
+
+def run(
+    model: str,
+    *,
+    dtypes: Sequence[str] = ("fp32",),
+    batches: Sequence[int] = (1,),
+    on: str = "cpu",
+    threads: int | None = None,
+    compiled: bool = False,
+    layers: bool = False,
+    budget: float | str = 10.0,
+    folder: str | None = None,
+    keep: bool = False,
+    inputs: str | None = None,
+    progress: Progress | None = None,
+    command: Sequence[str] = ("hwbench.run",),
+    **options: Unpack[ModelOptions],
+) -> InferenceRuns:
+    """Time forward passes of a named model in torch, with random weights, beside what is predicted of them.
+
+    `on` is where torch runs: `cpu`, `cuda` or `mps`; `layers` times every layer too. Raises InputError without torch.
+    """
+    formats, sizes = [checks.dtype(name) for name in dtypes], [checks.batch(batch) for batch in batches]
+    seconds = checks.duration(budget, "budget")
+    several = len(formats) * len(sizes) > 1
+    if len(formats) * len(sizes) > MAX_RUNS:
+        raise InputError("too-many", f"There are more than {MAX_RUNS} runs.", field="batch")
+    if layers and (several or compiled):
+        message = "Layers are timed at a single dtype and batch size of a model that is not compiled."
+        raise InputError("single-value", message, field="layers")
+    refuse_training(options)
+    torch_module("A run")
+    runner = _Runner(Model(model, inputs, options), find_device(on), threads, compiled)
+    runs, record = runner.runs(formats, sizes, seconds, layers, progress, command)
+    path, trouble = save(record, folder) if keep else (None, None)
+    notices = [*runner.notices, *(notice for row in runs for notice in study.findings(row)), *record.notices]
+    notices += not_saved(trouble)
+    return InferenceRuns(tuple(runs), path, record, several, unique(notices), trouble)
+
+
+def refuse_training(options: ModelOptions) -> None:
+    """Raise InputError where a step of training is to be run."""
+    if options.get("mode") == "training":
+        raise InputError("inference-only", "Only inference can be run.", field="mode")
+
+
+class _Runner:
+    """One model on one place: what is built for it, and what is predicted."""
+
+    def __init__(self, model: Model, torch_device: TorchDevice, threads: int | None, compiled: bool) -> None:
+        self.model, self.torch_device, self.compiled = model, torch_device, compiled
+        self.machine: Host = host()
+        self.settings = cpus.settings(self.machine)
+        refuse_threads(threads, self.settings)
+        self.threads = (threads or max(self.settings.threads)) if torch_device.kind == "cpu" else 1
+        self.notices: list[Notice] = []
+        self.device = self._device()
+        self.models: dict[Any, Any] = {}
+        self.timed: Sequence[Any] = ()
+
+    def _device(self) -> Device | None:
+        """Return what predictions are made for: this machine with as many cores as threads, or the GPU."""
+        if self.torch_device.kind != "cpu":
+            described = describe(self.torch_device)
+            if described is None:
+                self.notices.append(notice("torch-device-unknown", title=self.torch_device.title))
+            return described
+        located = machines.host_device()
+        self.notices += located.notices
+        left, units = self.threads, []
+        for cores in located.device.units:
+            if left > 0:
+                units.append(replace(cores, count=min(left, cores.count)))
+            left -= cores.count
+        return replace(located.device, units=tuple(units))
+
+    @property
+    def runtime(self) -> str:
+        """What forecasts call the software that runs the model."""
+        return f"torch-{'compile' if self.compiled else 'eager'}-{'cpu' if self.torch_device.kind == 'cpu' else 'cuda'}"
+
+    def built(self, dtype: str) -> Any:
+        """Return the module and its counts, which differ under autocast alone."""
+        from hwbench.measure.torch import inference  # torch is known to be installed by now
+
+        request = self.model.request(dtype)
+        if request not in self.models:
+            self.models[request] = inference.build(request)
+        return self.models[request]
+
+    def runs(
+        self,
+        formats: Sequence[str],
+        sizes: Sequence[int],
+        budget_s: float,
+        layers: bool,
+        progress: Progress | None,
+        command: Sequence[str],
+    ) -> tuple[list[Inference], Record]:
+        """Measure every dtype and batch in turns, and return each beside its prediction, and the record of all."""
+        from hwbench.measure.torch import inference, layer_times
+
+        channels_last = self.model.options.get("channels_last", False)
+        settings = [
+            inference.Setting(self.torch_device, dtype, batch, self.threads, self.compiled, channels_last)
+            for dtype in formats
+            for batch in sizes
+        ]
+        free = free_memory(self.torch_device)
+        for setting in settings:
+            inference.check_setting(setting)
+        for setting in settings:
+            inference.check_memory(setting, self.built(setting.dtype).workload, free)
+        cores = self.settings.cpus[: self.threads]
+        tasks = [inference.task(self.built(setting.dtype), setting, cores) for setting in settings]
+
+        def measure() -> Sequence[Measurement]:
+            return harness.measure(tasks, budget_s, progress=staged(progress) if progress else None)
+
+        record = session.record(measure, self.machine, self.settings.classes, tuple(command))
+        pairs = inference.paired(settings, record.measurements)
+        runs = [self._beside_prediction(setting, measurement, layers) for setting, measurement in pairs]
+        return runs, layer_times.recorded(record, self.timed) if self.timed else record
+
+    def _beside_prediction(self, setting: Any, measurement: Measurement, layers: bool) -> Inference:
+        """Return one measurement with all that is predicted of it."""
+        model, result = self.built(setting.dtype), summarize(measurement)
+        workload, parts = model.workload, {}
+        if layers:
+            workload, parts = self._parts(model, setting)
+        work = workload.work(known_dtype(setting.dtype).bits, setting.batch)
+        timed = study.TimedRun(
+            time=interval(measurement),
+            runtime=setting.runtime,
+            dtype=setting.dtype,
+            batch=setting.batch,
+            threads=setting.threads if self.torch_device.kind == "cpu" else 0,
+            grade=result.grade,
+            reasons=result.reasons,
+            samples=result.samples,
+            checked=measurement.checked,
+            layers=parts,
+        )
+        name = "host" if self.torch_device.kind == "cpu" else self.torch_device.title
+        prediction = self._estimate(workload, setting)
+        return study.inference(timed, self.model.request().model, name, (work.flops, work.traffic), prediction,
+                               model.traced, workload.title)  # fmt: skip
+
+    def _parts(self, model: Any, setting: Any) -> Any:
+        from hwbench.measure.torch import inference, layer_times
+
+        self.timed = layer_times.parts(inference.Prepared(model, setting), LAYERS_S)
+        workload = inference.unfolded(model, self.model.request(setting.dtype))
+        return workload, {part.name: part.time for part in self.timed}
+
+    def _estimate(self, workload: Workload, setting: Any) -> Estimate | None:
+        """Return the three answers; None where the device's peak for the dtype is not known."""
+        if self.device is None:
+            return None
+        try:
+            return estimate(workload, self.device, setting.dtype, setting.batch, runtime=self.runtime)
+        except InputError as error:
+            self.notices.append(notice("no-prediction", dtype=setting.dtype, reason=error.message))
+            return None
+
+
+def refuse_threads(threads: int | None, settings: cpus.Settings) -> None:
+    """Raise InputError for more threads than this process may use cores."""
+    if threads is not None and threads > len(settings.cpus):
+        message = f"This process may use {len(settings.cpus)} cores."
+        raise InputError("too-many-threads", message, field="threads")
+
+
+def explain(
+    model: str | None = None,
+    *,
+    dtype: str = "fp32",
+    batch: int = 1,
+    threads: int | None = None,
+    record: str | None = None,
+    budget: float | str = 20.0,
+    folder: str | None = None,
+    keep: bool = False,
+    inputs: str | None = None,
+    progress: Progress | None = None,
+    command: Sequence[str] = ("hwbench.explain",),
+    **options: Unpack[ModelOptions],
+) -> ModelExplanation:
+    """Measure where performance is lost between the theoretical peak and a running model, or read it from a saved run.
+
+    Each step is a ratio with its interval and what is lost: clock, ports, memory, code or overhead. `record` is a file,
+    an id or `latest`; nothing is measured then.
+    """
+    name, size, seconds = checks.dtype(dtype), checks.batch(batch), checks.duration(budget, "budget")
+    if record is not None and keep:
+        message = "A saved run cannot be saved again: leave out either."
+        raise InputError("exclusive", message, field="record")
+    refuse_training(options)
+    source = Model(model, inputs, options) if model is not None else None
+    workload = source.workload(name, size) if source else None
+    if record is not None:
+        run = store.load(record)
+        count = _recorded_threads(run, threads)
+    else:
+        run, count = _measured(source, name, size, threads, seconds, progress, command)
+    steps = explained(run, workload, name, size, count)
+    path, trouble = save(run, folder) if keep else (None, None)
+    return ModelExplanation(steps, path, run, record is None, trouble)
+
+
+def _recorded_threads(run: Record, wanted: int | None) -> int:
+    """Return how many cores a saved run is read at: those wanted, else the most that its multiply-adds ran on.
+
+    Raises InputError that names the counts in the run.
+    """
+    counts = sorted({measurement.threads for measurement in run.measurements if measurement.where == "cpu"})
+    if wanted is not None and wanted not in counts:
+        names = " and ".join(map(str, counts)) or "no number of cores"
+        message = f"This run has no measurement on {wanted} cores, but on {names}."
+        raise InputError("not-in-run", message, field="threads")
+    return wanted or fma_threads(run)
+
+
+def fma_threads(run: Record) -> int:
+    """Return the most cores that the multiply-adds of a run were measured on, 1 where none were."""
+    return max((row.threads for row in run.measurements if row.kernel == "fma"), default=1)
+
+
+def _measured(
+    source: Model | None,
+    dtype: str,
+    batch: int,
+    threads: int | None,
+    budget_s: float,
+    progress: Progress | None,
+    command: Sequence[str],
+) -> tuple[Record, int]:
+    """Measure the kernels that the steps need, in turns; return the run and on how many cores it was."""
+    machine = host()
+    count = threads or max(cpus.settings(machine).threads)
+    settings = cpus.settings(machine, quick=True, threads=(count,), dtypes=(dtype,), sizes=(ladder.SIZE,))
+    refuse_threads(count, settings)
+    tasks = ladder.tasks(settings, dtype, count, memory=source is not None)
+    if source is not None:
+        torch_module("The run of a model")
+        from hwbench.measure.torch import inference
+
+        built = inference.build(source.request(dtype))
+        channels_last = source.options.get("channels_last", False)
+        setting = inference.Setting(CPU, dtype, batch, count, channels_last=channels_last)
+        inference.check_memory(setting, built.workload, free_memory(setting.device))
+        tasks.append(inference.task(built, setting, settings.cpus[:count]))
+
+    def measure() -> Sequence[Measurement]:
+        return harness.measure(tasks, budget_s, progress=staged(progress) if progress else None)
+
+    return session.record(measure, machine, settings.classes, tuple(command)), count
+
+
+def explained(run: Record, workload: Workload | None, dtype: str, batch: int, threads: int) -> Explanation:
+    """Return the steps from the peak down that a run's measurements give."""
+    bits = known_dtype(dtype).bits
+    works = [op.work(bits, workload.repeats(batch)) for op in workload.ops] if workload else []
+    rates = ladder.read(run, dtype, threads, workload.name if workload else None, batch)
+    rungs, missing = explanation.rungs(rates, works)
+    steps = explanation.steps(rungs)
+    return Explanation(
+        device=str(run.environment.get("brand") or "this machine"),
+        model=workload.title if workload else None,
+        dtype=dtype,
+        threads=threads,
+        batch=batch if workload else None,
+        source=run.id,
+        steps=steps,
+        missing=missing,
+        summary=explanation.summary(steps),
+    )

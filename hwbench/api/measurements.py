@@ -1,0 +1,187 @@
+"""Measure machines: this one by microbenchmarks, the hosts of a cluster, and how often comparisons err."""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from msgspec import Struct
+
+from hwbench import answers
+from hwbench.answers import Answer
+from hwbench.api import checks
+from hwbench.api.records import Bench, derived, save
+from hwbench.errors import HwbenchError, InputError
+from hwbench.measure import cluster, processes, session, store
+from hwbench.measure.cluster import Failure, Success
+from hwbench.measure.harness import Progress as Stage
+from hwbench.measure.record import Record
+from hwbench.measure.session import BenchRequest
+from hwbench.notices import Notice, notice, unique
+from hwbench.report.text.layout import PLAIN, Style
+from hwbench.report.text.runs import cluster as cluster_text
+from hwbench.study.compare import self_check as study
+from hwbench.study.compare.runs import RunComparison, compare_runs
+from hwbench.study.compare.self_check import SelfCheck
+
+Progress = Callable[[float, str], None]
+"""Hears which share (0 to 1) of the work is done, and what is done now."""
+
+STAGES = {"preparing": "preparing (the first time: compiling)", "calibrating": "calibrating", "sampling": "measuring"}
+MAX_PROCESSES = 100
+
+
+def bench(
+    *kernels: str,
+    quick: bool = True,
+    budget: float | str | None = None,
+    threads: Sequence[int] | None = None,
+    dtypes: Sequence[str] | None = None,
+    sizes: Sequence[tuple[int, int, int]] | None = None,
+    fresh_processes: int = 1,
+    folder: str | None = None,
+    keep: bool = False,
+    progress: Progress | None = None,
+    command: Sequence[str] = ("hwbench.bench",),
+) -> Bench:
+    """Measure this machine: `clock`, `fma`, `matmul`, `memory`, `gpu`, or all that apply.
+
+    `budget` is the time to measure for in s or text such as `30s`. With `keep` the run is saved in `folder`, by
+    default that of the saved runs. Raises InputError for a kernel that is unknown or cannot run here.
+    """
+    request = BenchRequest(
+        kernels=kernels,
+        quick=quick,
+        budget_s=checks.duration(budget, "budget") if budget is not None else None,
+        threads=tuple(threads) if threads is not None else None,
+        dtypes=tuple(checks.dtype(name) for name in dtypes) if dtypes is not None else None,
+        sizes=tuple(sizes) if sizes is not None else None,
+        command=tuple(command),
+    )
+    show = progress or _silent
+    if fresh_processes > 1:
+        count = fresh_processes
+        run = processes.bench(request, count, lambda number: show(number / count, f"process {number + 1}"))
+    else:
+        run = session.bench(request, staged(show))
+    return derived(run, *(save(run, folder) if keep else (None, None)))
+
+
+def _silent(_share: float, _text: str) -> None:
+    """Show nothing."""
+
+
+def staged(progress: Progress) -> Callable[[Stage], None]:
+    """Return what tells a progress the stages of the harness."""
+    return lambda at: progress(at.share, f"{STAGES[at.stage]}: {at.label}")
+
+
+def self_check(
+    *kernels: str,
+    pairs: int = 20,
+    fresh_processes: int = 3,
+    budget: float | str = 0.5,
+    progress: Progress | None = None,
+    command: Sequence[str] = ("hwbench.self_check",),
+) -> SelfCheck:
+    """Compare this machine with itself in fresh processes and count the differences that the comparison reports.
+
+    Processes of both runs of a pair take turns, so that a drift of the machine falls on both alike.
+    """
+    seconds = checks.duration(budget, "budget")
+    request = BenchRequest(
+        kernels=kernels or ("clock",), quick=True, budget_s=seconds, threads=(1,), command=tuple(command)
+    )
+    show, compared = progress or _silent, []
+    for pair in range(pairs):
+        sides: tuple[list[Record], list[Record]] = ([], [])
+        for process in range(2 * fresh_processes):
+            done = (pair + process / (2 * fresh_processes)) / pairs
+            show(done, f"pair {pair + 1} of {pairs}, process {process + 1} of {2 * fresh_processes}")
+            sides[(pair + process) % 2].append(processes.one(request))
+        first, second = (session.joined(side, request.command) for side in sides)
+        compared.append((first, second))
+    return study.self_check(compared)
+
+
+class HostRun(Struct, frozen=True):
+    """The run of one host of a cluster and its file."""
+
+    host: str
+    worker: str
+    path: str | None
+    run: Record
+
+
+class ClusterBench(Answer, Struct, frozen=True):
+    """The runs of the hosts of a cluster, each compared with the first, and the hosts that gave none."""
+
+    SCHEMA: ClassVar[str] = "fleet-bench"
+    ROWS: ClassVar[str] = "runs"
+    CONTEXT: ClassVar[tuple[str, ...]] = ("successes",)
+
+    runs: tuple[HostRun, ...]
+    failures: tuple[Failure, ...]
+    comparisons: tuple[RunComparison, ...]
+    successes: tuple[Success, ...]
+    notices: tuple[Notice, ...] = ()
+
+
+@answers.lines.register
+def _cluster_lines(answer: ClusterBench, style: Style = PLAIN) -> list[str]:
+    paths = [run.path for run in answer.runs]
+    return cluster_text(answer.successes, answer.failures, paths, answer.comparisons, style)
+
+
+def bench_cluster(
+    scheduler: str,
+    *kernels: str,
+    quick: bool = True,
+    fresh_processes: int = 1,
+    timeout: float | str = 600.0,
+    folder: str | None = None,
+    keep: bool = True,
+    progress: Progress | None = None,
+) -> ClusterBench:
+    """Run `bench` once on each host of a Dask cluster and compare the runs with that of the first host.
+
+    Hosts that die, hang or answer with something else are failures. Raises HwbenchError where no host gave a run.
+    """
+    limit, show = checks.duration(timeout, "timeout", low=1.0), progress or _silent
+    words = [*cluster.BENCH, *kernels, *(["--quick"] if quick else []), "--processes", str(fresh_processes)]
+    successes: list[Success] = []
+    failures: list[Failure] = []
+    runs: list[HostRun] = []
+
+    def waiting(hosts: str) -> None:
+        done = len(successes) + len(failures)
+        show(done / (done + hosts.count(",") + 1), f"waiting for {hosts}")
+
+    with cluster.connected(scheduler) as client:
+        for outcome in cluster.bench(client, words, limit, waiting):
+            if isinstance(outcome, Failure):
+                failures.append(outcome)
+                continue
+            successes.append(outcome)
+            path = store.save(outcome.run, folder) if keep else None
+            runs.append(HostRun(outcome.host, outcome.worker, path, outcome.run))
+    if not runs:
+        reasons = "; ".join(f"{failure.host}: {failure.reason}" for failure in failures)
+        raise HwbenchError(f"No host gave a record: {reasons}.")
+    comparisons, notices = _compared(runs)
+    notices = [
+        *cluster.shared(successes),
+        *(notice("host-failed", host=row.host, worker=row.worker, reason=row.reason) for row in failures),
+        *notices,
+    ]
+    return ClusterBench(tuple(runs), tuple(failures), tuple(comparisons), tuple(successes), unique(notices))
+
+
+def _compared(runs: Sequence[HostRun]) -> tuple[list[RunComparison], list[Notice]]:
+    """Return the comparisons of each run with the first, and notices about them."""
+    comparisons: list[RunComparison] = []
+    notices: list[Notice] = []
+    for run in runs[1:]:
+        try:
+            comparisons.append(compare_runs(runs[0].run, run.run))
+        except InputError as error:
+            notices.append(notice("host-not-compared", host=run.host, reason=str(error)))
+    return comparisons, [*notices, *dict.fromkeys(own for row in comparisons for own in row.notices)]

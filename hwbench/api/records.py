@@ -1,0 +1,163 @@
+"""Saved runs: which there are, one of them with its results, and where they are."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from msgspec import Struct
+
+from hwbench import answers
+from hwbench.answers import Answer
+from hwbench.errors import InputError
+from hwbench.measure import session, store
+from hwbench.measure.analysis.results import results
+from hwbench.measure.record import Record, Result
+from hwbench.notices import Notice, notice
+from hwbench.report.text import run as text
+from hwbench.report.text.layout import PLAIN, Style
+
+MAX_SHOWN = 20
+
+
+class Bench(Answer, Struct, frozen=True):
+    """A run of microbenchmarks: its record with every sample, its results and findings, and where it was saved.
+
+    `trouble` says why a run could not be saved.
+    """
+
+    SCHEMA: ClassVar[str] = "bench"
+    MAIN: ClassVar[tuple[str, ...]] = ("path", "run.id", "run.created")
+    ROWS: ClassVar[str] = "results"
+    CONTEXT: ClassVar[tuple[str, ...]] = ("trouble",)
+
+    path: str | None
+    run: Record
+    results: tuple[Result, ...]
+    findings: tuple[Any, ...]
+    trouble: InputError | None = None
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """What a reader must know of the run."""
+        return (*self.run.notices, *not_saved(self.trouble))
+
+    @property
+    def interrupted(self) -> bool:
+        """True where somebody stopped the measurement."""
+        return session.interrupted(self.run.measurements)
+
+
+@answers.lines.register
+def _bench_lines(answer: Bench, style: Style = PLAIN) -> list[str]:
+    return [*text.run(answer.run, answer.results, answer.findings, style), *saved_lines(answer.path)]
+
+
+def saved_lines(path: str | None) -> list[str]:
+    """Return the lines that say where a run is."""
+    return ["", f"saved: {path}"] if path else []
+
+
+def not_saved(trouble: InputError | None) -> tuple[Notice, ...]:
+    """Return the notice that a run was not saved."""
+    return (notice("run-not-saved", reason=str(trouble)),) if trouble else ()
+
+
+def derived(run: Record, path: str | None, trouble: InputError | None = None) -> Bench:
+    """Return a run with its results."""
+    derived = results(run)
+    return Bench(path, run, derived.results, derived.findings, trouble)
+
+
+def save(run: Record, folder: str | None) -> tuple[str | None, InputError | None]:
+    """Save a run and return its path, or else why it could not be saved: what was measured is shown in any case."""
+    with _without_interrupts():
+        try:
+            return store.save(run, folder), None
+        except InputError as error:
+            return None, error
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ignore interrupts while a file is written: Ctrl-C pressed twice means to leave, not to lose the run."""
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:  # not the main thread: no interrupt arrives here
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class SavedRun(Struct, frozen=True):
+    """A saved run in a list; `error` says why it cannot be read."""
+
+    id: str
+    created: str | None
+    brand: str | None
+    machine: str | None
+    kernels: tuple[str, ...]
+    error: str | None
+
+
+class SavedRuns(Answer, Struct, frozen=True):
+    """The saved runs of a folder, the oldest first."""
+
+    SCHEMA: ClassVar[str] = "results"
+    ROWS: ClassVar[str] = "runs"
+    CONTEXT: ClassVar[tuple[str, ...]] = ("records", "hidden")
+
+    folder: str
+    runs: tuple[SavedRun, ...]
+    records: tuple[Record | None, ...]
+    hidden: int = 0
+
+
+@answers.lines.register
+def _saved_lines(answer: SavedRuns, style: Style = PLAIN) -> list[str]:
+    if not answer.runs:
+        return [f"There are no saved runs in {answer.folder}: `hwbench bench` makes one."]
+    pairs = zip(answer.runs, answer.records, strict=True)
+    rows = [(run.id, record, run.error or "") for run, record in pairs]
+    return [*text.run_list(rows, style), *([f"… and {answer.hidden} older (--all)"] if answer.hidden else [])]
+
+
+def saved_runs(folder: str | None = None, newest: int | None = None) -> SavedRuns:
+    """Return the saved runs of a folder, the oldest first: all, or the `newest` of them."""
+    if folder is not None and not os.path.isdir(folder):
+        raise InputError("not-a-folder", "This is not a directory.", file=folder)
+    names = store.names(folder)
+    hidden = max(0, len(names) - newest) if newest is not None else 0
+    pairs = [_loaded(name, folder) for name in names[hidden:]]
+    runs, loaded = tuple(run for run, _ in pairs), tuple(record for _, record in pairs)
+    return SavedRuns(store.folder(folder), runs, loaded, hidden)
+
+
+def _loaded(name: str, folder: str | None) -> tuple[SavedRun, Record | None]:
+    try:
+        record = store.load(name, folder)
+    except InputError as error:
+        return SavedRun(name, None, None, None, (), error.message), None
+    kernels = tuple(dict.fromkeys(measurement.kernel for measurement in record.measurements))
+    about = record.environment
+    return SavedRun(name, record.created, about.get("brand"), about.get("machine"), kernels, None), record
+
+
+def saved_run(name: str, folder: str | None = None) -> Bench:
+    """Return a saved run by its file, its id, the beginning of one, or `latest`, with its results."""
+    path = store.find(name, folder)
+    return derived(store.load(path), path)
+
+
+def saved_run_path(name: str | None = None, folder: str | None = None) -> str:
+    """Return the folder of the saved runs, or the file of one. Raises InputError."""
+    if name is None:
+        return store.folder(folder)
+    path = store.find(name, folder)
+    if not os.path.exists(path):
+        raise InputError("not-readable", "The file cannot be read: No such file or directory.", file=path)
+    return path

@@ -1,0 +1,137 @@
+"""Write a page of HTML with estimates, comparisons, saved runs and studies."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from msgspec import Struct
+
+from hwbench import answers
+from hwbench.answers import Answer
+from hwbench.api import catalogs, checks, machines
+from hwbench.api.accuracy import locate_pair
+from hwbench.api.inference import explained, fma_threads
+from hwbench.api.lookup import DeviceRef, Model, locate
+from hwbench.errors import InputError
+from hwbench.files import documents
+from hwbench.machine.device import Device
+from hwbench.measure import kernels, store
+from hwbench.measure.analysis.results import results
+from hwbench.measure.record import Record
+from hwbench.notices import Notice, notice, unique
+from hwbench.predict.data import tables
+from hwbench.predict.estimate import Estimate, estimate
+from hwbench.predict.replay import replay
+from hwbench.report.html import measured, page, sections
+from hwbench.report.html.page import Section
+from hwbench.report.text.layout import PLAIN, Style
+from hwbench.study.clock import scores
+from hwbench.study.clock.study import study
+from hwbench.study.compare.devices import compare
+from hwbench.workload.ops import Workload
+
+MAX_ESTIMATES = 50
+
+
+class Report(Answer, Struct, frozen=True):
+    """A page of HTML that was written: its file, size and sections."""
+
+    SCHEMA: ClassVar[str] = "report"
+
+    file: str
+    bytes: int
+    sections: tuple[str, ...]
+    notices: tuple[Notice, ...] = ()
+
+
+@answers.lines.register
+def _lines(answer: Report, style: Style = PLAIN) -> list[str]:  # noqa: ARG001
+    return [f"written: {answer.file} ({answer.bytes / 1e6:.1f} MB, {len(answer.sections)} sections)"]
+
+
+def write_report(
+    *runs: str,
+    models: Sequence[str] = ("alexnet",),
+    devices: Sequence[str] = ("host",),
+    dtype: str = "fp32",
+    batch: int = 1,
+    data: str | None = None,
+    measurements: Sequence[str] = (),
+    path: str = "report.html",
+) -> Report:
+    """Write estimates, comparisons, saved runs and studies into one HTML file that opens offline.
+
+    `runs` are files, ids or `latest`; without them the newest saved run is shown if there is one. `data` is a CSV file
+    of scores for the clock study, `measurements` are those of times to compare with predictions.
+    """
+    name, size = checks.dtype(dtype), checks.batch(batch)
+    if len(models) * len(devices) > MAX_ESTIMATES:
+        raise InputError("too-many", f"There are more than {MAX_ESTIMATES} estimates.", field="devices")
+    workloads = [Model(model, None, {}).workload(name, size) for model in models]
+    located = [locate(device) for device in devices]
+    keys = [machines.key(DeviceRef.parse(device)) for device in devices]
+    notices: list[Notice] = list(unique(own for row in located for own in row.notices))
+    pairs = [(row.device, key, workload) for row, key in zip(located, keys, strict=True) for workload in workloads]
+    estimates = [estimate(workload, device, name, size) for device, _, workload in pairs]
+    records = _records(runs, notices)
+    parts = [
+        _estimate_section(records, answer, index, device, key)
+        for index, (answer, (device, key, _)) in enumerate(zip(estimates, pairs, strict=True))
+    ]
+    if len(located) > 1:
+        parts.append(sections.compared(compare([row.device for row in located], name, workloads[0], (size,))))
+    parts += _run_sections(records, workloads[0], name, size)
+    parts += [_study_section(data), _validation_section(measurements)]
+    title = f"{', '.join(models)} on {', '.join(devices)}"
+    body = {
+        "estimates": answers.plain(estimates),
+        "runs": answers.plain(records),
+        "warnings": [str(notice) for notice in notices],
+    }
+    content = page.render(title, sections.answer(estimates[0]), parts, body)
+    documents.write_atomically(path, content)
+    return Report(path, len(content.encode()), tuple(section.name for section in parts), tuple(notices))
+
+
+def _records(names: Sequence[str], notices: list[Notice]) -> list[Record]:
+    """Return the runs of names; without names the newest, if there is one and it can be read."""
+    if names:
+        return [store.load(name) for name in names]
+    newest = store.latest()
+    try:
+        return [store.load(newest)] if newest else []
+    except InputError as error:  # nobody asked for it
+        notices.append(notice("newest-run-left-out", reason=str(error)))
+        return []
+
+
+def _estimate_section(
+    runs: Sequence[Record], answer: Estimate, index: int, device: Device, machine: str | None
+) -> Section:
+    """Return the section of one estimate, with what the runs measured of it, on its machine and elsewhere."""
+    on_cpu = device.kind == "cpu"  # a GPU has other caches than the CPU beside it
+    own = [run for run in runs if on_cpu and machine and run.environment.get("machine") == machine]
+    swept = (rows for run in reversed(own) if (rows := kernels.rows(run.measurements)))
+    beside = measured.measured(runs, answer, device, machine)
+    return sections.estimated(answer, index, device, *beside, next(swept, []))
+
+
+def _run_sections(runs: Sequence[Record], workload: Workload, dtype: str, batch: int) -> list[Section]:
+    """Return the sections of runs, and where performance is lost by the newest of them that shows it."""
+    parts = sections.measured([(run, results(run)) for run in runs])
+    if dtype not in ("fp32", "fp64"):
+        return parts
+    for run in reversed(runs):
+        steps = explained(run, workload, dtype, batch, fma_threads(run))
+        if len(steps.steps) > 1:
+            return [*parts, sections.explained(steps)]
+    return parts
+
+
+def _study_section(data: str | None) -> Section:
+    table = scores.read(data) if data else scores.of_catalog(catalogs.devices().values())
+    return sections.studied(study(table), table.rows)
+
+
+def _validation_section(paths: Sequence[str]) -> Section:
+    table = tables.read(paths or tables.shipped())
+    return sections.validated(replay.replay(table, finder=locate_pair))

@@ -1,0 +1,67 @@
+"""What the commands of sweeps share: their options, and where the points go."""
+
+from typing import Any
+
+import click
+
+from hwbench.api.sweeps import PlannedSweep, refuse_suffix
+from hwbench.cli import filters, options, output
+from hwbench.errors import InputError
+
+FORMATS = ("text", "csv", "json")
+
+
+def sweep_options(function: options.F) -> options.F:
+    """Add the options of what is swept and how it is written."""
+    model = click.option(
+        "--model", "-m", "models", required=True, multiple=True, metavar="M", shell_complete=options.complete("models"),
+        help="A model as for `hwbench estimate`. Repeatable.",
+    )  # fmt: skip
+    device = click.option(
+        "--device", "-d", "devices", multiple=True, metavar="D", shell_complete=options.complete("devices"),
+        help="A device as for `hwbench estimate`. Repeatable [default: the whole catalog].",
+    )  # fmt: skip
+    batch = click.option(
+        "--batch", type=options.BATCH_RANGES, metavar="N", default="1", show_default=True,
+        help="Batch sizes: 1,8,64 or 1..256 or 8..256:8.",
+    )  # fmt: skip
+    file = click.option("--output", "-o", "path", metavar="FILE", help="Write every point to a .csv or .json file.")
+    for option in (
+        options.format_option(FORMATS),
+        options.tracing_options,
+        file,
+        filters.filter_options,
+        options.runtime_option,
+        batch,
+        options.dtype_option(several=True),
+        device,
+        model,
+    ):
+        function = option(function)
+    return function
+
+
+def check(form: str | None, as_json: bool, path: str | None) -> str:
+    """Return the format of standard output. Raises InputError where it disagrees with the file."""
+    form = options.form(form, as_json)
+    if path:
+        refuse_suffix(path)
+        if form == "csv":
+            message = "CSV goes to standard output and cannot be combined with a file."
+            raise InputError("exclusive", message, field="form")
+    return form
+
+
+def write(sweep: PlannedSweep, form: str, path: str | None) -> None:
+    """Write the points to the file, or to standard output in a format; in text, and beside a file, the front."""
+    if path or form == "text":
+        answer: Any = sweep.save(path) if path else sweep.result()
+        output.show(answer, form == "json")
+        return
+    # An object is written whole or, where something fails on the way, not at all.
+    if form == "json":
+        sweep.refuse_too_many()
+    for piece in sweep.csv_pieces() if form == "csv" else list(sweep.json_pieces()):
+        output.write(piece)
+    if form == "csv":
+        output.write_warnings(sweep.notices)
