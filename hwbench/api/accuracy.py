@@ -9,7 +9,8 @@ from hwbench import answers
 from hwbench.answers import Answer
 from hwbench.api import checks
 from hwbench.api.answers import notices_of
-from hwbench.api.lookup import DeviceRef, locate
+from hwbench.api.lookup import locate
+from hwbench.api.references import DeviceRef
 from hwbench.errors import InputError
 from hwbench.files import documents
 from hwbench.machine.device import Device

@@ -3,43 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
-from msgspec import Struct
-
 from hwbench.api import checks
+from hwbench.api.references import DeviceRef, LocatedDevice
 from hwbench.dtypes import dtype as known_dtype
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.machine.device import Device, override
-from hwbench.notices import Notice
 from hwbench.workload import load
 from hwbench.workload.ops import Workload
 from hwbench.workload.request import ModelRequest
 
 if TYPE_CHECKING:
     import torch
-
-
-class DeviceRef(Struct, frozen=True):
-    """What the name of a device refers to: this machine, a saved run, or the catalog and files."""
-
-    kind: Literal["host", "run", "catalog"]
-    name: str
-
-    @classmethod
-    def parse(cls, text: str) -> "DeviceRef":
-        """Return the reference of `host`, `run:RUN`, a catalog name or the path of a YAML file."""
-        if text.lower() == "host":
-            return cls("host", text)
-        if text.lower().startswith("run:"):
-            return cls("run", text[4:])
-        return cls("catalog", text)
-
-
-class LocatedDevice(Struct, frozen=True):
-    """A device that a name refers to, and what a reader of its numbers must know."""
-
-    device: Device
-    notices: tuple[Notice, ...] = ()
 
 
 def device(name: str | Device, **settings: str) -> Device:

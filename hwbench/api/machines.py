@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from hwbench.api.lookup import DeviceRef, LocatedDevice
+from hwbench.api.references import DeviceRef, LocatedDevice
 from hwbench.errors import InputError
 from hwbench.machine.device import Device, Sustained
 from hwbench.machine.host.describe import CLOCK_DOUBTS, Host, host

@@ -10,7 +10,8 @@ from hwbench.answers import Answer
 from hwbench.api import catalogs, checks, machines
 from hwbench.api.accuracy import locate_pair
 from hwbench.api.inference import explained, fma_threads
-from hwbench.api.lookup import DeviceRef, Model, locate
+from hwbench.api.lookup import Model, locate
+from hwbench.api.references import DeviceRef
 from hwbench.errors import InputError
 from hwbench.files import documents
 from hwbench.machine.device import Device

@@ -1,14 +1,16 @@
-"""`hwbench calibrate --device host`: factors are kept and used from then on, and a disturbed machine is said."""
+"""`hwbench calibrate --device host`: factors are saved and used from then on, and a disturbed machine is a notice."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from hwbench.api import lookup
+from hwbench.api import machines
+from hwbench.api.references import LocatedDevice
 from hwbench.machine import catalog
 from hwbench.measure import host_calibration
 from hwbench.measure.environment import snapshot
+from hwbench.notices import notice
 from hwbench.predict.forecast import forecast
 from hwbench.workload import load
 
@@ -19,7 +21,7 @@ CPU = catalog.device("ryzen7-5800x")
 def timed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks that took half as long again as this CPU is expected to take."""
 
-    def times(*_given: object) -> list[tuple[Any, int, float]]:
+    def times(*_arguments: object) -> list[tuple[Any, int, float]]:
         found = []
         for name, batch in host_calibration.NETWORKS:
             workload = load.workload(name)
@@ -29,25 +31,23 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> None:
         return found
 
     monkeypatch.setattr(host_calibration, "times", times)
-    monkeypatch.setattr(lookup, "at_measured", lambda *_given: (CPU, ()))
+    monkeypatch.setattr(machines, "measured", lambda _machine: LocatedDevice(CPU))
 
 
 @pytest.mark.usefixtures("timed")
 def test_factors_of_this_machine_are_kept(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "disturbances", lambda *_given: [])
+    monkeypatch.setattr(snapshot, "disturbances", lambda *_arguments: [])
     answer = cli("calibrate --device host --json")
     assert answer.code == 0
-    found = answer.json
-    assert found["warnings"] == []
-    assert [found["factors"][part] for part in ("compute", "memory")] == pytest.approx([1.5, 1.5], rel=0.1)
-    kept = cli("calibrate --device host").out
-    assert found["file"] in kept.replace("\n", "")
+    result = answer.json
+    assert result["warnings"] == []
+    assert [result["factors"][part] for part in ("compute", "memory")] == pytest.approx([1.5, 1.5], rel=0.1)
+    text = cli("calibrate --device host").out
+    assert result["file"] in text.replace("\n", "")
 
 
 @pytest.mark.usefixtures("timed")
-def test_a_disturbed_calibration_says_so(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    told = "Other work took 52 % of the CPUs' time while measuring."
-    monkeypatch.setattr(snapshot, "disturbances", lambda *_given: [told])
-    first, second = cli("calibrate --device host --json").json["warnings"]
-    assert first == told
-    assert "calibrate again" in second
+def test_a_disturbed_calibration_has_a_notice(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "disturbances", lambda *_arguments: [notice("other-work", share=0.52)])
+    codes = [row["code"] for row in cli("calibrate --device host --json").json["notices"]]
+    assert codes == ["other-work", "calibrated-while-disturbed"]

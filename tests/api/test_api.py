@@ -1,0 +1,198 @@
+"""hwbench for Python: the frozen list of names, and answers that are those of the command line."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hwbench
+from hwbench import api
+from hwbench.errors import InputError
+from hwbench.predict.estimate import Estimate
+
+NAMES = [
+    "HwbenchError", "InputError", "__version__", "bench", "calibrate", "compare", "count", "device", "devices",
+    "estimate", "estimate_all", "explain", "model", "models", "peak", "require", "run", "self_check", "study_clock",
+    "sweep", "trace", "validate", "write_report",
+]  # fmt: skip
+"""What other programs may rely on: names are added here, never renamed or removed."""
+
+
+def printed(*words: str) -> str:
+    done = subprocess.run([sys.executable, "-m", "hwbench", *words], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def imported(code: str, *names: str) -> list[str]:
+    """The modules of these names that a program imports."""
+    program = f"import sys; {code}; print(*[name for name in {names!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def test_public_names_are_these() -> None:
+    assert sorted(hwbench.__all__) == NAMES
+    assert all(getattr(hwbench, name) is not None for name in NAMES)
+    assert dir(hwbench) == NAMES
+    for module in (hwbench, api):
+        with pytest.raises(AttributeError, match="nothing"):
+            _ = module.nothing  # type: ignore[attr-defined]
+
+
+def test_every_function_of_the_api_is_callable() -> None:
+    assert all(callable(getattr(api, name)) for name in api.__all__)
+    assert set(NAMES) - {"HwbenchError", "InputError", "__version__"} <= set(api.__all__)
+
+
+def test_importing_it_imports_nothing_else() -> None:
+    assert imported("import hwbench", "click", "msgspec", "numpy", "yaml") == []
+
+
+def test_estimates_import_nothing_heavy() -> None:
+    heavy = ("click", "numpy", "torch", "numba", "scipy", "yaml", "hwbench.cli", "hwbench.measure")
+    assert imported("import hwbench; str(hwbench.estimate('alexnet', 'rtx3090'))", *heavy) == []
+
+
+def test_it_is_typed() -> None:
+    assert (Path(hwbench.__file__).parent / "py.typed").is_file()
+
+
+def test_answers_print_as_the_command_line_does() -> None:
+    assert str(hwbench.estimate("alexnet", "rtx3090")) + "\n" == printed("estimate", "alexnet", "rtx3090")
+    assert str(hwbench.count("lenet5", convention="mac")) + "\n" == printed(
+        "count", "-m", "lenet5", "--convention", "mac"
+    )
+    assert str(hwbench.peak("i7-12700h")) + "\n" == printed("peak", "-d", "i7-12700h")
+
+
+def test_answers_are_the_structs_of_the_packages() -> None:
+    first, second = hwbench.estimate("alexnet", "rtx3090"), hwbench.estimate("alexnet", "rtx3090")
+    assert type(first) is Estimate
+    assert first == second
+    assert len(repr(first)) < 220
+    assert first.to_dict()["schema"] == "hwbench.estimate/1"
+
+
+def test_several_estimates() -> None:
+    answer = hwbench.estimate_all("alexnet", "rtx3090", dtypes=("fp32", "fp16"), batches=(1, 8))
+    assert [(row.dtype, row.batch) for row in answer.estimates] == [("fp32", 1), ("fp32", 8), ("fp16", 1), ("fp16", 8)]
+    assert answer.estimates[1] == hwbench.estimate("alexnet", "rtx3090", batch=8)
+
+
+def test_values_of_a_device_can_be_set() -> None:
+    peak = hwbench.peak("rtx3090", settings={"clock": "3GHz"})
+    assert {row.clock_hz for row in peak.peaks} == {3e9}
+    assert hwbench.device("rtx3090", clock="3GHz") == hwbench.device(hwbench.device("rtx3090"), clock="3GHz")
+    assert hwbench.peak(hwbench.device("rtx3090", clock="3GHz")).peaks == peak.peaks
+
+
+def test_comparison_names_each_device() -> None:
+    comparison = hwbench.compare("rtx3090", "RTX 4090", model="alexnet")
+    assert [device.name for device in comparison.devices] == ["rtx3090", "rtx4090"]
+    assert comparison == hwbench.compare(["rtx3090", "RTX 4090"], model="alexnet")
+    assert "rtx4090" in str(comparison)
+
+
+def test_devices_are_a_mapping_of_what_is_wanted() -> None:
+    every, gpus = hwbench.devices(), hwbench.devices(kind="gpu", vendor="nvidia")
+    assert every["rtx3090"] == hwbench.device("rtx3090") == gpus["rtx3090"]
+    assert 0 < len(gpus) < len(every)
+    assert hwbench.devices()["rtx3090"] is every["rtx3090"]  # read once
+    assert f"{len(gpus)} devices" in str(gpus)
+    assert "lenet5" in hwbench.models()
+    assert list(hwbench.models(search="resnet")) == [name for name in hwbench.models() if "resnet" in name]
+
+
+def test_a_sweep_computes_what_is_asked_for() -> None:
+    plan = hwbench.sweep(["alexnet", "lenet5"], {"a": hwbench.device("rtx3090")}, batches=range(1, 4))
+    assert plan.points == 6
+    rows = plan.rows
+    assert [row["batch"] for row in rows] == [1, 2, 3, 1, 2, 3]
+    assert [row["model"] for row in rows[2:4]] == ["alexnet", "lenet5"]
+    assert {row.device for row in plan.front} == {"rtx3090"}
+
+
+def test_quantities_are_numbers_or_text() -> None:
+    assert hwbench.require("alexnet", rate="30/s").devices == hwbench.require("alexnet", rate=30).devices
+
+
+def test_parameters_and_studies() -> None:
+    assert hwbench.calibrate().parameters.runtimes
+    assert hwbench.study_clock(model="alexnet", device="i7-6700k").model.device == "i7-6700k"
+    assert hwbench.validate().all.n >= 50
+
+
+def test_bench_measures() -> None:
+    run = hwbench.bench("clock", budget=0.3)
+    assert run.results[0].kernel == "clock"
+    assert 1e8 < run.results[0].value < 1e10
+    assert run.run.measurements[0].samples
+    assert run.path is None
+    assert "clock" in str(run)
+
+
+def test_answers_show_themselves_in_a_notebook() -> None:
+    for answer in (hwbench.count("lenet5"), hwbench.devices(kind="gpu"), hwbench.models()):
+        assert "<table>" in answer._repr_html_()
+
+
+def test_a_module_is_traced_and_left_as_it_was() -> None:
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(1568, 4)
+    )
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    inputs = torch.empty(2, 3, 16, 16)
+    workload = hwbench.trace(module, inputs)
+    assert workload.macs == 8 * 14 * 14 * 27 + 1568 * 4
+    assert workload.params == 8 * 27 + 8 + 1568 * 4 + 4
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    estimate = hwbench.estimate(module, "rtx3090", inputs=inputs)
+    assert (estimate.batch, estimate.flops) == (2, 4 * workload.macs)  # the inputs' batch, where nothing else is said
+    assert hwbench.count(module, inputs).batch == 2
+    assert hwbench.estimate(module, "rtx3090", inputs=inputs, batch=3).flops == 6 * workload.macs
+    assert hwbench.estimate(workload, "rtx3090", batch=2).flops == estimate.flops
+    assert hwbench.estimate(module, "rtx3090", inputs=inputs, mode="training").flops > 2 * estimate.flops
+
+
+def test_named_models_are_traced_as_on_the_command_line() -> None:
+    pytest.importorskip("transformers")
+    count = hwbench.count("hf:bert?num_hidden_layers=1", context=16)
+    assert count.macs < hwbench.count("hf:bert?num_hidden_layers=1", context=32).macs
+
+
+WRONG: list[tuple[Any, str | None, str | None]] = [
+    (lambda: hwbench.estimate("alexnt", "rtx3090"), None, None),
+    (lambda: hwbench.estimate("alexnet", "rtx3091"), None, None),
+    (lambda: hwbench.estimate(7, "rtx3090"), "unknown-model", "model"),
+    (lambda: hwbench.estimate("alexnet", "rtx3090", dtype="fp23"), "unknown-dtype", "dtype"),
+    (lambda: hwbench.estimate("alexnet", "rtx3090", batch=0), "batch-range", "batch"),
+    (lambda: hwbench.estimate("alexnet", "rtx3090", batch="8"), "batch-range", "batch"),
+    (lambda: hwbench.estimate("alexnet", "rtx3090", clock="turbo"), "unknown-clock", "clock"),
+    (lambda: hwbench.estimate("alexnet", "rtx3090", clock="boost", settings={"clock": "1GHz"}), "exclusive", "clock"),
+    (lambda: hwbench.estimate("alexnet", "rtx3090", runtime="abacus"), None, None),
+    (lambda: hwbench.count("alexnet", object()), "inputs-of-name", "inputs"),
+    (lambda: hwbench.count("alexnet", convention="flops"), "unknown-convention", "convention"),
+    (lambda: hwbench.bench("clok"), "unknown-kernel", "kernels"),
+    (lambda: hwbench.bench("clock", budget="30"), None, "budget"),
+    (lambda: hwbench.bench("clock", budget=1e9), "duration-range", "budget"),
+    (lambda: hwbench.require("alexnet"), "missing", "rate"),
+    (lambda: hwbench.require("alexnet", rate=-1.0), "not-positive", "rate"),
+    (lambda: hwbench.devices(kind="tpu"), "unknown-kind", "kind"),
+    (lambda: hwbench.devices(year=20), "bad-year", "year"),
+    (lambda: hwbench.compare("rtx3090", "rtx4090", sort="time"), "needs-model", "sort"),
+    (lambda: hwbench.sweep("alexnet", ["rtx3090"], mode="training"), "not-swept", "mode"),
+    (lambda: hwbench.sweep("alexnet", ["rtx3090"], kind="gpu"), "exclusive", "devices"),
+]
+
+
+@pytest.mark.parametrize(("call", "code", "field"), WRONG, ids=range(len(WRONG)))
+def test_an_error_has_a_code_and_the_parameter(call: Any, code: str | None, field: str | None) -> None:
+    with pytest.raises(InputError) as caught:
+        call()
+    error = caught.value
+    assert (error.code, error.field) == (code or error.code, field or error.field)
+    assert isinstance(error, ValueError)
+    assert code is None or "--" not in str(error)
