@@ -185,7 +185,7 @@ def _valid_devices(_files: tuple[tuple[str, int], ...]) -> tuple[dict[str, Devic
 
 @lru_cache(maxsize=1)
 def _valid_models(_files: tuple[tuple[str, int], ...]) -> tuple[dict[str, Workload], tuple[Any, ...]]:
-    return load.sound_workloads()
+    return load.valid_workloads()
 
 
 def _texts(device: Device) -> tuple[str, ...]:

@@ -127,8 +127,8 @@ def _tracing_of(module: Any, inputs: Any) -> Any:
     try:
         import torch
 
-        from hwbench.workload.tracing import sources
-        from hwbench.workload.tracing.stand_ins import tensors
+        from hwbench.workload.tracing.build import Built
+        from hwbench.workload.tracing.twins import tensors
     except ImportError:
         message = "The model is neither a name nor a workload, and torch is not installed."
         raise InputError("unknown-model", message, field="model") from None
@@ -140,7 +140,7 @@ def _tracing_of(module: Any, inputs: Any) -> Any:
     if first is None:
         message = "A torch module needs its inputs: a tensor, or a tuple of tensors."
         raise InputError("missing", message, field="inputs")
-    return sources.Built(module, tuple(arguments), {}, first.shape[0] if first.dim() else 1, type(module).__name__)
+    return Built(module, tuple(arguments), {}, first.shape[0] if first.dim() else 1, type(module).__name__)
 
 
 def model(name: str, **options: Unpack[ModelOptions]) -> Workload:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from msgspec import UNSET, Struct, UnsetType
 
 from hwbench.answers import Answer
+from hwbench.notices import Notice
 from hwbench.workload.ops import CONVENTIONS, Convention, Op, Shape, Workload
 
 
@@ -49,9 +50,9 @@ class Count(Answer, Struct, frozen=True):
     audit: tuple[Any, ...] | UnsetType = UNSET
 
     @property
-    def notices(self) -> tuple[Any, ...]:
+    def notices(self) -> tuple[Notice, ...]:
         """What a reader must know of how the workload was counted."""
-        return self.workload.remarks
+        return self.workload.notices
 
 
 def counted(workload: Workload, convention: Convention, dtype: str, bits: int, batch: int = 1) -> Count:
