@@ -142,7 +142,7 @@ def run(
     runner = _Runner(Model(model, inputs, options), find_device(on), threads, compiled)
     runs, record = runner.runs(formats, sizes, seconds, layers, progress, command)
     path, trouble = save(record, folder) if keep else (None, None)
-    notices: list[Any] = [*runner.notices, *(own for row in runs for own in study.findings(row)), *record.notices]
+    notices = [*runner.notices, *(own for row in runs for own in row.notices), *record.notices]
     notices += not_saved(trouble)
     return InferenceRuns(tuple(runs), path, record, several, unique(notices), trouble)
 
