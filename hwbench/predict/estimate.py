@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from msgspec import Struct, field, to_builtins
 
+from hwbench import dtypes
 from hwbench.answers import Answer
-from hwbench.dtypes import BITS, MIXED
 from hwbench.machine.architecture import Kind
 from hwbench.machine.device import ClockKind, Device
 from hwbench.machine.peak import Peak, PeakTerm, highest, peak, peaks
@@ -123,21 +123,22 @@ def estimate(
 
     Raises InputError when the device has no rate for the dtype, and for an unknown runtime.
     """
-    compute, bits = ("fp16", BITS["fp32"]) if dtype == MIXED else (dtype, BITS[dtype])
+    number = dtypes.dtype(dtype)
+    compute, bits = number.computes_in, number.bits
     ceiling, bandwidth = peak_for(device, compute, clock), device.memory.bandwidth
     roof = Roofline(ceiling.flops_per_second, float(bandwidth)) if bandwidth else None
     works = [op.work(bits, workload.repeats(batch)) for op in workload.ops]
-    time_model = None if bounds_only else forecast(workload, device, dtype, batch, runtime, clock=clock)
-    layers = _layers(workload, works, device, compute, clock, time_model.ops if time_model else None)
+    prediction = None if bounds_only else forecast(workload, device, dtype, batch, runtime, clock=clock)
+    layers = _layers(workload, works, device, compute, clock, prediction.ops if prediction else None)
     ideal = sum(layer.ideal_time_s for layer in layers)
     time = sum(layer.roofline_time_s or 0.0 for layer in layers) if roof else None
     needed, size = workload.capacity(bits, batch), device.memory.size
-    about_device = (*_peak_notices(device, ceiling, compute), *_memory_notices(device, needed, dtype))
+    about_device = (*_peak_notices(device, ceiling, compute), *_memory_notices(device, needed, number.name))
     return Estimate(
         model=workload.name,
         device=device.name or device.title,
         kind=device.kind,
-        dtype=dtype,
+        dtype=number.name,
         batch=batch,
         flops=sum(work.flops for work in works),
         traffic_bytes=sum(work.traffic for work in works),
@@ -156,8 +157,8 @@ def estimate(
         fits=needed <= size if size else None,
         layers=layers,
         provenance=_provenance(device, ceiling),
-        notices=(*about_device, *_workload_notices(workload), *(time_model.notices if time_model else ())),
-        forecast=time_model,
+        notices=(*about_device, *_workload_notices(workload), *(prediction.notices if prediction else ())),
+        forecast=prediction,
         title=workload.title,
     )
 

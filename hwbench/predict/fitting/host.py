@@ -1,25 +1,26 @@
-"""What one CPU does differently from the time model: a factor each for compute, memory and overhead.
+"""Correct the time model for one CPU: a factor each for compute, memory and overhead.
 
-A handful of timed networks settles them: on a CPU the three parts of the expected time add up.
+A handful of timed networks determines them, because on a CPU the three parts of the forecast add up.
 """
 
 from collections.abc import Sequence
 from math import exp, log, sqrt
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hwbench.dtypes import BITS
 from hwbench.machine.device import Device
-from hwbench.predict.model.hardware import hardware
+from hwbench.predict.model import scalar
+from hwbench.predict.model.hardware import hardware_of
 from hwbench.predict.model.parameters import ParameterFile, parameters
-from hwbench.predict.model.scalar import SINGLE
-from hwbench.predict.model.time import launches
+from hwbench.predict.model.time import launch_times
 from hwbench.workload.ops import Workload
 
 DEVIATION = 0.5
-"""How far a factor is from 1 before any timing, in logarithms: one standard deviation."""
+"""Standard deviation of a factor's logarithm before any timing."""
 NOISE = 0.08
-"""The error that the model keeps on networks of one machine, in logarithms."""
+"""Error of the model that remains on networks of one machine, in logarithms."""
 
 
 class TimedNetwork(Struct, frozen=True):
@@ -31,7 +32,7 @@ class TimedNetwork(Struct, frozen=True):
 
 
 class Factors(Struct, frozen=True):
-    """Measured over expected time of each part; `spread` holds 80 % of the logarithmic errors that are left."""
+    """Measured over forecast time of each part; 80 % of the remaining logarithmic errors are within ±`spread`."""
 
     compute: float
     memory: float
@@ -40,29 +41,32 @@ class Factors(Struct, frozen=True):
 
 
 def factors(timed: Sequence[TimedNetwork], device: Device, runtime: str, known: ParameterFile | None = None) -> Factors:
-    """The factors of a CPU at fp32, from networks that ran on all its units. Raises ValueError without bandwidth."""
+    """Return the factors of a CPU at fp32 from networks that ran on all its units.
+
+    Raises ValueError if its bandwidth is unknown or the runtime is for GPUs.
+    """
     import numpy as np
     from scipy.optimize import least_squares
 
-    m = hardware(device, {"fp32"})
-    chosen = (known or parameters()).runtimes[runtime]
-    if m is None or chosen.cpu is None:
+    hardware = hardware_of(device, {"fp32"})
+    model = (known or parameters()).runtimes[runtime]
+    if hardware is None or model.cpu is None:
         raise ValueError(f"{device.title} has no known bandwidth, or {runtime} does not run on it")
-    m.factors = (1.0, 1.0, 1.0)
+    uncorrected = replace(hardware, factors=None)
     sums = []
-    for one in timed:
-        parts = launches(SINGLE, one.workload, m, "fp32", BITS["fp32"], one.workload.repeats(one.batch), chosen)
-        sums.append(
-            [sum(getattr(part, name) * part.count for part in parts) for name in ("compute", "memory", "overhead")]
-        )
-    expected, measured = np.array(sums), np.array([one.time_s for one in timed])
+    for network in timed:
+        workload, samples = network.workload, network.workload.repeats(network.batch)
+        times = launch_times(scalar, workload, uncorrected, "fp32", BITS["fp32"], samples, model)
+        parts = ("compute", "memory", "overhead")
+        sums.append([sum(getattr(time, part) * time.count for time in times) for part in parts])
+    forecast, measured = np.array(sums), np.array([network.time_s for network in timed])
 
     def errors(logs: np.ndarray) -> np.ndarray:
-        found = np.log(expected @ np.exp(logs) / measured) / NOISE
-        return np.concatenate([found, logs / DEVIATION])
+        misses = np.log(forecast @ np.exp(logs) / measured) / NOISE
+        return np.concatenate([misses, logs / DEVIATION])
 
-    done = least_squares(errors, np.zeros(3))
-    left = [log(row @ np.exp(done.x) / time) for row, time in zip(expected, measured, strict=True)]
-    spread = 1.28 * sqrt(sum(error * error for error in left) / max(len(left) - 3, 1))
-    compute, memory, overhead = (float(f"{exp(value):.4g}") for value in done.x)
+    solution = least_squares(errors, np.zeros(3))
+    rest = [log(row @ np.exp(solution.x) / time) for row, time in zip(forecast, measured, strict=True)]
+    spread = 1.28 * sqrt(sum(error * error for error in rest) / max(len(rest) - 3, 1))
+    compute, memory, overhead = (float(f"{exp(value):.4g}") for value in solution.x)
     return Factors(compute, memory, overhead, float(f"{max(spread, 1.28 * NOISE):.4g}"))

@@ -1,10 +1,14 @@
-"""A kernel as the time model sees it: what an op launches at a batch and a dtype, and of which family it is."""
+"""What one op launches at a batch and a dtype: a kernel of a family, with its counts, product and layout."""
 
+from math import prod
 from typing import Any
 
 from msgspec import Struct
 
 from hwbench.workload.ops import Op
+
+Number = Any
+"""A float, or a numpy array of floats."""
 
 FAMILIES: dict[str, str] = {
     "conv": "conv",
@@ -48,7 +52,7 @@ FAMILIES: dict[str, str] = {
     "reduction": "reduce",
     "global_avg_pool": "reduce",
 }
-"""The family of kernels that each kind of op belongs to; kinds that are not here are moved memory and no more."""
+"""Family of kernels of each kind of op; other kinds are taken to move memory only."""
 
 UNKNOWN = "unknown"
 TILED = ("conv", "pointwise", "linear", "batched", "stem", "recurrent")
@@ -56,64 +60,88 @@ HEAVY = frozenset((*TILED, "grouped", "depthwise", "attention"))
 CONVOLUTIONS = frozenset(("conv", "pointwise", "grouped", "depthwise", "stem"))
 """Families with multiply-adds; TILED are those that compute tile by tile of the result."""
 _ORDERED = ("map", "erf", "copy", "cast")
-"""Families that are as fast as memory only where all tensors lie in the same order."""
+"""Families that are as fast as memory only if all tensors have the same order."""
 UNSTATED = 256
 """Columns and depth of products whose shapes are not known."""
 
 
-class Launch(Struct):
-    """Counts of one launch for the whole batch; any number may be an array. Bytes and FLOP are those of one launch.
+class Counts(Struct, frozen=True):
+    """FLOP, bytes and elements of one launch for the whole batch.
 
-    `rows` × `columns` results sum over `depth` in each of `groups` products. `elements` are written; `saved_bytes` and
-    `fused` are what a fusing compiler makes of it; `unfused` is attention whose scores reach memory, `positions` those
-    of `_interpolated`. `half` says that elements of the first input take two bytes or less.
+    `elements` are written; `saved_bytes` is the traffic that a fusing compiler avoids.
+    """
+
+    flops: Number
+    elementwise_flops: Number
+    input_bytes: Number
+    weight_bytes: Number
+    output_bytes: Number
+    elements: Number
+    saved_bytes: Number
+
+
+class Product(Struct, frozen=True):
+    """The shape of an op's matrix products: `rows` × `columns` results in each of `groups` sum over `depth`."""
+
+    rows: Number
+    columns: Number
+    depth: Number
+    groups: Number
+
+
+class Layout(Struct, frozen=True):
+    """How an op walks over its tensors and how they lie in memory.
+
+    `window` counts positions, 9 for 3×3. `half` is for elements of the first input in two bytes or fewer, `strided` for
+    tensors in different orders. `positions` are those that an upsampling kernel has a thread for, 0 for other kernels.
+    """
+
+    window: Number
+    stride: Number
+    channels_last: Number
+    strided: Number
+    half: Number
+    positions: Number
+
+
+class Launch(Struct, frozen=True):
+    """One of `count` launches of an op that are alike.
+
+    `fused` says that a fusing compiler merges it into another launch. Of attention: `masked`, `unfused` if its scores
+    reach memory, `backward`.
     """
 
     family: str
-    count: Any
-    flops: Any
-    elementwise_flops: Any
-    input_bytes: Any
-    weight_bytes: Any
-    output_bytes: Any
-    elements: Any
-    rows: Any
-    columns: Any
-    depth: Any
-    groups: Any
-    window: Any
-    stride: Any
-    channels_last: Any
-    strided: Any
-    masked: Any
-    unfused: Any
-    half: Any
-    saved_bytes: Any
-    fused: Any
-    positions: Any
-    backward: Any = False
+    count: Number
+    counts: Counts
+    product: Product
+    layout: Layout
+    fused: Number
+    masked: Number
+    unfused: Number
+    backward: Number
 
 
-def family(op: Op) -> str:
-    """The family of kernels that an op launches one of."""
-    found = FAMILIES.get(op.kind.removesuffix("_backward"), UNKNOWN)
+def family_of(op: Op) -> str:
+    """Return the family of the kernel that an op launches."""
+    name = FAMILIES.get(op.kind.removesuffix("_backward"), UNKNOWN)
     if op.macs:
-        if found == "conv" and op.window > 1 and 0 < op.depth <= 4 * op.window:
+        if name == "conv" and op.window > 1 and 0 < op.depth <= 4 * op.window:
             return "stem"  # an image of three channels starves the matrix engine
-        if found == "grouped" and op.depth <= 2 * op.window:
+        if name == "grouped" and op.depth <= 2 * op.window:
             return "depthwise"
-        return "linear" if found == UNKNOWN else found
-    if found == "map" and op.name.endswith(":gelu"):
-        found = "erf"
-    if op.strided and found in _ORDERED:
+        return "linear" if name == UNKNOWN else name
+    if name == "map" and op.name.endswith(":gelu"):
+        name = "erf"
+    if op.strided and name in _ORDERED:
         return "strided"
-    return "broadcast" if found == "map" and op.broadcast else found
+    return "broadcast" if name == "map" and op.broadcast else name
 
 
 def _interpolated(op: Op, elements: int) -> int:
-    """Positions that an upsampling kernel has a thread for, each for all images and channels; 0 for other kernels.
+    """Return the positions that an upsampling kernel has a thread for, each for all images and channels; else 0.
 
-    So works torch's kernel for channels first that mixes neighbors (more than 4 operations an element).
+    torch's kernel works so for channels first if it mixes neighbors (more than 4 operations an element).
     """
     shape = op.output_shape
     if op.kind != "upsample" or len(shape) < 3 or op.channels_last or op.elementwise_flops <= 4 * elements:
@@ -121,46 +149,45 @@ def _interpolated(op: Op, elements: int) -> int:
     return shape[-1] * shape[-2]
 
 
-def launch(op: Op, samples: Any, bits: int) -> Launch:
-    """The kernel of an op for `samples` samples (a number or an array) whose elements take `bits` bits each."""
+def launch_of(op: Op, samples: Number, bits: int) -> Launch:
+    """Return the launch of an op for `samples` samples (a number or an array) whose elements take `bits` bits each."""
     times = 1 if op.constant else samples
     size = bits / 8
-    rows: Any = 0
-    groups: Any = op.groups
-    columns, depth = op.columns, op.depth
-    if op.macs:
-        columns, depth = columns or UNSTATED, depth or UNSTATED
-        rows = op.macs / (op.groups * columns * depth)
-        if op.kind in ("batched_matmul", "attention", "attention_backward"):
-            groups = op.groups * times
-        else:
-            rows = rows * times
-    shape = op.output_shape
-    elements = 1
-    for extent in shape:
-        elements *= extent
+    elements = prod(op.output_shape)
     return Launch(
-        family(op),
-        op.count,
-        2 * op.macs * times,
-        op.elementwise_flops * times,
-        (op.input_elements * size + op.fixed_input_bytes) * times,
-        op.weight_elements * size + op.fixed_weight_bytes,
-        (op.output_elements * size + op.fixed_output_bytes) * times,
-        elements * times,
-        rows,
-        columns,
-        depth,
-        groups,
-        op.window or 1,
-        op.stride,
-        op.channels_last,
-        op.strided,
-        op.masked,
-        len(shape) > 3,
-        (op.dtype in ("fp16", "bf16")) if op.dtype else bits <= 16,
-        (op.fused_elements * size + op.fused_bytes) * times,
-        op.fused,
-        _interpolated(op, elements),
-        op.kind.endswith("_backward"),
+        family=family_of(op),
+        count=op.count,
+        counts=Counts(
+            flops=2 * op.macs * times,
+            elementwise_flops=op.elementwise_flops * times,
+            input_bytes=(op.input_elements * size + op.fixed_input_bytes) * times,
+            weight_bytes=op.weight_elements * size + op.fixed_weight_bytes,
+            output_bytes=(op.output_elements * size + op.fixed_output_bytes) * times,
+            elements=elements * times,
+            saved_bytes=(op.fused_elements * size + op.fused_bytes) * times,
+        ),
+        product=_product(op, times),
+        layout=Layout(
+            window=op.window or 1,
+            stride=op.stride,
+            channels_last=op.channels_last,
+            strided=op.strided,
+            half=(op.dtype in ("fp16", "bf16")) if op.dtype else bits <= 16,
+            positions=_interpolated(op, elements),
+        ),
+        fused=op.fused,
+        masked=op.masked,
+        unfused=len(op.output_shape) > 3,
+        backward=op.kind.endswith("_backward"),
     )
+
+
+def _product(op: Op, times: Number) -> Product:
+    """Return the shape of an op's products; a batch adds rows, or products where each sample has its own operands."""
+    if not op.macs:
+        return Product(rows=0, columns=op.columns, depth=op.depth, groups=op.groups)
+    columns, depth = op.columns or UNSTATED, op.depth or UNSTATED
+    rows = op.macs / (op.groups * columns * depth)
+    if op.kind in ("batched_matmul", "attention", "attention_backward"):
+        return Product(rows=rows, columns=columns, depth=depth, groups=op.groups * times)
+    return Product(rows=rows * times, columns=columns, depth=depth, groups=op.groups)

@@ -1,40 +1,14 @@
-"""The few functions by which one formula serves single numbers and arrays: builtins here, numpy's in arrays.py."""
+"""Functions of the array API for single numbers: with this module as `xp` one estimate needs no numpy."""
 
-import math
-from typing import Any, Protocol
+from math import ceil, sqrt
+from typing import Any
 
+__all__ = ["ceil", "maximum", "minimum", "sqrt", "where"]
 
-class Numbers(Protocol):
-    """What the formulas of kernel times need beyond operators. Arguments broadcast where they are arrays."""
-
-    def ceil(self, value: Any) -> Any:
-        """The next whole number."""
-
-    def least(self, first: Any, second: Any) -> Any:
-        """The smaller one."""
-
-    def most(self, first: Any, second: Any) -> Any:
-        """The larger one."""
-
-    def root(self, value: Any) -> Any:
-        """The square root."""
-
-    def choose(self, condition: Any, first: Any, second: Any) -> Any:
-        """`first` where the condition holds, else `second`."""
+maximum = max
+minimum = min
 
 
-class Single:
-    """Plain Python numbers: no numpy on the way to one estimate."""
-
-    ceil = staticmethod(math.ceil)
-    least = staticmethod(min)
-    most = staticmethod(max)
-    root = staticmethod(math.sqrt)
-
-    @staticmethod
-    def choose(condition: Any, first: Any, second: Any) -> Any:
-        """`first` where the condition holds, else `second`."""
-        return first if condition else second
-
-
-SINGLE = Single()
+def where(condition: Any, x1: Any, x2: Any) -> Any:
+    """Return `x1` if the condition holds, else `x2`."""
+    return x1 if condition else x2

@@ -1,76 +1,92 @@
-"""The time model of one kind of runtime: parts of a launch, one launch, and a whole run, for numbers or arrays."""
+"""The time model of one kind of runtime: the times of a launch, their sum over a network, and what the host adds.
 
-from typing import Any
+Functions take floats with `scalar` as `xp`, or arrays with numpy.
+"""
+
+from types import ModuleType
 
 from msgspec import Struct
 
 from hwbench.predict.model import cpu, gpu
 from hwbench.predict.model.hardware import Hardware
-from hwbench.predict.model.launch import CONVOLUTIONS, Launch, launch
+from hwbench.predict.model.launch import CONVOLUTIONS, Launch, Number, launch_of
 from hwbench.predict.model.parameters import Runtime
-from hwbench.predict.model.scalar import Numbers
 from hwbench.workload.ops import Workload
 
 
-class LaunchTime(Struct):
-    """Seconds of one launch of an op: compute, memory, what its launch adds, what the host spends on it."""
+class LaunchTime(Struct, frozen=True):
+    """Seconds of one of `count` launches: compute, memory, what the launch itself adds, what the host spends on it."""
 
-    compute: Any
-    memory: Any
-    overhead: Any
-    host: Any
-    count: Any
+    compute: Number
+    memory: Number
+    overhead: Number
+    host: Number
+    count: Number
 
 
-def launches(
-    n: Numbers, workload: Workload, m: Hardware, dtype: str, bits: int, samples: Any, runtime: Runtime
+def launch_times(
+    xp: ModuleType, workload: Workload, hardware: Hardware, dtype: str, bits: int, samples: Number, runtime: Runtime
 ) -> list[LaunchTime]:
-    """The parts of every op's time for `samples` samples, in the workload's order."""
-    weights = sum((op.weight_elements * bits / 8 + op.fixed_weight_bytes) * op.count for op in workload.ops)
-    found = []
-    for op in workload.ops:
-        k = launch(op, samples, bits)
-        found.append(launch_time(n, k, m, engine(op.dtype or dtype, k.family, m), runtime, weights))
-    return found
+    """Return the times of every op for `samples` samples, in the workload's order."""
+    weights = weight_bytes(workload, bits)
+    launches = [launch_of(op, samples, bits) for op in workload.ops]
+    dtypes = [
+        compute_dtype(op.dtype or dtype, launch.family, hardware)
+        for op, launch in zip(workload.ops, launches, strict=True)
+    ]
+    return [launch_time(xp, *pair, hardware, runtime, weights) for pair in zip(launches, dtypes, strict=True)]
 
 
-def launch_time(n: Numbers, k: Launch, m: Hardware, dtype: str, runtime: Runtime, weights: Any) -> LaunchTime:
-    """The parts of one kernel's time; `weights` are the bytes of all of the network's."""
-    fused = runtime.fuses
+def weight_bytes(workload: Workload, bits: int) -> float:
+    """Return the bytes of all of a network's weights."""
+    return sum((op.weight_elements * bits / 8 + op.fixed_weight_bytes) * op.count for op in workload.ops)
+
+
+def launch_time(
+    xp: ModuleType, launch: Launch, dtype: str, hardware: Hardware, runtime: Runtime, weights: Number
+) -> LaunchTime:
+    """Return the times of one launch that computes in `dtype`; `weights` are the bytes of all of the network's."""
+    fuses = runtime.fuses
     if runtime.gpu is not None:
-        compute, memory = gpu.times(n, k, m, dtype, runtime.gpu, weights, fused)
-        own = n.choose(k.fused, 0.0, 1.0) if fused else 1.0
-        host = runtime.gpu.host if m.op_overhead is None else m.op_overhead
-        return LaunchTime(compute, memory, own * runtime.gpu.launch, own * host, k.count)
+        compute = gpu.compute_time(xp, launch, hardware, dtype, runtime.gpu)
+        memory = gpu.memory_time(xp, launch, hardware, runtime.gpu, weights, fuses)
+        kernels = xp.where(launch.fused, 0.0, 1.0) if fuses else 1.0
+        host = runtime.gpu.host if hardware.op_overhead is None else hardware.op_overhead
+        return LaunchTime(compute, memory, kernels * runtime.gpu.launch, kernels * host, launch.count)
     assert runtime.cpu is not None  # a runtime has one of the two
-    compute, memory = cpu.times(n, k, m, dtype, runtime.cpu, weights, fused)
-    own = cpu.overhead(n, k, m, runtime.cpu, fused)
-    if m.factors is not None:
-        compute, memory, own = compute * m.factors[0], memory * m.factors[1], own * m.factors[2]
-    return LaunchTime(compute, memory, own, 0.0, k.count)
+    compute = cpu.compute_time(xp, launch, hardware, dtype, runtime.cpu)
+    memory = cpu.memory_time(xp, launch, hardware, runtime.cpu, weights, fuses)
+    overhead = cpu.overhead(xp, launch, hardware, runtime.cpu, fuses)
+    if hardware.factors is not None:
+        factors = hardware.factors
+        compute, memory, overhead = compute * factors[0], memory * factors[1], overhead * factors[2]
+    return LaunchTime(compute, memory, overhead, 0.0, launch.count)
 
 
-def engine(dtype: str, family: str, m: Hardware) -> str:
-    """The dtype that an op computes in: its own, but tf32 for convolutions in fp32 where a GPU has it, as in torch."""
-    tf32 = m.rates.get("tf32") if m.kind == "gpu" and dtype == "fp32" and family in CONVOLUTIONS else None
+def compute_dtype(dtype: str, family: str, hardware: Hardware) -> str:
+    """Return the dtype that an op computes in: its own, but tf32 for fp32 convolutions on GPUs that have it (torch)."""
+    tf32 = hardware.rates.get("tf32") if hardware.kind == "gpu" and dtype == "fp32" and family in CONVOLUTIONS else None
     return "tf32" if tf32 is not None and tf32.matrix else dtype
 
 
-def seconds(n: Numbers, part: LaunchTime, runtime: Runtime) -> Any:
-    """One launch of an op: compute and memory overlap in part on a GPU and add up on a CPU."""
+def device_time(xp: ModuleType, time: LaunchTime, runtime: Runtime) -> Number:
+    """Return the seconds that one launch keeps the device.
+
+    Compute and memory overlap in part on a GPU and add up on a CPU.
+    """
     if runtime.gpu is not None:
-        return n.root(part.compute * part.compute + part.memory * part.memory) + part.overhead
-    return part.compute + part.memory + part.overhead
+        return xp.sqrt(time.compute * time.compute + time.memory * time.memory) + time.overhead
+    return time.compute + time.memory + time.overhead
 
 
-def combine(n: Numbers, device: Any, host: Any) -> Any:
-    """Launches one after the other (s), beside a host (s) that may be slower: close to the longer of the two."""
+def total_time(xp: ModuleType, device: Number, host: Number) -> Number:
+    """Return the seconds of launches one after another on a device next to a host: close to the longer of the two."""
     device, host = device * device, host * host
-    return n.root(n.root(device * device + host * host))
+    return xp.sqrt(xp.sqrt(device * device + host * host))
 
 
-def run(n: Numbers, parts: list[LaunchTime], runtime: Runtime) -> tuple[Any, Any]:
-    """Seconds that all launches keep the device and the host."""
-    device = sum(seconds(n, part, runtime) * part.count for part in parts)
-    host = sum(part.host * part.count for part in parts)
+def device_and_host_time(xp: ModuleType, times: list[LaunchTime], runtime: Runtime) -> tuple[Number, Number]:
+    """Return the seconds that all launches keep the device, and those that they keep the host."""
+    device = sum(device_time(xp, time, runtime) * time.count for time in times)
+    host = sum(time.host * time.count for time in times)
     return device, host
