@@ -126,7 +126,7 @@ def main(arguments: list[str]) -> None:
     threads = int(THREADS)
     torch.set_num_threads(threads)
     for dtype in dtypes:
-        print(f"{dtype}, {threads} thread(s), {gemm.plan(dtype, threads)}")
+        print(f"{dtype}, {threads} thread(s), {gemm.make_plan(dtype, threads)}")
         print(f"{'':25}    of the ceiling        × torch         × numpy")
         titles = ("ours", "torch", "best", "median", "best", "median")
         print(f"{'m x n x k':>16}{'GFLOP/s':>9}" + "".join(f"{title:>8}" for title in titles) + f"{'n':>6}")

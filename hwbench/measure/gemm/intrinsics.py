@@ -1,6 +1,10 @@
-"""What compiled loops call: the kernels of the matrix multiply as numba's intrinsics, and the job that they work on."""
+"""The kernels of the matrix multiply as intrinsics of numba, which compiled loops call.
 
-from typing import Any, NamedTuple
+Each takes a `vector` first, an array whose type alone matters: it selects the tile (see `vector_of`).
+"""
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -18,142 +22,103 @@ DTYPES = {types.float32: "fp32", types.float64: "fp64"}
 NUMPY = {"fp32": np.float32, "fp64": np.float64}
 
 
-class Job(NamedTuple):
-    """A multiply for one thread: addresses, distances between rows in bytes, sizes in elements.
-
-    `buffer` and `spare` hold a packed block of B each. `in_place` is 1 where B is not packed, `in_order` where it is
-    then fetched in the order in which it lies; `together` rows of A go along all strips of B before others do; `head`
-    columns come before the first whole strip. `thin` is 1 for one row or column of A. The `few` columns after `columns`
-    are dot products. `aside` is 1 where the kernel packs the next block; `chain` is how many products are summed up in
-    a register, `unroll` how many in one round of the kernel.
-    """
-
-    a: int
-    row_a: int
-    b: int
-    row_b: int
-    c: int
-    row_c: int
-    rows: int
-    columns: int
-    depth: int
-    buffer: int
-    spare: int
-    block_depth: int
-    block_columns: int
-    in_place: int
-    in_order: int
-    together: int
-    head: int
-    thin: int
-    few: int
-    aside: int
-    chain: int
-    unroll: int
-    tile_columns: int
-    size: int
-
-
 def vector_of(tile: Tile) -> Any:
-    """A small array whose type tells the compiler which vectors to use: 2 × 2 × … of a dtype, as many as lanes."""
+    """Return an array whose type tells the compiler which vectors to use: 2 × 2 × … of a dtype, as many as lanes."""
     return np.zeros((2,) * (tile.lanes.bit_length() - 1), NUMPY[tile.dtype])
 
 
 def tile_of(vector: Any) -> Tile:
-    """The tile for the numba type of an array that is a vector: see `vector_of`."""
+    """Return the tile for the numba type of an array from `vector_of`."""
     return microkernel.tile_for(DTYPES[vector.dtype], 2**vector.ndim, vectors.target())
 
 
-def _given(builder: ir.IRBuilder, names: str, arguments: Any) -> dict[str, ir.Value]:
-    """What a kernel is called with, by name: the members of a job, then arguments of these names, then what is left.
+def _fields(builder: ir.IRBuilder, kinds: Any, values: Any) -> dict[str, ir.Value]:
+    """Return the members of named tuples by name; those of later tuples replace those of earlier ones."""
+    members: dict[str, ir.Value] = {}
+    for kind, value in zip(kinds, values, strict=True):
+        members |= {name: builder.extract_value(value, position) for position, name in enumerate(kind.fields)}
+    return members
 
-    By default no other rows of A are fetched ahead, and the tile of C that comes next is this one.
+
+def _kernel_arguments(builder: ir.IRBuilder, signature: Any, values: Any) -> dict[str, ir.Value]:
+    """Return a kernel's arguments by name: those of the job, defaults, then those of the other named tuples.
+
+    By default all rows of the tile are live, nothing is fetched or packed, and the next tile of C is this one.
     """
-    _, job, *values = arguments
-    given = {name: builder.extract_value(job, position) for position, name in enumerate(Job._fields)}
-    given |= {"rows": constant(ROWS), "columns": constant(0), "ahead": constant(0), "ahead_too": constant(0)}
-    given |= {"next_b": given["b"], "spread": constant(0), "step_b": constant(0)}
-    given |= {"source": constant(0), "copy": constant(0), "row_source": given["row_b"]}
-    given |= dict(zip(names.split(), values, strict=True))
-    return {"next_c": given["c"], **given}
+    job = _fields(builder, signature.args[1:2], values[1:2])
+    members = _fields(builder, signature.args[2:], values[2:])
+    unused = ("columns", "ahead", "ahead_too", "spread", "step_b", "source", "copy")
+    defaults = {"rows": constant(ROWS), "next_b": job["b"], "row_source": job["row_b"], "next_c": members["c"]}
+    return {**job, **dict.fromkeys(unused, constant(0)), **defaults, **members}
 
 
-def _call(builder: ir.IRBuilder, variant: Variant, given: dict[str, ir.Value]) -> None:
-    builder.call(microkernel.kernel(builder.module, variant), [given[name] for name in ARGUMENTS])
+def _call(builder: ir.IRBuilder, variant: Variant, arguments: dict[str, ir.Value]) -> None:
+    builder.call(microkernel.kernel(builder.module, variant), [arguments[name] for name in ARGUMENTS])
 
 
 @intrinsic
-def multiply_tile(
-    _context: Any, vector: Any, job: Any, a: Any, b: Any, c: Any, depth: Any, accumulate: Any,
-    ahead: Any, ahead_too: Any, next_c: Any,
-) -> tuple[Any, Any]:  # fmt: skip
-    """Compute one whole tile of C from packed B."""
+def multiply_tile(_context: Any, vector: Any, job: Any, operands: Any, ahead: Any) -> tuple[Any, Any]:
+    """Compute one whole tile of C from packed B (Job, Operands, Ahead)."""
 
-    def build(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        given = _given(builder, "a b c depth accumulate ahead ahead_too next_c", arguments)
-        _call(builder, Variant(tile_of(signature.args[0])), given)
+    def build(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
+        _call(builder, Variant(tile_of(signature.args[0])), _kernel_arguments(builder, signature, values))
         return context.get_dummy_value()
 
-    return types.void(vector, job, a, b, c, depth, accumulate, ahead, ahead_too, next_c), build
+    return types.void(vector, job, operands, ahead), build
 
 
 @intrinsic
 def multiply_tile_aside(
-    _context: Any, vector: Any, job: Any, a: Any, b: Any, c: Any, depth: Any, accumulate: Any,
-    ahead: Any, ahead_too: Any, next_c: Any, source: Any, copy: Any,
+    _context: Any, vector: Any, job: Any, operands: Any, ahead: Any, aside: Any
 ) -> tuple[Any, Any]:  # fmt: skip
-    """The same, packing some of the next block of B on the side."""
+    """Compute one whole tile of C and pack some of the next block of B (Job, Operands, Ahead, Aside)."""
 
-    def build(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        given = _given(builder, "a b c depth accumulate ahead ahead_too next_c source copy", arguments)
-        _call(builder, Variant(tile_of(signature.args[0]), copying=True), given)
+    def build(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
+        variant = Variant(tile_of(signature.args[0]), copying=True)
+        _call(builder, variant, _kernel_arguments(builder, signature, values))
         return context.get_dummy_value()
 
-    return types.void(vector, job, a, b, c, depth, accumulate, ahead, ahead_too, next_c, source, copy), build
+    return types.void(vector, job, operands, ahead, aside), build
 
 
 @intrinsic
-def multiply_edge(
-    _context: Any, vector: Any, job: Any, a: Any, b: Any, row_b: Any, c: Any, depth: Any, accumulate: Any,
-    rows: Any, columns: Any, next_b: Any, spread: Any, step_b: Any,
-) -> tuple[Any, Any]:  # fmt: skip
-    """Compute a tile of fewer rows or columns, or from B in place, by the smallest kernel that holds it."""
+def multiply_edge(_context: Any, vector: Any, job: Any, operands: Any, edge: Any) -> tuple[Any, Any]:
+    """Compute a tile of fewer rows or columns, or from B in place, by the smallest kernel (Job, Operands, Edge)."""
 
-    def build(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        given = _given(builder, "a b row_b c depth accumulate rows columns next_b spread step_b", arguments)
+    def build(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
+        arguments = _kernel_arguments(builder, signature, values)
         after = builder.append_basic_block("after_edge")
         for variant in microkernel.edges(tile_of(signature.args[0]), vectors.target().masks):
             inside = builder.append_basic_block("edge")
             following = builder.append_basic_block("larger")
-            builder.cbranch(_fits(builder, variant, given), inside, following)
+            builder.cbranch(_fits(builder, variant, arguments), inside, following)
             builder.position_at_end(inside)
-            _call(builder, variant, given)
+            _call(builder, variant, arguments)
             builder.branch(after)
             builder.position_at_end(following)
         builder.branch(after)
         builder.position_at_end(after)
         return context.get_dummy_value()
 
-    given = (vector, job, a, b, row_b, c, depth, accumulate, rows, columns, next_b, spread, step_b)
-    return types.void(*given), build
+    return types.void(vector, job, operands, edge), build
 
 
-def _fits(builder: ir.IRBuilder, variant: Variant, given: dict[str, ir.Value]) -> ir.Value:
-    """Whether the live part of a tile has no more rows than a kernel, and ends in the last of its vectors."""
+def _fits(builder: ir.IRBuilder, variant: Variant, arguments: dict[str, ir.Value]) -> ir.Value:
+    """Emit whether the live part of a tile has no more rows than a kernel, and ends in the last of its vectors."""
     tile = variant.tile
-    rows = builder.icmp_signed("<=", given["rows"], constant(tile.rows))
-    wide = builder.icmp_signed(">", given["columns"], constant(tile.columns - tile.lanes))
-    narrow = builder.icmp_signed("<=", given["columns"], constant(tile.columns))
+    rows = builder.icmp_signed("<=", arguments["rows"], constant(tile.rows))
+    wide = builder.icmp_signed(">", arguments["columns"], constant(tile.columns - tile.lanes))
+    narrow = builder.icmp_signed("<=", arguments["columns"], constant(tile.columns))
     return builder.and_(rows, builder.and_(wide, narrow))
 
 
 @intrinsic
 def copy_row(_context: Any, vector: Any, target: Any, source: Any, ahead: Any) -> tuple[Any, Any]:
-    """Copy a row of one tile's width to an aligned place, asking for what lies `ahead` bytes further on."""
+    """Copy a row of one tile's width to an aligned place, and fetch what lies `ahead` bytes further on."""
 
-    def build(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+    def build(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
         tile = tile_of(signature.args[0])
-        _, target, source, ahead = arguments
+        _, target, source, ahead = values
         for start in range(0, tile.bytes, LINE):
             vectors.prefetch(builder, offset(builder, builder.add(source, ahead), start))
         type_, size = vectors.vector(tile.dtype, tile.lanes), SIZES[tile.dtype]
@@ -167,11 +132,11 @@ def copy_row(_context: Any, vector: Any, target: Any, source: Any, ahead: Any) -
 
 @intrinsic
 def copy_part(_context: Any, vector: Any, target: Any, source: Any, columns: Any) -> tuple[Any, Any]:
-    """Copy the first columns of a row of one tile's width; zeros go to the others."""
+    """Copy the first columns of a row of one tile's width; the others become zeros."""
 
-    def build(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+    def build(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
         tile = tile_of(signature.args[0])
-        _, target, source, columns = arguments
+        _, target, source, columns = values
         type_, size = vectors.vector(tile.dtype, tile.lanes), SIZES[tile.dtype]
         for number in range(tile.vectors):
             start = number * tile.lanes * size
@@ -183,58 +148,47 @@ def copy_part(_context: Any, vector: Any, target: Any, source: Any, columns: Any
     return types.void(vector, target, source, columns), build
 
 
-def _thin_call(vector: Any, arguments: tuple[Any, ...], kernel: Any, count: int) -> tuple[Any, Any]:
-    def build(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
-        builder.call(kernel(builder.module, tile_of(signature.args[0]), count), list(values[1:]))
-        return context.get_dummy_value()
-
-    return types.void(vector, *arguments), build
-
-
-@intrinsic
-def add_rows(
-    _context: Any, vector: Any, a: Any, b: Any, row_b: Any, c: Any, columns: Any, accumulate: Any
-) -> tuple[Any, Any]:
-    """Add multiples of `AT_ONCE` rows of B to a row of C."""
-    return _thin_call(vector, (a, b, row_b, c, columns, accumulate), gemm_thin.add_rows, AT_ONCE)
-
-
-@intrinsic
-def add_row(
-    _context: Any, vector: Any, a: Any, b: Any, row_b: Any, c: Any, columns: Any, accumulate: Any
-) -> tuple[Any, Any]:
-    """Add a multiple of one row of B to a row of C."""
-    return _thin_call(vector, (a, b, row_b, c, columns, accumulate), gemm_thin.add_rows, 1)
-
-
-@intrinsic
-def dot_one(
-    _context: Any, vector: Any, a: Any, row_a: Any, b: Any, row_b: Any, c: Any, row_c: Any, depth: Any,
-    accumulate: Any, rows: Any, columns: Any,
-) -> tuple[Any, Any]:  # fmt: skip
-    """Dot products of up to six rows of A with one turned column of B."""
-    arguments = (a, row_a, b, row_b, c, row_c, depth, accumulate, rows, columns)
-    return _thin_call(vector, arguments, gemm_thin.dots, 1)
-
-
-@intrinsic
-def dot_few(
-    _context: Any, vector: Any, a: Any, row_a: Any, b: Any, row_b: Any, c: Any, row_c: Any, depth: Any,
-    accumulate: Any, rows: Any, columns: Any,
-) -> tuple[Any, Any]:  # fmt: skip
-    """Dot products of up to six rows of A with as many turned columns of B as the registers hold, four at most."""
-    arguments = (a, row_a, b, row_b, c, row_c, depth, accumulate, rows, columns)
-    return _thin_call(vector, arguments, gemm_thin.dots, FEW)
-
-
 @intrinsic
 def copy_element(_context: Any, vector: Any, target: Any, source: Any) -> tuple[Any, Any]:
     """Copy one element."""
 
-    def build(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+    def build(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
         dtype = tile_of(signature.args[0]).dtype
-        value = vectors.load(builder, arguments[2], vectors.FLOATS[dtype], SIZES[dtype])
-        vectors.store(builder, value, arguments[1], SIZES[dtype])
+        value = vectors.load(builder, values[2], vectors.FLOATS[dtype], SIZES[dtype])
+        vectors.store(builder, value, values[1], SIZES[dtype])
         return context.get_dummy_value()
 
     return types.void(vector, target, source), build
+
+
+def _thin(vector: Any, arguments: Any, kernel: Callable[..., ir.Function], count: int) -> tuple[Any, Any]:
+    def build(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
+        members = _fields(builder, signature.args[1:], values[1:])
+        builder.call(kernel(builder.module, tile_of(signature.args[0]), count), list(members.values()))
+        return context.get_dummy_value()
+
+    return types.void(vector, arguments), build
+
+
+@intrinsic
+def add_rows(_context: Any, vector: Any, row_sum: Any) -> tuple[Any, Any]:
+    """Add multiples of `AT_ONCE` rows of B to a row of C (RowSum)."""
+    return _thin(vector, row_sum, gemm_thin.add_rows, AT_ONCE)
+
+
+@intrinsic
+def add_row(_context: Any, vector: Any, row_sum: Any) -> tuple[Any, Any]:
+    """Add a multiple of one row of B to a row of C (RowSum)."""
+    return _thin(vector, row_sum, gemm_thin.add_rows, 1)
+
+
+@intrinsic
+def dot_one(_context: Any, vector: Any, dots: Any) -> tuple[Any, Any]:
+    """Compute dot products of up to six rows of A with one turned column of B (Dots)."""
+    return _thin(vector, dots, gemm_thin.dots, 1)
+
+
+@intrinsic
+def dot_few(_context: Any, vector: Any, dots: Any) -> tuple[Any, Any]:
+    """Compute dot products of up to six rows of A with up to four turned columns of B (Dots)."""
+    return _thin(vector, dots, gemm_thin.dots, FEW)

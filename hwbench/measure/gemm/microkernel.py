@@ -1,12 +1,22 @@
-"""The inner kernel of the matrix multiply: one tile of C that stays in registers while A and B stream by.
+"""The microkernel of the matrix multiply: one tile of C stays in registers while A and B stream by.
 
 `C[rows × columns] (+)= A[rows × depth] · B[depth × columns]`. The tile has as many rows and vectors as the registers
-hold. B comes in vectors, packed (a panel of one tile's width, rows one after the other) or in place; every element of
-A is loaded once and spread over a vector, from six rows of A as it lies in memory, which is never packed. One builder
-writes all kernels; a `Variant` says which. Each is one function in the module of whoever uses it.
+hold. Every element of A is loaded once and spread over a vector. One class emits all kernels, each of which is one
+function in the module of its caller; a `Variant` selects the kernel and what it may assume:
+
+              main                                   edge
+    A         6 rows, row_a apart, never packed      1 to 6 rows; the others repeat the last
+    B         packed: rows of one tile's width,      any distance between rows (row_b); with masks nothing is read
+              adjacent, aligned to vectors           beyond the live columns, without them B is padded
+    C         a whole tile, row_c apart              live rows and columns alone are written
+    depth     1 or more, summed in chains of `chain` products; a sum is added to C at a chain's end
+    fetches   rows of A, the next tile of C          B in place (next_b)
+    `copying` also packs rows of B's next block      -
+
+Elements of a row are adjacent everywhere; A, C and a B in place are aligned to an element only.
 
 The design follows Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM TOMS 34(3), 2008,
-but for the packing of A, which costs more here than the six streams that it would save.
+except for packing A, which costs more here than the six streams that it would save.
 """
 
 from collections.abc import Iterator
@@ -18,25 +28,27 @@ from hwbench.measure.codegen import vectors
 from hwbench.measure.codegen.vectors import I64, SIZES, Target, constant, offset
 
 ROWS = 6
+"""Rows of a tile."""
+
 UNROLL, UNROLL_NARROW, UNROLL_EDGE = 8, 2, 4
-"""Rows of B that one round of a kernel's loop takes. With vectors of 128 bits fewer: LLVM moves loads up in a round,
-for some Arm cores so far that accumulators no longer fit the registers (a test reads the machine code)."""
+"""Rows of B in one round of a kernel's loop; fewer with vectors of 128 bits, since LLVM moves loads up in a round, for
+some Arm cores so far that accumulators no longer fit the registers (a test reads the machine code)."""
 
 LINE = 64
-"""Bytes of a cache line, of nearly every CPU; prefetches step by it."""
+"""Bytes of a cache line on nearly every CPU; prefetches step by it."""
 
 AHEAD_COPY = 4
-"""Rows of the next block of B that a kernel which packs it on the side asks for early."""
+"""Rows of the next block of B that a kernel which packs it fetches early."""
 
 ARGUMENTS = (
     "a", "row_a", "b", "row_b", "c", "row_c", "depth", "chain", "accumulate", "rows", "columns",
     "ahead", "ahead_too", "next_c", "next_b", "spread", "step_b", "source", "row_source", "copy",
 )  # fmt: skip
-"""What a kernel is called with: addresses and distances between rows in bytes; after how many products a sum goes to C;
-whether C is added to from the start; how many rows (1 to the tile's) and columns are live; two distances from A at
-which the next rows lie, and the tile of C that comes next, all three to be fetched; where B is read in place, what is
-fetched of it: an address, the distance between the lines asked for beside a row of B, and how far to go on for the
-next row; B's next block, the distance between its rows, and where it is to be packed."""
+"""Arguments of a kernel, all 64-bit integers. `a`, `b`, `c` are addresses, `row_…` distances between rows in bytes.
+`accumulate`: whether C is added to from the start; `rows`, `columns`: live ones. Fetched are two rows of A at distances
+`ahead` and `ahead_too`, the next tile of C at `next_c` and, of a B in place, lines from `next_b` on that are `spread`
+bytes apart, with `step_b` bytes to the lines of the next row. Rows of B's next block, `row_source` apart, are packed
+from `source` to `copy`."""
 
 
 class Tile(Struct, frozen=True):
@@ -69,15 +81,14 @@ class Tile(Struct, frozen=True):
 
 
 def tile_for(dtype: str, lanes: int, target: Target) -> Tile:
-    """The largest tile of six rows: its accumulators, a row of B's vectors and one of A fit the registers."""
+    """Return the largest tile of six rows: accumulators, a row of B's vectors and one vector of A fit the registers."""
     return Tile(dtype, lanes, ROWS, (target.registers - 1) // (ROWS + 1))
 
 
 class Variant(Struct, frozen=True):
-    """One kernel. The main one takes a whole tile and packed B, and may pack (`copying`) the next block on the side.
+    """One kernel: the main one, the main one that packs the next block (`copying`), or one for the `edge`.
 
-    One for the `edge` takes any distance between B's rows, fewer live rows, and a last vector that is live in part;
-    it reads that vector under a mask where the target has `masks`, else B must be padded there.
+    An edge kernel reads the last vector of a row under a mask where the target has `masks`; else B must be padded.
     """
 
     tile: Tile
@@ -98,7 +109,7 @@ class Variant(Struct, frozen=True):
 
 
 def kernel(module: ir.Module, variant: Variant) -> ir.Function:
-    """The kernel as a function of the module, built when it is first asked for."""
+    """Return the kernel as a function of the module, emitted on first use."""
     if variant.name in module.globals:
         return module.globals[variant.name]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64] * len(ARGUMENTS)), variant.name)
@@ -110,64 +121,64 @@ def kernel(module: ir.Module, variant: Variant) -> ir.Function:
 
 
 class _Emitter:
-    """Writes the body of one kernel."""
+    """Emits the body of one kernel; `arguments` are its arguments by name."""
 
     def __init__(self, function: ir.Function, variant: Variant) -> None:
         self.variant, self.tile = variant, variant.tile
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
-        self.given = dict(zip(ARGUMENTS, function.args, strict=True))
+        self.arguments = dict(zip(ARGUMENTS, function.args, strict=True))
         self.type = vectors.vector(self.tile.dtype, self.tile.lanes)
         self.size = SIZES[self.tile.dtype]
         self.width = self.tile.lanes * self.size
-        self.row_b = self.given["row_b"] if variant.edge else constant(self.tile.bytes)
+        self.row_b = self.arguments["row_b"] if variant.edge else constant(self.tile.bytes)
         self.rows_a = self.offsets_of_rows("row_a")
         self.rows_c = self.offsets_of_rows("row_c")
         self.live = self.mask_of_last() if variant.edge else None
 
     def emit(self) -> None:
-        """Go along the depth, one chain of sums after the other."""
-        builder, depth, chain = self.builder, self.given["depth"], self.given["chain"]
+        """Emit the loop along the depth, one chain of sums after the other."""
+        builder, depth, chain = self.builder, self.arguments["depth"], self.arguments["chain"]
         links = builder.sdiv(builder.add(depth, builder.sub(chain, constant(1))), chain)
-        vectors.loop(builder, links, [self.given["a"], self.given["b"], depth, *self.copied()], self.link)
+        vectors.loop(builder, links, [self.arguments["a"], self.arguments["b"], depth, *self.copied()], self.link)
         builder.ret_void()
 
     def link(self, number: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
-        """Sum a part of the depth in registers, from zero: in unrolled rounds, then row by row. Then add it to C.
+        """Emit a chain: a sum in registers from zero, in unrolled rounds, then row by row, which is then added to C.
 
-        Sums that go on for long lose digits: the error grows with the square root of a chain's length.
+        Long sums lose digits: the error grows with the square root of a chain's length.
         """
         builder, unroll = self.builder, self.variant.unroll
         a, b, left, *copied = values
-        longer = builder.icmp_signed(">", left, self.given["chain"])
-        depth = builder.select(longer, self.given["chain"], left)
+        longer = builder.icmp_signed(">", left, self.arguments["chain"])
+        depth = builder.select(longer, self.arguments["chain"], left)
         zeros = [vectors.zeros(self.type)] * (self.tile.rows * self.tile.vectors)
-        start = [a, b, self.given["next_c"], *copied, *zeros]
+        start = [a, b, self.arguments["next_c"], *copied, *zeros]
         values = vectors.loop(builder, builder.sdiv(depth, constant(unroll)), start, self.round)
         a, b, copied, sums = values[0], values[1], values[3 : 3 + len(copied)], values[3 + len(copied) :]
         a, b, *sums = vectors.loop(builder, builder.srem(depth, constant(unroll)), [a, b, *sums], self.single)
-        self.write(builder.or_(number, self.given["accumulate"]), sums)
+        self.write(builder.or_(number, self.arguments["accumulate"]), sums)
         return [a, b, builder.sub(left, depth), *copied]
 
     def offsets_of_rows(self, distance: str) -> list[ir.Value]:
-        """Where each row begins. Rows that are not live repeat the last live one, and so compute and write the same."""
+        """Emit where each row begins; rows that are not live repeat the last live one, whose values they write too."""
         builder = self.builder
         offsets = [constant(0)]
         for row in range(1, self.tile.rows):
-            following = builder.add(offsets[-1], self.given[distance])
+            following = builder.add(offsets[-1], self.arguments[distance])
             if self.variant.edge:
-                live = builder.icmp_signed("<", constant(row), self.given["rows"])
+                live = builder.icmp_signed("<", constant(row), self.arguments["rows"])
                 following = builder.select(live, following, offsets[-1])
             offsets.append(following)
         return offsets
 
     def mask_of_last(self) -> ir.Value:
         before = constant((self.tile.vectors - 1) * self.tile.lanes)
-        return vectors.mask(self.builder, self.builder.sub(self.given["columns"], before), self.tile.lanes)
+        return vectors.mask(self.builder, self.builder.sub(self.arguments["columns"], before), self.tile.lanes)
 
     def places_of_c(self) -> Iterator[tuple[ir.Value, bool]]:
-        """The address of every vector of C, and whether it is one of those that are in part live."""
+        """Yield the address of every vector of C, and whether the vector is only partly live."""
         for row in self.rows_c:
-            start = self.builder.add(self.given["c"], row)
+            start = self.builder.add(self.arguments["c"], row)
             for column in range(self.tile.vectors):
                 last = self.variant.edge and column == self.tile.vectors - 1
                 yield offset(self.builder, start, column * self.width), last
@@ -178,7 +189,7 @@ class _Emitter:
         return vectors.load(self.builder, place, self.type, self.size)
 
     def write(self, accumulate: ir.Value, sums: list[ir.Value]) -> None:
-        """Write the sums to C, or add them to what stands there."""
+        """Emit writing the sums to C, or adding them to it."""
         builder = self.builder
         places = list(self.places_of_c())
 
@@ -193,13 +204,13 @@ class _Emitter:
                 vectors.store(builder, value, place, self.size)
 
     def copied(self) -> list[ir.Value]:
-        """Where the next block of B comes from and where it is packed, or the part of B to be fetched, if any."""
+        """Return the addresses that move along with the rounds: source and copy, or what is fetched of B in place."""
         if self.variant.edge:
-            return [self.given["next_b"]]
-        return [self.given["source"], self.given["copy"]] if self.variant.copying else []
+            return [self.arguments["next_b"]]
+        return [self.arguments["source"], self.arguments["copy"]] if self.variant.copying else []
 
     def round(self, number: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
-        """`unroll` rows of B, with what is fetched or packed on the side."""
+        """Emit `unroll` rows of B, with what is fetched or packed meanwhile."""
         builder, copied = self.builder, len(self.copied())
         a, b, next_c, side, sums = values[0], values[1], values[2], values[3 : 3 + copied], values[3 + copied :]
         next_c = self.fetch(number, a, next_c)
@@ -212,17 +223,17 @@ class _Emitter:
         if not self.variant.edge:
             b = offset(builder, b, self.variant.unroll * self.tile.bytes)
         if self.variant.copying:
-            side = [builder.add(side[0], self.given["row_source"]), offset(builder, side[1], self.tile.bytes)]
+            side = [builder.add(side[0], self.arguments["row_source"]), offset(builder, side[1], self.tile.bytes)]
         return [offset(builder, a, self.variant.unroll * self.size), b, next_c, *side, *sums]
 
     def single(self, _number: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
-        """One row of B."""
+        """Emit one row of B."""
         a, b, *sums = values
         sums = self.multiply(a, b, 0, sums)
         return [offset(self.builder, a, self.size), self.builder.add(b, self.row_b), *sums]
 
     def multiply(self, a: ir.Value, b: ir.Value, step: int, sums: list[ir.Value]) -> list[ir.Value]:
-        """Add a column of A times a row of B, `step` elements along A; the main kernel's B is `step` rows on too."""
+        """Emit adding a column of A times a row of B, `step` elements along A (and rows of packed B)."""
         start = offset(self.builder, b, 0 if self.variant.edge else step * self.tile.bytes)
         row_b = [self.load_b(start, column) for column in range(self.tile.vectors)]
         result = []
@@ -242,28 +253,28 @@ class _Emitter:
         return self.read(place, self.variant.masks and column == self.tile.vectors - 1)
 
     def fetch_b(self, next_b: ir.Value) -> ir.Value:
-        """Ask for as many lines of B (to L2) as a row of the tile has; returns where to go on."""
+        """Emit fetching as many lines of B (to L2) as a row of the tile has; the value is where to go on."""
         place = next_b
         for _ in range(0, self.tile.bytes, LINE):
             vectors.prefetch(self.builder, place, locality=2)
-            place = self.builder.add(place, self.given["spread"])
-        return self.builder.add(next_b, self.given["step_b"])
+            place = self.builder.add(place, self.arguments["spread"])
+        return self.builder.add(next_b, self.arguments["step_b"])
 
     def fetch(self, number: ir.Value, a: ir.Value, next_c: ir.Value) -> ir.Value:
-        """Ask for rows of A that come next (to L2) and for a row of the next tile of C; returns where its next is."""
+        """Emit fetching the next rows of A (to L2) and a row of the next tile of C, whose next row is the value."""
         builder = self.builder
         for distance in ("ahead", "ahead_too"):
-            vectors.prefetch(builder, builder.add(a, self.given[distance]), locality=2)
+            vectors.prefetch(builder, builder.add(a, self.arguments[distance]), locality=2)
         for start in range(0, self.tile.bytes, LINE):
             vectors.prefetch(builder, offset(builder, next_c, start), write=True)
         more = builder.icmp_signed("<", number, constant(self.tile.rows - 1))
-        return builder.add(next_c, builder.select(more, self.given["row_c"], constant(0)))
+        return builder.add(next_c, builder.select(more, self.arguments["row_c"], constant(0)))
 
     def copy(self, step: int, source: ir.Value, destination: ir.Value) -> None:
-        """A step's share of packing: in one round one row of the next block of B goes to its packed place."""
+        """Emit a step's share of packing: each round packs one row of the next block of B."""
         builder, unroll = self.builder, self.variant.unroll
         if step == 0:
-            ahead = builder.add(source, builder.mul(self.given["row_source"], constant(AHEAD_COPY)))
+            ahead = builder.add(source, builder.mul(self.arguments["row_source"], constant(AHEAD_COPY)))
             for start in range(0, self.tile.bytes, LINE):
                 vectors.prefetch(builder, offset(builder, ahead, start))
         for column in range(self.tile.vectors):
@@ -273,6 +284,6 @@ class _Emitter:
 
 
 def edges(tile: Tile, masks: bool) -> tuple[Variant, ...]:
-    """Kernels for what the main one leaves over: two or four rows of its width, six rows of every width."""
+    """Return the kernels for the rest of C: two or four rows of the main one's width, six rows of every width."""
     shapes = [(2, tile.vectors), (4, tile.vectors), *((tile.rows, width) for width in range(1, tile.vectors + 1))]
     return tuple(Variant(Tile(tile.dtype, tile.lanes, *shape), edge=True, masks=masks) for shape in shapes)

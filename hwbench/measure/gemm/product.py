@@ -1,15 +1,9 @@
-"""Matrix multiply in fp32 and fp64 on the vectors of this CPU, as fast as the best libraries: `C = A · B`.
-
-`matmul` is for a single product. What is to be timed is prepared first, so that the timed call allocates, compiles and
-checks nothing. How it works: `microkernel` (a tile of C in registers), `gemm_loops` (blocks in the caches),
-`blocking` (their sizes), `gemm_threads`.
-"""
+"""Products of two matrices: what can be multiplied, plans, and prepared products."""
 
 import mmap
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,18 +13,19 @@ from hwbench.errors import InputError
 from hwbench.machine.device import Cache
 from hwbench.measure.codegen import vectors
 from hwbench.measure.codegen.vectors import SIZES
-from hwbench.measure.gemm import blocking, microkernel
+from hwbench.measure.gemm import blocking, host, microkernel
 from hwbench.measure.gemm import threads as gemm_threads
 from hwbench.measure.gemm.blocking import BlockLimits
-from hwbench.measure.gemm.intrinsics import Job, vector_of
+from hwbench.measure.gemm.intrinsics import vector_of
+from hwbench.measure.gemm.job import Job
 from hwbench.measure.gemm.loops import run
 from hwbench.measure.gemm.microkernel import Tile
 from hwbench.measure.gemm.threads import JOB_STRIDE, NOTHING, Share
 
 DTYPES = {"float32": "fp32", "float64": "fp64"}
 HUGE_PAGE = 2 << 20
-SEARCH = 10_000
-"""Steps that looking for an overlap of two arrays may take before they count as overlapping."""
+MAX_OVERLAP_WORK = 10_000
+"""Steps of the search for an overlap of two arrays after which they count as overlapping."""
 
 Array = np.ndarray[Any, Any]
 
@@ -49,81 +44,72 @@ class GemmPlan(Struct, frozen=True):
         return len(self.cpus)
 
 
-def plan(dtype: str, threads: int = 1, caches: Iterable[Cache] | None = None, lanes: int | None = None) -> GemmPlan:
-    """The plan for a dtype (`fp32`, `fp64`) on so many threads, but no more than there are cores to use.
+def make_plan(
+    dtype: str,
+    threads: int = 1,
+    *,
+    caches: Iterable[Cache] | None = None,
+    cpus: Sequence[int] | None = None,
+    lanes: int | None = None,
+) -> GemmPlan:
+    """Return the plan for a dtype (`fp32`, `fp64`) on so many threads, but no more than there are CPUs.
 
-    `caches` are this machine's by default, `lanes` as many elements as its widest vector holds. Raises InputError for
-    what cannot be: another dtype, no thread, vectors of another width.
+    `caches` and `cpus` default to this machine's, `lanes` to the elements of its widest vector. Raises InputError for
+    another dtype, no thread, or vectors of another width.
     """
     if dtype not in SIZES:
-        raise InputError(f"{dtype!r} is not a type that is multiplied here: choose fp32 or fp64", field="dtype")
+        raise InputError("unsupported-dtype", f"{dtype!r} is not fp32 or fp64.", field="dtype")
     if threads < 1:
-        raise InputError(f"{threads} threads cannot work: choose 1 or more", field="threads")
+        raise InputError("thread-range", f"{threads} threads cannot work: choose 1 or more.", field="threads")
     target = vectors.target()
     widths = {vectors.lanes(dtype, bits): bits for bits in target.widths}
     if lanes is not None and lanes not in widths:
-        choices = ", ".join(str(count) for count in widths)
-        raise InputError(f"vectors here do not hold {lanes} of {dtype} but {choices}", field="lanes")
+        text = f"Vectors here hold {', '.join(map(str, widths))} elements of {dtype}, not {lanes}."
+        raise InputError("vector-lanes", text, field="lanes")
     tile = microkernel.tile_for(dtype, lanes or max(widths), target)
-    limits = blocking.limits(tile, own_caches() if caches is None else caches)
-    return GemmPlan(dtype, tile, limits, _cpus(threads))
-
-
-@cache
-def own_caches() -> tuple[Cache, ...]:
-    """The caches that the operating system states."""
-    from hwbench.machine.host.describe import host
-
-    return host().device.caches
-
-
-def _cpus(threads: int) -> tuple[int, ...]:
-    """A CPU for each thread, the fastest cores first, one a physical core."""
+    limits = blocking.limits(tile, host.caches() if caches is None else caches)
     if threads == 1:
-        return (0,)
-    from hwbench.measure.settings import allowed
-
-    return tuple(cpu for group in allowed() for cpu in group.cpus)[:threads]
+        return GemmPlan(dtype, tile, limits, (0,))  # the calling thread, wherever it is
+    return GemmPlan(dtype, tile, limits, tuple(host.cpus() if cpus is None else cpus)[:threads])
 
 
 def matmul(a: Array, b: Array, out: Array | None = None, threads: int = 1) -> Array:
-    """The product of two matrices of float32 or of float64, rows × depth and depth × columns.
+    """Return the product of two matrices of float32 or of float64, rows × depth and depth × columns.
 
-    Any distance between rows and columns is right, though one of rows only, as in a part of a matrix, is fastest.
-    `out` is written if given. Raises InputError where shapes or types do not fit, for empty matrices, and where `out`
-    overlaps an operand.
+    Any strides are accepted; matrices whose rows are contiguous are fastest. `out` is written if given. Raises
+    InputError where shapes or types do not fit, for empty matrices, and where `out` overlaps an operand.
     """
     return prepare(a, b, out, threads)()
 
 
 def prepare(
-    a: Array, b: Array, out: Array | None = None, threads: int = 1, how: GemmPlan | None = None
+    a: Array, b: Array, out: Array | None = None, threads: int = 1, plan: GemmPlan | None = None
 ) -> "GemmProduct":
-    """A product to be called any number of times: it computes anew from what then stands in `a` and `b`.
+    """Return a product to be called any number of times, each time with the current values of `a` and `b`.
 
-    Compiles what is not compiled yet. Raises as `matmul` does. `how` stands in for the plan that `threads` makes.
+    Compiles what is not compiled yet. Raises as `matmul` does. `plan` replaces the one that `threads` would give.
     """
     dtype = _checked(a, b, out)
-    if how is not None and how.dtype != dtype:
-        raise InputError(f"a plan for {how.dtype} cannot multiply {dtype}", field="how")
+    if plan is not None and plan.dtype != dtype:
+        raise InputError("plan-dtype", f"A plan for {plan.dtype} cannot multiply {dtype}.", field="plan")
     if out is None:
         out = np.empty((a.shape[0], b.shape[1]), a.dtype)
-    return GemmProduct(how or plan(dtype, threads), a, b, out)
+    return GemmProduct(plan or make_plan(dtype, threads), a, b, out)
 
 
 class GemmProduct:
     """A prepared product; calling it computes and returns `out`. Not for two threads at once."""
 
-    def __init__(self, how: GemmPlan, a: Array, b: Array, out: Array) -> None:
-        self.plan, self.out = how, out
+    def __init__(self, plan: GemmPlan, a: Array, b: Array, out: Array) -> None:
+        self.plan, self.out = plan, out
         self._a, self._b, self._c = (in_rows(array) for array in (a, b, out))
-        self._before = [(mine, given) for mine, given in ((self._a, a), (self._b, b)) if mine is not given]
-        self._vector = vector_of(how.tile)
-        self._crew = gemm_threads.crew(how.cpus, how.tile) if how.threads > 1 else None
-        self._room = Room(how)
-        parts = gemm_threads.shares(out.shape[0], out.shape[1], how.threads, how.tile)
-        self._jobs = np.zeros((how.threads, JOB_STRIDE), np.int64)
-        for position in range(how.threads):
+        self._copies = [(rows, array) for rows, array in ((self._a, a), (self._b, b)) if rows is not array]
+        self._vector = vector_of(plan.tile)
+        self._team = gemm_threads.team(plan.cpus, plan.tile) if plan.threads > 1 else None
+        self._blocks = BlockMemory(plan)
+        parts = gemm_threads.shares(out.shape[0], out.shape[1], plan.threads, plan.tile)
+        self._jobs = np.zeros((plan.threads, JOB_STRIDE), np.int64)
+        for position in range(plan.threads):
             share = parts[position] if position < len(parts) else NOTHING
             self._jobs[position, : len(Job._fields)] = self._job(share, position)
         self._numbers = self._jobs[0]
@@ -132,13 +118,13 @@ class GemmProduct:
         run(self._vector, nothing, 0, 0, 0)  # compiles
 
     def __call__(self) -> Array:
-        """Compute `out` from the operands as they are now."""
-        for mine, given in self._before:
-            np.copyto(mine, given)
-        if self._crew is None:
+        """Compute `out` from the current operands."""
+        for rows, array in self._copies:
+            np.copyto(rows, array)
+        if self._team is None:
             run(self._vector, self._numbers, 0, 0, 0)
         else:
-            self._crew.multiply(self._jobs, self)
+            self._team.multiply(self._jobs, self)
         if self._c is not self.out:
             np.copyto(self.out, self._c)
         return self.out
@@ -149,7 +135,7 @@ class GemmProduct:
         blocks, masks = blocking.NOTHING, vectors.target().masks
         if share.rows and share.columns:
             blocks = blocking.fitted(self.plan.limits, tile, share.rows, share.columns, depth, row_b, masks)
-        buffer, spare = self._room.addresses(position)
+        buffer, spare = self._blocks.addresses(position)
         size = SIZES[tile.dtype]
         c = self._c.ctypes.data + share.row * row_c + share.column * size
         return Job(
@@ -180,15 +166,15 @@ class GemmProduct:
         )
 
 
-class Room:
-    """Memory for packed blocks, two for each thread, in huge pages where there are any; later products use it again."""
+class BlockMemory:
+    """Memory for packed blocks, two for each thread, in huge pages where there are any; later products reuse it."""
 
     _free: ClassVar[dict[int, list[mmap.mmap]]] = {}
 
-    def __init__(self, how: GemmPlan) -> None:
-        self._half = blocking.buffer_bytes(how.limits, how.tile)
+    def __init__(self, plan: GemmPlan) -> None:
+        self._half = blocking.buffer_bytes(plan.limits, plan.tile)
         self._each = -(-2 * self._half // HUGE_PAGE) * HUGE_PAGE
-        size = (how.threads + 1) * self._each
+        size = (plan.threads + 1) * self._each
         free = self._free.setdefault(size, [])
         memory = free.pop() if free else mapped(size)
         self._start = np.frombuffer(memory, np.uint8).ctypes.data
@@ -196,13 +182,13 @@ class Room:
         weakref.finalize(self, free.append, memory)
 
     def addresses(self, position: int) -> tuple[int, int]:
-        """Where the two blocks of a thread begin."""
+        """Return where the two blocks of a thread begin."""
         start = self._start + position * self._each
         return start, start + self._half
 
 
 def mapped(size: int) -> mmap.mmap:
-    """Memory that no page stands behind before it is touched, by then by the thread that uses it."""
+    """Return memory without pages: each is allocated when the thread that uses it touches it first."""
     memory = mmap.mmap(-1, size)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):  # a kernel without them
@@ -211,7 +197,7 @@ def mapped(size: int) -> mmap.mmap:
 
 
 def in_rows(array: Array) -> Array:
-    """The array if a row's elements lie side by side and no rows overlap, else an empty one of which that is so."""
+    """Return the array if its rows are contiguous and do not overlap, else an empty one of that kind."""
     size = array.itemsize
     dense = array.shape[1] == 1 or array.strides[1] == size
     apart = array.shape[0] == 1 or not array.flags.writeable or abs(array.strides[0]) >= size * array.shape[1]
@@ -219,25 +205,28 @@ def in_rows(array: Array) -> Array:
 
 
 def _checked(a: Array, b: Array, out: Array | None) -> str:
-    """The dtype of a product that can be computed; raises InputError for one that cannot."""
-    given = {"a": a, "b": b} if out is None else {"a": a, "b": b, "out": out}
-    for name, array in given.items():
+    """Return the dtype of a product that can be computed; raise InputError for any other."""
+    arrays = {"a": a, "b": b} if out is None else {"a": a, "b": b, "out": out}
+    for name, array in arrays.items():
         if not isinstance(array, np.ndarray) or array.ndim != 2:
-            raise InputError(f"{name} is no matrix: a numpy array of two dimensions is needed", field=name)
+            raise InputError("not-a-matrix", f"`{name}` is not a numpy array of two dimensions.", field=name)
         if array.dtype != a.dtype or array.dtype.name not in DTYPES or not array.dtype.isnative:
-            raise InputError(f"{name} holds {array.dtype}: all must hold float32 or all float64", field=name)
+            text = f"`{name}` holds {array.dtype}: all matrices must hold float32, or all float64."
+            raise InputError("unsupported-dtype", text, field=name)
         if not array.size:
-            raise InputError(f"{name} is empty ({_size(array)})", field=name)
+            raise InputError("empty-matrix", f"`{name}` is empty ({_size(array)}).", field=name)
     if a.shape[1] != b.shape[0]:
-        raise InputError(f"a ({_size(a)}) has as many columns as b ({_size(b)}) should have rows", field="b")
+        text = f"`b` ({_size(b)}) must have as many rows as `a` ({_size(a)}) has columns."
+        raise InputError("shape-mismatch", text, field="b")
     if out is not None:
         if out.shape != (a.shape[0], b.shape[1]):
-            raise InputError(f"out is {_size(out)}, the product {a.shape[0]} × {b.shape[1]}", field="out")
+            text = f"`out` is {_size(out)}, but the product is {a.shape[0]} × {b.shape[1]}."
+            raise InputError("shape-mismatch", text, field="out")
         if not out.flags.writeable:
-            raise InputError("out cannot be written", field="out")
+            raise InputError("not-writable", "`out` cannot be written.", field="out")
         for name in ("a", "b"):
-            if _overlap(out, given[name]):
-                raise InputError(f"out overlaps {name}", field="out")
+            if _overlap(out, arrays[name]):
+                raise InputError("overlap", f"`out` overlaps `{name}`.", field="out")
     return DTYPES[a.dtype.name]
 
 
@@ -245,8 +234,8 @@ def _size(array: Array) -> str:
     return " × ".join(str(length) for length in array.shape)
 
 
-def _overlap(one: Array, other: Array) -> bool:
+def _overlap(array: Array, other: Array) -> bool:
     try:
-        return np.shares_memory(one, other, max_work=SEARCH)  # type: ignore[arg-type]
+        return np.shares_memory(array, other, max_work=MAX_OVERLAP_WORK)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True

@@ -1,21 +1,22 @@
-"""Products of a matrix with a vector or little more: one row of A, or a few columns of B. Memory decides their speed.
+"""Products of a matrix with a vector or little more: one row of A, or a few columns of B. Memory limits their speed.
 
-One row: rows of B are added up, a few at a time, while the row of C stays in L1; B is read once, in the order in which
-it lies. Few columns: they are turned into rows, and every element of C is a dot product of two rows.
+With one row, rows of B are added up, a few at a time, while the row of C stays in L1; B is read once, in the order of
+its addresses. Few columns are turned into rows, and every element of C is a dot product of two rows.
 """
 
 from llvmlite import ir
 
 from hwbench.measure.codegen import vectors
 from hwbench.measure.codegen.vectors import FLOATS, I64, SIZES, constant, offset
+from hwbench.measure.gemm.job import Dots, RowSum
 from hwbench.measure.gemm.microkernel import ROWS, Tile
 
 AT_ONCE = 8
-"""Rows of B that are added to C at once. Fewer read and write C more often; more are more streams from memory than it
+"""Rows of B that are added to C at once. Fewer rows read and write C more often; more rows are more streams than memory
 serves in the order of its pages."""
 
 FEW = 4
-"""Columns of B that count as few."""
+"""Columns of B that are few."""
 
 DOT_DEPTH = 4096
 """Elements of a row that are multiplied at once: four turned columns of fp64 then fit L2."""
@@ -25,16 +26,13 @@ ROW_BYTES = 16 << 10
 
 
 def pitch(dtype: str) -> int:
-    """Bytes from one turned column to the next: a cache line more than they need, so that they do not clash."""
+    """Return the bytes from one turned column to the next: a cache line more than it has, so that they do not clash."""
     return DOT_DEPTH * SIZES[dtype] + 64
 
 
 def add_rows(module: ir.Module, tile: Tile, rows: int) -> ir.Function:
-    """The kernel that adds multiples of so many rows of B to a row of C.
-
-    Arguments: a, b, distance between rows of b, c, columns, whether C is added to.
-    """
-    function = _function(module, f"hwbench_rows_{tile.dtype}x{tile.lanes}_{rows}", 6)
+    """Return the kernel that adds multiples of so many rows of B to a row of C; its arguments are those of `RowSum`."""
+    function = _function(module, f"hwbench_rows_{tile.dtype}x{tile.lanes}_{rows}", len(RowSum._fields))
     if not function.blocks:
         builder = ir.IRBuilder(function.append_basic_block("entry"))
         a, b, row_b, c, columns, accumulate = function.args
@@ -44,12 +42,8 @@ def add_rows(module: ir.Module, tile: Tile, rows: int) -> ir.Function:
 
 
 def dots(module: ir.Module, tile: Tile, columns: int) -> ir.Function:
-    """The kernel for six rows of A with so many turned columns of B.
-
-    Arguments: a and its distance between rows, the same of b and of c, depth, whether C is added to, rows and columns
-    that are live.
-    """
-    function = _function(module, f"hwbench_dots_{tile.dtype}x{tile.lanes}_{columns}", 10)
+    """Return the kernel for six rows of A with so many turned columns of B; its arguments are those of `Dots`."""
+    function = _function(module, f"hwbench_dots_{tile.dtype}x{tile.lanes}_{columns}", len(Dots._fields))
     if not function.blocks:
         builder = ir.IRBuilder(function.append_basic_block("entry"))
         _Thin(builder, tile).dots(list(function.args), ROWS, columns)
@@ -68,7 +62,7 @@ def _function(module: ir.Module, name: str, arguments: int) -> ir.Function:
 
 
 class _Thin:
-    """Writes kernels for one kind of vectors; `tile` says which, and how many accumulators the registers hold."""
+    """Emits kernels for one kind of vectors; `tile` states which, and how many accumulators the registers hold."""
 
     def __init__(self, builder: ir.IRBuilder, tile: Tile) -> None:
         self.builder, self.tile = builder, tile
@@ -77,12 +71,12 @@ class _Thin:
         self.width = tile.lanes * self.size
 
     def element(self, address: ir.Value) -> ir.Value:
-        """The element at an address in every lane."""
+        """Emit the element at an address in every lane."""
         return vectors.splat(self.builder, vectors.load(self.builder, address, self.scalar, self.size), self.tile.lanes)
 
     def add_rows(self, a: ir.Value, b: ir.Value, row_b: ir.Value, c: ir.Value, columns: ir.Value, rows: int,
                  accumulate: ir.Value) -> None:  # fmt: skip
-        """C (+)= elements of A times as many rows of B: strips of a tile's width, then vectors, then a part of one."""
+        """Emit C (+)= elements of A times as many rows of B: strips of a tile's width, then vectors, then a part."""
         builder = self.builder
         factors = [self.element(offset(builder, a, row * self.size)) for row in range(rows)]
         add = builder.icmp_signed("!=", accumulate, constant(0))
@@ -109,18 +103,18 @@ class _Thin:
         vectors.loop(builder, once, places, lambda _, at: strip(at, 1, mask))
 
     def read(self, place: ir.Value, mask: ir.Value | None, type_: ir.VectorType | None = None) -> ir.Value:
-        """A vector of B, of C or of A, or the part of it that is there."""
+        """Emit a vector of A, B or C, or the part of it under a mask."""
         if mask is None:
             return vectors.load(self.builder, place, type_ or self.type, self.size)
         return vectors.load_masked(self.builder, place, type_ or self.type, self.size, mask)
 
     def put(self, values: list[ir.Value], places: list[ir.Value], add: ir.Value, mask: ir.Value | None) -> None:
-        """Write vectors to C, or add them: all is read before anything is written, since places may be repeated."""
+        """Emit writing vectors to C, or adding them; all is read before anything is written, as places may repeat."""
         builder = self.builder
 
         def added() -> list[ir.Value]:
             before = [self.read(place, mask, value.type) for value, place in zip(values, places, strict=True)]
-            return [builder.fadd(one, other) for one, other in zip(before, values, strict=True)]
+            return [builder.fadd(*pair) for pair in zip(before, values, strict=True)]
 
         for value, place in zip(vectors.choose(builder, add, added, values), places, strict=True):
             if mask is None:
@@ -129,9 +123,9 @@ class _Thin:
                 vectors.store_masked(builder, value, place, self.size, mask)
 
     def dot(self, a: list[ir.Value], b: list[ir.Value], depth: ir.Value, row_a: ir.Value) -> list[ir.Value]:
-        """Dot products of every row of A with every turned column of B.
+        """Emit dot products of every row of A with every turned column of B.
 
-        The next rows of A are fetched meanwhile; with one column there is no time for more than loads.
+        The next rows of A are fetched meanwhile, except with one column, which leaves no time for more than loads.
         """
         builder = self.builder
         starts = [*a, *b]
@@ -159,10 +153,10 @@ class _Thin:
         )
         return vectors.add_lanes(builder, sums)
 
-    def dots(self, given: list[ir.Value], rows: int, columns: int) -> None:
-        """C (+)= dot products. Rows and columns that are not live repeat the last one; such columns are not written."""
+    def dots(self, arguments: list[ir.Value], rows: int, columns: int) -> None:
+        """Emit C (+)= dot products. Rows and columns that are not live repeat the last; the columns are not written."""
         builder = self.builder
-        a, row_a, b, row_b, c, row_c, depth, accumulate, live_rows, live_columns = given
+        a, row_a, b, row_b, c, row_c, depth, accumulate, live_rows, live_columns = arguments
         starts_a = self.repeated(a, row_a, rows, live_rows)
         starts_b = self.repeated(b, row_b, columns, live_columns)
         sums = self.dot(starts_a, starts_b, depth, row_a)
@@ -172,10 +166,10 @@ class _Thin:
         self.put(totals, self.repeated(c, row_c, rows, live_rows), add, mask)
 
     def repeated(self, start: ir.Value, distance: ir.Value, count: int, live: ir.Value) -> list[ir.Value]:
-        """Addresses a distance apart; those beyond the live ones are the last live one."""
-        found = [start]
+        """Emit addresses a distance apart; those beyond the live ones are the last live one."""
+        addresses = [start]
         for number in range(1, count):
-            following = self.builder.add(found[-1], distance)
+            following = self.builder.add(addresses[-1], distance)
             alive = self.builder.icmp_signed("<", constant(number), live)
-            found.append(self.builder.select(alive, following, found[-1]))
-        return found
+            addresses.append(self.builder.select(alive, following, addresses[-1]))
+        return addresses

@@ -1,7 +1,7 @@
-"""Threads of the matrix multiply: how the work is split, and workers that stay, each on a CPU of its own.
+"""Threads of the matrix multiply: how the work is split, and workers that wait, each on its own CPU.
 
 Workers are threads of Python that run compiled code without the interpreter's lock. After a job they spin for a
-moment, so that the next one starts in under a microsecond, then sleep until they are called.
+moment, so that the next job starts in under a microsecond, then sleep until they are called.
 """
 
 import itertools
@@ -22,14 +22,14 @@ from hwbench.measure.gemm.loops import run
 from hwbench.measure.gemm.microkernel import ROWS, Tile
 
 PACKING, READING = 16, 8
-"""What packing a row of B costs, in rows of A that could be multiplied with it meanwhile; what reading a column of A
-costs, in columns of B."""
+"""Cost of packing a row of B, in rows of A that could be multiplied with it meanwhile; cost of reading a column of A,
+in columns of B."""
 
 LOOKS = 20_000
-"""Looks at the ticket before a worker sleeps, or before who waits for the workers lets others run: about 1 ms."""
+"""Looks at the ticket before a worker sleeps, or before the thread that waits for workers yields: about 1 ms."""
 
 JOB_STRIDE = 32
-"""64-bit integers from one thread's job to the next: two pairs of cache lines, so that none is shared."""
+"""64-bit integers from one thread's job to the next: two pairs of cache lines, so that no line is shared."""
 
 PINS = hasattr(os, "sched_setaffinity")
 
@@ -44,13 +44,13 @@ class Share(Struct, frozen=True):
 
 
 NOTHING = Share(0, 0, 0, 0)
-"""What a thread has to do when there is less to do than threads."""
+"""The share of a thread where there are more threads than shares."""
 
 
 def shares(rows: int, columns: int, threads: int, tile: Tile) -> tuple[Share, ...]:
-    """C in at most `threads` parts: a grid of whole vectors and tiles' rows, the one whose longest part is shortest.
+    """Split C into up to `threads` parts: the grid of whole vectors and tiles' rows whose longest part is shortest.
 
-    Columns cost nothing to split; threads with the same columns pack the same part of B, each for itself.
+    Splitting columns is free; threads with the same columns pack the same part of B, each for itself.
     """
     grids = [(down, threads // down) for down in range(1, threads + 1)]
     row_cuts, column_cuts = min(
@@ -65,7 +65,7 @@ def shares(rows: int, columns: int, threads: int, tile: Tile) -> tuple[Share, ..
 
 
 def _cuts(whole: int, parts: int, step: int) -> list[int]:
-    """Where to cut into at most so many parts of nearly the same number of steps."""
+    """Return where to cut into up to so many parts of nearly the same number of steps."""
     steps = -(-whole // step)
     parts = min(parts, steps)
     return [min(whole, steps * part // parts * step) for part in range(parts + 1)]
@@ -75,17 +75,21 @@ def _longest(cuts: list[int]) -> int:
     return max(after - before for before, after in itertools.pairwise(cuts))
 
 
-class Crew:
-    """The calling thread and workers beside it, one for each further CPU. One job at a time."""
+class SpinningTeam:
+    """The calling thread and a worker for each further CPU, with one job at a time.
+
+    Why not `kernels.team.Team`: its locks take 20 µs longer to start and end a job, a tenth of a product of 256 on two
+    cores. And a Team must not spin, since that would disturb other measurements.
+    """
 
     def __init__(self, cpus: Sequence[int], vector: Any) -> None:
         self.cpus = tuple(cpus)
         self.vector = vector
         self.jobs = np.zeros((len(self.cpus), JOB_STRIDE), np.int64)
-        self._room = np.zeros((len(self.cpus) + 1) * PLACE, np.uint8)
-        self._places = self._room.ctypes.data + -self._room.ctypes.data % PLACE
+        self._gate = np.zeros((len(self.cpus) + 1) * PLACE, np.uint8)
+        self._places = self._gate.ctypes.data + -self._gate.ctypes.data % PLACE
         self._ticket = 0
-        self._held: Any = None
+        self._operands: Any = None
         self._lock = threading.Lock()
         self._called = threading.Condition()
         self._settle()
@@ -94,14 +98,15 @@ class Crew:
         for position in range(1, len(self.cpus)):
             threading.Thread(target=self._serve, args=(position,), name=f"hwbench-gemm-{position}", daemon=True).start()
 
-    def multiply(self, jobs: Any, held: Any) -> None:
-        """Run the jobs, a row of 64-bit integers for each thread, together; returns when all are done.
+    def multiply(self, jobs: Any, operands: Any) -> None:
+        """Run the jobs, a row of 64-bit integers for each thread, at once; return when all are done.
 
-        `held` keeps alive what the jobs point to. An interrupted call leaves workers busy: the next one waits for them.
+        `operands` keeps alive the memory to which the jobs point. An interrupted call leaves workers busy; the next
+        call waits for them.
         """
         with self._lock:
             self._settle()
-            self._held = held
+            self._operands = operands
             before = os.sched_getaffinity(0) if PINS else None
             try:
                 self.jobs[:] = jobs
@@ -136,13 +141,13 @@ class Crew:
 
 
 @cache
-def crew(cpus: tuple[int, ...], tile: Tile) -> Crew:
-    """The crew on these CPUs for a tile's vectors; it stays for the life of the process."""
-    return Crew(cpus, vector_of(tile))
+def team(cpus: tuple[int, ...], tile: Tile) -> SpinningTeam:
+    """Return the team on these CPUs for a tile's vectors; it exists for the life of the process."""
+    return SpinningTeam(cpus, vector_of(tile))
 
 
 def pin(cpus: Iterable[int] | None) -> None:
-    """Keep this thread on some CPUs; where the system cannot or may not, it runs where the kernel puts it."""
+    """Keep this thread on some CPUs; where the system does not allow it, leave the thread where it is."""
     if PINS and cpus is not None:
         with suppress(OSError):
             os.sched_setaffinity(0, cpus)

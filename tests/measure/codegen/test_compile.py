@@ -152,7 +152,7 @@ def test_a_full_disk_costs_time_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("environment", [{"NUMBA_CPU_NAME": "generic"}, {"NUMBA_ENABLE_AVX": "0"}])
 def test_a_cpu_without_avx(tmp_path: Path, environment: dict[str, str]) -> None:
-    script = MULTIPLY + "\nprint(gemm.plan('fp32').tile.lanes)"
+    script = MULTIPLY + "\nprint(gemm.make_plan('fp32').tile.lanes)"
     script += (
         "\nc = np.zeros((3, 65), np.float32); gemm.matmul(a[:3], b[:, :65], c); assert (c == a[:3] @ b[:, :65]).all()"
     )

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hwbench.machine.device import Cache
 from hwbench.measure.codegen.vectors import SIZES
 from hwbench.measure.gemm import blocking
-from hwbench.measure.gemm.blocking import DEPTH_STEP, LONGEST_CHAIN, Blocks
+from hwbench.measure.gemm.blocking import DEPTH_STEP, MAX_CHAIN, Blocks
 from hwbench.measure.gemm.microkernel import Tile
 from hwbench.measure.gemm.thin import FEW
 from hwbench.units import Bytes
@@ -54,7 +54,7 @@ def test_blocks_fit_their_limits_and_the_buffer(tile: Tile, l1: int, l2: int, ro
         assert masks or not blocks.in_place or left % tile.columns == 0
         assert not (blocks.aside and tile.narrow)
         assert blocks.in_place or not blocks.in_order
-        assert blocks.chain <= LONGEST_CHAIN
+        assert blocks.chain <= MAX_CHAIN
         if blocks.in_place or not left:
             continue
         assert blocks.columns % tile.columns == 0

@@ -46,7 +46,7 @@ def product(size: int = 150, threads: int = 2) -> gemm.GemmProduct:
 
 def two_cpus() -> gemm.GemmPlan:
     """A plan for two threads, which may have to share one CPU."""
-    how = gemm.plan("fp64", 1)
+    how = gemm.make_plan("fp64", 1)
     cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0, 1]
     return gemm.GemmPlan(how.dtype, how.tile, how.limits, (cpus[0], cpus[-1]))
 
@@ -56,7 +56,7 @@ def test_workers_start_again_after_they_slept(monkeypatch: pytest.MonkeyPatch) -
     how = two_cpus()
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((120, 130)), rng.standard_normal((130, 140))
-    shared = gemm.prepare(a, b, how=how)
+    shared = gemm.prepare(a, b, plan=how)
     for pause in (0, 0, 0.02, 0, 0.05):
         time.sleep(pause)
         shared.out[:] = 0
@@ -69,7 +69,7 @@ def test_many_threads_on_few_cpus() -> None:
     rng = np.random.default_rng(0)
     for shape in ((200, 210, 220), (3, 5, 7), (500, 3, 9)):
         a, b = rng.standard_normal((shape[0], shape[2])), rng.standard_normal((shape[2], shape[1]))
-        np.testing.assert_allclose(gemm.prepare(a, b, how=how)(), a @ b, atol=1e-12)
+        np.testing.assert_allclose(gemm.prepare(a, b, plan=how)(), a @ b, atol=1e-12)
 
 
 def test_calls_from_two_threads_take_turns() -> None:
@@ -79,7 +79,7 @@ def test_calls_from_two_threads_take_turns() -> None:
     wrong = []
 
     def work(a: np.ndarray, b: np.ndarray) -> None:
-        mine = gemm.prepare(a, b, how=how)
+        mine = gemm.prepare(a, b, plan=how)
         for _ in range(20):
             mine.out[:] = 0
             if not np.allclose(mine(), a @ b):
@@ -96,7 +96,7 @@ def test_calls_from_two_threads_take_turns() -> None:
 @pytest.mark.skipif(not gemm_threads.PINS, reason="this system has no affinity")
 def test_the_affinity_of_the_caller_is_put_back() -> None:
     before = os.sched_getaffinity(0)
-    gemm.prepare(np.ones((99, 99)), np.ones((99, 99)), how=two_cpus())()
+    gemm.prepare(np.ones((99, 99)), np.ones((99, 99)), plan=two_cpus())()
     assert os.sched_getaffinity(0) == before
 
 
@@ -106,7 +106,7 @@ def test_one_allowed_cpu_is_one_thread() -> None:
 import os, numpy as np
 os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 from hwbench.measure.gemm import product as gemm
-assert gemm.plan("fp64", 4).threads == 1
+assert gemm.make_plan("fp64", 4).threads == 1
 a = np.arange(10000.0).reshape(100, 100)
 assert np.allclose(gemm.matmul(a, a, threads=4), a @ a)
 """

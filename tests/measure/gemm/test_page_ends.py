@@ -54,11 +54,11 @@ def plans(dtype: str) -> list[gemm.GemmPlan]:
     found = []
     for bits in vectors.target().widths:
         lanes = vectors.lanes(dtype, bits)
-        tile = gemm.plan(dtype, lanes=lanes).tile
+        tile = gemm.make_plan(dtype, lanes=lanes).tile
         shallow = Cache("L2", Bytes(blocking.SHALLOW**2 * tile.bytes / blocking.SHALLOW_L2))
         far = Cache("L1d", Bytes(32 << 10)), shallow, Cache("L3", Bytes(4 << 10))
         tiny = Cache("L1d", Bytes(1 << 10)), Cache("L2", Bytes(12 << 10))
-        found += [gemm.plan(dtype, 1, caches, lanes) for caches in (None, tiny, far)]
+        found += [gemm.make_plan(dtype, caches=caches, lanes=lanes) for caches in (None, tiny, far)]
     return found
 
 
@@ -71,7 +71,7 @@ def main() -> None:
             m, n, k = shape
             a, b, c = (bounded(*sides, kind, gap, at_end) for sides in ((m, k), (k, n), (m, n)))
             a[:], b[:], c[:] = rng.integers(-8, 9, (m, k)), rng.integers(-8, 9, (k, n)), np.nan
-            gemm.prepare(a, b, c, how=how)()
+            gemm.prepare(a, b, c, plan=how)()
             assert np.array_equal(c, a.astype(np.int64) @ b.astype(np.int64)), "wrong"  # whole numbers: exact
 
 
@@ -94,7 +94,7 @@ def test_nothing_beyond_the_operands_is_touched(masks: bool) -> None:
     if not masks and platform.machine() not in ("x86_64", "AMD64"):
         pytest.skip("masks are taken away from x86 only")
     plain = {} if masks else {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": ""}
-    done = ran("-m", "tests.measure.test_gemm_ends", **plain)
+    done = ran("-m", "tests.measure.gemm.test_page_ends", **plain)
     assert done.returncode == 0, (done.stdout.splitlines()[-1:], done.stderr)
     assert len(done.stdout.splitlines()) >= len(KINDS) * 3 * len(SHAPES) * 4
 

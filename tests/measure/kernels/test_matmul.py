@@ -38,7 +38,7 @@ def test_every_product_is_right_and_a_wrong_one_is_noticed() -> None:
     measured = harness.measure(found, 0.2, limits=harness.SamplingLimits(sample_s=1e-4, most=1))
     assert len(measured) == len(found)
     assert all(one.checked for one in measured)
-    operands = matmul.Operands()
+    operands = matmul.MatmulOperands()
     wrong = matmul.MatmulProduct(lambda a, b: ((lambda: None), lambda: a @ b * 1.01), operands, "fp32", (33, 20, 17))
     wrong.prepare()
     assert not wrong.check()

@@ -1,6 +1,6 @@
-"""Matrix products to be timed: ours, the plain loops that people write, numpy's BLAS, torch; all on the same numbers.
+"""Matrix products by hwbench's own gemm, plain loops, numpy's BLAS and torch, all on the same numbers.
 
-Sizes are m x k x n: (m × k) · (k × n), 2·m·k·n FLOP. Every product is checked on some of its rows in double precision.
+Sizes are m x k x n: (m × k) · (k × n), 2·m·k·n FLOP. Every product is checked on some rows in double precision.
 """
 
 import importlib.util
@@ -12,38 +12,40 @@ from typing import Any
 import numpy as np
 
 from hwbench.errors import InputError
+from hwbench.measure import gemm
 from hwbench.measure.environment import software
-from hwbench.measure.gemm import product as gemm
 from hwbench.measure.harness import Task
 from hwbench.measure.kernels.matmul import loops as matmul_loops
 from hwbench.measure.settings import Settings
 
 Size = tuple[int, int, int]
-OURS = ("fp32", "fp64")
+GEMM_DTYPES = ("fp32", "fp64")
+"""Dtypes of hwbench's gemm, of plain loops and of numpy's BLAS."""
+
 SQUARES: tuple[Size, ...] = ((512, 512, 512), (1024, 1024, 1024), (2048, 2048, 2048))
 ODD: tuple[Size, ...] = ((1, 2048, 2048), (4000, 64, 64), (257, 509, 1021))
-"""One row, tall and thin, and no side a multiple of anything."""
+"""One row, tall and thin, and sides that are multiples of nothing."""
 QUICK: tuple[Size, ...] = ((1024, 1024, 1024),)
-LADDER: Size = (512, 512, 512)
-"""Size at which the plain loops run beside the others: the slowest needs a second for 1024."""
-LADDER_QUICK: Size = (256, 256, 256)
-"""Where quick: one product of the slowest at 512 takes as long as a sample of twenty other kernels."""
-LOOPS_UP_TO = 2.0 * 1024**3 + 1
-"""FLOP from which plain loops are left out even where a size is asked for."""
+LOOPS_SIZE: Size = (512, 512, 512)
+"""Size at which the plain loops run: the slowest takes a second at 1024."""
+LOOPS_SIZE_QUICK: Size = (256, 256, 256)
+"""Where quick: at 512 one product of the slowest takes as long as a sample of twenty other kernels."""
+MAX_LOOPS_FLOP = 2.0 * 1024**3
+"""FLOP above which plain loops are left out, even where a size is requested."""
 _CHECKED_ROWS = 16
 _EPSILON = {"fp32": 2.0**-23, "fp64": 2.0**-52, "bf16": 2.0**-7, "fp16": 2.0**-10, "int8": 0.0}
 
 
-class Operands:
-    """The matrices of each dtype and size, shared by the products of all libraries, made when the first needs them."""
+class MatmulOperands:
+    """The matrices of each dtype and size, created on first use and shared by the products of all libraries."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, Size], tuple[Any, Any]] = {}
+        self._matrices: dict[tuple[str, Size], tuple[Any, Any]] = {}
 
     def get(self, dtype: str, size: Size) -> tuple[Any, Any]:
-        """Two numpy matrices: uniform from -1 to 1, whole numbers for int8. bf16 and fp16 are made of fp32's."""
+        """Return two numpy matrices: uniform from -1 to 1, whole numbers for int8; fp32 where numpy lacks the dtype."""
         kind = dtype if dtype in ("fp64", "int8") else "fp32"
-        if (kind, size) not in self._made:
+        if (kind, size) not in self._matrices:
             random = np.random.default_rng(1)
             m, k, n = size
             shapes = ((m, k), (k, n))
@@ -52,20 +54,22 @@ class Operands:
             else:
                 type_ = np.float32 if kind == "fp32" else np.float64
                 pair = tuple(random.uniform(-1, 1, shape).astype(type_) for shape in shapes)
-            self._made[kind, size] = (pair[0], pair[1])
-        return self._made[kind, size]
+            self._matrices[kind, size] = (pair[0], pair[1])
+        return self._matrices[kind, size]
 
-    def forget(self) -> None:
-        """Free all of them."""
-        self._made.clear()
+    def free(self) -> None:
+        """Free all matrices."""
+        self._matrices.clear()
+
+
+Maker = Callable[[Any, Any], tuple[Callable[[], Any], Any]]
+"""Given two matrices, returns the function that multiplies them and one that returns the product as numpy's."""
 
 
 class MatmulProduct:
-    """One product by one library: `prepare` makes the function that computes it into memory that is there already."""
+    """One product by one library: `prepare` creates the function that computes it into memory allocated before."""
 
-    def __init__(
-        self, make: Callable[[Any, Any], tuple[Callable[[], Any], Any]], operands: Operands, dtype: str, size: Size
-    ) -> None:
+    def __init__(self, make: Maker, operands: MatmulOperands, dtype: str, size: Size) -> None:
         self._make, self._operands, self.dtype, self.size = make, operands, dtype, size
         self._function: Callable[[], Any] | None = None
         self._out: Any = None
@@ -75,16 +79,16 @@ class MatmulProduct:
         self._function, self._out = self._make(*self._operands.get(self.dtype, self.size))
 
     def call(self, repetitions: int) -> None:
-        """The product, so many times."""
+        """Compute the product so many times."""
         function = self._function
         assert function is not None
         for _ in itertools.repeat(None, repetitions):
             function()
 
     def check(self) -> bool:
-        """Whether some rows are right: within 64 roundings of |A|·|B|, exact for whole numbers."""
+        """Return whether some rows are right: within 64 roundings of |A|·|B|, exact for whole numbers."""
         self.call(1)
-        a, b = (one.astype(np.float64) for one in self._operands.get(self.dtype, self.size))
+        a, b = (matrix.astype(np.float64) for matrix in self._operands.get(self.dtype, self.size))
         out = self._out()
         rows = np.unique(np.linspace(0, a.shape[0] - 1, _CHECKED_ROWS).astype(int))
         error = np.abs(np.asarray(out)[rows].astype(np.float64) - a[rows] @ b)
@@ -92,54 +96,54 @@ class MatmulProduct:
         return bool(np.isfinite(error).all() and (error <= bound).all())
 
     def close(self) -> None:
-        """Free its memory and that of the operands."""
+        """Free the memory of the product and of the operands."""
         self._function = self._out = None
-        self._operands.forget()
+        self._operands.free()
 
 
 def tasks(settings: Settings) -> Sequence[Task]:
-    """Ours, numpy and torch at every size, and the plain loops at one that they finish. Raises InputError."""
-    dtypes = settings.dtypes or (("fp32",) if settings.quick else (*OURS, *narrow(settings)))
+    """Return the tasks: gemm, numpy and torch at every size, plain loops at one size. Raises InputError."""
+    dtypes = settings.dtypes or (("fp32",) if settings.quick else (*GEMM_DTYPES, *narrow(settings)))
     _check_dtypes(dtypes)
-    operands = Operands()
-    found: list[Task] = []
+    operands = MatmulOperands()
+    result: list[Task] = []
     for threads, dtype, size in itertools.product(settings.threads, dtypes, _sizes(settings)):
-        if dtype in OURS:
-            found.append(_task("numba", _numba(threads), operands, settings, threads, dtype, size))
-        if dtype in OURS and software.blas_threads(threads):
-            found.append(_task("numpy", _numpy(threads), operands, settings, threads, dtype, size))
+        if dtype in GEMM_DTYPES:
+            result.append(_task("numba", _numba(settings, dtype, threads), operands, settings, threads, dtype, size))
+        if dtype in GEMM_DTYPES and software.blas_threads(threads):
+            result.append(_task("numpy", _numpy(threads), operands, settings, threads, dtype, size))
         if has_torch():
-            found.append(_task("torch", _torch(dtype, threads), operands, settings, threads, dtype, size))
+            result.append(_task("torch", _torch(dtype, threads), operands, settings, threads, dtype, size))
     if not settings.quick and settings.sizes is None:
-        for dtype, size in itertools.product([d for d in dtypes if d in OURS], ODD):
-            found.append(_task("numba", _numba(1), operands, settings, 1, dtype, size))
+        for dtype, size in itertools.product([d for d in dtypes if d in GEMM_DTYPES], ODD):
+            result.append(_task("numba", _numba(settings, dtype, 1), operands, settings, 1, dtype, size))
             if has_torch():
-                found.append(_task("torch", _torch(dtype, 1), operands, settings, 1, dtype, size))
-    return [*found, *_loops(settings, dtypes, operands)]
+                result.append(_task("torch", _torch(dtype, 1), operands, settings, 1, dtype, size))
+    return [*result, *_loops(settings, dtypes, operands)]
 
 
 def _sizes(settings: Settings) -> Sequence[Size]:
     return settings.sizes or (QUICK if settings.quick else SQUARES)
 
 
-def _loops(settings: Settings, dtypes: Sequence[str], operands: Operands) -> list[Task]:
-    """The plain loops: of one thread where one is asked for, `parallel` where more are; fp64 only if asked for."""
-    usual = (LADDER_QUICK if settings.quick else LADDER,)
-    sizes = [size for size in settings.sizes or usual if 2.0 * size[0] * size[1] * size[2] < LOOPS_UP_TO]
-    kinds = [dtype for dtype in dtypes if dtype in OURS]
+def _loops(settings: Settings, dtypes: Sequence[str], operands: MatmulOperands) -> list[Task]:
+    """Return the tasks of plain loops: `parallel` for several threads, else all others; fp64 only on request."""
+    usual = (LOOPS_SIZE_QUICK if settings.quick else LOOPS_SIZE,)
+    sizes = [size for size in settings.sizes or usual if 2.0 * size[0] * size[1] * size[2] <= MAX_LOOPS_FLOP]
+    kinds = [dtype for dtype in dtypes if dtype in GEMM_DTYPES]
     kinds = kinds if settings.dtypes else kinds[:1]
-    found = []
+    result = []
     for name, dtype, size in itertools.product(dict(matmul_loops.LOOPS), kinds, sizes):
         counts = [count for count in settings.threads if (count > 1) == (name == "parallel")]
         for threads in counts[-1:]:
-            found.append(_task(name, _plain(name, threads), operands, settings, threads, dtype, size))
-    return found
+            result.append(_task(name, _plain(name, threads), operands, settings, threads, dtype, size))
+    return result
 
 
 def _task(
     variant: str,
-    make: Callable[[Any, Any], tuple[Callable[[], Any], Any]],
-    operands: Operands,
+    make: Maker,
+    operands: MatmulOperands,
     settings: Settings,
     threads: int,
     dtype: str,
@@ -163,15 +167,16 @@ def _task(
     )
 
 
-def _numba(threads: int) -> Callable[[Any, Any], tuple[Callable[[], Any], Any]]:
+def _numba(settings: Settings, dtype: str, threads: int) -> Maker:
     def make(a: Any, b: Any) -> tuple[Callable[[], Any], Any]:
-        product = gemm.prepare(a, b, threads=threads)
+        plan = gemm.make_plan(dtype, threads, caches=settings.caches, cpus=settings.cpus)
+        product = gemm.prepare(a, b, plan=plan)
         return product, lambda: product.out
 
     return make
 
 
-def _plain(name: str, threads: int) -> Callable[[Any, Any], tuple[Callable[[], Any], Any]]:
+def _plain(name: str, threads: int) -> Maker:
     def make(a: Any, b: Any) -> tuple[Callable[[], Any], Any]:
         out = np.empty((a.shape[0], b.shape[1]), a.dtype)
         loop = partial(matmul_loops.on_threads, threads) if threads > 1 else dict(matmul_loops.LOOPS)[name]
@@ -180,7 +185,7 @@ def _plain(name: str, threads: int) -> Callable[[Any, Any], tuple[Callable[[], A
     return make
 
 
-def _numpy(threads: int) -> Callable[[Any, Any], tuple[Callable[[], Any], Any]]:
+def _numpy(threads: int) -> Maker:
     def make(a: Any, b: Any) -> tuple[Callable[[], Any], Any]:
         out = np.empty((a.shape[0], b.shape[1]), a.dtype)
 
@@ -193,13 +198,14 @@ def _numpy(threads: int) -> Callable[[Any, Any], tuple[Callable[[], Any], Any]]:
     return make
 
 
-def _torch(dtype: str, threads: int) -> Callable[[Any, Any], tuple[Callable[[], Any], Any]]:
+def _torch(dtype: str, threads: int) -> Maker:
     def make(a: Any, b: Any) -> tuple[Callable[[], Any], Any]:
         import torch
 
         names = {"bf16": torch.bfloat16, "fp16": torch.float16}
-        first, second = (torch.from_numpy(one).to(names[dtype]) if dtype in names else torch.from_numpy(one)
-                         for one in (a, b))  # fmt: skip
+        first, second = (torch.from_numpy(matrix) for matrix in (a, b))
+        if dtype in names:
+            first, second = first.to(names[dtype]), second.to(names[dtype])
         out = torch.empty(a.shape[0], b.shape[1], dtype=torch.int32 if dtype == "int8" else first.dtype)
         multiply = torch._int_mm if dtype == "int8" else torch.mm
 
@@ -214,12 +220,12 @@ def _torch(dtype: str, threads: int) -> Callable[[Any, Any], tuple[Callable[[], 
 
 
 def has_torch() -> bool:
-    """Whether torch is installed; it is not imported for the answer."""
+    """Return whether torch is installed, without importing it."""
     return importlib.util.find_spec("torch") is not None
 
 
 def narrow(settings: Settings) -> tuple[str, ...]:
-    """The dtypes below fp32 that the CPU multiplies by instructions of their own, and torch with them."""
+    """Return the dtypes below fp32 for which the CPU has instructions that torch uses."""
     flags = set(settings.host.flags)
     if not has_torch():
         return ()
@@ -229,9 +235,11 @@ def narrow(settings: Settings) -> tuple[str, ...]:
 
 
 def _check_dtypes(dtypes: Sequence[str]) -> None:
-    """Raises InputError for a dtype that nothing here multiplies."""
+    """Raise InputError for a dtype that no library here multiplies."""
     for dtype in dtypes:
         if dtype not in _EPSILON:
-            raise InputError(f"no matrix product is measured in {dtype}", field="--dtype", nearest=tuple(_EPSILON))
-        if dtype not in OURS and not has_torch():
-            raise InputError(f"{dtype} products need torch: pip install 'hwbench[torch]'", field="--dtype")
+            text = f"Matrix products are not measured in {dtype}."
+            raise InputError("unsupported-dtype", text, field="dtype", nearest=tuple(_EPSILON))
+        if dtype not in GEMM_DTYPES and not has_torch():
+            text = f"{dtype} products need torch: pip install 'hwbench[torch]'."
+            raise InputError("torch-missing", text, field="dtype")

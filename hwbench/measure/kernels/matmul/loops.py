@@ -1,7 +1,7 @@
-"""The matrix multiply as people write it: plain loops, compiled by numba, to show what the rest is worth.
+"""The matrix multiply as people write it: plain loops, compiled by numba, for comparison.
 
-Each adds nothing of its own to what the compiler makes of the loops: `ijk` is the definition, `ikj` walks along rows,
-`blocked` cuts all three loops so that blocks stay in a cache, `parallel` is `ikj` with its rows shared by all threads.
+`ijk` is the definition, `ikj` walks along rows, `blocked` cuts all three loops so that blocks stay in a cache,
+`parallel` is `ikj` with its rows shared by all threads.
 """
 
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from numba import get_num_threads, prange, set_num_threads
 from hwbench.measure.codegen.compile import compiled
 
 BLOCK = 64
-"""Edge of a block, as most people choose it: three blocks of fp32 fill 48 KiB."""
+"""Edge of a block, the usual choice: three blocks of fp32 fill 48 KiB."""
 
 
 @compiled
 def ijk(a: Any, b: Any, out: Any) -> None:
-    """Every element of the product by itself: a row of A times a column of B."""
+    """Compute every element of the product by itself: a row of A times a column of B."""
     for i in range(a.shape[0]):
         for j in range(b.shape[1]):
             total = a[i, 0] * b[0, j]
@@ -29,7 +29,7 @@ def ijk(a: Any, b: Any, out: Any) -> None:
 
 @compiled
 def ikj(a: Any, b: Any, out: Any) -> None:
-    """Every row of the product as a sum of rows of B, which lie in memory as they are read."""
+    """Compute every row of the product as a sum of rows of B, which are contiguous in memory."""
     for i in range(a.shape[0]):
         for j in range(b.shape[1]):
             out[i, j] = 0
@@ -41,7 +41,7 @@ def ikj(a: Any, b: Any, out: Any) -> None:
 
 @compiled
 def blocked(a: Any, b: Any, out: Any) -> None:
-    """`ikj` within blocks of 64 × 64, each used for as long as it lies in a cache."""
+    """Compute `ikj` within blocks of 64 × 64, each used while it is in a cache."""
     rows, depth, columns = a.shape[0], a.shape[1], b.shape[1]
     out[:] = 0
     for first_i in range(0, rows, BLOCK):
@@ -57,7 +57,7 @@ def blocked(a: Any, b: Any, out: Any) -> None:
 
 @partial(compiled, parallel=True)
 def parallel(a: Any, b: Any, out: Any) -> None:
-    """`ikj`, its rows shared by numba's threads: as many as `numba.set_num_threads` says."""
+    """Compute `ikj` with its rows shared by numba's threads: see `numba.set_num_threads`."""
     for i in prange(a.shape[0]):
         for j in range(b.shape[1]):
             out[i, j] = 0
@@ -77,7 +77,7 @@ LOOPS: tuple[tuple[str, Callable[[Any, Any, Any], None]], ...] = (
 
 
 def on_threads(threads: int, a: Any, b: Any, out: Any) -> None:
-    """`parallel` on so many threads, at most those that numba has; puts back the number that was set."""
+    """Run `parallel` on so many threads, up to those that numba has; restores the number of threads."""
     before = get_num_threads()
     set_num_threads(threads)
     try:

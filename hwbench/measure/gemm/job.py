@@ -1,0 +1,113 @@
+"""What compiled code passes on: the job of one thread, and the arguments of a kernel.
+
+Kernels take numbers. Their names come from the fields of these tuples: see `microkernel.ARGUMENTS`.
+"""
+
+from typing import NamedTuple
+
+
+class Job(NamedTuple):
+    """A multiply for one thread: addresses, distances between rows in bytes, sizes in elements, flags that are 0 or 1.
+
+    It travels as an array of 64-bit integers in the order of these fields.
+    """
+
+    a: int
+    row_a: int
+    b: int
+    row_b: int
+    c: int
+    row_c: int
+    rows: int
+    columns: int
+    """Columns of B, without the last `few`."""
+    depth: int
+    buffer: int
+    """Address of memory for a packed block of B, or for turned columns."""
+    spare: int
+    """Address of memory for the next packed block."""
+    block_depth: int
+    block_columns: int
+    in_place: int
+    """B is not packed."""
+    in_order: int
+    """B is not packed, and its next rows are fetched in the order of their addresses."""
+    together: int
+    """Rows of A that go along all strips of B in place before the next rows do."""
+    head: int
+    """Columns before the first whole strip."""
+    thin: int
+    """A has one row or one column."""
+    few: int
+    """Last columns of B, whose elements of C are dot products."""
+    aside: int
+    """The kernel packs the next block while it computes."""
+    chain: int
+    """Products that are summed up in a register before the sum goes to C."""
+    unroll: int
+    """Products of a chain in one round of the kernel."""
+    tile_columns: int
+    size: int
+    """Bytes of an element."""
+
+
+class Operands(NamedTuple):
+    """Addresses of one product of a kernel, its depth, and whether C is added to from the start."""
+
+    a: int
+    b: int
+    c: int
+    depth: int
+    accumulate: int
+
+
+class Ahead(NamedTuple):
+    """What the main kernel fetches: rows of A at two distances in bytes, and the next tile of C by its address."""
+
+    ahead: int
+    ahead_too: int
+    next_c: int
+
+
+class Aside(NamedTuple):
+    """Where the main kernel reads rows of B's next block, and where it packs them."""
+
+    source: int
+    copy: int
+
+
+class Edge(NamedTuple):
+    """What the kernel for edges needs besides: rows of B, live rows and columns, and what it fetches of B in place."""
+
+    row_b: int
+    rows: int
+    columns: int
+    next_b: int
+    spread: int
+    step_b: int
+
+
+class RowSum(NamedTuple):
+    """Arguments of the kernel that adds multiples of rows of B to a row of C."""
+
+    a: int
+    b: int
+    row_b: int
+    c: int
+    columns: int
+    accumulate: int
+
+
+class Dots(NamedTuple):
+    """Arguments of the kernel of dot products: six rows of A, of which `rows` are live, with turned columns of B."""
+
+    a: int
+    row_a: int
+    b: int
+    row_b: int
+    c: int
+    row_c: int
+    depth: int
+    accumulate: int
+    rows: int
+    columns: int
