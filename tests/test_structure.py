@@ -51,7 +51,7 @@ BANNED = {
     r"\bmoods?\b": "varies",
     # a package is not a room
     r"\bground floor\b|\bhouse\b|\bdoors?\b": "base modules, project, boundary",
-    r"\b[Rr]ooms?\b(?! (for|on)\b)": "package",
+    r"\brooms\b|\b(this|that|own|same|other|one|each|every|measure|report|predict|study) room\b": "package",
 }
 """Pattern: what to write instead."""
 
