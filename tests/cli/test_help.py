@@ -53,7 +53,16 @@ def test_help_has_an_example(cli: Callable[..., Any], path: str) -> None:
     assert cli(*path.split()[1:], "-h") == answer
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+MEASURING = {"bench", "calibrate", "explain", "fleet", "report", "results", "run", "self-check"}
+
+
+def marks(example: str) -> list[pytest.MarkDecorator]:
+    """Return how an example is marked: it measures this machine, or traces a large model, or is quick."""
+    words = example.split()
+    return [pytest.mark.realtime] if words[1] in MEASURING else [pytest.mark.slow] if "hf:" in example else []
+
+
+@pytest.mark.parametrize("example", [pytest.param(example, marks=marks(example)) for example in EXAMPLES])
 def test_example_runs(cli: Callable[..., Any], example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # some write a file
     if "latest" in example:
