@@ -101,9 +101,11 @@ def document(schema: str, body: Any, notices: Iterable[Notice | str] = ()) -> di
 
 
 def plain(value: Any) -> Any:
-    """Return a value as dicts, lists, texts and numbers, answers within it by their `body`."""
+    """Return a value as dicts, lists, texts and numbers: answers by their `body`, notices by their text."""
     if isinstance(value, Answer):
         return value.body()
+    if isinstance(value, Notice):
+        return value.text
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -62,6 +62,31 @@ def _clock_without_boost(clock_hz: float, core_class: str) -> str:
     return f"{stated}; the real one may be higher, and {_NO_BOUND}"
 
 
+_ROWS = {
+    "row-boost-below-base": "with a boost clock below the base clock, which is not used",
+    "row-boost-for-base": "with the catalog's boost clock as base clock, which is replaced by the base clock",
+    "row-clock-implausible": "left out: a clock a hundred times off the suite's median, perhaps in another unit",
+    "row-clock-impossible": "left out: a clock that no processor has",
+    "row-clock-invalid": "left out: a clock that is not a positive number",
+    "row-clock-read-as-hz": "with a clock that is impossible in its unit and was read as Hz",
+    "row-clock-read-as-mhz": "with a clock that is impossible in its unit and was read as MHz",
+    "row-cores-invalid": "with an invalid number of cores, taken as unknown",
+    "row-repeated": "left out: the same as an earlier row",
+    "row-score-invalid": "left out: a score that is not a positive number",
+    "row-too-long": "left out: more values than the header has columns",
+    "row-without-base-clock": "left out: no base clock",
+    "row-without-clock": "left out: no clock",
+    "row-without-score": "left out: no score",
+    "row-without-suite": "left out: no suite",
+    "row-year-invalid": "with an invalid year, taken as unknown",
+}
+"""What rows of a table of scores have in common."""
+
+
+def _rows(what: str) -> Callable[..., str]:
+    return lambda rows, names: f"{rows} {'row' if rows == 1 else 'rows'} {what} ({', '.join(names)})."
+
+
 TEXTS: dict[str, str | Callable[..., str]] = {
     "recorded": "{text}",  # saved by a version that wrote sentences only
     # workload
@@ -184,10 +209,27 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     ),
     # study
     "bandwidths-assumed-of": lambda devices: f"Memory bandwidths are assumed: {', '.join(devices)}.",
+    "columns-read": lambda columns: f"Columns are read as {', '.join(columns)}.",
     "condition-differs": lambda what, field, a, b: f"The runs have {what}: {field} {_value(a)} against {_value(b)}.",
+    "devices-with-several-clocks": lambda devices, names: (
+        f"{devices} device{'s' * (devices > 1)} with several clocks ({', '.join(names)}): every row is used, but some "
+        "clocks may be turbo clocks."
+    ),
+    "few-microarchitectures": (
+        "{count} microarchitectures are few: the intervals depend on their number, not on that of the rows."
+    ),
     "measured-in-part": lambda kernels: f"The run was interrupted during: {', '.join(kernels)}.",
     "model-does-not-fit-on": lambda devices: f"The model does not fit the memory of: {', '.join(devices)}.",
+    "no-microarchitecture-known": (
+        "No microarchitecture is known: rows instead of microarchitectures are resampled, and none are left out."
+    ),
+    "one-microarchitecture": "All rows are of one microarchitecture ({name}), so none is left out in turn.",
     "peaks-assumed-of": lambda devices: f"Peaks rest on assumed values: {', '.join(devices)}.",
+    "rows-alone": (
+        "{alone} of {rows} rows are the only ones of their microarchitecture, whose effect explains them completely."
+    ),
+    "rows-drawn": "{drawn:,} of {rows:,} rows were drawn at random: comparing all pairs would take too long.",
+    "rows-without-microarchitecture": "{rows} rows without a microarchitecture are left out.",
     "run-above-peak": lambda utilization, model, dtype, batch: (
         f"{model} at {dtype}, batch {batch} runs at {100 * utilization:.0f} % of the peak: the real clock is above the "
         "stated one, or its convolutions take fewer operations than were counted (Winograd, FFT)."
@@ -200,5 +242,8 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         f"A run has one process: the difference between processes is assumed ({100 * spread:g} %), not measured; "
         "`hwbench bench --processes 5` measures it."
     ),
+    "suite-constant": "{suite} has the same {what} in every row and is not studied.",
+    "suite-too-small": "{suite} has {rows} usable rows and is not studied: the minimum is {minimum}.",
+    **{code: _rows(what) for code, what in _ROWS.items()},
 }
 """The sentence of each code: a template of its data, or a function of it where a value has to be formatted."""

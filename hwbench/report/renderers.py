@@ -8,15 +8,18 @@ from hwbench import answers
 from hwbench.report.text.layout import PLAIN, Style
 
 TEXTS = {
+    "ClockStudy": "clock",
     "Comparison": "compare",
     "Count": "workload",
     "Description": "machine",
     "Estimate": "estimate",
     "Explanation": "explain",
     "Inference": "inference",
+    "ModelClock": "clock",
     "Requirement": "requirement",
     "RunComparison": "runs",
     "SelfCheck": "runs",
+    "Suite": "clock",
     "Sweep": "sweep",
 }
 """By class, the module of `hwbench.report.text` that registers with `answers.lines`."""

@@ -2,65 +2,75 @@
 
 from collections.abc import Sequence
 
-from hwbench.report.text.layout import Style, field, heading, sentences, table
-from hwbench.study.clock.elasticity import ModelClock
-from hwbench.study.clock.peaks import PeakView
-from hwbench.study.clock.results import Between, Ends, Striking, Study, Suite
+from hwbench import answers
+from hwbench.report.text.format import cut
+from hwbench.report.text.layout import PLAIN, Style, field, heading, sentences, table
+from hwbench.study.clock.results import Between, ClockStudy, Ends, ModelClock, PeakView, Striking, Suite
+from hwbench.study.clock.verdict import predictor
 from hwbench.units import Hertz, si
 
-MOST_CLASSES = 10
-LONGEST = 34
+MAX_CLASSES = 10
+MAX_NAME = 34
 
 
-def study(found: Study, style: Style) -> list[str]:
-    """Each suite: the verdict, the R² behind it, the classes and the pairs in which the lower clock wins."""
-    lines = _summary(found, style) if len(found.suites) > 1 else []
-    for suite in found.suites:
-        lines += [*_suite(suite, style), ""]
+@answers.lines.register
+def study(answer: ClockStudy, style: Style = PLAIN) -> list[str]:
+    """Return each suite, and what the catalog's own peaks show; or the study of one model."""
+    if answer.model:
+        return model(answer.model, style)
+    lines = _summary(answer.suites, style) if len(answer.suites) > 1 else []
+    for each in answer.suites:
+        lines += [*suite(each, style), ""]
     note = (
-        "R² is of the log of the score: 0 % is what the mean explains, and a fit to others that does worse falls "
-        f"below. Intervals are of {100 * found.level:.0f} %, by resampling microarchitectures."
+        "R² is of the log of the score: 0 % is as good as the mean, and a worse prediction is below 0 %. Intervals are "
+        f"of {100 * (answer.level or 0):.0f} %, by resampling microarchitectures."
     )
-    return [*lines, *sentences(note, style)]
+    return [*lines, *sentences(note, style), *peak_views(answer.catalog, style)]
 
 
-def _summary(found: Study, style: Style) -> list[str]:
+def _summary(suites: Sequence[Suite], style: Style) -> list[str]:
     rows = [
         (
-            _cut(suite.suite),
-            str(suite.n),
-            _r2(suite.r2_clock),
-            _r2(suite.r2_clock_cv),
-            _r2(suite.r2_microarchitecture),
-            _r2(suite.inversions.share),
-            suite.grade,
+            cut(each.suite, MAX_NAME),
+            str(each.n),
+            _r2(each.r2_clock),
+            _r2(each.r2_clock_cv),
+            _r2(each.r2_microarchitecture),
+            _r2(each.inversions.share),
+            each.grade,
         )
-        for suite in found.suites
+        for each in suites
     ]
-    header = ("suite", "n", "R² clock", "R² unseen", "R² microarch.", "lower wins", "clock is")
+    header = ("suite", "n", "R² clock", "R² unseen", "R² microarch.", "lower wins", "predictor")
     return [*table(header, rows, "lrrrrrl", style, spare=("R² unseen", "n")), ""]
 
 
-def _suite(suite: Suite, style: Style) -> list[str]:
-    groups = f" · {suite.microarchitectures} microarchitectures" if suite.microarchitectures else ""
-    low, high = (str(Hertz(clock)) for clock in suite.clock_hz)
-    lines = heading(f"{suite.suite}: clock is {suite.grade}", style)
-    lines += [*heading(f"{suite.n} rows · {suite.devices} devices{groups} · {low} to {high}", style, "dim"), ""]
-    lines += [*sentences(suite.verdict, style), ""]
-    lines += [*_fits(suite, style), ""]
-    if suite.spearman is not None:
-        lines += field("ranks", f"Spearman's correlation of clock and score {suite.spearman:.2f}{_ends(suite)}", style)
-    for one in suite.striking:
-        lines += field("lower wins", _pair(one), style)
-    shown = suite.pairs or suite.between
-    if shown:
-        lines += ["", *_classes(shown, style)]
-        if len(shown) > MOST_CLASSES:
-            rest = len(shown) - MOST_CLASSES
+@answers.lines.register
+def suite(answer: Suite, style: Style = PLAIN) -> list[str]:
+    """Return the verdict, the R² behind it, and the classes and pairs in which the lower clock wins."""
+    groups = f" · {answer.microarchitectures} microarchitectures" if answer.microarchitectures else ""
+    low, high = (str(Hertz(clock)) for clock in answer.clock_hz)
+    lines = heading(f"{answer.suite}: clock speed is {_article(predictor(answer.grade))}", style)
+    lines += [*heading(f"{answer.n} rows · {answer.devices} devices{groups} · {low} to {high}", style, "dim"), ""]
+    lines += [*sentences(answer.verdict, style), "", *_fits(answer, style), ""]
+    if answer.spearman is not None:
+        text = f"Spearman's correlation of clock and score {answer.spearman:.2f}{_ends(answer)}"
+        lines += field("ranks", text, style)
+    for pair in answer.striking:
+        lines += field("lower wins", _pair(pair), style)
+    classes = answer.pairs or answer.between
+    if classes:
+        lines += ["", *_classes(classes, style)]
+        if len(classes) > MAX_CLASSES:
+            rest = len(classes) - MAX_CLASSES
             lines += heading(f"... and {rest} more pairs of classes (--json has all, --pair A B one)", style, "dim")
-    for note in suite.notes:
-        lines += ["", *sentences(f"{note}.", style)]
+    for note in answer.notes:
+        lines += ["", *sentences(str(note), style)]
     return lines
+
+
+def _article(text: str) -> str:
+    return text if text.startswith("no ") else f"a {text}"
 
 
 def _fits(suite: Suite, style: Style) -> list[str]:
@@ -81,35 +91,33 @@ def _fits(suite: Suite, style: Style) -> list[str]:
     return table(header, body, "lrrrr", style, spare=("R² unseen",))
 
 
-def _classes(found: Sequence[Between], style: Style) -> list[str]:
-    """Two classes a row: how many pairs, and in how many the lower clock wins."""
+def _classes(classes: Sequence[Between], style: Style) -> list[str]:
+    """Return a row for each two classes: their pairs, and those in which the lower clock wins."""
     rows = []
-    for one in found[:MOST_CLASSES]:
-        lead = 2 * one.a_wins - one.inverted
-        who = "-" if not one.inverted else "both" if not lead else one.a if lead > 0 else one.b
-        share = "-" if one.share is None else _r2(one.share)
-        counts = (f"{one.pairs:,}", f"{one.equal_clock:,}", f"{one.inverted:,}", share)
-        rows.append((_cut(one.a, 18), _cut(one.b, 18), *counts, _cut(who, 18)))
+    for each in classes[:MAX_CLASSES]:
+        lead = 2 * each.a_wins - each.inverted
+        winner = "-" if not each.inverted else "both" if not lead else each.a if lead > 0 else each.b
+        share = "-" if each.share is None else _r2(each.share)
+        counts = (f"{each.pairs:,}", f"{each.equal_clock:,}", f"{each.inverted:,}", share)
+        rows.append((cut(each.a, 18), cut(each.b, 18), *counts, cut(winner, 18)))
     header = ("class", "against", "pairs", "same clock", "lower wins", "share", "by")
     return table(header, rows, "llrrrrl", style, spare=("same clock", "share"))
 
 
-def _pair(found: Striking) -> str:
-    a, b = found.slower, found.faster
+def _pair(pair: Striking) -> str:
+    a, b = pair.slower, pair.faster
     score, clock = a.score / b.score - 1, 1 - a.clock / b.clock
     return (
-        f"{_cut(a.device)} ({Hertz(a.clock)}, {a.score:g}) over {_cut(b.device)} ({Hertz(b.clock)}, {b.score:g}): "
-        f"clock {100 * clock:.0f} % lower, score {100 * score:.0f} % higher"
+        f"{cut(a.device, MAX_NAME)} ({Hertz(a.clock)}, {a.score:g}) over {cut(b.device, MAX_NAME)} ({Hertz(b.clock)}, "
+        f"{b.score:g}): clock {100 * clock:.0f} % lower, score {100 * score:.0f} % higher"
     )
 
 
-def peak_view(found: Sequence[PeakView], style: Style) -> list[str]:
-    """What the catalog's peaks say."""
-    if not found:
+def peak_views(views: Sequence[PeakView], style: Style = PLAIN) -> list[str]:
+    """Return what explains the differences between the catalog's peaks."""
+    if not views:
         return []
-    lines = heading(
-        f"The catalog's own peaks ({found[0].engine} {found[0].dtype}), from clock alone and in full", style
-    )
+    title = f"The catalog's own peaks ({views[0].engine} {views[0].dtype}) explained by their factors"
     rows = [
         (
             {"cpu": "CPUs", "gpu": "GPUs", "all": "both"}[view.kind],
@@ -120,30 +128,31 @@ def peak_view(found: Sequence[PeakView], style: Style) -> list[str]:
             _r2(view.r2_product),
             *(_r2(view.shares[name]) for name in ("clock", "units", "flops_per_cycle")),
         )
-        for view in found
+        for view in views
     ]
     header = ("", "n", "clock", "unseen", "clock, units", "all three", "clock's", "units'", "width's share")
-    lines += table(header, rows, "lrrrrrrrr", style, spare=("unseen", "units'", "width's share"))
+    lines = table(header, rows, "lrrrrrrrr", style, spare=("unseen", "units'", "width's share"))
     note = (
-        "R² of the log of the peak. All three factors are the peak's definition and must give 100 %. The shares are "
-        "what clock, units and flops_per_cycle each bring to the differences between peaks."
+        "R² of the log of the peak. All three factors are the peak's definition, so their R² is 100 %. The shares are "
+        "the contributions of clock, units and flops_per_cycle to the differences between peaks."
     )
-    return ["", *lines, "", *sentences(note, style)]
+    return ["", *heading(title, style), *lines, "", *sentences(note, style)]
 
 
-def model(found: ModelClock, style: Style) -> list[str]:
-    """What a faster clock would bring to one model."""
-    lines = [*heading(f"{found.model} on {found.device} · {found.dtype} · batch {found.batch}", style), ""]
+@answers.lines.register
+def model(answer: ModelClock, style: Style = PLAIN) -> list[str]:
+    """Return what a faster clock would bring to one model."""
+    lines = [*heading(f"{answer.model} on {answer.device} · {answer.dtype} · batch {answer.batch}", style), ""]
     rows = [
         (name, "-" if time is None else si(time, "s"), "-" if value is None else f"{value:.3f}")
         for name, time, value in (
-            ("roofline", found.roofline_time_s, found.elasticity_roofline),
-            ("expected", found.expected_time_s, found.elasticity_expected),
+            ("roofline", answer.roofline_time_s, answer.elasticity_roofline),
+            ("expected", answer.expected_time_s, answer.elasticity_expected),
         )
         if value is not None
     ]
-    lines += table((f"at {Hertz(found.clock_hz)}", "time", "% speed for 1 % clock"), rows, "lrr", style)
-    return [*lines, "", *sentences(found.verdict, style)]
+    lines += table((f"at {Hertz(answer.clock_hz)}", "time", "% speed for 1 % clock"), rows, "lrr", style)
+    return [*lines, "", *sentences(answer.verdict, style)]
 
 
 def _r2(value: float | None) -> str:
@@ -168,7 +177,3 @@ def _slope(value: float | None, ends: Ends) -> str:
 def _ends(suite: Suite) -> str:
     ends = suite.intervals.spearman
     return f" ({ends[0]:.2f} to {ends[1]:.2f})" if ends else ""
-
-
-def _cut(name: str, longest: int = LONGEST) -> str:
-    return name if len(name) <= longest else f"{name[: longest - 1]}…"

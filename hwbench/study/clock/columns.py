@@ -1,4 +1,4 @@
-"""Which column of a table is what: the canonical names, a table known by its header, or what the user says."""
+"""The mapping of fields to columns: canonical names, a table known by its header, or the user's own mapping."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -17,25 +17,24 @@ RECOGNIZED = (
     "device=name,clock=base_ghz,boost=boost_ghz,cores=cores,microarchitecture=family,score=gb6_single,score=gb6_multi",
     "device=vendor+model,clock=MYCT:ns,microarchitecture=vendor,score=PRP",
 )
-"""How columns are read when nothing is asked for: the first of these whose columns a table has.
+"""Known mappings: the first of these whose columns a table has is used by default.
 
-`field=column`; `a+b` joins columns, `a|b` takes the first that is filled, `:MHz` gives a unit that the name does not.
+`field=column`; `a+b` joins columns, `a|b` takes the first that is filled, `:MHz` gives a unit missing in the name.
 Besides the canonical table: CPU DB's classes and scores of SPEC, Geekbench 6 medians, UCI's machines of the 1980s.
 """
 
 NAMES = {"ghz": "GHz", "mhz": "MHz", "khz": "kHz", "hz": "Hz", "": "GHz"}
-"""Units of a clock as they are written."""
+"""Units of a clock as printed."""
 
 FIELDS = ("suite", "device", "year", "clock", "boost", "cores", "microarchitecture", "family", "score")
 
 Mapping = tuple[tuple[str, str], ...]
 
-
 REQUIRED = ("device", "clock", "score")
 
 
 def recognize(header: Sequence[str], path: str) -> Mapping:
-    """The mapping that a header asks for, of the canonical table without the columns it lacks. InputError if none."""
+    """Return the mapping of a header, canonical without the columns it lacks. Raises InputError where none fits."""
     canonical = tuple((field, column) for field, column in _pairs(CANONICAL) if column in header)
     if {field for field, _ in canonical} >= set(REQUIRED):
         return canonical
@@ -45,7 +44,8 @@ def recognize(header: Sequence[str], path: str) -> Mapping:
             return mapping
     missing = [column for field, column in _pairs(CANONICAL) if field in REQUIRED and column not in header]
     raise InputError(
-        f"the header lacks {', '.join(missing)}: name the columns, as in --columns score=basemean,clock=clock_mhz",
+        "columns-missing",
+        f"The header lacks {', '.join(missing)}. Map the columns, as in score=basemean,clock=clock_mhz.",
         file=path,
         field=missing[0],
         nearest=nearest(missing[0], header),
@@ -53,32 +53,33 @@ def recognize(header: Sequence[str], path: str) -> Mapping:
 
 
 def parse(text: str, header: Sequence[str], path: str) -> Mapping:
-    """The mapping of `--columns`, held against a header. Raises InputError for unknown fields and columns."""
+    """Return the mapping of a text such as `clock=mhz,score=points`. Raises InputError for unknown names."""
     mapping = tuple(_pairs(text))
     known = {name.casefold(): name for name in header}
-    found = []
+    checked = []
     for field, column in mapping:
         if field not in FIELDS:
-            raise InputError(
-                f"there is no field '{shown(field)}'", field="--columns", nearest=nearest(field, FIELDS) or FIELDS
-            )
+            choices = nearest(field, FIELDS) or FIELDS
+            raise InputError("unknown-field", f"There is no field '{shown(field)}'.", field="columns", nearest=choices)
         for name in _names(column):
             if name.casefold() not in known:
                 raise InputError(
-                    f"{path} has no column '{shown(name)}'",
-                    field="--columns",
+                    "unknown-column",
+                    f"{shown(path)} has no column '{shown(name)}'.",
+                    field="columns",
                     nearest=nearest(name, header) or header[:9],
                 )
-        found.append((field, re.sub(r"^[^:]+", lambda names: _spelled(names.group(), known), column)))
-    given = {field for field, _ in found}
+        checked.append((field, re.sub(r"^[^:]+", lambda names: _spelled(names.group(), known), column)))
+    fields = {field for field, _ in checked}
     for field in REQUIRED:
-        if field not in given:
-            raise InputError(f"does not say which column is the {field}", field="--columns")
-    return tuple(found)
+        if field not in fields:
+            message = f"The mapping of columns has no {field}."
+            raise InputError("columns-missing", message, field="columns")
+    return tuple(checked)
 
 
 def _spelled(names: str, known: dict[str, str]) -> str:
-    """Columns as the header spells them."""
+    """Return columns as the header spells them."""
     return re.sub(r"[^+|]+", lambda name: known[name.group().casefold()], names)
 
 
@@ -86,7 +87,8 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
     for part in text.split(","):
         field, equals, column = (word.strip() for word in part.partition("="))
         if not equals or not field or not column:
-            raise InputError(f"'{shown(part)}' is not FIELD=COLUMN, as in clock=clock_mhz", field="--columns")
+            message = f"'{shown(part)}' is not FIELD=COLUMN, as in clock=clock_mhz."
+            raise InputError("not-a-mapping", message, field="columns")
         yield field.casefold(), column
 
 
@@ -95,14 +97,14 @@ def _names(column: str) -> list[str]:
 
 
 def value(values: dict[str, str], column: str) -> str:
-    """The text of a column, of several joined, or of the first that is filled."""
+    """Return the text of a column, of several joined, or of the first that is filled."""
     names = column.partition(":")[0]
     if "|" in names:
-        return next((found for name in names.split("|") if (found := values.get(name) or "")), "")
-    return " ".join(found for name in names.split("+") if (found := values.get(name) or ""))
+        return next((text for name in names.split("|") if (text := values.get(name) or "")), "")
+    return " ".join(text for name in names.split("+") if (text := values.get(name) or ""))
 
 
 def suffix(name: str) -> str:
-    """The unit of a clock that a column's name ends in; GHz where it says none."""
+    """Return the unit of a clock at the end of a column's name; GHz where there is none."""
     match = re.search(r"(ghz|mhz|khz|hz)$", name, re.IGNORECASE)
     return match.group(1) if match else "ghz"

@@ -1,42 +1,24 @@
-"""How much of a faster clock one model would see on one device, from the prediction of its time."""
+"""The elasticity of one model's speed to the clock of one device, from the prediction of its time."""
 
 import math
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from hwbench.errors import InputError
 from hwbench.machine.device import Clock, Device
 from hwbench.predict.estimate import estimate
+from hwbench.study.clock.results import ModelClock
 from hwbench.units import Hertz
 from hwbench.workload.ops import Workload
 
 STEP = 1.1
-"""Ratio of the two clocks, around the device's own, that elasticities are taken between."""
-
-
-class ModelClock(Struct, frozen=True):
-    """Elasticity of a model's throughput to the clock: percent of speed for a percent of clock, memory as it is.
-
-    1 is a model that clock alone would predict, 0 one that it says nothing of. By the roofline, and by the expected
-    time where there is one; None where the bandwidth is unknown.
-    """
-
-    model: str
-    device: str
-    dtype: str
-    batch: int
-    clock_hz: float
-    roofline_time_s: float | None
-    expected_time_s: float | None
-    elasticity_roofline: float | None
-    elasticity_expected: float | None
-    verdict: str
+"""Ratio of the two clocks, around the device's own, between which elasticities are computed."""
 
 
 def elasticity(workload: Workload, device: Device, dtype: str = "fp32", batch: int = 1) -> ModelClock:
-    """What a clock a little higher and lower makes of the roofline, and a tenth more of the expected time.
+    """Return the elasticity of the roofline between two clocks, and that of the forecast.
 
-    Raises InputError as `estimate` does, and where the bandwidth is unknown and no time is expected.
+    Raises InputError as `estimate` does, and where the bandwidth is unknown, so that neither is known.
     """
     own = estimate(workload, device, dtype, batch)
     slower, faster = (
@@ -47,9 +29,10 @@ def elasticity(workload: Workload, device: Device, dtype: str = "fp32", batch: i
     forecast = own.forecast
     expected = -math.log1p(-forecast.elasticities.clock) / math.log(STEP) if forecast else None
     if roofline is None and expected is None:
-        raise InputError(f"the memory bandwidth of {device.name or device.title} is unknown: nothing can be predicted")
+        message = f"No time can be predicted: the memory bandwidth of {device.name or device.title} is unknown."
+        raise InputError("bandwidth-unknown", message, field="device")
     term = max(own.terms, key=lambda term: term.flops_per_second)
-    found = ModelClock(
+    result = ModelClock(
         model=workload.name,
         device=own.device,
         dtype=dtype,
@@ -61,13 +44,13 @@ def elasticity(workload: Workload, device: Device, dtype: str = "fp32", batch: i
         elasticity_expected=expected,
         verdict="",
     )
-    return structs.replace(found, verdict=_verdict(found))
+    return structs.replace(result, verdict=_verdict(result))
 
 
 def at_clock(device: Device, factor: float) -> Device:
-    """The device with every clock times a factor; memory stays."""
-    units = tuple(structs.replace(one, clock=_scaled(one.clock, factor)) for one in device.units)
-    return structs.replace(device, units=units)
+    """Return the device with every clock times a factor and the same memory."""
+    every = tuple(structs.replace(units, clock=_scaled(units.clock, factor)) for units in device.units)
+    return structs.replace(device, units=every)
 
 
 def _scaled(clock: Clock, factor: float) -> Clock:
@@ -85,17 +68,17 @@ def _elasticity(slower: float | None, faster: float | None) -> float | None:
     return math.log(slower / faster) / math.log(STEP) + 0.0
 
 
-def _verdict(found: ModelClock) -> str:
-    by_expected = found.elasticity_expected is not None
-    value = found.elasticity_expected if by_expected else found.elasticity_roofline
+def _verdict(model: ModelClock) -> str:
+    by_forecast = model.elasticity_expected is not None
+    value = model.elasticity_expected if by_forecast else model.elasticity_roofline
     assert value is not None
     change = 100 * (STEP**value - 1)
-    what = "the expected time" if by_expected else "the roofline, which is a bound"
-    text = f"By {what}, a clock higher by 10 % makes {found.model} faster by {change:.1f} % on {found.device}"
+    source = "the forecast" if by_forecast else "the roofline, which is a bound"
+    text = f"By {source}, a 10 % higher clock makes {model.model} {change:.1f} % faster on {model.device}"
     if value > 0.9:
-        return f"{text}: clock alone would predict its speed there, were units and width the same."
+        return f"{text}: clock speed alone predicts its speed there, at equal units and width."
     if value > 0.5:
-        return f"{text}: clock tells most of its speed there, and the rest is memory and overhead."
+        return f"{text}: its speed there depends mostly on the clock, the rest on memory and overhead."
     if value > 0.1:
-        return f"{text}: clock tells the smaller part of its speed there; memory and overhead tell the rest."
-    return f"{text}: clock says nothing of its speed there, which memory or overhead holds."
+        return f"{text}: its speed there depends more on memory and overhead than on the clock."
+    return f"{text}: its speed there depends on memory or overhead, not on the clock."

@@ -1,4 +1,4 @@
-"""Pairs of devices in which the lower clock wins: how many, between which classes, and the most striking by name."""
+"""Pairs of devices in which the lower clock wins: their number, by class, and the most striking ones."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,30 +7,30 @@ from hwbench.stats import regression
 from hwbench.study.clock.results import Between, Inversions, Member, Striking
 from hwbench.study.clock.scores import ScoreRow
 
-LEAST_PAIRS = 30
-"""Pairs below which two microarchitectures are not told apart in the table of all."""
-STRIKING = 3
+MIN_PAIRS = 30
+"""Pairs of two microarchitectures in the table of all."""
+MAX_STRIKING = 3
 
 Mask = NDArray[np.bool_]
 
 
 def near(rows: list[ScoreRow], window: float) -> Mask | None:
-    """Which pairs are at most `window` years apart, (rows, rows); None where no year is known."""
+    """Return which pairs are at most `window` years apart, (rows, rows); None where no year is known."""
     years = np.array([np.nan if row.year is None else row.year for row in rows])
     if np.all(np.isnan(years)):
         return None
-    found: Mask = np.abs(years[:, None] - years[None, :]) <= window + 1e-9
-    return found
+    mask: Mask = np.abs(years[:, None] - years[None, :]) <= window + 1e-9
+    return mask
 
 
 def total(counts: regression.PairCounts, window: float | None = None) -> Inversions:
-    """All pairs, each once."""
+    """Return the counts of all pairs, each once."""
     pairs, equal, inverted = (round(float(c.sum()) / 2) for c in (counts.pairs, counts.equal_clock, counts.inverted))
     return Inversions(pairs, inverted, equal, inverted / (pairs - equal) if pairs > equal else None, window)
 
 
 def between(a: list[ScoreRow], b: list[ScoreRow], a_name: str, b_name: str) -> Between:
-    """Pairs of one row of each side."""
+    """Return the pairs of one row of each side."""
     clock = np.sign(_column(a, "clock")[:, None] - _column(b, "clock")[None, :])
     score = np.sign(_column(a, "score")[:, None] - _column(b, "score")[None, :])
     inverted = clock * score < 0
@@ -41,51 +41,51 @@ def between(a: list[ScoreRow], b: list[ScoreRow], a_name: str, b_name: str) -> B
 
 
 def of_classes(rows: list[ScoreRow], a: str, b: str) -> Between:
-    """Pairs of two classes, each of one or more names with commas between."""
-    ours, theirs = ([row for row in rows if named(text) & set(row.labels)] for text in (a, b))
-    return between(ours, theirs, a, b)
+    """Return the pairs of two classes, each of one or more names separated by commas."""
+    first, second = ([row for row in rows if names_in(text) & set(row.labels)] for text in (a, b))
+    return between(first, second, a, b)
 
 
-def named(text: str) -> set[str]:
-    """The names in a list with commas, in lower case."""
+def names_in(text: str) -> set[str]:
+    """Return the names in a list with commas, in lower case."""
     return {name.strip().casefold() for name in text.split(",")} - {""}
 
 
 def of_microarchitectures(rows: list[ScoreRow]) -> tuple[Between, ...]:
-    """Every two microarchitectures that have LEAST_PAIRS pairs, those with the largest share of inversions first."""
+    """Return every two microarchitectures with MIN_PAIRS pairs, those with the largest share of inversions first."""
     members: dict[str, list[ScoreRow]] = {}
     for row in rows:
         if row.microarchitecture:
             members.setdefault(row.microarchitecture, []).append(row)
     names = sorted(members)
-    found = [
+    table = [
         between(members[a], members[b], a, b)
         for i, a in enumerate(names)
         for b in names[i + 1 :]
-        if len(members[a]) * len(members[b]) >= LEAST_PAIRS
+        if len(members[a]) * len(members[b]) >= MIN_PAIRS
     ]
-    return tuple(sorted(found, key=lambda one: (-(one.share or 0.0), -one.pairs, one.a, one.b)))
+    return tuple(sorted(table, key=lambda row: (-(row.share or 0.0), -row.pairs, row.a, row.b)))
 
 
-def striking(rows: list[ScoreRow], looked_at: Mask | None) -> tuple[Striking, ...]:
-    """The pairs that stand out most, each device once: by log of the clock ratio × log of the score ratio.
+def striking(rows: list[ScoreRow], mask: Mask | None) -> tuple[Striking, ...]:
+    """Return the most striking pairs, each device once: by log of the clock ratio × log of the score ratio.
 
-    The product asks for both: a clock that is much lower, and a score that is much higher.
+    The product is large only where the clock is much lower and the score much higher.
     """
     clock, score = np.log(_column(rows, "clock")), np.log(_column(rows, "score"))
     lead = np.minimum(clock[:, None] - clock[None, :], 0) * np.minimum(score[None, :] - score[:, None], 0)
-    if looked_at is not None:
-        lead = np.where(looked_at, lead, 0.0)
-    found: list[Striking] = []
+    if mask is not None:
+        lead = np.where(mask, lead, 0.0)
+    result: list[Striking] = []
     used: set[str] = set()
     for flat in np.argsort(-lead, axis=None, kind="stable")[: 50 * len(rows)]:
         i, j = divmod(int(flat), len(rows))
-        if lead[i, j] <= 0 or len(found) == STRIKING:
+        if lead[i, j] <= 0 or len(result) == MAX_STRIKING:
             break
         if not used & {rows[i].device, rows[j].device}:
             used |= {rows[i].device, rows[j].device}
-            found.append(Striking(_member(rows[i]), _member(rows[j])))
-    return tuple(found)
+            result.append(Striking(_member(rows[i]), _member(rows[j])))
+    return tuple(result)
 
 
 def _member(row: ScoreRow) -> Member:

@@ -1,6 +1,6 @@
-"""Tables of scores for the clock study: the canonical CSV, other people's by their columns, and the catalog.
+"""Tables of scores for the clock study: CSV files with known or mapped columns, and the scores of the catalog.
 
-Nothing dirty is mended in silence: what was left out, converted or doubted is a note.
+Whatever is left out, converted or doubtful is noticed.
 """
 
 import csv
@@ -14,14 +14,15 @@ from msgspec import Struct, structs
 from hwbench.errors import InputError, shown
 from hwbench.files import documents
 from hwbench.machine.device import Device
+from hwbench.notices import Notice, notice
 from hwbench.study.clock import columns as clock_columns
 from hwbench.study.clock.columns import CANONICAL, Mapping
 
 UNITS = {"ghz": 1e9, "mhz": 1e6, "khz": 1e3, "hz": 1.0}
-FASTEST = 12e9
-"""Hz above which no processor has run: a clock that would be faster was written in MHz, or in Hz."""
-LARGEST_FILE = 1 << 26
-NAMED = 3
+MAX_CLOCK = 12e9
+"""Hz that no processor has reached: a clock above it was written in MHz, or in Hz."""
+MAX_FILE_BYTES = 1 << 26
+MAX_NAMES = 3
 _CANONICAL_COLUMNS = {part.partition("=")[2] for part in CANONICAL.split(",")}
 
 
@@ -39,116 +40,115 @@ class ScoreRow(Struct, frozen=True):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What a pair of classes may call it, in lower case."""
+        """The names by which a class may include it, in lower case."""
         branch = (self.microarchitecture or "").partition(":")[0]
         names = (self.microarchitecture, branch, self.family, self.device)
         return tuple(name.casefold() for name in names if name)
 
 
 class ScoreTable(Struct, frozen=True):
-    """Rows that can be studied, and everything that was done to get them."""
+    """Rows that can be studied, and notices of everything that was done to get them."""
 
     title: str
     rows: tuple[ScoreRow, ...]
-    notes: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
     columns: str = ""
 
 
-class Notes:
-    """Faults by kind, each told once with how many rows it concerns and a few of their names."""
+class RowNotices:
+    """Gathers faults of rows by code, each reported once with the number of rows and a few of their names."""
 
     def __init__(self) -> None:
-        self._found: dict[str, list[str]] = {}
+        self._names: dict[str, list[str]] = {}
 
-    def add(self, what: str, name: str) -> None:
-        """One more row of which this is to be said."""
-        self._found.setdefault(what, []).append(name)
+    def add(self, code: str, name: str) -> None:
+        """Add a row with this fault."""
+        self._names.setdefault(code, []).append(name)
 
-    def told(self) -> tuple[str, ...]:
-        """A sentence for each kind of fault."""
-        found = []
-        for what, names in self._found.items():
-            few = list(dict.fromkeys(names))
-            more = ", ..." if len(few) > NAMED else ""
-            rows = "1 row" if len(names) == 1 else f"{len(names)} rows"
-            found.append(f"{rows} {what} ({', '.join(shown(name, 40) for name in few[:NAMED])}{more})")
-        return tuple(found)
+    def notices(self) -> tuple[Notice, ...]:
+        """Return a notice for each kind of fault."""
+        return tuple(notice(code, rows=len(names), names=_some(names)) for code, names in self._names.items())
+
+
+def _some(names: list[str]) -> list[str]:
+    """Return the first few different names, and `...` if there are more."""
+    different = list(dict.fromkeys(names))
+    return [*(shown(name, 40) for name in different[:MAX_NAMES]), *(["..."] if len(different) > MAX_NAMES else [])]
 
 
 def read(path: str, columns: str | None = None, clock: str = "base") -> ScoreTable:
-    """The table in a CSV file. Raises InputError where it cannot be read or its columns cannot be told.
+    """Read the table of a CSV file. Raises InputError where it cannot be read or its columns are not known.
 
     `columns` maps fields to columns as in RECOGNIZED; `clock` is `base`, or `boost` for the rows that have one.
     """
     header, records = _records(path)
     mapping = clock_columns.parse(columns, header, path) if columns else clock_columns.recognize(header, path)
-    notes = Notes()
+    faults = RowNotices()
     rows: list[ScoreRow] = []
-    seen: set[tuple[str, ...]] = set()
+    earlier: set[tuple[str, ...]] = set()
     for line, record in records:
         if len(record) > len(header):
-            notes.add("left out: more values than the header has columns", f"line {line}")
+            faults.add("row-too-long", f"line {line}")
             continue
-        if tuple(record) in seen:
-            notes.add("left out: the same as a row before", f"line {line}")
+        if tuple(record) in earlier:
+            faults.add("row-repeated", f"line {line}")
             continue
-        seen.add(tuple(record))
+        earlier.add(tuple(record))
         values = dict(zip(header, record, strict=False))
-        rows += _rows(values, mapping, clock, notes, line)
-    rows = _plausible(rows, notes)
-    told = [*notes.told(), *_doubts(rows)]
-    text = ",".join(f"{field}={column}" for field, column in mapping)
+        rows += _rows(values, mapping, clock, faults, line)
+    rows = _plausible(rows, faults)
+    notices = [*faults.notices(), *_several_clocks(rows)]
+    columns_read = [f"{field}={column}" for field, column in mapping]
     if {column for _, column in mapping} - _CANONICAL_COLUMNS:
-        told.insert(0, f"Columns read as {text.replace(',', ', ')}")
-    return ScoreTable(path, tuple(rows), tuple(told), text)
+        notices.insert(0, notice("columns-read", columns=columns_read))
+    return ScoreTable(path, tuple(rows), tuple(notices), ",".join(columns_read))
 
 
 def _records(path: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Header and numbered records; lines that begin with `#` are comments."""
-    text = documents.read_text(path, LARGEST_FILE)
+    """Return the header and numbered records; lines that begin with `#` are comments."""
+    text = documents.read_text(path, MAX_FILE_BYTES)
     lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")]
     if not lines:
-        raise InputError("holds no rows", file=path)
+        raise InputError("empty-table", "The table has no rows.", file=path)
     reader = csv.reader([line for _, line in lines])
     try:
         parsed = [[cell.strip() for cell in record] for record in reader]
     except csv.Error as error:
-        raise InputError(
-            f"is not CSV: {error}", file=path, line=lines[min(reader.line_num, len(lines)) - 1][0]
-        ) from None
+        line = lines[min(reader.line_num, len(lines)) - 1][0]
+        raise InputError("not-csv", f"The file is not valid CSV: {error}.", file=path, line=line) from None
     numbers = [n for n, _ in lines]
     return parsed[0], list(zip(numbers[1:], parsed[1:], strict=False))
 
 
-def _rows(values: dict[str, str], mapping: Mapping, clock: str, notes: Notes, line: int) -> Iterator[ScoreRow]:
-    """A row for each column of scores, unless its clock or score cannot be used."""
+def _rows(values: dict[str, str], mapping: Mapping, clock: str, faults: RowNotices, line: int) -> Iterator[ScoreRow]:
+    """Yield a row for each column of scores, unless its clock or score cannot be used."""
     cells = {field: clock_columns.value(values, column) for field, column in mapping}
     columns = dict(mapping)
     scores = [column for field, column in mapping if field == "score"]
     device = cells["device"] or f"line {line}"
-    hertz = _clock(cells["clock"], columns["clock"], device, notes)
+    hertz = _clock(cells["clock"], columns["clock"], device, faults)
     if hertz is None:
         return
-    boost = _clock(cells["boost"], columns["boost"], device, Notes()) if cells.get("boost") else None
+    boost = _clock(cells["boost"], columns["boost"], device, RowNotices()) if cells.get("boost") else None
     if boost and boost < 0.98 * hertz:
-        notes.add("with a boost clock below the base clock: it is not used", device)
+        faults.add("row-boost-below-base", device)
     elif boost and clock == "boost":
         hertz = boost
     cores = _positive(cells.get("cores", ""))
     if cells.get("cores") and cores is None:
-        notes.add("whose number of cores is no number: taken as unknown", device)
+        faults.add("row-cores-invalid", device)
     year = _year(cells.get("year", ""))
     if cells.get("year") and year is None:
-        notes.add("whose year is none: taken as unknown", device)
+        faults.add("row-year-invalid", device)
     for column in scores:
         text = clock_columns.value(values, column)
         score = _positive(text)
         if score is None:
-            notes.add("left out: no score" if not text else "left out: a score that is no positive number", device)
+            faults.add("row-score-invalid" if text else "row-without-score", device)
             continue
         suite = cells.get("suite", column)
         if not suite:
-            notes.add("left out: no suite", device)
+            faults.add("row-without-suite", device)
             continue
         yield ScoreRow(
             suite,
@@ -163,7 +163,7 @@ def _rows(values: dict[str, str], mapping: Mapping, clock: str, notes: Notes, li
 
 
 def _positive(text: str) -> float | None:
-    """A finite number above zero, else None."""
+    """Return a finite number above zero, else None."""
     try:
         value = float(text)
     except ValueError:
@@ -172,90 +172,84 @@ def _positive(text: str) -> float | None:
 
 
 def _year(text: str) -> float | None:
-    """`2001`, `2001.5`, `2001-10` or `2001-10-15` as a year with its fraction."""
+    """Return `2001`, `2001.5`, `2001-10` or `2001-10-15` as a year with its fraction."""
     match = re.fullmatch(r"(19[4-9]\d|20\d\d)(\.\d+)?(?:[-/](\d\d?)(?:[-/]\d\d?)?)?", text)
     if match is None:
         return None
     year, fraction, month = match.groups()
-    return (
-        int(year) + float(fraction or 0) + (min(int(month), 12) - 1) / 12 if month else int(year) + float(fraction or 0)
-    )
+    months = (min(int(month), 12) - 1) / 12 if month else 0.0
+    return int(year) + float(fraction or 0) + months
 
 
-def _clock(text: str, column: str, device: str, notes: Notes) -> float | None:
-    """A clock in Hz; the unit is the cell's own, else the column's, and one that cannot be is told and mended."""
+def _clock(text: str, column: str, device: str, faults: RowNotices) -> float | None:
+    """Return a clock in Hz; the unit is the cell's, else the column's, and an impossible one is replaced."""
     if not text:
-        notes.add("left out: no clock", device)
+        faults.add("row-without-clock", device)
         return None
     match = re.fullmatch(r"([0-9.eE+-]+)\s*([kMG]?Hz)?", text, re.IGNORECASE)
     value = _positive(match.group(1)) if match else None
     if match is None or value is None:
-        notes.add("left out: a clock that is no positive number", device)
+        faults.add("row-clock-invalid", device)
         return None
     name, _, unit = column.partition(":")
     if unit.casefold() == "ns":
         return 1e9 / value
     stated = (match.group(2) or unit or clock_columns.suffix(name)).casefold()
     hertz = value * UNITS.get(stated, 1e9)
-    if hertz <= FASTEST:
+    if hertz <= MAX_CLOCK:
         return hertz
     for smaller in ("mhz", "hz"):
-        if 1e4 <= value * UNITS[smaller] <= FASTEST:
-            meant = "MHz" if smaller == "mhz" else "Hz"
-            notes.add(f"whose clock cannot be meant in {clock_columns.NAMES[stated]}: read as {meant}", device)
+        if 1e4 <= value * UNITS[smaller] <= MAX_CLOCK:
+            faults.add("row-clock-read-as-mhz" if smaller == "mhz" else "row-clock-read-as-hz", device)
             return value * UNITS[smaller]
-    notes.add("left out: a clock that no processor has", device)
+    faults.add("row-clock-impossible", device)
     return None
 
 
-def _plausible(rows: list[ScoreRow], notes: Notes) -> list[ScoreRow]:
-    """The rows without those whose clock is a hundred times off their suite's median: another unit was meant."""
+def _plausible(rows: list[ScoreRow], faults: RowNotices) -> list[ScoreRow]:
+    """Return the rows without those whose clock, in another unit, is a hundred times off their suite's median."""
     clocks: dict[str, list[float]] = {}
     for row in rows:
         clocks.setdefault(row.suite, []).append(row.clock)
-    medians = {suite: statistics.median(found) for suite, found in clocks.items()}
-    kept = []
+    medians = {suite: statistics.median(values) for suite, values in clocks.items()}
+    plausible = []
     for row in rows:
         if 0.01 < row.clock / medians[row.suite] < 100:
-            kept.append(row)
+            plausible.append(row)
         else:
-            notes.add("left out: a clock a hundred times off the suite's median, perhaps in another unit", row.device)
-    return kept
+            faults.add("row-clock-implausible", row.device)
+    return plausible
 
 
-def _doubts(rows: Iterable[ScoreRow]) -> Iterator[str]:
-    """What looks wrong but cannot be mended without knowing more."""
+def _several_clocks(rows: Iterable[ScoreRow]) -> Iterator[Notice]:
+    """Yield a notice of the devices that have several clocks."""
     clocks: dict[tuple[str, str], set[float]] = {}
     for row in rows:
         clocks.setdefault((row.suite, row.device), set()).add(row.clock)
-    several = dict.fromkeys(device for (_, device), found in clocks.items() if max(found) > 1.02 * min(found))
+    several = [device for (_, device), values in clocks.items() if max(values) > 1.02 * min(values)]
     if several:
-        names = ", ".join([shown(name, 40) for name in list(several)[:NAMED]] + ["..."] * (len(several) > NAMED))
-        yield (
-            f"{len(several)} device{'s' * (len(several) > 1)} with several clocks ({names}): each row is taken as it "
-            "is, but one clock may be a turbo clock"
-        )
+        yield notice("devices-with-several-clocks", devices=len(set(several)), names=_some(several))
 
 
 def against_catalog(table: ScoreTable) -> ScoreTable:
-    """The table with the base clock where a row of a catalogued device gives its boost clock, each told."""
+    """Return the table with the base clock where a row of a catalogued device has its boost clock."""
     from hwbench.files import folders
 
     known: dict[str, str] = {}
     for folder in reversed(folders.search_path()):
         known |= folders.read_index(f"{folder}/devices").spellings
-    notes, rows = Notes(), []
+    faults, rows = RowNotices(), []
     devices: dict[str, Device | None] = {}
     for row in table.rows:
         name = known.get(folders.key(row.device))
         device = _device(name, devices) if name else None
         clock = device.units[0].clock if device else None
         if clock and clock.base and clock.boost and _near(row.clock, clock.boost) and not _near(row.clock, clock.base):
-            notes.add("with the catalog's boost clock for the base clock: the base clock is taken", row.device)
+            faults.add("row-boost-for-base", row.device)
             rows.append(structs.replace(row, clock=float(clock.base)))
         else:
             rows.append(row)
-    return ScoreTable(table.title, tuple(rows), (*table.notes, *notes.told()), table.columns)
+    return ScoreTable(table.title, tuple(rows), (*table.notices, *faults.notices()), table.columns)
 
 
 def _device(name: str, devices: dict[str, Device | None]) -> Device | None:
@@ -274,15 +268,15 @@ def _near(a: float, b: float) -> bool:
 
 
 def of_catalog(devices: Iterable[Device], clock: str = "base") -> ScoreTable:
-    """Scores that devices cite: clock of the fastest class of cores, cores of all, year of the system tested."""
-    rows, missing = [], Notes()
+    """Return the scores of catalogued devices: clock of the fastest cores, number of all, year of the tested system."""
+    rows, faults = [], RowNotices()
     for device in devices:
         fastest = max(device.units, key=lambda units: units.clock.boost or units.clock.base or units.clock.fixed or 0)
         base, boost = fastest.clock.base, fastest.clock.boost
         chosen = (boost or base if clock == "boost" else base) or fastest.clock.fixed
         for score in device.scores:
             if chosen is None:
-                missing.add("left out: no base clock", device.name)
+                faults.add("row-without-base-clock", device.name)
                 continue
             rows.append(
                 ScoreRow(
@@ -296,4 +290,4 @@ def of_catalog(devices: Iterable[Device], clock: str = "base") -> ScoreTable:
                     family=device.vendor,
                 )
             )
-    return ScoreTable("catalog", tuple(rows), missing.told())
+    return ScoreTable("catalog", tuple(rows), faults.notices())

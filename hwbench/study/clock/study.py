@@ -1,7 +1,7 @@
-"""Is clock speed a guide to performance? Each suite of scores answers, with its numbers and their intervals.
+"""Does clock speed predict scores? Each suite of a table is studied, with intervals of its numbers.
 
-Log score is fitted on log clock alone, with cores, and with an effect for each microarchitecture. R² is told in sample
-and for microarchitectures that the fit has not seen; the verdict rests on the latter (`clock_words.GRADES`).
+Log score is fitted on log clock alone, with cores, and with an effect for each microarchitecture. R² is given in sample
+and for microarchitectures not seen in fitting; the verdict follows from the latter (`verdict.GRADES`).
 """
 
 from collections import Counter
@@ -11,26 +11,27 @@ import numpy as np
 from msgspec import Struct, structs
 
 from hwbench.errors import InputError, nearest, shown
+from hwbench.notices import Notice, notice
 from hwbench.stats import regression
 from hwbench.study.clock import pairs as clock_pairs
 from hwbench.study.clock import verdict
-from hwbench.study.clock.results import Cores, Ends, Intervals, Inversions, Study, Suite
+from hwbench.study.clock.results import ClockStudy, Cores, Ends, Intervals, Inversions, Suite
 from hwbench.study.clock.scores import ScoreRow, ScoreTable
 
-LEAST_ROWS = 30
-MOST_ROWS = 3000
-"""Rows of a suite of which all pairs are compared; of more, as many are drawn."""
+MIN_ROWS = 30
+MAX_ROWS = 3000
+"""Rows of a suite of which all pairs are compared; from more, as many are drawn."""
 FEW_GROUPS = 10
-MOST_FITS, LEAST_RESAMPLES = 400_000, 200
-"""Fits of the interval of R² unseen, one for each group that is left out of each resample: the memory they take."""
+MAX_FITS, MIN_RESAMPLES = 400_000, 200
+"""Fits of the interval of R² unseen, one for each group left out of each resample: they limit its memory."""
 WINDOW = 1.0
-"""Years that two devices may be apart to be called of similar date."""
+"""Years between two devices of similar date."""
 
 
 class _Arrays(Struct, frozen=True):
-    """A suite's rows: logs less their means, the group of each, and how often resamples hold each group.
+    """A suite's rows: logs less their means, the group of each, and the number of each group in resamples.
 
-    Rows stand for groups (`clustered` is False) where there is one microarchitecture or none is known.
+    Each row is a group (`clustered` is False) where there is one microarchitecture, or all are unknown.
     """
 
     clock: regression.Array
@@ -46,62 +47,65 @@ def study(
     pairs: Sequence[tuple[str, str]] = (),
     window: float = WINDOW,
     seed: int = 0,
-) -> Study:
-    """Study every suite of a table (or those named) that has LEAST_ROWS rows. Raises InputError where none has.
+) -> ClockStudy:
+    """Study every suite of a table (or those named) that has MIN_ROWS rows. Raises InputError where none has.
 
     `pairs` are two classes each, by microarchitecture, family or device, several with commas; `window` is in years.
     """
-    found: dict[str, list[ScoreRow]] = {}
+    rows_of: dict[str, list[ScoreRow]] = {}
     for row in table.rows:
-        found.setdefault(row.suite, []).append(row)
-    chosen = _chosen(found, suites)
-    _check(pairs, [row for name in chosen for row in found[name]])
-    refused, done = [], []
-    for name in chosen:
-        reason = _refused(name, found[name])
-        if reason:
-            refused.append(reason)
-        else:
-            done.append(_suite(name, found[name], pairs, window, seed))
-    if not done:
-        reason = "; ".join(refused[:3]) or "; ".join(table.notes[:3]) or "no row can be used"
-        raise InputError(f"nothing to study: {reason}", file=None if table.title == "catalog" else table.title)
-    return Study(table.title, regression.LEVEL, window, tuple(done), (*table.notes, *refused))
+        rows_of.setdefault(row.suite, []).append(row)
+    chosen = _chosen(rows_of, suites)
+    _check(pairs, [row for name in chosen for row in rows_of[name]])
+    refusals = {name: _refusal(name, rows_of[name]) for name in chosen}
+    refused = [refusal for refusal in refusals.values() if refusal]
+    studied = [_suite(name, rows_of[name], pairs, window, seed) for name in chosen if not refusals[name]]
+    if not studied:
+        reasons = " ".join(map(str, (refused or table.notices)[:3])) or "No row can be used."
+        file = None if table.title == "catalog" else table.title
+        raise InputError("nothing-to-study", f"No suite can be studied. {reasons}", file=file)
+    return ClockStudy(
+        data=table.title,
+        level=regression.LEVEL,
+        window_years=window,
+        suites=tuple(studied),
+        notices=(*table.notices, *refused),
+    )
 
 
-def _chosen(found: dict[str, list[ScoreRow]], suites: Sequence[str]) -> list[str]:
-    """Names of the suites asked for, as the table spells them."""
-    known = {name.casefold(): name for name in found}
+def _chosen(rows_of: dict[str, list[ScoreRow]], suites: Sequence[str]) -> list[str]:
+    """Return the names of the requested suites as the table spells them."""
+    known = {name.casefold(): name for name in rows_of}
     for name in suites:
         if name.casefold() not in known:
-            choices = [known[close] for close in nearest(name, known)] or sorted(found)
-            raise InputError(f"there is no suite '{shown(name)}'", field="--suite", nearest=choices)
-    return list(dict.fromkeys(known[name.casefold()] for name in suites)) or sorted(found)
+            choices = [known[close] for close in nearest(name, known)] or sorted(rows_of)
+            raise InputError("unknown-suite", f"There is no suite '{shown(name)}'.", field="suites", nearest=choices)
+    return list(dict.fromkeys(known[name.casefold()] for name in suites)) or sorted(rows_of)
 
 
 def _check(pairs: Sequence[tuple[str, str]], rows: list[ScoreRow]) -> None:
-    """Every class of a pair must have rows, and none may stand on both sides."""
+    """Raise InputError for a pair with a class that has no rows, or with a row that is in both classes."""
     labels = {label for row in rows for label in row.labels}
     for pair in pairs:
-        sides = [clock_pairs.named(text) for text in pair]
+        sides = [clock_pairs.names_in(text) for text in pair]
         if not all(sides):
-            raise InputError("names two classes: neither may be empty", field="--pair")
+            raise InputError("empty-class", "A pair needs two classes, and one of them is empty.", field="pairs")
         for name in sorted(sides[0] | sides[1]):
             if name not in labels:
-                message = f"no row is of a microarchitecture, family or device '{shown(name)}'"
-                raise InputError(message, field="--pair", nearest=nearest(name, labels))
+                message = f"No row has a microarchitecture, family or device '{shown(name)}'."
+                raise InputError("unknown-class", message, field="pairs", nearest=nearest(name, labels))
         if any(sides[0] & set(row.labels) and sides[1] & set(row.labels) for row in rows):
-            raise InputError("has rows that are of both classes", field="--pair")
+            raise InputError("classes-overlap", "Some rows are in both classes of the pair.", field="pairs")
 
 
-def _refused(name: str, rows: list[ScoreRow]) -> str | None:
-    """Why a suite cannot be studied, in a sentence."""
+def _refusal(name: str, rows: list[ScoreRow]) -> Notice | None:
+    """Return why a suite cannot be studied, None where it can."""
     known = [row for row in rows if row.microarchitecture] or rows
-    if len(known) < LEAST_ROWS:
-        return f"{shown(name, 60)} has {len(known)} usable rows: not studied below {LEAST_ROWS}"
+    if len(known) < MIN_ROWS:
+        return notice("suite-too-small", suite=shown(name, 60), rows=len(known), minimum=MIN_ROWS)
     for what, values in (("clock", {row.clock for row in known}), ("score", {row.score for row in known})):
         if len(values) == 1:
-            return f"{shown(name, 60)} has the same {what} in every row: not studied"
+            return notice("suite-constant", suite=shown(name, 60), what=what)
     return None
 
 
@@ -117,7 +121,7 @@ def _suite(name: str, rows: list[ScoreRow], pairs: Sequence[tuple[str, str]], wi
     )
     intervals, slope_clock, slope_within = _intervals(arrays, counts)
     effects, effects_seen, effects_unseen = _microarchitecture(arrays)
-    found = Suite(
+    suite = Suite(
         suite=name,
         n=len(known),
         devices=len({row.device for row in known}),
@@ -142,38 +146,34 @@ def _suite(name: str, rows: list[ScoreRow], pairs: Sequence[tuple[str, str]], wi
         grade=verdict.grade(r2_clock if r2_clock_cv is None else r2_clock_cv),
         notes=tuple(notes),
     )
-    return structs.replace(found, verdict=verdict.verdict(found))
+    return structs.replace(suite, verdict=verdict.verdict(suite))
 
 
-def _known(rows: list[ScoreRow], seed: int) -> tuple[list[ScoreRow], list[str]]:
-    """The rows to study: those whose microarchitecture is known, unless none is; and what is to be said about them."""
+def _known(rows: list[ScoreRow], seed: int) -> tuple[list[ScoreRow], list[Notice]]:
+    """Return the rows to study, those of known microarchitecture unless all are unknown, and notices about them."""
     known = [row for row in rows if row.microarchitecture]
     notes = []
     if not known:
         known = rows
-        notes.append(
-            "No microarchitecture is known: rows, not microarchitectures, were resampled, and none was left out"
-        )
+        notes.append(notice("no-microarchitecture-known"))
     elif len(known) < len(rows):
-        notes.append(f"{len(rows) - len(known)} rows left out: no microarchitecture")
-    if len(known) > MOST_ROWS:
-        notes.append(f"{MOST_ROWS:,} of {len(known):,} rows were drawn: all pairs of more are too many to compare")
-        drawn = np.random.default_rng(seed).choice(len(known), MOST_ROWS, replace=False)
+        notes.append(notice("rows-without-microarchitecture", rows=len(rows) - len(known)))
+    if len(known) > MAX_ROWS:
+        notes.append(notice("rows-drawn", drawn=MAX_ROWS, rows=len(known)))
+        drawn = np.random.default_rng(seed).choice(len(known), MAX_ROWS, replace=False)
         known = [known[i] for i in np.sort(drawn)]
     names = {row.microarchitecture for row in known} - {None}
     if len(names) == 1:
-        notes.append(f"All rows are of one microarchitecture ({shown(min(map(str, names)), 60)}): none was left out")
-    elif names and (lonely := _lonely(known)) > len(known) / 2:
-        notes.append(f"{lonely} of {len(known)} rows are alone of their microarchitecture: its effect tells them all")
+        notes.append(notice("one-microarchitecture", name=shown(min(map(str, names)), 60)))
+    elif names and (alone := _alone(known)) > len(known) / 2:
+        notes.append(notice("rows-alone", alone=alone, rows=len(known)))
     elif 1 < len(names) < FEW_GROUPS:
-        notes.append(
-            f"{len(names)} microarchitectures are few, and intervals rest on their number, not on that of rows"
-        )
+        notes.append(notice("few-microarchitectures", count=len(names)))
     return known, notes
 
 
-def _lonely(rows: list[ScoreRow]) -> int:
-    """Rows whose microarchitecture no other row has."""
+def _alone(rows: list[ScoreRow]) -> int:
+    """Return the number of rows whose microarchitecture no other row has."""
     counts = Counter(row.microarchitecture for row in rows)
     return sum(1 for row in rows if counts[row.microarchitecture] == 1)
 
@@ -187,7 +187,7 @@ def _arrays(rows: list[ScoreRow], seed: int) -> _Arrays:
 
 
 def _microarchitecture(arrays: _Arrays) -> tuple[float | None, float | None, float | None]:
-    """R² with an effect for each microarchitecture: in sample, of rows left out, of microarchitectures left out."""
+    """Return R² with an effect for each microarchitecture: in sample, of rows and of microarchitectures left out."""
     if not arrays.clustered or np.bincount(arrays.groups).max() < 2:
         return None, None, None
     fitted = (arrays.clock[:, None], arrays.score, arrays.groups)
@@ -195,10 +195,10 @@ def _microarchitecture(arrays: _Arrays) -> tuple[float | None, float | None, flo
 
 
 def _cores(arrays: _Arrays, rows: list[ScoreRow]) -> Cores | None:
-    """What cores add, of the rows whose cores are known; nothing where they are the same everywhere."""
+    """Return the effect of cores in the rows where they are known; None where all rows have the same."""
     known = np.array([row.cores is not None for row in rows])
     cores = np.log([row.cores or 1.0 for row in rows])[known]
-    if known.sum() < LEAST_ROWS or np.ptp(cores) == 0:
+    if known.sum() < MIN_ROWS or np.ptp(cores) == 0:
         return None
     clock, score = regression.centered(arrays.clock[known]), regression.centered(arrays.score[known])
     design = np.column_stack([clock, regression.centered(cores)])
@@ -215,12 +215,12 @@ def _cores(arrays: _Arrays, rows: list[ScoreRow]) -> Cores | None:
 
 
 def _constant(design: regression.Array) -> regression.Array:
-    """The design with a column of ones before it."""
+    """Return the design with a column of ones before it."""
     return np.column_stack([np.ones(len(design)), design])
 
 
 def _intervals(arrays: _Arrays, counts: regression.PairCounts) -> tuple[Intervals, float, float | None]:
-    """Intervals of everything but cores, and the slopes over all and within microarchitectures."""
+    """Return intervals of everything but cores, and the slopes over all and within microarchitectures."""
     clock, score, groups, weights = arrays.clock, arrays.score, arrays.groups, arrays.weights
     total = regression.moments(np.ones((len(clock), 1)), score, groups)
     line = regression.moments(_constant(clock[:, None]), score, groups)
@@ -230,7 +230,7 @@ def _intervals(arrays: _Arrays, counts: regression.PairCounts) -> tuple[Interval
     inside: regression.Slope | None = None
     if arrays.clustered:
         left = regression.within(clock, groups)
-        few = weights[: max(LEAST_RESAMPLES, MOST_FITS // line.groups)]
+        few = weights[: max(MIN_RESAMPLES, MAX_FITS // line.groups)]
         unseen = regression.interval(regression.unseen_resampled(total, line, few))
         if np.any(np.abs(left) > 1e-12):
             apart = regression.moments(left[:, None], regression.within(score, groups), groups)

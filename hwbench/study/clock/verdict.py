@@ -1,50 +1,51 @@
-"""The verdict of a clock study: a grade, and what the numbers say in plain words."""
+"""The verdict of a suite: a grade, and its numbers in sentences."""
 
-from hwbench.study.clock.results import Suite
+from hwbench.study.clock.results import Ends, Grade, Suite
 
-GRADES = (
-    (0.9, "a good guide"),
-    (0.7, "a fair guide"),
-    (0.4, "a weak guide"),
-    (-float("inf"), "no guide"),
-)
-"""Least R² of clock alone for microarchitectures that the fit has not seen, and what clock speed then is."""
+GRADES: tuple[tuple[float, Grade], ...] = ((0.9, "good"), (0.7, "fair"), (0.4, "weak"), (-float("inf"), "none"))
+"""Smallest R² of clock alone, for microarchitectures not seen in fitting, of each grade."""
 
 
-def grade(r2: float) -> str:
-    """What clock speed is at an R²."""
-    return next(words for least, words in GRADES if r2 >= least)
+def grade(r2: float) -> Grade:
+    """Return the grade of clock speed as a predictor at an R²."""
+    return next(name for smallest, name in GRADES if r2 >= smallest)
+
+
+def predictor(name: Grade) -> str:
+    """Return a grade with its noun: `weak predictor`, `no predictor`."""
+    return f"{'no' if name == 'none' else name} predictor"
 
 
 def verdict(suite: Suite) -> str:
-    """The suite's numbers in a few sentences."""
-    sentences = [_alone(suite), _conclusion(suite), _microarchitecture(suite), _cores(suite)]
-    return " ".join(sentence for sentence in (*sentences, _inversions(suite), _slopes(suite)) if sentence)
-
-
-def _alone(suite: Suite) -> str:
-    text = f"Clock alone explains {_share(suite.r2_clock)} of the variance of the log score{_between(suite.ci)}"
-    if suite.r2_clock_cv is None:
-        return f"{text} (n = {suite.n})."
-    unseen = "for microarchitectures that the fit has not seen"
-    if suite.r2_clock_cv <= 0:
-        return f"{text}; {unseen} it predicts worse than the mean does (R² {suite.r2_clock_cv:.2f}, n = {suite.n})."
-    return f"{text}; {_share(suite.r2_clock_cv)} {unseen} (n = {suite.n})."
+    """Return the suite's verdict and its numbers in a few sentences."""
+    sentences = (_conclusion, _clock_alone, _microarchitecture, _cores, _inversions, _slopes)
+    return " ".join(text for sentence in sentences if (text := sentence(suite)))
 
 
 def _conclusion(suite: Suite) -> str:
+    text = f"Verdict: {predictor(suite.grade)}"
     if suite.r2_clock_cv is None:
-        return f"Within these data it is {suite.grade}; of other microarchitectures they say nothing."
+        return f"{text} within these data, which do not tell about other microarchitectures."
     ends = suite.intervals.r2_clock_cv
     grades = dict.fromkeys(grade(end) for end in ends) if ends else {}
-    doubt = f" (its interval reaches from {' to '.join(grades)})" if len(grades) > 1 else ""
-    return f"So it is {suite.grade}{doubt}."
+    interval = f" (95 % interval: {' to '.join(grades)})" if len(grades) > 1 else ""
+    return f"{text}{interval}."
+
+
+def _clock_alone(suite: Suite) -> str:
+    text = f"Clock alone explains {_share(suite.r2_clock)} of the variance of the log score{_interval(suite.ci)}"
+    if suite.r2_clock_cv is None:
+        return f"{text} (n = {suite.n})."
+    unseen = "for microarchitectures not seen in fitting"
+    if suite.r2_clock_cv <= 0:
+        return f"{text}; {unseen} it predicts worse than the mean (R² {suite.r2_clock_cv:.2f}, n = {suite.n})."
+    return f"{text}; {_share(suite.r2_clock_cv)} {unseen} (n = {suite.n})."
 
 
 def _microarchitecture(suite: Suite) -> str:
     if suite.r2_microarchitecture is None:
         return ""
-    text = f"With the microarchitecture known as well, {_share(suite.r2_microarchitecture)} is explained"
+    text = f"Clock and microarchitecture together explain {_share(suite.r2_microarchitecture)}"
     if suite.r2_microarchitecture_seen is not None:
         text += f" ({_share(suite.r2_microarchitecture_seen)} of rows left out one at a time)"
     return text + "."
@@ -53,16 +54,16 @@ def _microarchitecture(suite: Suite) -> str:
 def _cores(suite: Suite) -> str:
     if suite.cores is None or suite.cores.r2 is None:
         return ""
-    some = "" if suite.cores.n == suite.n else f" (of the {suite.cores.n} rows whose cores are known)"
-    return f"Clock and cores explain {_share(suite.cores.r2)}{some}."
+    rows = "" if suite.cores.n == suite.n else f" (of the {suite.cores.n} rows whose cores are known)"
+    return f"Clock and cores explain {_share(suite.cores.r2)}{rows}."
 
 
 def _inversions(suite: Suite) -> str:
-    found = suite.inversions
-    if found.share is None:
+    every = suite.inversions
+    if every.share is None:
         return ""
-    apart = found.pairs - found.equal_clock
-    text = f"The lower clock wins in {_share(found.share)} of {apart:,} pairs of different clock ({found.inverted:,})"
+    pairs = every.pairs - every.equal_clock
+    text = f"The lower clock wins in {_share(every.share)} of {pairs:,} pairs of different clock ({every.inverted:,})"
     near = suite.inversions_window
     if near is not None and near.share is not None and near.window_years is not None:
         years = "1 year" if near.window_years == 1 else f"{near.window_years:g} years"
@@ -72,31 +73,29 @@ def _inversions(suite: Suite) -> str:
 
 
 def _slopes(suite: Suite) -> str:
-    text = f"A clock higher by 10 % goes with a score {_change(suite.slope_clock, suite.intervals.slope_clock)}"
+    text = f"A score is {_change(suite.slope_clock, suite.intervals.slope_clock)} where the clock is 10 % higher"
     if suite.slope_within is None or suite.microarchitectures in (None, 1):
         return text + "."
-    return (
-        f"{text} over all, and {_change(suite.slope_within, suite.intervals.slope_within)} within a microarchitecture."
-    )
+    return f"{text}, and {_change(suite.slope_within, suite.intervals.slope_within)} within a microarchitecture."
 
 
-def _change(slope: float, ends: tuple[float, float] | None) -> str:
-    """What 1.1 to the power of a slope changes: `higher by 7.3 % (6.1 to 8.4)`."""
+def _change(slope: float, ends: Ends) -> str:
+    """Return what 1.1 to the power of a slope changes: `7.3 % (6.1 to 8.4) higher`."""
     change = 100 * (1.1**slope - 1)
-    text = f"{'higher' if change >= 0 else 'lower'} by {abs(change):.1f} %"
-    if ends is None:
-        return text
-    low, high = (100 * (1.1 ** max(min(end, 50.0), -50.0) - 1) for end in ends)
-    return f"{text} ({low:.1f} to {high:.1f})"
+    interval = ""
+    if ends is not None:
+        low, high = (100 * (1.1 ** max(min(end, 50.0), -50.0) - 1) for end in ends)
+        interval = f" ({low:.1f} to {high:.1f})"
+    return f"{abs(change):.1f} %{interval} {'higher' if change >= 0 else 'lower'}"
 
 
 def _share(value: float) -> str:
-    """A share in percent: no digits are kept that n cannot bear, and neither 0 nor 100 is said of anything else."""
+    """Return a share in percent without false digits; only 0 and 1 are 0 % and 100 %."""
     percent = 100 * value
     if 0 < percent < 0.5 or 99.5 <= percent < 100:
         return f"{percent:.2g} %" if percent < 1 else f"{min(percent, 99.99):.2f} %"
     return f"{percent:.0f} %" if abs(percent) >= 10 else f"{percent:.1f} %"
 
 
-def _between(ends: tuple[float, float] | None) -> str:
+def _interval(ends: Ends) -> str:
     return f" (95 % interval {100 * ends[0]:.0f} to {100 * ends[1]:.0f} %)" if ends else ""
