@@ -1,64 +1,17 @@
-"""Studies: is clock speed a guide to performance?"""
+"""Studies: does clock speed predict performance?"""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Literal
 
-from msgspec import Struct
+from msgspec.structs import replace
 
-from hwbench import answers
-from hwbench.answers import Answer
 from hwbench.api import catalogs, checks
-from hwbench.api.answers import notices_of
 from hwbench.api.lookup import Model, locate
 from hwbench.errors import InputError
 from hwbench.notices import Notice
-from hwbench.report.text import clock as text
-from hwbench.report.text.layout import PLAIN, Style
 from hwbench.study.clock import elasticity, peaks, scores
 from hwbench.study.clock import study as clock_study
-from hwbench.study.clock.elasticity import ModelClock
-from hwbench.study.clock.peaks import PeakView
-from hwbench.study.clock.results import Study, Suite
-
-
-class ClockStudy(Answer, Struct, frozen=True):
-    """Whether clock speed predicts scores, by suite, and what makes the peaks of the catalog differ."""
-
-    SCHEMA: ClassVar[str] = "study-clock"
-    ROWS: ClassVar[str] = "suites"
-    CONTEXT: ClassVar[tuple[str, ...]] = ("study",)
-
-    data: str
-    level: float
-    window_years: float
-    clock: str
-    suites: tuple[Suite, ...]
-    catalog: tuple[PeakView, ...]
-    model: None
-    study: Study
-    notices: tuple[Notice, ...] = ()
-
-
-class ModelClockStudy(Answer, Struct, frozen=True):
-    """How much a faster clock would speed up a model on a device."""
-
-    SCHEMA: ClassVar[str] = "study-clock"
-    MAIN: ClassVar[tuple[str, ...]] = ("model.model", "model.device", "model.elasticity_expected", "model.verdict")
-
-    suites: tuple[Suite, ...]
-    catalog: tuple[PeakView, ...]
-    model: ModelClock
-    notices: tuple[Notice, ...] = ()
-
-
-@answers.lines.register
-def _study_lines(answer: ClockStudy, style: Style = PLAIN) -> list[str]:
-    return [*text.study(answer.study, style), *text.peak_view(answer.catalog, style)]
-
-
-@answers.lines.register
-def _model_lines(answer: ModelClockStudy, style: Style = PLAIN) -> list[str]:
-    return text.model(answer.model, style)
+from hwbench.study.clock.results import ClockStudy, PeakView
 
 
 def study_clock(
@@ -73,7 +26,7 @@ def study_clock(
     device: str | None = None,
     dtype: str = "fp32",
     batch: int = 1,
-) -> ClockStudy | ModelClockStudy:
+) -> ClockStudy:
     """Study whether clock speed predicts scores: of the catalog's CPUs, or of a CSV file `data`.
 
     `columns` maps the columns of other tables, `pairs` are classes to compare, `window` is in years. With `model` and
@@ -89,7 +42,7 @@ def study_clock(
         located, name = locate(device), checks.dtype(dtype)
         workload = Model(model, None, {}).workload(name)
         answer = elasticity.elasticity(workload, located.device, name, checks.batch(batch))
-        return ModelClockStudy((), (), answer, located.notices)
+        return ClockStudy(model=answer, notices=located.notices)
     if columns is not None and data is None:
         raise InputError("missing", "A map of columns needs the file that they are of.", field="columns")
     years = _years(window)
@@ -103,17 +56,7 @@ def study_clock(
         notices = catalog.notices
         table, views = scores.of_catalog(catalog.values(), clock), peaks.peak_views(catalog.values())
     study = clock_study.study(table, tuple(suites), tuple(pairs), years)
-    return ClockStudy(
-        data=study.data,
-        level=study.level,
-        window_years=study.window_years,
-        clock=clock,
-        suites=study.suites,
-        catalog=views,
-        model=None,
-        study=study,
-        notices=(*notices, *notices_of(study)),
-    )
+    return replace(study, clock=clock, catalog=views, notices=(*notices, *study.notices))
 
 
 def _years(value: float | str) -> float:

@@ -13,7 +13,7 @@ from hwbench.report.html.figures import run as figures_run
 from hwbench.report.html.measured import Beside, Elsewhere
 from hwbench.report.html.page import Figure, HtmlTable, Section, label
 from hwbench.report.text.format import ceil_digits, floor_digits, percent, rate
-from hwbench.study.clock.results import Study
+from hwbench.study.clock.results import ClockStudy
 from hwbench.study.clock.scores import ScoreRow
 from hwbench.study.compare.devices import Comparison
 from hwbench.study.explain import Explanation
@@ -161,14 +161,14 @@ def explained(found: Explanation) -> Section:
     return Section("explain", "Where the performance goes", (found.summary, *missing), (figure,))
 
 
-def studied(found: Study, rows: Sequence[ScoreRow]) -> Section:
+def studied(found: ClockStudy, rows: Sequence[ScoreRow]) -> Section:
     """Does clock speed predict performance? The verdict and the picture of each suite."""
     parts = tuple(
         study.clock_scatter(suite, [row for row in rows if row.suite == suite.suite], f"clock-{index}")
         for index, suite in enumerate(found.suites)
     )
     verdicts = tuple(f"{suite.suite}: {suite.verdict}" for suite in found.suites)
-    return Section("clock", "Does clock speed predict performance?", (*verdicts, *found.warnings), parts)
+    return Section("clock", "Does clock speed predict performance?", (*verdicts, *map(str, found.notices)), parts)
 
 
 def validated(found: Validation) -> Section:
