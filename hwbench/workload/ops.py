@@ -54,6 +54,9 @@ class Work(Struct, frozen=True):
 
 Shape = tuple[int, ...]
 
+MAX_COUNT = 1 << 62
+"""Operations, parameters or elements of an op, above which a network is refused: no machine has such a memory."""
+
 
 class Op(Struct, frozen=True, omit_defaults=True):
     """One kernel of a network, counted for one sample; `count` ops are alike and run one after the other.

@@ -1,4 +1,4 @@
-"""Torch's operators: what each costs in one table, which launch no kernel, and what an operator of one's own costs.
+"""Costs of torch's operators in one table, and operators that launch no kernel.
 
 An operator is a row of FORMULAS, pointwise or a reduction (torch tags those itself), FREE (a view or an allocation), or
 unknown, which the tracer reports as uncounted. torch is not imported.
@@ -40,7 +40,7 @@ from hwbench.workload.formulas.cost import (
 
 
 class AtenFormula(Struct, frozen=True):
-    """Operators that share a count, and where the count is from."""
+    """Operators that share a count, and the source of the count."""
 
     operators: tuple[str, ...]
     cost: Callable[[Call], Cost]
@@ -274,9 +274,9 @@ def register(operator: str, cost: Callable[[Call], Cost], reference: str) -> Non
 
 
 def cost(call: Call, pointwise: bool, reduction: bool) -> Cost | None:
-    """The cost of a call; None for an operator that nothing is known of. Tags are torch's own.
+    """Return the cost of a call; None for an unknown operator. Tags are torch's own.
 
-    Names ending in `_` (in place) cost what their namesakes do.
+    Operators in place (`add_`) cost what those without the `_` do.
     """
     formula = _TABLE.get(call.name) or _TABLE.get(call.name.rstrip("_"))
     if formula:

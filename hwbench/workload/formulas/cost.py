@@ -1,6 +1,6 @@
-"""What a kernel does, from the shapes that it is called with: a function a family of torch operators.
+"""Costs of kernels by the shapes of their tensors: one function per family of torch operators.
 
-Pure: torch is not imported. `aten.py` says which operator is of which family, and names the references.
+Pure: torch is not imported. `aten.py` assigns operators to families and names the references.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ Role = Literal["data", "weight", "constant"]
 
 
 class Tensor(Struct, frozen=True):
-    """A tensor as a kernel sees it: `elements` are the distinct ones (an expanded dimension is read once)."""
+    """A tensor of a kernel: `elements` are the distinct ones (an expanded dimension is read once)."""
 
     shape: tuple[int, ...]
     elements: int
@@ -28,7 +28,7 @@ class Tensor(Struct, frozen=True):
 
 
 class Call(Struct, frozen=True):
-    """One call of an operator, tensors replaced by what the formulas need of them. `name` is `aten.mm`.
+    """One call of an operator, such as `aten.mm`, with tensors reduced to what the formulas need.
 
     `samples` are those of the run: weights that only some of them touch are counted for one.
     """
@@ -40,7 +40,7 @@ class Call(Struct, frozen=True):
     samples: int = 1
 
     def get(self, position: int, name: str, default: Any = None) -> Any:
-        """An argument by position or keyword."""
+        """Return an argument by position or keyword."""
         return self.args[position] if position < len(self.args) else self.kwargs.get(name, default)
 
     @property
@@ -50,11 +50,10 @@ class Call(Struct, frozen=True):
 
 
 class Cost(Struct, frozen=True):
-    """What a call does: multiply-accumulates, bias additions, other arithmetic, and its kind of kernel.
+    """Work of a call: multiply-accumulates, bias additions, other arithmetic, and its kind of kernel.
 
-    `reads` replaces the elements that its first tensor would count for (a table of which some rows are read),
-    `reads_second` those of its second (experts of which some run). The last fields are those of `Op`, `groups` being
-    those of the whole call.
+    `reads` replaces the elements of its first tensor (a table of which some rows are read), `reads_second` those of its
+    second (experts of which some run). The last fields are those of `Op`; `groups` are those of the whole call.
     """
 
     kind: str
@@ -72,7 +71,7 @@ class Cost(Struct, frozen=True):
 
 
 def product(a: Tensor, b: Tensor, written: int, bias: bool = False) -> Cost:
-    """A product of matrices, batched from three dimensions on; `linear` where one of them is a weight."""
+    """Count a product of matrices, batched from three dimensions on; `linear` where one of them is a weight."""
     kind = "batched_matmul" if len(a.shape) > 2 else "linear" if "weight" in (a.role, b.role) else "matmul"
     return Cost(
         kind,
@@ -85,31 +84,31 @@ def product(a: Tensor, b: Tensor, written: int, bias: bool = False) -> Cost:
 
 
 def mm(call: Call) -> Cost:
-    """The product of the first two arguments."""
+    """Count the product of the first two arguments."""
     return product(call.args[0], call.args[1], call.written)
 
 
 def addmm(call: Call) -> Cost:
-    """A product and what is added to it."""
+    """Count a product and an addition to it."""
     return product(call.args[1], call.args[2], call.written, bias=True)
 
 
 def vector_product(call: Call) -> Cost:
-    """Matrix by vector, or vector by vector."""
+    """Count the product of a matrix or vector and a vector."""
     operands = call.args[1:] if call.name == "aten.addmv" else call.args
     adds = call.written if call.name == "aten.addmv" else 0
     return Cost("matmul", macs=prod(operands[0].shape), bias_adds=adds, columns=1, depth=operands[0].shape[-1])
 
 
 def linear(call: Call) -> Cost:
-    """A fully connected layer in one call."""
+    """Count a fully connected layer in one call."""
     columns, depth = prod(call.args[1].shape[:-1]), call.args[1].shape[-1]
     adds = call.written if call.get(2, "bias") is not None else 0
     return Cost("linear", macs=call.written * depth, bias_adds=adds, columns=columns, depth=depth)
 
 
 def grouped_mm(call: Call) -> Cost:
-    """Rows of `a` are shared out among the groups of `b` (mixture of experts): each row meets one group's matrix.
+    """Count a product whose rows of `a` belong to groups of `b` (mixture of experts): each meets one group's matrix.
 
     Of the groups, no more are read than one sample has rows; a larger batch may read more.
     """
@@ -117,7 +116,7 @@ def grouped_mm(call: Call) -> Cost:
 
 
 def grouped_mm_backward(call: Call) -> Cost:
-    """The gradients of both operands, a product each."""
+    """Count the gradients of both operands, one product each."""
     forward = _grouped(call, *call.args[1:3])
     return Cost("grouped_matmul_backward", macs=len(call.outputs) * forward.macs)
 
@@ -133,25 +132,25 @@ def _grouped(call: Call, a: Tensor, b: Tensor) -> Cost:
 
 
 def trilinear(call: Call) -> Cost:
-    """The product of the first two operands, summed as soon as it can be, against the third.
+    """Count the product of the first two operands, summed as early as possible, with the third.
 
     Each operand lacks the dimensions that it is expanded over; work is over all that either operand of a product has.
     """
     operands, missing, summed = call.args[:3], call.args[3:6], call.args[6]
     dims = len(operands[0].shape) + len(missing[0])
-    have = [[d for d in range(dims) if d not in lacking] for lacking in missing]
+    present = [[d for d in range(dims) if d not in absent] for absent in missing]
     sizes = {
         d: size
-        for held, operand in zip(have, operands, strict=True)
-        for d, size in zip(held, operand.shape, strict=True)
+        for own, operand in zip(present, operands, strict=True)
+        for d, size in zip(own, operand.shape, strict=True)
     }
-    first = {*have[0], *have[1]}
-    second = {d for d in first if d not in summed or d in have[2]} | {*have[2]}
+    first = {*present[0], *present[1]}
+    second = {d for d in first if d not in summed or d in present[2]} | {*present[2]}
     return Cost("bilinear", macs=sum(prod(sizes[d] for d in over) for over in (first, second)))
 
 
 def recurrent(call: Call) -> Cost:
-    """All steps of a recurrent layer: every weight matrix meets every step once; gates cost about ten operations each.
+    """Count all steps of a recurrent layer: each weight matrix meets each step once; gates cost ten operations each.
 
     Called with the data, the states and the weights of all layers and directions.
     """
@@ -165,7 +164,7 @@ def recurrent(call: Call) -> Cost:
 
 
 def conv_kind(groups: int, inputs: int, window: int, transposed: bool) -> str:
-    """Which kind of convolution it is by its groups and window."""
+    """Return the kind of a convolution by its groups and window."""
     if transposed:
         return "transposed_conv"
     if groups > 1:
@@ -174,7 +173,7 @@ def conv_kind(groups: int, inputs: int, window: int, transposed: bool) -> str:
 
 
 def convolution(call: Call) -> Cost:
-    """A convolution, or a transposed one."""
+    """Count a convolution, or a transposed one."""
     x, weight = call.args[0], call.args[1]
     transposed, groups = bool(call.get(6, "transposed", False)), int(call.get(8, "groups", 1))
     macs = (prod(x.shape) if transposed else call.written) * prod(weight.shape[1:])
@@ -193,7 +192,7 @@ def convolution(call: Call) -> Cost:
 
 
 def convolution_backward(call: Call) -> Cost:
-    """One convolution for the input's gradient and one for the weight's, as far as they are asked for."""
+    """Count one convolution each for the gradients of the input and the weight, as far as they are requested."""
     gradient, x, weight = call.args[:3]
     transposed, groups, wanted = bool(call.args[7]), int(call.args[9]), call.args[10]
     each = (prod(x.shape) if transposed else prod(gradient.shape)) * prod(weight.shape[1:])
@@ -212,7 +211,7 @@ def convolution_backward(call: Call) -> Cost:
 
 
 def attention(query: Tensor, key: Tensor, value: Tensor) -> Cost:
-    """Fused attention: scores and their product with the values; softmax and scaling are six operations a score.
+    """Count fused attention: scores and their product with the values; softmax and scaling take six operations a score.
 
     Heads are the query's: grouped keys and values are read once and used by several. A causal mask counts in full.
     """
@@ -229,13 +228,13 @@ def attention(query: Tensor, key: Tensor, value: Tensor) -> Cost:
 
 
 def attention_call(call: Call) -> Cost:
-    """Fused attention as a call, with a mask if that is its fourth tensor."""
-    found = attention(*call.args[:3])
-    return msgspec.structs.replace(found, masked=isinstance(call.get(3, "attn_mask"), Tensor))
+    """Count fused attention of a call, with a mask if its fourth argument is a tensor."""
+    cost = attention(*call.args[:3])
+    return msgspec.structs.replace(cost, masked=isinstance(call.get(3, "attn_mask"), Tensor))
 
 
 def attention_backward(query: Tensor, key: Tensor, value: Tensor) -> Cost:
-    """Scores again, then the gradients of values, probabilities, queries and keys: five products instead of two."""
+    """Count scores again, and gradients of values, probabilities, queries and keys: five products instead of two."""
     *leading, queries, width = query.shape
     scores = prod(leading) * queries * key.shape[-2]
     return Cost(
@@ -249,17 +248,17 @@ def attention_backward(query: Tensor, key: Tensor, value: Tensor) -> Cost:
 
 
 def attention_backward_call(call: Call) -> Cost:
-    """Its backward pass as a call."""
+    """Count the backward pass of fused attention of a call."""
     return attention_backward(*call.args[1:4])
 
 
 def norm(kind: str, each: int) -> Callable[[Call], Cost]:
-    """A normalization with so many operations an element, over rows of the last dimension."""
+    """Return the cost function of a normalization over the last dimension, with `each` operations an element."""
     return lambda call: Cost(kind, elementwise_flops=each * call.args[0].elements, depth=_row(call.args[0]))
 
 
 def row_wise(kind: str, each: int) -> Callable[[Call], Cost]:
-    """So many operations for each element written, over rows of the last dimension."""
+    """Return the cost function of `each` operations an element written, over rows of the last dimension."""
     return lambda call: Cost(kind, elementwise_flops=each * call.written, depth=_row(call.args[0]))
 
 
@@ -268,17 +267,17 @@ def _row(tensor: Tensor) -> int:
 
 
 def per_output(kind: str, each: int = 0) -> Callable[[Call], Cost]:
-    """So many operations for each element written."""
+    """Return the cost function of `each` operations an element written."""
     return lambda call: Cost(kind, elementwise_flops=each * call.written)
 
 
 def per_input(kind: str, each: int = 1) -> Callable[[Call], Cost]:
-    """So many operations for each element read."""
+    """Return the cost function of `each` operations an element read."""
     return lambda call: Cost(kind, elementwise_flops=each * call.args[0].elements)
 
 
 def pool(call: Call) -> Cost:
-    """Window - 1 comparisons, or window - 1 additions and a division, an output."""
+    """Count window - 1 comparisons, or window - 1 additions and a division, an output."""
     kind = "max_pool" if "max" in call.name else "avg_pool"
     window = call.get(1, "kernel_size", ())
     size = prod(window) if isinstance(window, (list, tuple)) else int(window)
@@ -294,24 +293,24 @@ def pool(call: Call) -> Cost:
 
 
 def embedding(call: Call) -> Cost:
-    """A look-up of rows, at most all of the table."""
+    """Count a look-up of rows, of the whole table at most."""
     return Cost("embedding", reads=min(call.args[0].elements, call.written))
 
 
 def embedding_bag(call: Call) -> Cost:
-    """A look-up of rows that are summed."""
+    """Count a look-up of rows that are summed."""
     table, indices = call.args[0], call.args[1]
     rows = prod(indices.shape) * table.shape[-1]
     return Cost("embedding", elementwise_flops=rows, reads=rows)
 
 
 def picked(call: Call) -> Cost:
-    """A gather: of the first tensor no more is read than is written."""
+    """Count a gather, which reads as much of the first tensor as it writes."""
     return Cost("gather", reads=call.written)
 
 
 def fft(call: Call) -> Cost:
-    """5 n log2 n for a complex transform of n points, half of it for a real one."""
+    """Count 5 n log2 n operations for a complex transform of n points, half of them for a real one."""
     x = call.args[0]
     dimensions = call.get(1, "dim", ())
     real = call.name != "aten._fft_c2c"
@@ -322,14 +321,14 @@ def fft(call: Call) -> Cost:
 
 
 def cast(call: Call) -> Cost:
-    """A change of dtype, or else a copy."""
+    """Count a change of dtype, or else a copy."""
     if call.outputs and call.outputs[0].dtype != call.args[0].dtype:
         return Cost("cast")
     return copied(call)
 
 
 def copied(call: Call) -> Cost:
-    """A copy; strided where the source does not lie in one piece."""
+    """Count a copy; strided where the source is not contiguous."""
     source = call.args[1] if call.name == "aten.copy_" else call.args[0]
     strided = isinstance(source, Tensor) and not source.contiguous
     return Cost("strided_copy" if strided else "copy")

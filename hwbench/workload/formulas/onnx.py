@@ -1,6 +1,6 @@
-"""ONNX's operators: what each costs in one table, and which launch no kernel.
+"""Costs of ONNX's operators in one table, and operators that launch no kernel.
 
-Operators of com.microsoft carry their domain in front. onnx is not imported.
+Operators of com.microsoft are named with their domain. onnx is not imported.
 """
 
 from collections.abc import Callable
@@ -12,10 +12,10 @@ from hwbench.workload.formulas.cost import Call, Cost, norm, per_input, per_outp
 
 
 class OnnxFormula(Struct, frozen=True):
-    """Operators that share a count, and where the count is from.
+    """Operators that share a count, and the source of the count.
 
-    `params` are the inputs that can be trainable parameters (None: any); `open_ended` says that the shape of the output
-    depends on the data, which the count then does without.
+    `params` are the inputs that can be trainable parameters (None: any); `open_ended` states that the shape of the
+    output depends on the data, so that the count does not use it.
     """
 
     operators: tuple[str, ...]
@@ -168,7 +168,7 @@ _TABLE |= {operator: OnnxFormula((operator,), _TABLE[operator].cost, _QUANTIZED,
 
 
 def formula(operator: str) -> OnnxFormula | None:
-    """What is known of an operator, `Conv` or `com.microsoft.FusedConv`; None where nothing is."""
+    """Return the formula of an operator such as `Conv` or `com.microsoft.FusedConv`; None if it has no formula."""
     return _TABLE.get(operator)
 
 

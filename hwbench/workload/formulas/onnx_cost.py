@@ -1,7 +1,7 @@
-"""What an ONNX node does, from the shapes that it is given: a function a family of operators.
+"""Costs of ONNX nodes by the shapes of their inputs: one function per family of operators.
 
-Pure: onnx is not imported. Inputs stand in `call.args` by position (None where left out), attributes in `call.kwargs`.
-`onnx_formulas.py` says which operator is of which family, and names the references.
+Pure: onnx is not imported. `call.args` holds inputs by position (None where left out), `call.kwargs` attributes.
+`onnx.py` assigns operators to families and names the references.
 """
 
 from collections.abc import Callable
@@ -11,17 +11,18 @@ from hwbench.errors import InputError
 from hwbench.workload.formulas import cost
 from hwbench.workload.formulas.cost import Call, Cost, Tensor
 
-MOST_LETTERS = 1000
+MAX_EQUATION_LETTERS = 1000
 
 
 def conv(x: int = 0, weight: int = 1, bias: int = 2, after: int = 0) -> Callable[[Call], Cost]:
-    """A convolution whose operands stand at these inputs, and `after` further operations an output."""
+    """Return the cost function of a convolution with operands at these inputs and `after` operations per output."""
 
     def count(call: Call) -> Cost:
         image, kernel = call.args[x], call.args[weight]
         groups = int(call.kwargs.get("group", 1))
         if image.shape[1] != kernel.shape[1] * groups:
-            raise InputError(f"has kernels of {kernel.shape[1]} channels for {image.shape[1]} in {groups} groups")
+            text = f"Its kernels have {kernel.shape[1]} channels; the image has {image.shape[1]} in {groups} groups."
+            raise InputError("bad-node", text)
         window = prod(kernel.shape[2:])
         kind = cost.conv_kind(groups, image.shape[1], window, False)
         adds = call.written if call.get(bias, "") is not None else 0
@@ -41,13 +42,13 @@ def conv(x: int = 0, weight: int = 1, bias: int = 2, after: int = 0) -> Callable
 
 
 def conv_transpose(call: Call) -> Cost:
-    """Each input element is spread over kernel × output channels / groups."""
+    """Count a transposed convolution: each input element meets kernel × output channels / groups."""
     macs = prod(call.args[0].shape) * prod(call.args[1].shape[1:])
     return Cost("transposed_conv", macs, call.written if call.get(2, "") is not None else 0)
 
 
 def deform_conv(call: Call) -> Cost:
-    """A convolution of samples between pixels, each interpolated (9) and masked (1)."""
+    """Count a convolution of samples between pixels, each interpolated (9) and masked (1)."""
     image, kernel = call.args[0], call.args[1]
     samples = image.shape[0] * image.shape[1] * prod(call.outputs[0].shape[2:]) * prod(kernel.shape[2:])
     adds = call.written if call.get(3, "") is not None else 0
@@ -55,7 +56,7 @@ def deform_conv(call: Call) -> Cost:
 
 
 def matmul(a: int = 0, b: int = 1, bias: int | None = None, after: int = 0) -> Callable[[Call], Cost]:
-    """A product as numpy.matmul broadcasts; `linear` where the second operand is a matrix of weights."""
+    """Return the cost function of numpy.matmul, `linear` where the second operand is a matrix of weights."""
 
     def count(call: Call) -> Cost:
         left, right = call.args[a], call.args[b]
@@ -82,14 +83,14 @@ def _product_kind(left: Tensor, right: Tensor) -> str:
 
 
 def blockwise_matmul(call: Call) -> Cost:
-    """A product with weights of few bits, unpacked on the way: `K` and `N` are attributes."""
+    """Count a product with packed weights of few bits: `K` and `N` are attributes."""
     return Cost(
         "linear", call.written * int(call.kwargs["K"]), elementwise_flops=2 * prod((call.kwargs["N"], call.kwargs["K"]))
     )
 
 
 def einsum(call: Call) -> Cost:
-    """Operands are contracted from left to right, as torch does: sums over one operand first, then a product.
+    """Count a contraction from left to right, as torch does: sums over one operand first, then a product.
 
     A product that sums over nothing is elementwise.
     """
@@ -101,26 +102,26 @@ def einsum(call: Call) -> Cost:
     macs = flops = 0
     left = terms[0]
     for position, right in enumerate(terms[1:], 1):
-        kept = {letter for term in (output, *terms[position + 1 :]) for letter in term}
+        needed = {letter for term in (output, *terms[position + 1 :]) for letter in term}
         flops += sum(
-            prod(sizes[letter] for letter in set(one))
-            for one, other in ((left, right), (right, left))
-            if set(one) - set(other) - kept
+            prod(sizes[letter] for letter in set(term))
+            for term, other in ((left, right), (right, left))
+            if set(term) - set(other) - needed
         )
-        shared = {letter for letter in {*left, *right} if letter in kept or (letter in left and letter in right)}
+        shared = {letter for letter in {*left, *right} if letter in needed or (letter in left and letter in right)}
         points = prod(sizes[letter] for letter in shared)
-        macs, flops = (macs + points, flops) if shared - kept else (macs, flops + points)
-        left = tuple(shared & kept)
+        macs, flops = (macs + points, flops) if shared - needed else (macs, flops + points)
+        left = tuple(shared & needed)
     if len(terms) == 1 and set(left) - set(output):
         flops += call.args[0].elements
     return Cost("batched_matmul" if macs else "elementwise", macs, elementwise_flops=flops)
 
 
 def _letters(call: Call) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
-    """The equation's terms and output as letters, those that an ellipsis stands for named `.0` from the right."""
+    """Return the equation's terms and output as letters; dimensions of an ellipsis are named `.0` from the right."""
     equation = str(call.kwargs["equation"]).replace(" ", "")
-    if len(equation) > MOST_LETTERS:
-        raise InputError("its equation is too long")
+    if len(equation) > MAX_EQUATION_LETTERS:
+        raise InputError("too-large", "Its equation is too long.")
     left, arrow, right = equation.partition("->")
     terms, widest = [], 0
     for term, operand in zip(left.split(","), call.args, strict=True):
@@ -140,7 +141,7 @@ def _spread(term: str, extra: int) -> tuple[str, ...]:
 
 
 def attention(call: Call) -> Cost:
-    """ai.onnx Attention: `(batch, heads, tokens, width)`, or heads packed in the width of three dimensions.
+    """Count Attention of `(batch, heads, tokens, width)`, or with heads packed in the width of three dimensions.
 
     Past keys and values (inputs 4 and 5) lengthen the context.
     """
@@ -166,7 +167,7 @@ def _tensor(shape: tuple[int, ...]) -> Tensor:
 
 
 def packed_attention(call: Call) -> Cost:
-    """com.microsoft Attention: the projection to queries, keys and values, then attention over `num_heads`."""
+    """Count com.microsoft Attention: projections to queries, keys and values, then attention over `num_heads`."""
     batch, tokens, depth = call.args[0].shape
     packed = call.args[1].shape[1]
     fused = _many_headed(call, (batch, tokens, packed // 3), (batch, tokens, packed // 3))
@@ -175,9 +176,10 @@ def packed_attention(call: Call) -> Cost:
 
 
 def multi_head_attention(call: Call) -> Cost:
-    """com.microsoft MultiHeadAttention of queries, keys and values `(batch, tokens, width)`."""
+    """Count com.microsoft MultiHeadAttention of queries, keys and values `(batch, tokens, width)`."""
     if any(tensor is None or len(tensor.shape) != 3 for tensor in call.args[:3]) or call.get(6, "") is not None:
-        raise InputError("of com.microsoft is only counted for separate queries, keys and values without a past")
+        text = "It is counted only for separate queries, keys and values without a past."
+        raise InputError("unsupported-operator", text)
     return _many_headed(call, call.args[0].shape, call.args[2].shape)
 
 
@@ -188,7 +190,7 @@ def _many_headed(call: Call, query: tuple[int, ...], value: tuple[int, ...]) -> 
 
 
 def recurrent(call: Call) -> Cost:
-    """LSTM, GRU or RNN: weights and recurrence weights of all directions meet every step of every sequence once.
+    """Count LSTM, GRU or RNN: weights and recurrence weights of all directions meet every step of a sequence once.
 
     Gates cost five operations an element for each of the two, as in the torch trace.
     """
@@ -201,23 +203,23 @@ def recurrent(call: Call) -> Cost:
 
 
 def lrn(call: Call) -> Cost:
-    """Per element: a square, size - 1 additions, scale, add, power, divide."""
+    """Count a square, size - 1 additions, scale, add, power and divide per element."""
     return Cost("local_response_norm", elementwise_flops=call.args[0].elements * (int(call.kwargs["size"]) + 4))
 
 
 def pool(kind: str, each: int, less: int = 0) -> Callable[[Call], Cost]:
-    """`each` operations for an element of the window, `less` of them an output."""
+    """Return the cost of `each` operations per element of the window, less `less` per output."""
     return lambda call: Cost(kind, elementwise_flops=call.written * (each * prod(call.kwargs["kernel_shape"]) - less))
 
 
 def roi_align(call: Call) -> Cost:
-    """`sampling_ratio`² samples an output, each interpolated from four pixels and added; one where it is adaptive."""
+    """Count `sampling_ratio`² samples per output (1 if adaptive), each interpolated from four pixels and added."""
     samples = max(int(call.kwargs.get("sampling_ratio", 0)), 1) ** 2
     return Cost("roi_align", elementwise_flops=10 * samples * call.written)
 
 
 def resize(call: Call) -> Cost:
-    """Interpolation along the dimensions that change: 3, 9 or 21 operations if linear, 35 for a cubic one."""
+    """Count interpolation along the dimensions that change: 3, 9 or 21 operations if linear, 35 if cubic."""
     mode = str(call.kwargs.get("mode", "nearest"))
     shapes = zip(call.args[0].shape, call.outputs[0].shape, strict=True)
     changed = sum(before != after for before, after in shapes)
@@ -226,48 +228,48 @@ def resize(call: Call) -> Cost:
 
 
 def grid_sample(call: Call) -> Cost:
-    """Interpolation between the neighbors of every place in the grid."""
+    """Count interpolation between the neighbors of every position in the grid."""
     mode = str(call.kwargs.get("mode", "linear"))
     each = 0 if mode == "nearest" else 35 if "cubic" in mode else 21 if len(call.args[0].shape) == 5 else 9
     return Cost("upsample", elementwise_flops=each * call.written)
 
 
 def gather(call: Call) -> Cost:
-    """A look-up: no more is read than is written. In a table of weights it is an embedding."""
+    """Count a look-up, which reads as much as it writes; in a table of weights it is an embedding."""
     table = call.args[0]
     is_embedding = table.role == "weight" and table.floating and len(table.shape) == 2
     return Cost("embedding" if is_embedding else "gather", reads=call.written)
 
 
 def part(call: Call) -> Cost:
-    """A copy of a part."""
+    """Count a copy of a part."""
     return Cost("copy", reads=call.written)
 
 
 def scatter(call: Call) -> Cost:
-    """A copy with some elements replaced or added to."""
+    """Count a copy with some elements replaced or added to."""
     adds = str(call.kwargs.get("reduction", "none")) != "none"
     return Cost("copy", elementwise_flops=call.args[2].elements if adds else 0)
 
 
 def sort(call: Call) -> Cost:
-    """n log2 n comparisons along the longest dimension."""
+    """Count n log2 n comparisons along the longest dimension."""
     x = call.args[0]
     return Cost("sort", elementwise_flops=round(x.elements * max(1.0, log2(max(x.shape or (1,))))))
 
 
 def suppression(call: Call) -> Cost:
-    """Non-maximum suppression: sorting the scores is certain; comparisons of boxes depend on the data."""
+    """Count the sorting of non-maximum suppression; comparisons of boxes depend on the data."""
     scores = call.args[1]
     return Cost("sort", elementwise_flops=round(scores.elements * max(1.0, log2(max(scores.shape[-1], 1)))))
 
 
 def variadic(call: Call) -> Cost:
-    """One operation for each further input; a mean divides once more."""
+    """Count one operation for each further input; a mean divides once more."""
     each = len(call.args) - 1 + (call.name == "Mean")
     return Cost("elementwise", elementwise_flops=each * call.written)
 
 
 def embedded(call: Call) -> Cost:
-    """com.microsoft EmbedLayerNormalization: two or three look-ups, their sum, a layer normalization."""
+    """Count EmbedLayerNormalization: two or three look-ups, their sum, a layer normalization."""
     return Cost("embedding", elementwise_flops=9 * call.written)

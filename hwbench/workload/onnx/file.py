@@ -1,7 +1,7 @@
-"""An ONNX file as a graph without its weights: read whole, large tensors emptied at once, local functions inlined.
+"""An ONNX file as a graph without its weights: large tensors are emptied at once, local functions inlined.
 
-Files come from anybody: external data is never opened (its location is dropped before anything else looks at it), no
-operator's code is run, and functions that would unfold without end are refused.
+Files may come from anybody: external data is never opened (its location is dropped first), no operator's code is run,
+and functions that would expand without end are refused.
 """
 
 import os
@@ -15,28 +15,31 @@ from onnx import inliner
 
 from hwbench.errors import InputError, shown
 
-LARGEST = 1 << 31
-"""Bytes of the largest file: protobuf's own limit."""
+MAX_BYTES = 1 << 31
+"""Of a file: protobuf's own limit."""
 
-MOST_KEPT = 4096
+MAX_KEPT_ELEMENTS = 4096
 """Elements up to which a tensor keeps its values: shapes, axes and scales are smaller, weights need not be known."""
 
-MOST_DIMENSIONS = 64
-MOST_UNFOLDED = 1_000_000
+MAX_DIMENSIONS = 64
+MAX_NODES = 1_000_000
+"""Of a graph whose functions are inlined."""
+
 _DATA = ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data")
 _Key = tuple[str, str]
 
 
 def read(path: str) -> Any:
-    """The model in a file, without the values of its weights. Raises InputError when it is none."""
+    """Return the model in a file, without the values of its weights. Raises InputError for another file."""
     content = _content(path)
     try:
         model = onnx.load_model_from_string(content)
-    except Exception:  # protobuf raises what its backend likes
-        raise InputError("is not an ONNX file, or was cut short", file=path) from None
+    except Exception:  # protobuf's errors depend on its backend
+        text = "This is not an ONNX file, or it is truncated."
+        raise InputError("not-onnx", text, file=path) from None
     del content
     if not model.graph.node:
-        raise InputError("is not an ONNX file, or its graph has no nodes", file=path)
+        raise InputError("not-onnx", "This is not an ONNX file, or its graph has no nodes.", file=path)
     try:
         model.ClearField("training_info")
         for tensor in _tensors(model.graph):
@@ -52,26 +55,27 @@ def read(path: str) -> Any:
 
 
 def has_data(tensor: Any) -> bool:
-    """Whether a tensor's values were kept."""
+    """Return whether a tensor has its values."""
     return not prod(tensor.dims) or any(len(getattr(tensor, field)) for field in _DATA)
 
 
 def _content(path: str) -> bytes:
     try:
-        found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode):
-            raise InputError("cannot be read: it is not a file", file=path)
-        if found.st_size >= LARGEST:
-            raise InputError("is larger than 2 GiB, more than ONNX allows: keep weights as external data", file=path)
-        with open(path, "rb") as file:
-            return file.read(LARGEST)
+        status = os.stat(path)
+        if stat.S_ISREG(status.st_mode) and status.st_size < MAX_BYTES:
+            with open(path, "rb") as file:
+                return file.read(MAX_BYTES)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot be read: {shown(reason)}", file=path) from None
+        raise InputError("not-readable", f"The file cannot be read: {shown(reason)}.", file=path) from None
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError("not-readable", "This is not a file.", file=path)
+    text = "The file is larger than 2 GiB, more than ONNX allows. Export the weights as external data."
+    raise InputError("too-large", text, file=path)
 
 
 def _tensors(graph: Any) -> Iterator[Any]:
-    """Every tensor in a graph and the graphs inside it."""
+    """Yield every tensor in a graph and the graphs inside it."""
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
         yield from (sparse.values, sparse.indices)
@@ -97,13 +101,13 @@ def _graphs(attribute: Any) -> Iterator[Any]:
 
 
 def _check_text(graph: Any) -> None:
-    """Raise InputError where a name is not UTF-8: protobuf then hands out bytes."""
+    """Raise InputError where a name is not UTF-8: protobuf then returns bytes."""
     infos = [*graph.input, *graph.output, *graph.value_info]
     names = [named.name for named in (*graph.initializer, *infos)]
     names += [sparse.values.name for sparse in graph.sparse_initializer]
     names += [dim.dim_param for info in infos for dim in info.type.tensor_type.shape.dim]
     if any(isinstance(name, bytes) for name in (graph.name, *names)):
-        raise InputError("has names that are not text")
+        raise InputError("not-utf8", "The file has names that are not UTF-8 text.")
     _check_nodes(graph.node)
 
 
@@ -112,49 +116,49 @@ def _check_nodes(nodes: Iterable[Any]) -> None:
         names = [node.name, node.op_type, node.domain, *node.input, *node.output]
         names += [attribute.name for attribute in node.attribute]
         if any(isinstance(name, bytes) for name in names):
-            raise InputError("has names that are not text")
+            raise InputError("not-utf8", "The file has names that are not UTF-8 text.")
         for attribute in node.attribute:
             for graph in _graphs(attribute):
                 _check_text(graph)
 
 
 def _empty(tensor: Any) -> None:
-    """Drop where external data lies, and the values of a large tensor."""
-    if len(tensor.dims) > MOST_DIMENSIONS or any(size < 0 for size in tensor.dims):
-        raise InputError(f"tensor '{shown(tensor.name)}' has no possible shape")
+    """Drop the location of external data, and the values of a large tensor."""
+    if len(tensor.dims) > MAX_DIMENSIONS or any(size < 0 for size in tensor.dims):
+        raise InputError("bad-tensor", f"Tensor '{shown(tensor.name)}' has an impossible shape.")
     external = tensor.data_location == onnx.TensorProto.EXTERNAL
     tensor.ClearField("external_data")
     tensor.ClearField("data_location")
-    if external or prod(tensor.dims) > MOST_KEPT:
+    if external or prod(tensor.dims) > MAX_KEPT_ELEMENTS:
         for field in _DATA:
             tensor.ClearField(field)
 
 
 def _inlined(model: Any) -> Any:
-    """The model with its local functions' bodies in place of their calls."""
+    """Return the model with calls of its local functions replaced by their bodies."""
     functions = {(function.domain, function.name): function for function in model.functions}
     sizes: dict[_Key, int] = {}
     for key in functions:
-        _unfolded(key, functions, sizes, ())
-    if sum(sizes.get((node.domain, node.op_type), 1) for node in _all_nodes(model.graph.node)) > MOST_UNFOLDED:
-        raise InputError(f"its functions unfold to more than {MOST_UNFOLDED} nodes")
+        _inlined_nodes(key, functions, sizes, ())
+    if sum(sizes.get((node.domain, node.op_type), 1) for node in _all_nodes(model.graph.node)) > MAX_NODES:
+        raise InputError("too-large", f"Its functions expand to more than {MAX_NODES} nodes.")
     try:
         return inliner.inline_local_functions(model)
     except Exception as error:
-        raise InputError(f"its functions cannot be inlined: {shown(error, 300)}") from None
+        raise InputError("bad-function", f"Its functions cannot be inlined: {shown(error, 300)}") from None
 
 
-def _unfolded(key: _Key, functions: dict[_Key, Any], sizes: dict[_Key, int], callers: tuple[_Key, ...]) -> int:
-    """Nodes that a call of a function becomes."""
-    if key in callers or len(callers) > MOST_DIMENSIONS:
-        raise InputError(f"its function '{shown(key[1])}' calls itself, or too deeply")
+def _inlined_nodes(key: _Key, functions: dict[_Key, Any], sizes: dict[_Key, int], callers: tuple[_Key, ...]) -> int:
+    """Return the number of nodes that a call of a function becomes."""
+    if key in callers or len(callers) > MAX_DIMENSIONS:
+        raise InputError("bad-function", f"Its function '{shown(key[1])}' calls itself, or is nested too deeply.")
     if key not in sizes:
         inside = [(node.domain, node.op_type) for node in _all_nodes(functions[key].node)]
         sizes[key] = sum(
-            _unfolded(called, functions, sizes, (*callers, key)) if called in functions else 1 for called in inside
+            _inlined_nodes(called, functions, sizes, (*callers, key)) if called in functions else 1 for called in inside
         )
-    if sizes[key] > MOST_UNFOLDED:
-        raise InputError(f"its functions unfold to more than {MOST_UNFOLDED} nodes")
+    if sizes[key] > MAX_NODES:
+        raise InputError("too-large", f"Its functions expand to more than {MAX_NODES} nodes.")
     return sizes[key]
 
 

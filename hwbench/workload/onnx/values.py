@@ -1,8 +1,8 @@
-"""Shapes in an ONNX graph, node by node: onnx's own inference for one node, fed with the values that are known.
+"""Shapes in an ONNX graph, node by node: onnx's own inference for one node, given the values that are known.
 
-Values matter where they are shapes: small tensors that no data went into are worked out by onnx's reference
-implementation of a few harmless standard operators. What onnx has no inference for (com.microsoft, GroupNormalization)
-is inferred here.
+Values matter where they are shapes: small tensors that do not depend on data are evaluated by onnx's reference
+implementation of a few harmless standard operators. Operators without inference in onnx (com.microsoft,
+GroupNormalization) are inferred here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +14,9 @@ from onnx import TensorProto, TypeProto, defs, helper, numpy_helper, shape_infer
 
 from hwbench.errors import InputError, shown
 from hwbench.workload.formulas.cost import Role
-from hwbench.workload.onnx.file import MOST_DIMENSIONS, MOST_KEPT, has_data
+from hwbench.workload.onnx.file import MAX_DIMENSIONS, MAX_KEPT_ELEMENTS, has_data
+from hwbench.workload.ops import Shape
 
-Shape = tuple[int, ...]
 Opsets = Mapping[str, int]
 MICROSOFT = "com.microsoft"
 STANDARD = ("", "ai.onnx")
@@ -28,7 +28,7 @@ _FOLDED_NAMES = """
     NonZero ScatterElements ScatterND Split Clip Sum Trilu Reciprocal
 """
 _FOLDED = frozenset(_FOLDED_NAMES.split())
-"""Operators whose small results are worked out: shape arithmetic of exporters."""
+"""Operators whose small results are evaluated: shape arithmetic of exporters."""
 
 _STANDARD_TWIN: dict[str, tuple[str, tuple[int, ...]]] = {
     "FusedConv": ("Conv", (0, 1, 2)),
@@ -49,61 +49,67 @@ _STANDARD_TWIN: dict[str, tuple[str, tuple[int, ...]]] = {
     ),
     ("Identity", (0,)),
 )  # fmt: skip
-"""com.microsoft operators whose output is shaped as a standard operator's of some of their inputs."""
-
+"""com.microsoft operators whose output has the shape of a standard operator's on some of their inputs."""
 
 _SHAPES = {"Expand": 1, "Reshape": 1, "Unsqueeze": 1, "ConstantOfShape": 0, "AffineGrid": 1}
 _TO_FLOAT = ("MatMulIntegerToFloat", "DynamicQuantizeMatMul")
 
 
-class Value(Struct, frozen=True):
-    """What is known of a tensor: `shape` if all of it is, `data` (a TensorProto) if small and made of no data.
+class Origin(Struct, frozen=True):
+    """The initializer, by a running number, or the constant (not certainly a `parameter`) that holds a value."""
 
-    `origin` is the initializer whose elements these are; `product` says that a matrix product wrote it.
+    number: int
+    parameter: bool
+
+
+class Value(Struct, frozen=True):
+    """What is known of a tensor: `shape` if all of it is, `data` (a TensorProto) if small and independent of inputs.
+
+    `origin` is the initializer that holds its elements; `product` states that a matrix product wrote it.
     """
 
     type: Any = None
     shape: Shape | None = None
     role: Role = "constant"
     data: Any = None
-    origin: str | None = None
+    origin: Origin | None = None
     product: bool = False
 
     @property
     def dtype(self) -> int:
-        """The ONNX number of the element type; 0 where it is not known."""
+        """The ONNX number of the element type; 0 where it is unknown."""
         return int(self.type.tensor_type.elem_type) if self.type is not None else 0
 
 
-def of_type(found: Any, role: Role = "constant", symbols: Mapping[str, int] | None = None) -> Value:
-    """A value of a TypeProto, symbolic dimensions replaced by their sizes where those are given."""
-    if found is None or not found.HasField("tensor_type"):
+def of_type(proto: Any, role: Role = "constant", symbols: Mapping[str, int] | None = None) -> Value:
+    """Return a value of a TypeProto, with the sizes of symbolic dimensions that are in `symbols`."""
+    if proto is None or not proto.HasField("tensor_type"):
         return Value(role=role)
-    if not found.tensor_type.HasField("shape"):
-        return Value(found, role=role)
+    if not proto.tensor_type.HasField("shape"):
+        return Value(proto, role=role)
     if symbols:
-        found = TypeProto.FromString(found.SerializeToString())  # the file's own stays as it is
+        proto = TypeProto.FromString(proto.SerializeToString())  # a copy: the file's own must not change
     sizes = []
-    for dim in found.tensor_type.shape.dim:
+    for dim in proto.tensor_type.shape.dim:
         if symbols and dim.dim_param in symbols:
             dim.dim_value = symbols[dim.dim_param]
         sizes.append(dim.dim_value if dim.HasField("dim_value") else -1)
-    return Value(found, None if any(size < 0 for size in sizes) else tuple(sizes), role)
+    return Value(proto, None if any(size < 0 for size in sizes) else tuple(sizes), role)
 
 
 def shaped(dtype: int, shape: Sequence[int | None], role: Role = "constant") -> Value:
-    """A value of an element type and a shape, of which dimensions may be unknown."""
+    """Return a value of an element type and a shape, in which dimensions may be unknown."""
     return of_type(helper.make_tensor_type_proto(dtype, shape), role)
 
 
-def of_tensor(tensor: Any, role: Role = "constant", origin: str | None = None) -> Value:
-    """The value of an initializer or a constant."""
-    found = helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
-    return Value(found, tuple(tensor.dims), role, tensor if has_data(tensor) else None, origin)
+def of_tensor(tensor: Any) -> Value:
+    """Return the value of an initializer or a constant."""
+    proto = helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
+    return Value(proto, tuple(tensor.dims), data=tensor if has_data(tensor) else None)
 
 
 def numbers(value: Value | None) -> list[Any] | None:
-    """The known elements of a value, flat; None where they are not known."""
+    """Return the elements of a value, flat; None where they are unknown."""
     if value is None or value.data is None:
         return None
     try:
@@ -113,11 +119,11 @@ def numbers(value: Value | None) -> list[Any] | None:
 
 
 def infer(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> list[Value]:
-    """The node's outputs as far as their types are known. Raises InputError where the inputs do not fit the node."""
-    found = _inferred(node, inputs, opsets)
+    """Return the node's outputs as far as their types are known. Raises InputError where its inputs do not fit."""
+    inferred = _inferred(node, inputs, opsets)
     types: list[Value] = []
     for position, name in enumerate(node.output):
-        value = of_type(found.get(name))
+        value = of_type(inferred.get(name))
         if value.shape is None and position < 2:
             value = _own(node, inputs, position) or value
         types.append(value)
@@ -125,7 +131,7 @@ def infer(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> list[Val
 
 
 def _inferred(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> dict[str, Any]:
-    """Types by onnx's inference; empty where it has none."""
+    """Return types by onnx's inference, none where it has none."""
     if node.domain == MICROSOFT and node.op_type in _STANDARD_TWIN:
         return _twin(node, inputs, opsets)
     if node.domain not in STANDARD or not opsets.get(""):
@@ -143,7 +149,7 @@ def _inferred(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> dict
         schema = defs.get_schema(node.op_type, opsets[""], "")
         _refuse_zero(node)
         _refuse_dimensions(node, inputs)
-        found = shape_inference.infer_node_outputs(
+        inferred = shape_inference.infer_node_outputs(
             schema, node, types, data, opset_imports=[helper.make_opsetid(*item) for item in opsets.items()]
         )
     except defs.SchemaError:
@@ -151,48 +157,48 @@ def _inferred(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> dict
     except InputError:
         raise
     except Exception as error:  # of two modules, and of whatever a malformed attribute raises
-        raise InputError(f"its inputs do not fit: {shown(error, 300)}") from None
-    return dict(found)
+        raise InputError("bad-node", f"Its inputs do not fit: {shown(error, 300)}") from None
+    return dict(inferred)
 
 
 def _twin(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> dict[str, Any]:
-    """The output's type as the standard operator infers it, though that may not take the element type."""
+    """Return the output's type as the standard operator infers it, though that may not take the element type."""
     name, positions = _STANDARD_TWIN[node.op_type]
-    kept = [position for position in positions if position < len(inputs)]
-    twin = helper.make_node(name, [node.input[position] for position in kept], list(node.output[:1]))
+    present = [position for position in positions if position < len(inputs)]
+    twin = helper.make_node(name, [node.input[position] for position in present], list(node.output[:1]))
     known = defs.get_schema(name).attributes
     twin.attribute.extend(attribute for attribute in node.attribute if attribute.name in known)
-    values = [inputs[position] for position in kept]
-    as_float = [value and shaped(TensorProto.FLOAT, value.shape) if value and value.shape else None for value in values]
+    values = [inputs[position] for position in present]
+    as_float = [shaped(TensorProto.FLOAT, value.shape) if value and value.shape else None for value in values]
     first = values[0] if values else None
-    if first is None or any(value and not known_ for value, known_ in zip(values, as_float, strict=True)):
+    if first is None or any(value and not floating for value, floating in zip(values, as_float, strict=True)):
         return {}
-    found = _inferred(twin, as_float, {**opsets, "": max(opsets.get("", 0), 13)})
-    for inferred in found.values():
+    inferred = _inferred(twin, as_float, {**opsets, "": max(opsets.get("", 0), 13)})
+    for proto in inferred.values():
         if node.op_type not in _TO_FLOAT:
-            inferred.tensor_type.elem_type = first.dtype
-    return found
+            proto.tensor_type.elem_type = first.dtype
+    return inferred
 
 
 def _refuse_zero(node: Any) -> None:
-    """onnx divides by some attributes without looking at them."""
+    """Raise InputError for attributes below 1 by which onnx divides unchecked."""
     for attribute in node.attribute:
         if attribute.name in ("strides", "dilations", "kernel_shape") and any(size < 1 for size in attribute.ints):
-            raise InputError(f"its {attribute.name} must be positive")
+            raise InputError("bad-node", f"Its {attribute.name} must be positive.")
         if attribute.name in ("group", "blocksize", "num_outputs") and attribute.i < 1:
-            raise InputError(f"its {attribute.name} must be positive")
+            raise InputError("bad-node", f"Its {attribute.name} must be positive.")
 
 
 def _refuse_dimensions(node: Any, inputs: Sequence[Value | None]) -> None:
-    """onnx makes as many dimensions as a shape has elements, however many those are."""
+    """Raise InputError for a shape with many elements: onnx makes as many dimensions, without a limit."""
     position = _SHAPES.get(node.op_type)
     value = inputs[position] if position is not None and position < len(inputs) else None
-    if value is not None and prod(value.shape or ()) > MOST_DIMENSIONS:
-        raise InputError(f"its output would have more than {MOST_DIMENSIONS} dimensions")
+    if value is not None and prod(value.shape or ()) > MAX_DIMENSIONS:
+        raise InputError("too-large", f"Its output would have more than {MAX_DIMENSIONS} dimensions.")
 
 
 def _own(node: Any, inputs: Sequence[Value | None], position: int) -> Value | None:
-    """An output's type where onnx stops; None where this does too."""
+    """Return an output's type where onnx has no inference; None where it is not known here either."""
     rule = _OWN.get((node.domain if node.domain not in STANDARD else "", node.op_type))
     first = inputs[0] if inputs else None
     if rule is None or first is None or any(value is not None and value.shape is None for value in inputs):
@@ -228,15 +234,15 @@ _OWN: dict[tuple[str, str], Callable[[list[Shape], dict[str, int]], list[Shape]]
 
 
 def _folded(node: Any, inputs: Sequence[Value | None], types: list[Value], opsets: Opsets) -> list[Value]:
-    """The outputs with their values, where those are small and follow from known ones."""
+    """Return the outputs with their values, where those are small and follow from known ones."""
     if node.domain not in STANDARD or node.op_type not in _FOLDED or not types:
         return types
     if node.op_type in ("Shape", "Size"):
-        return _measured(node, inputs, types)
+        return _shape_of(node, inputs, types)
     if not all(value is None or (value.data is not None and not _is_weight(value)) for value in inputs):
         return types
     unbounded = node.op_type != "NonZero" and any(value.shape is None for value in types)
-    if unbounded or sum(prod(value.shape or ()) for value in types) > MOST_KEPT:
+    if unbounded or sum(prod(value.shape or ()) for value in types) > MAX_KEPT_ELEMENTS:
         return types
     try:
         feeds = {
@@ -251,11 +257,11 @@ def _folded(node: Any, inputs: Sequence[Value | None], types: list[Value], opset
 
 
 def _is_weight(value: Value) -> bool:
-    """Floating-point parameters are not folded away, however small."""
+    """Return whether a value is a floating-point parameter, which is not folded away however small."""
     return value.origin is not None and value.role == "weight" and value.dtype in FLOATING and bool(value.shape)
 
 
-def _measured(node: Any, inputs: Sequence[Value | None], types: list[Value]) -> list[Value]:
+def _shape_of(node: Any, inputs: Sequence[Value | None], types: list[Value]) -> list[Value]:
     first = inputs[0] if inputs else None
     if first is None or first.shape is None:
         return types
@@ -280,5 +286,5 @@ _BITS = {
 
 
 def bits(dtype: int) -> int:
-    """Bits an element; text counts as a pointer of 64."""
+    """Return the bits of an element; text counts as a pointer of 64."""
     return _BITS.get(dtype, 64)

@@ -1,21 +1,20 @@
 """What every source of modules needs: a built module with its arguments, and how modules and inputs are made."""
 
 import importlib
-import re
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from msgspec import Struct
 
-from hwbench.errors import InputError, nearest, shown
+from hwbench.errors import InputError, shown
+from hwbench.workload.request import typed_shape
 from hwbench.workload.tracing.patches import uninitialized
 
 TRACED_BATCH = 2
 """Samples of a traced run: with one, torch takes short cuts that larger batches do not."""
 
 _INSTALL = ("torchvision", "timm", "transformers")
-_INPUT = re.compile(r"([0-9]+(?:x[0-9]+)*)(?::([a-z0-9]+))?")
 _INPUT_DTYPES = {"float32": torch.float32, "int64": torch.int64, "int32": torch.int32, "bool": torch.bool}
 
 
@@ -56,12 +55,5 @@ def build_module(make: Callable[[], Any], name: str, place: str = "meta") -> Any
 
 def typed_input(text: str) -> torch.Tensor:
     """Return a tensor without data of a shape such as `2x128:int64`. Raises InputError."""
-    match = _INPUT.fullmatch(text)
-    if match is None or "0" in match.group(1).split("x") or len(match.group(1)) > 60:
-        sentence = f"'{shown(text)}' is not a shape such as 2x8x16x16 or 2x128:int64."
-        raise InputError("not-a-shape", sentence, field="input")
-    dtype = match.group(2) or "float32"
-    if dtype not in _INPUT_DTYPES:
-        choices = nearest(dtype, _INPUT_DTYPES) or tuple(_INPUT_DTYPES)
-        raise InputError("unknown-dtype", f"There is no input dtype '{shown(dtype)}'.", field="input", nearest=choices)
-    return torch.empty([int(size) for size in match.group(1).split("x")], dtype=_INPUT_DTYPES[dtype], device="meta")
+    shape, dtype = typed_shape(text, _INPUT_DTYPES)
+    return torch.empty(shape, dtype=_INPUT_DTYPES[dtype or "float32"], device="meta")

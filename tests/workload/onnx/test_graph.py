@@ -386,8 +386,8 @@ def test_local_functions_are_inlined(tmp_path: Path) -> None:
 def test_functions_that_never_end_are_refused(tmp_path: Path) -> None:
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("my", 1)]
     itself = helper.make_function("my", "F", ["a"], ["b"], [node("F", "a", "b", domain="my")], opsets)
-    with pytest.raises(InputError, match="calls itself"):
-        counted(tmp_path, model([node("F", "x", "y", domain="my")], [T], functions=[itself]))
+    endless = model([node("F", "x", "y", domain="my")], [T], functions=[itself])
+    assert refused(tmp_path, endless).code == "bad-function"
     many = [
         helper.make_function(
             "my",
@@ -399,21 +399,22 @@ def test_functions_that_never_end_are_refused(tmp_path: Path) -> None:
         )
         for i in range(30)
     ]
-    with pytest.raises(InputError, match="unfold"):
-        counted(tmp_path, model([node("F0", "x", "y", domain="my")], [T], functions=many))
+    large = model([node("F0", "x", "y", domain="my")], [T], functions=many)
+    assert refused(tmp_path, large).code == "too-large"
 
 
 def test_input_sizes_come_from_the_request(tmp_path: Path) -> None:
     proto = model([node("Conv", "x w")], [info("x", "N", 8, "H", "W")], [weight("w", 4, 8, 3, 3)])
-    with pytest.raises(InputError, match="dimension 'H' of input 'x'"):
-        counted(tmp_path, proto)
+    assert (error := refused(tmp_path, proto)).code == "input-needed"
+    assert "'H' of input 'x'" in error.message
     assert counted(tmp_path, proto, image_size=10).macs == 4 * 64 * 72
     assert counted(tmp_path, proto, input="5x8x10x12").macs == 4 * 80 * 72
     for bad in ("5x7x10x12", "5x8x10", "x", "5x8x10x12:int64", "5x8x10x0", "1,2", "5x8x10x12:floaty"):
         with pytest.raises(InputError):
             counted(tmp_path, proto, input=bad)
-    with pytest.raises(InputError, match="counted as it stands"):
+    with pytest.raises(InputError) as raised:
         counted(tmp_path, proto, training=True)
+    assert (raised.value.code, raised.value.field) == ("not-for-onnx", "mode")
 
 
 def test_a_graph_that_only_fits_one_sample_is_counted_for_one(tmp_path: Path) -> None:
@@ -431,7 +432,7 @@ def test_a_graph_that_only_fits_one_sample_is_counted_for_one(tmp_path: Path) ->
 def refused(path: Path, proto: Any) -> InputError:
     with pytest.raises(InputError) as caught:
         counted(path, proto)
-    assert "model.onnx" in str(caught.value)
+    assert "model.onnx" in str(caught.value) or caught.value.field == "input"
     assert "\n" not in str(caught.value)
     return caught.value
 
@@ -505,8 +506,9 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
             onnx_graph.workload(str(path), ModelRequest("onnx:x"))
     with open(tmp_path / "large.onnx", "wb") as file:
         file.truncate(1 << 31)
-    with pytest.raises(InputError, match="larger than 2 GiB"):
+    with pytest.raises(InputError) as raised:
         onnx_graph.workload(str(tmp_path / "large.onnx"), ModelRequest("onnx:x"))
+    assert raised.value.code == "too-large"
 
 
 def test_external_data_is_never_opened(tmp_path: Path) -> None:
