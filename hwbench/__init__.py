@@ -1,5 +1,6 @@
 """hwbench: predict, measure and explain how fast a neural network runs on a CPU or GPU."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hwbench.version import VERSION as __version__  # noqa: N811
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
         trace,
         validate,
         write_report,
-    )
+    )  # fmt: skip
     from hwbench.errors import HwbenchError, InputError
 
 __all__ = [
@@ -40,13 +41,7 @@ def __getattr__(name: str) -> Any:
     """Return a public name, importing its module first: `import hwbench` imports nothing else."""
     if name not in __all__:
         raise AttributeError(f"module 'hwbench' has no attribute '{name}'")
-    if name in ("HwbenchError", "InputError"):
-        from hwbench import errors
-
-        return getattr(errors, name)
-    from hwbench import api
-
-    return getattr(api, name)
+    return getattr(import_module("hwbench.errors" if name in ("HwbenchError", "InputError") else "hwbench.api"), name)
 
 
 def __dir__() -> list[str]:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, ClassVar, Unpack
+from typing import Any, ClassVar, TypeVar, Unpack
 
 from msgspec import Struct, json, to_builtins
 
@@ -23,6 +23,7 @@ from hwbench.report.text.layout import PLAIN, Style
 from hwbench.workload import load
 from hwbench.workload.ops import Workload
 
+T = TypeVar("T")
 TEMPLATE = os.path.join(os.path.dirname(__file__), "device.yaml.template")
 
 
@@ -65,24 +66,23 @@ class ModelRow(Struct, frozen=True):
     ops: int
 
 
-class Devices(Answer, Mapping[str, Device]):
-    """Catalogued devices by name: a mapping that prints itself as a table; `notices` name files that are left out."""
+class Catalog(Answer, Mapping[str, T]):
+    """Entries of the catalog by name, which print themselves as a table; `notices` name files that are left out."""
 
-    SCHEMA: ClassVar[str] = "devices"
     MAIN: ClassVar[tuple[str, ...]] = ("count",)
-    ROWS: ClassVar[str] = "devices"
+    ROWS: ClassVar[str] = "rows"
 
-    def __init__(self, devices: Mapping[str, Device], notices: tuple[Notice, ...] = ()) -> None:
-        self._devices, self.notices = dict(devices), notices
+    def __init__(self, entries: Mapping[str, T], notices: tuple[Notice, ...] = ()) -> None:
+        self._entries, self.notices = dict(entries), notices
 
-    def __getitem__(self, name: str) -> Device:
-        return self._devices[name]
+    def __getitem__(self, name: str) -> T:
+        return self._entries[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._devices)
+        return iter(self._entries)
 
     def __len__(self) -> int:
-        return len(self._devices)
+        return len(self._entries)
 
     @property
     def count(self) -> int:
@@ -90,53 +90,40 @@ class Devices(Answer, Mapping[str, Device]):
         return len(self)
 
     @property
-    def devices(self) -> tuple[DeviceRow, ...]:
-        """A row a device."""
-        return tuple(_device_row(device) for device in self._devices.values())
+    def rows(self) -> tuple[Any, ...]:
+        """A row an entry."""
+        return ()
 
     def body(self) -> dict[str, Any]:
         """Return the answer's own part of its JSON."""
-        return {"devices": to_builtins(self.devices)}
+        return {self.SCHEMA: to_builtins(self.rows)}
+
+
+class Devices(Catalog[Device]):
+    """Catalogued devices by name."""
+
+    SCHEMA: ClassVar[str] = "devices"
+
+    @property
+    def rows(self) -> tuple[DeviceRow, ...]:
+        """A row a device."""
+        return tuple(map(_device_row, self.values()))
+
+
+class Models(Catalog[Workload]):
+    """Catalogued networks by name."""
+
+    SCHEMA: ClassVar[str] = "models"
+
+    @property
+    def rows(self) -> tuple[ModelRow, ...]:
+        """A row a network."""
+        return tuple(ModelRow(w.name, w.title, w.params, w.macs, w.input_shape, len(w.ops)) for w in self.values())
 
 
 @answers.lines.register
 def _device_lines(answer: Devices, style: Style = PLAIN) -> list[str]:
     return [*machine_text.device_list(answer.values(), style), "", f"{len(answer)} devices"]
-
-
-class Models(Answer, Mapping[str, Workload]):
-    """Catalogued networks by name: a mapping that prints itself as a table; `notices` name files that are left out."""
-
-    SCHEMA: ClassVar[str] = "models"
-    MAIN: ClassVar[tuple[str, ...]] = ("count",)
-    ROWS: ClassVar[str] = "models"
-
-    def __init__(self, models: Mapping[str, Workload], notices: tuple[Notice, ...] = ()) -> None:
-        self._models, self.notices = dict(models), notices
-
-    def __getitem__(self, name: str) -> Workload:
-        return self._models[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._models)
-
-    def __len__(self) -> int:
-        return len(self._models)
-
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return len(self)
-
-    @property
-    def models(self) -> tuple[ModelRow, ...]:
-        """A row a network."""
-        every = self._models.values()
-        return tuple(ModelRow(w.name, w.title, w.params, w.macs, w.input_shape, len(w.ops)) for w in every)
-
-    def body(self) -> dict[str, Any]:
-        """Return the answer's own part of its JSON."""
-        return {"models": to_builtins(self.models)}
 
 
 @answers.lines.register

@@ -8,10 +8,10 @@ from msgspec.structs import replace
 
 from hwbench import answers
 from hwbench.answers import Answer
-from hwbench.api import checks, machines
+from hwbench.api import checks, machines, records
 from hwbench.api.lookup import Model, ModelOptions
 from hwbench.api.measurements import Progress, staged
-from hwbench.api.records import not_saved, save, saved_lines
+from hwbench.api.records import not_saved, saved_lines
 from hwbench.dtypes import dtype as known_dtype
 from hwbench.errors import InputError
 from hwbench.machine.device import Device
@@ -118,8 +118,7 @@ def run(
     compiled: bool = False,
     layers: bool = False,
     budget: float | str = 10.0,
-    folder: str | None = None,
-    keep: bool = False,
+    save: str | bool = False,
     inputs: str | None = None,
     progress: Progress | None = None,
     command: Sequence[str] = ("hwbench.run",),
@@ -141,7 +140,7 @@ def run(
     torch_module("A run")
     runner = _Runner(Model(model, inputs, options), find_device(on), threads, compiled)
     runs, record = runner.runs(formats, sizes, seconds, layers, progress, command)
-    path, trouble = save(record, folder) if keep else (None, None)
+    path, trouble = records.save(record, save)
     notices = [*runner.notices, *(own for row in runs for own in row.notices), *record.notices]
     notices += not_saved(trouble)
     return InferenceRuns(tuple(runs), path, record, several, unique(notices), trouble)
@@ -288,8 +287,7 @@ def explain(
     threads: int | None = None,
     record: str | None = None,
     budget: float | str = 20.0,
-    folder: str | None = None,
-    keep: bool = False,
+    save: str | bool = False,
     inputs: str | None = None,
     progress: Progress | None = None,
     command: Sequence[str] = ("hwbench.explain",),
@@ -301,7 +299,7 @@ def explain(
     an id or `latest`; nothing is measured then.
     """
     name, size, seconds = checks.dtype(dtype), checks.batch(batch), checks.duration(budget, "budget")
-    if record is not None and keep:
+    if record is not None and save:
         message = "A saved run cannot be saved again: leave out either."
         raise InputError("exclusive", message, field="record")
     refuse_training(options)
@@ -313,7 +311,7 @@ def explain(
     else:
         run, count = _measured(source, name, size, threads, seconds, progress, command)
     steps = explained(run, workload, name, size, count)
-    path, trouble = save(run, folder) if keep else (None, None)
+    path, trouble = records.save(run, save)
     return ModelExplanation(steps, path, run, record is None, trouble)
 
 

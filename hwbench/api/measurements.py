@@ -7,8 +7,8 @@ from msgspec import Struct
 
 from hwbench import answers
 from hwbench.answers import Answer
-from hwbench.api import checks
-from hwbench.api.records import Bench, derived, save
+from hwbench.api import checks, records
+from hwbench.api.records import Bench, derived
 from hwbench.errors import HwbenchError, InputError
 from hwbench.measure import cluster, processes, session, store
 from hwbench.measure.cluster import Failure, Success
@@ -37,15 +37,14 @@ def bench(
     dtypes: Sequence[str] | None = None,
     sizes: Sequence[tuple[int, int, int]] | None = None,
     fresh_processes: int = 1,
-    folder: str | None = None,
-    keep: bool = False,
+    save: str | bool = False,
     progress: Progress | None = None,
     command: Sequence[str] = ("hwbench.bench",),
 ) -> Bench:
     """Measure this machine: `clock`, `fma`, `matmul`, `memory`, `gpu`, or all that apply.
 
-    `budget` is the time to measure for in s or text such as `30s`. With `keep` the run is saved in `folder`, by
-    default that of the saved runs. Raises InputError for a kernel that is unknown or cannot run here.
+    `budget` is the time to measure for in s or text such as `30s`. `save` is a folder for the run, or True for
+    that of the saved runs. Raises InputError for a kernel that is unknown or cannot run here.
     """
     request = BenchRequest(
         kernels=kernels,
@@ -62,7 +61,7 @@ def bench(
         run = processes.bench(request, count, lambda number: show(number / count, f"process {number + 1}"))
     else:
         run = session.bench(request, staged(show))
-    return derived(run, *(save(run, folder) if keep else (None, None)))
+    return derived(run, *records.save(run, save))
 
 
 def _silent(_share: float, _text: str) -> None:
@@ -137,8 +136,7 @@ def bench_cluster(
     quick: bool = True,
     fresh_processes: int = 1,
     timeout: float | str = 600.0,
-    folder: str | None = None,
-    keep: bool = True,
+    save: str | bool = True,
     progress: Progress | None = None,
 ) -> ClusterBench:
     """Run `bench` once on each host of a Dask cluster and compare the runs with that of the first host.
@@ -161,7 +159,7 @@ def bench_cluster(
                 failures.append(outcome)
                 continue
             successes.append(outcome)
-            path = store.save(outcome.run, folder) if keep else None
+            path = store.save(outcome.run, save if isinstance(save, str) else None) if save else None
             runs.append(HostRun(outcome.host, outcome.worker, path, outcome.run))
     if not runs:
         reasons = "; ".join(f"{failure.host}: {failure.reason}" for failure in failures)

@@ -70,11 +70,16 @@ def derived(run: Record, path: str | None, trouble: InputError | None = None) ->
     return Bench(path, run, derived.results, derived.findings, trouble)
 
 
-def save(run: Record, folder: str | None) -> tuple[str | None, InputError | None]:
-    """Save a run and return its path, or else why it could not be saved: what was measured is shown in any case."""
+def save(run: Record, where: str | bool) -> tuple[str | None, InputError | None]:
+    """Save a run, in a folder or in that of the saved runs (True), and return its path.
+
+    Returns why it could not be saved instead of raising that: what was measured is shown in any case.
+    """
+    if where is False:
+        return None, None
     with _without_interrupts():
         try:
-            return store.save(run, folder), None
+            return store.save(run, where if isinstance(where, str) else None), None
         except InputError as error:
             return None, error
 

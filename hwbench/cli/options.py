@@ -39,6 +39,8 @@ class Invocation:
         """Return the option or argument of the command for a parameter; other fields as they are."""
         head, dot, rest = field.partition(".")
         for parameter in self.context.command.params if self.context else ():
+            if getattr(parameter, "hidden", False):
+                continue
             names = [parameter.name, *(option.lstrip("-").replace("-", "_") for option in parameter.opts)]
             if head in names:
                 option = max(parameter.opts, key=len) if isinstance(parameter, click.Option) else head.upper()
@@ -237,16 +239,16 @@ def tracing_options(function: F) -> F:
 
 def dtype_option(several: bool = False) -> Callable[[F], F]:
     """Return a decorator that adds `--dtype`, of one number format or of several."""
+    name, kind = ("dtypes", DTYPES) if several else ("dtype", DTYPE)
     text = "Number format, or several: fp32,fp16." if several else "Number format."
-    return click.option("--dtype", type=DTYPES if several else DTYPE, metavar="D", default="fp32", show_default=True,
-                        help=text)  # fmt: skip
+    return click.option("--dtype", name, type=kind, metavar="D", default="fp32", show_default=True, help=text)
 
 
 def batch_option(several: bool = False) -> Callable[[F], F]:
     """Return a decorator that adds `--batch`, of one size or of several."""
+    name, kind = ("batches", BATCHES) if several else ("batch", BATCH)
     text = "Batch size, or several: 1,8,64." if several else "Batch size."
-    return click.option("--batch", type=BATCHES if several else BATCH, metavar="N", default="1", show_default=True,
-                        help=text)  # fmt: skip
+    return click.option("--batch", name, type=kind, metavar="N", default="1", show_default=True, help=text)
 
 
 def device_option(required: bool) -> Callable[[F], F]:
@@ -297,10 +299,19 @@ def budget_option(default: str | None, text: str = "Time to measure for.") -> Ca
     return click.option("--budget", default=default, show_default=default is not None, metavar="T", help=text)
 
 
+def processes_option(default: int, text: str) -> Callable[[F], F]:
+    """Return a decorator that adds `--processes`."""
+    kind = click.IntRange(1, 100)
+    return click.option("--processes", "fresh_processes", type=kind, default=default, show_default=True, help=text)
+
+
 def save_option(function: F) -> F:
     """Add `--save`, with or without a folder, for commands that save nothing by default."""
     text = "Save the record, in DIR or in the folder of saved runs."
-    return click.option("--save", is_flag=False, flag_value="", metavar="[DIR]", help=text)(function)
+    return click.option(
+        "--save", is_flag=False, flag_value="", metavar="[DIR]", help=text,
+        callback=lambda _context, _parameter, folder: folder is not None and (folder or True),
+    )(function)  # fmt: skip
 
 
 def folder_options(function: F) -> F:
@@ -309,10 +320,11 @@ def folder_options(function: F) -> F:
     return folder(click.option("--no-save", is_flag=True, help="Do not save the record.")(function))
 
 
-def check_saving(save: str | None, no_save: bool) -> None:
-    """Raise InputError for a folder together with `--no-save`."""
+def saving(save: str | None, no_save: bool) -> str | bool:
+    """Return the folder for a record, True for the usual one, False for none. Raises InputError for two of these."""
     if save is not None and no_save:
         raise InputError("exclusive", "A folder cannot be combined with saving nothing.", field="save")
+    return save or not no_save
 
 
 def json_option(function: F) -> F:

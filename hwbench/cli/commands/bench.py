@@ -1,6 +1,7 @@
 """`hwbench bench`."""
 
 import sys
+from typing import Any
 
 import click
 
@@ -17,28 +18,23 @@ from hwbench.cli.progress import line
     "--threads", type=options.THREADS, metavar="N", help="Numbers of threads: 1 or 1,4 [default: one and all cores]."
 )
 @click.option(
-    "--dtype", type=options.DTYPES, metavar="D", help="Only these dtypes of fma and matmul: fp32 or fp32,bf16."
+    "--dtype",
+    "dtypes",
+    type=options.DTYPES,
+    metavar="D",
+    help="Only these dtypes of fma and matmul: fp32 or fp32,bf16.",
 )
 @click.option(
-    "--size", type=options.SIZES, metavar="MxKxN", help="Sizes of matmul: 1024x1024x1024, or 512,1024 for squares."
+    "--size",
+    "sizes",
+    type=options.SIZES,
+    metavar="MxKxN",
+    help="Sizes of matmul: 1024x1024x1024, or 512,1024 for squares.",
 )
-@click.option(
-    "--processes", type=click.IntRange(1, 100), default=1, show_default=True, help="Number of fresh processes."
-)
+@options.processes_option(1, "Number of fresh processes.")
 @options.folder_options
 @options.json_option
-def bench(
-    kernels: tuple[str, ...],
-    quick: bool,
-    budget: str | None,
-    threads: tuple[int, ...] | None,
-    dtype: tuple[str, ...] | None,
-    size: tuple[tuple[int, int, int], ...] | None,
-    processes: int,
-    save: str | None,
-    no_save: bool,
-    as_json: bool,
-) -> None:
+def bench(kernels: tuple[str, ...], save: str | None, no_save: bool, as_json: bool, **parameters: Any) -> None:
     """Run microbenchmarks (clock, fma, matmul, memory, gpu; all that apply without a name) and save their samples.
 
     Each value is a median with its 95 % interval, compared with the theoretical peak at the clock that the system
@@ -51,10 +47,7 @@ def bench(
       hwbench bench matmul --size 512 --dtype fp32 --threads 1 --budget 4s --json
       hwbench bench clock --processes 2 --budget 2s --no-save
     """
-    options.check_saving(save, no_save)
+    where = options.saving(save, no_save)
     with line() as progress:
-        answer = api.bench(
-            *kernels, quick=quick, budget=budget, threads=threads, dtypes=dtype, sizes=size, fresh_processes=processes,
-            folder=save, keep=not no_save, progress=progress, command=("hwbench", *sys.argv[1:]),
-        )  # fmt: skip
+        answer = api.bench(*kernels, save=where, progress=progress, command=("hwbench", *sys.argv[1:]), **parameters)
     click.get_current_context().exit(output.finish(answer, as_json))

@@ -36,7 +36,7 @@ SORTS = ("name", "released", "peak", "bandwidth", "ridge", "power", "time", "per
 @click.option("--level", default=0.95, show_default=True, help="Confidence level of intervals and verdicts on runs.")
 @options.tracing_options
 @options.format_option(FORMATS)
-def compare(names: tuple[str, ...], form: str | None, as_json: bool, batch: tuple[int, ...], **parameters: Any) -> None:
+def compare(names: tuple[str, ...], form: str | None, as_json: bool, **parameters: Any) -> None:
     """Compare devices by peak, bandwidth, power and times, and show which factor makes the difference.
 
     Devices of the filters are added to those named; without either the whole catalog is compared. Saved runs are given
@@ -50,7 +50,7 @@ def compare(names: tuple[str, ...], form: str | None, as_json: bool, batch: tupl
       hwbench compare --kind gpu --vendor nvidia --format csv > gpus.csv
     """
     form = options.form(form, as_json)
-    answer = api.compare(*names, batches=batch, **parameters)
+    answer = api.compare(*names, **parameters)
     if form in ("text", "json"):
         output.show(answer, form == "json")
     elif not isinstance(answer, Comparison):

@@ -6,7 +6,7 @@ import click
 
 from hwbench import api
 from hwbench.cli import options, output
-from hwbench.workload.ops import CONVENTIONS, Convention
+from hwbench.workload.ops import CONVENTIONS
 
 
 @options.command()
@@ -17,9 +17,7 @@ from hwbench.workload.ops import CONVENTIONS, Convention
 @click.option("--audit", is_flag=True, help="Run other installed counters too, and explain where they differ.")
 @options.tracing_options
 @options.json_option
-def count(
-    model: str, convention: Convention, dtype: str, batch: int, audit: bool, as_json: bool, **tracing: Any
-) -> None:
+def count(model: str, as_json: bool, **parameters: Any) -> None:
     """Count a model's parameters, operations and traffic, layer by layer.
 
     \b
@@ -39,5 +37,4 @@ def count(
       hwbench count --model hf:bert --context 128
       hwbench count --model hf:bert?num_hidden_layers=4 --context 512
     """
-    answer = api.count(model, convention=convention, dtype=dtype, batch=batch, audit=audit, **tracing)
-    output.show(answer, as_json)
+    output.show(api.count(model, **parameters), as_json)

@@ -29,15 +29,10 @@ def estimate(
     device_name: str | None,
     model: str | None,
     device: str | None,
-    settings: dict[str, str],
-    dtype: tuple[str, ...],
-    batch: tuple[int, ...],
-    clock: str | None,
-    runtime: str | None,
     layers: bool,
     roofline: bool,
     as_json: bool,
-    **tracing: Any,
+    **parameters: Any,
 ) -> None:
     """Estimate the ideal, the roofline and the forecast time of MODEL on DEVICE, layer by layer.
 
@@ -56,16 +51,14 @@ def estimate(
       hwbench estimate --model hf:resnet --device rtx3090 --dtype amp --batch 256
       hwbench estimate --model hf:llama --phase decode --context 4096 --device h100-sxm --dtype bf16
     """
-    several = len(dtype) * len(batch) > 1
+    several = len(parameters["dtypes"]) * len(parameters["batches"]) > 1
     for field, value in (("layers", layers), ("roofline", roofline)):
         if value and several:
             raise InputError("single-value", "This needs a single dtype and batch size.", field=field)
     if roofline and as_json:
         raise InputError("exclusive", "The roofline is drawn as text and cannot be JSON.", field="roofline")
     model, device = options.either("model", model_name, model), options.either("device", device_name, device)
-    answer = api.estimate_all(
-        model, device, dtypes=dtype, batches=batch, clock=clock, runtime=runtime, settings=settings, **tracing
-    )
+    answer = api.estimate_all(model, device, **parameters)
     if several:
         output.show(answer, as_json)
         return

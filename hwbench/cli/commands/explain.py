@@ -22,7 +22,7 @@ from hwbench.cli.progress import line
 @options.save_option
 @options.tracing_options
 @options.json_option
-def explain(model: str | None, save: str | None, as_json: bool, **parameters: Any) -> None:
+def explain(model: str | None, as_json: bool, **parameters: Any) -> None:
     """Measure where performance is lost between the theoretical peak and a running model.
 
     The steps are the peak at the stated clock, at the real clock, multiply-adds, matrix products and the model. Each
@@ -35,8 +35,5 @@ def explain(model: str | None, save: str | None, as_json: bool, **parameters: An
       hwbench explain --model alexnet --threads 1 --budget 3s
     """
     with line() as progress:
-        answer = api.explain(
-            model, folder=save or None, keep=save is not None, progress=progress,
-            command=("hwbench", *sys.argv[1:]), **parameters,
-        )  # fmt: skip
+        answer = api.explain(model, progress=progress, command=("hwbench", *sys.argv[1:]), **parameters)
     click.get_current_context().exit(output.finish(answer, as_json))

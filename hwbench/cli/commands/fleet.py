@@ -32,9 +32,7 @@ def fleet() -> None:
 @click.argument("kernels", nargs=-1, metavar="[KERNEL]...")
 @_scheduler
 @click.option("--full", is_flag=True, help="Measure for 90 s a host instead of 15 s.")
-@click.option(
-    "--processes", type=click.IntRange(1, 100), default=1, show_default=True, help="Number of fresh processes a host."
-)
+@options.processes_option(1, "Number of fresh processes a host.")
 @click.option("--timeout", default="600s", show_default=True, metavar="T", help="Longest time for a host.")
 @options.folder_options
 @options.json_option
@@ -42,11 +40,10 @@ def bench(
     kernels: tuple[str, ...],
     scheduler: str,
     full: bool,
-    processes: int,
-    timeout: str,
     save: str | None,
     no_save: bool,
     as_json: bool,
+    **parameters: Any,
 ) -> None:
     """Run `hwbench bench` once on each host of a cluster, and compare the records with that of the first host.
 
@@ -56,21 +53,16 @@ def bench(
     Example:
       hwbench fleet bench --scheduler tcp://head:8786 clock matmul --processes 5
     """
-    options.check_saving(save, no_save)
+    where = options.saving(save, no_save)
     with line() as progress:
-        answer = api.bench_cluster(
-            scheduler, *kernels, quick=not full, fresh_processes=processes, timeout=timeout, folder=save,
-            keep=not no_save, progress=progress,
-        )  # fmt: skip
+        answer = api.bench_cluster(scheduler, *kernels, quick=not full, save=where, progress=progress, **parameters)
     output.show(answer, as_json)
 
 
 @fleet.command(short_help="Run `hwbench sweep` on a cluster.")
 @_scheduler
 @sweeping.sweep_options
-def sweep(
-    form: str | None, as_json: bool, path: str | None, dtype: tuple[str, ...], batch: Any, **parameters: Any
-) -> None:
+def sweep(form: str | None, as_json: bool, path: str | None, **parameters: Any) -> None:
     """Run `hwbench sweep` on the workers of a cluster.
 
     \b
@@ -79,4 +71,4 @@ def sweep(
     """
     form = sweeping.check(form, as_json, path)
     with line() as progress:
-        sweeping.write(api.sweep(dtypes=dtype, batches=batch, progress=progress, **parameters), form, path)
+        sweeping.write(api.sweep(progress=progress, **parameters), form, path)

@@ -1,5 +1,7 @@
 """`hwbench require`."""
 
+from typing import Any
+
 import click
 
 from hwbench import api
@@ -17,16 +19,7 @@ from hwbench.report.text.requirement import requirement as text
 @options.batch_option()
 @click.option("--all", "everything", is_flag=True, help=f"List every device, not only the first {MAX_DEVICES}.")
 @options.json_option
-def require(
-    model: str,
-    rate: str | None,
-    latency: str | None,
-    utilization: float,
-    dtype: str,
-    batch: int,
-    everything: bool,
-    as_json: bool,
-) -> None:
+def require(model: str, everything: bool, as_json: bool, **parameters: Any) -> None:
     """Find the catalogued devices that reach a target rate or latency, those of the lowest power first.
 
     \b
@@ -34,6 +27,6 @@ def require(
       hwbench require --model alexnet --rate 30/s
       hwbench require --model bert-base --latency 5ms --dtype fp16 --utilization 0.3
     """
-    answer = api.require(model, rate=rate, latency=latency, utilization=utilization, dtype=dtype, batch=batch)
+    answer = api.require(model, **parameters)
     most = len(answer.devices) if everything else MAX_DEVICES
     output.show(answer, as_json, lambda style: text(answer, style, most))

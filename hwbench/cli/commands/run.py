@@ -23,16 +23,7 @@ from hwbench.cli.progress import line
 @options.save_option
 @options.tracing_options
 @options.json_option
-def run(
-    model: str,
-    dtype: tuple[str, ...],
-    batch: tuple[int, ...],
-    on: str,
-    place: str | None,
-    save: str | None,
-    as_json: bool,
-    **parameters: Any,
-) -> None:
+def run(model: str, on: str, place: str | None, as_json: bool, **parameters: Any) -> None:
     """Time real forward passes in torch, with random weights on random inputs, and compare them with the predictions.
 
     The module is built from the catalog's layers, or by the package in its name; its parameters must be those that
@@ -45,8 +36,6 @@ def run(
       hwbench run --model squeezenet1.0 --layers --threads 1 --budget 1s --json
     """
     with line() as progress:
-        answer = api.run(
-            model, dtypes=dtype, batches=batch, on=place or on, folder=save or None, keep=save is not None,
-            progress=progress, command=("hwbench", *sys.argv[1:]), **parameters,
-        )  # fmt: skip
+        command = ("hwbench", *sys.argv[1:])
+        answer = api.run(model, on=place or on, progress=progress, command=command, **parameters)
     click.get_current_context().exit(output.finish(answer, as_json))

@@ -1,6 +1,7 @@
 """`hwbench self-check`."""
 
 import sys
+from typing import Any
 
 import click
 
@@ -12,10 +13,10 @@ from hwbench.cli.progress import line
 @options.command("self-check")
 @click.argument("kernels", nargs=-1, metavar="[KERNEL]...")
 @click.option("--pairs", type=click.IntRange(1, 1000), default=20, show_default=True, help="Number of comparisons.")
-@click.option("--processes", type=click.IntRange(1, 50), default=3, show_default=True, help="Processes of each run.")
+@options.processes_option(3, "Processes of each run.")
 @options.budget_option("0.5s", "Time of each process's samples.")
 @options.json_option
-def self_check(kernels: tuple[str, ...], pairs: int, processes: int, budget: str, as_json: bool) -> None:
+def self_check(kernels: tuple[str, ...], as_json: bool, **parameters: Any) -> None:
     """Compare this machine with itself, in fresh processes, and count the differences that are reported.
 
     Both runs are of the same machine, so every difference reported is a false positive: the share is the
@@ -27,8 +28,5 @@ def self_check(kernels: tuple[str, ...], pairs: int, processes: int, budget: str
       hwbench self-check clock fma --pairs 1 --processes 2 --budget 200ms --json
     """
     with line() as progress:
-        answer = api.self_check(
-            *kernels, pairs=pairs, fresh_processes=processes, budget=budget, progress=progress,
-            command=("hwbench", *sys.argv[1:]),
-        )  # fmt: skip
+        answer = api.self_check(*kernels, progress=progress, command=("hwbench", *sys.argv[1:]), **parameters)
     output.show(answer, as_json)

@@ -9,9 +9,7 @@ from hwbench.cli.progress import line
 
 @options.command()
 @sweeping.sweep_options
-def sweep(
-    form: str | None, as_json: bool, path: str | None, dtype: tuple[str, ...], batch: Any, **parameters: Any
-) -> None:
+def sweep(form: str | None, as_json: bool, path: str | None, **parameters: Any) -> None:
     """Estimate models on devices at dtypes and batch sizes, and show which devices are best in time against power.
 
     \b
@@ -22,4 +20,4 @@ def sweep(
     """
     form = sweeping.check(form, as_json, path)
     with line() as progress:
-        sweeping.write(api.sweep(dtypes=dtype, batches=batch, progress=progress, **parameters), form, path)
+        sweeping.write(api.sweep(progress=progress, **parameters), form, path)

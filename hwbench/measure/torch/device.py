@@ -94,19 +94,19 @@ def find_device(name: str) -> TorchDevice:
     kind, _, index = name.lower().partition(":")
     if kind not in NAMES or (index and (kind != "cuda" or not index.isascii() or not index.isdigit())):
         text = f"'{shown(name)}' is no device of torch: choose {', '.join(NAMES)}, or a number of GPU as in cuda:1."
-        raise InputError("unknown-torch-device", text, field="device")
+        raise InputError("unknown-torch-device", text, field="on")
     if kind == "cpu":
         return CPU
     if kind == "mps":
         if not torch.backends.mps.is_available():
             text = "An MPS device needs a Mac with an Apple GPU; torch finds none."
-            raise InputError("no-torch-device", text, field="device")
+            raise InputError("no-torch-device", text, field="on")
         return TorchDevice("mps", "Apple GPU")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if int(index or 0) >= count:
         built = torch.version.cuda or torch.version.hip
         why = f"it finds {count}" if built else f"torch {torch.__version__} was built without CUDA and ROCm"
-        raise InputError("no-torch-device", f"'{shown(name)}' is not available to torch: {why}.", field="device")
+        raise InputError("no-torch-device", f"'{shown(name)}' is not available to torch: {why}.", field="on")
     return TorchDevice(f"cuda:{int(index or 0)}", torch.cuda.get_device_name(int(index or 0)))
 
 

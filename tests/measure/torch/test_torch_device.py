@@ -69,7 +69,7 @@ def test_names() -> None:
     for name in ("tpu", "cpu:1", "cuda:x", "cuda:²", "mps:1", ""):
         with pytest.raises(InputError) as caught:
             find_device(name)
-        assert (caught.value.code, caught.value.field) == ("unknown-torch-device", "device")
+        assert (caught.value.code, caught.value.field) == ("unknown-torch-device", "on")
 
 
 def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
