@@ -106,6 +106,17 @@ def test_the_readme_counts_what_the_catalog_holds() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
+def test_files_that_pages_name_exist(page: Path) -> None:
+    suffixes = [
+        str(path.relative_to(ROOT))
+        for folder in ("hwbench", "tests", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+    ]
+    for name in re.findall(r"`([\w/]+\.py)`", page.read_text(encoding="utf-8")):
+        assert any(f"/{path}".endswith(f"/{name}") for path in suffixes), f"{page.name}: {name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
