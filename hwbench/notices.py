@@ -87,6 +87,25 @@ def _rows(what: str) -> Callable[..., str]:
     return lambda rows, names: f"{rows} {'row' if rows == 1 else 'rows'} {what} ({', '.join(names)})."
 
 
+def _above_stated_peak(name: str, share: float, stated_hz: float | None, measured_hz: float | None, count: int) -> str:
+    clock = f"the stated clock{f', {Hertz(stated_hz)}' if stated_hz else ''}"
+    head = f"{name} reaches {100 * share:.0f} % of its peak at {clock}"
+    if count > 1:
+        head = f"{count} values are above the peak at {clock} ({name} reaches {100 * share:.0f} %)"
+    if measured_hz is None:
+        return f"{head}: the real clock is probably higher; `hwbench bench clock` measures it."
+    return f"{head}: under this load the real clock is {Hertz(measured_hz)}."
+
+
+def _above_measured_peak(name: str, share: float, why: str) -> str:
+    reason = {
+        "rates": "its cores do more each cycle than their architecture's file says, or the clock has risen since.",
+        "assumed-rates": "the FLOP per cycle are assumed from the CPU's flags, and this CPU has more.",
+        "few-samples": "too few undisturbed samples to say why.",
+    }
+    return f"{name} reaches {100 * share:.0f} % of the peak at the measured clock: {reason[why]}"
+
+
 TEXTS: dict[str, str | Callable[..., str]] = {
     "recorded": "{text}",  # saved by a version that wrote sentences only
     # workload
@@ -203,6 +222,16 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     "processes-failed": "{failed} of {count} processes failed: {reason}",
     "processes-interrupted": "The run was interrupted: {measured} of {count} processes measured.",
     "hosts-share-machine": lambda hosts: f"{', '.join(hosts)} are one machine, which measured for all of them at once.",
+    "above-stated-peak": _above_stated_peak,
+    "above-measured-peak": _above_measured_peak,
+    "above-memory-peak": lambda name, share: (
+        f"{name} reaches {100 * share:.0f} % of the memory's peak: its arrays may fit in a cache, "
+        "or the memory is faster than the catalog says."
+    ),
+    "cores-shared": lambda name, share, virtual: (
+        f"{name} gives each CPU {100 * share:.0f} % of what one has alone: "
+        + ("the hypervisor's CPUs are threads of shared cores." if virtual else "they share cores, or power.")
+    ),
     "ceilings-of-one-sample": lambda run, kernels: (
         f"Some ceilings of run {run} rest on a single sample ({', '.join(kernels)}): "
         "run `hwbench bench` again while the machine is idle."

@@ -1,7 +1,5 @@
 """Measured machines: this one with what its saved runs and its calibration say, and those of saved runs."""
 
-from typing import TYPE_CHECKING
-
 from msgspec.structs import replace
 
 from hwbench.api.references import DeviceRef, LocatedDevice
@@ -11,9 +9,6 @@ from hwbench.machine.host.describe import CLOCK_DOUBTS, Host, host
 from hwbench.measure import host_calibration, store
 from hwbench.measure.analysis import sustained as ceilings
 from hwbench.measure.environment import machine as environment
-
-if TYPE_CHECKING:
-    from hwbench.measure.record import Record
 
 
 def host_device() -> LocatedDevice:
@@ -25,12 +20,12 @@ def host_device() -> LocatedDevice:
 
 def run_device(name: str) -> Device:
     """Return the machine of a saved run, with the ceilings that it measured. Raises InputError."""
-    return ceilings.device(store.load(name))
+    return ceilings.measured_device(store.load(name))
 
 
 def stated(ref: DeviceRef) -> Device:
     """Return a measured device as its system describes it, without what was measured."""
-    return host().device if ref.kind == "host" else ceilings.stated(store.load(ref.name))
+    return host().device if ref.kind == "host" else ceilings.stated_device(store.load(ref.name))
 
 
 def key(ref: DeviceRef) -> str | None:
@@ -40,7 +35,7 @@ def key(ref: DeviceRef) -> str | None:
     return str(store.load(ref.name).environment.get("machine")) if ref.kind == "run" else None
 
 
-def newest_record(machine: Host) -> "Record | None":
+def newest_ceilings(machine: Host) -> ceilings.Ceilings | None:
     """Return what the saved runs of a machine measured; None where there are none or they cannot be read."""
     try:
         return ceilings.newest(environment.machine_key(machine)) if store.names() else None
@@ -59,10 +54,10 @@ def calibrated(machine: Host, device: Device) -> Device:
 
 def measured(machine: Host) -> LocatedDevice:
     """Return a machine with the ceilings of its saved runs, and those of its notices that still apply."""
-    record = newest_record(machine)
-    if record is None:
+    saved = newest_ceilings(machine)
+    if saved is None:
         return LocatedDevice(machine.device, machine.notices)
-    device = ceilings.measured(machine.device, record)
+    device = ceilings.with_ceilings(machine.device, saved)
     clocks = any(origin == "measured" and ".clock" in field for field, origin in device.provenance.items())
     notices = [notice for notice in machine.notices if not (clocks and notice.code in CLOCK_DOUBTS)]
-    return LocatedDevice(device, (*notices, *ceilings.doubts(record)))
+    return LocatedDevice(device, (*notices, *ceilings.doubts(saved)))

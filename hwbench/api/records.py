@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from msgspec import Struct
 
@@ -35,7 +35,7 @@ class Bench(Answer, Struct, frozen=True):
     path: str | None
     run: Record
     results: tuple[Result, ...]
-    findings: tuple[Any, ...]
+    findings: tuple[str, ...]
     trouble: InputError | None = None
 
     @property
@@ -67,7 +67,7 @@ def not_saved(trouble: InputError | None) -> tuple[Notice, ...]:
 def derived(run: Record, path: str | None, trouble: InputError | None = None) -> Bench:
     """Return a run with its results."""
     derived = results(run)
-    return Bench(path, run, derived.results, derived.findings, trouble)
+    return Bench(path, run, derived.results, tuple(map(str, derived.findings)), trouble)
 
 
 def save(run: Record, where: str | bool) -> tuple[str | None, InputError | None]:

@@ -126,6 +126,23 @@ class Sustained(Struct, frozen=True, forbid_unknown_fields=True):
     op_overhead: Seconds | None = None
     factors: dict[Name, Annotated[float, Meta(gt=0, le=1e3)]] = {}
 
+    def rate(
+        self, kernel: str, dtype: str, *, isa: str | None = None, engine: str | None = None, units: int = 1
+    ) -> SustainedRate | None:
+        """Return a kernel's best rate at a dtype on the most units together, at least `units`; None if there is none.
+
+        `isa` and `engine` limit the choice where they are given.
+        """
+        fitting = (
+            rate
+            for rate in self.rates
+            if (rate.kernel, rate.dtype) == (kernel, dtype)
+            and isa in (None, rate.isa)
+            and engine in (None, rate.engine)
+            and rate.units >= units
+        )
+        return max(fitting, key=lambda rate: (rate.units, rate.flops_per_second), default=None)
+
 
 class Score(Struct, frozen=True, forbid_unknown_fields=True):
     """A published benchmark score of a CPU, as its page states it; larger is faster.

@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from hwbench.measure.record import Measurement, Sample, Stopped, Timer, Unit, Where
+from hwbench.measure.record import Measurement, Sample, Stopped, Timer, Unit, Where, label
 from hwbench.measure.subject import Subject
 from hwbench.measure.summary import judged, spread
 
@@ -65,12 +65,8 @@ class Task(Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """What a person calls it: `fma throughput avx512 fp32 ×2`."""
-        threads = f"×{self.threads}" if self.threads > 1 else None
-        isa = None if self.isa == self.variant else self.isa
-        core = "gpu" if self.where == "gpu" else self.core_class
-        parts = (self.kernel, self.variant, isa, self.dtype, self.size, core, threads)
-        return " ".join(part for part in parts if part)
+        """Return what people call it: `fma throughput avx512 fp32 ×2`."""
+        return label(self)
 
 
 class Progress(Struct, frozen=True):

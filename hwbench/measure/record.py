@@ -19,7 +19,7 @@ Positive = Annotated[float, Meta(gt=0, le=1e30)]
 Timer = Literal["wall", "cpu", "device"]
 Where = Literal["cpu", "gpu"]
 Stopped = Literal["settled", "budget", "interrupted"]
-FEWEST_ACCEPTED = 5
+MIN_ACCEPTED = 5
 """Samples below which those that were disturbed least are taken in too: on a busy machine there may be no others."""
 
 
@@ -71,16 +71,21 @@ class Measurement(Struct, frozen=True, omit_defaults=True):
         return tuple("" if part is None else str(part) for part in parts)
 
     @property
+    def label(self) -> str:
+        """Return what people call it: `fma throughput avx512 fp32 ×2`."""
+        return label(self)
+
+    @property
     def accepted(self) -> tuple[Sample, ...]:
         """The samples that count: those not rejected; where fewer than five are left, the quarter least disturbed too.
 
         What is chosen by is the wall time that passed beyond the CPU time, never the value.
         """
         kept = tuple(sample for sample in self.samples if sample.rejected is None)
-        if len(kept) >= FEWEST_ACCEPTED or len(kept) == len(self.samples):
+        if len(kept) >= MIN_ACCEPTED or len(kept) == len(self.samples):
             return kept
         calm = sorted(self.samples, key=lambda sample: sample.wall_s / (sample.cpu_s or sample.wall_s))
-        return tuple(calm[: max(FEWEST_ACCEPTED, len(calm) // 4)])
+        return tuple(calm[: max(MIN_ACCEPTED, len(calm) // 4)])
 
     def value(self, sample: Sample) -> float:
         """A sample's value in `unit`."""
@@ -89,6 +94,14 @@ class Measurement(Struct, frozen=True, omit_defaults=True):
             return amount / sample.cycles if sample.cycles else 0.0
         time = sample.cpu_s if self.timer == "cpu" and sample.cpu_s else sample.wall_s
         return time / amount if self.unit == "s" else amount / time
+
+
+def label(one: Any) -> str:
+    """Return what people call a measurement, a task or a comparison: `fma throughput avx512 fp32 ×2`."""
+    isa = None if one.isa == one.variant else one.isa
+    place = "gpu" if one.where == "gpu" else one.core_class
+    threads = f"×{one.threads}" if one.threads > 1 else None
+    return " ".join(part for part in (one.kernel, one.variant, isa, one.dtype, one.size, place, threads) if part)
 
 
 class Record(Struct, frozen=True):

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from hwbench.measure.record import FEWEST_ACCEPTED, Measurement, Result, Sample, Timer
+from hwbench.measure.record import MIN_ACCEPTED, Measurement, Result, Sample, Timer
 from hwbench.stats.comparison import Interval, median_interval, median_interval_over_processes
 
 PREEMPTED = 1.05
@@ -115,12 +115,12 @@ def graded(measurement: Measurement, found: Interval) -> tuple[Grade, tuple[str,
     grade: Grade = next((letter for letter, width in _WIDTHS if found.half_width <= width), "D")
     if grade != "A":
         reasons.append(f"the interval is ± {100 * found.half_width:.1f} %")
-    if count < FEWEST_ACCEPTED:
+    if count < MIN_ACCEPTED:
         grade = max(grade, "C" if count > 1 else "D")
         clean = f", {count - kept} preempted" if kept < count else ""
         ended = " before the budget ended" if measurement.stopped == "budget" else ""
         reasons.append(f"{count} sample{'' if count == 1 else 's'}{ended}{clean}")
-    elif kept < FEWEST_ACCEPTED:
+    elif kept < MIN_ACCEPTED:
         grade = max(grade, "C" if measurement.timer == "cpu" else "D")  # CPU time hardly notices
         reasons.append(f"{count - kept} of {count} samples were preempted: those disturbed least count")
     elif kept < 0.8 * count:

@@ -30,7 +30,7 @@ EXAMPLES = list(
         line.strip().partition(" > ")[0]
         for text in HELP.values()
         for line in text.splitlines()
-        if line.strip().startswith("hwbench ") and "tcp://" not in line  # a cluster: tests/measure/test_fleet.py
+        if line.strip().startswith("hwbench ") and "tcp://" not in line  # a cluster: tests/measure/test_cluster.py
     )
 )
 

@@ -53,14 +53,14 @@ def test_a_clock_above_the_stated_one_explains_a_value_above_its_peak() -> None:
     assert row.share_at_clock == pytest.approx(1200 / 1280)
     assert row.cause == "clock"
     assert row.finding == (
-        "avx2 fp32 reaches 114 % of its peak at the stated clock, 3.3 GHz: under this load the real clock is 4 GHz"
+        "avx2 fp32 reaches 114 % of its peak at the stated clock, 3.3 GHz: under this load the real clock is 4 GHz."
     )
 
 
 def test_a_value_above_the_peak_at_the_real_clock_blames_the_rate() -> None:
     (row,) = achieved(stated(), measured(3.4e9, FMA))
     assert row.cause == "rate"
-    assert "110 % at the measured one: its cores do more each cycle" in (row.finding or "")
+    assert "110 % of the peak at the measured clock: its cores do more each cycle" in (row.finding or "")
 
 
 def test_without_a_measured_clock_one_is_asked_for() -> None:
@@ -91,4 +91,4 @@ def test_text() -> None:
     assert any(line.startswith("STREAM") and "60 GB/s" in line for line in lines)
     told = " ".join(lines[-2:])
     assert "fp64 reaches 116 %" in told
-    assert "(1 more likewise)" in told
+    assert "The same applies to 1 more." in told

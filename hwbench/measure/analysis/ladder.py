@@ -1,4 +1,4 @@
-"""What `hwbench explain` measures, and what it reads off a run: the rungs between a peak and a model's time."""
+"""What `hwbench explain` measures, and what it reads from a record: the rungs between a peak and a model's time."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,8 +6,9 @@ from msgspec import Struct
 
 from hwbench.errors import InputError
 from hwbench.machine.device import Device
+from hwbench.machine.peak import choose_clock
 from hwbench.measure import kernels
-from hwbench.measure.analysis import peaks
+from hwbench.measure.analysis.peaks import Clocks, clocks, peaks
 from hwbench.measure.analysis.sustained import value
 from hwbench.measure.harness import Task
 from hwbench.measure.record import Measurement, Record
@@ -17,16 +18,16 @@ from hwbench.measure.summary import interval
 from hwbench.stats.comparison import Interval
 
 DTYPES = ("fp32", "fp64")
-"""What the FMA kernels of every CPU measure."""
+"""The dtypes that the FMA kernels measure on every CPU."""
 LIBRARIES = ("torch", "numpy")
 SIZE = (1024, 1024, 1024)
 
 
 class Ladder(Struct, frozen=True):
-    """Rates in FLOP/s and B/s of `threads` cores at one dtype; None where a run has not measured them.
+    """Rates in FLOP/s and B/s of `threads` cores at one dtype; None where they were not measured.
 
-    `stated` is the peak at the stated clock in Hz, `clock` the one measured under load of `isa`; `library` names what
-    `blas` was measured with, `size` (m x k x n) is that of both products; `run` is a model's time in s.
+    `stated` is the peak at the stated clock in Hz, `clock` the clock measured under load of `isa`; `library` is the one
+    that `blas` was measured with, `size` (m x k x n) that of both products; `run` is a model's time in s.
     """
 
     isa: str | None
@@ -43,18 +44,19 @@ class Ladder(Struct, frozen=True):
 
 
 def tasks(settings: Settings, dtype: str, threads: int, memory: bool = True) -> list[Task]:
-    """The kernels that a ladder of so many cores needs, those of the `memory` if it goes down to a model.
+    """Return the tasks that a ladder on so many cores needs, those of the memory if it includes a model.
 
-    Raises InputError for a dtype that has none.
+    Raises InputError for a dtype without FMA kernels.
     """
     if dtype not in DTYPES:
-        raise InputError(f"multiply-adds are measured in {' and '.join(DTYPES)}, not in {dtype}", field="--dtype")
+        known = " and ".join(DTYPES)
+        raise InputError("unsupported-dtype", f"Multiply-adds are measured in {known}, not in {dtype}.", field="dtype")
     names = ("clock", "fma", "matmul", *(("memory",) if memory else ()))
-    found, _ = kernels.tasks(kernels.select(names), settings, named=True)
-    return [task for task in found if task.threads == threads and _needed(task, dtype)]
+    every, _ = kernels.tasks(kernels.select(names), settings, named=True)
+    return [task for task in every if task.threads == threads and _is_needed(task, dtype)]
 
 
-def _needed(task: Task, dtype: str) -> bool:
+def _is_needed(task: Task, dtype: str) -> bool:
     if task.kernel == "matmul":
         return task.dtype == dtype and task.variant in ("numba", *LIBRARIES)
     if task.kernel == "fma":
@@ -63,21 +65,31 @@ def _needed(task: Task, dtype: str) -> bool:
 
 
 def read(run: Record, dtype: str, threads: int, model: str | None = None, batch: int = 1) -> Ladder:
-    """The ladder that a run's measurements give, of the fastest ISA; rungs that it lacks are None."""
-    found = [one for one in run.measurements if one.threads == threads and one.checked is not False]
-    own = [one for one in found if one.dtype == dtype and one.where == "cpu"]
-    fma = _best(one for one in own if one.kernel == "fma" and one.variant == "throughput")
-    products = [one for one in own if one.kernel == "matmul"]
+    """Return the ladder of a record's measurements, of the fastest ISA; rungs without a measurement are None."""
+    valid = [
+        measurement
+        for measurement in run.measurements
+        if measurement.threads == threads and measurement.checked is not False
+    ]
+    on_cpu = [measurement for measurement in valid if measurement.where == "cpu"]
+    own = [measurement for measurement in on_cpu if measurement.dtype == dtype]
+    fma = _best(
+        measurement for measurement in own if measurement.kernel == "fma" and measurement.variant == "throughput"
+    )
+    products = [measurement for measurement in own if measurement.kernel == "matmul"]
     size = _size(products)
-    blas = _best(one for one in products if one.variant in LIBRARIES and one.size == size)
-    numba = _best(one for one in products if one.variant == "numba" and one.size == size)
-    stream = _best(one for one in found if one.kernel == "stream" and one.where == "cpu")
+    blas = _best(
+        measurement for measurement in products if measurement.variant in LIBRARIES and measurement.size == size
+    )
+    numba = _best(
+        measurement for measurement in products if measurement.variant == "numba" and measurement.size == size
+    )
+    stream = _best(measurement for measurement in on_cpu if measurement.kernel == "stream")
     clock = _clock(run, fma, threads)
-    machine = run.device
     return Ladder(
         isa=fma.isa if fma else None,
-        stated=peaks.peaks(fma, machine, peaks.Clocks({})).stated if fma else None,
-        stated_clock=_stated_clock(machine, fma),
+        stated=peaks(fma, run.device, Clocks({})).stated if fma else None,
+        stated_clock=_stated_clock(run.device, fma),
         clock=interval(clock) if clock else None,
         fma=interval(fma) if fma else None,
         blas=interval(blas) if blas else None,
@@ -90,16 +102,18 @@ def read(run: Record, dtype: str, threads: int, model: str | None = None, batch:
 
 
 def _size(products: Sequence[Measurement]) -> str | None:
-    """The size at which a library's product and ours are compared: the one that `tasks` measures, if it was.
+    """Return the size at which a library's product and ours are compared: the one that `tasks` measures, if measured.
 
-    Else the one of the fastest product, of those that both were measured at if there are any.
+    Else that of the fastest product, among sizes that both were measured at if there are any.
     """
-    libraries, ours = ([one for one in products if one.variant in names] for names in (LIBRARIES, ("numba",)))
-    both = {one.size for one in libraries} & {one.size for one in ours}
+    libraries, ours = (
+        [measurement for measurement in products if measurement.variant in names] for names in (LIBRARIES, ("numba",))
+    )
+    both = {measurement.size for measurement in libraries} & {measurement.size for measurement in ours}
     usual = "x".join(map(str, SIZE))
     if usual in both:
         return usual
-    fastest = _best(one for one in (*libraries, *ours) if not both or one.size in both)
+    fastest = _best(measurement for measurement in (*libraries, *ours) if not both or measurement.size in both)
     return fastest.size if fastest else None
 
 
@@ -108,26 +122,28 @@ def _best(measurements: Iterable[Measurement]) -> Measurement | None:
 
 
 def _clock(run: Record, fma: Measurement | None, threads: int) -> Measurement | None:
-    """The clock under the load of the same vectors: of as many cores, else of one."""
+    """Return the clock under the load of the same vectors, on as many cores or else on one."""
     if fma is None:
         return None
-    hertz = peaks.clocks(run.measurements).under(fma.isa or "", threads, fma.core_class)
-    known = (one for one in run.measurements if one.kernel == "clock" and one.unit == "Hz")
-    return next((one for one in known if interval(one).value == hertz), None)
+    hertz = clocks(run.measurements).under(fma.isa or "", threads, fma.core_class)
+    measured = (
+        measurement for measurement in run.measurements if measurement.kernel == "clock" and measurement.unit == "Hz"
+    )
+    return next((measurement for measurement in measured if interval(measurement).value == hertz), None)
 
 
-def _stated_clock(machine: Device | None, fma: Measurement | None) -> float | None:
-    from hwbench.machine.peak import choose_clock
-
-    if machine is None or fma is None:
+def _stated_clock(device: Device | None, fma: Measurement | None) -> float | None:
+    if device is None or fma is None:
         return None
-    chosen = choose_clock(machine.units[0].clock, fma.isa or "")
+    chosen = choose_clock(device.units[0].clock, fma.isa or "")
     return float(chosen[0]) if chosen else None
 
 
 def _run(own: Sequence[Measurement], model: str | None, batch: int) -> Interval | None:
-    for one in own:
-        ran = one.subject
-        if isinstance(ran, ForwardPass) and (ran.model, ran.batch) == (model, batch):
-            return interval(one)
+    for measurement in own:
+        if isinstance(measurement.subject, ForwardPass) and (measurement.subject.model, measurement.subject.batch) == (
+            model,
+            batch,
+        ):
+            return interval(measurement)
     return None

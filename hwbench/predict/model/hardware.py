@@ -142,11 +142,9 @@ def _clock_share(device: Device, vector: Peak, clock: ClockKind | None) -> float
 
 def _reached(sustained: Sustained, dtype: str, units: int) -> float | None:
     """Return the FLOP/s measured on all units, of independent FMAs, else of the best matrix product over its share."""
-    every = [rate for rate in sustained.rates if rate.dtype == dtype and rate.units >= units]
     for kernel, share in (("fma", 1.0), ("matmul", MATMUL_SHARE)):
-        rates = [float(rate.flops_per_second) / share for rate in every if rate.kernel == kernel]
-        if rates:
-            return max(rates)
+        if rate := sustained.rate(kernel, dtype, units=units):
+            return float(rate.flops_per_second) / share
     return None
 
 

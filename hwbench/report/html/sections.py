@@ -116,7 +116,10 @@ def measured(runs: Sequence[tuple[Record, Results]]) -> list[Section]:
         ):
             parts += [figure] if figure else []
         parts += [figures_run.result_table(run, results.results), figures_run.conditions(run)]
-        told = (f"Made on {run.created} by hwbench {run.hwbench_version}.", *results.findings, *map(str, run.notices))
+        told = (
+            f"Made on {run.created} by hwbench {run.hwbench_version}.",
+            *map(str, (*results.findings, *run.notices)),
+        )
         sections.append(Section(f"run-{index}", f"Measured: run {run.id}", told, tuple(parts)))
     if len(runs) > MOST_RUNS:
         rows = tuple((run.id, run.created, " ".join(run.command), len(found.results)) for run, found in runs)

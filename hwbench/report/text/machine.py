@@ -134,8 +134,8 @@ def achieved(rows: Sequence[Achieved], device: Device, style: Style = PLAIN) -> 
         lines += field("from", f"run {sustained.source}", style)
     for cause in dict.fromkeys(row.cause for row in rows if row.cause):
         above = sorted((row for row in rows if row.cause == cause), key=lambda row: -row.share)
-        more = f" ({len(above) - 1} more likewise)" if len(above) > 1 else ""
-        lines += ["", *sentences(f"{above[0].finding}{more}.", style)]
+        more = f" The same applies to {len(above) - 1} more." if len(above) > 1 else ""
+        lines += ["", *sentences(f"{above[0].finding}{more}", style)]
     return lines
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from hwbench import answers
 from hwbench.measure.cluster import Failure, Success
+from hwbench.measure.record import label
 from hwbench.report.text.format import cut, percent
 from hwbench.report.text.layout import PLAIN, Style, field, heading, sentences, table
 from hwbench.study.compare.runs import Metric, Overall, RunComparison
@@ -66,10 +67,7 @@ def _metrics(comparison: RunComparison, style: Style) -> list[str]:
 
 
 def _name(metric: Metric) -> str:
-    threads = f"×{metric.threads}" if metric.threads > 1 else None
-    core = "gpu" if metric.where == "gpu" else metric.core_class
-    parts = (metric.kernel, metric.variant, metric.isa, metric.dtype, metric.size, core, threads)
-    return cut(" ".join(part for part in parts if part and part != "core"), 36)
+    return cut(label(metric), 36)
 
 
 def _overall(overall: Overall) -> str:

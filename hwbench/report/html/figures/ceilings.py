@@ -75,20 +75,17 @@ def ceilings(e: Estimate, device: Device) -> list[CeilingLine]:
 
 def _measured(device: Device, dtypes: Sequence[str]) -> list[CeilingLine]:
     """The best multiply-adds and matrix products of each engine: more units sustain what fewer of them did."""
-    best: dict[tuple[str, str, str], tuple[float, int]] = {}
-    for one in device.sustained.rates if device.sustained else ():
-        if one.dtype in dtypes:
-            key = ({"fma": "FMA", "matmul": "matmul"}[one.kernel], one.engine, one.dtype)
-            best[key] = max(best.get(key, (0.0, 0)), (float(one.flops_per_second), one.units))
-    return [
-        CeilingLine(
-            f"measured {kernel}, {engine} {dtype}" + _on(units, device).rstrip(":"),
-            f"measured {kernel}" + (f" {engine}" if engine == "matrix" else "") + _on(units, device),
-            rate,
-            measured=True,
-        )
-        for (kernel, engine, dtype), (rate, units) in best.items()
-    ]
+    if device.sustained is None:
+        return []
+    lines = []
+    measured = (one for one in device.sustained.rates if one.dtype in dtypes)
+    for kernel, engine, dtype in dict.fromkeys((one.kernel, one.engine, one.dtype) for one in measured):
+        if best := device.sustained.rate(kernel, dtype, engine=engine):
+            name = f"measured {'FMA' if kernel == 'fma' else kernel}"
+            title = f"{name}, {engine} {dtype}" + _on(best.units, device).rstrip(":")
+            short = name + (f" {engine}" if engine == "matrix" else "") + _on(best.units, device)
+            lines.append(CeilingLine(title, short, float(best.flops_per_second), measured=True))
+    return lines
 
 
 def _on(units: int, device: Device) -> str:

@@ -11,6 +11,7 @@ from hwbench.measure.analysis import peaks
 from hwbench.measure.analysis.results import results
 from hwbench.measure.record import Measurement, Record, Sample
 from hwbench.measure.subject import GpuWork
+from hwbench.notices import notice
 from hwbench.units import BytesPerSecond, Hertz
 
 RATES = (
@@ -118,35 +119,39 @@ def test_above_the_stated_clock_is_one_sentence_with_the_real_one() -> None:
         measured("fma", "throughput", value, dtype=dtype, isa="avx2")
         for dtype, value in (("fp32", 95e9), ("fp64", 45e9))
     ]
-    assert results(a_run(clock, *fma)).findings == (
+    (finding,) = results(a_run(clock, *fma)).findings
+    assert finding.code == "above-stated-peak"
+    assert finding.data == {
+        "name": "fma throughput avx2 fp32", "share": pytest.approx(1.484, abs=1e-3), "count": 2,
+        "stated_hz": 2e9, "measured_hz": pytest.approx(3e9),
+    }  # fmt: skip
+    assert finding.text == (
         "2 values are above the peak at the stated clock, 2 GHz (fma throughput avx2 fp32 reaches 148 %): "
-        "under this load the real clock is 3 GHz.",
+        "under this load the real clock is 3 GHz."
     )
-    (told,) = results(a_run(fma[0])).findings
-    assert told.startswith(
-        "1 value is above the peak at the stated clock, 2 GHz (fma throughput avx2 fp32 reaches 148 %)"
-    )
-    assert "`hwbench bench clock` measures it" in told
+    (finding,) = results(a_run(fma[0])).findings
+    assert (finding.code, finding.data["count"], finding.data["measured_hz"]) == ("above-stated-peak", 1, None)
+    assert "`hwbench bench clock` measures it" in finding.text
 
 
 def test_above_the_real_clock_too_is_a_finding_of_its_own() -> None:
     clock = measured("clock", "avx2", 2e9, "Hz")
     fma = measured("fma", "throughput", 96e9, dtype="fp32", isa="avx2")
-    (told,) = results(a_run(clock, fma)).findings
-    assert told.startswith(
-        "fma throughput avx2 fp32 reaches 150 % of the peak at the measured clock: its cores do more"
-    )
     assumed = machine(provenance={"units.core.rates": "assumed"})
-    (told,) = results(a_run(clock, fma, device=assumed)).findings
-    assert told.endswith("the FLOP per cycle are assumed from the CPU's flags, and this one has more.")
     few = msgspec.structs.replace(fma, samples=fma.samples[:2])
-    (told,) = results(a_run(clock, few)).findings
-    assert told.endswith("too few undisturbed samples to say why.")
+    for why, record in (
+        ("rates", a_run(clock, fma)),
+        ("assumed-rates", a_run(clock, fma, device=assumed)),
+        ("few-samples", a_run(clock, few)),
+    ):
+        (finding,) = results(record).findings
+        assert (finding.code, finding.data["why"]) == ("above-measured-peak", why)
+        assert finding.text.startswith("fma throughput avx2 fp32 reaches 150 % of the peak at the measured clock: ")
 
 
 def test_memory_above_its_peak_is_said() -> None:
-    (told,) = results(a_run(measured("stream", "triad", 80e9, "B/s", threads=4))).findings
-    assert told.startswith("stream triad ×4 reaches 160 % of the memory's peak: its arrays may fit in a cache")
+    (finding,) = results(a_run(measured("stream", "triad", 80e9, "B/s", threads=4))).findings
+    assert finding == notice("above-memory-peak", name="stream triad ×4", share=1.6)
 
 
 def test_values_below_their_peaks_are_no_findings() -> None:
@@ -158,13 +163,10 @@ def test_values_below_their_peaks_are_no_findings() -> None:
 def test_threads_of_one_core_are_found_out() -> None:
     alone = measured("fma", "throughput", 60e9, dtype="fp32", isa="avx2")
     both = measured("fma", "throughput", 62e9, dtype="fp32", isa="avx2", threads=2)
-    (told,) = results(a_run(alone, both, hypervisor=True)).findings
-    assert told == (
-        "fma throughput avx2 fp32 ×2 gives each CPU 52 % of what one has alone: the hypervisor's CPUs are threads of "
-        "shared cores."
-    )
-    (told,) = results(a_run(alone, both, hypervisor=False)).findings
-    assert "they share cores" in told
+    for virtual in (True, False):
+        (finding,) = results(a_run(alone, both, hypervisor=virtual)).findings
+        assert (finding.code, finding.data["virtual"]) == ("cores-shared", virtual)
+        assert finding.data["share"] == pytest.approx(31 / 60)
 
 
 def test_other_work_is_not_taken_for_shared_cores() -> None:

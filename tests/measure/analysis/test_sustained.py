@@ -1,0 +1,154 @@
+"""A run as a machine's ceilings: which measurement becomes which, and how a device uses them."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from hwbench.errors import InputError
+from hwbench.machine import catalog
+from hwbench.machine.peak import peak
+from hwbench.measure import store
+from hwbench.measure.analysis.sustained import (
+    ceilings,
+    doubts,
+    is_gpu,
+    measured_device,
+    newest,
+    stated_device,
+    sustained,
+    with_ceilings,
+)
+from hwbench.measure.record import Measurement
+from hwbench.measure.subject import GpuWork, WorkingSet
+from tests.measure.analysis.runs import CLOCKS, RATES, STREAMS, machine, made, run
+
+
+def test_sustained() -> None:
+    found = sustained(ceilings(run(*CLOCKS, *RATES, *STREAMS)))
+    assert found.source == "20260101-120000-000-abcdef"
+    rates = {(one.kernel, one.isa, one.dtype, one.units): one.flops_per_second for one in found.rates}
+    assert rates == pytest.approx(
+        {
+            ("fma", "avx512", "fp32", 1): 230e9,
+            ("fma", "avx512", "fp32", 10): 2000e9,
+            (
+                "matmul",
+                None,
+                "fp32",
+                1,
+            ): 210e9,  # the best of two libraries and sizes; a wrong answer counts for nothing
+            ("matmul", None, "fp64", 1): 1e9,
+        }
+    )
+    assert (found.bandwidth, found.unit_bandwidth) == pytest.approx((70e9, 16e9))
+    assert found.clock == pytest.approx({"scalar": 4.3e9, "avx2": 4e9, "avx512": 3.3e9})
+
+
+def test_a_measured_machine_has_its_clock_and_bandwidth() -> None:
+    found = with_ceilings(machine(), ceilings(run(*CLOCKS, *STREAMS)))
+    assert found.units[0].clock.all_core["avx512"] == pytest.approx(3.3e9)
+    assert found.units[0].clock.all_core["avx2"] == pytest.approx(4e9)  # of one core, where all were not measured
+    assert found.provenance_of("units.core.clock.all_core") == "measured"
+    assert found.memory.bandwidth == pytest.approx(70e9)
+    assert found.provenance_of("memory.bandwidth") == "measured"
+    top = peak(found, "fp64")
+    assert (top.isa, top.flops_per_second) == ("avx512", pytest.approx(10 * 3.3e9 * 32))
+
+
+def test_a_bandwidth_that_is_known_stays_the_ceiling() -> None:
+    found = with_ceilings(catalog.device("i9-7900x"), ceilings(run(*STREAMS)))
+    assert found.memory.bandwidth == catalog.device("i9-7900x").memory.bandwidth
+    assert found.sustained is not None
+    assert found.sustained.bandwidth == pytest.approx(70e9)
+
+
+def test_a_run_is_a_device_wherever_it_was_made() -> None:
+    found = measured_device(run(*CLOCKS, *RATES))
+    assert (found.name, found.title, found.count) == ("run:20260101-120000-000-abcdef", machine().title, 10)
+    assert found.sustained is not None
+    assert stated_device(run(*CLOCKS)).sustained is None
+
+
+def test_a_run_without_a_machine_is_no_device() -> None:
+    bare = msgspec.structs.replace(run(*CLOCKS), device=None)
+    with pytest.raises(InputError) as caught:
+        measured_device(bare)
+    assert caught.value.code == "no-device"
+
+
+def gpu(kernel: str, variant: str, unit: Any, value: float, **changes: Any) -> Measurement:
+    device = catalog.device("rtx3090")
+    subject = GpuWork("cuda", accelerator=device, under_load={"clock_hz": 1.7e9})
+    return made(kernel, variant, unit, value, where="gpu", timer="device", subject=subject, **changes)
+
+
+def test_a_run_of_a_gpu_is_the_gpu() -> None:
+    measurements = (
+        gpu("matmul", "torch", "FLOP/s", 65e12, dtype="fp16", size="8192x8192x8192"),
+        gpu("matmul", "torch", "FLOP/s", 30e12, dtype="fp32", size="8192x8192x8192"),
+        gpu("stream", "copy", "B/s", 850e9),
+        gpu("launch", "queued", "s", 4e-6),
+    )
+    found = measured_device(run(*measurements))
+    reached = found.sustained
+    assert reached is not None
+    assert (found.kind, found.title) == ("gpu", catalog.device("rtx3090").title)
+    assert {(one.dtype, one.engine, one.units) for one in reached.rates} == {
+        ("fp16", "matrix", 82), ("fp32", "vector", 82)
+    }  # fmt: skip
+    assert reached.bandwidth == pytest.approx(850e9)
+    assert reached.op_overhead == pytest.approx(4e-6)
+    assert reached.clock == {"fp16": 1.7e9, "fp32": 1.7e9}
+    assert found.memory.bandwidth == catalog.device("rtx3090").memory.bandwidth
+
+
+def test_a_run_of_both_is_the_cpu() -> None:
+    both = run(*RATES, gpu("matmul", "torch", "FLOP/s", 65e12, dtype="fp16"))
+    assert not is_gpu(both)
+    assert measured_device(both).kind == "cpu"
+    assert {one.dtype for one in sustained(ceilings(both)).rates} == {"fp32", "fp64"}
+
+
+def test_the_newest_of_each_kernel_counts(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    old = run(*CLOCKS, *RATES, identity="20260101-120000-000-aaaaaa")
+    new = run(made("clock", "avx512", "Hz", 3.0e9, isa="avx512"), identity="20260102-120000-000-bbbbbb")
+    other = run(made("fma", "throughput", "FLOP/s", 1.0, dtype="fp32", isa="avx512"),
+                identity="20260103-120000-000-cccccc", key="another machine")  # fmt: skip
+    for one in (old, new, other):
+        store.save(one, folder)
+    (tmp_path / "20260104-120000-000-dddddd.json").write_text("{broken")
+    found = newest("this", folder)
+    assert found is not None
+    assert found.sources == ("20260102-120000-000-bbbbbb", "20260101-120000-000-aaaaaa")
+    assert [one.kernel for one in found.measurements].count("clock") == 1
+    rates = {one.units: one.flops_per_second for one in sustained(found).rates if one.kernel == "fma"}
+    assert rates == pytest.approx({1: 230e9, 10: 2000e9})
+    assert newest("nobody", folder) is None
+    assert newest("this", str(tmp_path / "no-such-folder")) is None
+
+
+def test_more_units_sustain_no_less_than_fewer() -> None:
+    """Ten threads of which others took the time: their samples say nothing about the machine."""
+    disturbed = made("fma", "throughput", "FLOP/s", 90e6, isa="avx512", dtype="fp32", threads=10)
+    found = sustained(ceilings(run(RATES[0], disturbed)))
+    assert {one.units: one.flops_per_second for one in found.rates} == pytest.approx({1: 230e9, 10: 230e9})
+
+
+def test_a_ceiling_of_one_sample_is_doubted() -> None:
+    assert doubts(ceilings(run(*RATES, *STREAMS))) == []
+    few = msgspec.structs.replace(STREAMS[0], samples=STREAMS[0].samples[:1])
+    (doubt,) = doubts(ceilings(run(*RATES, few)))
+    assert (doubt.code, doubt.data["kernels"]) == ("ceilings-of-one-sample", ["stream"])
+
+
+def test_caches_are_those_that_all_cores_read_by_their_names() -> None:
+    def level(name: str, value: float) -> Measurement:
+        return made("working-set", "read", "B/s", value, threads=10, size="1", subject=WorkingSet(1, name))
+
+    found = sustained(ceilings(run(level("L2", 500e9), level("L3", 200e9), level("memory", 60e9))), machine())
+    assert found.caches == pytest.approx({"L2": 500e9, "L3": 200e9})
+    disturbed = sustained(ceilings(run(level("L2", 500e9), level("L7", 200e9))), machine())
+    assert disturbed.caches == {}
