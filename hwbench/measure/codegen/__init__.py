@@ -1,1 +1,3 @@
-"""LLVM IR for numba: vectors, compilation, caching."""
+"""Machine code through numba: vectors as LLVM instructions, compilation cached on disk, a gate for threads."""
+
+__all__ = ["compile", "gate", "vectors"]

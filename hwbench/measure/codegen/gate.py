@@ -1,6 +1,6 @@
-"""Hand jobs to threads that wait inside compiled code: a number at an address goes up, and whoever looks at it starts.
+"""Hand jobs to threads that wait in compiled code: they watch a number at an address, and start when it changes.
 
-Each thread has two such numbers on cache lines of their own: the ticket of the job it is to do, and of the one done.
+Each thread has two such numbers on cache lines of their own: the ticket of its next job, and that of the last done.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ PLACE = 256
 
 @intrinsic
 def read(_context: Any, address: Any) -> Any:
-    """The number at an address; what was written before it was put there can be read afterwards."""
+    """Return the number at an address (acquire): what its writer wrote before is visible afterwards."""
 
     def build(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
         return builder.load_atomic(vectors.pointer(builder, arguments[0], I64), "acquire", 8)
@@ -32,7 +32,7 @@ def read(_context: Any, address: Any) -> Any:
 
 @intrinsic
 def write(_context: Any, address: Any, number: Any) -> Any:
-    """Put a number at an address, after all that was written before."""
+    """Write a number to an address (release), after all that was written before."""
 
     def build(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
         builder.store_atomic(arguments[1], vectors.pointer(builder, arguments[0], I64), "release", 8)
@@ -43,7 +43,7 @@ def write(_context: Any, address: Any, number: Any) -> Any:
 
 @intrinsic
 def pause(_context: Any) -> Any:
-    """Tell the CPU that this thread only waits."""
+    """Hint to the CPU that this thread only waits."""
 
     def build(context: Any, builder: ir.IRBuilder, _signature: Any, _arguments: Any) -> ir.Value:
         target = vectors.target()
@@ -59,7 +59,7 @@ def pause(_context: Any) -> Any:
 
 @inlined
 def await_other(address: int, seen: int, looks: int) -> Any:
-    """The number at an address once it is another than `seen`, or `seen` after so many looks."""
+    """Return the number at an address once it differs from `seen`, or `seen` after so many looks."""
     number = read(address)
     while number == seen and looks > 0:
         pause()
@@ -77,7 +77,7 @@ def hand_out(places: int, count: int, ticket: int) -> None:
 
 @compiled
 def all_done(places: int, count: int, ticket: int, looks: int) -> bool:
-    """Whether all of `count` threads have done the job of a ticket, after at most so many looks at each."""
+    """Return whether all of `count` threads have done the job of a ticket, after up to so many looks at each."""
     for thread in range(count):
         left = looks
         while read(places + thread * PLACE + DONE) != ticket:
@@ -90,5 +90,5 @@ def all_done(places: int, count: int, ticket: int, looks: int) -> bool:
 
 @compiled
 def ticket(place: int) -> Any:
-    """The ticket that a thread has been given."""
+    """Return the ticket of a thread's next job."""
     return read(place + TICKET)

@@ -1,8 +1,8 @@
-"""Vectors of the CPU as LLVM instructions: the building blocks of every kernel that numba alone would not write.
+"""Vectors of the CPU as LLVM instructions: building blocks of kernels that numba would not generate by itself.
 
-Kernels are module-level intrinsics (`numba.extending.intrinsic`), so that `cache=True` works; their bodies are built
-with the functions below. Addresses are 64-bit integers, counted in bytes. `target()` says what numba generates code
-for, which `NUMBA_CPU_NAME`, `NUMBA_CPU_FEATURES` and `NUMBA_ENABLE_AVX` may hold below what the CPU can do.
+Kernels are module-level intrinsics (`numba.extending.intrinsic`), which numba can cache; the functions below emit their
+bodies. Addresses are 64-bit integers, counted in bytes. `target()` is the CPU for which numba generates code;
+`NUMBA_CPU_NAME`, `NUMBA_CPU_FEATURES` and `NUMBA_ENABLE_AVX` can restrict it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,11 +18,11 @@ SIZES: dict[str, int] = {"fp32": 4, "fp64": 8}
 I1, I8, I32, I64 = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 FLOATS: dict[str, ir.Type] = {"fp32": ir.FloatType(), "fp64": ir.DoubleType()}
 SMALLEST_BITS = 128
-"""Width in bits of the vectors of every 64-bit CPU (SSE2, NEON), and of ours where nothing is known."""
+"""Width in bits of the vectors of every 64-bit CPU (SSE2, NEON), assumed for unknown CPUs too."""
 
 
 class Target(Struct, frozen=True):
-    """What code is generated for: an LLVM triple's first word, and the names of the CPU's features that are on."""
+    """The CPU for which code is generated: an LLVM triple's first word, and the names of its enabled features."""
 
     architecture: str
     features: frozenset[str] = frozenset()
@@ -50,7 +50,7 @@ class Target(Struct, frozen=True):
 
     @property
     def fused(self) -> bool:
-        """Whether a multiply-add is one instruction; where not, `llvm.fma` would call a slow library function."""
+        """Whether a multiply-add is one instruction; if not, `llvm.fma` would call a slow library function."""
         return self.arm or (self.x86 and bool(self.features & {"fma", "fma4", "avx512f"}))
 
     @property
@@ -59,7 +59,7 @@ class Target(Struct, frozen=True):
         return self.x86 and "avx" in self.features
 
     def isa(self, bits: int) -> str:
-        """The house's name of the instruction set that has vectors of this width."""
+        """Return hwbench's name of the instruction set with vectors of this width."""
         if not self.x86:
             return "neon" if self.arm else "vector"
         wide = "avx2" if "avx2" in self.features else "avx"
@@ -67,7 +67,7 @@ class Target(Struct, frozen=True):
 
 
 def target() -> Target:
-    """What numba generates code for in this process."""
+    """Return the CPU for which numba generates code in this process."""
     from numba.core.registry import cpu_target
 
     triple, _, features = cpu_target.target_context.codegen().magic_tuple()
@@ -75,18 +75,18 @@ def target() -> Target:
 
 
 def parse_target(triple: str, features: str) -> Target:
-    """The target that an LLVM triple and a list such as `+avx,-avx512f` describe."""
+    """Return the target of an LLVM triple and a list of features such as `+avx,-avx512f`."""
     names = (name.strip() for name in features.split(","))
     return Target(triple.partition("-")[0].lower(), frozenset(name[1:] for name in names if name.startswith("+")))
 
 
 def lanes(dtype: str, bits: int) -> int:
-    """Elements of a type that a vector of this width in bits holds."""
+    """Return the elements of a dtype in a vector of this width in bits."""
     return bits // (8 * SIZES[dtype])
 
 
 def vector(dtype: str, count: int) -> ir.VectorType:
-    """The LLVM type of a vector of `count` elements of a dtype."""
+    """Return the LLVM type of a vector of `count` elements of a dtype."""
     return ir.VectorType(FLOATS[dtype], count)
 
 
@@ -95,46 +95,46 @@ def _bits(element: ir.Type) -> int:
 
 
 def _suffix(type_: ir.Type) -> str:
-    """How LLVM names a type in an intrinsic: `f32`, `v16f32`."""
+    """Return LLVM's name of a type in an intrinsic: `f32`, `v16f32`."""
     if isinstance(type_, ir.VectorType):
         return f"v{type_.count}{_suffix(type_.element)}"
     return f"f{_bits(type_)}"
 
 
 def constant(value: int) -> ir.Constant:
-    """A 64-bit integer."""
+    """Return a 64-bit integer."""
     return ir.Constant(I64, value)
 
 
 def declared(builder: ir.IRBuilder, name: str, result: ir.Type, arguments: Sequence[ir.Type]) -> ir.Function:
-    """A function by name with its full type: llvmlite's own `declare_intrinsic` gives `llvm.fma` one argument."""
+    """Declare a function by name and full type: llvmlite's own `declare_intrinsic` gives `llvm.fma` one argument."""
     from numba.core import cgutils
 
     return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, list(arguments)), name)
 
 
 def fma(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
-    """a · b + c, rounded once. Only for a target that is `fused`: elsewhere it calls a library for every element."""
+    """Emit a · b + c, rounded once. Only for a target that is `fused`: others call a library for every element."""
     return builder.call(declared(builder, f"llvm.fma.{_suffix(a.type)}", a.type, [a.type] * 3), [a, b, c])
 
 
 def multiply_add(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
-    """a · b + c the fast way: rounded once where the target is `fused`, else a multiply and an add."""
+    """Emit a · b + c the fast way: rounded once where the target is `fused`, else a multiply and an add."""
     return builder.call(declared(builder, f"llvm.fmuladd.{_suffix(a.type)}", a.type, [a.type] * 3), [a, b, c])
 
 
 def offset(builder: ir.IRBuilder, address: ir.Value, amount: int) -> ir.Value:
-    """An address so many bytes further on."""
+    """Emit an address so many bytes further on."""
     return builder.add(address, constant(amount)) if amount else address
 
 
 def pointer(builder: ir.IRBuilder, address: ir.Value, type_: ir.Type) -> ir.Value:
-    """An address as a pointer."""
+    """Emit an address as a pointer."""
     return builder.inttoptr(address, type_.as_pointer())
 
 
 def load(builder: ir.IRBuilder, address: ir.Value, type_: ir.Type, align: int) -> ir.Value:
-    """The value at an address that is a multiple of `align` bytes."""
+    """Emit the value at an address that is a multiple of `align` bytes."""
     value = builder.load(pointer(builder, address, type_))
     value.align = align
     return value
@@ -143,16 +143,16 @@ def load(builder: ir.IRBuilder, address: ir.Value, type_: ir.Type, align: int) -
 def store(
     builder: ir.IRBuilder, value: ir.Value, address: ir.Value, align: int, nontemporal: bool = False
 ) -> ir.Instruction:
-    """Write a value; a non-temporal one passes by the caches and needs the alignment of the whole vector."""
-    done = builder.store(value, pointer(builder, address, value.type))
-    done.align = align
+    """Emit a store; a non-temporal one bypasses the caches and needs the alignment of the whole vector."""
+    instruction = builder.store(value, pointer(builder, address, value.type))
+    instruction.align = align
     if nontemporal:
-        done.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(I32, 1)]))
-    return done
+        instruction.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(I32, 1)]))
+    return instruction
 
 
 def splat(builder: ir.IRBuilder, scalar: ir.Value, count: int) -> ir.Value:
-    """A vector with the scalar in every element."""
+    """Emit a vector with the scalar in every element."""
     type_ = ir.VectorType(scalar.type, count)
     undefined = ir.Constant(type_, ir.Undefined)
     first = builder.insert_element(undefined, scalar, ir.Constant(I32, 0))
@@ -160,7 +160,7 @@ def splat(builder: ir.IRBuilder, scalar: ir.Value, count: int) -> ir.Value:
 
 
 def of_elements(builder: ir.IRBuilder, elements: Sequence[ir.Value]) -> ir.Value:
-    """A vector of these elements."""
+    """Emit a vector of these elements."""
     value = ir.Constant(ir.VectorType(elements[0].type, len(elements)), ir.Undefined)
     for position, element in enumerate(elements):
         value = builder.insert_element(value, element, ir.Constant(I32, position))
@@ -168,18 +168,18 @@ def of_elements(builder: ir.IRBuilder, elements: Sequence[ir.Value]) -> ir.Value
 
 
 def zeros(type_: ir.VectorType) -> ir.Constant:
-    """A vector of zeros."""
+    """Return a vector of zeros."""
     return ir.Constant(type_, [0.0] * type_.count)
 
 
 def mask(builder: ir.IRBuilder, live: ir.Value, count: int) -> ir.Value:
-    """A mask of `count` elements whose first `live` are on; `live` may be below 0 or above `count`."""
+    """Emit a mask of `count` elements whose first `live` are on; `live` may be below 0 or above `count`."""
     numbers = ir.Constant(ir.VectorType(I64, count), list(range(count)))
     return builder.icmp_signed("<", numbers, splat(builder, live, count))
 
 
 def load_masked(builder: ir.IRBuilder, address: ir.Value, type_: ir.VectorType, align: int, on: ir.Value) -> ir.Value:
-    """The elements whose mask is on, zeros elsewhere; memory behind the others is not touched."""
+    """Emit the elements whose mask is on, zeros for the others, whose memory is not touched."""
     place = pointer(builder, address, type_)
     arguments = [place, ir.Constant(I32, align), on, zeros(type_)]
     name = f"llvm.masked.load.{_suffix(type_)}.p0"
@@ -187,14 +187,14 @@ def load_masked(builder: ir.IRBuilder, address: ir.Value, type_: ir.VectorType, 
 
 
 def store_masked(builder: ir.IRBuilder, value: ir.Value, address: ir.Value, align: int, on: ir.Value) -> None:
-    """Write the elements whose mask is on; memory behind the others is not touched."""
+    """Emit a store of the elements whose mask is on; memory of the others is not touched."""
     arguments = [value, pointer(builder, address, value.type), ir.Constant(I32, align), on]
     name = f"llvm.masked.store.{_suffix(value.type)}.p0"
     builder.call(declared(builder, name, ir.VoidType(), [part.type for part in arguments]), arguments)
 
 
 def prefetch(builder: ir.IRBuilder, address: ir.Value, write: bool = False, locality: int = 3) -> None:
-    """Ask for the cache line at an address, which may be any number: `locality` 3 means L1, 2 means L2, 0 once only."""
+    """Emit a prefetch of the cache line at any address: `locality` 3 means to L1, 2 to L2, 0 for a single use."""
     arguments = [
         pointer(builder, address, I8), ir.Constant(I32, int(write)), ir.Constant(I32, locality), ir.Constant(I32, 1),
     ]  # fmt: skip
@@ -205,25 +205,25 @@ def prefetch(builder: ir.IRBuilder, address: ir.Value, write: bool = False, loca
 
 
 def add_lanes(builder: ir.IRBuilder, values: Sequence[ir.Value]) -> list[ir.Value]:
-    """The sum of the elements of each vector, all of one type and added up pair by pair.
+    """Emit the sum of the elements of each vector, all of one type, added up pair by pair.
 
-    Two vectors at a time become one, which holds the sums of their neighbors: so many need few instructions.
+    Two vectors at a time become one with the sums of neighboring elements, which takes few instructions for many.
     """
     count, many = values[0].type.count, list(values)
     picks = [ir.Constant(ir.VectorType(I32, count), list(range(first, 2 * count, 2))) for first in (0, 1)]
     for _ in range(count.bit_length() - 1):
         pairs = zip(many[::2], many[1::2] + many[-1:], strict=False)
-        many = [builder.fadd(*(builder.shuffle_vector(one, other, pick) for pick in picks)) for one, other in pairs]
-    sums = [builder.extract_element(one, ir.Constant(I32, lane)) for one in many for lane in range(count)]
+        many = [builder.fadd(*(builder.shuffle_vector(*pair, pick) for pick in picks)) for pair in pairs]
+    sums = [builder.extract_element(value, ir.Constant(I32, lane)) for value in many for lane in range(count)]
     return sums[: len(values)]
 
 
 Body = Callable[[ir.Value, list[ir.Value]], Sequence[ir.Value]]
-"""The inside of a loop: gets the round's number and the loop's values, gives the values after the round."""
+"""The body of a loop: takes the round's number and the loop's values, returns the values after the round."""
 
 
 def loop(builder: ir.IRBuilder, rounds: ir.Value, start: Sequence[ir.Value], body: Body) -> list[ir.Value]:
-    """Run `body` so many rounds (none if below 1); returns the values after the last. They live in registers."""
+    """Emit so many rounds of `body` (none if below 1), whose values are in registers; return those after the last."""
     before = builder.block
     inside = builder.append_basic_block("loop")
     after = builder.append_basic_block("done")
@@ -249,7 +249,7 @@ def loop(builder: ir.IRBuilder, rounds: ir.Value, start: Sequence[ir.Value], bod
 def choose(
     builder: ir.IRBuilder, condition: ir.Value, then: Callable[[], Sequence[ir.Value]], otherwise: Sequence[ir.Value]
 ) -> list[ir.Value]:
-    """The values that `then` builds where the condition holds, else `otherwise`; only the chosen code runs."""
+    """Emit the values of `then` where the condition holds, else `otherwise`; only the chosen code runs."""
     before = builder.block
     inside = builder.append_basic_block("then")
     after = builder.append_basic_block("chosen")
@@ -275,15 +275,15 @@ def switch(
     return result
 
 
-def _either(builder: ir.IRBuilder, one: ir.Value, here: ir.Block, other: ir.Value, there: ir.Block) -> ir.Value:
-    phi = builder.phi(one.type)
-    phi.add_incoming(one, here)
-    phi.add_incoming(other, there)
+def _either(builder: ir.IRBuilder, a: ir.Value, from_a: ir.Block, b: ir.Value, from_b: ir.Block) -> ir.Value:
+    phi = builder.phi(a.type)
+    phi.add_incoming(a, from_a)
+    phi.add_incoming(b, from_b)
     return phi
 
 
 def assembly(module: ir.Module, triple: str, cpu: str = "", features: str = "") -> str:
-    """The assembly that LLVM writes for a module on any target, this machine's or another's (tests read it)."""
+    """Return LLVM's assembly of a module for any target, this machine's or another's (tests read it)."""
     import llvmlite.binding as llvm
 
     llvm.initialize_all_targets()

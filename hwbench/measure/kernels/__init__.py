@@ -50,9 +50,9 @@ def _memory(settings: Settings) -> Sequence[Task]:
 
 
 def _memory_rows(measurements: Sequence[Measurement]) -> Sequence[Result]:
-    from hwbench.measure.kernels.memory import kernel as memory
+    from hwbench.measure.kernels.memory import results
 
-    return memory.rows(measurements)
+    return results.rows(measurements)
 
 
 def _matmul(settings: Settings) -> Sequence[Task]:

@@ -1,1 +1,3 @@
-"""The clock under load, by a chain of dependent integer operations."""
+"""The real clock of a core, idle and under load, counted by a chain of dependent integer operations."""
+
+__all__ = ["kernel", "loops"]

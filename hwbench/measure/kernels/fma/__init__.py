@@ -1,1 +1,3 @@
-"""Multiply-add throughput of vector units and of AMX."""
+"""Multiply-adds of vector units and of AMX: throughput and latency."""
+
+__all__ = ["amx", "amx_loops", "kernel", "loops"]

@@ -1,1 +1,3 @@
-"""Matrix products of numba, numpy and torch, timed."""
+"""Matrix products by hwbench, plain loops, numpy and torch."""
+
+__all__ = ["kernel", "loops"]

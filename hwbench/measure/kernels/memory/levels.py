@@ -1,7 +1,7 @@
-"""Which caches a sweep of working sets shows: plateaus of the read bandwidth over size, found by change points.
+"""The caches that a sweep of working sets shows: plateaus of the read bandwidth over size, found as change points.
 
 1. A smaller working set cannot be read more slowly than a larger one, so each point is raised to the best of those at
-   and above its size: what is left of a disturbed point is its neighbor's value.
+   and above its size: a disturbed point gets its neighbor's value.
 2. The logarithms of the bandwidth are cut into segments so that the squared deviations from the segments' means, plus a
    penalty for each segment, are least: optimal partitioning, by dynamic programming (B. Jackson et al., An algorithm
    for optimal partitioning of data on an interval, IEEE Signal Processing Letters 12(2), 2005).
@@ -21,11 +21,17 @@ from msgspec import Struct
 from hwbench.machine.device import Cache
 
 PENALTY = 0.02
-"""What a segment costs, in squared logarithms: two points each side pay for a step of 15 %, eight for one of 7 %."""
+"""Cost of a segment in squared logarithms: two points on each side justify a step of 15 %, eight a step of 7 %."""
 
-FLAT = 1.15
-SAME = 1.10
-DOUBLING = 2.0
+MAX_DEVIATION = 1.15
+"""Largest ratio of a plateau's point to its median."""
+
+MIN_STEP = 1.10
+"""Smallest ratio of neighboring plateaus."""
+
+MIN_LENGTH = 2.0
+"""Smallest ratio of a plateau's last size to its first."""
+
 MEMORY = "memory"
 
 
@@ -37,7 +43,7 @@ class Point(Struct, frozen=True):
 
 
 class Level(Struct, frozen=True):
-    """A level of the memory: `size` bytes are the largest working set that fits, `beyond` the next, which does not.
+    """A level of the memory: `size` is the largest working set in bytes that fits, `beyond` the next one.
 
     Both are None for main memory. `bandwidth`: of the plateau, in B/s; `first` and `last`: its working sets in bytes.
     """
@@ -50,33 +56,33 @@ class Level(Struct, frozen=True):
 
 
 def levels(points: Sequence[Point]) -> tuple[Level, ...]:
-    """The levels that points show, the fastest first; none where there are fewer than two points."""
+    """Return the levels that points show, the fastest first; no level for fewer than two points."""
     ordered = raised(sorted(points, key=lambda point: point.size))
-    plateaus = merged([part for part in map(flat, segments(ordered)) if part[-1].size >= DOUBLING * part[0].size])
+    plateaus = merged([part for part in map(flat, segments(ordered)) if part[-1].size >= MIN_LENGTH * part[0].size])
     if not plateaus:
         return ()
-    found = []
-    for here, following in pairwise(plateaus):
-        bound = math.sqrt(rate(here) * rate(following))
+    result = []
+    for plateau, following in pairwise(plateaus):
+        bound = math.sqrt(rate(plateau) * rate(following))
         fitting = [point.size for point in ordered if point.bandwidth >= bound]
         beyond = next(point.size for point in ordered if point.size > fitting[-1])
-        found.append(Level(rate(here), here[0].size, here[-1].size, fitting[-1], beyond))
+        result.append(Level(rate(plateau), plateau[0].size, plateau[-1].size, fitting[-1], beyond))
     last = plateaus[-1]
-    return (*found, Level(rate(last), last[0].size, last[-1].size))
+    return (*result, Level(rate(last), last[0].size, last[-1].size))
 
 
 def raised(points: Sequence[Point]) -> list[Point]:
-    """Points by size, each with the best bandwidth of all at or above its size."""
+    """Return points by size, each with the best bandwidth of all points at or above its size."""
     best = 0.0
-    found = []
+    result = []
     for point in reversed(points):
         best = max(best, point.bandwidth)
-        found.append(Point(point.size, best))
-    return found[::-1]
+        result.append(Point(point.size, best))
+    return result[::-1]
 
 
 def segments(points: Sequence[Point]) -> list[list[Point]]:
-    """The points cut where it pays: least squared deviation of the logarithms, plus `PENALTY` a segment."""
+    """Return the points in segments with the least squared deviation of the logarithms, plus `PENALTY` a segment."""
     logs = [math.log(point.bandwidth) for point in points]
     sums, squares = [0.0], [0.0]
     for value in logs:
@@ -101,39 +107,39 @@ def segments(points: Sequence[Point]) -> list[list[Point]]:
 
 
 def flat(part: Sequence[Point]) -> list[Point]:
-    """The points of a segment that lie near its median: a slow way down may have been taken for its beginning."""
+    """Return the points of a segment near its median; a slow descent may have been added to its ends."""
     center = rate(part)
-    return [point for point in part if center / FLAT <= point.bandwidth <= center * FLAT]
+    return [point for point in part if center / MAX_DEVIATION <= point.bandwidth <= center * MAX_DEVIATION]
 
 
 def rate(part: Sequence[Point]) -> float:
-    """A plateau's bandwidth: the median of its points."""
+    """Return a plateau's bandwidth: the median of its points."""
     return median(point.bandwidth for point in part)
 
 
 def merged(plateaus: Sequence[list[Point]]) -> list[list[Point]]:
-    """Plateaus, those that are hardly apart taken together."""
-    found: list[list[Point]] = []
+    """Merge neighboring plateaus that hardly differ."""
+    result: list[list[Point]] = []
     for part in plateaus:
-        if found and rate(found[-1]) < SAME * rate(part):
-            found[-1] = [*found[-1], *part]
+        if result and rate(result[-1]) < MIN_STEP * rate(part):
+            result[-1] = [*result[-1], *part]
         else:
-            found.append(list(part))
-    return found
+            result.append(list(part))
+    return result
 
 
-def names(found: Sequence[Level], caches: Sequence[Cache]) -> tuple[str, ...]:
-    """What to call levels: by the caches that the system reports where their sizes tell them apart, else by order.
+def names(measured: Sequence[Level], caches: Sequence[Cache]) -> tuple[str, ...]:
+    """Return names of levels: those of reported caches where their sizes distinguish them, else L1, L2 and so on.
 
-    The last is `memory`; a reported size that is far off (guests are told anything) still tells which cache it is.
+    The last is `memory`. A reported size that is far off, as in virtual machines, still identifies a cache.
     """
-    sizes = [level.size for level in found if level.size]
+    sizes = [level.size for level in measured if level.size]
     nearest = [min(caches, key=lambda cache: abs(math.log(cache.size / size))).name if caches else "" for size in sizes]
     if not caches or len(set(nearest)) < len(nearest):
         nearest = [f"L{position}" for position in range(1, len(sizes) + 1)]
-    return (*nearest, MEMORY) if found else ()
+    return (*nearest, MEMORY) if measured else ()
 
 
 def middle(level: Level) -> float:
-    """A working set in bytes from the middle of a plateau, by its logarithm."""
+    """Return the working set in bytes in the middle of a plateau, by its logarithm."""
     return math.exp(fmean([math.log(level.first), math.log(level.last)]))
