@@ -16,6 +16,7 @@ from hwbench.measure.record import Measurement, Record, Sample
 from hwbench.measure.subject import ForwardPass
 
 pytest.importorskip("torch")
+pytestmark = pytest.mark.realtime
 
 KEYS = {
     "model", "device", "runtime", "dtype", "batch", "threads", "time_s", "interval_s", "interval_level",

@@ -16,6 +16,8 @@ import pytest
 from hwbench.__main__ import main as start
 from hwbench.cli import output
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = [
     "estimate --model alexnet --device rtx3090",
     "count --model resnet50 --json",
