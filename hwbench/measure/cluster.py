@@ -39,7 +39,7 @@ POLL_S = 0.2
 GRACE_S = 30.0
 """Time beyond a benchmark's own limit after which a worker that still says nothing is given up."""
 _SKEW_S = 120.0
-_LARGEST = store.LARGEST
+_LARGEST = store.MAX_BYTES
 
 
 class Answer(Struct, frozen=True):

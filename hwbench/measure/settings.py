@@ -1,4 +1,4 @@
-"""Which CPUs may be measured on: affinity within cpuset and quota, one logical CPU a core, by class of core."""
+"""What kernels may use: the CPUs of affinity, cpuset and quota, one a core, and what the user chose to measure."""
 
 import os
 
@@ -19,11 +19,11 @@ class CpuClass(Struct, frozen=True):
 
 
 class Settings(Struct, frozen=True):
-    """What kernels may know before they make their tasks.
+    """What kernels need to make their tasks.
 
     `cpus` are logical CPUs that may be used, one a physical core, the fastest first; `threads` the numbers of threads
-    to measure, each at most `len(cpus)`; `dtypes` and `sizes` (m, k, n of a matrix product) what the user asked for,
-    None where nothing.
+    to measure, none above `len(cpus)`; `dtypes` and `sizes` (m, k, n of a matrix product) are those that the user
+    chose, None for the usual ones.
     """
 
     cpus: tuple[int, ...]
@@ -37,10 +37,10 @@ class Settings(Struct, frozen=True):
 
 
 def allowed(root: str = "/", affinity: set[int] | None = None) -> tuple[CpuClass, ...]:
-    """The logical CPUs that this process may use, by class of core (the fastest first), one a physical core.
+    """Return the logical CPUs that this process may use, by class of core (the fastest first), one a physical core.
 
-    Of the threads of one core the lowest number stands for it. Where the system tells nothing (no /proc, not Linux)
-    there is one class of as many CPUs as Python sees, which then cannot be pinned.
+    Of a core's threads this is the one with the lowest number. Where the system does not describe its CPUs (no /proc,
+    not Linux) there is one class of as many CPUs as Python counts.
     """
     if affinity is None and root == "/" and hasattr(os, "sched_getaffinity"):
         affinity = os.sched_getaffinity(0)
@@ -69,10 +69,10 @@ def settings(
     dtypes: tuple[str, ...] | None = None,
     sizes: tuple[tuple[int, int, int], ...] | None = None,
 ) -> Settings:
-    """What kernels may know of this machine. Without `threads` they run on one core and on all that the quota feeds."""
+    """Return the settings for this machine. By default kernels run on one core and on all that the quota allows."""
     machine = machine or host()
     classes = allowed()
-    cpus = tuple(cpu for one in classes for cpu in one.cpus)
+    cpus = tuple(cpu for core_class in classes for cpu in core_class.cpus)
     most = len(cpus) if machine.quota is None else max(1, min(len(cpus), int(machine.quota)))
     return Settings(
         cpus=cpus,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwbench.measure.record import FEWEST_ACCEPTED, Measurement, Sample
+from hwbench.measure.record import MIN_ACCEPTED, Measurement, Sample
 from hwbench.measure.summary import graded, interval, judged, per_cycle, spread, summarize
 
 
@@ -48,7 +48,7 @@ def test_the_least_disturbed_count_where_few_are_left() -> None:
     samples = [sample(1.0 + 0.1 * number, 1.0) for number in range(20)]
     one = measurement(samples)
     assert sum(s.rejected is None for s in one.samples) == 1
-    assert [s.wall_s for s in one.accepted] == [s.wall_s for s in samples[:FEWEST_ACCEPTED]]
+    assert [s.wall_s for s in one.accepted] == [s.wall_s for s in samples[:MIN_ACCEPTED]]
     assert len(measurement(samples * 3).accepted) == 15
     assert len(measurement(samples[:2]).accepted) == 2
 
