@@ -109,7 +109,7 @@ def per_cycle(measurement: Measurement, flops_per_cycle: float | None = None) ->
 
 
 def graded(measurement: Measurement, middle: Interval) -> tuple[Grade, tuple[str, ...]]:
-    """Return a grade A to D by the interval's half-width (1, 2, 5 %), lowered where that is doubtful, and the reasons."""
+    """Return a grade A to D by the interval's half-width (1, 2, 5 %), lowered where it is doubtful, and the reasons."""
     count, accepted = len(measurement.samples), sum(sample.rejected is None for sample in measurement.samples)
     reasons = []
     grade: Grade = next((letter for letter, width in _WIDTHS if middle.half_width <= width), "D")
