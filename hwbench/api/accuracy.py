@@ -99,7 +99,7 @@ class HostCalibration(Answer, Struct, frozen=True):
 def _time_model_lines(answer: TimeModel, style: Style = PLAIN) -> list[str]:
     from hwbench.report.text import calibration
 
-    return calibration.story(answer.parameters, style)
+    return calibration.provenance(answer.parameters, style)
 
 
 @answers.lines.register

@@ -21,6 +21,7 @@ TEXTS = {
     "SelfCheck": "runs",
     "Suite": "clock",
     "Sweep": "sweep",
+    "Validation": "validation",
 }
 """By class, the module of `hwbench.report.text` that registers with `answers.lines`."""
 ROWS = {"Comparison": "compare"}

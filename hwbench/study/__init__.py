@@ -1,1 +1,3 @@
-"""What it means: studies over workloads, devices and measurements."""
+"""Answers that combine predictions and measurements: comparisons, sweeps, clock studies, requirements, explanations."""
+
+__all__ = ["achieved", "clock", "compare", "explain", "inference", "requirement", "sweep"]

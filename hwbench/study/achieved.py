@@ -1,4 +1,4 @@
-"""Peaks beside what microbenchmarks reached: at the clock that somebody states, at the clock that was measured."""
+"""The shares of peaks that microbenchmarks reached, at the stated and at the measured clock."""
 
 from msgspec import Struct
 
@@ -8,7 +8,7 @@ from hwbench.measure.analysis.peaks import Cause, above_measured, above_stated, 
 
 
 class Achieved(Struct, frozen=True):
-    """One ceiling in FLOP/s (OP/s for integers) at the stated and at the measured clock, and what was reached of it.
+    """One ceiling in FLOP/s (OP/s for integers) at the stated and at the measured clock, and the measured rates.
 
     `share` and `share_at_clock` are the best of `fma` and `matmul` over either peak; `finding` explains a value above,
     whose `cause` it names.
@@ -30,12 +30,12 @@ class Achieved(Struct, frozen=True):
 
 
 def achieved(stated: Device, measured: Device) -> tuple[Achieved, ...]:
-    """Every ceiling that something was measured of: the `stated` machine beside itself as it was `measured`."""
+    """Return every ceiling with a measured rate: the `stated` machine compared with itself as `measured`."""
     sustained = measured.sustained
     if sustained is None:
         return ()
-    found = []
-    real = {(one.engine, one.isa, one.dtype, one.accumulate, one.sparsity): one for one in peaks(measured)}
+    rows = []
+    real = {(p.engine, p.isa, p.dtype, p.accumulate, p.sparsity): p for p in peaks(measured)}
     every = peaks(stated)
     for peak in every:
         if peak.sparsity != "dense":
@@ -46,14 +46,14 @@ def achieved(stated: Device, measured: Device) -> tuple[Achieved, ...]:
         if fma is None and matmul is None:
             continue
         at_clock = real.get((peak.engine, peak.isa, peak.dtype, peak.accumulate, peak.sparsity))
-        found.append(_row(peak, at_clock, fma, matmul, stated.count))
-    return tuple(found)
+        rows.append(_row(peak, at_clock, fma, matmul, stated.count))
+    return tuple(rows)
 
 
 def _row(
     peak: Peak, at_clock: Peak | None, fma: SustainedRate | None, matmul: SustainedRate | None, units: int
 ) -> Achieved:
-    """Rates of fewer units than the device has are held against as many units' share of the peak."""
+    """Return a row; rates of fewer units than the device has are compared with their share of the peak."""
     part = {rate: peak.flops_per_second * min(rate.units / units, 1.0) for rate in (fma, matmul) if rate}
     best = max(rate.flops_per_second / ceiling for rate, ceiling in part.items())
     real = at_clock if at_clock and any(term.clock == "all_core" for term in at_clock.terms) else None

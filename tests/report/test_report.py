@@ -192,7 +192,7 @@ def test_a_hundred_runs_and_two_thousand_layers_make_one_page(tmp_path: Path) ->
         (("-d", "rtx3091"), "rtx3090"),
         (("missing.json",), "missing.json"),
         (("--data", "missing.csv"), "missing.csv"),
-        (("--dtype", "fp32,fp16"), "one dtype"),
+        (("--dtype", "fp32,fp16"), "--dtype"),
         (("-o", "no/such/folder/r.html", "-d", "rtx3090"), "no/such/folder"),
         (tuple(word for _ in range(51) for word in ("-d", "rtx3090")), "more than 50"),
     ],

@@ -164,7 +164,7 @@ def _validation(name: str, style: Style) -> list[str]:
 def _calibration(_name: str, style: Style) -> list[str]:
     from hwbench.predict.model.parameters import parameters
 
-    return calibration.story(parameters(), style)
+    return calibration.provenance(parameters(), style)
 
 
 RENDERERS: list[Callable[[str, Style], list[str]]] = [

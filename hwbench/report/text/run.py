@@ -1,42 +1,42 @@
-"""A saved run as text: a row a result with its interval, its shares of the peaks and its grade; then why."""
+"""A saved run as text: each result with its interval, its shares of the peaks and its grade, and the reasons."""
 
 from collections.abc import Sequence
 
 from hwbench.measure.record import Record, Result
 from hwbench.report.text.format import percent
 from hwbench.report.text.layout import PLAIN, Style, sentences, table
-from hwbench.report.text.layout import heading as titled
+from hwbench.report.text.layout import heading as title_lines
 from hwbench.units import Bytes, Hertz, si
 
-MOST_REASONS = 6
-SUMMED_UP = ("working-set",)
-"""Kernels with a result a size, whose text is left to the results that were read off them; --json has them all."""
+MAX_REASONS = 6
+HIDDEN = ("working-set",)
+"""Kernels with a result for each size, from which other results follow; --json has them all."""
 OPTIONAL = ("a cycle", "of peak", "at clock")
 TWINS = ("FLOP/cycle", "op/cycle", "cycle")
-"""Units of results that repeat another by the cycle."""
+"""Units of results that repeat another one, per cycle."""
 
 
 def run(record: Record, results: Sequence[Result], findings: Sequence[str], style: Style = PLAIN) -> list[str]:
-    """Everything about a run but its warnings."""
-    lines = [*titled(title(record), style), *heading(record, style), "", *result_table(results, style)]
-    for told in (doubts(results, style), [line for text in findings for line in sentences(text, style)]):
-        lines += ["", *told] if told else []
+    """Return everything about a run but its notices."""
+    lines = [*title_lines(title(record), style), *heading(record, style), "", *result_table(results, style)]
+    for paragraph in (doubts(results, style), [line for text in findings for line in sentences(text, style)]):
+        lines += ["", *paragraph] if paragraph else []
     return lines
 
 
 def title(record: Record) -> str:
-    """Machine and time of a run, in one line."""
+    """Return machine and time of a run, in one line."""
     brand = machine_name(record)
     return f"{brand} · {record.created[:19].replace('T', ' ')} UTC · {record.id}"
 
 
 def machine_name(record: Record) -> str:
-    """What the machine of a run is called: its CPU's brand, else the title that we gave it."""
+    """Return the name of a run's machine: its CPU's brand, else the title of its device."""
     return str(record.environment.get("brand") or (record.device.title if record.device else "unknown machine"))
 
 
 def heading(record: Record, style: Style = PLAIN) -> list[str]:
-    """The conditions that values depend on most."""
+    """Return the conditions that results depend on most."""
     known = record.environment
     parts = (
         [f"{known['usable']} of {known['logical']} logical CPUs"] if "usable" in known and "logical" in known else []
@@ -56,17 +56,17 @@ def heading(record: Record, style: Style = PLAIN) -> list[str]:
 
 
 def result_table(results: Sequence[Result], style: Style = PLAIN) -> list[str]:
-    """A table a kernel and in it a row a result: median, half of the interval's width, best sample, shares, grade.
+    """Return a table for each kernel: median, half of the interval's width, best sample, shares of peaks, grade.
 
-    A twin in cycles stands in its result's row: FLOP in a cycle, or cycles of a latency.
+    A twin in cycles shares the row of its result: FLOP in a cycle, or cycles of a latency.
     """
     tables: dict[str, list[tuple[Result, Result | None]]] = {}
-    for one in results:
-        rows = tables.setdefault(one.kernel, [])
-        if one.unit in TWINS and rows:
-            rows[-1] = (rows[-1][0], one)
-        elif one.kernel not in SUMMED_UP:
-            rows.append((one, None))
+    for result in results:
+        rows = tables.setdefault(result.kernel, [])
+        if result.unit in TWINS and rows:
+            rows[-1] = (rows[-1][0], result)
+        elif result.kernel not in HIDDEN:
+            rows.append((result, None))
     lines: list[str] = []
     for kernel, rows in tables.items():
         if rows:
@@ -75,36 +75,36 @@ def result_table(results: Sequence[Result], style: Style = PLAIN) -> list[str]:
 
 
 def _table(kernel: str, rows: Sequence[tuple[Result, Result | None]], style: Style) -> list[str]:
-    """The results of one kernel, without the columns in which nothing stands."""
+    """Return the results of one kernel, without empty columns."""
     lines = []
-    for one, twin in rows:
-        core = "gpu" if one.where == "gpu" else one.core_class
-        name = " ".join(part for part in (one.variant, _isa(one), core) if part)
-        cells = [name, one.dtype or "", _size(one), str(one.threads), amount(one.value, one.unit)]
-        cells += [percent(half_width(one)), amount(one.best or one.value, one.unit)]
-        lines.append([*cells, *(_optional(column, one, twin) for column in OPTIONAL), one.grade])
+    for result, twin in rows:
+        core = "gpu" if result.where == "gpu" else result.core_class
+        name = " ".join(part for part in (result.variant, _isa(result), core) if part)
+        cells = [name, result.dtype or "", _size(result), str(result.threads), amount(result.value, result.unit)]
+        cells += [percent(half_width(result)), amount(result.best or result.value, result.unit)]
+        lines.append([*cells, *(_optional(column, result, twin) for column in OPTIONAL), result.grade])
     header = (kernel, "dtype", "size", "×", "median", "±", "best", *OPTIONAL, "")
-    kept = [index for index in range(len(header)) if any(line[index] for line in lines)]
-    align = "".join("llrrrrrrrrl"[index] for index in kept)
-    shown = [[line[index] for index in kept] for line in lines]
-    return table([header[index] for index in kept], shown, align, style, spare=("best", "a cycle"))
+    columns = [index for index in range(len(header)) if any(line[index] for line in lines)]
+    align = "".join("llrrrrrrrrl"[index] for index in columns)
+    cells_shown = [[line[index] for index in columns] for line in lines]
+    return table([header[index] for index in columns], cells_shown, align, style, spare=("best", "a cycle"))
 
 
-def _optional(column: str, one: Result, twin: Result | None) -> str:
-    """A cell of a column that is left out where no row has anything to say in it."""
+def _optional(column: str, result: Result, twin: Result | None) -> str:
+    """Return a cell of a column that is left out where it is empty in all rows."""
     if column == "a cycle":
         return f"{twin.value:.4g}" if twin else ""
-    share = one.ratio_to_peak if column == "of peak" else one.ratio_to_measured_peak
+    share = result.ratio_to_peak if column == "of peak" else result.ratio_to_measured_peak
     return percent(share) if share else ""
 
 
-def _isa(one: Result) -> str | None:
-    return None if one.isa == one.variant else one.isa
+def _isa(result: Result) -> str | None:
+    return None if result.isa == result.variant else result.isa
 
 
-def _size(one: Result) -> str:
-    """A working set in bytes as text that is read, a product of squares as `1024³`; any other size as it stands."""
-    size = one.size or ""
+def _size(result: Result) -> str:
+    """Return a working set such as `32 KiB`, a product of squares as `1024³`, any other size unchanged."""
+    size = result.size or ""
     if size.isdigit():
         return str(Bytes(float(size)))
     sides = size.split("x")
@@ -112,7 +112,7 @@ def _size(one: Result) -> str:
 
 
 def amount(value: float, unit: str) -> str:
-    """A value with its unit and prefix; sizes of memory in powers of two, cycles without a prefix."""
+    """Return a value with its unit and prefix; sizes of memory in powers of two, cycles without a prefix."""
     if unit == "B":
         return str(Bytes(value))
     if unit == "Hz":
@@ -122,41 +122,35 @@ def amount(value: float, unit: str) -> str:
     return si(value, unit)
 
 
-def half_width(one: Result) -> float | None:
-    """Half of the interval's width as a share of the value; None for one sample, of whose spread nothing is known."""
-    if not one.value or one.samples < 2:
+def half_width(result: Result) -> float | None:
+    """Return half of the interval's width as a share of the value; None for one sample, whose spread is unknown."""
+    if not result.value or result.samples < 2:
         return None
-    return (one.interval[1] - one.interval[0]) / (2 * abs(one.value))
+    return (result.interval[1] - result.interval[0]) / (2 * abs(result.value))
 
 
 def doubts(results: Sequence[Result], style: Style = PLAIN) -> list[str]:
-    """Why results are not graded A, each reason with those that it holds for."""
-    worst = sorted(
-        (one for one in results if one.reasons and one.unit not in TWINS), key=lambda one: one.grade, reverse=True
-    )
+    """Return the reasons of the worst grades below A."""
+    doubtful = [result for result in results if result.reasons and result.unit not in TWINS]
+    doubtful.sort(key=lambda result: result.grade, reverse=True)
     lines = []
-    for one in worst[:MOST_REASONS]:
-        parts = (
-            one.kernel,
-            one.variant,
-            _isa(one),
-            one.dtype,
-            _size(one),
-            f"×{one.threads}" if one.threads > 1 else "",
-        )
-        lines += sentences(f"{one.grade}: {' '.join(p for p in parts if p)}: {'; '.join(one.reasons)}", style)
-    if len(worst) > MOST_REASONS:
-        lines.append(f"… and {len(worst) - MOST_REASONS} more below A (--json has every reason)")
+    for result in doubtful[:MAX_REASONS]:
+        threads = f"×{result.threads}" if result.threads > 1 else ""
+        parts = (result.kernel, result.variant, _isa(result), result.dtype, _size(result), threads)
+        name = " ".join(part for part in parts if part)
+        lines += sentences(f"{result.grade}: {name}: {'; '.join(result.reasons)}", style)
+    if len(doubtful) > MAX_REASONS:
+        lines.append(f"… and {len(doubtful) - MAX_REASONS} more below A (--json has every reason)")
     return lines
 
 
 def run_list(rows: Sequence[tuple[str, Record | None, str]], style: Style = PLAIN) -> list[str]:
-    """A row a saved run: id, when, on what, which kernels; `rows` holds id, run and why it could not be read."""
-    found = []
+    """Return a row for each saved run: id, time, machine, kernels; `rows` has id, run and why it cannot be read."""
+    cells = []
     for name, record, trouble in rows:
         if record is None:
-            found.append((name, "", "", trouble[:60]))
+            cells.append((name, "", "", trouble[:60]))
             continue
-        kernels = ", ".join(dict.fromkeys(one.kernel for one in record.measurements))
-        found.append((name, record.created[:16].replace("T", " "), machine_name(record)[:30], kernels[:44]))
-    return table(("id", "UTC", "machine", "kernels"), found, "llll", style)
+        kernels = ", ".join(dict.fromkeys(measurement.kernel for measurement in record.measurements))
+        cells.append((name, record.created[:16].replace("T", " "), machine_name(record)[:30], kernels[:44]))
+    return table(("id", "UTC", "machine", "kernels"), cells, "llll", style)

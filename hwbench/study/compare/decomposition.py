@@ -1,4 +1,4 @@
-"""Why one device is faster than another: the ratio of their speeds as a product of factors, without a remainder.
+"""The ratio of two devices' speeds as a product of factors, without a remainder.
 
 A peak is units × clock × flops_per_cycle, so a ratio of peaks is the product of three ratios. A roofline time is a sum
 over ops of which some are bound by compute and some by memory; its ratio is split in logs by the logarithmic mean
@@ -18,10 +18,10 @@ FactorName = Literal["units", "clock", "flops_per_cycle", "bandwidth", "efficien
 
 
 class Factor(Struct, frozen=True):
-    """What one quantity is worth: `ratio` is the device's over the baseline's, `factor` what it multiplies speed by.
+    """The contribution of a quantity: `ratio` is the device's over the baseline's, `factor` multiplies the speed.
 
-    They are equal where all of the time depends on the quantity; a clock that is twice as high is worth ×1 to a model
-    that waits for memory. `share` is the factor's share of the log of the whole ratio, which may be negative.
+    They are equal where all of the time depends on the quantity; twice the clock contributes ×1 to a model that
+    waits for memory. `share` is the factor's share of the log of the whole ratio, which may be negative.
     """
 
     name: FactorName
@@ -31,10 +31,10 @@ class Factor(Struct, frozen=True):
 
 
 class Decomposition(Struct, frozen=True):
-    """How many times as fast as the baseline a device is, as the product of `factors`.
+    """The speed of a device relative to the baseline, as the product of `factors`.
 
-    `of` is the peak at a dtype, the throughput by the roofline, or the expected throughput; `efficiency` is what the
-    roofline does not explain of the last.
+    `of` is the peak at a dtype, the throughput by the roofline, or the expected throughput; `efficiency` is the
+    part of the last that the roofline does not explain.
     """
 
     device: str
@@ -46,7 +46,7 @@ class Decomposition(Struct, frozen=True):
 
 
 def parts(peak: Peak) -> tuple[float, float, float]:
-    """Units, clock in Hz and FLOP per cycle and unit whose product is the peak.
+    """Return units, clock in Hz, and FLOP per cycle and unit, whose product is the peak.
 
     With several classes of units the clock is their mean, and flops_per_cycle the mean over their cycles.
     """
@@ -56,14 +56,14 @@ def parts(peak: Peak) -> tuple[float, float, float]:
 
 
 def of_peaks(device: str, peak: Peak, baseline: str, base: Peak) -> Decomposition:
-    """The ratio of two peaks: units × clock × flops_per_cycle."""
+    """Decompose the ratio of two peaks: units × clock × flops_per_cycle."""
     names: tuple[FactorName, ...] = ("units", "clock", "flops_per_cycle")
     logs = [math.log(own / other) for own, other in zip(parts(peak), parts(base), strict=True)]
     return _decomposition(device, baseline, "peak", None, [(n, g, g) for n, g in zip(names, logs, strict=True)])
 
 
 def of_times(device: str, own: Estimate, peak: Peak, baseline: str, base: Estimate, base_peak: Peak) -> Decomposition:
-    """The ratio of throughputs of one workload at one batch and dtype: expected ones where both are known.
+    """Decompose the ratio of throughputs of a workload at one batch and dtype: expected ones where both are known.
 
     `peak` and `base_peak` are the ceilings of the run's dtype. Raises ValueError where a roofline time is unknown or 0.
     """
@@ -94,7 +94,7 @@ def _decomposition(
     batch: int | None,
     logs: Sequence[tuple[FactorName, float, float]],
 ) -> Decomposition:
-    """Named logs (of the quantity's ratio, of its worth) as factors; the ratio is their product."""
+    """Return named logs (of the quantity's ratio, of its contribution) as factors, whose product is the ratio."""
     total = math.fsum(worth for _, _, worth in logs)
     factors = tuple(
         Factor(name, math.exp(ratio), math.exp(worth), worth / total if abs(total) > 1e-9 else None)
@@ -104,7 +104,7 @@ def _decomposition(
 
 
 def _attributed(own: Estimate, base: Estimate) -> tuple[float, float, float]:
-    """Logs of the speed-up that compute ceilings and bandwidth account for, and the share of the time under compute."""
+    """Return logs of the speed-up due to compute ceilings and to bandwidth, and the share of the time under compute."""
     times = [(a.roofline_time_s or 0.0, b.roofline_time_s or 0.0) for a, b in zip(own.layers, base.layers, strict=True)]
     whole = _log_mean(sum(a for a, _ in times), sum(b for _, b in times))
     compute, memory, share = [], [], []
@@ -122,13 +122,13 @@ def _attributed(own: Estimate, base: Estimate) -> tuple[float, float, float]:
 
 
 def _log_mean(x: float, y: float) -> float:
-    """The logarithmic mean (x - y) / ln(x / y) of two positive numbers."""
+    """Return the logarithmic mean (x - y) / ln(x / y) of two positive numbers."""
     step = math.log(x / y)
     return y * math.expm1(step) / step if step else y
 
 
 def _compute_fraction(layer: LayerEstimate, own: Estimate, other: LayerEstimate, base: Estimate) -> float:
-    """Share of the way from the baseline to the device, straight in logs, on which compute binds the op."""
+    """Return the share of the path from baseline to device, straight in logs, on which compute limits the op."""
     if not layer.traffic_bytes:
         return 1.0
     if not layer.flops:

@@ -1,1 +1,3 @@
-"""Figures of the page, as data for plotly."""
+"""Figures of the page, as plain data for plotly."""
+
+__all__ = ["ceilings", "common", "roofline", "run", "study"]
