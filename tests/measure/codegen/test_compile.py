@@ -14,6 +14,7 @@ import pytest
 
 from hwbench.measure.codegen import compile as compiled
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 
 SOURCE = """
