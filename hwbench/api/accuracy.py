@@ -16,6 +16,7 @@ from hwbench.files import documents
 from hwbench.machine.device import Device
 from hwbench.notices import Notice, notice
 from hwbench.predict.data import tables
+from hwbench.predict.data.rows import Defaults
 from hwbench.predict.model.parameters import ParameterFile, dumped
 from hwbench.predict.model.parameters import parameters as shipped_parameters
 from hwbench.predict.replay import replay
@@ -42,7 +43,7 @@ def validate(
     `device`, `dtype`, `layout` and `runtime` apply to files that do not name theirs; `parameters` is a file that
     `calibrate` wrote. Raises InputError where no row can be predicted.
     """
-    defaults = tables.Defaults(device, checks.dtype(dtype) if dtype else None, layout, runtime)
+    defaults = Defaults(device, checks.dtype(dtype) if dtype else None, layout, runtime)
     paths = files or tuple(tables.shipped())
     known = replay.parameters_in(parameters) if parameters else None
     validation = replay.replay(tables.read(paths, defaults), finder=locate_pair, known=known)
@@ -135,7 +136,7 @@ def calibrate(
     from hwbench.predict.fitting import fit as fitting  # numpy and scipy, which validating does without
     from hwbench.predict.fitting.cases import cases
 
-    table = tables.read(files, tables.Defaults(device=device))
+    table = tables.read(files, Defaults(device=device))
     usable, skipped = cases(table)
     fitted, fits = fitting.calibrated({name: list(rows) for name, rows in usable.items()}, say or (lambda _: None))
     notices = [*notices_of(table)]

@@ -14,7 +14,7 @@ from hwbench.files import documents
 from hwbench.machine.device import Device
 from hwbench.measure.cluster import connected, spread
 from hwbench.notices import Notice, notice, unique
-from hwbench.predict.model.runtimes import checked
+from hwbench.predict.model.runtimes import check_runtime
 from hwbench.report.export.sweep import PointWriter
 from hwbench.report.text.layout import PLAIN, Style
 from hwbench.study.sweep import sweep as study
@@ -164,7 +164,7 @@ def sweep(
     if points > MAX_POINTS:
         raise InputError("too-many", f"{points:,} points are more than {MAX_POINTS:,}.", field="batch")
     if runtime:
-        checked(runtime, "gpu" if runtime.endswith("cuda") else "cpu")
+        check_runtime(runtime)
     chunks: list[Chunk] = []
     for name in distinct:
         source = Model(name, inputs, options)

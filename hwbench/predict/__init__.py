@@ -1,1 +1,3 @@
-"""How long it will take: ideal, roofline and forecast."""
+"""How long a workload takes: bounds and a calibrated forecast, the measurements behind it, and its errors."""
+
+__all__ = ["data", "estimate", "fitting", "forecast", "model", "replay", "roofline"]

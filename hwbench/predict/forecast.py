@@ -14,7 +14,7 @@ from hwbench.predict.model import scalar
 from hwbench.predict.model.hardware import Hardware, hardware_of
 from hwbench.predict.model.launch import UNKNOWN, family_of
 from hwbench.predict.model.parameters import ParameterFile, Runtime, Spread, parameters
-from hwbench.predict.model.runtimes import checked
+from hwbench.predict.model.runtimes import runtime_for
 from hwbench.predict.model.time import LaunchTime, device_and_host_time, device_time, launch_times, total_time
 from hwbench.workload.ops import Workload
 
@@ -82,7 +82,7 @@ def forecast(
     `foreign` stands for a runtime that no parameters were fitted for, which widens the interval; `known` are other
     parameters than the shipped ones. Raises InputError for an unknown runtime or dtype.
     """
-    name = checked(runtime, device.kind)
+    name = runtime_for(device.kind, runtime)
     model = (known or parameters()).runtimes[name]
     number = dtypes.dtype(dtype)
     needed = {number.computes_in, "tf32", *(op.dtype for op in workload.ops if op.dtype)}

@@ -32,7 +32,6 @@ COMMANDS = [
     "models show lenet5",
     "models search net",
     "completion bash",
-    "validate",
     "estimate --model timm:resnet50 --device rtx3090 --dtype amp --channels-last",
     "estimate --model alexnt --device rtx3090",
 ]

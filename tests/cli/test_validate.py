@@ -67,7 +67,7 @@ def test_a_published_table_of_timm(cli: Callable[..., Any], tmp_path: Path) -> N
         "rtx3090", "amp", "nhwc", "torch-2.4-eager",
     )  # fmt: skip
     assert [row["model"] for row in found["skipped"]] == ["vit_base_patch16_224", "timm:no_such_net"]
-    assert found["skipped"][0]["reason"] == "infer_step_time is 0: it must be above zero"
+    assert found["skipped"][0]["reason"] == "infer_step_time is 0 but must be above zero."
 
 
 def test_several_files_and_options(cli: Callable[..., Any], tmp_path: Path) -> None:
@@ -89,15 +89,13 @@ def test_other_parameters(cli: Callable[..., Any], tmp_path: Path) -> None:
     other = tmp_path / "other.json"
     other.write_text("{}")
     assert "is not a file of parameters" in cli("validate", "--parameters", str(other)).err
-    assert cli("validate --parameters /no/such.json").err.endswith(
-        "/no/such.json: cannot be read: No such file or directory\n"
-    )
+    assert "/no/such.json: The file cannot be read" in cli("validate --parameters /no/such.json").err
 
 
 def test_this_machine_is_a_device(cli: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("device,model,batch,dtype,time_ms\nhost,alexnet,1,fp32,15\n")
     answer = cli("validate", "--measurements", str(tmp_path / "mine.csv"))
-    assert answer.code == 0 or "the bandwidth or a rate of host is unknown" in answer.err  # nothing measured here yet
+    assert answer.code == 0 or "bandwidth or a rate of host is unknown" in answer.err  # nothing measured here yet
     (tmp_path / "mine.csv").write_text("device,model,batch,dtype,time_ms\nrun:no-such-run,alexnet,1,fp32,15\n")
     answer = cli("validate", "--measurements", str(tmp_path / "mine.csv"))
     assert answer.code == 2

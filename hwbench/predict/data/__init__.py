@@ -1,1 +1,3 @@
-"""Measured times of networks, as tables."""
+"""Measured times of networks: tables, the workloads that they are of, and splits by family."""
+
+__all__ = ["rows", "splits", "tables", "timm", "workloads"]

@@ -1,22 +1,23 @@
-"""Which networks parameters are fitted on, which intervals are set on, and which figures are reported of.
+"""Splits of measured networks: parameters are fitted on `fit`, intervals on `tune`; reported figures are of `test`.
 
-Whole families go to one part, by a hash of the family's name: nobody chooses, and a relative of a reported network is
-never fitted.
+Whole families go to one split, by a hash of the family's name: nobody chooses, and no relative of a tested network is
+fitted.
 """
 
 import re
 from hashlib import blake2b
 from typing import Literal
 
-Part = Literal["fit", "tune", "report"]
-PARTS: tuple[Part, ...] = ("fit", "tune", "report")
-_SHARES: tuple[tuple[Part, int], ...] = (("fit", 50), ("tune", 25), ("report", 25))
+Split = Literal["fit", "tune", "test"]
+SPLITS: tuple[Split, ...] = ("fit", "tune", "test")
+_ENDS: tuple[tuple[Split, int], ...] = (("fit", 50), ("tune", 75), ("test", 100))
+"""Percentile of the hash at which each split ends."""
 _PREFIXES = ("test", "legacy", "tf", "hf", "torchvision", "timm")
 _ALIASES = {"ssl": "resnet", "swsl": "resnet", "ig": "resnext", "seresnet": "resnet", "gc": "gcresnet"}
 
 
 def family(model: str) -> str:
-    """The family of a network by its name: `timm:tf_efficientnet_b0.ns` is of `efficientnet`."""
+    """Return the family of a network by its name: `efficientnet` for `timm:tf_efficientnet_b0.ns`."""
     name = model.rpartition(":")[2].partition(".")[0].lower()
     words = [word for word in re.split(r"[_\-]", name) if word and word not in _PREFIXES]
     match = re.match(r"[a-z]+", words[0]) if words else None
@@ -24,11 +25,7 @@ def family(model: str) -> str:
     return _ALIASES.get(stem, stem)
 
 
-def part(name: str) -> Part:
-    """The part that a family belongs to."""
-    number = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") % 100
-    for which, share in _SHARES:
-        if number < share:
-            return which
-        number -= share
-    return "report"
+def split(name: str) -> Split:
+    """Return the split that a family belongs to."""
+    percentile = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") % 100
+    return next(part for part, end in _ENDS if percentile < end)

@@ -1,41 +1,40 @@
-"""The workload that a measurement was made of: the same for fitting and for replaying."""
+"""The workload that was measured: the same for fitting and for replaying."""
 
 from collections.abc import Callable
 
 from hwbench.errors import InputError
-from hwbench.predict.data.tables import MeasuredTime
+from hwbench.predict.data.rows import MeasuredTime
 from hwbench.workload.ops import Workload
 from hwbench.workload.request import ModelRequest
 
-MOST_APART = 0.02
-"""By which share the parameters of a measured model may differ from ours: names outlive networks."""
-ROUNDED = 5e3
+MAX_PARAMS_DIFFERENCE = 0.02
+"""Share by which the parameters of a measured model may differ from those counted: names outlive networks."""
+ROUNDED_PARAMS = 5e3
 """Parameters that a table in millions with two digits rounds away."""
 
 Workloads = Callable[[ModelRequest], Workload]
 
 
-def workload(one: MeasuredTime, made: Workloads) -> Workload:
-    """What was measured, as `made` counts it. Raises InputError where that is another network or image."""
-    found = _named(one, made)
-    if one.params and abs(one.params - found.params) > MOST_APART * one.params + ROUNDED:
-        theirs, ours = one.params / 1e6, found.params / 1e6
-        raise InputError(f"is another network today: {theirs:.4g} M parameters were measured, now it has {ours:.4g} M")
-    return found
-
-
-def _named(one: MeasuredTime, made: Workloads) -> Workload:
-    if ":" in one.model:
-        return made(
-            ModelRequest(
-                one.model,
-                image_size=one.image_size,
-                autocast="fp16" if one.dtype == "amp" else None,
-                channels_last=one.layout == "nhwc",
-            )
+def measured_workload(row: MeasuredTime, count: Workloads) -> Workload:
+    """Return what was measured, as `count` counts it. Raises InputError if that is another network or image now."""
+    workload = _counted(row, count)
+    if row.params and abs(row.params - workload.params) > MAX_PARAMS_DIFFERENCE * row.params + ROUNDED_PARAMS:
+        message = (
+            f"The model has {workload.params / 1e6:.4g} M parameters, the one measured had {row.params / 1e6:.4g} M: "
+            "it is another network today."
         )
-    found = made(ModelRequest(one.model))
-    side = found.input_shape[-1]
-    if one.image_size not in (None, side):
-        raise InputError(f"{one.model} is catalogued for images of {side}, not of {one.image_size}")
-    return found
+        raise InputError("other-network", message)
+    return workload
+
+
+def _counted(row: MeasuredTime, count: Workloads) -> Workload:
+    if ":" in row.model:
+        autocast = "fp16" if row.dtype == "amp" else None
+        nhwc = row.layout == "nhwc"
+        return count(ModelRequest(row.model, image_size=row.image_size, autocast=autocast, channels_last=nhwc))
+    workload = count(ModelRequest(row.model))
+    side = workload.input_shape[-1]
+    if row.image_size not in (None, side):
+        message = f"The catalog has {row.model} for images of {side} pixels, not of {row.image_size}."
+        raise InputError("image-size", message)
+    return workload

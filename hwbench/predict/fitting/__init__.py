@@ -1,1 +1,3 @@
-"""Parameters of the time model fitted to measured times."""
+"""Fit parameters of the time model to measured times."""
+
+__all__ = ["cases", "fit", "host", "priors", "problem"]

@@ -1,7 +1,6 @@
-"""Where physics and vendors' papers put the parameters before any measurement, and which of them are fitted.
+"""Priors of the parameters from physics and vendors' papers, and which parameters are fitted.
 
-Shares of compute are of the printed boost clock: consumer cards run about 12 %
-above it, so that a share may pass 1.
+Shares of compute are of the printed boost clock. Consumer cards run about 12 % above it, so a share may exceed 1.
 """
 
 from msgspec.structs import replace
@@ -11,7 +10,7 @@ from hwbench.predict.model.parameters import CpuParameters, GpuParameters, Runti
 
 CEILING = 0.97
 LOOSE_CEILING = 1.25
-"""What the fit may give batch norms and casts, which read what was just written: why they pass 1 is not known."""
+"""Ceiling of batch norms and casts, which read what was just written; why they exceed 1 is not known."""
 LOOSE = ("batch_norm", "cast")
 UNTESTED = Spread(
     level=0.8,
@@ -25,7 +24,7 @@ UNTESTED = Spread(
     unknown=0.5,
     overhead=0.4,
 )
-"""Where nothing was measured: a judgment, and a wide one."""
+"""Spread of runtimes without measurements: a wide estimate."""
 
 GPU = GpuParameters(
     compute={
@@ -45,7 +44,7 @@ GPU = GpuParameters(
     winograd=1.7, score_bytes=14.0, interpolation=1.1e-6, launch=3.5e-6, host=2.2e-5,
 )  # fmt: skip
 _FIXED = ("ramp", "feed_growth", "winograd", "score_bytes", "host", "fusion", "launch")
-"""What measurements of whole networks at large batches do not tell."""
+"""Parameters that measurements of whole networks at large batches do not determine."""
 
 GPU_FREE = (
     *(Free(f"compute.{name}", value) for name, value in GPU.compute.items()),
@@ -87,23 +86,24 @@ CPU_FREE = (
 )
 
 COMPILED_FUSION, COMPILED_HOST = 0.8, 7e-6
-"""What TorchInductor's kernels save of the bytes that fusion.py names, and what launching one takes: not measured."""
+"""Share of an op's `fused_bytes` that TorchInductor saves, and seconds that launching a kernel takes; estimates."""
 EAGER_FRESH = 4e-10
-"""Seconds a byte of one core that eager ops wait for empty pages of large results (half a microsecond a page and its
-share of zeroing): seen on a two-core guest, where ResNet-50 and MobileNet at batch 8 spend a third of their time so."""
+"""Seconds a byte of one core in which eager ops wait for empty pages of large results (half a microsecond a page and
+its share of zeroing). On the two-core guest where it was measured, they take a third of the time of ResNet-50 and
+MobileNet at batch 8."""
 EAGER_LAUNCH = 4e-6
-"""What torch's interpreter adds to an op on a CPU against compiled code: not measured."""
+"""Seconds that torch's interpreter adds to an op on a CPU; an estimate."""
 
 START: dict[str, Runtime] = {
     "torch-eager-cuda": Runtime(how="priors", spread=UNTESTED, gpu=GPU),
     "torch-compile-cpu": Runtime(how="priors", spread=UNTESTED, fuses=True, cpu=CPU),
 }
-"""The runtimes that measurements are fitted for, as they are before any."""
+"""Runtimes that are fitted, with their priors."""
 FREE = {"torch-eager-cuda": GPU_FREE, "torch-compile-cpu": CPU_FREE}
 
 
 def compiled(eager: Runtime) -> Runtime:
-    """What is expected of compiled code on a GPU, from eager kernels: nothing was measured."""
+    """Return parameters of compiled code on a GPU, derived from those of eager kernels without a measurement."""
     assert eager.gpu is not None
     own = replace(eager.gpu, fusion=COMPILED_FUSION, host=COMPILED_HOST)
     how = "the parameters of torch-eager-cuda with fused kernels; no measurement"
@@ -111,7 +111,7 @@ def compiled(eager: Runtime) -> Runtime:
 
 
 def interpreted(compiled: Runtime) -> Runtime:
-    """What is expected of eager ops on a CPU, from compiled code: nothing was measured."""
+    """Return parameters of eager ops on a CPU, derived from those of compiled code without a measurement."""
     assert compiled.cpu is not None
     light = compiled.cpu.launch_light + EAGER_LAUNCH
     own = replace(compiled.cpu, fusion=0.0, launch_light=light, fresh=EAGER_FRESH)

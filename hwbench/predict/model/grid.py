@@ -14,7 +14,7 @@ from hwbench.dtypes import Dtype
 from hwbench.machine.device import Device
 from hwbench.predict.model.hardware import Hardware, hardware_of
 from hwbench.predict.model.parameters import ParameterFile, Runtime, parameters
-from hwbench.predict.model.runtimes import DEFAULT_RUNTIMES, RUNTIMES, checked
+from hwbench.predict.model.runtimes import DEFAULT_RUNTIMES, check_runtime, runs_on
 from hwbench.predict.model.time import device_and_host_time, launch_times, total_time
 from hwbench.workload.ops import Workload, fold
 
@@ -36,8 +36,8 @@ def grid(
     `runtime` each device runs eager; with one, devices that it does not run on are NaN. Raises InputError for a batch
     that the workload was not traced for, and for an unknown runtime or dtype.
     """
-    if runtime is not None and runtime not in RUNTIMES:
-        checked(runtime, "gpu")
+    if runtime is not None:
+        check_runtime(runtime)
     times = np.full((len(devices), len(dtypes), len(batches)), np.nan)
     samples = np.array([workload.repeats(batch) for batch in batches], dtype=float)
     folded = _folded(workload)
@@ -62,7 +62,7 @@ def _groups(
     groups: dict[Any, list[tuple[int, Hardware]]] = {}
     for position, device in enumerate(devices):
         name = runtime or DEFAULT_RUNTIMES[device.kind]
-        if name.endswith("cuda") != (device.kind == "gpu"):
+        if not runs_on(name, device.kind):
             continue
         hardware = hardware_of(device, needed)
         if hardware is None:

@@ -1,6 +1,6 @@
-"""The numbers of the time model, one set a kind of runtime, read from `parameters.json` beside this file.
+"""The numbers of the time model, a set for each kind of runtime, read from `parameters.json` in this folder.
 
-`hwbench calibrate --measurements ...` fits them and writes such a file; nothing here is per network or per device.
+`hwbench calibrate --measurements ...` fits them and writes such a file; no number is for one network or device.
 """
 
 import os
@@ -18,22 +18,21 @@ class GpuParameters(Struct, frozen=True, forbid_unknown_fields=True):
     """How kernels of a framework use a GPU. Shares are of the device's peak, times in seconds.
 
     `compute`: share of the peak that a family of kernels reaches on full tiles; `memory`: share of the bandwidth.
-    A tile of k steps costs `prologue` more, and the first wave `ramp` more of itself, because a unit hides no latency
-    with one block alone; feeding it costs `feed` FLOP/byte over its intensity at 512 FLOP a cycle
-    and unit, growing with the rate to the power `feed_growth`. `misaligned` is the time of channels that are no
-    multiple of 8, against those that are. Products narrower than `group_width` channels slow down with the power
-    `group_power` of the ratio, and take `ragged_group` times as long, channels last, where their width is above 16
-    and no multiple of it. `wide_stem` is the time of an image's first convolution past 16×16 against smaller ones,
-    `row` the seconds of one unit that a row to be normalized takes however short it is. Depthwise windows: time grows
-    with the window to the powers `window_last` (channels last) and `window_first`; past 7×7, channels last, it is
-    `wide_window` times longer, and past 2³¹ elements memory traffic is `wide_tensor` times. `masked` is attention's
-    speed with a mask. Transposes between layouts move so many times an image's bytes: `transpose_window`,
-    `transpose_point` (convolutions of windows and of points without channels last), `transpose_mixed` (where layouts
-    meet). Tensors below `cache_share` of the cache are read at `cache_speed` times the bandwidth. `winograd` is the
-    speed of 3×3 and 5×5 convolutions on fp32 lanes against the direct form. `score_bytes` is the traffic of a score
-    that attention writes out; `interpolation` seconds an element of a thread that interpolates one position of all
-    images. `launch` is a kernel's own gap, `host` what the framework spends to launch one; `fusion` is the share of the
-    bytes named as saved that a compiler does save.
+    A product computes `prologue` additional steps of depth, and `ramp` more of the first wave, because a unit with one
+    block hides no latency. Feeding it costs `feed` FLOP/byte over its intensity at 512 FLOP a cycle and unit, growing
+    with the rate to the power `feed_growth`. `misaligned` is the relative time of channels that are not a multiple of
+    8. Products narrower than `group_width` channels slow down with the power `group_power` of the ratio, and take
+    `ragged_group` times as long, channels last, if their width is above 16 and not a multiple of it. `wide_stem` is the
+    relative time of an image's first convolution if its window exceeds 16×16, `row` the seconds of one unit for a row
+    to be normalized, however short. Depthwise windows: time grows with the window to the powers `window_last` (channels
+    last) and `window_first`; past 7×7, channels last, it is `wide_window` times longer, and past 2³¹ elements memory
+    traffic is `wide_tensor` times. `masked` is attention's relative speed with a mask. Transposes between layouts move
+    so many times an image's bytes: `transpose_window`, `transpose_point` (convolutions of windows and of points without
+    channels last), `transpose_mixed` (between different layouts). Tensors below `cache_share` of the cache are read at
+    `cache_speed` times the bandwidth. `winograd` is the relative speed of 3×3 and 5×5 convolutions on fp32 lanes.
+    `score_bytes` is the traffic of a score that attention writes out, `interpolation` seconds an element of a thread
+    that interpolates one position of all images. `launch` is a kernel's own gap, `host` the framework's time to launch
+    one; `fusion` is the share of the traffic in `saved_bytes` that a compiler saves.
     """
 
     compute: dict[str, float]
@@ -69,16 +68,16 @@ class GpuParameters(Struct, frozen=True, forbid_unknown_fields=True):
 class CpuParameters(Struct, frozen=True, forbid_unknown_fields=True):
     """How kernels of a framework use a CPU. Shares are of the all-core peak or of the bandwidth, times in seconds.
 
-    `compute`: share of the peak that a family reaches. A product of depth k costs as much as one of k + `prologue`;
-    channels that do not fill vectors cost their padding to the power `ragged`. Work comes in chunks of one vector of
-    channels by 14 positions: with `uneven` × units / chunks more time for an uneven share. `memory` is the share of
-    the bandwidth that streams reach; weights that stay in the cache come at `cached_weights`, activations at
+    `compute`: share of the peak that a family reaches. A product computes `prologue` additional steps of depth;
+    channels that do not fill vectors cost their padding to the power `ragged`. Cores take chunks of one vector of
+    channels by 14 positions; an uneven division of them takes `uneven` × units / chunks more time. `memory` is the
+    share of the bandwidth that streams reach; the caches deliver weights at `cached_weights` and activations at
     `cached_activations` bytes a cycle and unit. Weights of convolutions are read `reorder` times, and
-    `reorder_spilled` times more where one op's own exceed `spill_share` of the cache. All weights together stay
+    `reorder_spilled` times more if those of one op exceed `spill_share` of the cache. All weights together stay
     resident below `resident_share` of it. An op costs `launch_convolution`, `launch_product` or `launch_light`, and
-    `team_heavy` or `team_light` more once it writes more than `grain` elements and needs all units. `lane` is the
-    share of the peak of elementwise arithmetic; `per_element` is seconds an element of one unit that families take
-    which do not vectorize (divided by the units), `fresh` those a byte that large results take to get memory.
+    `team_heavy` or `team_light` more if it writes more than `grain` elements and needs all units. `lane` is the
+    share of the peak of elementwise arithmetic; `per_element` is seconds an element of one unit for families that do
+    not vectorize (divided by the units), `fresh` seconds a byte to get memory for large results.
     """
 
     compute: dict[str, float]
@@ -105,13 +104,13 @@ class CpuParameters(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Spread(Struct, frozen=True, forbid_unknown_fields=True):
-    """Errors of the logarithm of measured over expected time, on families that were not fitted.
+    """Errors of the logarithm of measured over forecast time, on families that were not fitted.
 
-    `level` of them lie between -`low` and `high` on `devices`, which were fitted. Elsewhere `device` is added, and the
-    middle is at `device_shift`. `unmeasured` is added for a vendor and for a dtype that no measurement covers,
-    `foreign` for a runtime that is not torch's, `assumed` for each value of the device that was guessed, `unknown` ×
-    the share of time of ops of no known family, and `overhead` × the share that is overhead of an unknown host. All
-    add in squares.
+    `level` of them lie between -`low` and `high` on `devices`, which were fitted. On other devices `device` is added,
+    and the middle is at `device_shift`. `unmeasured` is added for a vendor and for a dtype without measurements,
+    `foreign` for a runtime other than torch's, `assumed` for each value of the device that was guessed, `unknown` ×
+    the share of time in ops of no known family, and `overhead` × the share of time that is overhead of an unknown host.
+    All are added in squares.
     """
 
     level: float
@@ -130,7 +129,7 @@ class Spread(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Runtime(Struct, frozen=True, forbid_unknown_fields=True):
-    """The parameters of one kind of runtime, how they came about and how far they are off."""
+    """The parameters of one kind of runtime, how they were found, and their errors."""
 
     how: str
     spread: Spread
@@ -149,7 +148,7 @@ class ParameterFile(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def dumped(file: ParameterFile) -> str:
-    """The text of a parameter file, four digits a number: no measurement tells more."""
+    """Return the text of a parameter file with four digits a number, as many as measurements determine."""
 
     def rounded(value: Any) -> Any:
         if isinstance(value, dict):
@@ -161,6 +160,6 @@ def dumped(file: ParameterFile) -> str:
 
 @lru_cache(maxsize=2)
 def parameters(path: str = PATH) -> ParameterFile:
-    """The parameters in a file, the shipped ones by default."""
+    """Return the parameters in a file, the shipped ones by default."""
     with open(path, "rb") as file:
         return msgspec.json.decode(file.read(), type=ParameterFile)

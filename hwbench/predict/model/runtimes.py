@@ -1,39 +1,50 @@
-"""Kinds of runtime: which of them a measurement's words mean, and what sets them apart."""
+"""Kinds of runtime: which one a measurement's words mean, and which run on a kind of device."""
 
 from hwbench.errors import InputError, nearest, shown
 
 RUNTIMES = ("torch-eager-cuda", "torch-compile-cuda", "torch-eager-cpu", "torch-compile-cpu")
 """Those that the time model has parameters for."""
 DEFAULT_RUNTIMES = {"gpu": "torch-eager-cuda", "cpu": "torch-eager-cpu"}
-"""What is meant where nothing is said, by kind of device."""
-_COMPILED = ("compile", "dynamo", "inductor", "tensorrt", "openvino", "onednn", "ncnn", "xla", "onnxruntime", "tvm")
+_FUSING = ("compile", "dynamo", "inductor", "tensorrt", "openvino", "onednn", "ncnn", "xla", "onnxruntime", "tvm")
 """Words of runtimes that fuse; every other one runs op by op."""
-_OURS = ("torch", "pytorch", "eager", "compile", "dynamo", "inductor")
+_TORCH = ("torch", "pytorch", "eager", "compile", "dynamo", "inductor")
+
+
+def runs_on(runtime: str, kind: str) -> bool:
+    """Return whether a runtime is for a kind of device, `gpu` or `cpu`."""
+    return runtime.endswith("cuda") == (kind == "gpu")
 
 
 def runtime_of(text: str | None, kind: str) -> str:
-    """The kind of runtime nearest to a measurement's, on a device of a kind: `torch-2.4-eager` on a GPU is eager."""
+    """Return the kind of runtime nearest to a measurement's: `torch-2.4-eager` on a GPU is `torch-eager-cuda`."""
     if not text:
         return DEFAULT_RUNTIMES[kind]
     if text in RUNTIMES:
         return text
-    how = "compile" if any(word in text.lower() for word in _COMPILED) else "eager"
+    how = "compile" if any(word in text.lower() for word in _FUSING) else "eager"
     return f"torch-{how}-{'cuda' if kind == 'gpu' else 'cpu'}"
 
 
 def is_foreign(text: str | None) -> bool:
-    """Whether a measurement's runtime is none of those that parameters stand for."""
-    return bool(text) and not set(_OURS).intersection(str(text).lower().replace("_", "-").split("-"))
+    """Return whether a measurement's runtime is not torch's, so that no parameters were fitted for it."""
+    return bool(text) and not set(_TORCH).intersection(str(text).lower().replace("_", "-").split("-"))
 
 
-def checked(runtime: str | None, kind: str) -> str:
-    """A runtime of the time model for a kind of device. Raises InputError for any other."""
-    if runtime is None:
-        return DEFAULT_RUNTIMES[kind]
+def check_runtime(runtime: str) -> None:
+    """Raise InputError for a runtime that the time model has no parameters for."""
     if runtime not in RUNTIMES:
         choices = nearest(runtime, RUNTIMES) or RUNTIMES
-        raise InputError(f"there is no runtime '{shown(runtime)}'", field="--runtime", nearest=choices)
-    if runtime.endswith("cuda") != (kind == "gpu"):
-        fitting = [name for name in RUNTIMES if name.endswith("cuda") == (kind == "gpu")]
-        raise InputError(f"'{runtime}' does not run on a {kind}", field="--runtime", nearest=fitting)
+        message = f"There is no runtime '{shown(runtime)}'."
+        raise InputError("unknown-runtime", message, field="runtime", nearest=choices)
+
+
+def runtime_for(kind: str, runtime: str | None) -> str:
+    """Return a runtime for a kind of device, eager if none is given. Raises InputError if it does not run on that."""
+    if runtime is None:
+        return DEFAULT_RUNTIMES[kind]
+    check_runtime(runtime)
+    if not runs_on(runtime, kind):
+        choices = tuple(name for name in RUNTIMES if runs_on(name, kind))
+        message = f"The runtime '{runtime}' does not run on a {kind}."
+        raise InputError("runtime-for-other-device", message, field="runtime", nearest=choices)
     return runtime

@@ -1,1 +1,3 @@
-"""Predictions beside measured times, and how far apart they are."""
+"""Compare forecasts with measured times."""
+
+__all__ = ["metrics", "replay", "summary"]

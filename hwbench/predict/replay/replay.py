@@ -1,15 +1,16 @@
-"""Measurements replayed against the model, a row at a time, with what a miss may come from.
+"""Replay measurements against the time model, a row at a time, with what may explain each error.
 
 Every row is predicted as `hwbench estimate` would predict it, from nothing but the names of model, device, dtype and
-runtime: no value is fitted here. A row that cannot be predicted is listed with the reason, none is dropped.
+runtime; no value is fitted here. A row that cannot be predicted is listed with the reason, so no row is lost.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from statistics import median
 
 import msgspec
+from msgspec.structs import replace
 
 from hwbench.errors import InputError, shown
 from hwbench.files import folders
@@ -17,10 +18,10 @@ from hwbench.machine import catalog
 from hwbench.machine.device import Device, override
 from hwbench.notices import Notice, notice
 from hwbench.predict.data import splits
-from hwbench.predict.data import workloads as counted
-from hwbench.predict.data.tables import MeasuredTable, MeasuredTime, Skipped
-from hwbench.predict.data.workloads import Workloads
-from hwbench.predict.estimate import estimate
+from hwbench.predict.data.rows import MeasuredTime, Skipped
+from hwbench.predict.data.tables import MeasuredTable
+from hwbench.predict.data.workloads import Workloads, measured_workload
+from hwbench.predict.estimate import Estimate, estimate
 from hwbench.predict.forecast import Forecast, forecast
 from hwbench.predict.model.parameters import ParameterFile, parameters
 from hwbench.predict.model.runtimes import is_foreign, runtime_of
@@ -28,10 +29,14 @@ from hwbench.predict.replay.summary import ReplayRow, Validation, summary
 from hwbench.workload import cached
 from hwbench.workload.ops import Workload
 
-FEWEST_IN_FAMILY = 3
+MIN_IN_FAMILY = 3
+MIN_FAMILY_ERROR = 0.1
+MIN_SHARE = 0.35
+"""Share of the time from which overhead or one kind of op is named as a reason for an error."""
+BELOW_ROOFLINE = 0.98
 
 Finder = Callable[[str], tuple[Device, tuple[Notice, ...]]]
-"""What finds a device by its name, with what a reader must know of it. Raises InputError."""
+"""A function that returns the device of a name with notices about it. Raises InputError."""
 
 
 def replay(
@@ -40,159 +45,153 @@ def replay(
     finder: Finder | None = None,
     known: ParameterFile | None = None,
 ) -> Validation:
-    """Predict every measurement of a table by the shipped parameters, or those `known`.
+    """Return predictions and errors of every measurement of a table, by the shipped parameters or those `known`.
 
-    `finder` may know devices that the catalog does not, such as this machine.
+    `finder` may find devices that are not in the catalog, such as this machine.
     """
     rows: dict[str, ReplayRow] = {}
     skipped = list(table.skipped)
-    devices = _Devices(finder or _catalogued)
-    made = lru_cache(maxsize=8)(workloads or cached.workload)
-    for one in sorted(table.rows, key=lambda row: (row.model, row.image_size or 0, row.dtype, row.layout or "")):
+    devices = _Devices(finder or (lambda name: (catalog.device(name), ())))
+    count = lru_cache(maxsize=8)(workloads or cached.workload)
+    for row in sorted(table.rows, key=lambda row: (row.model, row.image_size or 0, row.dtype, row.layout or "")):
         try:
-            rows[one.place] = _row(one, devices.named(one.device), made, known)
+            rows[row.place] = _replayed(row, devices.device(row.device), count, known)
         except InputError as error:
-            skipped.append(Skipped(one.model, _said(error), one.place, one.device))
-    in_order = _explained([rows[one.place] for one in table.rows if one.place in rows])
+            skipped.append(Skipped(row.model, _reason(error), row.place, row.device))
+    in_order = with_family_reasons([rows[row.place] for row in table.rows if row.place in rows])
     return summary(in_order, skipped, [*table.notices, *devices.notices])
 
 
-def _said(error: InputError) -> str:
-    """Why a row cannot be predicted; the option that a message is about is not of its table."""
-    close = f" (did you mean {' or '.join(error.nearest)}?)" if error.nearest else ""
-    return shown(f"{f'{error.file}: ' if error.file else ''}{error.message}{close}", 300)
-
-
-def _catalogued(name: str) -> tuple[Device, tuple[Notice, ...]]:
-    return catalog.device(name), ()
+def _reason(error: InputError) -> str:
+    """Return why a row cannot be predicted, without the parameter that the error is about."""
+    return shown(error.described(None), 300)
 
 
 class _Devices:
-    """Devices by the text that means them, each looked up once."""
+    """Devices by the text that names them, each looked up once."""
 
     def __init__(self, finder: Finder) -> None:
         self.finder = finder
         self.known: dict[str, Device | InputError] = {}
         self.notices: list[Notice] = []
 
-    def named(self, text: str) -> Device:
-        """The device of a name, or of a name with settings: `xeon-platinum-8124m units=8`. Raises InputError."""
+    def device(self, text: str) -> Device:
+        """Return the device of a name, or of a name with settings (`i9-10940x units=8`). Raises InputError."""
         if text not in self.known:
             try:
-                self.known[text] = self._found(text)
+                self.known[text] = self._find(text)
             except InputError as error:
                 self.known[text] = error
-        found = self.known[text]
-        if isinstance(found, InputError):
-            raise found
-        return found
+        device = self.known[text]
+        if isinstance(device, InputError):
+            raise device
+        return device
 
-    def _found(self, text: str) -> Device:
+    def _find(self, text: str) -> Device:
         words = text.split()
         settings = dict(word.split("=", 1) for word in words if "=" in word)
         name = " ".join(word for word in words if "=" not in word)
         try:
             device, notices = self.finder(name)
             self.notices += notices
-        except InputError as error:
+        except InputError:
             closest = similar(name)
             if closest is None:
-                raise error from None
+                raise
             device = catalog.device(closest)
             self.notices.append(notice("device-similar", name=shown(name), device=closest, title=device.title))
         return override(device, settings) if settings else device
 
 
 def similar(name: str) -> str | None:
-    """The one catalogued device whose name has the letters and numbers of a shortened one in order, if it is one."""
+    """Return the only catalogued device whose name has the letters and numbers of a shortened name in order."""
     parts = re.findall(r"[a-z]+|[0-9]+", name.lower())
     if sum(map(len, parts)) < 4:
         return None
     pattern = re.compile(".*?".join(map(re.escape, parts)))
-    found = [stem for stem in folders.files("devices") if pattern.search(folders.key(stem))]
-    return found[0] if len(found) == 1 else None
+    stems = [stem for stem in folders.files("devices") if pattern.search(folders.key(stem))]
+    return stems[0] if len(stems) == 1 else None
 
 
 def parameters_in(path: str) -> ParameterFile:
-    """The parameters in a file that `hwbench calibrate` wrote. Raises InputError where it is none."""
+    """Return the parameters in a file that `hwbench calibrate` wrote. Raises InputError if it is no such file."""
     try:
         return parameters(path)
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=path) from None
+        raise InputError("not-readable", f"The file cannot be read: {error.strerror}.", file=path) from None
     except msgspec.DecodeError as error:
-        raise InputError(f"is not a file of parameters: {shown(error, 200)}", file=path) from None
+        message = f"The file is not a file of parameters: {shown(error, 200)}."
+        raise InputError("not-parameters", message, file=path) from None
 
 
-def _row(one: MeasuredTime, device: Device, workloads: Workloads, known: ParameterFile | None) -> ReplayRow:
-    """A measurement with its prediction. Raises InputError where it cannot be predicted."""
-    runtime = runtime_of(one.runtime, device.kind)
-    workload = counted.workload(one, workloads)
-    bounds = estimate(workload, device, one.dtype, one.batch, bounds_only=True)
-    found = forecast(workload, device, one.dtype, one.batch, runtime, foreign=is_foreign(one.runtime), known=known)
-    if found is None:
-        raise InputError(f"the bandwidth or a rate of {device.name} is unknown")
-    family = splits.family(one.model)
+def _replayed(row: MeasuredTime, device: Device, workloads: Workloads, known: ParameterFile | None) -> ReplayRow:
+    """Return a measurement with its prediction. Raises InputError if it cannot be predicted."""
+    runtime, foreign = runtime_of(row.runtime, device.kind), is_foreign(row.runtime)
+    workload = measured_workload(row, workloads)
+    bounds = estimate(workload, device, row.dtype, row.batch, bounds_only=True)
+    prediction = forecast(workload, device, row.dtype, row.batch, runtime, foreign=foreign, known=known)
+    if prediction is None:
+        raise InputError("device-incomplete", f"The bandwidth or a rate of {device.name} is unknown.")
+    family = splits.family(row.model)
     return ReplayRow(
-        device=" ".join([device.name, *(word for word in one.device.split() if "=" in word)]),
-        model=one.model,
+        device=" ".join([device.name, *(word for word in row.device.split() if "=" in word)]),
+        model=row.model,
         family=family,
-        part=splits.part(family),
-        image_size=one.image_size,
-        batch=one.batch,
-        dtype=one.dtype,
-        layout=one.layout,
-        runtime=one.runtime,
+        split=splits.split(family),
+        image_size=row.image_size,
+        batch=row.batch,
+        dtype=row.dtype,
+        layout=row.layout,
+        runtime=row.runtime,
         assumed_runtime=runtime,
-        measured_s=one.time_s,
-        expected_s=found.time_s,
-        interval_s=found.interval_s,
+        measured_s=row.time_s,
+        forecast_s=prediction.time_s,
+        interval_s=prediction.interval_s,
         ideal_s=bounds.ideal_time_s,
         roofline_s=bounds.roofline_time_s,
-        error=found.time_s / one.time_s - 1,
-        reasons=tuple(_reasons(one, workload, found, bounds.roofline_time_s, bounds.fits)),
-        place=one.place,
-        source=one.source,
+        error=prediction.time_s / row.time_s - 1,
+        reasons=tuple(_reasons(row, workload, prediction, bounds)),
+        place=row.place,
+        source=row.source,
     )
 
 
-def _reasons(
-    one: MeasuredTime, workload: Workload, found: Forecast, roofline: float | None, fits: bool | None
-) -> Iterable[str]:
-    """What may explain a miss of this row, from the row and its prediction alone."""
-    if is_foreign(one.runtime):
-        yield f"{one.runtime} is foreign: predicted as {found.runtime}"
-    if roofline and one.time_s < 0.98 * roofline:
-        yield "measured below the roofline: kernels that do less than is counted (Winograd, caches), or a higher clock"
-    if fits is False:
-        yield "does not fit into the memory of the device"
+def _reasons(row: MeasuredTime, workload: Workload, prediction: Forecast, bounds: Estimate) -> Iterator[str]:
+    """Yield what may explain an error of this row, from the row and its prediction alone."""
+    if is_foreign(row.runtime):
+        yield f"{row.runtime} was predicted as {prediction.runtime}"
+    if bounds.roofline_time_s and row.time_s < BELOW_ROOFLINE * bounds.roofline_time_s:
+        yield "measured below the roofline: kernels do less than is counted (Winograd, caches), or the clock is higher"
+    if bounds.fits is False:
+        yield "the model does not fit into the memory of the device"
     if workload.uncounted:
         yield f"not counted: {', '.join(workload.uncounted)}"
-    overhead = sum(op.overhead_s for op in found.ops)
-    share = min(1.0, max(overhead, found.host_s) / found.time_s)
-    if share > 0.35:
-        yield f"{100 * share:.0f} % of it is launches and the host's overhead, which differ between hosts"
+    overhead = sum(op.overhead_s for op in prediction.ops)
+    share = min(1.0, max(overhead, prediction.host_s) / prediction.time_s)
+    if share > MIN_SHARE:
+        yield f"launches and the host's overhead, which differ between hosts, take {100 * share:.0f} % of the forecast"
     kinds: dict[str, float] = {}
-    for op, time in zip(workload.ops, found.ops, strict=True):
+    for op, time in zip(workload.ops, prediction.ops, strict=True):
         kinds[op.kind] = kinds.get(op.kind, 0.0) + time.time_s
     kind, most = max(kinds.items(), key=lambda item: item[1])
     total = sum(kinds.values())
-    if total and most > 0.35 * total:
-        yield f"{100 * most / total:.0f} % of the expected time is {kind.replace('_', ' ')}"
+    if total and most > MIN_SHARE * total:
+        yield f"{kind.replace('_', ' ')} takes {100 * most / total:.0f} % of the forecast"
 
 
-def _explained(rows: list[ReplayRow]) -> list[ReplayRow]:
-    """The rows, each told first where its whole family on its device misses in the same direction."""
+def with_family_reasons(rows: list[ReplayRow]) -> list[ReplayRow]:
+    """Return rows; where the errors of a family on a device have one direction, that is their first reason."""
     errors: dict[tuple[str, str | None, str], list[float]] = {}
     for row in rows:
         errors.setdefault((row.device, row.layout, row.family), []).append(row.error)
-    found = []
-    for row in rows:
-        some = errors[row.device, row.layout, row.family]
-        middle = median(some)
-        share = sum(error * middle > 0 for error in some) / len(some)
-        if len(some) >= FEWEST_IN_FAMILY and abs(middle) > 0.1 and middle * row.error > 0 and share >= 0.8:
-            direction = "over" if middle > 0 else "under"
-            text = f"{row.family} is {direction}estimated on this device, by {100 * abs(middle):.0f} % in the median"
-            row = msgspec.structs.replace(row, reasons=(f"{text} of {len(some)} rows", *row.reasons))  # noqa: PLW2901
-        found.append(row)
-    return found
+    return [_with_family_reason(row, errors[row.device, row.layout, row.family]) for row in rows]
+
+
+def _with_family_reason(row: ReplayRow, errors: list[float]) -> ReplayRow:
+    middle = median(errors)
+    share = sum(error * middle > 0 for error in errors) / len(errors)
+    if len(errors) < MIN_IN_FAMILY or abs(middle) <= MIN_FAMILY_ERROR or middle * row.error <= 0 or share < 0.8:
+        return row
+    direction = "over" if middle > 0 else "under"
+    text = f"{row.family} is {direction}estimated on this device, by {100 * abs(middle):.0f} % in the median"
+    return replace(row, reasons=(f"{text} of {len(errors)} rows", *row.reasons))

@@ -1,4 +1,4 @@
-"""How a replay of measurements came out: errors over all rows, by group and family, and the worst rows.
+"""The result of a replay: errors of all rows, by group and family, and the worst rows.
 
 `unseen` metrics are of model families from which no parameter was fitted or chosen (splits.py, docs/accuracy.md).
 """
@@ -6,27 +6,27 @@
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from hwbench.answers import Answer
 from hwbench.notices import Notice, unique
-from hwbench.predict.data.tables import Skipped
+from hwbench.predict.data.rows import Skipped
+from hwbench.predict.data.splits import Split
 from hwbench.predict.replay.metrics import Metrics, metrics
 
-WORST = 20
-REPORT = "report"
+MAX_WORST = 20
 
 
 class ReplayRow(Struct, frozen=True):
-    """One measurement beside its prediction, seconds a batch; `error` is (expected - measured) / measured.
+    """One measurement and its prediction in seconds a batch; `error` is (forecast - measured) / measured.
 
-    `assumed_runtime` is the kind of runtime that the prediction is for. `reasons` say what a miss may come from.
+    `assumed_runtime` is the kind of runtime that the prediction is for. `reasons` may explain an error.
     """
 
     device: str
     model: str
     family: str
-    part: str
+    split: Split = field(name="part")
     image_size: int | None
     batch: int
     dtype: str
@@ -34,7 +34,7 @@ class ReplayRow(Struct, frozen=True):
     runtime: str | None
     assumed_runtime: str
     measured_s: float
-    expected_s: float
+    forecast_s: float = field(name="expected_s")
     interval_s: tuple[float, float]
     ideal_s: float
     roofline_s: float | None
@@ -45,7 +45,7 @@ class ReplayRow(Struct, frozen=True):
 
 
 class Group(Struct, frozen=True):
-    """Rows that share what is given; `unseen` are those of families that were not fitted."""
+    """Rows with the same device, runtime, dtype and layout; `unseen` are those of families that were not fitted."""
 
     device: str
     runtime: str | None
@@ -61,7 +61,7 @@ class Family(Struct, frozen=True):
     """Rows of one family of models."""
 
     family: str
-    part: str
+    split: Split = field(name="part")
     all: Metrics
 
 
@@ -93,53 +93,53 @@ class Validation(Answer, Struct, frozen=True):
              "baselines": {"ideal": group["ideal"], "roofline": group["roofline"]}}
             for group in body.pop("groups")
         ]  # fmt: skip
-        families = [{"family": one["family"], "part": one["part"], **one["all"]} for one in body.pop("families")]
+        families = [{"family": row["family"], "part": row["part"], **row["all"]} for row in body.pop("families")]
         head = {**body.pop("all"), "baselines": baselines, "groups": groups, "families": families}
         return {**head, **body, **({"rows": every} if rows else {})}
 
 
 def summary(rows: list[ReplayRow], skipped: Iterable[Skipped] = (), notices: Iterable[Notice] = ()) -> Validation:
-    """The metrics of rows, over all of them and by group."""
+    """Return the metrics of rows, over all of them and by group."""
     groups: dict[tuple[str, str | None, str, str | None], list[ReplayRow]] = {}
     families: dict[str, list[ReplayRow]] = {}
     for row in rows:
         groups.setdefault((row.device, row.runtime, row.dtype, row.layout), []).append(row)
         families.setdefault(row.family, []).append(row)
-    by_family = [Family(name, some[0].part, _expected(some)) for name, some in families.items()]
+    by_family = [Family(name, some[0].split, _of_forecasts(some)) for name, some in families.items()]
     return Validation(
         rows=tuple(rows),
         skipped=tuple(skipped),
-        all=_expected(rows),
-        unseen=_expected(_unseen(rows)),
-        ideal=_ideal(rows),
-        roofline=_roofline(rows),
+        all=_of_forecasts(rows),
+        unseen=_of_forecasts(_unseen(rows)),
+        ideal=_of_ideals(rows),
+        roofline=_of_rooflines(rows),
         groups=tuple(
-            Group(*key, _expected(some), _expected(_unseen(some)), _ideal(some), _roofline(some))
+            Group(*key, _of_forecasts(some), _of_forecasts(_unseen(some)), _of_ideals(some), _of_rooflines(some))
             for key, some in sorted(groups.items(), key=lambda item: str(item[0]))
         ),
         families=tuple(sorted(by_family, key=lambda family: -(family.all.mape or 0.0))),
-        worst=tuple(sorted(rows, key=lambda row: -_distance(row))[:WORST]),
+        worst=tuple(sorted(rows, key=lambda row: -_distance(row))[:MAX_WORST]),
         notices=unique(notices),
     )
 
 
 def _unseen(rows: list[ReplayRow]) -> list[ReplayRow]:
-    return [row for row in rows if row.part == REPORT]
+    return [row for row in rows if row.split == "test"]
 
 
-def _expected(rows: list[ReplayRow]) -> Metrics:
-    return metrics([row.expected_s for row in rows], [row.measured_s for row in rows], [row.interval_s for row in rows])
+def _of_forecasts(rows: list[ReplayRow]) -> Metrics:
+    return metrics([row.forecast_s for row in rows], [row.measured_s for row in rows], [row.interval_s for row in rows])
 
 
-def _ideal(rows: list[ReplayRow]) -> Metrics:
+def _of_ideals(rows: list[ReplayRow]) -> Metrics:
     return metrics([row.ideal_s for row in rows], [row.measured_s for row in rows])
 
 
-def _roofline(rows: list[ReplayRow]) -> Metrics:
+def _of_rooflines(rows: list[ReplayRow]) -> Metrics:
     known = [(row.roofline_s, row.measured_s) for row in rows if row.roofline_s is not None]
     return metrics([time for time, _ in known], [time for _, time in known])
 
 
 def _distance(row: ReplayRow) -> float:
-    """How far a prediction is off, as a factor: half is as far as double."""
-    return max(row.expected_s / row.measured_s, row.measured_s / row.expected_s)
+    """Return by which factor a prediction is off, 2 for half as for double."""
+    return max(row.forecast_s / row.measured_s, row.measured_s / row.forecast_s)

@@ -10,7 +10,7 @@ from hwbench.report.text.layout import PLAIN, Style, heading, sentences, table
 from hwbench.units import si
 
 _SPLITS = (
-    "Mean absolute error of families that were fitted (fit), that set the intervals (tune), and of neither (report)."
+    "Mean absolute error of families that were fitted (fit), that set the intervals (tune), and of neither (test)."
 )
 
 
@@ -21,13 +21,13 @@ def lines(fits: Sequence[Fit], differences: Mapping[str, float], style: Style = 
             fit.name,
             device,
             str(fit.cases),
-            *(percent(errors.get(split)) for split in ("fit", "tune", "report")),
+            *(percent(errors.get(split)) for split in ("fit", "tune", "test")),
             f"-{percent(fit.runtime.spread.low)} +{percent(fit.runtime.spread.high)}",
         )
         for fit in fits
         for device, errors in sorted(fit.errors.items())
     ]
-    header = ("runtime", "device", "cases", "fit", "tune", "report", "80 % of log errors")
+    header = ("runtime", "device", "cases", "fit", "tune", "test", "80 % of log errors")
     result = [*table(header, rows, "llrrrrl", style, spare=("cases",)), "", *sentences(_SPLITS, style)]
     for name, largest in sorted(differences.items()):
         text = f"{name}: the largest difference of a parameter from the shipped one is {percent(largest)}."

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from hwbench import answers
-from hwbench.predict.data.tables import Skipped
+from hwbench.predict.data.rows import Skipped
 from hwbench.predict.replay.metrics import Metrics
 from hwbench.predict.replay.summary import Family, Group, ReplayRow, Validation
 from hwbench.report.text.format import cut, number, percent
@@ -60,11 +60,11 @@ def _groups(title: str, groups: Iterable[tuple[Group, Metrics]], style: Style) -
 
 
 def _families(families: Sequence[Family], of: int, style: Style) -> list[str]:
-    body = [(cut(f.family, 30), f.part, *_cells(f.all), _intervals(f.all)[0]) for f in families]
+    body = [(cut(f.family, 30), f.split, *_cells(f.all), _intervals(f.all)[0]) for f in families]
     title = f"families with the largest errors ({len(families)} of {of})"
     return [
         *heading(title, style, "dim"),
-        *table(("family", "part", *_METRICS, _INTERVALS[0]), body, "llrrrrrrrrr", style, spare=_SPARE),
+        *table(("family", "split", *_METRICS, _INTERVALS[0]), body, "llrrrrrrrrr", style, spare=_SPARE),
     ]
 
 
@@ -89,7 +89,7 @@ def every(rows: Sequence[ReplayRow], style: Style) -> list[str]:
             cut(row.model, 36),
             str(row.image_size or "-"),
             str(row.batch),
-            *(si(time, "s", 3) for time in (row.measured_s, row.expected_s, *row.interval_s)),
+            *(si(time, "s", 3) for time in (row.measured_s, row.forecast_s, *row.interval_s)),
             _signed(row.error),
         )
         for some in groups.values()
@@ -132,7 +132,7 @@ def _intervals(metrics: Metrics) -> tuple[str, str]:
 def _times(row: ReplayRow) -> str:
     low, high = row.interval_s
     interval = f"{si(low, 's', 3)} to {si(high, 's', 3)}"
-    return f"measured {si(row.measured_s, 's', 3)}, expected {si(row.expected_s, 's', 3)} ({interval})"
+    return f"measured {si(row.measured_s, 's', 3)}, expected {si(row.forecast_s, 's', 3)} ({interval})"
 
 
 def _signed(share: float) -> str:

@@ -12,7 +12,7 @@ from hwbench.machine.device import ClockKind, Device
 from hwbench.machine.peak import Peak, PeakTerm, highest, peaks
 from hwbench.notices import Notice, notice
 from hwbench.predict.estimate import Estimate, estimate, peak_for
-from hwbench.predict.model.runtimes import checked
+from hwbench.predict.model.runtimes import check_runtime, runs_on
 from hwbench.study.compare import decomposition
 from hwbench.study.compare.decomposition import Decomposition
 from hwbench.workload.ops import Workload
@@ -149,7 +149,7 @@ def compare(
     among the devices, for a sort by time without a workload, and for an unknown runtime.
     """
     if runtime:
-        checked(runtime, "gpu" if runtime.endswith("cuda") else "cpu")
+        check_runtime(runtime)
     if sort == "time" and workload is None:
         raise InputError("needs-model", "Sorting by time needs a model.", field="sort")
     assessed = [_assess(device, dtype, workload, tuple(batches), clock, runtime) for device in devices]
@@ -193,7 +193,7 @@ def _assess(
 ) -> _Assessed:
     """Return one device's row, and the estimates that it follows from."""
     peak, missing = _peak(device, dtype_of(dtype).computes_in, clock)
-    runs = runtime is None or runtime.endswith("cuda") == (device.kind == "gpu")
+    runs = runtime is None or runs_on(runtime, device.kind)
     missing += [] if runs or not workload else [f"expected time, as {runtime} does not run on a {device.kind}"]
     estimates: tuple[Estimate, ...] = ()
     if workload and peak:

@@ -143,13 +143,13 @@ def ledger(found: Validation, name: str) -> Figure:
         traces.append(
             {
                 "type": "scatter", "mode": "markers", "name": label(device, 30),
-                "x": [row.measured_s for row in rows], "y": [row.expected_s for row in rows],
+                "x": [row.measured_s for row in rows], "y": [row.forecast_s for row in rows],
                 "text": [f"{label(row.model)}, batch {row.batch}, {100 * row.error:+.0f} %" for row in rows],
                 "marker": {"color": COLORS[index % len(COLORS)], "size": 6, "opacity": 0.6},
                 "hovertemplate": "%{text}<br>measured %{x:.3s}s, expected %{y:.3s}s<extra></extra>",
             }
         )  # fmt: skip
-    every = [time for row in found.rows for time in (row.measured_s, row.expected_s)]
+    every = [time for row in found.rows for time in (row.measured_s, row.forecast_s)]
     ends = [min(every), max(every)]
     traces.append(
         {
@@ -172,7 +172,7 @@ def ledger(found: Validation, name: str) -> Figure:
 def errors(found: Validation, name: str) -> Figure:
     """Shares of forecasts by their error, beside those of the ideal and the roofline time."""
     kinds = (
-        ("expected", COLORS[1], [row.expected_s / row.measured_s for row in found.rows]),
+        ("expected", COLORS[1], [row.forecast_s / row.measured_s for row in found.rows]),
         ("roofline", COLORS[0], [row.roofline_s / row.measured_s for row in found.rows if row.roofline_s]),
         ("ideal", COLORS[5], [row.ideal_s / row.measured_s for row in found.rows]),
     )
@@ -231,7 +231,7 @@ def _rows_table(rows: Sequence[ReplayRow]) -> HtmlTable:
     header = ("device", "model", "batch", "dtype", "runtime", "measured s", "expected s", "low s", "high s", "error")
     body = tuple(
         (
-            r.device, r.model, r.batch, r.dtype, r.runtime, r.measured_s, r.expected_s, r.interval_s[0],
+            r.device, r.model, r.batch, r.dtype, r.runtime, r.measured_s, r.forecast_s, r.interval_s[0],
             r.interval_s[1], r.error,
         )
         for r in rows
