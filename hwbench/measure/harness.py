@@ -1,8 +1,8 @@
-"""How things are timed: one sample after another, in turns, until the medians are known well enough or time is up.
+"""The timing of tasks: samples of all of them in turns, until the medians are precise enough or the time is over.
 
-A kernel gives `Task`s; `measure` prepares them, finds how many repetitions make a sample long enough to time, and
-takes samples of all of them in random order, so that a drift of the machine falls on all alike. Every sample is kept
-with its wall and its CPU time; those that were preempted are marked, not dropped.
+A kernel makes `Task`s; `measure` prepares them, finds how many repetitions make a sample long enough to time, and takes
+samples of all of them in random order, so that a drift of the machine affects all alike. Every sample is kept with its
+wall and its CPU time; preempted ones are marked, not dropped.
 """
 
 import gc
@@ -21,19 +21,19 @@ from hwbench.measure.subject import Subject
 from hwbench.measure.summary import judged, spread
 
 SAMPLE_S = 0.02
-"""Least duration of a sample in s: clocks and the scheduler's ticks are then below a thousandth of it."""
+"""Shortest duration of a sample in s: the resolution of clocks and ticks is then below a thousandth of it."""
 SETTLED = 0.01
-"""Half-width of the median's interval, as a share of it, at which a task needs no more samples."""
-FEWEST = 9
-"""Samples below which no interval is believed."""
-MOST = 200
+"""Half-width of the median's interval over the median at which a task needs no more samples."""
+MIN_SAMPLES = 9
+"""Samples that an interval needs to count."""
+MAX_SAMPLES = 200
 _LEAD_IN_S = 0.025  # a single repetition longer than this warms itself up
 _SETTLE_S = 0.1
 _GROWTH = 50.0
 
 
 class Task(Struct, frozen=True):
-    """One thing to be timed. `call(repetitions)` runs it that many times; one repetition does `work` (see Measurement).
+    """Something to time. `call(repetitions)` runs it that many times; one repetition does `work` (see Measurement).
 
     `prepare` compiles and allocates, untimed and called once, and may return the `subject` that it found; `check` then
     tells whether the answer is right; `cycles` gives the clock cycles that the last call counted, `elapsed` the time in
@@ -70,7 +70,7 @@ class Task(Struct, frozen=True):
 
 
 class Progress(Struct, frozen=True):
-    """Where a measurement stands: `share` of the work that is done (0 to 1), and what is being done now."""
+    """The progress of a measurement: `share` of the work that is done (0 to 1), and what is being done now."""
 
     share: float
     stage: Literal["preparing", "calibrating", "sampling"]
@@ -78,24 +78,24 @@ class Progress(Struct, frozen=True):
 
 
 class SamplingLimits(Struct, frozen=True):
-    """When sampling stops: `budget_s` in all, `fewest` samples before an interval is believed, `most` of one task.
+    """When sampling stops: `budget_s` in all, `min_samples` of a task before its interval counts, `max_samples` of one.
 
-    `share` of the budget is kept for sampling, however long preparation took: a first run compiles for a minute.
+    `share` of the budget is reserved for sampling, however long preparation took: a first run compiles for a minute.
     """
 
     budget_s: float = 30.0
     share: float = 0.4
     sample_s: float = SAMPLE_S
     settled: float = SETTLED
-    fewest: int = FEWEST
-    most: int = MOST
+    min_samples: int = MIN_SAMPLES
+    max_samples: int = MAX_SAMPLES
 
 
 Report = Callable[[Progress], None]
 
 
-class _Timed:
-    """A task on its way: its calibrated repetitions and the samples so far."""
+class _TaskState:
+    """A task with its calibrated repetitions and its samples so far."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -108,11 +108,11 @@ class _Timed:
 
     @property
     def lead_in(self) -> int:
-        """Repetitions before a sample that bring the caches and the clock to where the task itself takes them."""
+        """Repetitions before a sample that bring the caches and the clock to the state that the task itself causes."""
         return max(1, self.repetitions // 8) if self.once_s < _LEAD_IN_S else 0
 
     def measurement(self) -> Measurement:
-        """What is known of it."""
+        """Return the measurement so far."""
         task = self.task
         return Measurement(
             kernel=task.kernel,
@@ -142,112 +142,111 @@ def measure(
     progress: Report | None = None,
     seed: int | None = None,
 ) -> tuple[Measurement, ...]:
-    """Samples of every task, within `budget_s` seconds in all, of which sampling gets its share (see Limits).
+    """Return samples of every task, within `budget_s` seconds in all, of which sampling gets its share.
 
-    Every task gets one sample, even if that takes longer.
-    An interrupt (KeyboardInterrupt) ends it early: what was sampled is returned with `stopped` `interrupted`, and
-    only where nothing was, the interrupt is raised.
+    Every task gets one sample, even if that takes longer. An interrupt (KeyboardInterrupt) ends it early: tasks with
+    samples are returned with `stopped` `interrupted`; without any sample the interrupt is raised.
     """
     limits = msgspec.structs.replace(limits or SamplingLimits(), budget_s=budget_s)
-    told = progress or (lambda _progress: None)
-    timed = [_Timed(task) for task in tasks]
+    report = progress or (lambda _progress: None)
+    states = [_TaskState(task) for task in tasks]
     order = random.Random(seed)
     interrupted = False
     try:
         with _steady():
             deadline = time.perf_counter() + budget_s
-            for number, one in enumerate(timed):
-                told(Progress(number / len(timed), "preparing", one.task.label))
-                _prepare(one)
-            _sample_all(timed, limits, max(deadline, time.perf_counter() + limits.share * budget_s), told, order)
+            for number, state in enumerate(states):
+                report(Progress(number / len(states), "preparing", state.task.label))
+                _prepare(state)
+            _sample_all(states, limits, max(deadline, time.perf_counter() + limits.share * budget_s), report, order)
     except KeyboardInterrupt:
         interrupted = True
     finally:
-        for one in timed:
-            if one.task.close is not None:
-                one.task.close()
-    found = tuple(one.measurement() for one in timed if one.samples)
-    if interrupted and not found:
+        for state in states:
+            if state.task.close is not None:
+                state.task.close()
+    measurements = tuple(state.measurement() for state in states if state.samples)
+    if interrupted and not measurements:
         raise KeyboardInterrupt
-    return found
+    return measurements
 
 
-def _prepare(one: _Timed) -> None:
-    if one.task.prepare is not None:
-        one.subject = one.task.prepare() or one.subject
-    if one.task.check is not None:
-        one.checked = bool(one.task.check())
+def _prepare(state: _TaskState) -> None:
+    if state.task.prepare is not None:
+        state.subject = state.task.prepare() or state.subject
+    if state.task.check is not None:
+        state.checked = bool(state.task.check())
 
 
 def _sample_all(
-    timed: list[_Timed], limits: SamplingLimits, deadline: float, told: Report, order: random.Random
+    states: list[_TaskState], limits: SamplingLimits, deadline: float, report: Report, order: random.Random
 ) -> None:
-    """Calibrate every task, then go round in random order; tasks of one thread before those of several."""
-    for number, one in enumerate(timed):
-        told(Progress(0.2 * number / len(timed), "calibrating", one.task.label))
-        _calibrate(one, limits.sample_s)
+    """Calibrate every task, then sample all in random order, tasks of one thread before those of several."""
+    for number, state in enumerate(states):
+        report(Progress(0.2 * number / len(states), "calibrating", state.task.label))
+        _calibrate(state, limits.sample_s)
     calibrated = time.perf_counter()
-    while running := [one for one in timed if one.stopped is None]:
+    while running := [state for state in states if state.stopped is None]:
         order.shuffle(running)
-        running.sort(key=lambda one: one.task.threads > 1)
+        running.sort(key=lambda state: state.task.threads > 1)
         crowd = False
-        for one in running:
-            if time.perf_counter() > deadline and one.samples:
-                one.stopped = "budget"
+        for state in running:
+            if time.perf_counter() > deadline and state.samples:
+                state.stopped = "budget"
                 continue
             now = time.perf_counter()
             share = 0.2 + 0.8 * min(1.0, (now - calibrated) / max(deadline - calibrated, 1e-3))
-            settled = sum(other.stopped is not None for other in timed) / len(timed)
-            told(Progress(max(share, 0.2 + 0.8 * settled), "sampling", one.task.label))
-            if one.task.threads > 1 and not crowd:
+            settled = sum(other.stopped is not None for other in states) / len(states)
+            report(Progress(max(share, 0.2 + 0.8 * settled), "sampling", state.task.label))
+            if state.task.threads > 1 and not crowd:
                 crowd = True
-                _settle(one)
-            _sample(one)
-            if _enough(one, limits):
-                one.stopped = "settled"
+                _settle(state)
+            _sample(state)
+            if _enough(state, limits):
+                state.stopped = "settled"
 
 
-def _calibrate(one: _Timed, sample_s: float) -> None:
-    """Grow the repetitions until a stretch lasts `sample_s`, and a little more. The first stretch is warm-up.
+def _calibrate(state: _TaskState, sample_s: float) -> None:
+    """Increase the repetitions until a stretch lasts a little more than `sample_s`; the first stretch is a warm-up.
 
-    Where a single repetition lasts as long as that, cold or not, no second one is needed to know it.
+    Where a single repetition lasts as long as that, even the first, no second one is needed.
     """
 
     def elapsed_in(repetitions: int) -> float:
-        sample = _stretch(one.task, repetitions, counting=False)
-        by_cpu = one.task.timer == "cpu" and one.task.threads == 1  # so that being preempted shortens no sample
+        sample = _stretch(state.task, repetitions, counting=False)
+        by_cpu = state.task.timer == "cpu" and state.task.threads == 1  # so that preemption shortens no sample
         return sample.cpu_s if by_cpu and sample.cpu_s else sample.wall_s
 
-    with pinned(_place(one.task)):
-        one.once_s = elapsed_in(1)
-        while one.once_s < 2 * sample_s:
-            elapsed = elapsed_in(one.repetitions)
-            one.once_s = elapsed / one.repetitions
+    with pinned(_place(state.task)):
+        state.once_s = elapsed_in(1)
+        while state.once_s < 2 * sample_s:
+            elapsed = elapsed_in(state.repetitions)
+            state.once_s = elapsed / state.repetitions
             if elapsed >= sample_s:
                 return
             growth = min(_GROWTH, 1.2 * sample_s / max(elapsed, 1e-9))
-            one.repetitions = max(one.repetitions + 1, int(one.repetitions * growth))
+            state.repetitions = max(state.repetitions + 1, int(state.repetitions * growth))
 
 
-def _settle(one: _Timed) -> None:
-    """Let all cores wake and find the clock that they hold together, before the first all-core sample of a round."""
+def _settle(state: _TaskState) -> None:
+    """Let all cores reach the clock that they sustain together, before the first all-core sample of a round."""
     end = time.perf_counter() + _SETTLE_S
-    one.task.call(one.repetitions)
+    state.task.call(state.repetitions)
     while time.perf_counter() < end:
-        one.task.call(one.repetitions)
+        state.task.call(state.repetitions)
 
 
-def _sample(one: _Timed) -> None:
-    with pinned(_place(one.task)):
-        if one.lead_in:
-            one.task.call(one.lead_in)
-        one.samples.append(_stretch(one.task, one.repetitions))
+def _sample(state: _TaskState) -> None:
+    with pinned(_place(state.task)):
+        if state.lead_in:
+            state.task.call(state.lead_in)
+        state.samples.append(_stretch(state.task, state.repetitions))
 
 
 def _stretch(task: Task, repetitions: int, counting: bool = True) -> Sample:
-    """One timed stretch, its cycles counted after it if wanted: reading the clock takes as long as a short sample.
+    """Time one stretch, and count its cycles afterwards if wanted, which takes as long as a short sample.
 
-    CPU time is this thread's where one works, the process's where several do.
+    The CPU time is this thread's where one works, the process's where several do.
     """
     cpu_clock = time.thread_time_ns if task.threads == 1 else time.process_time_ns
     if task.warm is not None:
@@ -265,16 +264,16 @@ def _stretch(task: Task, repetitions: int, counting: bool = True) -> Sample:
     )
 
 
-def _enough(one: _Timed, limits: SamplingLimits) -> bool:
-    count = len(one.samples)
-    if count >= limits.most:
+def _enough(state: _TaskState, limits: SamplingLimits) -> bool:
+    count = len(state.samples)
+    if count >= limits.max_samples:
         return True
-    return count >= limits.fewest and spread(one.measurement(), limits.fewest) < limits.settled
+    return count >= limits.min_samples and spread(state.measurement(), limits.min_samples) < limits.settled
 
 
 @contextmanager
 def _steady() -> Iterator[None]:
-    """No garbage collection inside samples."""
+    """Keep the garbage collector off during samples."""
     enabled = gc.isenabled()
     gc.collect()
     gc.disable()
@@ -287,12 +286,12 @@ def _steady() -> Iterator[None]:
 
 @contextmanager
 def pinned(cpu: int | None) -> Iterator[None]:
-    """Keep this thread on one CPU, and afterwards wherever it was allowed before; None leaves it where it is."""
+    """Keep this thread on one CPU, and restore its affinity afterwards; None leaves it alone."""
     if cpu is None or not hasattr(os, "sched_setaffinity"):
         yield
         return
     before = os.sched_getaffinity(0)
-    with suppress(OSError):  # a CPU went offline, or a sandbox forbids it: measured wherever the kernel puts us
+    with suppress(OSError):  # a CPU is offline, or a sandbox forbids it: measure on any CPU
         os.sched_setaffinity(0, {cpu})
     try:
         yield
@@ -302,5 +301,5 @@ def pinned(cpu: int | None) -> Iterator[None]:
 
 
 def _place(task: Task) -> int | None:
-    """The CPU for a task of one thread. Tasks of several pin their own: threads that they start would inherit it."""
+    """Return the CPU for a task of one thread. Tasks of several pin their own: their threads would inherit this pin."""
     return task.cpus[0] if task.threads == 1 and task.cpus else None

@@ -1,4 +1,4 @@
-"""The handful of networks by which a CPU is calibrated: timed once, kept as factors beside the saved runs."""
+"""The networks that calibrate a CPU: timed once, their factors saved with the records."""
 
 import os
 from collections.abc import Callable
@@ -26,55 +26,56 @@ NETWORKS = (
     ("squeezenet1.0", 1),
     ("vit-b-16", 1),
 )
-"""Models and batches that weigh compute, weights and activations from memory, and overhead differently. Most of the
-time is compute: without the larger batch of MobileNet, whose activations take almost half, memory is a guess."""
+"""Models and batches with different shares of compute, of weights and activations from memory, and of overhead. Most of
+the time is compute: only the larger batch of MobileNet, where activations take almost half, determines memory."""
 BUDGET_S = 40.0
 NAMES = ("compute", "memory", "overhead", "spread")
-"""The factors that are kept: see predict/fitting/host.py."""
+"""The factors that are saved: see predict/fitting/host.py."""
 
 
 def times(settings: Settings, progress: Callable[[float], None]) -> list[tuple[Workload, int, float]]:
-    """Each network, its batch and its median time in seconds, eager on all cores. Raises InputError without torch.
+    """Return each network, its batch and its median time in s, eager on all cores. Raises InputError without torch.
 
-    An interrupt is raised again, whatever was measured: some of the networks would give other factors.
+    An interrupt is raised again, whatever was measured: fewer networks would give other factors.
     """
     try:
         from hwbench.measure.torch import inference
         from hwbench.measure.torch.device import CPU
     except ImportError as error:
-        raise InputError(f"needs torch ({error}): pip install 'hwbench[torch]'") from None
+        message = f"Calibration of this machine needs torch ({error}): pip install 'hwbench[torch]'."
+        raise InputError("needs-torch", message) from None
     cpu, threads = CPU, max(settings.threads)
     models = {name: inference.build(ModelRequest(name)) for name, _ in NETWORKS}
     tasks = [
         inference.task(models[name], inference.Setting(cpu, batch=batch, threads=threads), settings.cpus[:threads])
         for name, batch in NETWORKS
     ]
-    found = measure(tasks, BUDGET_S, progress=lambda at: progress(at.share))
-    if interrupted(found):
+    measurements = measure(tasks, BUDGET_S, progress=lambda at: progress(at.share))
+    if interrupted(measurements):
         raise KeyboardInterrupt
-    pairs = zip(NETWORKS, found, strict=True)
-    return [(models[name].workload, batch, interval(one).value) for (name, batch), one in pairs]
+    pairs = zip(NETWORKS, measurements, strict=True)
+    return [(models[name].workload, batch, interval(measured).value) for (name, batch), measured in pairs]
 
 
 def path(machine: Host) -> str:
-    """The file of this machine's factors, whether or not it exists."""
+    """Return the path of this machine's factors, whether or not the file exists."""
     return os.path.join(store.folder(), f"calibration-{environment.machine_key(machine)}.json")
 
 
 def save(machine: Host, factors: dict[str, float]) -> str:
-    """Keep the factors of this machine; the path of their file."""
-    where = path(machine)
-    os.makedirs(os.path.dirname(where), exist_ok=True)
-    documents.write_atomically(where, msgspec.json.encode(factors).decode() + "\n")
-    return where
+    """Save the factors of this machine and return the path of their file."""
+    file = path(machine)
+    os.makedirs(os.path.dirname(file), exist_ok=True)
+    documents.write_atomically(file, msgspec.json.encode(factors).decode() + "\n")
+    return file
 
 
 def load(machine: Host) -> dict[str, float]:
-    """The factors that were kept of this machine; none where there are none, or the file is damaged."""
+    """Return the saved factors of this machine; none without a file, or where it is damaged."""
     try:
         with open(path(machine), "rb") as file:
-            found = msgspec.json.decode(file.read(1 << 16), type=dict[str, float])
+            factors = msgspec.json.decode(file.read(1 << 16), type=dict[str, float])
     except (OSError, msgspec.DecodeError, InputError):
         return {}
-    sound = set(found) == set(NAMES) and all(1e-3 < value < 1e3 for value in found.values())
-    return found if sound else {}
+    valid = set(factors) == set(NAMES) and all(1e-3 < value < 1e3 for value in factors.values())
+    return factors if valid else {}

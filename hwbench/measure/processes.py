@@ -1,4 +1,4 @@
-"""Fresh processes: what differs from one start to the next (memory's layout, the clock) shows only in several."""
+"""Runs of several fresh processes, which show what differs between starts: the layout of memory, the clock."""
 
 import os
 import signal
@@ -19,10 +19,10 @@ Told = Callable[[int], None]
 
 
 def bench(request: BenchRequest, count: int, progress: Told | None = None) -> Record:
-    """One run out of `count` processes, one after another, each with its share of the budget.
+    """Return one record of `count` processes, run one after another, each with its share of the budget.
 
-    A process that fails is a warning, all of them are an error. An interrupt reaches the process that runs and keeps
-    what it had.
+    A process that fails gives a notice; if all fail, an error is raised. An interrupt reaches the running process,
+    whose samples so far are kept.
     """
     runs: list[Record] = []
     stopped = False
@@ -45,7 +45,7 @@ def bench(request: BenchRequest, count: int, progress: Told | None = None) -> Re
         if stopped:
             break
     if not runs:
-        raise HwbenchError(f"every process failed: {failures[0]}" if failures else "no process measured anything")
+        raise HwbenchError(f"Every process failed: {failures[0]}" if failures else "No process measured anything.")
     whole = session.joined(runs, request.command)
     notices = list(whole.notices)
     if failures:
@@ -61,7 +61,7 @@ def _cut(measurement: Measurement) -> Measurement:
 
 
 def one(request: BenchRequest) -> Record:
-    """The run of one fresh process. Raises what it complained of, KeyboardInterrupt where it was stopped."""
+    """Return the record of one fresh process. Raises the process's error, or KeyboardInterrupt if it was stopped."""
     run, stopped = _one(request)
     if stopped:
         raise KeyboardInterrupt
@@ -69,17 +69,20 @@ def one(request: BenchRequest) -> Record:
 
 
 def _one(request: BenchRequest) -> tuple[Record, bool]:
-    """The run of a fresh process, and whether it was interrupted. Raises KeyboardInterrupt where it has no samples."""
+    """Return the record of a fresh process, and whether it was interrupted.
+
+    Raises KeyboardInterrupt where it was interrupted before its first sample.
+    """
     with subprocess.Popen(
         [sys.executable, "-m", "hwbench", *arguments(request)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=_environment(),
-        start_new_session=hasattr(os, "setsid"),  # so that Ctrl-C reaches it once: from us
+        start_new_session=hasattr(os, "setsid"),  # so that Ctrl-C reaches it once: through us
     ) as process:
         out, err, stopped = _answer(process)
     try:
-        run = _run(out.decode("utf-8", "replace"), err.decode("utf-8", "replace"), process.returncode)
+        run = store.decode_answer(out.decode("utf-8", "replace"), err.decode("utf-8", "replace"), process.returncode)
     except HwbenchError:
         if stopped or process.returncode == 130:  # interrupted before its first sample
             raise KeyboardInterrupt from None
@@ -88,7 +91,7 @@ def _one(request: BenchRequest) -> tuple[Record, bool]:
 
 
 def _answer(process: "subprocess.Popen[bytes]") -> tuple[bytes, bytes, bool]:
-    """What it wrote, and whether it was interrupted; a second interrupt kills it."""
+    """Return what a process wrote, and whether it was interrupted; a second interrupt kills it."""
     try:
         return *process.communicate(), False
     except KeyboardInterrupt:
@@ -101,7 +104,7 @@ def _answer(process: "subprocess.Popen[bytes]") -> tuple[bytes, bytes, bool]:
 
 
 def arguments(request: BenchRequest) -> list[str]:
-    """The command line that measures the request in a process of its own and writes its record to standard output."""
+    """Return the arguments of hwbench that measure a request and write its record to standard output."""
     words = ["bench", *request.kernels, "--json", "--no-save", "--budget", exact(Seconds(request.seconds))]
     words += ["--quick"] if request.quick else []
     words += ["--threads", ",".join(map(str, request.threads))] if request.threads else []
@@ -111,14 +114,7 @@ def arguments(request: BenchRequest) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, with the place that this package was imported from, wherever the process starts."""
-    home = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    paths = [home, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    """Return our environment with a PYTHONPATH to this package, wherever the process starts."""
+    package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    paths = [package_parent, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-
-
-def _run(out: str, err: str, code: int) -> Record:
-    if code in (0, 130) and out.strip():
-        return store.decode(out)
-    message = err.strip().rpartition("\n")[2].removeprefix("hwbench: ") or f"it left with {code} and no word"
-    raise InputError(message) if code == 2 else HwbenchError(message)

@@ -1,4 +1,4 @@
-"""The record of a run: every sample with its conditions, as it is saved. Values are derived from it, never stored.
+"""The record of a run: every sample with its conditions, as saved. Values are derived from it, never stored.
 
 One JSON file a run, schema `hwbench.run/2`; docs/run.schema.json is generated from these structs.
 """
@@ -20,11 +20,11 @@ Timer = Literal["wall", "cpu", "device"]
 Where = Literal["cpu", "gpu"]
 Stopped = Literal["settled", "budget", "interrupted"]
 MIN_ACCEPTED = 5
-"""Samples below which those that were disturbed least are taken in too: on a busy machine there may be no others."""
+"""Accepted samples below which the least disturbed ones count too: a busy machine may give no others."""
 
 
 class Sample(Struct, frozen=True, omit_defaults=True):
-    """One timed stretch of `repetitions` calls: wall and CPU time in s as clocks read them, and why it is rejected.
+    """One timed stretch of `repetitions` calls: wall and CPU time in s, and why it is rejected if it is.
 
     `cpu_s` is the CPU time of the timing thread where one thread works, of the process where several do, and None for
     a device. `process` numbers fresh processes; `cycles` are the clock cycles of a kernel that counts them.
@@ -65,7 +65,7 @@ class Measurement(Struct, frozen=True, omit_defaults=True):
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What two comparable measurements share: kernel, variant, dtype, isa, threads, size, unit and place."""
+        """Kernel, variant, dtype, ISA, threads, size, unit and place: comparable measurements have the same."""
         what = (self.kernel, self.variant, self.dtype, self.isa, self.threads, self.size, self.unit)
         parts = (*what, self.where, self.core_class)
         return tuple("" if part is None else str(part) for part in parts)
@@ -77,18 +77,18 @@ class Measurement(Struct, frozen=True, omit_defaults=True):
 
     @property
     def accepted(self) -> tuple[Sample, ...]:
-        """The samples that count: those not rejected; where fewer than five are left, the quarter least disturbed too.
+        """The samples that count: those not rejected, or the least disturbed quarter where fewer than five are left.
 
-        What is chosen by is the wall time that passed beyond the CPU time, never the value.
+        The least disturbed have the least wall time for their CPU time; values are never looked at.
         """
-        kept = tuple(sample for sample in self.samples if sample.rejected is None)
-        if len(kept) >= MIN_ACCEPTED or len(kept) == len(self.samples):
-            return kept
-        calm = sorted(self.samples, key=lambda sample: sample.wall_s / (sample.cpu_s or sample.wall_s))
-        return tuple(calm[: max(MIN_ACCEPTED, len(calm) // 4)])
+        accepted = tuple(sample for sample in self.samples if sample.rejected is None)
+        if len(accepted) >= MIN_ACCEPTED or len(accepted) == len(self.samples):
+            return accepted
+        least_disturbed = sorted(self.samples, key=lambda sample: sample.wall_s / (sample.cpu_s or sample.wall_s))
+        return tuple(least_disturbed[: max(MIN_ACCEPTED, len(least_disturbed) // 4)])
 
     def value(self, sample: Sample) -> float:
-        """A sample's value in `unit`."""
+        """Return a sample's value in `unit`."""
         amount = self.work * sample.repetitions
         if self.unit == "FLOP/cycle":
             return amount / sample.cycles if sample.cycles else 0.0
@@ -105,7 +105,7 @@ def label(one: Any) -> str:
 
 
 class Record(Struct, frozen=True):
-    """One run of `hwbench bench` or `hwbench run`: conditions before and after, what was measured, what went wrong.
+    """One run of `hwbench bench` or `hwbench run`: its machine, conditions before and after, measurements and notices.
 
     `device` is the machine as the system describes it; files hold its quantities as text with units. The environment
     and its snapshots are plain mappings (keys: docs/measuring.md): a record outlives its reader.
@@ -126,16 +126,16 @@ class Record(Struct, frozen=True):
 
     @property
     def conditions(self) -> dict[str, Any]:
-        """What two records may differ in besides their values: hwbench's version, the environment and the device."""
+        """The version of hwbench, the environment and the device, in which two records may differ."""
         device = msgspec.to_builtins(self.device, enc_hook=exact)
         return {"hwbench_version": self.hwbench_version, **self.environment, **({"device": device} if device else {})}
 
 
 class Result(Struct, frozen=True):
-    """A measurement summarized: median with interval in `unit`, and a grade A to D with its reasons.
+    """A measurement as a median with its interval in `unit`, and a grade A to D with its reasons.
 
-    `ratio_to_peak` holds it against the theoretical peak at the clock that the system states, `ratio_to_measured_peak`
-    at the clock that was measured under that load; None where there is no such peak. `best` is the best sample.
+    `ratio_to_peak` is to the theoretical peak at the stated clock, `ratio_to_measured_peak` to that at the clock under
+    this load; None where there is no such peak. `best` is the best sample.
     """
 
     kernel: str

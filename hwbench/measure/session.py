@@ -1,4 +1,4 @@
-"""One run of `hwbench bench` in this process: conditions, kernels, samples, record."""
+"""A run of `hwbench bench` in this process: conditions, kernels, samples, record."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +11,6 @@ from hwbench.errors import HwbenchError, InputError
 from hwbench.machine.host.describe import Host, host
 from hwbench.measure import harness, kernels, store
 from hwbench.measure import settings as cpus
-from hwbench.measure import settings as measure_settings
 from hwbench.measure.environment import machine as environment
 from hwbench.measure.environment import snapshot
 from hwbench.measure.record import Measurement, Record
@@ -19,12 +18,12 @@ from hwbench.notices import Notice, notice, unique
 from hwbench.version import VERSION
 
 BUDGET_S, QUICK_S = 78.0, 13.0
-"""Seconds that a run may measure for, so that with start and end it takes no more than 90, and 15 where quick."""
+"""Seconds of measuring, so that a run with its start and end takes 90 at most, and a quick one 15."""
 QUICK_SAMPLE_S = 0.01
 
 
 class BenchRequest(Struct, frozen=True):
-    """What to measure and how long; None and empty mean the kernels' own choice. `command` goes into the record."""
+    """What to measure and how long; None and empty leave the choice to the kernels. The record states `command`."""
 
     kernels: tuple[str, ...] = ()
     quick: bool = False
@@ -41,20 +40,20 @@ class BenchRequest(Struct, frozen=True):
 
 
 def bench(request: BenchRequest, progress: harness.Report | None = None) -> Record:
-    """Measure what is asked for. An interrupt ends it early, with what was measured until then (see harness.measure).
+    """Measure a request. An interrupt ends it early and keeps what was measured (see harness.measure).
 
     Raises InputError for what cannot be measured here, KeyboardInterrupt when interrupted before the first sample.
     """
     start = time.monotonic()
-    picked = kernels.select(request.kernels)
+    chosen = kernels.select(request.kernels)
     machine = host()
     settings = cpus.settings(
         machine, quick=request.quick, threads=request.threads, dtypes=request.dtypes, sizes=request.sizes
     )
     _check_threads(request.threads, len(settings.cpus))
-    tasks, notices = kernels.tasks(picked, settings, named=bool(request.kernels))
+    tasks, notices = kernels.tasks(chosen, settings, named=bool(request.kernels))
     if not tasks:
-        raise InputError("there is nothing to measure with these kernels and options")
+        raise InputError("nothing-to-measure", "Nothing is to be measured with these kernels, dtypes and sizes.")
     limits = harness.SamplingLimits(sample_s=QUICK_SAMPLE_S if request.quick else harness.SAMPLE_S)
 
     def measure() -> tuple[Measurement, ...]:
@@ -67,33 +66,36 @@ def bench(request: BenchRequest, progress: harness.Report | None = None) -> Reco
 def _check_threads(threads: tuple[int, ...] | None, most: int) -> None:
     if threads and max(threads) > most:
         cores = "1 core" if most == 1 else f"{most} cores"
-        raise InputError(f"{max(threads)} threads are too many: this process may use {cores}", field="--threads")
+        message = f"{max(threads)} threads are too many: this process may use {cores}."
+        raise InputError("threads-range", message, field="threads")
 
 
 def record(
     measure: Callable[[], Sequence[Measurement]],
     machine: Host,
-    classes: tuple[measure_settings.CpuClass, ...],
+    classes: tuple[cpus.CpuClass, ...],
     command: tuple[str, ...] = (),
     notices: Sequence[Notice] = (),
 ) -> Record:
     """Measure, and return the record: measurements, environment, conditions before and after, and notices.
 
-    `hwbench run` and others that measure by themselves make their records by this too.
+    `measure` takes the measurements; `hwbench run` makes its records by this too.
     """
     now = datetime.now(UTC)
-    numbers = [cpu for one in classes for cpu in one.cpus]
+    numbers = [cpu for core_class in classes for cpu in core_class.cpus]
     before = snapshot.snapshot(numbers)
     measurements = tuple(measure())
     after = snapshot.snapshot(numbers)
     if not measurements:
-        raise HwbenchError("nothing was measured")
+        raise HwbenchError("Nothing was measured.")
     surroundings = environment.environment(machine, classes)
-    found = [*notices, *environment.cautions(surroundings), *snapshot.disturbances(before, after)]
-    if wrong := [f"{one.kernel} {one.variant}" for one in measurements if one.checked is False]:
-        found.append(notice("wrong-answers", kernels=list(dict.fromkeys(wrong))))
+    every = [*notices, *environment.cautions(surroundings), *snapshot.disturbances(before, after)]
+    if wrong := [
+        f"{measurement.kernel} {measurement.variant}" for measurement in measurements if measurement.checked is False
+    ]:
+        every.append(notice("wrong-answers", kernels=list(dict.fromkeys(wrong))))
     if interrupted(measurements):
-        found.append(notice("interrupted"))
+        every.append(notice("interrupted"))
     return Record(
         id=store.new_id(now),
         created=now.isoformat(timespec="milliseconds"),
@@ -103,47 +105,49 @@ def record(
         before=before,
         after=after,
         measurements=measurements,
-        notices=unique(found),
+        notices=unique(every),
         device=machine.device,
     )
 
 
 def interrupted(measurements: Sequence[Measurement]) -> bool:
-    """Whether somebody stopped the measurement."""
-    return any(one.stopped == "interrupted" for one in measurements)
+    """Return whether somebody stopped the measurement."""
+    return any(measurement.stopped == "interrupted" for measurement in measurements)
 
 
 def joined(runs: Sequence[Record], command: tuple[str, ...] = ()) -> Record:
-    """Runs of fresh processes as one, whose samples say which process they are of.
+    """Return runs of fresh processes as one, whose samples are numbered by process.
 
-    Conditions are those before the first and after the last. Raises HwbenchError without runs.
+    Conditions are those before the first and after the last run. Raises HwbenchError without runs.
     """
     if not runs:
-        raise HwbenchError("no process measured anything")
-    found: dict[tuple[str, ...], list[tuple[int, Measurement]]] = {}
+        raise HwbenchError("No process measured anything.")
+    by_key: dict[tuple[str, ...], list[tuple[int, Measurement]]] = {}
     for process, run in enumerate(runs):
-        for one in run.measurements:
-            found.setdefault(one.key, []).append((process, one))
+        for measurement in run.measurements:
+            by_key.setdefault(measurement.key, []).append((process, measurement))
     first = runs[0]
     return msgspec.structs.replace(
         first,
         id=store.new_id(),
         command=command,
         after=runs[-1].after,
-        measurements=tuple(_together(parts) for parts in found.values()),
-        notices=unique(one for run in runs for one in run.notices),
+        measurements=tuple(_together(parts) for parts in by_key.values()),
+        notices=unique(each for run in runs for each in run.notices),
         processes=len(runs),
     )
 
 
 def _together(parts: Sequence[tuple[int, Measurement]]) -> Measurement:
-    every = [one for _, one in parts]
-    checks = [one.checked for one in every if one.checked is not None]
-    stops = {one.stopped for one in every}
+    every = [measurement for _, measurement in parts]
+    checks = [measurement.checked for measurement in every if measurement.checked is not None]
+    stops = {measurement.stopped for measurement in every}
     return msgspec.structs.replace(
         every[0],
         samples=tuple(
-            msgspec.structs.replace(sample, process=process) for process, one in parts for sample in one.samples
+            msgspec.structs.replace(sample, process=process)
+            for process, measurement in parts
+            for sample in measurement.samples
         ),
         checked=all(checks) if checks else None,
         stopped="interrupted" if "interrupted" in stops else "budget" if "budget" in stops else "settled",

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
-from hwbench.errors import InputError, nearest, shown
+from hwbench.errors import HwbenchError, InputError, nearest, shown
 from hwbench.files import documents, folders
 from hwbench.measure.record import SCHEMA, Record
 from hwbench.measure.upgrades import UPGRADES
@@ -142,6 +143,36 @@ def decode(text: str, path: str | None = None) -> Record:
     except RecursionError:
         raise InputError("too-deep", "This is nested too deeply for a saved run.", file=path) from None
     return msgspec.structs.replace(record, notices=tuple(map(_readable, record.notices)))
+
+
+class _Reported(Struct, frozen=True):
+    """An error as the JSON of a command describes it."""
+
+    message: str
+    code: str = "failure"
+    field: str | None = None
+    nearest: tuple[str, ...] = ()
+
+
+class _Failed(Struct, frozen=True):
+    error: _Reported
+
+
+def decode_answer(out: str, err: str, exit_code: int) -> Record:
+    """Return the record that `hwbench bench --json` wrote in another process. Raises its error if it wrote one.
+
+    `out` and `err` are what it wrote to standard output and standard error.
+    """
+    if exit_code in (0, 130) and out.strip():
+        return decode(out)
+    try:
+        reported = msgspec.json.decode(out, type=_Failed).error
+    except msgspec.DecodeError:
+        last = err.strip().rpartition("\n")[2]
+        reported = _Reported(last or f"The process exited with code {exit_code} and no message.")
+    if exit_code == InputError.exit_code:
+        raise InputError(reported.code, reported.message, field=reported.field, nearest=reported.nearest)
+    raise HwbenchError(reported.message)
 
 
 def _readable(saved: Notice) -> Notice:

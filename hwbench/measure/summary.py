@@ -39,10 +39,10 @@ def _reason(share: float, threads: int) -> str:
     return f"preempted: its threads ran {100 * share:.0f} % of the time"
 
 
-def spread(measurement: Measurement, fewest: int = 2) -> float:
-    """Return the half-width of the median's interval over the median; infinite below `fewest` accepted samples."""
+def spread(measurement: Measurement, min_samples: int = 2) -> float:
+    """Return the half-width of the median's interval over the median; infinite below `min_samples` accepted samples."""
     values = [measurement.value(sample) for sample in measurement.samples if sample.rejected is None]
-    if len(values) < max(fewest, 2):
+    if len(values) < max(min_samples, 2):
         return float("inf")
     return median_interval(values, resamples=_QUICK_RESAMPLES).half_width
 

@@ -11,7 +11,7 @@ from hwbench.measure import harness
 from hwbench.measure.harness import Progress, SamplingLimits, Task, measure
 from hwbench.measure.subject import StreamSize
 
-FAST = SamplingLimits(sample_s=0.002, fewest=5, most=12)
+FAST = SamplingLimits(sample_s=0.002, min_samples=5, max_samples=12)
 
 
 def spin(seconds: float) -> None:
@@ -39,7 +39,7 @@ def task(call: Any, variant: str = "a", **more: Any) -> Task:
 
 def test_a_sample_lasts_long_enough() -> None:
     kernel = Kernel()
-    (found,) = measure([task(kernel)], 1.0, limits=SamplingLimits(sample_s=0.01, fewest=3, most=6))
+    (found,) = measure([task(kernel)], 1.0, limits=SamplingLimits(sample_s=0.01, min_samples=3, max_samples=6))
     assert len(found.samples) >= 1
     repetitions = found.samples[0].repetitions
     assert repetitions * kernel.cost >= 0.009
@@ -49,7 +49,7 @@ def test_a_sample_lasts_long_enough() -> None:
 
 def test_a_slow_repetition_runs_once_and_has_no_lead_in() -> None:
     kernel = Kernel(0.05)
-    (found,) = measure([task(kernel)], 0.5, limits=SamplingLimits(sample_s=0.02, fewest=3, most=3))
+    (found,) = measure([task(kernel)], 0.5, limits=SamplingLimits(sample_s=0.02, min_samples=3, max_samples=3))
     assert {sample.repetitions for sample in found.samples} == {1}
     assert set(kernel.calls) == {1}
     assert len(kernel.calls) == 1 + len(found.samples)  # warm-up, which says how long it takes, and samples
@@ -65,7 +65,7 @@ def test_a_preempted_first_repetition_is_not_taken_for_a_slow_one() -> None:
             super().__call__(repetitions)
 
     kernel = Delayed()
-    (found,) = measure([task(kernel)], 0.5, limits=SamplingLimits(sample_s=0.01, fewest=3, most=3))
+    (found,) = measure([task(kernel)], 0.5, limits=SamplingLimits(sample_s=0.01, min_samples=3, max_samples=3))
     assert found.samples[0].repetitions * kernel.cost >= 0.009
 
 
@@ -101,7 +101,7 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> SimulatedTime:
 
 
 def test_it_ends_at_the_budget(simulated: SimulatedTime) -> None:
-    limits = SamplingLimits(settled=0.0, most=10**6, sample_s=0.01)
+    limits = SamplingLimits(settled=0.0, max_samples=10**6, sample_s=0.01)
     found = measure([task(simulated.spend, str(number)) for number in range(4)], 3.0, limits=limits)
     assert {one.stopped for one in found} == {"budget"}
     assert 2.9 < simulated.now_s < 3.1
@@ -121,7 +121,7 @@ def test_it_ends_when_settled() -> None:
             return 1e-3 * self.calls[-1]
 
     kernel = Exact(1e-6)
-    limits = SamplingLimits(sample_s=0.001, fewest=7, most=100)
+    limits = SamplingLimits(sample_s=0.001, min_samples=7, max_samples=100)
     (found,) = measure([task(kernel, timer="device", elapsed=kernel.elapsed)], 20, limits=limits)
     assert found.stopped == "settled"
     assert len(found.samples) == 7
@@ -129,7 +129,9 @@ def test_it_ends_when_settled() -> None:
 
 
 def test_most_is_the_end_whatever_the_spread() -> None:
-    (found,) = measure([task(Kernel())], 60, limits=SamplingLimits(sample_s=0.001, settled=0.0, most=4, fewest=2))
+    (found,) = measure(
+        [task(Kernel())], 60, limits=SamplingLimits(sample_s=0.001, settled=0.0, max_samples=4, min_samples=2)
+    )
     assert len(found.samples) == 4
     assert found.stopped == "settled"
 
@@ -223,7 +225,7 @@ def test_samples_of_all_tasks_take_turns() -> None:
 
         return call
 
-    limits = SamplingLimits(sample_s=0.001, fewest=6, most=6, settled=0.0)
+    limits = SamplingLimits(sample_s=0.001, min_samples=6, max_samples=6, settled=0.0)
     measure([task(kernel(name), name) for name in "abc"], 60, limits=limits, seed=3)
     samples = order[3:][1::2]  # after a warm-up each; each sample follows its lead-in
     rounds = ["".join(samples[start : start + 3]) for start in range(0, 18, 3)]
@@ -241,7 +243,7 @@ def test_tasks_of_several_threads_follow_those_of_one() -> None:
 
         return call
 
-    limits = SamplingLimits(sample_s=0.001, fewest=2, most=2, settled=0.0)
+    limits = SamplingLimits(sample_s=0.001, min_samples=2, max_samples=2, settled=0.0)
     measure([task(kernel(n), str(n), threads=n) for n in (2, 1)], 60, limits=limits)
     sampled = order[2:]
     assert sampled[0] == 1
@@ -317,7 +319,7 @@ def test_a_label_names_what_tells_tasks_apart() -> None:
 
 def test_long_preparation_leaves_a_share_for_sampling(simulated: SimulatedTime) -> None:
     slow = task(simulated.spend, prepare=lambda: simulated.spend(100_000))
-    (found,) = measure([slow], 10.0, limits=SamplingLimits(settled=0.0, most=10**6, sample_s=0.1, share=0.4))
+    (found,) = measure([slow], 10.0, limits=SamplingLimits(settled=0.0, max_samples=10**6, sample_s=0.1, share=0.4))
     assert 20 < len(found.samples) <= 40
     assert simulated.now_s < 105
 

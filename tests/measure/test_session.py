@@ -32,7 +32,7 @@ def test_a_record_has_conditions_around_and_a_machine() -> None:
 
 
 def test_nothing_measured_is_an_error() -> None:
-    with pytest.raises(HwbenchError, match="nothing was measured"):
+    with pytest.raises(HwbenchError, match="Nothing was measured"):
         a_run()
 
 
@@ -57,7 +57,7 @@ def test_joined_runs_number_their_processes() -> None:
     assert (whole.processes, whole.before, whole.after) == (2, first.before, second.after)
     assert whole.notices == (ONE, TWO, THREE)
     assert whole.id not in (first.id, second.id)
-    with pytest.raises(HwbenchError, match="no process measured anything"):
+    with pytest.raises(HwbenchError, match="No process measured anything"):
         joined([])
 
 
@@ -141,7 +141,7 @@ def test_one_failed_process_is_a_warning_and_all_are_an_error(monkeypatch: pytes
     assert notice("processes-failed", failed=1, count=3, reason="out of memory") in whole.notices
     assert not session.interrupted(whole.measurements)
     Fake(monkeypatch, *[HwbenchError("out of memory")] * 2)
-    with pytest.raises(HwbenchError, match="every process failed: out of memory"):
+    with pytest.raises(HwbenchError, match="Every process failed: out of memory"):
         processes.bench(BenchRequest(), 2)
     fake = Fake(monkeypatch, InputError("there is no kernel 'x'"))
     with pytest.raises(InputError, match="there is no kernel 'x'"):
@@ -162,10 +162,14 @@ def test_an_interrupt_keeps_the_processes_that_ended(monkeypatch: pytest.MonkeyP
         processes.bench(BenchRequest(), 5)
 
 
-def test_what_a_process_says_is_what_is_wrong() -> None:
-    with pytest.raises(InputError, match="^there is no kernel 'x'$"):
-        processes._run('{"error": {}}', "hwbench: there is no kernel 'x'\n", 2)
-    with pytest.raises(HwbenchError, match="^it left with -9 and no word$"):
-        processes._run("", "", -9)
+def test_the_error_of_a_process_is_raised_here() -> None:
+    written = '{"error": {"code": "unknown-kernel", "message": "There is no kernel \'x\'.", "exit_code": 2}}'
+    with pytest.raises(InputError) as caught:
+        store.decode_answer(written, "hwbench: There is no kernel 'x'.\n", 2)
+    assert (caught.value.code, caught.value.message) == ("unknown-kernel", "There is no kernel 'x'.")
+    with pytest.raises(HwbenchError, match="Killed"):
+        store.decode_answer("", "Killed\n", 1)
+    with pytest.raises(HwbenchError, match="-9"):
+        store.decode_answer("", "", -9)
     run = a_run(measured())
-    assert processes._run(store.encode(run), "", 130) == run
+    assert store.decode_answer(store.encode(run), "", 130) == run

@@ -109,7 +109,9 @@ def test_answers_are_numpys_where_there_are_tiles(dtype: amx_loops.TileDtype) ->
     if dtype not in amx.dtypes(vectors.target()):
         pytest.skip("this CPU has no AMX, or the system gives no tiles")
     assert amx.Tiles(dtype).right_answer()
-    found = harness.measure([amx.task(dtype, (), None)], 0.1, limits=harness.SamplingLimits(sample_s=0.002, most=3))
+    found = harness.measure(
+        [amx.task(dtype, (), None)], 0.1, limits=harness.SamplingLimits(sample_s=0.002, max_samples=3)
+    )
     assert found[0].checked
     assert all((sample.cycles or 0) > 0 for sample in found[0].samples)
 
@@ -124,7 +126,7 @@ def test_a_task_runs_every_members_tiles_and_counts_them(team: Team | None, monk
 
     monkeypatch.setattr(amx.Tiles, "run", instead)
     task = amx.task("int8", (0, 1) if team else (0,), None, team)
-    found = harness.measure([task], 0.1, limits=harness.SamplingLimits(sample_s=0.002, most=3))
+    found = harness.measure([task], 0.1, limits=harness.SamplingLimits(sample_s=0.002, max_samples=3))
     members = 2 if team else 1
     assert found[0].checked
     assert found[0].unit == "op/s"

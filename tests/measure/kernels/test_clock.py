@@ -95,7 +95,7 @@ def test_a_measured_clock_says_its_load_and_is_checked() -> None:
     scalar = clock.scalar(CpuClass("core", ()), None)
     loaded = clock.loaded(128, "any", (), None)
     team = clock.loaded(128, "any", (), None, Team((None, None)))
-    found = harness.measure([scalar, loaded, team], 0.2, limits=harness.SamplingLimits(sample_s=0.002, most=3))
+    found = harness.measure([scalar, loaded, team], 0.2, limits=harness.SamplingLimits(sample_s=0.002, max_samples=3))
     assert [one.checked for one in found] == [True, None, None]
     assert isinstance(found[1].subject, ClockLoad)
     assert found[1].subject.multiply_adds_in_8_cycles in fma_loops.DENSITIES

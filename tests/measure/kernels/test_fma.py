@@ -124,7 +124,7 @@ def test_a_measurement_counts_its_cycles() -> None:
     alone = fma.throughput(target, 128, "fp64", (), None)
     both = fma.throughput(target, 128, "fp64", (), None, Team((None, None)))
     late = fma.latency(target, 128, "fp64", (), None)
-    found = harness.measure([alone, both, late], 0.2, limits=harness.SamplingLimits(sample_s=0.002, most=3))
+    found = harness.measure([alone, both, late], 0.2, limits=harness.SamplingLimits(sample_s=0.002, max_samples=3))
     assert [one.checked for one in found] == [True, True, True]
     assert found[1].work == 2 * found[0].work
     per_cycle = [one.work * sample.repetitions / (sample.cycles or 1) for one in found[:2] for sample in one.samples]
@@ -142,7 +142,7 @@ from hwbench.measure.settings import settings
 assert vectors.target().widths == (128,), vectors.target()
 chosen = settings(quick=True, threads=(1,))
 tasks = [*clock.tasks(chosen), *fma.tasks(chosen)]
-found = harness.measure(tasks, 0.1, limits=harness.SamplingLimits(sample_s=0.001, most=1))
+found = harness.measure(tasks, 0.1, limits=harness.SamplingLimits(sample_s=0.001, max_samples=1))
 assert all(one.checked is not False for one in found)
 arrays = stream.StreamArrays(1 << 20, None)
 arrays.allocate()

@@ -125,7 +125,7 @@ def test_the_tasks_of_a_machine_with_little_memory(monkeypatch: pytest.MonkeyPat
     assert max(task.subject.array_bytes for task in streams if isinstance(task.subject, StreamSize)) <= 16 * MIB / 2 / 6
     sweep = [int(task.size or 0) for task in found if task.kernel == "working-set" and task.threads == 1]
     assert sweep == list(working_set.sizes(4 * MIB, 1))
-    measured = harness.measure(found, 0.5, limits=harness.SamplingLimits(sample_s=0.0005, most=1))
+    measured = harness.measure(found, 0.5, limits=harness.SamplingLimits(sample_s=0.0005, max_samples=1))
     assert len(measured) == len(found)
     assert all(one.checked for one in measured)
     assert results.rows(measured)

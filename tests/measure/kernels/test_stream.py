@@ -17,7 +17,7 @@ from hwbench.measure.subject import StreamSize
 
 KIB, MIB = 1 << 10, 1 << 20
 WIDTHS = vectors.target().widths
-SHORT = harness.SamplingLimits(sample_s=0.001, most=2)
+SHORT = harness.SamplingLimits(sample_s=0.001, max_samples=2)
 
 
 @pytest.mark.parametrize("bits", WIDTHS)

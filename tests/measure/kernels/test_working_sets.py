@@ -16,7 +16,7 @@ from hwbench.measure.kernels.memory import loops as memory_loops
 from hwbench.measure.subject import PointerChase
 
 KIB, MIB = 1 << 10, 1 << 20
-SHORT = harness.SamplingLimits(sample_s=0.001, most=2)
+SHORT = harness.SamplingLimits(sample_s=0.001, max_samples=2)
 
 
 @pytest.mark.parametrize("size", [512, 4096, 6144, 1 * MIB])
