@@ -13,7 +13,6 @@ from hwbench.workload.audit import audit, counters
 from hwbench.workload.ops import Workload
 from hwbench.workload.tracing import trace as torch_trace
 from hwbench.workload.tracing.build import Built
-from hwbench.workload.tracing.sources import fold
 
 BATCH, TOKENS, WIDTH, HEADS = 2, 24, 32, 4
 _ATTEND = 2 * TOKENS * TOKENS * WIDTH
@@ -135,7 +134,7 @@ def row(case: Case, why: bool) -> list[str]:
     """Return the ratio to the truth of hwbench and every counter; print reasons to stderr if `why`."""
     built = case.built()
     found = torch_trace.trace(built.module, built.args, built.kwargs, batch=BATCH)
-    ours = Workload(case.name, case.name, (), fold(found.ops))
+    ours = Workload(case.name, case.name, (), found.folded())
     cells = [f"{ours.macs / case.macs:.3g}"]
     for other in audit.audit(built, ours):
         cells.append("fails" if other.macs is None else f"{other.macs / case.macs:.3g}")

@@ -161,7 +161,7 @@ class Published(Struct, frozen=True, forbid_unknown_fields=True):
     url: str | None = None
 
 
-class Assumption(Struct, frozen=True):
+class AssumedAnswer(Struct, frozen=True):
     """What was assumed where a traced `module` asked about values, which a run without data lacks: `all` is true."""
 
     operator: str
@@ -184,7 +184,7 @@ class Workload(Struct, frozen=True, omit_defaults=True):
     ops: tuple[Op, ...]
     published: Published | None = None
     uncounted: tuple[str, ...] = ()
-    assumed: tuple[Assumption | str, ...] = ()
+    assumed: tuple[AssumedAnswer | str, ...] = ()
     unused_params: int = 0
     state_elements: int = 0
     samples: int = 1

@@ -1,4 +1,4 @@
-"""Shapes: what a layer may be fed with, and what a sliding window leaves of it."""
+"""Shapes: images, sliding windows and their outputs."""
 
 from math import prod
 from typing import Annotated
@@ -15,30 +15,35 @@ Pad = NonNegative | tuple[NonNegative, ...]
 
 
 def image(shape: Shape) -> tuple[int, Shape]:
-    """Channels and spatial dimensions. Raises InputError for a shape without the latter."""
+    """Return channels and spatial dimensions. Raises InputError for a shape without the latter."""
     if len(shape) < 2:
-        raise InputError(f"needs an image (channels × height × width), got {format_shape(shape)}")
+        raise wrong_shape("an image (channels × height × width)", shape)
     return shape[0], shape[1:]
 
 
 def each(value: int | tuple[int, ...], dimensions: int, what: str) -> tuple[int, ...]:
-    """One number for each spatial dimension; a single one stands for all. Raises InputError that names `what`."""
+    """Return one number per spatial dimension; a single one applies to all. Raises InputError that names `what`."""
     if isinstance(value, int):
         return (value,) * dimensions
     if len(value) != dimensions:
-        raise InputError(f"{what} has {len(value)} numbers for {dimensions} spatial dimensions")
+        raise InputError("bad-option", f"The {what} has {len(value)} numbers for {dimensions} spatial dimensions.")
     return tuple(value)
 
 
 def advance(strides: int | tuple[int, ...], dimensions: int) -> int:
-    """Input positions that an output position advances, over all dimensions; one stride may stand for all."""
+    """Return the input positions that an output position advances, over all dimensions; one stride may apply to all."""
     sizes = (strides,) if isinstance(strides, int) else strides
     return prod(sizes) if len(sizes) == dimensions else prod(sizes[:1]) ** dimensions
 
 
 def format_shape(shape: Shape) -> str:
-    """A shape as people write it: `96×55×55`."""
+    """Return a shape as text: `96×55×55`."""
     return "×".join(str(size) for size in shape)
+
+
+def wrong_shape(needed: str, shape: Shape) -> InputError:
+    """Return the error for an input that does not have the needed shape."""
+    return InputError("shape-mismatch", f"The input must be {needed}, not {format_shape(shape) or 'a single number'}.")
 
 
 def window(
@@ -50,10 +55,10 @@ def window(
     dilation: int | tuple[int, ...] = 1,
     ceil: bool = False,
 ) -> tuple[tuple[int, ...], Shape]:
-    """Kernel and output size of a sliding window: ⌊(i + 2p - d(k - 1) - 1) / s⌋ + 1.
+    """Return kernel and output size of a sliding window: ⌊(i + 2p - d(k - 1) - 1) / s⌋ + 1.
 
     Dumoulin and Visin, A guide to convolution arithmetic, arXiv:1603.07285, relationship 15. Rounding up (`ceil`)
-    follows Caffe: a last window that would begin in the right padding is dropped.
+    follows Caffe: a last window that would begin in the right padding is dropped. Raises InputError.
     """
     n = len(spatial)
     kernels, strides, dilations = (
@@ -62,14 +67,15 @@ def window(
     if padding == "same":
         return kernels, tuple(-(-size // s) for size, s in zip(spatial, strides, strict=True))
     if isinstance(padding, str):
-        raise InputError(f"padding is a number, a list or 'same', not {padding!r}")
+        raise InputError("bad-option", f"The padding must be a number, a list or 'same', not {padding!r}.")
     sizes = []
     for i, k, s, p, d in zip(spatial, kernels, strides, each(padding, n, "padding"), dilations, strict=True):
         span = i + 2 * p - d * (k - 1) - 1
         size = (-(-span // s) if ceil else span // s) + 1
         size -= ceil and (size - 1) * s >= i + p
         if size < 1:
-            raise InputError(f"the kernel ({k}, dilation {d}) is larger than the padded input ({i} + 2 × {p})")
+            text = f"The kernel ({k}, dilation {d}) is larger than the padded input ({i} + 2 × {p})."
+            raise InputError("bad-option", text)
         sizes.append(size)
     return kernels, tuple(sizes)
 
@@ -81,9 +87,9 @@ def pooled(
     padding: int | tuple[int, ...],
     ceil: bool,
 ) -> tuple[tuple[int, ...], Shape]:
-    """As `window`, for pooling. Raises InputError where a window could lie in the padding alone, as torch does."""
+    """Return what `window` does, for pooling. Raises InputError where a window could be all padding, as torch does."""
     kernels = each(kernel, len(spatial), "kernel")
     for size, pad in zip(kernels, each(padding, len(spatial), "padding"), strict=True):
         if pad > size // 2:
-            raise InputError(f"the padding ({pad}) is more than half of the kernel ({size})")
+            raise InputError("bad-option", f"The padding ({pad}) is more than half of the kernel ({size}).")
     return window(spatial, kernel, stride, padding, ceil=ceil)

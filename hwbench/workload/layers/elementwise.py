@@ -8,13 +8,12 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from hwbench.errors import InputError
 from hwbench.workload.ops import Op, Shape
-from hwbench.workload.shapes import Positive, format_shape, image
+from hwbench.workload.shapes import Positive, image, wrong_shape
 
 
 def local_response_norm(shape: Shape, *, size: Positive = 5) -> Op:
-    """Normalization over neighboring channels (Krizhevsky et al. 2012, section 3.3).
+    """Count a normalization over neighboring channels (Krizhevsky et al. 2012, section 3.3).
 
     Per element: a square, size - 1 additions, scale, add, power, divide.
     """
@@ -23,9 +22,9 @@ def local_response_norm(shape: Shape, *, size: Positive = 5) -> Op:
 
 
 def batch_norm(shape: Shape) -> Op:
-    """Batch normalization at inference: one multiply-add by per-channel constants. Parameters: scale and shift.
+    """Count batch normalization at inference: one multiply-add by constants of the channel.
 
-    It reads four vectors (mean, variance, scale, shift); running statistics are no parameters.
+    It reads four vectors (mean, variance, scale, shift), of which scale and shift are parameters.
     """
     channels = shape[0]
     op = _elementwise("batch_norm", shape, 2)
@@ -33,7 +32,7 @@ def batch_norm(shape: Shape) -> Op:
 
 
 def layer_norm(shape: Shape) -> Op:
-    """Layer normalization over the last dimension: mean (1), variance (3), scale (1), affine (2) an element."""
+    """Count a layer normalization over the last dimension: mean (1), variance (3), scale (1), affine (2) an element."""
     width = shape[-1]
     return _with_weights(_elementwise("layer_norm", shape, 7, depth=width), params=2 * width, weights=2 * width)
 
@@ -64,60 +63,60 @@ def _elementwise(kind: str, shape: Shape, per_element: int, inputs: int = 1, dep
 
 
 def softmax(shape: Shape) -> Op:
-    """Softmax over the last dimension: maximum, subtract, exponential, sum, divide."""
+    """Count a softmax over the last dimension: maximum, subtract, exponential, sum, divide."""
     return _elementwise("softmax", shape, 5, depth=shape[-1])
 
 
 def relu(shape: Shape) -> Op:
-    """One comparison an element."""
+    """Count one comparison an element."""
     return _elementwise("relu", shape, 1)
 
 
 def relu6(shape: Shape) -> Op:
-    """Two comparisons an element."""
+    """Count two comparisons an element."""
     return _elementwise("relu6", shape, 2)
 
 
 def sigmoid(shape: Shape) -> Op:
-    """Negate, exponential, add, divide."""
+    """Count negate, exponential, add, divide."""
     return _elementwise("sigmoid", shape, 4)
 
 
 def tanh(shape: Shape) -> Op:
-    """One transcendental function an element."""
+    """Count one transcendental function an element."""
     return _elementwise("tanh", shape, 1)
 
 
 def gelu(shape: Shape) -> Op:
-    """Half of x · (1 + erf(x / √2)): two scalings, erf, add, multiply (Hendrycks and Gimpel, arXiv:1606.08415)."""
+    """Count x / 2 · (1 + erf(x / √2)): two scalings, erf, add, multiply (Hendrycks and Gimpel, arXiv:1606.08415)."""
     return _elementwise("gelu", shape, 5)
 
 
 def silu(shape: Shape) -> Op:
-    """Multiplication by the sigmoid."""
+    """Count a multiplication by the sigmoid."""
     return _elementwise("silu", shape, 5)
 
 
 def scale(shape: Shape) -> Op:
-    """Multiplication by one learned scale a channel, and a learned shift (LeNet-5's subsampling coefficients)."""
+    """Count a learned scale and shift of each channel (LeNet-5's subsampling coefficients)."""
     channels = shape[0]
     return _with_weights(_elementwise("scale", shape, 2), params=2 * channels, weights=2 * channels)
 
 
 def add(shape: Shape, *, inputs: Annotated[int, Meta(ge=2, le=1000)] = 2) -> Op:
-    """Sum of equal shapes, as at the end of a residual block."""
+    """Count a sum of equal shapes, as at the end of a residual block."""
     return _elementwise("add", shape, inputs - 1, inputs)
 
 
 def copy(shape: Shape) -> Op:
-    """A copy: no arithmetic, everything read and written once. Concatenation is one."""
+    """Count a copy, such as a concatenation: no arithmetic, everything read and written once."""
     return _elementwise("copy", shape, 0)
 
 
 def class_token(shape: Shape) -> Op:
-    """A learned vector put before a sequence `(tokens, width)`, which is copied to make room for it."""
+    """Count the copy of a sequence `(tokens, width)` behind a learned vector."""
     if len(shape) != 2:
-        raise InputError(f"needs tokens × width, got {format_shape(shape)}")
+        raise wrong_shape("tokens × width", shape)
     tokens, width = shape
     return Op(
         kind="class_token",
@@ -130,6 +129,6 @@ def class_token(shape: Shape) -> Op:
 
 
 def position_embedding(shape: Shape) -> Op:
-    """A learned value for every element of a sequence, added to it (Dosovitskiy et al., arXiv:2010.11929)."""
+    """Count the addition of a learned value to each element of a sequence (Dosovitskiy et al., arXiv:2010.11929)."""
     elements = prod(shape)
     return _with_weights(_elementwise("position_embedding", shape, 1), params=elements, weights=elements)

@@ -1,8 +1,9 @@
-"""A network written as a list of layers becomes ops, shapes inferred from layer to layer.
+"""Ops of a network written as a list of layers, with shapes inferred from layer to layer.
 
 A layer is `kind` or `kind: {option: value, ...}`. Any layer may have a `name` and `then`, a list of layers that
-follow it. Beside the kinds of `layers.py` there are structures: `residual` (layers, added to a shortcut), `branches`
-(lists of layers side by side, concatenated or added), `repeat`, and the free views `flatten`, `tokens` and `select`.
+follow it. Besides the kinds of `products.py` and `elementwise.py` there are structures: `residual` (layers, added to a
+shortcut), `branches` (lists of layers side by side, concatenated or added), `repeat`, and the free views `flatten`,
+`tokens` and `select`.
 """
 
 from collections import Counter
@@ -16,30 +17,29 @@ from hwbench.errors import InputError, nearest, shown
 from hwbench.files.documents import said
 from hwbench.workload.layers import elementwise
 from hwbench.workload.layers import products as layers
-from hwbench.workload.ops import Op, Shape
-from hwbench.workload.shapes import format_shape
+from hwbench.workload.ops import MAX_COUNT, Op, Shape
+from hwbench.workload.shapes import format_shape, wrong_shape
 
-MOST_OPS = 100_000
-MOST_DIMENSIONS = 16
-LONGEST_NAME = 100
-LARGEST = 1 << 62
+MAX_OPS = 100_000
+MAX_DIMENSIONS = 16
+MAX_NAME_LENGTH = 100
 _KINDS = {kind.__name__: kind for kind in layers.KINDS}
 
 
 def build(listed: Any, shape: Shape, field: str = "layers") -> tuple[Op, ...]:
-    """The ops of a list of layers as a YAML file holds it, fed with one sample of `shape`.
+    """Return the ops of a list of layers as in a YAML file, for one sample of `shape`.
 
     Raises InputError whose `field` is the path of the layer in the file and whose message names the layer.
     """
     builder = _Builder()
     builder.layers(listed, shape, field, "")
     if not builder.ops:
-        raise InputError("has no layers", field=field)
+        raise InputError("no-layers", "The network has no layers.", field=field)
     return tuple(builder.ops)
 
 
 class _Builder:
-    """Collects ops in order of execution; each method returns the shape that it leaves."""
+    """Collect ops in order of execution; each method returns the shape of its output."""
 
     def __init__(self) -> None:
         self.ops: list[Op] = []
@@ -57,7 +57,7 @@ class _Builder:
 
     def layers(self, listed: Any, shape: Shape, field: str, scope: str) -> Shape:
         if not isinstance(listed, list):
-            raise InputError("must be a list of layers", field=field)
+            raise InputError("bad-layer", "This must be a list of layers.", field=field)
         for position, layer in enumerate(listed):
             shape = self.layer(layer, shape, f"{field}[{position}]", scope)
         return shape
@@ -72,7 +72,7 @@ class _Builder:
             shape = self.op(kind, options, shape, inside, scope)
         else:
             choices = nearest(kind, [*_KINDS, *self.structures])
-            raise InputError(f"there is no layer kind '{shown(kind)}'", field=field, nearest=choices)
+            raise InputError("unknown-layer", f"There is no layer kind '{shown(kind)}'.", field=field, nearest=choices)
         return self.layers(then, shape, f"{inside}.then", scope)
 
     def op(self, kind: str, options: dict[str, Any], shape: Shape, field: str, scope: str) -> Shape:
@@ -80,31 +80,31 @@ class _Builder:
         try:
             op = _KINDS[kind](shape, **checked(_KINDS[kind], options, field))
         except InputError as error:
-            raise InputError(
-                f"layer {name}: {error.message}", field=error.field or field, nearest=error.nearest
-            ) from None
+            text = f"Layer {name}: {error.message}"
+            raise InputError(error.code, text, field=error.field or field, nearest=error.nearest) from None
         return self.emit(op, name, field)
 
     def emit(self, op: Op, name: str, field: str) -> Shape:
-        if len(self.ops) >= MOST_OPS:
-            raise InputError(f"the network has more than {MOST_OPS} layers", field=field)
-        if max(op.macs, op.params, op.input_elements, op.output_elements) > LARGEST:
-            raise InputError(f"layer {name}: is larger than any machine's memory", field=field)
-        if len(op.output_shape) > MOST_DIMENSIONS:
-            raise InputError(f"layer {name}: leaves more than {MOST_DIMENSIONS} dimensions", field=field)
+        if len(self.ops) >= MAX_OPS:
+            raise InputError("too-large", f"The network has more than {MAX_OPS} layers.", field=field)
+        if max(op.macs, op.params, op.input_elements, op.output_elements) > MAX_COUNT:
+            raise InputError("too-large", f"Layer {name} is larger than the memory of any machine.", field=field)
+        if len(op.output_shape) > MAX_DIMENSIONS:
+            text = f"The output of layer {name} has more than {MAX_DIMENSIONS} dimensions."
+            raise InputError("too-large", text, field=field)
         self.ops.append(msgspec.structs.replace(op, name=name))
         return op.output_shape
 
     def name(self, kind: str, options: dict[str, Any], field: str, scope: str) -> str:
-        """The layer's own name, else its kind and a running number within its scope."""
-        given = _given(options, field)
-        name = f"{scope}{given}" if given else ""
+        """Return the layer's own name, else its kind and a running number within its scope."""
+        own = _take_name(options, field)
+        name = f"{scope}{own}" if own else ""
         stem = f"{scope}{kind}{'_' if kind[-1].isdigit() else ''}"
-        while not name or (not given and name in self.names):
+        while not name or (not own and name in self.names):
             self.numbers[stem] += 1
             name = f"{stem}{self.numbers[stem]}"
         if name in self.names:
-            raise InputError(f"two layers are called '{shown(name)}'", field=field)
+            raise InputError("name-taken", f"Two layers are called '{shown(name)}'.", field=field)
         self.names.add(name)
         return name
 
@@ -115,9 +115,9 @@ class _Builder:
         left = self.layers(body, shape, f"{field}.layers", inner)
         right = self.layers(shortcut, shape, f"{field}.shortcut", inner)
         if left != right:
-            sides = f"{format_shape(left)} and {format_shape(right)}"
-            what = f"residual {inner}".rstrip(". ")
-            raise InputError(f"{what}: the two sides have different shapes, {sides}", field=field)
+            where = f"residual {inner}".rstrip(". ")
+            text = f"The two sides of {where} have different shapes, {format_shape(left)} and {format_shape(right)}."
+            raise InputError("shape-mismatch", text, field=field)
         return self.emit(elementwise.add(left), self.name("add", {}, field, inner), field)
 
     def branches(self, options: dict[str, Any], shape: Shape, field: str, scope: str) -> Shape:
@@ -125,15 +125,16 @@ class _Builder:
         paths, combine = options.pop("layers", None), options.pop("combine", "concat")
         _refuse(options, field, ("layers", "combine", "name", "then"))
         if not isinstance(paths, list) or len(paths) < 2:
-            raise InputError("needs a list of at least two lists of layers", field=f"{field}.layers")
+            raise InputError("bad-layer", "Branches need at least two lists of layers.", field=f"{field}.layers")
         if combine not in ("concat", "add"):
-            raise InputError(f"combine is concat or add, not '{shown(combine)}'", field=f"{field}.combine")
+            text = f"Branches can be combined by concat or add, not by '{shown(combine)}'."
+            raise InputError("bad-option", text, field=f"{field}.combine")
         shapes = [self.layers(path, shape, f"{field}.layers[{i}]", inner) for i, path in enumerate(paths)]
         rest = {s if combine == "add" else s[1:] for s in shapes}
         if len(rest) > 1:
-            listed = ", ".join(map(format_shape, shapes))
-            what = f"branches {inner}".rstrip(". ")
-            raise InputError(f"{what}: shapes that do not fit together, {listed}", field=field)
+            where = f"branches {inner}".rstrip(". ")
+            text = f"The shapes of {where} do not fit together: {', '.join(map(format_shape, shapes))}."
+            raise InputError("shape-mismatch", text, field=field)
         if combine == "add":
             return self.emit(elementwise.add(shapes[0], inputs=len(shapes)), self.name("add", {}, field, inner), field)
         joined = (sum(s[0] for s in shapes), *shapes[0][1:])
@@ -145,12 +146,14 @@ class _Builder:
         count, body = options.pop("count", None), options.pop("layers", None)
         _refuse(options, field, ("count", "layers", "first", "name", "then"))
         for label, value in (("count", count), ("first", first)):
-            if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_OPS:
-                raise InputError(f"must be a whole number up to {MOST_OPS}", field=f"{field}.{label}")
+            if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_OPS:
+                text = f"`{label}` must be a whole number from 0 to {MAX_OPS}."
+                raise InputError("bad-option", text, field=f"{field}.{label}")
         for turn in range(first, first + count):
-            self.turns += 1  # views are no ops, yet repeating them takes time
-            if self.turns > MOST_OPS:
-                raise InputError(f"the network repeats more than {MOST_OPS} times", field=f"{field}.count")
+            self.turns += 1  # views are not ops, but repeating them takes time
+            if self.turns > MAX_OPS:
+                text = f"The network repeats more than {MAX_OPS} times."
+                raise InputError("too-large", text, field=f"{field}.count")
             shape = self.layers(body, shape, f"{field}.layers", f"{inner}{turn}." if named else scope)
         return shape
 
@@ -159,68 +162,75 @@ class _Builder:
         return (prod(shape),)
 
     def tokens(self, options: dict[str, Any], shape: Shape, field: str, _scope: str) -> Shape:
-        """A view of an image as a sequence: channels × height × width as positions × channels."""
+        """View an image as a sequence: channels × height × width as positions × channels."""
         _refuse(options, field, ("then",))
         if len(shape) < 2:
-            raise InputError(f"tokens need an image, got {format_shape(shape)}", field=field)
+            raise wrong_shape("an image", shape).at(field=field)
         return (prod(shape[1:]), shape[0])
 
     def select(self, options: dict[str, Any], shape: Shape, field: str, _scope: str) -> Shape:
-        """A view of one position of the first dimension."""
+        """View one position of the first dimension."""
         index = options.pop("index", 0)
         _refuse(options, field, ("index", "then"))
         whole = isinstance(index, int) and not isinstance(index, bool)
         if len(shape) < 2 or not whole or not 0 <= index < shape[0]:
-            raise InputError(f"cannot select {shown(index)} of {format_shape(shape)}", field=field)
+            text = f"Position {shown(index)} cannot be selected from {format_shape(shape)}."
+            raise InputError("bad-option", text, field=field)
         return shape[1:]
 
 
 def split(layer: Any, field: str) -> tuple[str, dict[str, Any]]:
-    """Kind and options (a fresh dict) of a layer as written."""
+    """Return kind and options (a fresh dict) of a layer as written."""
     if isinstance(layer, str):
         return layer, {}
     if isinstance(layer, dict) and len(layer) == 1:
         kind, options = next(iter(layer.items()))
         if options is None or isinstance(options, dict):
             return kind, dict(options or {})
-    raise InputError("a layer is a kind, or a kind with a mapping of options: `conv: {channels: 96}`", field=field)
+    text = "A layer must be a kind, or a kind with a mapping of options: `conv: {channels: 96}`."
+    raise InputError("bad-layer", text, field=field)
 
 
 def _scope(options: dict[str, Any], scope: str, field: str) -> str:
-    name = _given(options, field)
+    name = _take_name(options, field)
     return f"{scope}{name}." if name else scope
 
 
-def _given(options: dict[str, Any], field: str) -> str | None:
-    """The name in the options, taken out of them."""
+def _take_name(options: dict[str, Any], field: str) -> str | None:
+    """Remove the name from the options and return it."""
     name = options.pop("name", None)
-    if name is None or (isinstance(name, str) and len(name) <= LONGEST_NAME):
+    if name is None or (isinstance(name, str) and len(name) <= MAX_NAME_LENGTH):
         return name
-    raise InputError(f"must be text of at most {LONGEST_NAME} characters", field=f"{field}.name")
+    text = f"A name must be text of up to {MAX_NAME_LENGTH} characters."
+    raise InputError("bad-option", text, field=f"{field}.name")
 
 
 def _refuse(options: dict[str, Any], field: str, known: tuple[str, ...]) -> None:
     for option in options:
-        message = f"unknown option '{shown(option)}'"
-        raise InputError(message, field=f"{field}.{option}", nearest=nearest(option, known) or known)
+        choices = nearest(option, known) or known
+        raise InputError("unknown-option", _unknown(option), field=f"{field}.{option}", nearest=choices)
+
+
+def _unknown(option: str) -> str:
+    return f"There is no option '{shown(option)}'."
 
 
 def checked(kind: Callable[..., Op], options: dict[str, Any], field: str) -> dict[str, Any]:
-    """The options with the types that the layer function's annotations ask for."""
+    """Return the options converted to the types in the layer function's annotations. Raises InputError."""
     if not options and not kind.__annotations__.keys() - {"shape", "return"}:
         return {}  # an activation, say: most layers of most networks
     known = {name: hint for name, hint in kind.__annotations__.items() if name not in ("shape", "return")}
-    found = {}
+    result = {}
     for option, value in options.items():
         if option not in known:
-            message = f"unknown option '{shown(option)}'"
-            raise InputError(message, field=f"{field}.{option}", nearest=nearest(option, [*known, "name", "then"]))
+            choices = nearest(option, [*known, "name", "then"])
+            raise InputError("unknown-option", _unknown(option), field=f"{field}.{option}", nearest=choices)
         try:
-            found[option] = msgspec.convert(value, known[option])
+            result[option] = msgspec.convert(value, known[option])
         except msgspec.ValidationError as error:
-            raise InputError(f"{option}: {said(error)}", field=f"{field}.{option}") from None
+            raise InputError("bad-option", f"`{option}`: {said(error)}.", field=f"{field}.{option}") from None
     defaults = kind.__kwdefaults__ or {}
-    missing = [option for option in known if option not in found and option not in defaults]
+    missing = [option for option in known if option not in result and option not in defaults]
     if missing:
-        raise InputError(f"missing option {missing[0]!r}", field=field)
-    return found
+        raise InputError("missing-option", f"The option '{missing[0]}' is missing.", field=field)
+    return result

@@ -1,4 +1,4 @@
-"""Closed-form counts of every layer kind: functions from an input shape (without the batch) to an Op.
+"""Closed-form counts of layers: functions from an input shape (without the batch) to an Op.
 
 Images are `(channels, height, width)` (any number of spatial dimensions), sequences `(tokens, width)`. A multiply-add
 is one MAC. Every kind a network file may use is a function listed in KINDS; its keyword arguments are the kind's
@@ -28,12 +28,13 @@ from hwbench.workload.layers.elementwise import (  # fmt: skip
     tanh,
 )
 from hwbench.workload.ops import Op, Shape
-from hwbench.workload.shapes import Pad, Positive, Size, advance, each, format_shape, image, pooled, window
+from hwbench.workload.shapes import Pad, Positive, Size, advance, each, format_shape, image, pooled, window, wrong_shape
 
 
 def _check_groups(channels: int, inputs: int, groups: int) -> None:
     if inputs % groups or channels % groups:
-        raise InputError(f"{groups} groups do not divide {inputs} input and {channels} output channels")
+        text = f"The {groups} groups do not divide {inputs} input and {channels} output channels."
+        raise InputError("bad-option", text)
 
 
 def conv(
@@ -47,7 +48,7 @@ def conv(
     groups: Positive = 1,
     bias: bool = True,
 ) -> Op:
-    """Convolution: each output element sums over kernel × input channels / groups."""
+    """Count a convolution: each output element sums over kernel × input channels / groups."""
     inputs, spatial = image(shape)
     _check_groups(channels, inputs, groups)
     kernels, sizes = window(spatial, kernel, stride, padding, dilation=dilation)
@@ -88,7 +89,7 @@ def transposed_conv(
     groups: Positive = 1,
     bias: bool = True,
 ) -> Op:
-    """Transposed convolution: each input element is spread over kernel × output channels / groups.
+    """Count a transposed convolution: each input element meets kernel × output channels / groups.
 
     Output size (i - 1)s - 2p + d(k - 1) + output padding + 1: Dumoulin and Visin, relationship 14.
     """
@@ -110,7 +111,7 @@ def transposed_conv(
         for i, k, s, p, o, d in zip(spatial, kernels, strides, pads, extra, dilations, strict=True)
     )
     if min(sizes) < 1:
-        raise InputError(f"the padding leaves nothing of the output ({format_shape(sizes)})")
+        raise InputError("bad-option", f"The padding leaves nothing of the output ({format_shape(sizes)}).")
     outputs = channels * prod(sizes)
     params = inputs * (channels // groups) * prod(kernels) + channels * bias
     return Op(
@@ -131,9 +132,9 @@ def transposed_conv(
 
 
 def linear(shape: Shape, *, features: Positive, bias: bool = True) -> Op:
-    """Fully connected layer over the last dimension, applied at every position before it."""
+    """Count a fully connected layer over the last dimension, applied at every position."""
     if not shape:
-        raise InputError("needs at least one dimension")
+        raise wrong_shape("at least one dimension", shape)
     width, positions = shape[-1], prod(shape[:-1])
     params = width * features + features * bias
     return Op(
@@ -151,9 +152,9 @@ def linear(shape: Shape, *, features: Positive, bias: bool = True) -> Op:
 
 
 def matmul(shape: Shape, *, columns: Positive) -> Op:
-    """Product of two activations, A(... m×n) · B(... n×columns), batched over the leading dimensions."""
+    """Count a product of two activations, A(... m×n) · B(... n×columns), batched over the leading dimensions."""
     if len(shape) < 2:
-        raise InputError(f"needs a matrix, got {format_shape(shape)}")
+        raise wrong_shape("a matrix", shape)
     *leading, rows, depth = shape
     outputs = prod(leading) * rows * columns
     return Op(
@@ -169,17 +170,18 @@ def matmul(shape: Shape, *, columns: Positive) -> Op:
 
 
 def attention(shape: Shape, *, heads: Positive, kv_heads: Positive | None = None) -> Op:
-    """Scaled dot-product self-attention over `(tokens, q + k + v)` packed in the last dimension, fused.
+    """Count fused scaled dot-product self-attention over `(tokens, q + k + v)` packed in the last dimension.
 
     Two products of tokens × tokens × width (Vaswani et al., arXiv:1706.03762, equation 1); softmax as `softmax`
     counts it, plus one scaling a score. Fused: scores never reach memory. Fewer `kv_heads` share keys and values.
     """
     if len(shape) != 2:
-        raise InputError(f"needs tokens × (q + k + v), got {format_shape(shape)}")
+        raise wrong_shape("tokens × (q + k + v)", shape)
     tokens, packed = shape
     kv = kv_heads or heads
     if heads % kv or packed % (heads + 2 * kv):
-        raise InputError(f"a width of {packed} is not (q + k + v) of {heads} heads with {kv} key-value heads")
+        text = f"A width of {packed} is not (q + k + v) of {heads} heads with {kv} key-value heads."
+        raise InputError("shape-mismatch", text)
     width = packed // (heads + 2 * kv) * heads
     scores = heads * tokens * tokens
     return Op(
@@ -196,7 +198,7 @@ def attention(shape: Shape, *, heads: Positive, kv_heads: Positive | None = None
 
 
 def _pool(kind: str, shape: Shape, outputs: Shape, kernels: Shape, stride: Size, less: int = 0) -> Op:
-    """Pooling with as many operations an output as its window has positions, or `less`."""
+    """Count pooling with one operation per position of the window, less `less`."""
     elements, positions = shape[0] * prod(outputs), prod(kernels)
     return Op(
         kind=kind,
@@ -210,21 +212,21 @@ def _pool(kind: str, shape: Shape, outputs: Shape, kernels: Shape, stride: Size,
 
 
 def max_pool(shape: Shape, *, kernel: Size, stride: Size | None = None, padding: Pad = 0, ceil: bool = False) -> Op:
-    """Maximum over windows: window - 1 comparisons an output. The stride is the kernel unless given."""
+    """Count the maximum over windows: window - 1 comparisons an output. The default stride is the kernel."""
     _, spatial = image(shape)
     kernels, sizes = pooled(spatial, kernel, stride or kernel, padding, ceil)
     return _pool("max_pool", shape, sizes, kernels, stride or kernel, less=1)
 
 
 def avg_pool(shape: Shape, *, kernel: Size, stride: Size | None = None, padding: Pad = 0, ceil: bool = False) -> Op:
-    """Mean over windows: window - 1 additions and a division an output."""
+    """Count the mean over windows: window - 1 additions and a division an output."""
     _, spatial = image(shape)
     kernels, sizes = pooled(spatial, kernel, stride or kernel, padding, ceil)
     return _pool("avg_pool", shape, sizes, kernels, stride or kernel)
 
 
 def global_avg_pool(shape: Shape) -> Op:
-    """Mean over all positions of each channel; leaves `(channels,)`."""
+    """Count the mean over all positions of each channel, which leaves `(channels,)`."""
     channels, spatial = image(shape)
     return Op(
         kind="global_avg_pool",
@@ -236,7 +238,7 @@ def global_avg_pool(shape: Shape) -> Op:
 
 
 def embedding(shape: Shape, *, rows: Positive, width: Positive) -> Op:
-    """Table look-up of 8-byte indices: no more rows are read than one sample looks up, nor than the table has.
+    """Count a table look-up of 8-byte indices, which reads the rows of one sample's indices, the table at most.
 
     The whole table counts as parameters. Samples of a batch share rows; how many depends on the data.
     """

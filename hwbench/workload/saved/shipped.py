@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from hwbench.errors import HwbenchError, InputError, nearest
 from hwbench.files import folders
-from hwbench.workload.ops import Assumption, Op, Workload
+from hwbench.workload.ops import AssumedAnswer, Op, Workload
 from hwbench.workload.request import ModelRequest
 
 SCHEMA = "hwbench.workloads/1"
@@ -59,7 +59,7 @@ class PackedTrace(Struct, frozen=True, array_like=True):
     title: str
     input_shape: tuple[int, ...]
     uncounted: tuple[str, ...]
-    assumed: tuple[Assumption | str, ...]
+    assumed: tuple[AssumedAnswer | str, ...]
     unused_params: int
     state_elements: int
     length: int

@@ -7,7 +7,7 @@ import torch
 
 from hwbench.workload.formulas.cost import Call, Cost, Role
 from hwbench.workload.formulas.tally import Amount, Parameters, Tally, joint_role
-from hwbench.workload.ops import Assumption, Op, fold
+from hwbench.workload.ops import AssumedAnswer, Op, fold
 from hwbench.workload.tracing.fusion import ROWS, Access, Node, norms_of_images, savings
 from hwbench.workload.tracing.twins import address, dense, distinct, is_channels_last, tensors
 
@@ -28,7 +28,7 @@ class Trace:
         self.ops: list[Op] = []
         self.nodes: list[Node] = []  # as a compiler sees the ops
         self.uncounted: dict[str, int] = {}
-        self.assumed: dict[Assumption, None] = {}  # in the order in which they were made
+        self.assumed: dict[AssumedAnswer, None] = {}  # in the order in which they were made
         self.modules: list[str] = []
         self.output: Any = None  # what the module returned
         self.params = Parameters()

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from hwbench.errors import InputError, shown
 from hwbench.workload.formulas import aten
 from hwbench.workload.formulas.cost import Call, Cost, Tensor
-from hwbench.workload.ops import Assumption
+from hwbench.workload.ops import AssumedAnswer
 from hwbench.workload.tracing.patches import autocast_as_cuda, named, replaced, slow_path, swapped
 from hwbench.workload.tracing.record import Trace
 from hwbench.workload.tracing.stand_ins import (
@@ -89,7 +89,7 @@ class _Dispatch(TorchDispatchMode):
 
     def _answer(self, question: str) -> bool:
         module, answer = self.trace.modules[-1] if self.trace.modules else "", _ANSWERS[question]
-        self.trace.assumed[Assumption(question.removeprefix("aten."), module, answer)] = None
+        self.trace.assumed[AssumedAnswer(question.removeprefix("aten."), module, answer)] = None
         return answer
 
     def count(

@@ -103,104 +103,104 @@ def test_the_list_is_not_changed() -> None:
     assert repr(listed) == before
 
 
-# layers, field, part of the message, a suggestion
+# layers, field, code, a suggestion
 WRONG: list[tuple[Any, str, str, str | None]] = [
-    ([], "layers", "has no layers", None),
-    (["flatten"], "layers", "has no layers", None),
-    ([{"repeat": {"count": 0, "layers": ["relu"]}}], "layers", "has no layers", None),
-    ("relu", "layers", "must be a list of layers", None),
-    (None, "layers", "must be a list of layers", None),
-    ({"conv": {}}, "layers", "must be a list of layers", None),
-    ([None], "layers[0]", "a layer is a kind", None),
-    ([3], "layers[0]", "a layer is a kind", None),
-    ([["relu"]], "layers[0]", "a layer is a kind", None),
-    ([{}], "layers[0]", "a layer is a kind", None),
-    ([{"conv": {}, "relu": {}}], "layers[0]", "a layer is a kind", None),
-    ([{"conv": 96}], "layers[0]", "a layer is a kind", None),
-    ([{"conv": [96, 3]}], "layers[0]", "a layer is a kind", None),
-    (["relu", "rellu"], "layers[1]", "no layer kind 'rellu'", "relu"),
-    ([{"Conv2d": {"channels": 3}}], "layers[0]", "no layer kind 'Conv2d'", "conv"),
-    ([{"maxpool": {"kernel": 2}}], "layers[0]", "no layer kind 'maxpool'", "max_pool"),
-    (["residuals"], "layers[0]", "no layer kind 'residuals'", "residual"),
-    (["\x1b[31m"], "layers[0]", "no layer kind", None),
-    (["conv"], "layers[0]", "layer conv1: missing option 'channels'", None),
-    ([{"conv": {"channels": 8}}], "layers[0].conv", "layer conv1: missing option 'kernel'", None),
-    ([{"conv": {"chanels": 8, "kernel": 3}}], "layers[0].conv.chanels", "unknown option 'chanels'", "channels"),
-    ([{"conv": {"channels": 8, "kernal": 3}}], "layers[0].conv.kernal", "unknown option 'kernal'", "kernel"),
-    ([{"relu": {"shape": [3]}}], "layers[0].relu.shape", "unknown option 'shape'", None),
-    ([{"relu": {"return": 3}}], "layers[0].relu.return", "unknown option 'return'", None),
-    ([{"relu": {"nmae": "x"}}], "layers[0].relu.nmae", "unknown option 'nmae'", "name"),
-    ([{"conv": {"channels": 8, "kernel": -3}}], "layers[0].conv.kernel", "layer conv1: kernel: expected", None),
-    ([{"conv": {"channels": 8, "kernel": 0}}], "layers[0].conv.kernel", "kernel: expected", None),
-    ([{"conv": {"channels": 0, "kernel": 3}}], "layers[0].conv.channels", "channels: expected", None),
-    ([{"conv": {"channels": 8.5, "kernel": 3}}], "layers[0].conv.channels", "a whole number, got a number", None),
-    ([{"conv": {"channels": "8", "kernel": 3}}], "layers[0].conv.channels", "a whole number, got text", None),
-    ([{"conv": {"channels": True, "kernel": 3}}], "layers[0].conv.channels", "a whole number, got true or false", None),
-    ([{"conv": {"channels": None, "kernel": 3}}], "layers[0].conv.channels", "channels: expected a whole number", None),
-    ([{"conv": {"channels": 8, "kernel": [3, "x"]}}], "layers[0].conv.kernel", "kernel: expected", None),
-    ([{"conv": {"channels": 8, "kernel": [3, 3, 3]}}], "layers[0].conv", "kernel has 3 numbers for 2", None),
-    ([{"conv": {"channels": 8, "kernel": 3, "stride": 0}}], "layers[0].conv.stride", "stride: expected", None),
-    ([{"conv": {"channels": 8, "kernel": 3, "padding": -1}}], "layers[0].conv.padding", "padding: expected", None),
-    ([{"conv": {"channels": 8, "kernel": 3, "padding": "valid"}}], "layers[0].conv.padding", "padding:", None),
-    ([{"conv": {"channels": 8, "kernel": 3, "bias": 1}}], "layers[0].conv.bias", "bias: expected true or false", None),
-    ([{"conv": {"channels": 8, "kernel": 3, "groups": 2}}], "layers[0].conv", "conv1: 2 groups do not divide", None),
-    ([{"conv": {"channels": 8, "kernel": 33}}], "layers[0].conv", "conv1: the kernel .33, dilation 1. is larger", None),
-    ([{"conv": {"channels": 10**18, "kernel": 3}}], "layers[0].conv.channels", "channels: expected", None),
-    ([{"embedding": {"rows": 1 << 40, "width": 1 << 40}}], "layers[0].embedding", "larger than any machine", None),
+    ([], "layers", "no-layers", None),
+    (["flatten"], "layers", "no-layers", None),
+    ([{"repeat": {"count": 0, "layers": ["relu"]}}], "layers", "no-layers", None),
+    ("relu", "layers", "bad-layer", None),
+    (None, "layers", "bad-layer", None),
+    ({"conv": {}}, "layers", "bad-layer", None),
+    ([None], "layers[0]", "bad-layer", None),
+    ([3], "layers[0]", "bad-layer", None),
+    ([["relu"]], "layers[0]", "bad-layer", None),
+    ([{}], "layers[0]", "bad-layer", None),
+    ([{"conv": {}, "relu": {}}], "layers[0]", "bad-layer", None),
+    ([{"conv": 96}], "layers[0]", "bad-layer", None),
+    ([{"conv": [96, 3]}], "layers[0]", "bad-layer", None),
+    (["relu", "rellu"], "layers[1]", "unknown-layer", "relu"),
+    ([{"Conv2d": {"channels": 3}}], "layers[0]", "unknown-layer", "conv"),
+    ([{"maxpool": {"kernel": 2}}], "layers[0]", "unknown-layer", "max_pool"),
+    (["residuals"], "layers[0]", "unknown-layer", "residual"),
+    (["\x1b[31m"], "layers[0]", "unknown-layer", None),
+    (["conv"], "layers[0]", "missing-option", None),
+    ([{"conv": {"channels": 8}}], "layers[0].conv", "missing-option", None),
+    ([{"conv": {"chanels": 8, "kernel": 3}}], "layers[0].conv.chanels", "unknown-option", "channels"),
+    ([{"conv": {"channels": 8, "kernal": 3}}], "layers[0].conv.kernal", "unknown-option", "kernel"),
+    ([{"relu": {"shape": [3]}}], "layers[0].relu.shape", "unknown-option", None),
+    ([{"relu": {"return": 3}}], "layers[0].relu.return", "unknown-option", None),
+    ([{"relu": {"nmae": "x"}}], "layers[0].relu.nmae", "unknown-option", "name"),
+    ([{"conv": {"channels": 8, "kernel": -3}}], "layers[0].conv.kernel", "bad-option", None),
+    ([{"conv": {"channels": 8, "kernel": 0}}], "layers[0].conv.kernel", "bad-option", None),
+    ([{"conv": {"channels": 0, "kernel": 3}}], "layers[0].conv.channels", "bad-option", None),
+    ([{"conv": {"channels": 8.5, "kernel": 3}}], "layers[0].conv.channels", "bad-option", None),
+    ([{"conv": {"channels": "8", "kernel": 3}}], "layers[0].conv.channels", "bad-option", None),
+    ([{"conv": {"channels": True, "kernel": 3}}], "layers[0].conv.channels", "bad-option", None),
+    ([{"conv": {"channels": None, "kernel": 3}}], "layers[0].conv.channels", "bad-option", None),
+    ([{"conv": {"channels": 8, "kernel": [3, "x"]}}], "layers[0].conv.kernel", "bad-option", None),
+    ([{"conv": {"channels": 8, "kernel": [3, 3, 3]}}], "layers[0].conv", "bad-option", None),
+    ([{"conv": {"channels": 8, "kernel": 3, "stride": 0}}], "layers[0].conv.stride", "bad-option", None),
+    ([{"conv": {"channels": 8, "kernel": 3, "padding": -1}}], "layers[0].conv.padding", "bad-option", None),
+    ([{"conv": {"channels": 8, "kernel": 3, "padding": "valid"}}], "layers[0].conv.padding", "bad-option", None),
+    ([{"conv": {"channels": 8, "kernel": 3, "bias": 1}}], "layers[0].conv.bias", "bad-option", None),
+    ([{"conv": {"channels": 8, "kernel": 3, "groups": 2}}], "layers[0].conv", "bad-option", None),
+    ([{"conv": {"channels": 8, "kernel": 33}}], "layers[0].conv", "bad-option", None),
+    ([{"conv": {"channels": 10**18, "kernel": 3}}], "layers[0].conv.channels", "bad-option", None),
+    ([{"embedding": {"rows": 1 << 40, "width": 1 << 40}}], "layers[0].embedding", "too-large", None),
     ([{"linear": {"features": 1 << 40, "then": [{"linear": {"features": 1 << 40}}]}}],
-     "layers[0].linear.then[0].linear", "linear2: is larger than any machine", None),
-    ([{"conv": {"name": 5, "channels": 8, "kernel": 3}}], "layers[0].conv.name", "must be text", None),
-    ([{"relu": {"name": "x" * 101}}], "layers[0].relu.name", "must be text of at most 100", None),
-    ([{"relu": {"name": "x"}}, {"relu": {"name": "x"}}], "layers[1].relu", "two layers are called 'x'", None),
+     "layers[0].linear.then[0].linear", "too-large", None),
+    ([{"conv": {"name": 5, "channels": 8, "kernel": 3}}], "layers[0].conv.name", "bad-option", None),
+    ([{"relu": {"name": "x" * 101}}], "layers[0].relu.name", "bad-option", None),
+    ([{"relu": {"name": "x"}}, {"relu": {"name": "x"}}], "layers[1].relu", "name-taken", None),
     ([{"repeat": {"count": 2, "layers": [{"relu": {"name": "x"}}]}}], "layers[0].repeat.layers[0].relu",
-     "two layers are called 'x'", None),
-    ([{"relu": {"then": "tanh"}}], "layers[0].relu.then", "must be a list of layers", None),
-    ([{"relu": {"then": None}}], "layers[0].relu.then", "must be a list of layers", None),
-    ([{"relu": {"then": ["tahn"]}}], "layers[0].relu.then[0]", "no layer kind 'tahn'", "tanh"),
-    (["flatten", CONV], "layers[1].conv", "layer conv1: needs an image", None),
-    ([CONV, "global_avg_pool", {"max_pool": {"kernel": 2}}], "layers[2].max_pool", "max_pool1: needs an image", None),
-    ([{"attention": {"heads": 4}}], "layers[0].attention", "attention1: needs tokens", None),
-    ([{"add": {"inputs": 1}}], "layers[0].add.inputs", "inputs: expected", None),
-    ([{"flatten": {"axis": 1}}], "layers[0].flatten.axis", "unknown option 'axis'", "then"),
-    (["flatten", "tokens"], "layers[1]", "tokens need an image", None),
-    ([{"select": {"index": 3}}], "layers[0].select", "cannot select 3 of 3×32×32", None),
-    ([{"select": {"index": -1}}], "layers[0].select", "cannot select -1", None),
-    ([{"select": {"index": True}}], "layers[0].select", "cannot select True", None),
-    ([{"select": {"index": "first"}}], "layers[0].select", "cannot select first", None),
-    (["flatten", "select"], "layers[1]", "cannot select 0 of 3072", None),
-    (["repeat"], "layers[0].count", "must be a whole number", None),
-    ([{"repeat": {"layers": ["relu"]}}], "layers[0].repeat.count", "must be a whole number", None),
-    ([{"repeat": {"count": -1, "layers": ["relu"]}}], "layers[0].repeat.count", "must be a whole number", None),
-    ([{"repeat": {"count": 10**9, "layers": ["relu"]}}], "layers[0].repeat.count", "number up to 100000", None),
-    ([{"repeat": {"count": True, "layers": ["relu"]}}], "layers[0].repeat.count", "must be a whole number", None),
-    ([{"repeat": {"count": 2.0, "layers": ["relu"]}}], "layers[0].repeat.count", "must be a whole number", None),
-    ([{"repeat": {"count": 2, "first": -1, "layers": []}}], "layers[0].repeat.first", "must be a whole number", None),
-    ([{"repeat": {"count": 2}}], "layers[0].repeat.layers", "must be a list of layers", None),
-    ([{"repeat": {"count": 2, "layers": ["relu"], "times": 3}}], "layers[0].repeat.times", "unknown option", None),
-    ([{"repeat": {"count": 2, "name": [], "layers": ["relu"]}}], "layers[0].repeat.name", "must be text", None),
-    (["residual"], "layers[0].layers", "must be a list of layers", None),
-    ([{"residual": {"layers": ["relu"], "shortcut": None}}], "layers[0].residual.shortcut", "must be a list", None),
-    ([{"residual": {"layer": ["relu"]}}], "layers[0].residual.layer", "unknown option 'layer'", "layers"),
-    ([{"residual": {"layers": [CONV]}}], "layers[0].residual", "residual: the two sides .* 8×30×30 and 3×32×32", None),
-    ([{"residual": {"name": "b1", "layers": [CONV]}}], "layers[0].residual", "residual b1: the two sides", None),
-    ([{"branches": {"layers": [["relu"]]}}], "layers[0].branches.layers", "at least two lists", None),
-    ([{"branches": {"layers": "relu"}}], "layers[0].branches.layers", "at least two lists", None),
-    ([{"branches": {"layers": ["relu", "relu"]}}], "layers[0].branches.layers[0]", "must be a list of layers", None),
-    ([{"branches": {"layers": [[], []], "combine": "mul"}}], "layers[0].branches.combine", "concat or add", None),
-    ([{"branches": {"layers": [[], []], "combine": []}}], "layers[0].branches.combine", "concat or add", None),
-    ([{"branches": {"layers": [[], []], "join": "add"}}], "layers[0].branches.join", "unknown option 'join'", None),
-    ([{"branches": {"layers": [[CONV], ["relu"]]}}], "layers[0].branches", "do not fit .* 8×30×30, 3×32×32", None),
-    ([{"branches": {"combine": "add", "layers": [[], ["flatten"]]}}], "layers[0].branches", "do not fit", None),
+     "name-taken", None),
+    ([{"relu": {"then": "tanh"}}], "layers[0].relu.then", "bad-layer", None),
+    ([{"relu": {"then": None}}], "layers[0].relu.then", "bad-layer", None),
+    ([{"relu": {"then": ["tahn"]}}], "layers[0].relu.then[0]", "unknown-layer", "tanh"),
+    (["flatten", CONV], "layers[1].conv", "shape-mismatch", None),
+    ([CONV, "global_avg_pool", {"max_pool": {"kernel": 2}}], "layers[2].max_pool", "shape-mismatch", None),
+    ([{"attention": {"heads": 4}}], "layers[0].attention", "shape-mismatch", None),
+    ([{"add": {"inputs": 1}}], "layers[0].add.inputs", "bad-option", None),
+    ([{"flatten": {"axis": 1}}], "layers[0].flatten.axis", "unknown-option", "then"),
+    (["flatten", "tokens"], "layers[1]", "shape-mismatch", None),
+    ([{"select": {"index": 3}}], "layers[0].select", "bad-option", None),
+    ([{"select": {"index": -1}}], "layers[0].select", "bad-option", None),
+    ([{"select": {"index": True}}], "layers[0].select", "bad-option", None),
+    ([{"select": {"index": "first"}}], "layers[0].select", "bad-option", None),
+    (["flatten", "select"], "layers[1]", "bad-option", None),
+    (["repeat"], "layers[0].count", "bad-option", None),
+    ([{"repeat": {"layers": ["relu"]}}], "layers[0].repeat.count", "bad-option", None),
+    ([{"repeat": {"count": -1, "layers": ["relu"]}}], "layers[0].repeat.count", "bad-option", None),
+    ([{"repeat": {"count": 10**9, "layers": ["relu"]}}], "layers[0].repeat.count", "bad-option", None),
+    ([{"repeat": {"count": True, "layers": ["relu"]}}], "layers[0].repeat.count", "bad-option", None),
+    ([{"repeat": {"count": 2.0, "layers": ["relu"]}}], "layers[0].repeat.count", "bad-option", None),
+    ([{"repeat": {"count": 2, "first": -1, "layers": []}}], "layers[0].repeat.first", "bad-option", None),
+    ([{"repeat": {"count": 2}}], "layers[0].repeat.layers", "bad-layer", None),
+    ([{"repeat": {"count": 2, "layers": ["relu"], "times": 3}}], "layers[0].repeat.times", "unknown-option", None),
+    ([{"repeat": {"count": 2, "name": [], "layers": ["relu"]}}], "layers[0].repeat.name", "bad-option", None),
+    (["residual"], "layers[0].layers", "bad-layer", None),
+    ([{"residual": {"layers": ["relu"], "shortcut": None}}], "layers[0].residual.shortcut", "bad-layer", None),
+    ([{"residual": {"layer": ["relu"]}}], "layers[0].residual.layer", "unknown-option", "layers"),
+    ([{"residual": {"layers": [CONV]}}], "layers[0].residual", "shape-mismatch", None),
+    ([{"residual": {"name": "b1", "layers": [CONV]}}], "layers[0].residual", "shape-mismatch", None),
+    ([{"branches": {"layers": [["relu"]]}}], "layers[0].branches.layers", "bad-layer", None),
+    ([{"branches": {"layers": "relu"}}], "layers[0].branches.layers", "bad-layer", None),
+    ([{"branches": {"layers": ["relu", "relu"]}}], "layers[0].branches.layers[0]", "bad-layer", None),
+    ([{"branches": {"layers": [[], []], "combine": "mul"}}], "layers[0].branches.combine", "bad-option", None),
+    ([{"branches": {"layers": [[], []], "combine": []}}], "layers[0].branches.combine", "bad-option", None),
+    ([{"branches": {"layers": [[], []], "join": "add"}}], "layers[0].branches.join", "unknown-option", None),
+    ([{"branches": {"layers": [[CONV], ["relu"]]}}], "layers[0].branches", "shape-mismatch", None),
+    ([{"branches": {"combine": "add", "layers": [[], ["flatten"]]}}], "layers[0].branches", "shape-mismatch", None),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("listed", "field", "message", "suggestion"), WRONG, ids=[f"{w[1]} {i}" for i, w in enumerate(WRONG)]
+    ("listed", "field", "code", "suggestion"), WRONG, ids=[f"{w[1]} {i}" for i, w in enumerate(WRONG)]
 )
-def test_wrong_layers_say_what_and_where(listed: Any, field: str, message: str, suggestion: str | None) -> None:
-    with pytest.raises(InputError, match=message) as caught:
+def test_wrong_layers_say_what_and_where(listed: Any, field: str, code: str, suggestion: str | None) -> None:
+    with pytest.raises(InputError) as caught:
         network.build(listed, IMAGE)
-    assert caught.value.field == field
+    assert (caught.value.code, caught.value.field) == (code, field)
     assert str(caught.value).isprintable()
     if suggestion:
         assert suggestion in caught.value.nearest
@@ -227,25 +227,25 @@ layers:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "line", "message"),
+    ("old", "new", "line"),
     [
-        ("kernel: 3, then", "kernel: 35, then", 4, "layer stem: the kernel"),
-        ("kernel: 3, then", "kernel: -3, then", 4, "layer stem: kernel: expected"),
-        ("[relu]", "[reul]", 4, "no layer kind 'reul'"),
-        ("count: 2", "count: two", 7, "must be a whole number"),
-        ("padding: 1", "padding: 0", 9, "residual stage.0: the two sides"),
-        ("padding: 1", "pading: 1", 15, "layer stage.0.body: unknown option 'pading'"),
-        ("channels: 8\n", "channels: eight\n", 13, "layer stage.0.body: channels: expected a whole number, got text"),
-        ("kernel: 3\n", "groups: 3\n", 11, "layer stage.0.body: missing option 'kernel'"),
-        ("head, ", "stage.1.body, ", 16, "two layers are called"),
-        ("linear", "linaer", 16, "no layer kind 'linaer'"),
+        ("kernel: 3, then", "kernel: 35, then", 4),
+        ("kernel: 3, then", "kernel: -3, then", 4),
+        ("[relu]", "[reul]", 4),
+        ("count: 2", "count: two", 7),
+        ("padding: 1", "padding: 0", 9),
+        ("padding: 1", "pading: 1", 15),
+        ("channels: 8\n", "channels: eight\n", 13),
+        ("kernel: 3\n", "groups: 3\n", 11),
+        ("head, ", "stage.1.body, ", 16),
+        ("linear", "linaer", 16),
     ],
 )
-def test_wrong_layers_in_a_file_name_the_line(tmp_path: Path, old: str, new: str, line: int, message: str) -> None:
+def test_wrong_layers_in_a_file_name_the_line(tmp_path: Path, old: str, new: str, line: int) -> None:
     path = tmp_path / "wrong.yaml"
     path.write_text(FILE.replace(old, new, 1), encoding="utf-8")
     assert FILE.count(old) >= 1
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(InputError) as caught:
         load.load(str(path))
     assert (caught.value.file, caught.value.line) == (str(path), line)
 
@@ -263,7 +263,7 @@ def test_nesting_has_an_end(tmp_path: Path) -> None:
     assert len(network.build([nested("relu", 8)], IMAGE)) == 1
     path = tmp_path / "deep.yaml"
     path.write_text(f"title: Deep\ninput: [3]\nlayers: [{nested('relu', 30)}]\n", encoding="utf-8")
-    with pytest.raises(InputError, match="nested more than 40 levels"):
+    with pytest.raises(InputError):
         load.load(str(path))
 
 
@@ -272,18 +272,19 @@ def times(count: int, *listed: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("layer", "message"),
+    ("layer", "code"),
     [
-        (times(100_000, "relu", "relu"), "more than 100000 layers"),
-        (times(100_000, times(100_000)), "repeats more than 100000 times"),
-        (times(99_999, "flatten", times(9)), "repeats more than 100000 times"),
-        (times(99_999, {"embedding": {"rows": 1, "width": 1}}), "more than 16 dimensions"),
-        (times(99_999, {"branches": {"layers": [[], []]}}), "larger than any machine"),
+        (times(100_000, "relu", "relu"), "too-large"),
+        (times(100_000, times(100_000)), "too-large"),
+        (times(99_999, "flatten", times(9)), "too-large"),
+        (times(99_999, {"embedding": {"rows": 1, "width": 1}}), "too-large"),
+        (times(99_999, {"branches": {"layers": [[], []]}}), "too-large"),
     ],
 )
-def test_a_short_file_cannot_ask_for_endless_work(layer: Any, message: str) -> None:
-    with pytest.raises(InputError, match=message):
+def test_a_short_file_cannot_cause_endless_work(layer: Any, code: str) -> None:
+    with pytest.raises(InputError) as raised:
         network.build([layer], IMAGE)
+    assert raised.value.code == code
 
 
 KINDS = [kind.__name__ for kind in layers.KINDS]

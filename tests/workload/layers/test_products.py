@@ -422,7 +422,7 @@ def test_pooling_rounds_as_torch_does(
 def test_rounding_up_keeps_one_window_larger_than_the_image() -> None:
     assert layers.max_pool((8, 1, 3), kernel=2, ceil=True).output_shape == (8, 1, 2)
     assert layers.max_pool((8, 2, 2), kernel=3, stride=2, ceil=True).output_shape == (8, 1, 1)
-    with pytest.raises(InputError, match="larger than the padded input"):
+    with pytest.raises(InputError):
         layers.max_pool((8, 1, 1), kernel=3, stride=2, ceil=True)  # ⌈(1 - 3) / 2⌉ + 1 = 0
 
 
@@ -461,37 +461,38 @@ def test_indices_do_not_follow_the_dtype() -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("call", "code"),
     [
-        (lambda: layers.conv((10,), channels=1, kernel=1), "needs an image"),
-        (lambda: layers.conv((3, 8, 8), channels=4, kernel=(3, 3, 3)), "kernel has 3 numbers for 2 spatial"),
-        (lambda: layers.conv((3, 8, 8), channels=4, kernel=3, stride=(1,)), "stride has 1 numbers for 2 spatial"),
-        (lambda: layers.conv((3, 8, 8), channels=4, kernel=3, padding=()), "padding has 0 numbers for 2 spatial"),
-        (lambda: layers.conv((3, 8, 8), channels=4, kernel=9), r"kernel \(9, dilation 1\) is larger than the padded"),
+        (lambda: layers.conv((10,), channels=1, kernel=1), "shape-mismatch"),
+        (lambda: layers.conv((3, 8, 8), channels=4, kernel=(3, 3, 3)), "bad-option"),
+        (lambda: layers.conv((3, 8, 8), channels=4, kernel=3, stride=(1,)), "bad-option"),
+        (lambda: layers.conv((3, 8, 8), channels=4, kernel=3, padding=()), "bad-option"),
+        (lambda: layers.conv((3, 8, 8), channels=4, kernel=9), "bad-option"),
         (
             lambda: layers.conv((3, 8, 8), channels=4, kernel=4, dilation=3),
-            r"larger than the padded input \(8 \+ 2 × 0\)",
+            "bad-option",
         ),
-        (lambda: layers.conv((3, 8, 8), channels=4, kernel=1, groups=2), "2 groups do not divide 3 input and 4 output"),
-        (lambda: layers.conv((4, 8, 8), channels=3, kernel=1, groups=2), "2 groups do not divide 4 input and 3 output"),
-        (lambda: layers.transposed_conv((4, 8, 8), channels=3, kernel=1, groups=2), "2 groups do not divide"),
-        (lambda: layers.transposed_conv((4, 2, 2), channels=3, kernel=1, padding=4), "leaves nothing of the output"),
+        (lambda: layers.conv((3, 8, 8), channels=4, kernel=1, groups=2), "bad-option"),
+        (lambda: layers.conv((4, 8, 8), channels=3, kernel=1, groups=2), "bad-option"),
+        (lambda: layers.transposed_conv((4, 8, 8), channels=3, kernel=1, groups=2), "bad-option"),
+        (lambda: layers.transposed_conv((4, 2, 2), channels=3, kernel=1, padding=4), "bad-option"),
         (
             lambda: layers.transposed_conv((4, 2, 2), channels=3, kernel=1, output_padding=(1, 1, 1)),
-            "output_padding has",
+            "bad-option",
         ),
-        (lambda: layers.max_pool((4, 2, 2), kernel=3), "larger than the padded input"),
-        (lambda: layers.linear((), features=3), "at least one dimension"),
-        (lambda: layers.matmul((3,), columns=3), "needs a matrix, got 3"),
-        (lambda: layers.attention((3, 4, 5), heads=1), "needs tokens × .* got 3×4×5"),
-        (lambda: layers.attention((3, 10), heads=3), "a width of 10 is not"),
-        (lambda: layers.attention((3, 12), heads=3, kv_heads=2), "a width of 12 is not"),
-        (lambda: layers.global_avg_pool((3,)), "needs an image"),
-        (lambda: layers.local_response_norm((3,)), "needs an image"),
-        (lambda: layers.class_token((3,)), "needs tokens × width"),
+        (lambda: layers.max_pool((4, 2, 2), kernel=3), "bad-option"),
+        (lambda: layers.linear((), features=3), "shape-mismatch"),
+        (lambda: layers.matmul((3,), columns=3), "shape-mismatch"),
+        (lambda: layers.attention((3, 4, 5), heads=1), "shape-mismatch"),
+        (lambda: layers.attention((3, 10), heads=3), "shape-mismatch"),
+        (lambda: layers.attention((3, 12), heads=3, kv_heads=2), "shape-mismatch"),
+        (lambda: layers.global_avg_pool((3,)), "shape-mismatch"),
+        (lambda: layers.local_response_norm((3,)), "shape-mismatch"),
+        (lambda: layers.class_token((3,)), "shape-mismatch"),
     ],
 )
-def test_what_cannot_be(call: object, message: str) -> None:
+def test_impossible_layers(call: object, code: str) -> None:
     assert callable(call)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError) as raised:
         call()
+    assert raised.value.code == code

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hwbench.errors import InputError
 from hwbench.workload.formulas.cost import Cost
 from hwbench.workload.layers import products as layers
-from hwbench.workload.ops import Assumption, Op
+from hwbench.workload.ops import AssumedAnswer, Op
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -635,7 +635,7 @@ def test_a_question_about_values_is_answered_and_told() -> None:
             return x @ x.transpose(-1, -2) if (x == x).all() else x
 
     found = traced(Careful(), data(3, 4))
-    assert [*found.assumed] == [Assumption("any", "", False), Assumption("all", "", True)]
+    assert [*found.assumed] == [AssumedAnswer("any", "", False), AssumedAnswer("all", "", True)]
     assert sum(op.macs for op in found.ops) == 3 * 4 * 3
     assert traced(torch.nn.Linear(4, 4), data(3, 4)).assumed == {}
 
