@@ -18,8 +18,6 @@ blocks begin at a page; nothing is assumed of the alignment of A, B and C but th
 
 from typing import Any, NamedTuple
 
-from numba.np.unsafe.ndarray import to_fixed_tuple
-
 from hwbench.measure.codegen.compile import compiled, inlined
 from hwbench.measure.codegen.gate import DONE, TICKET, await_other, write
 from hwbench.measure.gemm.intrinsics import (
@@ -30,6 +28,7 @@ from hwbench.measure.gemm.intrinsics import (
     copy_row,
     dot_few,
     dot_one,
+    job_of,
     multiply_edge,
     multiply_tile,
     multiply_tile_aside,
@@ -37,8 +36,6 @@ from hwbench.measure.gemm.intrinsics import (
 from hwbench.measure.gemm.job import Ahead, Aside, Dots, Edge, Job, Operands, RowSum
 from hwbench.measure.gemm.microkernel import LINE, ROWS
 from hwbench.measure.gemm.thin import AT_ONCE, DOT_DEPTH, ROW_BYTES
-
-JOB_FIELDS = len(Job._fields)
 
 AHEAD_PACK = 8
 """Rows of B that packing fetches early."""
@@ -241,8 +238,7 @@ def run(vector: Any, numbers: Any, place: int, seen: int, looks: int) -> int:
     """Compute C = A · B for one job, the numbers of a `Job` in an array; `vector` is an array from `vector_of`.
 
     With a `place` in a gate, do so whenever a ticket other than `seen` comes, and return the last ticket after so many
-    looks in vain. Both uses are one function, since the kernels would otherwise be compiled twice. The job is an array,
-    which is passed in a tenth of the time that a tuple takes.
+    looks in vain. Both uses are one function, since the kernels would otherwise be compiled twice.
     """
     while True:
         if place != 0:
@@ -250,7 +246,7 @@ def run(vector: Any, numbers: Any, place: int, seen: int, looks: int) -> int:
             if ticket == seen:
                 return seen
             seen = ticket
-        job = Job(*to_fixed_tuple(numbers, JOB_FIELDS))
+        job = job_of(numbers)
         if job.thin == 1:
             multiply_rows(vector, job)
         elif job.in_place == 1:
