@@ -1,1 +1,21 @@
-"""What was done: measurements with every sample, their conditions and their records."""
+"""Measurements with every sample, their conditions, their records, and their meaning."""
+
+__all__ = [
+    "analysis",
+    "cluster",
+    "codegen",
+    "environment",
+    "gemm",
+    "harness",
+    "host_calibration",
+    "kernels",
+    "processes",
+    "record",
+    "session",
+    "settings",
+    "store",
+    "subject",
+    "summary",
+    "torch",
+    "upgrades",
+]

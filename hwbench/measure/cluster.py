@@ -213,13 +213,19 @@ def _outcome(host: str, worker: str, future: Any, alive: set[str] | None, late: 
             return Failure(host, worker, "answer-lost", f"its answer was lost: {_first_line(error)}")
     if future.status == "error":
         return Failure(host, worker, *_cause(future.exception(timeout=CONNECT_S)))
+    lost = _loss(worker, future.status, alive, late)
+    return Failure(host, worker, *lost) if lost else None
+
+
+def _loss(worker: str, status: str, alive: set[str] | None, late: bool) -> tuple[str, str] | None:
+    """Return the code and the reason why no answer will come; None while one may."""
     if alive is None:
-        return Failure(host, worker, "scheduler-gone", "the scheduler went away")
+        return "scheduler-gone", "the scheduler went away"
     if worker not in alive:
-        return Failure(host, worker, "worker-gone", "the worker died or left before it answered")
-    if future.status in ("cancelled", "lost"):
-        return Failure(host, worker, "task-dropped", f"the scheduler dropped the task ({future.status})")
-    return Failure(host, worker, "timeout", "no answer in time") if late else None
+        return "worker-gone", "the worker died or left before it answered"
+    if status in ("cancelled", "lost"):
+        return "task-dropped", f"the scheduler dropped the task ({status})"
+    return ("timeout", "no answer in time") if late else None
 
 
 def _cause(error: BaseException) -> tuple[str, str]:

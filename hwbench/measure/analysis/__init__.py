@@ -1,1 +1,3 @@
-"""What measurements mean: rates beside peaks, sustained ceilings, and where the peak goes."""
+"""The meaning of measurements: rates compared with peaks, sustained ceilings, and where performance is lost."""
+
+__all__ = ["ladder", "peaks", "results", "sustained"]

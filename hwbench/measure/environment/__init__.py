@@ -1,1 +1,3 @@
-"""Conditions of a measurement: machine, software, load."""
+"""The conditions of a measurement: machine and settings, software, load."""
+
+__all__ = ["machine", "snapshot", "software"]

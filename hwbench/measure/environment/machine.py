@@ -1,6 +1,6 @@
-"""The environment of a run that does not change while it lasts: the machine, its limits and settings, the software.
+"""The environment of a run, which stays the same while it lasts: the machine, its limits and settings, the software.
 
-Plain mappings, as they stand in a record; what cannot be found out is left out. Keys: docs/measuring.md.
+It is a plain mapping in the record, without the keys of what is unknown. Keys: docs/measuring.md.
 """
 
 import hashlib
@@ -17,25 +17,15 @@ from hwbench.notices import Notice, notice
 
 CPU = "/sys/devices/system/cpu"
 INFLUENCES = (
-    "OMP_",
-    "MKL_",
-    "OPENBLAS_",
-    "NUMBA_",
-    "KMP_",
-    "GOMP_",
-    "BLIS_",
-    "TORCH",
-    "ATEN_",
-    "CUDA_VISIBLE",
-    "LD_PRE",
-)
-"""Beginnings of environment variables that change what is measured."""
+    "OMP_", "MKL_", "OPENBLAS_", "NUMBA_", "KMP_", "GOMP_", "BLIS_", "TORCH", "ATEN_", "CUDA_VISIBLE", "LD_PRE",
+)  # fmt: skip
+"""Prefixes of environment variables that change measurements."""
 
 
 def environment(machine: Host, classes: tuple[CpuClass, ...], files: Files | None = None) -> dict[str, Any]:
-    """Return what a record says of its machine besides the device."""
+    """Return the environment of a record: the machine besides its device, settings and software."""
     files = files or Files()
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "machine": machine_key(machine, files),
         "hostname": platform.node(),
         "system": platform.system(),
@@ -49,7 +39,7 @@ def environment(machine: Host, classes: tuple[CpuClass, ...], files: Files | Non
         "quota": machine.quota,
         "smt": machine.smt,
         "hypervisor": machine.hypervisor,
-        "classes": {one.name: format_cpulist(one.cpus) for one in classes},
+        "classes": {core_class.name: format_cpulist(core_class.cpus) for core_class in classes},
         "governor": governor(files, classes),
         "driver": files.text(f"{CPU}/cpu{_first(classes)}/cpufreq/scaling_driver"),
         "preference": files.text(f"{CPU}/cpu{_first(classes)}/cpufreq/energy_performance_preference"),
@@ -60,13 +50,13 @@ def environment(machine: Host, classes: tuple[CpuClass, ...], files: Files | Non
         "variables": variables(dict(os.environ)),
         "warnings": [str(notice) for notice in machine.notices],
     }
-    return {key: value for key, value in found.items() if value not in (None, "", {}, [])}
+    return {key: value for key, value in values.items() if value not in (None, "", {}, [])}
 
 
 def machine_key(machine: Host, files: Files | None = None) -> str:
-    """16 hex digits that stay the same on this machine, whatever part of it a process may use; nobody's serial number.
+    """Return 16 hex digits that identify this machine, whatever part of it a process may use, without a serial number.
 
-    A hash of the system's own identity (else the host's name) with brand, flags and number of logical CPUs.
+    They are a hash of the system's identity (else the host's name) with brand, flags and number of logical CPUs.
     """
     files = files or Files()
     identity = files.text("/etc/machine-id") or files.text("/var/lib/dbus/machine-id") or platform.node()
@@ -75,13 +65,14 @@ def machine_key(machine: Host, files: Files | None = None) -> str:
 
 
 def governor(files: Files, classes: tuple[CpuClass, ...]) -> str | None:
-    """The frequency governor of the CPUs that may be used, or several with commas between; None where none is shown."""
-    texts = (files.text(f"{CPU}/cpu{cpu}/cpufreq/scaling_governor") for one in classes for cpu in one.cpus)
+    """Return the frequency governor of the usable CPUs, several separated by commas; None where it is unknown."""
+    cpus = (cpu for core_class in classes for cpu in core_class.cpus)
+    texts = (files.text(f"{CPU}/cpu{cpu}/cpufreq/scaling_governor") for cpu in cpus)
     return ", ".join(dict.fromkeys(text for text in texts if text)) or None
 
 
 def turbo(files: Files) -> bool | None:
-    """Whether the clock may rise above the base: intel_pstate's `no_turbo`, else cpufreq's `boost`."""
+    """Return whether the clock may rise above the base: by intel_pstate's `no_turbo`, else by cpufreq's `boost`."""
     forbidden = files.number(f"{CPU}/intel_pstate/no_turbo")
     if forbidden is not None:
         return forbidden == 0
@@ -90,13 +81,13 @@ def turbo(files: Files) -> bool | None:
 
 
 def numa_nodes(files: Files) -> int | None:
-    """NUMA nodes that have CPUs or memory."""
+    """Return the number of NUMA nodes with CPUs or memory."""
     nodes = [name for name in files.names("/sys/devices/system/node") if name[:4] == "node" and name[4:].isdigit()]
     return len(nodes) or None
 
 
 def variables(every: dict[str, str]) -> dict[str, str]:
-    """The environment variables that change what is measured."""
+    """Return the environment variables that change measurements."""
     return {name: value[:200] for name, value in sorted(every.items()) if name.startswith(INFLUENCES)}
 
 
@@ -105,7 +96,7 @@ def _first(classes: tuple[CpuClass, ...]) -> int:
 
 
 def _chosen(text: str | None) -> str | None:
-    """The word in brackets of a list such as `always [madvise] never`."""
+    """Return the word in brackets of a list such as `always [madvise] never`."""
     return text.partition("[")[2].partition("]")[0] or None if text else None
 
 

@@ -1,6 +1,6 @@
-"""The conditions of a run that change while it lasts, taken before and after: load, pressure, steal, heat, clock.
+"""The conditions that change during a run, read before and after it: load, pressure, steal, temperature, clock.
 
-A snapshot is a plain mapping, as it stands in a record; what cannot be found out is left out.
+A snapshot is a plain mapping in the record, without the keys of what is unknown.
 """
 
 import os
@@ -14,16 +14,16 @@ from hwbench.notices import Notice, notice
 
 CPU = "/sys/devices/system/cpu"
 _TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
-HOT = 90.0
-"""Degrees Celsius from which processors begin to slow down."""
+MAX_CELSIUS = 90.0
+"""Temperature from which processors begin to slow down."""
 
 
 def snapshot(cpus: Iterable[int], files: Files | None = None) -> dict[str, Any]:
-    """The conditions now. Counters (`busy_s`, `steal_s`, `own_cpu_s`, `throttled_s`) are in s since some start."""
+    """Return the conditions now. Counters (`busy_s`, `steal_s`, `own_cpu_s`, `throttled_s`) are in s."""
     files = files or Files()
     numbers = sorted(cpus)
     busy = _busy(files, numbers)
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "time_s": time.time(),
         "monotonic_s": time.monotonic(),
         "cpus": len(numbers),
@@ -37,11 +37,11 @@ def snapshot(cpus: Iterable[int], files: Files | None = None) -> dict[str, Any]:
         "clock_hz": _clocks(files, numbers),
         "memory_available_bytes": memory.available(files),
     }
-    return {key: value for key, value in found.items() if value is not None}
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _load(files: Files) -> list[float] | None:
-    """Processes that run or wait to, over 1, 5 and 15 minutes."""
+    """Return the load averages over 1, 5 and 15 minutes."""
     parts = (files.text("/proc/loadavg") or "").split()[:3]
     try:
         return [float(part) for part in parts] or None
@@ -50,7 +50,7 @@ def _load(files: Files) -> list[float] | None:
 
 
 def _pressure(files: Files) -> float | None:
-    """Share of the last ten seconds in which something waited for a CPU (PSI; the kernel's accounting/psi)."""
+    """Return the share of the last ten seconds in which something waited for a CPU (PSI; Linux, accounting/psi)."""
     for line in (files.text("/proc/pressure/cpu") or "").splitlines():
         kind, _, rest = line.partition(" ")
         if kind == "some" and rest.startswith("avg10="):
@@ -62,10 +62,10 @@ def _pressure(files: Files) -> float | None:
 
 
 def _busy(files: Files, cpus: list[int]) -> tuple[float, float] | None:
-    """CPU seconds that work took on these CPUs, and that the hypervisor kept from them (proc(5), /proc/stat)."""
+    """Return the seconds that these CPUs worked, and those that the hypervisor withheld (proc(5), /proc/stat)."""
     wanted = {f"cpu{cpu}" for cpu in cpus}
     busy = steal = 0.0
-    seen = False
+    listed = False
     for line in (files.text("/proc/stat") or "").splitlines():
         name, *fields = line.split()
         values = [whole_number(field) for field in fields[:8]]
@@ -73,15 +73,15 @@ def _busy(files: Files, cpus: list[int]) -> tuple[float, float] | None:
             user, nice, system, _idle, _wait, interrupt, soft, stolen = (float(value or 0) for value in values)
             busy += user + nice + system + interrupt + soft
             steal += stolen
-            seen = True
-    return (busy / _TICK, steal / _TICK) if seen else None
+            listed = True
+    return (busy / _TICK, steal / _TICK) if listed else None
 
 
 def _throttled(files: Files) -> float | None:
-    """Seconds that the quota of a control group has stopped its processes, of all levels together."""
+    """Return the seconds for which the quotas of control groups have stopped this process, of all levels together."""
     groups = cgroup.parse_groups(files.text("/proc/self/cgroup") or "")
     mounts = cgroup.parse_mounts(files.text("/proc/self/mountinfo") or "") or cgroup.usual_mounts(files)
-    total, seen = 0.0, False
+    total, listed = 0.0, False
     for mount in mounts:
         if mount.controllers and "cpu" not in mount.controllers:
             continue
@@ -91,12 +91,12 @@ def _throttled(files: Files) -> float | None:
                 unit = {"throttled_usec": 1e-6, "throttled_time": 1e-9}.get(name)
                 number = whole_number(value)
                 if unit and number is not None:
-                    total, seen = total + number * unit, True
-    return total if seen else None
+                    total, listed = total + number * unit, True
+    return total if listed else None
 
 
 def _temperature(files: Files) -> float | None:
-    """The hottest sensor of the processor in degrees Celsius; of unnamed thermal zones where no driver says."""
+    """Return the highest temperature of the processor in °C, of thermal zones where it has no driver."""
     readings = []
     for chip in files.names("/sys/class/hwmon"):
         folder = f"/sys/class/hwmon/{chip}"
@@ -112,7 +112,7 @@ def _temperature(files: Files) -> float | None:
 
 
 def _clocks(files: Files, cpus: list[int]) -> list[float] | None:
-    """What cpufreq says each CPU runs at, in Hz: a statement, not a measurement."""
+    """Return the clock of each CPU in Hz as cpufreq states it, which is no measurement."""
     values = [files.number(f"{CPU}/cpu{cpu}/cpufreq/scaling_cur_freq") for cpu in cpus]
     return [value * 1e3 for value in values if value is not None] or None
 
@@ -132,9 +132,9 @@ def disturbances(before: dict[str, Any], after: dict[str, Any]) -> list[Notice]:
     throttled = _difference(before, after, "throttled_s")
     if throttled is not None and throttled > 0.01 * elapsed:
         notices.append(notice("quota-throttled", share=throttled / elapsed))
-    heat = after.get("temperature_c")
-    if heat is not None and heat >= HOT:
-        notices.append(notice("processor-hot", celsius=heat))
+    celsius = after.get("temperature_c")
+    if celsius is not None and celsius >= MAX_CELSIUS:
+        notices.append(notice("processor-hot", celsius=celsius))
     return notices
 
 

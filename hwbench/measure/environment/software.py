@@ -1,6 +1,6 @@
-"""The software that a measurement depends on: versions, and which kernels the BLAS libraries chose for this CPU.
+"""The software that a measurement depends on: versions, and the kernels that BLAS libraries chose for this CPU.
 
-Nothing is imported for it: versions come from the packages' metadata, the rest from what is loaded already.
+Nothing is imported: versions are those of the packages' metadata, the rest is asked of loaded modules.
 """
 
 import ctypes
@@ -18,23 +18,23 @@ _CORE_NAMES = ("scipy_openblas_get_corename64_", "scipy_openblas_get_corename", 
 
 
 def versions() -> dict[str, str]:
-    """Version by name: Python, our packages as far as they are installed, LLVM, and the BLAS of numpy and of torch."""
-    found = {"python": f"{platform.python_implementation()} {platform.python_version()}"}
+    """Return versions by name: Python, installed packages, LLVM, and the BLAS of numpy and of torch."""
+    known = {"python": f"{platform.python_implementation()} {platform.python_version()}"}
     for name in PACKAGES:
         with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    found |= {name: text for name, text in (("llvm", llvm()), ("blas", blas()), ("torch_blas", torch_blas())) if text}
-    return found
+            known[name] = metadata.version(name)
+    known |= {name: text for name, text in (("llvm", llvm()), ("blas", blas()), ("torch_blas", torch_blas())) if text}
+    return known
 
 
 def llvm() -> str | None:
-    """The LLVM that numba compiles with, if llvmlite is loaded."""
+    """Return the version of numba's LLVM, if llvmlite is loaded."""
     binding = sys.modules.get("llvmlite.binding")
     return ".".join(map(str, binding.llvm_version_info)) if binding else None
 
 
 def blas() -> str | None:
-    """The BLAS that numpy was built with and the kernel that it chose, such as `scipy-openblas 0.3.31 (SkylakeX)`."""
+    """Return the BLAS of numpy and the kernel that it chose, such as `scipy-openblas 0.3.31 (SkylakeX)`."""
     numpy = sys.modules.get("numpy")
     if numpy is None:
         return None
@@ -48,7 +48,7 @@ def blas() -> str | None:
 
 
 def openblas_kernel() -> str | None:
-    """The kernel of the OpenBLAS that this process has loaded, in its own words; None where there is none."""
+    """Return OpenBLAS's name of the kernel that it chose in this process; None where it is not loaded."""
     for path in _loaded("openblas"):
         with suppress(OSError):
             library = ctypes.CDLL(path)
@@ -61,7 +61,7 @@ def openblas_kernel() -> str | None:
 
 
 def blas_threads(count: int) -> bool:
-    """Let numpy's BLAS work with so many threads from now on; False where it is not one that can be told."""
+    """Set the number of threads of numpy's BLAS; return False where it has no function for that."""
     function = _blas_threads()
     if function is None:
         return False
@@ -76,20 +76,20 @@ _set = [0]
 
 @cache
 def _blas_threads() -> Callable[[int], object] | None:
-    """OpenBLAS's own function for it."""
+    """Return OpenBLAS's function that sets the number of threads."""
     for path in _loaded("openblas"):
         with suppress(OSError):
             library = ctypes.CDLL(path)
             for name in _CORE_NAMES:
                 name = name.replace("get_corename", "set_num_threads")  # noqa: PLW2901
                 if hasattr(library, name):
-                    found: Callable[[int], object] = getattr(library, name)
-                    return found
+                    function: Callable[[int], object] = getattr(library, name)
+                    return function
     return None
 
 
 def _loaded(name: str) -> list[str]:
-    """Paths of the loaded libraries with a name in theirs; none where the system does not tell."""
+    """Return the paths of loaded libraries that contain a name; none where the system does not list them."""
     try:
         with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
             paths = {line.rstrip("\n").partition("/")[2] for line in file if name in line and ".so" in line}
@@ -99,7 +99,7 @@ def _loaded(name: str) -> list[str]:
 
 
 def torch_blas() -> str | None:
-    """The BLAS of torch, and the instruction set that its own kernels chose, if torch is loaded."""
+    """Return the BLAS of torch and the instruction set of its own kernels, if torch is loaded."""
     torch = sys.modules.get("torch")
     if torch is None:
         return None
