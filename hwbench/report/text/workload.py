@@ -110,7 +110,7 @@ def audit(counters: Iterable[Audited], macs: int, style: Style = PLAIN) -> list[
         ratio = f"{counter.ratio:.4g}" if counter.ratio is not None else "-"
         rows.append((counter.counter, counter.version, counter.unit or "-", count, ratio))
         texts = (counter.error,) if counter.error else counter.explanations
-        reasons += [line for text in texts for line in sentences(f"{counter.counter} {text}", style)]
+        reasons += [line for text in texts for line in sentences(text, style)]
     lines = table(("counter", "version", "counts", "a sample", "ratio"), rows, "lllrr", style)
     lines += ["", *reasons] if reasons else []
     return lines + ([f"not installed: {', '.join(missing)}"] if missing else [])

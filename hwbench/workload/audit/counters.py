@@ -1,6 +1,6 @@
-"""Counters of multiply-adds that others wrote, each run on a copy of a module: one small function a counter.
+"""Counters of multiply-adds by other projects, each run on a copy of a module: one small function per counter.
 
-What a counter calls FLOPs is settled by counting two layers whose multiply-adds are known.
+The unit of a counter is found by counting two layers whose multiply-adds are known.
 """
 
 import contextlib
@@ -18,68 +18,57 @@ from typing import Any, Literal
 import torch
 from msgspec import Struct
 
+from hwbench.workload.audit.causes import ModuleCounts
 from hwbench.workload.tracing.build import Built
 from hwbench.workload.tracing.twins import convert_all, tensors
 
 Unit = Literal["mac", "flop"]
 
-LARGEST_COPY = 2**30
+MAX_COPY_BYTES = 2**30
 """Bytes of parameters and buffers above which no copy with data is made."""
 
 
-class Found(Struct, frozen=True):
-    """A counter's total and its counts of modules without their children.
-
-    Of the whole run in the counter's unit, or of a sample in MACs; `each` is then what an operation that is no
-    multiply-add counts for.
-    """
-
-    total: float
-    layers: dict[str, float] = {}
-    each: float = 1.0
-
-
 class Counter(Struct, frozen=True):
-    """How one counter is run: on tensors without data unless it `needs_data`.
+    """How to run one counter: on tensors without data unless it `needs_data`.
 
-    Counters that replace torch's functions do: for tensors without data torch runs some of its own in Python.
+    Counters that replace torch's functions do: for tensors without data torch runs some functions in Python.
     """
 
     name: str
     package: str
     says: Unit
-    run: Callable[["CountedModule"], Found]
+    run: Callable[["CountedModule"], ModuleCounts]
     needs_data: bool = False
 
 
 class CountedModule(torch.nn.Module):  # type: ignore[misc]  # torch is Any
-    """A module with its arguments, as a module that every counter can call: `given` replaces the tensors among them.
+    """A module with its arguments that every counter can call: `inputs` are the tensors among the arguments.
 
-    The parameter beside it is there for counters that fail where there is none.
+    `anchor` is for counters that fail on a module without parameters.
     """
 
     def __init__(self, inner: Any, args: Any, kwargs: Any) -> None:
         super().__init__()
-        self.given = list(tensors((args, kwargs)))
-        self.anchor = torch.nn.Parameter(torch.zeros(1, device=self.given[0].device if self.given else None))
+        self.inputs = list(tensors((args, kwargs)))
+        self.anchor = torch.nn.Parameter(torch.zeros(1, device=self.inputs[0].device if self.inputs else None))
         self.call = (args, kwargs)
         self.inner = inner
         self.watched = ""
-        self.seen: dict[str, float] = {}
+        self.watched_counts: dict[str, float] = {}
 
-    def forward(self, *given: Any) -> Any:
-        """The module's output; afterwards `seen` holds the attribute `watched` of all its modules."""
-        replaced = {id(old): new for old, new in zip(self.given, given, strict=False)}
+    def forward(self, *inputs: Any) -> Any:
+        """Return the module's output; set `watched_counts` to the attribute `watched` of all its modules."""
+        replaced = {id(old): new for old, new in zip(self.inputs, inputs, strict=False)}
         args, kwargs = convert_all(self.call, lambda tensor: replaced.get(id(tensor), tensor), False)
         output = self.inner(*args, **kwargs)
         if self.watched:
             counts = ((name, getattr(module, self.watched, 0)) for name, module in self.inner.named_modules())
-            self.seen = {name: float(count) for name, count in counts}
+            self.watched_counts = {name: float(count) for name, count in counts}
         return output
 
 
 def version(counter: Counter) -> str | None:
-    """The version that is installed, or None."""
+    """Return the installed version, or None."""
     try:
         return importlib.metadata.version(counter.package)
     except importlib.metadata.PackageNotFoundError:
@@ -87,13 +76,13 @@ def version(counter: Counter) -> str | None:
 
 
 def state_bytes(module: Any) -> int:
-    """Bytes of parameters and buffers."""
+    """Return the bytes of parameters and buffers."""
     return sum(t.numel() * t.element_size() for t in itertools.chain(module.parameters(), module.buffers()))
 
 
 @cache
 def calibrated(counter: Counter) -> Unit | None:
-    """Whether a counter counts multiply-adds or two operations each, by layers without bias; None if neither."""
+    """Return whether a counter counts multiply-adds or two operations each, by layers without bias; None if neither."""
     linear = Built(torch.nn.Linear(8, 16, bias=False, device="meta"), (torch.empty(1, 8, device="meta"),), {}, 1, "")
     conv = torch.nn.Conv2d(3, 8, 3, bias=False, device="meta")
     window = Built(conv, (torch.empty(1, 3, 6, 6, device="meta"),), {}, 1, "")
@@ -102,15 +91,15 @@ def calibrated(counter: Counter) -> Unit | None:
     return units.get(pair)
 
 
-def per_sample(counter: Counter, built: Built, unit: Unit | None) -> Found:
-    """A counter's result in MACs of one sample."""
-    found = counted(counter, built)
+def per_sample(counter: Counter, built: Built, unit: Unit | None) -> ModuleCounts:
+    """Return a counter's result in MACs of one sample."""
+    counts = counted(counter, built)
     scale = built.batch * (2 if unit == "flop" else 1)
-    layers = {name: count / scale for name, count in found.layers.items()}
-    return Found(found.total / scale, layers, 0.5 if unit == "flop" else 1.0)
+    layers = {name: count / scale for name, count in counts.layers.items()}
+    return ModuleCounts(counts.total / scale, layers, 0.5 if unit == "flop" else 1.0)
 
 
-def counted(counter: Counter, built: Built) -> Found:
+def counted(counter: Counter, built: Built) -> ModuleCounts:
     """Run a counter on a copy, quietly, and undo what it did to torch."""
     with _quiet(), _unpatched():
         module, args, kwargs = copy.deepcopy((built.module, built.args, built.kwargs))
@@ -120,7 +109,7 @@ def counted(counter: Counter, built: Built) -> Found:
 
 
 def _with_data(module: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any]:
-    """The module and its arguments on the CPU, all zeros."""
+    """Return the module and its arguments on the CPU, all zeros."""
     module = module.to_empty(device="cpu")
     with torch.no_grad():
         for tensor in itertools.chain(module.parameters(), module.buffers()):
@@ -147,7 +136,7 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _unpatched() -> Iterator[None]:
-    """Put back functions of torch that a counter replaced; one that fails leaves its own behind."""
+    """Restore functions of torch that a counter replaced, which one that fails does not do."""
     owners = (torch, torch.nn.functional, torch.Tensor)
     before = [dict(vars(owner)) for owner in owners]
     try:
@@ -162,7 +151,7 @@ def _unpatched() -> Iterator[None]:
 
 
 def _exclusive(inclusive: Mapping[str, float], prefix: str) -> dict[str, float]:
-    """Counts of modules less those of their children, by names below `prefix`."""
+    """Return counts of modules without those of their children, by names below `prefix`."""
     counts = {k[len(prefix) :].lstrip("."): v for k, v in inclusive.items() if k.startswith(prefix) and v}
     own = dict(counts)
     for name, count in counts.items():
@@ -175,61 +164,61 @@ def _exclusive(inclusive: Mapping[str, float], prefix: str) -> dict[str, float]:
     return own
 
 
-def _flop_counter_mode(run: CountedModule) -> Found:
+def _flop_counter_mode(run: CountedModule) -> ModuleCounts:
     with importlib.import_module("torch.utils.flop_counter").FlopCounterMode(display=False) as mode, torch.no_grad():
         run()
     inclusive = {name: float(sum(counts.values())) for name, counts in mode.get_flop_counts().items()}
-    return Found(float(mode.get_total_flops()), _exclusive(inclusive, "CountedModule.inner"))
+    return ModuleCounts(float(mode.get_total_flops()), _exclusive(inclusive, "CountedModule.inner"))
 
 
-def _fvcore(run: CountedModule) -> Found:
-    analysis = importlib.import_module("fvcore.nn").FlopCountAnalysis(run, tuple(run.given))
-    return Found(float(analysis.total()), _exclusive(analysis.by_module(), "inner"))
+def _fvcore(run: CountedModule) -> ModuleCounts:
+    analysis = importlib.import_module("fvcore.nn").FlopCountAnalysis(run, tuple(run.inputs))
+    return ModuleCounts(float(analysis.total()), _exclusive(analysis.by_module(), "inner"))
 
 
-def _ptflops(run: CountedModule) -> Found:
+def _ptflops(run: CountedModule) -> ModuleCounts:
     run.watched = "__flops__"
     count = importlib.import_module("ptflops").get_model_complexity_info
     options = {"as_strings": False, "print_per_layer_stat": False, "input_constructor": lambda _: {}}
     total = count(run, (1,), **options)[0]
     if total is None:
         raise RuntimeError("it gives up on this module")
-    return Found(float(total), run.seen)
+    return ModuleCounts(float(total), run.watched_counts)
 
 
-def _thop(run: CountedModule) -> Found:
+def _thop(run: CountedModule) -> ModuleCounts:
     run.watched = "total_ops"
-    total = importlib.import_module("thop").profile(run, inputs=tuple(run.given), verbose=False)[0]
-    return Found(float(total), run.seen)
+    total = importlib.import_module("thop").profile(run, inputs=tuple(run.inputs), verbose=False)[0]
+    return ModuleCounts(float(total), run.watched_counts)
 
 
-def _calflops(run: CountedModule) -> Found:
+def _calflops(run: CountedModule) -> ModuleCounts:
     run.watched = "__macs__"
     count = importlib.import_module("calflops").calculate_flops
-    macs = count(run, args=list(run.given) or [run.anchor], print_results=False, output_as_string=False)[1]
-    return Found(float(macs), run.seen)
+    macs = count(run, args=list(run.inputs) or [run.anchor], print_results=False, output_as_string=False)[1]
+    return ModuleCounts(float(macs), run.watched_counts)
 
 
-def _torchinfo(run: CountedModule) -> Found:
+def _torchinfo(run: CountedModule) -> ModuleCounts:
     options = {"verbose": 0, "cache_forward_pass": False, "col_names": ()}
-    summary = importlib.import_module("torchinfo").summary(run, input_data=run.given or [run.anchor], **options)
+    summary = importlib.import_module("torchinfo").summary(run, input_data=run.inputs or [run.anchor], **options)
     names = {id(module): name for name, module in run.inner.named_modules()}
     layers: dict[str, float] = {}
     for info in summary.summary_list:
         if info.is_leaf_layer and id(info.module) in names:
             name = names[id(info.module)]
             layers[name] = layers.get(name, 0.0) + info.macs
-    return Found(float(summary.total_mult_adds), layers)
+    return ModuleCounts(float(summary.total_mult_adds), layers)
 
 
-def _deepspeed(run: CountedModule) -> Found:
+def _deepspeed(run: CountedModule) -> ModuleCounts:
     run.watched = "__macs__"
     profiler = importlib.import_module("deepspeed.profiling.flops_profiler").FlopsProfiler(run)
     profiler.start_profile()
     try:
         with torch.no_grad():
             run()
-        return Found(float(profiler.get_total_macs()), run.seen)
+        return ModuleCounts(float(profiler.get_total_macs()), run.watched_counts)
     finally:
         profiler.end_profile()
 
@@ -244,4 +233,4 @@ COUNTERS: tuple[Counter, ...] = (
     Counter("torchinfo", "torchinfo", "mac", _torchinfo),
     Counter("DeepSpeed", "deepspeed", "mac", _deepspeed, needs_data=True),
 )
-"""Every counter that is known, whether installed or not."""
+"""All supported counters, whether installed or not."""
