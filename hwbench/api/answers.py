@@ -46,7 +46,7 @@ class Estimates(Answer, Struct, frozen=True):
 
 @answers.lines.register
 def _estimates(answer: Estimates, style: Style = PLAIN) -> list[str]:
-    return estimate_text.many(answer.estimates, style)
+    return estimate_text.several(answer.estimates, style)
 
 
 @answers.rows.register

@@ -71,8 +71,7 @@ class InferenceRuns(Answer, Struct, frozen=True):
 
 @answers.lines.register
 def _run_lines(answer: InferenceRuns, style: Style = PLAIN) -> list[str]:
-    many = text.many(answer.runs, style) if answer.several else None
-    lines = many or text.one(answer.runs[0], style)
+    lines = text.several(answer.runs, style) if answer.several else text.single(answer.runs[0], style)
     return [*lines, *saved_lines(answer.path)]
 
 

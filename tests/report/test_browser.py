@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.report.conftest import Browser
-from tests.report.test_page import HOSTILE, hostile_page
+from tests.report.html.test_page import HOSTILE, hostile_page
 
 pytestmark = pytest.mark.slow
 

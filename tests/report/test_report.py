@@ -17,7 +17,7 @@ from hwbench.measure.record import Measurement, Record, Sample
 from hwbench.measure.subject import ForwardPass, LayerSeconds
 from hwbench.notices import notice
 from tests.report.conftest import Browser
-from tests.report.test_page import embedded
+from tests.report.html.test_page import embedded
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "run-1.json"
 LINKS = (
@@ -116,7 +116,7 @@ def timed_here(layers: bool) -> Record:
     return msgspec.structs.replace(known, environment=here, measurements=(one,))
 
 
-def test_measured_stands_beside_predicted(browser: Browser, tmp_path: Path) -> None:
+def test_measured_and_predicted_times_are_drawn_together(browser: Browser, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(store.encode(timed_here(layers=True)), encoding="utf-8")
     path, _ = made(tmp_path, "run.json", "-m", "alexnet", "-d", "host", "-d", "rtx3090")
     for width in (1440, 375):
@@ -134,7 +134,7 @@ def test_measured_stands_beside_predicted(browser: Browser, tmp_path: Path) -> N
     assert hollow["y"][0] == pytest.approx(210_830_400 / 0.01)
     text = browser.script("return document.querySelector('#estimate-0').textContent")
     assert "5 of 18 layers by hooks" in text
-    assert "which is not rtx3090: it is not drawn here" in browser.script(
+    assert "It is not rtx3090 and is not drawn here" in browser.script(
         "return document.querySelector('#estimate-1').textContent"
     )
     assert browser.complaints() == []

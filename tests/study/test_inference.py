@@ -37,7 +37,7 @@ def test_what_follows_from_a_time() -> None:
 def test_without_a_device_there_is_no_prediction() -> None:
     found = study.inference(timed(1e-3), "lenet5", "A card", WORK, None)
     assert (found.utilization, found.ideal_time_s, found.roofline_ratio, found.expected_time_s) == (None,) * 4
-    assert "roofline" not in "\n".join(report.one(found))
+    assert "roofline" not in "\n".join(report.single(found))
 
 
 def test_a_run_above_the_peak_and_a_wrong_output_are_noticed() -> None:
@@ -57,7 +57,7 @@ def test_layers_join_the_estimate_by_name() -> None:
     assert found.layers[0].roofline_time_s == first.roofline_time_s
     assert found.layers[0].utilization == pytest.approx(first.flops / 1e-5 / PREDICTED.peak_flops_per_second)
     assert found.layers[1].utilization is None  # an activation has no multiply-adds
-    text = report.one(found)
+    text = report.single(found)
     assert max(map(len, text)) <= 100
     assert any("without operations" in line for line in text)
 
@@ -78,7 +78,7 @@ def test_layers_of_a_traced_model_are_modules() -> None:
 
 def test_text_of_several_and_of_one_sample() -> None:
     runs = [study.inference(timed(1e-3, samples=samples), "lenet5", "rtx3090", WORK, PREDICTED) for samples in (1, 9)]
-    lines = report.many(runs)
+    lines = report.several(runs)
     assert max(map(len, lines)) <= 100
     assert [line.count("±") for line in lines[-2:]] == [0, 1]
-    assert "one sample" in "\n".join(report.one(runs[0]))
+    assert "one sample" in "\n".join(report.single(runs[0]))

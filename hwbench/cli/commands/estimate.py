@@ -66,6 +66,6 @@ def estimate(
 
     def lines(style: Style) -> list[str]:
         drawing = ["", *plot.roofline(single, style)] if roofline else []
-        return [*text.one(single, style, layers), *drawing]
+        return [*text.single(single, style, layers), *drawing]
 
     output.show(single, as_json, lines)

@@ -93,8 +93,8 @@ def _literal(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def _names(array: Array, zero: str, one: str, unknown: str) -> list[str]:
+def _names(array: Array, no: str, yes: str, unknown: str) -> list[str]:
     """Return 0, 1 and NaN by their names."""
-    names = np.array([zero, one, unknown], dtype=object)
+    names = np.array([no, yes, unknown], dtype=object)
     result: list[str] = names[np.where(np.isnan(array), 2, array).astype(int)].tolist()
     return result

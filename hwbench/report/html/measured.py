@@ -1,7 +1,7 @@
-"""What saved runs measured of just what an estimate predicts: the whole, and its layers where they were timed.
+"""Measured times of what an estimate predicts: of the whole model, and of its layers where they were timed.
 
-Two machines are never mixed: a run counts where its model, dtype and batch are the estimate's and its machine is. Nor
-are inputs: of one model with a longer context or smaller images it counts other operations.
+A run counts only where its model, dtype, batch and machine are those of the estimate. Its operations must be the same
+too: a longer context or smaller images are another input.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,17 +15,17 @@ from hwbench.measure.record import Measurement, Record, Result
 from hwbench.measure.subject import ForwardPass
 from hwbench.measure.summary import summarize
 from hwbench.predict.estimate import Estimate
-from hwbench.report.text.format import layer_name
+from hwbench.report.text.format import layer_name, number
 from hwbench.units import si
 
-MOST_NAMES = 5
+MAX_NAMES = 5
 
 
-class Beside(Struct, frozen=True):
+class MeasuredEstimate(Struct, frozen=True):
     """One measured inference: its result in s, and the seconds of layers by their position in the estimate.
 
-    `missing` are layers of the estimate that have no measured time of their own, `folded` those that stand for several
-    alike, of which no time is taken; `others` are modules that were timed and are no layer of it.
+    `missing` are layers of the estimate without a measured time, `folded` the number of those that represent several
+    alike, whose times are not used; `others` are timed modules that are not layers of the estimate.
     """
 
     run: str
@@ -38,12 +38,11 @@ class Beside(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """What ran: `torch eager, 2 threads`."""
-        threads = self.result.threads
-        return f"torch {self.result.variant}, {threads} thread{'s' if threads > 1 else ''}"
+        """The software: `torch eager, 2 threads`."""
+        return f"torch {self.result.variant}, {number(self.result.threads, 'thread')}"
 
 
-class Elsewhere(Struct, frozen=True):
+class OtherMachineRun(Struct, frozen=True):
     """The same model at the same dtype and batch, measured in `run` on another machine, called `machine`."""
 
     run: str
@@ -53,30 +52,32 @@ class Elsewhere(Struct, frozen=True):
 
 def measured(
     runs: Sequence[Record], e: Estimate, device: Device, machine: str | None
-) -> tuple[list[Beside], list[Elsewhere]]:
-    """What runs measured of an estimate on its device, and what they measured elsewhere.
+) -> tuple[list[MeasuredEstimate], list[OtherMachineRun]]:
+    """Return what runs measured of an estimate on its device, and on other machines.
 
-    `machine` is the key of the machine that the device is, None for one of a data sheet: of such a device counts what
-    was measured on one of the same title.
+    `machine` is the key of the machine that has the device, None for a device of the catalog, which is any machine with
+    a device of that title.
     """
-    here: list[Beside] = []
-    elsewhere: list[Elsewhere] = []
+    here: list[MeasuredEstimate] = []
+    elsewhere: list[OtherMachineRun] = []
     for run in runs:
-        for one in run.measurements:
-            ran = one.subject
-            if not isinstance(ran, ForwardPass) or (ran.model, ran.batch, one.dtype) != (e.model, e.batch, e.dtype):
+        for measurement in run.measurements:
+            ran = measurement.subject
+            if not isinstance(ran, ForwardPass):
+                continue
+            if (ran.model, ran.batch, measurement.dtype) != (e.model, e.batch, e.dtype):
                 continue
             if ran.flops not in (None, e.flops):
                 continue
-            if _same(run, ran, device, machine):
-                here.append(_beside(run, one, ran, e, device))
+            if _same_device(run, ran, device, machine):
+                here.append(_measured(run, measurement, ran, e, device))
             else:
-                elsewhere.append(Elsewhere(run.id, _where(run, ran), summarize(one).value))
+                elsewhere.append(OtherMachineRun(run.id, _machine_name(run, ran), summarize(measurement).value))
     return here, elsewhere
 
 
-def _same(run: Record, ran: ForwardPass, device: Device, machine: str | None) -> bool:
-    """Whether it ran on this very device: a machine has a CPU and may have several GPUs."""
+def _same_device(run: Record, ran: ForwardPass, device: Device, machine: str | None) -> bool:
+    """Return whether a pass ran on this device: a machine has a CPU and may have several GPUs."""
     on_cpu = ran.device == "cpu"
     if on_cpu != (device.kind == "cpu") or (machine is not None and run.environment.get("machine") != machine):
         return False
@@ -87,71 +88,67 @@ def _same(run: Record, ran: ForwardPass, device: Device, machine: str | None) ->
     return title in map(folders.key, known)
 
 
-def _where(run: Record, ran: ForwardPass) -> str:
+def _machine_name(run: Record, ran: ForwardPass) -> str:
     title = run.device.title if run.device else "an unknown machine"
     brand = str(run.environment.get("brand") or title)
-    return brand if ran.device == "cpu" else f"{ran.title or ran.device} beside {brand}"
+    return brand if ran.device == "cpu" else f"{ran.title or ran.device} with {brand}"
 
 
-def _beside(run: Record, one: Measurement, ran: ForwardPass, e: Estimate, device: Device) -> Beside:
-    """A measurement with its layers' medians, each matched by name to a layer of the estimate."""
+def _measured(run: Record, measurement: Measurement, ran: ForwardPass, e: Estimate, device: Device) -> MeasuredEstimate:
+    """Return a measurement with the medians of its layers, matched by name to layers of the estimate."""
     seconds = {layer.name: median(layer.seconds) for layer in ran.layers if layer.seconds}
     used: dict[str, list[int]] = {}
     for index, op in enumerate(e.layers):  # an op of a traced module is named `module:op`
         name = op.name if op.name in seconds else op.name.rpartition(":")[0]
         if name in seconds:
             used.setdefault(name, []).append(index)
-    alone = {name: places[0] for name, places in used.items() if len(places) == 1 and e.layers[places[0]].count == 1}
-    found = {index: seconds[name] for name, index in alone.items() if seconds[name] > 0}
-    result = summarize(one)
-    if not found:
-        return Beside(run.id, result, device.count)
-    missing = tuple(op.name for index, op in enumerate(e.layers) if index not in found and op.count == 1)
+    single = {name: places[0] for name, places in used.items() if len(places) == 1 and e.layers[places[0]].count == 1}
+    times = {index: seconds[name] for name, index in single.items() if seconds[name] > 0}
+    result = summarize(measurement)
+    if not times:
+        return MeasuredEstimate(run.id, result, device.count)
+    missing = tuple(op.name for index, op in enumerate(e.layers) if index not in times and op.count == 1)
     folded = sum(op.count > 1 for op in e.layers)
     others = tuple(name for name in seconds if name not in used)
-    return Beside(run.id, result, device.count, found, missing, folded, others)
+    return MeasuredEstimate(run.id, result, device.count, times, missing, folded, others)
 
 
-def best(found: Sequence[Beside]) -> Beside | None:
-    """The one to draw: with layers before without, on as many threads as there are units before fewer, the last."""
-    return max(reversed(found), key=lambda one: (bool(one.layers), one.result.threads == one.units), default=None)
+def best(runs: Sequence[MeasuredEstimate]) -> MeasuredEstimate | None:
+    """Return the run to draw: preferably with layers, then with as many threads as units, then the last."""
+    return max(reversed(runs), key=lambda run: (bool(run.layers), run.result.threads == run.units), default=None)
 
 
-def sentences(found: Sequence[Beside], elsewhere: Sequence[Elsewhere], e: Estimate) -> list[str]:
-    """What is drawn beside the prediction, what of it has no counterpart, and what was measured on other machines."""
-    told = []
-    if one := best(found):
-        told.append(_drawn(one, e))
+def sentences(runs: Sequence[MeasuredEstimate], elsewhere: Sequence[OtherMachineRun], e: Estimate) -> list[str]:
+    """Return what is drawn next to the prediction, what has no counterpart, and what other machines measured."""
+    drawn = best(runs)
+    texts = [_sentence(drawn, e)] if drawn else []
     for other in elsewhere:
-        told.append(
-            f"Run {other.run} measured the same model in {si(other.time_s, 's')}, but on {other.machine}, which is not "
-            f"{e.device}: it is not drawn here."
+        texts.append(
+            f"Run {other.run} measured the same model in {si(other.time_s, 's')} on another machine, {other.machine}. "
+            f"It is not {e.device} and is not drawn here."
         )
-    return told
+    return texts
 
 
-def _drawn(one: Beside, e: Estimate) -> str:
-    apart = f" Its threads are fewer than the {one.units} units predicted for." if _fewer(one) else ""
-    if e.forecast and str(one.result.variant) not in e.forecast.runtime.split("-"):
-        apart += f" The forecast is for {e.forecast.runtime}."
-    head = f"Measured beside predicted (run {one.run}, {one.name}): {si(one.result.value, 's')} in all"
-    if not one.layers:
-        return f"{head}; its layers were not timed (hwbench run --layers does), so one point stands for all.{apart}"
-    total = sum(one.layers.values())
-    text = f"{head}, and {len(one.layers)} of {len(e.layers)} layers by hooks, {si(total, 's')} together."
-    if one.missing:
-        text += f" Without a measured time of their own: {_names(one.missing)}."
-    if one.folded:
-        text += f" {one.folded} layers stand for several that are alike: none of their times is drawn."
-    if one.others:
-        text += f" Timed, but no layer of the estimate: {_names(one.others)}."
-    return text + apart
-
-
-def _fewer(one: Beside) -> bool:
-    return one.result.where == "cpu" and one.result.threads < one.units
+def _sentence(run: MeasuredEstimate, e: Estimate) -> str:
+    fewer = run.result.where == "cpu" and run.result.threads < run.units
+    remarks = f" It had fewer threads than the {run.units} predicted cores." if fewer else ""
+    if e.forecast and str(run.result.variant) not in e.forecast.runtime.split("-"):
+        remarks += f" The forecast is for {e.forecast.runtime}."
+    text = f"Measured in run {run.run} ({run.name}): {si(run.result.value, 's')} in all"
+    if not run.layers:
+        return f"{text}, drawn as one point: its layers were not timed (`hwbench run --layers` times them).{remarks}"
+    total = sum(run.layers.values())
+    text += f", and {len(run.layers)} of {len(e.layers)} layers by hooks, {si(total, 's')} together."
+    if run.missing:
+        text += f" Layers without a measured time: {_names(run.missing)}."
+    if run.folded:
+        text += f" {run.folded} layers represent several alike; their times are not drawn."
+    if run.others:
+        text += f" Timed modules that are not layers of the estimate: {_names(run.others)}."
+    return text + remarks
 
 
 def _names(names: Sequence[str]) -> str:
-    shown = ", ".join(layer_name(name) or "(the model itself)" for name in names[:MOST_NAMES])
-    return shown if len(names) <= MOST_NAMES else f"{shown} and {len(names) - MOST_NAMES} more"
+    shown = ", ".join(layer_name(name) or "(the model itself)" for name in names[:MAX_NAMES])
+    return shown if len(names) <= MAX_NAMES else f"{shown} and {len(names) - MAX_NAMES} more"

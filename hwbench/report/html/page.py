@@ -1,7 +1,7 @@
 """A report as one HTML file: sections of text, figures and tables, with everything that they need inside.
 
-The file makes no request: a content security policy forbids it. Names come from anybody's files: whatever stands in a
-page goes through `text`, whatever plotly draws through `label`, and JSON inside the page has no `<`.
+The file makes no request: a content security policy forbids it. Names may come from untrusted files: everything in a
+page is escaped by `text`, everything that plotly draws by `label`, and JSON inside the page has no `<`.
 """
 
 import html
@@ -15,14 +15,14 @@ from msgspec import Struct
 from hwbench.errors import shown
 from hwbench.units import si
 
-LONGEST = 120
-"""Characters of a name that a page shows: a longer one is cut, in the middle of nothing else."""
+MAX_TEXT = 120
+"""Characters of a name that a page shows."""
 
 Cell = str | float | int | None
 
 
 class HtmlTable(Struct, frozen=True):
-    """Rows beneath a header; numbers are numbers, so that CSV holds them in full. `right` columns align right."""
+    """Rows under a header; numeric cells are numbers, so that CSV has all digits. `right` columns align right."""
 
     caption: str
     header: tuple[str, ...]
@@ -51,18 +51,18 @@ class Section(Struct, frozen=True):
     parts: tuple[Figure | HtmlTable, ...] = ()
 
 
-def text(value: object, longest: int = LONGEST) -> str:
-    """A value as it may stand in HTML: control characters told, long ones cut, everything escaped."""
+def text(value: object, longest: int = MAX_TEXT) -> str:
+    """Return a value escaped for HTML, its control characters visible, and cut where it is long."""
     return html.escape(shown(value, longest))
 
 
 def label(value: object, longest: int = 60) -> str:
-    """A name as plotly may draw it: plotly reads a few tags and entities in labels, so that none may be left."""
+    """Return a name escaped for plotly, which reads a few tags and entities in labels."""
     return html.escape(shown(value, longest), quote=False)
 
 
 def render(title: str, answer: str, sections: Sequence[Section], data: Any) -> str:
-    """The page. `answer` is the sentence at its head, `data` what the JSON download holds."""
+    """Return the page. `answer` is the sentence at its head, `data` the content of the JSON download."""
     figures = [part for section in sections for part in section.parts if isinstance(part, Figure)]
     links = "".join(f'<li><a href="#{text(s.name)}">{text(s.title)}</a></li>' for s in sections)
     body = "\n".join(_section(section) for section in sections)
@@ -81,7 +81,7 @@ def render(title: str, answer: str, sections: Sequence[Section], data: Any) -> s
     page = _asset("page.html")
     head, *rest = page.split("{{")
     parts = [head]
-    for piece in rest:  # one pass: what is filled in is never looked at again
+    for piece in rest:  # one pass: filled-in text is never replaced again
         name, _, after = piece.partition("}}")
         parts += [filled[name], after]
     return "".join(parts)
@@ -108,7 +108,7 @@ def _figure(figure: Figure) -> str:
 def _table(table: HtmlTable) -> str:
     def cells(tag: str, values: Sequence[Cell], scope: str = "") -> str:
         return "".join(
-            f"<{tag}{scope}{' class=r' if i in table.right else ''}{_exact(value)}>{text(_said(value))}</{tag}>"
+            f"<{tag}{scope}{' class=r' if i in table.right else ''}{_exact(value)}>{text(_readable(value))}</{tag}>"
             for i, value in enumerate(values)
         )
 
@@ -121,7 +121,7 @@ def _table(table: HtmlTable) -> str:
     )
 
 
-def _said(value: Cell) -> str:
+def _readable(value: Cell) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
@@ -131,12 +131,12 @@ def _said(value: Cell) -> str:
 
 
 def _exact(value: Cell) -> str:
-    """The full number, for the CSV and for tests, where the cell shows fewer digits."""
+    """Return an attribute with the full number, for the CSV and for tests."""
     return f' data-v="{value!r}"' if isinstance(value, (int, float)) else ""
 
 
 def _embedded(data: Any) -> str:
-    """JSON that may stand inside a script element: no `<`, `>` or `&`, and no line separators of JavaScript."""
+    """Return JSON for a script element: without `<`, `>`, `&` and JavaScript's line separators."""
     content = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return content.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -148,7 +148,7 @@ def _asset(name: str) -> str:
 
 
 def _plotly() -> str:
-    """plotly's own script (MIT), as the installed package ships it."""
+    """Return the script of the installed package plotly (MIT)."""
     from plotly.offline import get_plotlyjs
 
     script: str = get_plotlyjs()

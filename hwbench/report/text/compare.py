@@ -149,13 +149,13 @@ def _times(comparison: Comparison) -> TextTable:
             rows.append((cut(row.name, _MAX_NAME), *"-" * (len(header) - 1)))
     title = "Time of a batch" + ("" if expected else "; rates are upper bounds from the roofline")
     left_out = ("ideal",) if expected else ("expected", within)
-    kept = [i for i, name in enumerate(header) if name not in left_out]
+    shown = [i for i, name in enumerate(header) if name not in left_out]
     align = "lrrrrrrrl"
     return TextTable(
         title,
-        tuple(header[i] for i in kept),
-        tuple(tuple(cells[i] for i in kept) for cells in rows),
-        "".join(align[i] for i in kept),
+        tuple(header[i] for i in shown),
+        tuple(tuple(cells[i] for i in shown) for cells in rows),
+        "".join(align[i] for i in shown),
     )
 
 

@@ -19,7 +19,7 @@ _UNCACHED = "assuming no layer fusion and no reuse in caches"
 
 
 @answers.lines.register
-def one(estimate: Estimate, style: Style = PLAIN, all_layers: bool = False) -> list[str]:
+def single(estimate: Estimate, style: Style = PLAIN, all_layers: bool = False) -> list[str]:
     """Return an estimate with its layers: the three answers, what limits the time, and the largest shares of it."""
     e, unit = estimate, operations_unit(estimate.dtype)
     lines = [*heading(f"{e.title or e.model} on {e.device} · {e.dtype} · batch {e.batch}", style), ""]
@@ -173,7 +173,7 @@ def _clock_sentence(forecast: Forecast) -> str:
     return f"Clock speed is a poor guide here: only {percent(share)} of the time depends on it; {other} {more}."
 
 
-def many(estimates: Sequence[Estimate], style: Style = PLAIN) -> list[str]:
+def several(estimates: Sequence[Estimate], style: Style = PLAIN) -> list[str]:
     """Return a row for each estimate."""
     rows = [
         (

@@ -10,7 +10,7 @@ from hwbench.units import operations_unit, si
 
 
 @answers.lines.register
-def one(run: Inference, style: Style = PLAIN) -> list[str]:
+def single(run: Inference, style: Style = PLAIN) -> list[str]:
     """Return one run: its time with the interval, compared with ideal, roofline and expected, and its layers."""
     unit = operations_unit(run.dtype)
     lines = [*heading(f"{_title(run)} · {run.dtype} · batch {run.batch}{_threads(run)}", style), ""]
@@ -73,7 +73,7 @@ def _layers(run: Inference, style: Style) -> list[str]:
     return lines
 
 
-def many(runs: Sequence[Inference], style: Style = PLAIN) -> list[str]:
+def several(runs: Sequence[Inference], style: Style = PLAIN) -> list[str]:
     """Return a row for each run."""
     rows = [
         (

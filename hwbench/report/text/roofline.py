@@ -15,12 +15,12 @@ _MARKS = ((0.20, "@"), (0.05, "O"), (0.01, "o"), (0.0, "."))
 
 
 def roofline(e: Estimate, style: Style) -> list[str]:
-    """Lines of the picture, or of why there is none: the bandwidth is unknown or nothing multiplies."""
+    """Return the picture, or the reason for none: an unknown bandwidth, no multiply-adds."""
     points = [x for x in e.layers if x.flops and _time(x)]
     if not e.bandwidth_bytes_per_second:
-        return ["no roofline to draw: the memory bandwidth is unknown"]
+        return ["There is no roofline: the memory bandwidth is unknown."]
     if not points:
-        return ["no roofline to draw: the model has no multiply-adds"]
+        return ["There is no roofline: the model has no multiply-adds."]
     width = min(style.width, 100) - _MARGIN - 1
     low = min(*(x.intensity for x in points), e.ridge_point or 1.0) / 2
     high = max(*(x.intensity for x in points), e.ridge_point or 1.0) * 2
@@ -55,7 +55,7 @@ def _mark(
     column: Callable[[float], int],
     row: Callable[[float], int],
 ) -> None:
-    """Marks of the layers, the most expensive last, so that it is seen."""
+    """Draw the layers, the most expensive last, over the others."""
     total = sum(map(_time, points))
     for x in sorted(points, key=_time):
         share = _time(x) / total
@@ -70,8 +70,8 @@ def _framed(
     for index, cells in enumerate(grid):
         share = index / (ROWS - 1)
         rate = up[0] * (up[1] / up[0]) ** share
-        told = si(rate, unit + "/s", 2) if index in (0, ROWS // 2, ROWS - 1) else ""
-        lines.append(f"{told:>{_MARGIN - 1}} |" + "".join(cells).rstrip())
+        text = si(rate, unit + "/s", 2) if index in (0, ROWS // 2, ROWS - 1) else ""
+        lines.append(f"{text:>{_MARGIN - 1}} |" + "".join(cells).rstrip())
     lines.append(" " * _MARGIN + "+" + "-" * (width - 1))
     left, right = intensity(across[0]), f"{intensity(across[1])} {unit}/B"
     lines.append(" " * (_MARGIN + 1) + left + " " * (width - len(left) - len(right) - 1) + right)

@@ -1,7 +1,7 @@
-"""The roofline of an estimate: its ceilings and slopes, each layer a point, and measured points beside them.
+"""The roofline of an estimate: its ceilings and slopes, a point for each layer, and measured points.
 
-Log-log, each layer a point sized by its time (S. Williams et al., CACM 52(4), 2009); slopes of the caches stand above
-that of main memory as in the cache-aware roofline (A. Ilic et al., IEEE Computer Architecture Letters 13(1), 2014).
+Log-log, each layer sized by its time (S. Williams et al., CACM 52(4), 2009); slopes of the caches lie above that of
+main memory as in the cache-aware roofline (A. Ilic et al., IEEE Computer Architecture Letters 13(1), 2014).
 """
 
 import math
@@ -13,32 +13,36 @@ from hwbench.measure.record import Result
 from hwbench.predict.estimate import Estimate, LayerEstimate
 from hwbench.report.html.figures.ceilings import CeilingLine, SlopeLine, ceilings, slopes
 from hwbench.report.html.figures.common import BOUNDS, COLORS, MEASURED, layer_table, log_axis, time_of
-from hwbench.report.html.measured import Beside
+from hwbench.report.html.measured import MeasuredEstimate
 from hwbench.report.html.page import Figure, label
 from hwbench.units import operations_unit, si
 
 HEIGHT = 500
 _GRAY = COLORS[7]
-_ROOM = 0.06
-"""Share of the picture's height that a label takes."""
+_LABEL_HEIGHT = 0.06
+"""Height of a label as a share of the picture's."""
 
 
 def roofline(
-    e: Estimate, name: str, device: Device, results: Sequence[Result] = (), beside: Beside | None = None
+    e: Estimate, name: str, device: Device, results: Sequence[Result] = (), measured: MeasuredEstimate | None = None
 ) -> Figure:
-    """The picture with everything that is known of the device; `results` are of runs of the same machine."""
+    """Return the roofline with all known limits of the device; `results` are of runs of the same machine."""
     unit = operations_unit(e.dtype)
     points = [index for index, x in enumerate(e.layers) if x.flops and time_of(x)]
     roofs, levels = ceilings(e, device), slopes(device, results)
-    low, high = _reach([e.layers[index] for index in points], e, room=10 if levels else 4)
-    top = max(one.rate for one in roofs)
-    lines = [*_roof(low, high, e, roofs[0]), *_flat(roofs[1:], high, e), *_steep(levels, low, high, top)]
-    marks = [*_points(points, e), *_beside(points, e, beside)]
+    low, high = _reach([e.layers[index] for index in points], e, margin=10 if levels else 4)
+    top = max(roof.rate for roof in roofs)
+    lines = [
+        *_roof(low, high, e, roofs[0]),
+        *_ceiling_traces(roofs[1:], high, e),
+        *_slope_traces(levels, low, high, top),
+    ]
+    marks = [*_points(points, e), *_measured_traces(points, e, measured)]
     every = [y for trace in (*lines, *marks) for y in trace["y"] if y]
     bottom, upper = math.log10(min(every)) - 0.15, math.log10(max(every)) + 0.3
     names = _at_ceilings(roofs, high, upper - bottom, unit) + _at_slopes(levels, low, e, upper - bottom)
     for trace in lines:
-        trace["showlegend"] = trace["name"] not in {one["name"] for one in names}
+        trace["showlegend"] = trace["name"] not in {label["name"] for label in names}
     layout = {
         "xaxis": log_axis(f"intensity, {unit}/B", (low, high), range=[math.log10(low), math.log10(high)]),
         "yaxis": log_axis(f"{unit}/s", every, range=[bottom, upper]),
@@ -47,40 +51,44 @@ def roofline(
     return Figure(
         name=name,
         title=f"Roofline of {e.model} on {e.device}, {e.dtype}, batch {e.batch}",
-        alternative=_told(e, roofs, levels, len(points), beside),
+        alternative=_description(e, roofs, levels, len(points), measured),
         traces=(*lines, *marks),
         layout=layout,
-        table=layer_table(e, beside),
+        table=layer_table(e, measured),
         height=HEIGHT,
     )
 
 
-def _told(
-    e: Estimate, roofs: Sequence[CeilingLine], levels: Sequence[SlopeLine], points: int, beside: Beside | None
+def _description(
+    e: Estimate,
+    roofs: Sequence[CeilingLine],
+    levels: Sequence[SlopeLine],
+    points: int,
+    measured: MeasuredEstimate | None,
 ) -> str:
-    """The picture in words."""
+    """Return the picture in words."""
     unit = operations_unit(e.dtype)
     memory = e.bandwidth_bytes_per_second
-    slope = f"{si(memory, 'B/s')} of memory bandwidth below" if memory else "its memory bandwidth is unknown"
-    text = f"The roof: {si(e.peak_flops_per_second, unit + '/s')} at most, {slope}."
+    slope = f"{si(memory, 'B/s')} of memory bandwidth under it" if memory else "its memory bandwidth is unknown"
+    text = f"The roof: {si(e.peak_flops_per_second, unit + '/s')} at most; {slope}."
     if len(roofs) > 1:
-        others = ", ".join(one.told(unit) for one in roofs[1:])
+        others = ", ".join(roof.description(unit) for roof in roofs[1:])
         text += f" Other ceilings: {others}."
     if levels:
-        known = ", ".join(one.told for one in levels)
+        known = ", ".join(level.description for level in levels)
         text += f" Slopes: {known}."
-    apart = len(e.layers) - points
+    hidden = len(e.layers) - points
     text += f" {points} layers with multiply-adds as points sized by their time"
-    text += f"; {apart} without multiply-adds have no place on it." if apart else "."
-    if beside:
+    text += f"; {hidden} without multiply-adds are not drawn." if hidden else "."
+    if measured:
         text += " Hollow points are measured."
     return text
 
 
-def _reach(points: Sequence[LayerEstimate], e: Estimate, room: float) -> tuple[float, float]:
-    """The intensities that the picture spans: its points and the ridge, with room on both sides, `room` on the left."""
+def _reach(points: Sequence[LayerEstimate], e: Estimate, margin: float) -> tuple[float, float]:
+    """Return the range of intensities: points and ridge point, times 1 / `margin` and 10."""
     known = [x.intensity for x in points if x.intensity > 0] + ([e.ridge_point] if e.ridge_point else [])
-    return min(known, default=1.0) / room, max(known, default=100.0) * 10
+    return min(known, default=1.0) / margin, max(known, default=100.0) * 10
 
 
 def _line(name: str, hover: str, xs: list[float], ys: list[float], line: dict[str, Any]) -> dict[str, Any]:
@@ -95,60 +103,60 @@ def _roof(low: float, high: float, e: Estimate, first: CeilingLine) -> list[dict
     corners = [low, high] if not bandwidth else sorted({low, min(max(peak / bandwidth, low), high), high})
     heights = [min(peak, x * bandwidth) if bandwidth else peak for x in corners]
     unit = operations_unit(e.dtype)
-    hover = first.told(unit)
+    hover = first.description(unit)
     hover += f"; memory {si(bandwidth, 'B/s')}" if bandwidth else ""
     return [_line(first.titled(unit), hover, corners, heights, {"color": _GRAY, "width": 3})]
 
 
-def _flat(roofs: Sequence[CeilingLine], high: float, e: Estimate) -> list[dict[str, Any]]:
-    """Ceilings from where the memory's slope reaches them."""
-    unit, found = operations_unit(e.dtype), []
-    for one in roofs:
-        start = one.rate / e.bandwidth_bytes_per_second if e.bandwidth_bytes_per_second else high / 100
-        line = {"color": MEASURED if one.measured else _GRAY, "width": 2, "dash": "solid" if one.measured else "dash"}
+def _ceiling_traces(roofs: Sequence[CeilingLine], high: float, e: Estimate) -> list[dict[str, Any]]:
+    """Return the ceilings, each from its intersection with the memory's slope."""
+    unit, traces = operations_unit(e.dtype), []
+    for roof in roofs:
+        start = roof.rate / e.bandwidth_bytes_per_second if e.bandwidth_bytes_per_second else high / 100
+        color, dash = (MEASURED, "solid") if roof.measured else (_GRAY, "dash")
+        line = {"color": color, "width": 2, "dash": dash}
         ends = [min(start, high / 2), high]
-        found.append(_line(one.titled(unit), one.told(unit), ends, [one.rate, one.rate], line))
-    return found
+        traces.append(_line(roof.titled(unit), roof.description(unit), ends, [roof.rate, roof.rate], line))
+    return traces
 
 
-def _steep(levels: Sequence[SlopeLine], low: float, high: float, top: float) -> list[dict[str, Any]]:
-    """Slopes from the left edge up to the highest ceiling."""
-    found = []
-    for one in levels:
-        end = min(max(top / one.bandwidth, low), high)
+def _slope_traces(levels: Sequence[SlopeLine], low: float, high: float, top: float) -> list[dict[str, Any]]:
+    """Return the slopes from the left edge up to the highest ceiling."""
+    traces = []
+    for level in levels:
+        end = min(max(top / level.bandwidth, low), high)
         line = {"color": MEASURED, "width": 1.5, "dash": "dot"}
-        ys = [low * one.bandwidth, end * one.bandwidth]
-        found.append(_line(one.short, one.told, [low, end], [min(y, top) for y in ys], line))
-    return found
+        ys = [min(x * level.bandwidth, top) for x in (low, end)]
+        traces.append(_line(level.short, level.description, [low, end], ys, line))
+    return traces
 
 
 def _at_ceilings(roofs: Sequence[CeilingLine], high: float, span: float, unit: str) -> list[dict[str, Any]]:
-    """Names at the right ends of ceilings, as many as have room: above a peak, below what was measured of it."""
+    """Return labels at the right ends of ceilings, as many as fit: above a peak, below a measured rate."""
     taken: list[float] = []
-    found = []
-    for one in (roofs[0], *sorted(roofs[1:], key=lambda roof: not roof.measured)):
-        height = math.log10(one.rate)
-        middle = height + (-0.5 if one.measured else 0.5) * _ROOM * span
-        if all(abs(middle - other) > _ROOM * span for other in taken):
+    labels = []
+    for roof in (roofs[0], *sorted(roofs[1:], key=lambda roof: not roof.measured)):
+        height = math.log10(roof.rate)
+        middle = height + (-0.5 if roof.measured else 0.5) * _LABEL_HEIGHT * span
+        if all(abs(middle - other) > _LABEL_HEIGHT * span for other in taken):
             taken.append(middle)
-            side = "top" if one.measured else "bottom"
-            found.append(_note(one.titled(unit), math.log10(high), height, "right", side))
-    return found
+            side = "top" if roof.measured else "bottom"
+            labels.append(_note(roof.titled(unit), math.log10(high), height, "right", side))
+    return labels
 
 
 def _at_slopes(levels: Sequence[SlopeLine], low: float, e: Estimate, span: float) -> list[dict[str, Any]]:
-    """Names at the left ends of slopes, below the line that they name."""
+    """Return labels at the left ends of slopes, below their lines."""
     name = "memory, measured" if e.provenance.get("bandwidth") == "measured" else "memory"
     every = [SlopeLine(name, e.bandwidth_bytes_per_second)] if e.bandwidth_bytes_per_second else []
-    every += levels
     taken: list[float] = []
-    found = []
-    for one in every:
-        height = math.log10(low * one.bandwidth)
-        if all(abs(height - other) > _ROOM * span for other in taken):
+    labels = []
+    for level in (*every, *levels):
+        height = math.log10(low * level.bandwidth)
+        if all(abs(height - other) > _LABEL_HEIGHT * span for other in taken):
             taken.append(height)
-            found.append(_note(one.short, math.log10(low), height, "left", "top"))
-    return found
+            labels.append(_note(level.short, math.log10(low), height, "left", "top"))
+    return labels
 
 
 def _note(text: str, x: float, y: float, xanchor: str, yanchor: str) -> dict[str, Any]:
@@ -159,14 +167,14 @@ def _note(text: str, x: float, y: float, xanchor: str, yanchor: str) -> dict[str
 
 
 def _points(points: Sequence[int], e: Estimate) -> list[dict[str, Any]]:
-    """A trace a bound; the area of a point is its share of the time."""
+    """Return a trace for each bound; the area of a point is its share of the time."""
     total = sum(time_of(e.layers[index]) for index in points) or 1.0
     traces = []
     for bound in dict.fromkeys(e.layers[index].bound or "bound unknown" for index in points):
         some = [e.layers[index] for index in points if (e.layers[index].bound or "bound unknown") == bound]
         traces.append(
             {
-                "type": "scatter", "mode": "markers", "name": f"bound by {bound}" if bound in BOUNDS else bound,
+                "type": "scatter", "mode": "markers", "name": f"limited by {bound}" if bound in BOUNDS else bound,
                 "x": [x.intensity for x in some], "y": [x.flops / time_of(x) for x in some],
                 "text": [_hover(x, e) for x in some], "hovertemplate": "%{text}<extra></extra>",
                 "marker": {
@@ -178,16 +186,16 @@ def _points(points: Sequence[int], e: Estimate) -> list[dict[str, Any]]:
     return traces
 
 
-def _beside(points: Sequence[int], e: Estimate, beside: Beside | None) -> list[dict[str, Any]]:
-    """Hollow points at measured rates: a layer each, or the whole network predicted and measured."""
-    if beside is None:
+def _measured_traces(points: Sequence[int], e: Estimate, measured: MeasuredEstimate | None) -> list[dict[str, Any]]:
+    """Return hollow points at measured rates: of each layer, or of the whole network next to its prediction."""
+    if measured is None:
         return []
-    timed = [index for index in points if index in beside.layers]
+    timed = [index for index in points if index in measured.layers]
     if timed:
-        total = sum(beside.layers[index] for index in timed)
-        ys = [e.layers[index].flops / beside.layers[index] for index in timed]
-        sizes = [6 + 40 * math.sqrt(beside.layers[index] / total) for index in timed]
-        told = [_hover(e.layers[index], e, beside.layers[index]) for index in timed]
+        total = sum(measured.layers[index] for index in timed)
+        ys = [e.layers[index].flops / measured.layers[index] for index in timed]
+        sizes = [6 + 40 * math.sqrt(measured.layers[index] / total) for index in timed]
+        texts = [_hover(e.layers[index], e, measured.layers[index]) for index in timed]
         ends = [(e.layers[index].flops / time_of(e.layers[index]), y) for index, y in zip(timed, ys, strict=True)]
         pairs = {
             "type": "scatter", "mode": "lines", "name": "predicted to measured", "showlegend": False,
@@ -197,24 +205,24 @@ def _beside(points: Sequence[int], e: Estimate, beside: Beside | None) -> list[d
         }  # fmt: skip
         return [
             pairs,
-            _hollow("measured", [e.layers[index].intensity for index in timed], ys, told, sizes, "circle-open"),
+            _hollow("measured", [e.layers[index].intensity for index in timed], ys, texts, sizes, "circle-open"),
         ]
     if not e.flops or not e.traffic_bytes:
         return []
-    x, rate = e.flops / e.traffic_bytes, e.flops / beside.result.value
-    measured = [f"<b>{label(e.model)}</b> in all<br>measured {si(beside.result.value, 's')}"]
-    found = [_hollow("the whole, measured", [x], [rate], measured, [16], "diamond-open")]
+    x, rate = e.flops / e.traffic_bytes, e.flops / measured.result.value
+    text = [f"<b>{label(e.model)}</b> in all<br>measured {si(measured.result.value, 's')}"]
+    hollow = _hollow("the whole, measured", [x], [rate], text, [16], "diamond-open")
     time = (e.forecast and e.forecast.time_s) or e.roofline_time_s or e.ideal_time_s
     predicted = [f"<b>{label(e.model)}</b> in all<br>predicted {si(time, 's')}"]
     whole = _hollow("the whole, predicted", [x], [e.flops / time], predicted, [16], "diamond")
-    return [{**whole, "marker": {**whole["marker"], "color": COLORS[3]}}, *found]
+    return [{**whole, "marker": {**whole["marker"], "color": COLORS[3]}}, hollow]
 
 
 def _hollow(
-    name: str, xs: list[float], ys: list[float], told: list[str], sizes: Sequence[float], symbol: str
+    name: str, xs: list[float], ys: list[float], texts: list[str], sizes: Sequence[float], symbol: str
 ) -> dict[str, Any]:
     return {
-        "type": "scatter", "mode": "markers", "name": name, "x": xs, "y": ys, "text": told,
+        "type": "scatter", "mode": "markers", "name": name, "x": xs, "y": ys, "text": texts,
         "hovertemplate": "%{text}<extra></extra>",
         "marker": {"color": MEASURED, "symbol": symbol, "size": list(sizes), "opacity": 1,
             "line": {"width": 2, "color": MEASURED},
@@ -223,7 +231,7 @@ def _hollow(
 
 
 def _hover(x: LayerEstimate, e: Estimate, measured: float | None = None) -> str:
-    """What a point says: name, kind, work, times, bound."""
+    """Return the text of a point: name, kind, work, times, bound."""
     unit = operations_unit(e.dtype)
     lines = [
         f"<b>{label(x.name)}</b> · {label(x.kind)}" + (f" × {x.count}" if x.count > 1 else ""),
@@ -231,7 +239,7 @@ def _hover(x: LayerEstimate, e: Estimate, measured: float | None = None) -> str:
         f"ideal {si(x.ideal_time_s, 's')}",
     ]
     if x.roofline_time_s is not None:
-        lines.append(f"roofline {si(x.roofline_time_s, 's')}, bound by {x.bound}")
+        lines.append(f"roofline {si(x.roofline_time_s, 's')}, limited by {x.bound}")
     if x.forecast_time_s is not None:
         lines.append(f"expected {si(x.forecast_time_s, 's')}")
     if measured is not None:

@@ -6,14 +6,15 @@ from typing import Any
 from hwbench.measure.record import Record, Result
 from hwbench.report.html.figures.common import COLORS, axis, log_axis
 from hwbench.report.html.page import Cell, Figure, HtmlTable, label
+from hwbench.report.text.format import number
 from hwbench.units import Bytes, si
 
 _VARIANTS = ("ijk", "ikj", "parallel", "blocked", "numpy", "torch", "numba")
-"""Ways to multiply matrices, from what people write first to ours: rungs of the ladder in this order."""
+"""Ways to multiply matrices, from the plain loop to libraries: rungs of the ladder in this order."""
 
 
 def result_table(run: Record, results: Iterable[Result]) -> HtmlTable:
-    """Every result of a run with its interval, share of the peak and grade."""
+    """Return every result of a run with its interval, share of the peak and grade."""
     header = (
         "kernel", "variant", "isa", "dtype", "size", "threads", "value", "low", "high", "unit", "of peak",
         "at measured clock", "grade", "samples",
@@ -29,7 +30,7 @@ def result_table(run: Record, results: Iterable[Result]) -> HtmlTable:
 
 
 def conditions(run: Record) -> HtmlTable:
-    """What was known of the machine when a run was made: plain values of its record, before and after."""
+    """Return the conditions of a run: plain values of its record, before and after."""
     rows: list[tuple[Cell, ...]] = [("created", run.created, None), ("command", " ".join(run.command), None)]
     keys = dict.fromkeys((*run.environment, *run.before, *run.after))
     for key in keys:
@@ -42,14 +43,14 @@ def conditions(run: Record) -> HtmlTable:
 
 def _plain(value: Any) -> Cell:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(one)}" for key, one in value.items() if one is not None)
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items() if item is not None)
     if isinstance(value, (list, tuple)):
-        return ", ".join(str(_plain(one)) for one in value)
+        return ", ".join(str(_plain(item)) for item in value)
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
 
 
 def _whisker(points: Sequence[Result]) -> dict[str, Any]:
-    """The intervals of results as a trace's error bars."""
+    """Return the intervals of results as error bars of a trace."""
     return {
         "type": "data",
         "symmetric": False,
@@ -60,14 +61,14 @@ def _whisker(points: Sequence[Result]) -> dict[str, Any]:
 
 
 def _cube(size: str | None) -> int | None:
-    """The side of a square product `n x n x n`, None for any other."""
+    """Return the side of a square product `n x n x n`, None for any other."""
     sides = set((size or "").split("x"))
     side = sides.pop() if len(sides) == 1 else ""
     return int(side) if side.isdigit() else None
 
 
 def ladder(run: Record, results: Sequence[Result], name: str) -> Figure | None:
-    """FLOP/s of each way to multiply square matrices, by size, below the FMA ceiling. None where none was measured."""
+    """Return FLOP/s of each way to multiply square matrices, by size, and the FMA ceiling; None without results."""
     squares = [x for x in results if x.kernel == "matmul" and x.unit in ("FLOP/s", "op/s") and _cube(x.size)]
     if not squares:
         return None
@@ -79,12 +80,12 @@ def ladder(run: Record, results: Sequence[Result], name: str) -> Figure | None:
     best = max(squares, key=lambda x: x.value)
     return Figure(
         name=name,
-        title=f"Matrix products from the plain loop to the ceiling, {run.id}: fp32 drawn, others by a click",
+        title=f"Matrix products from the plain loop to the ceiling, {run.id}: others than fp32 by a click",
         alternative=(
-            "Lines of FLOP/s over the side of the matrices, one a way to multiply them. "
+            "Lines of FLOP/s over the side of the matrices, one for each way to multiply them. "
             f"The fastest is {best.variant} {best.dtype} with {si(best.value, best.unit)}."
         ),
-        traces=_calm(traces),
+        traces=_hide_other_dtypes(traces),
         layout={
             "xaxis": axis("side of the matrices", type="log", tickvals=sorted(set(sides)), tickformat="d"),
             "yaxis": log_axis("FLOP/s", [x.value for x in squares]),
@@ -94,19 +95,19 @@ def ladder(run: Record, results: Sequence[Result], name: str) -> Figure | None:
     )
 
 
-def _calm(traces: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
-    """The traces with those of other dtypes than fp32 only in the legend, where there are fp32 ones."""
+def _hide_other_dtypes(traces: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Return the traces, those of other dtypes than fp32 only in the legend if some are fp32."""
     if not any("fp32" in trace["name"] for trace in traces):
         return tuple(traces)
     return tuple(trace if "fp32" in trace["name"] else {**trace, "visible": "legendonly"} for trace in traces)
 
 
 def _series(squares: Sequence[Result]) -> list[tuple[tuple[str, str, int], list[Result]]]:
-    found: dict[tuple[str, str, int], list[Result]] = {}
+    series: dict[tuple[str, str, int], list[Result]] = {}
     for x in sorted(squares, key=lambda x: _cube(x.size) or 0):
-        found.setdefault((x.variant, x.dtype or "", x.threads), []).append(x)
+        series.setdefault((x.variant, x.dtype or "", x.threads), []).append(x)
     order = {variant: rank for rank, variant in enumerate(_VARIANTS)}
-    return sorted(found.items(), key=lambda item: (order.get(item[0][0], len(order)), item[0]))
+    return sorted(series.items(), key=lambda item: (order.get(item[0][0], len(order)), item[0]))
 
 
 def _rung(points: Sequence[Result], key: tuple[str, str, int]) -> dict[str, Any]:
@@ -123,7 +124,7 @@ def _rung(points: Sequence[Result], key: tuple[str, str, int]) -> dict[str, Any]
 
 
 def _ceiling(x: Result, results: Sequence[Result]) -> bool:
-    """Whether a result is the highest FMA rate of its dtype and number of threads."""
+    """Return whether a result is the highest FMA rate of its dtype and number of threads."""
     alike = [
         y.value
         for y in results
@@ -142,7 +143,7 @@ def _line(x: Result, low: int, high: int) -> dict[str, Any]:
 
 
 def working_sets(run: Record, results: Sequence[Result], name: str) -> Figure | None:
-    """Read bandwidth over the size of the working set, each cache a plateau. None where it was not measured."""
+    """Return read bandwidth over the size of the working set, each cache a plateau; None without results."""
     points = [x for x in results if x.kernel == "working-set" and (x.size or "").isdigit()]
     if len(points) < 3:
         return None
@@ -151,7 +152,7 @@ def working_sets(run: Record, results: Sequence[Result], name: str) -> Figure | 
     for x in sorted(points, key=lambda x: int(x.size or 0)):
         groups.setdefault((x.threads, x.core_class), []).append(x)
     for index, ((threads, core_class), some) in enumerate(groups.items()):
-        text = label(f"{threads} thread{'s' if threads > 1 else ''}" + (f", {core_class}" if core_class else ""))
+        text = label(number(threads, "thread") + (f", {core_class}" if core_class else ""))
         traces.append(
             {
                 "type": "scatter", "mode": "lines+markers" if len(some) > 1 else "markers", "name": text,
@@ -164,11 +165,11 @@ def working_sets(run: Record, results: Sequence[Result], name: str) -> Figure | 
     ticks = [1 << shift for shift in range(12, 40, 4) if min(map(_bytes, points)) <= 1 << shift]
     ticks = [tick for tick in ticks if tick <= max(map(_bytes, points))]
     rows = [x for x in results if x.kernel in ("cache", "working-set", "stream", "latency")]
-    found = ", ".join(f"{x.variant} {Bytes(x.value)}" for x in results if x.kernel == "cache" and x.unit == "B")
+    plateaus = ", ".join(f"{x.variant} {Bytes(x.value)}" for x in results if x.kernel == "cache" and x.unit == "B")
     return Figure(
         name=name,
         title=f"Read bandwidth by working set, {run.id}",
-        alternative=f"Lines of bytes a second over the size of what is read. Plateaus: {found or 'none found'}.",
+        alternative=f"Lines of bytes a second over the size of the data read. Plateaus: {plateaus or 'not found'}.",
         traces=tuple(traces),
         layout={
             "xaxis": axis(

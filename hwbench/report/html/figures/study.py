@@ -14,28 +14,28 @@ from hwbench.study.compare.decomposition import Decomposition
 from hwbench.study.compare.devices import Comparison
 from hwbench.units import si
 
-MOST_GROUPS = 11
-"""Microarchitectures with a color of their own in a scatter; the rest share gray."""
+MAX_GROUPS = 11
+"""Microarchitectures with their own color in a scatter; the rest share gray."""
 _BIN = 0.25
 """Width of a bin of errors, in doublings."""
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 
 
-def decomposition(found: Comparison, name: str) -> Figure | None:
-    """How many times as fast as the baseline each device is, as the product of its factors, in logs."""
-    chosen = _deepest(found.decompositions)
+def decomposition(comparison: Comparison, name: str) -> Figure | None:
+    """Return the speed of each device relative to the baseline as a product of factors, in logs."""
+    chosen = _most_detailed(comparison.decompositions)
     if not chosen:
         return None
     factors = list(dict.fromkeys(f.name for d in chosen for f in d.factors))
     traces: list[dict[str, Any]] = []
     for index, factor in enumerate(factors):
-        worth = [next((f.factor for f in d.factors if f.name == factor), 1.0) for d in chosen]
+        values = [next((f.factor for f in d.factors if f.name == factor), 1.0) for d in chosen]
         traces.append(
             {
                 "type": "bar", "orientation": "h", "name": factor.replace("_", " "),
                 "marker": {"color": COLORS[index % len(COLORS)]},
-                "y": [label(d.device, 30) for d in chosen], "x": [math.log2(w) for w in worth],
-                "text": [f"×{w:.3g}" for w in worth], "textposition": "inside",
+                "y": [label(d.device, 30) for d in chosen], "x": [math.log2(value) for value in values],
+                "text": [f"×{value:.3g}" for value in values], "textposition": "inside",
                 "textangle": 0, "insidetextanchor": "middle",
                 "hovertemplate": "%{text}<extra>" + factor + "</extra>",
             }
@@ -49,7 +49,7 @@ def decomposition(found: Comparison, name: str) -> Figure | None:
     best = max(chosen, key=lambda d: d.ratio)
     return Figure(
         name=name,
-        title=f"What makes the difference to {chosen[0].baseline}: {of}{batch}, factor by factor, in doublings",
+        title=f"Speed relative to {chosen[0].baseline} ({of}{batch}), split into factors, in doublings",
         alternative=f"Bars of factors in powers of two. The fastest, {best.device}, is {best.ratio:.3g} times as fast.",
         traces=tuple(traces),
         layout={
@@ -64,8 +64,8 @@ def decomposition(found: Comparison, name: str) -> Figure | None:
     )
 
 
-def _deepest(every: Sequence[Decomposition]) -> list[Decomposition]:
-    """The decompositions that say most: expected before roofline before peak, of the first batch."""
+def _most_detailed(every: Sequence[Decomposition]) -> list[Decomposition]:
+    """Return the most detailed decompositions: expected before roofline before peak, of the first batch."""
     for of in ("expected", "roofline", "peak"):
         some = [d for d in every if d.of == of]
         if some:
@@ -74,12 +74,12 @@ def _deepest(every: Sequence[Decomposition]) -> list[Decomposition]:
 
 
 def clock_scatter(suite: Suite, rows: Sequence[ScoreRow], name: str) -> Figure:
-    """Score over clock, log-log, a color a microarchitecture, with the line of clock alone."""
+    """Return score over clock, log-log, a color for each microarchitecture, with the line of clock alone."""
     used = [row for row in rows if row.clock and row.score]
     sizes: dict[str, int] = {}
     for row in used:
         sizes[row.microarchitecture or "unknown"] = sizes.get(row.microarchitecture or "unknown", 0) + 1
-    largest = sorted(sizes, key=lambda group: -sizes[group])[:MOST_GROUPS]
+    largest = sorted(sizes, key=lambda group: -sizes[group])[:MAX_GROUPS]
     groups: dict[str, list[ScoreRow]] = {group: [] for group in largest}
     for row in used:
         group = row.microarchitecture or "unknown"
@@ -121,7 +121,7 @@ def _cloud(group: str, rows: Sequence[ScoreRow], index: int) -> dict[str, Any]:
 
 
 def _fit(rows: Sequence[ScoreRow], suite: Suite) -> dict[str, Any]:
-    """The line of clock alone: through the means of the logs, with the study's slope."""
+    """Return the line of clock alone: through the means of the logs, with the study's slope."""
     logs = [(math.log(row.clock or 1.0), math.log(row.score)) for row in rows]
     x_mean = sum(x for x, _ in logs) / len(logs)
     y_mean = sum(y for _, y in logs) / len(logs)
@@ -133,10 +133,10 @@ def _fit(rows: Sequence[ScoreRow], suite: Suite) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def ledger(found: Validation, name: str) -> Figure:
-    """Predicted over measured time, log-log, a color a device; the diagonal is a perfect forecast."""
+def predicted_vs_measured(validation: Validation, name: str) -> Figure:
+    """Return predicted over measured time, log-log, a color for each device; the diagonal is a perfect forecast."""
     devices: dict[str, list[ReplayRow]] = {}
-    for row in found.rows:
+    for row in validation.rows:
         devices.setdefault(row.device, []).append(row)
     traces: list[dict[str, Any]] = []
     for index, (device, rows) in enumerate(devices.items()):
@@ -149,7 +149,7 @@ def ledger(found: Validation, name: str) -> Figure:
                 "hovertemplate": "%{text}<br>measured %{x:.3s}s, expected %{y:.3s}s<extra></extra>",
             }
         )  # fmt: skip
-    every = [time for row in found.rows for time in (row.measured_s, row.forecast_s)]
+    every = [time for row in validation.rows for time in (row.measured_s, row.forecast_s)]
     ends = [min(every), max(every)]
     traces.append(
         {
@@ -157,24 +157,24 @@ def ledger(found: Validation, name: str) -> Figure:
             "line": {"color": COLORS[7], "dash": "dash"}, "hoverinfo": "skip",
         }
     )  # fmt: skip
-    mape = found.all.mape or 0.0
+    mape = validation.all.mape or 0.0
     return Figure(
         name=name,
-        title=f"Expected against measured time, {len(found.rows)} measurements",
+        title=f"Expected against measured time, {len(validation.rows)} measurements",
         alternative=f"Points along the diagonal; the mean error is {percent(mape)}.",
         traces=tuple(traces),
         layout={"xaxis": log_axis("measured", every, "s"), "yaxis": log_axis("expected", every, "s")},
-        table=_rows_table(found.rows),
+        table=_rows_table(validation.rows),
         height=480,
     )
 
 
-def errors(found: Validation, name: str) -> Figure:
-    """Shares of forecasts by their error, beside those of the ideal and the roofline time."""
+def errors(validation: Validation, name: str) -> Figure:
+    """Return the distribution of the errors of forecasts, roofline and ideal times."""
     kinds = (
-        ("expected", COLORS[1], [row.forecast_s / row.measured_s for row in found.rows]),
-        ("roofline", COLORS[0], [row.roofline_s / row.measured_s for row in found.rows if row.roofline_s]),
-        ("ideal", COLORS[5], [row.ideal_s / row.measured_s for row in found.rows]),
+        ("expected", COLORS[1], [row.forecast_s / row.measured_s for row in validation.rows]),
+        ("roofline", COLORS[0], [row.roofline_s / row.measured_s for row in validation.rows if row.roofline_s]),
+        ("ideal", COLORS[5], [row.ideal_s / row.measured_s for row in validation.rows]),
     )
     traces = tuple(
         {
@@ -195,14 +195,14 @@ def errors(found: Validation, name: str) -> Figure:
                 g.device, g.runtime, g.dtype, g.layout, g.all.n, g.all.mape, g.all.bias, g.all.interval_coverage,
                 g.ideal.mape, g.roofline.mape,
             )
-            for g in found.groups
+            for g in validation.groups
         ),
         right=(4, 5, 6, 7, 8, 9),
     )  # fmt: skip
     return Figure(
         name=name,
-        title="Predicted over measured: how far each answer is off",
-        alternative=f"Histograms of predicted over measured time. {_coverage(found)}",
+        title="Error of each answer: predicted over measured time",
+        alternative=f"Histograms of predicted over measured time. {_coverage(validation)}",
         traces=traces,
         layout={
             "xaxis": axis("predicted / measured", tickvals=[*powers], ticktext=names, tickangle=0),
@@ -213,7 +213,7 @@ def errors(found: Validation, name: str) -> Figure:
 
 
 def _histogram(logs: Sequence[float]) -> list[tuple[float, float]]:
-    """The middle of each bin and the share in it in %, with an empty one at both ends."""
+    """Return the middle of each bin and its share in %, with an empty bin at both ends."""
     counts: dict[int, int] = {}
     for value in logs:
         place = math.floor(value / _BIN)
@@ -222,9 +222,9 @@ def _histogram(logs: Sequence[float]) -> list[tuple[float, float]]:
     return [((place + 0.5) * _BIN, 100 * counts.get(place, 0) / len(logs)) for place in places]
 
 
-def _coverage(found: Validation) -> str:
-    coverage = found.all.interval_coverage
-    return "" if coverage is None else f"The 80 % interval holds {percent(coverage)} of the measured times."
+def _coverage(validation: Validation) -> str:
+    coverage = validation.all.interval_coverage
+    return "" if coverage is None else f"The 80 % interval contains {percent(coverage)} of the measured times."
 
 
 def _rows_table(rows: Sequence[ReplayRow]) -> HtmlTable:
@@ -239,11 +239,11 @@ def _rows_table(rows: Sequence[ReplayRow]) -> HtmlTable:
     return HtmlTable("Predicted and measured", header, body, right=(2, 5, 6, 7, 8, 9))
 
 
-def rates(found: Comparison) -> HtmlTable:
-    """The devices of a comparison side by side."""
-    header = ("device", "peak", "bandwidth", "ridge FLOP/B", "power W", *(f"batch {b}" for b in found.batches))
+def comparison_table(comparison: Comparison) -> HtmlTable:
+    """Return a row for each device of a comparison."""
+    header = ("device", "peak", "bandwidth", "ridge FLOP/B", "power W", *(f"batch {b}" for b in comparison.batches))
     rows = []
-    for d in found.devices:
+    for d in comparison.devices:
         times = {t.batch: t.expected_time_s or t.roofline_time_s for t in d.times}
         rows.append(
             (
@@ -252,7 +252,7 @@ def rates(found: Comparison) -> HtmlTable:
                 si(d.bandwidth_bytes_per_second, "B/s") if d.bandwidth_bytes_per_second else None,
                 d.ridge_point,
                 d.power_w,
-                *(si(time, "s") if (time := times.get(b)) else None for b in found.batches),
+                *(si(time, "s") if (time := times.get(b)) else None for b in comparison.batches),
             )
         )
-    return HtmlTable("Devices side by side", header, tuple(rows), right=tuple(range(1, len(header))))
+    return HtmlTable("Devices compared", header, tuple(rows), right=tuple(range(1, len(header))))

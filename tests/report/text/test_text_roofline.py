@@ -37,6 +37,6 @@ def test_the_heaviest_layer_has_the_heaviest_mark() -> None:
     assert any("@" in line for line in drawn("alexnet", catalog.device("rtx3090"), 80)[1][:-1])
 
 
-def test_it_says_why_it_cannot_draw() -> None:
+def test_the_reason_for_no_roofline() -> None:
     unknown = msgspec.structs.replace(catalog.device("rtx3090"), memory=Memory())
-    assert drawn("alexnet", unknown, 80)[1] == ["no roofline to draw: the memory bandwidth is unknown"]
+    assert drawn("alexnet", unknown, 80)[1] == ["There is no roofline: the memory bandwidth is unknown."]

@@ -17,13 +17,13 @@ from hwbench.measure import store
 from hwbench.measure.record import Measurement, Record, Result, Sample
 from hwbench.measure.subject import ForwardPass, LayerSeconds
 from hwbench.predict.estimate import Estimate, estimate
-from hwbench.report.html import measured as beside
+from hwbench.report.html import measured
 from hwbench.report.html.figures import ceilings, common, roofline
 from hwbench.units import FlopsPerSecond
 from hwbench.workload import load
-from tests.report.test_page import embedded
+from tests.report.html.test_page import embedded
 
-RUN = store.load(str(Path(__file__).parents[1] / "golden" / "run-1.json"))
+RUN = store.load(str(Path(__file__).parents[2] / "golden" / "run-1.json"))
 KEY = str(RUN.environment["machine"])
 CPU = catalog.device("i9-10940x")
 ALEXNET = load.workload("alexnet")
@@ -45,7 +45,7 @@ def predicted(device: Device = CPU) -> Estimate:
 
 
 def held(*runs: Record, machine: str | None = KEY, device: Device = CPU) -> tuple[list[Any], list[Any]]:
-    return beside.measured(runs, predicted(device), device, machine)
+    return measured.measured(runs, predicted(device), device, machine)
 
 
 def test_layers_are_matched_by_name_with_their_medians() -> None:
@@ -55,19 +55,19 @@ def test_layers_are_matched_by_name_with_their_medians() -> None:
     assert elsewhere == []
 
 
-def test_what_has_no_match_is_said() -> None:
+def test_layers_without_a_match_are_named() -> None:
     found = held(run({"conv1": [0.3], "stranger": [0.1]}))
-    (told,) = beside.sentences(*found, predicted())
-    assert "1 of 18 layers" in told
-    assert "Without a measured time of their own: relu1, max_pool1" in told
-    assert "Timed, but no layer of the estimate: stranger." in told
+    (text,) = measured.sentences(*found, predicted())
+    assert "1 of 18 layers" in text
+    assert "Layers without a measured time: relu1, max_pool1" in text
+    assert "Timed modules that are not layers of the estimate: stranger." in text
 
 
-def test_another_machine_is_said_and_not_drawn() -> None:
+def test_another_machine_is_named_and_not_drawn() -> None:
     here, elsewhere = held(run({"conv1": [0.3]}), machine="another")
     assert here == []
-    (told,) = beside.sentences(here, elsewhere, predicted())
-    assert "on AMD EPYC, which is not i9-10940x: it is not drawn here" in told
+    (text,) = measured.sentences(here, elsewhere, predicted())
+    assert "on another machine, AMD EPYC. It is not i9-10940x and is not drawn" in text
 
 
 def test_a_data_sheet_counts_as_the_machine_of_its_title() -> None:
@@ -81,7 +81,7 @@ def test_a_gpu_counts_by_its_name_alone() -> None:
     assert len(held(on_card, machine=None, device=card)[0]) == 1
     assert held(on_card, machine=KEY)[0] == []
     (other,) = held(on_card, machine=None, device=catalog.device("rtx4090"))[1]
-    assert other.machine == "NVIDIA GeForce RTX 3090 beside AMD EPYC"
+    assert other.machine == "NVIDIA GeForce RTX 3090 with AMD EPYC"
 
 
 def test_the_cpu_and_the_gpu_of_a_machine_are_two_devices() -> None:
@@ -100,16 +100,16 @@ def test_another_setting_is_neither_here_nor_there(changed: dict[str, Any]) -> N
     assert held(run(**changed)) == ([], [])
 
 
-def test_fewer_threads_than_units_are_said() -> None:
+def test_fewer_threads_than_units_are_named() -> None:
     found = held(run({"conv1": [0.3]}, threads=1))
-    assert "Its threads are fewer than the 14 units predicted for." in beside.sentences(*found, predicted())[0]
+    assert "It had fewer threads than the 14 predicted cores." in measured.sentences(*found, predicted())[0]
 
 
-def test_a_forecast_for_another_runtime_is_said() -> None:
+def test_a_forecast_for_another_runtime_is_named() -> None:
     (found,), _ = held(compiled(run()))
-    assert beside.sentences([found], [], predicted())[0].endswith(" The forecast is for torch-eager-cpu.")
+    assert measured.sentences([found], [], predicted())[0].endswith(" The forecast is for torch-eager-cpu.")
     (eager,), _ = held(run())
-    assert "The forecast is for" not in beside.sentences([eager], [], predicted())[0]
+    assert "The forecast is for" not in measured.sentences([eager], [], predicted())[0]
 
 
 def compiled(eager: Record) -> Record:
@@ -119,7 +119,7 @@ def compiled(eager: Record) -> Record:
 
 def test_the_fullest_run_is_drawn() -> None:
     found, _ = held(run({"conv1": [0.3]}, threads=1), run(), run({"conv1": [0.2]}), run({"conv1": [0.1]}, threads=2))
-    drawn = beside.best(found)
+    drawn = measured.best(found)
     assert drawn is not None
     assert drawn.layers == {0: 0.2}
 
@@ -139,7 +139,7 @@ def test_hollow_points_stand_at_measured_rates() -> None:
     assert bars["measured"][:3] == [0.02, 0.01, None]
 
 
-def test_a_whole_run_is_one_point_beside_one() -> None:
+def test_a_whole_run_is_one_point_next_to_its_prediction() -> None:
     (one,), _ = held(run())
     e = predicted()
     traces = {trace["name"]: trace for trace in roofline.roofline(e, "r", CPU, (), one).traces}
@@ -192,8 +192,8 @@ def test_slopes_of_a_sweep_are_those_of_most_threads_that_make_sense() -> None:
     names = [cache.name for cache in CPU.caches]
     alone = [_cache(name, rate, 1) for name, rate in zip(names, (4e11, 2e11, 1e11), strict=False)]
     together = [_cache(name, 10 * rate.value, 14) for name, rate in zip(names, alone, strict=False)]
-    told = {one.told for one in ceilings.slopes(CPU, [*alone, *together])}
-    assert f"{names[0]}, 14 threads: 4 TB/s" in told
+    texts = {slope.description for slope in ceilings.slopes(CPU, [*alone, *together])}
+    assert f"{names[0]}, 14 threads: 4 TB/s" in texts
     disturbed = [*together[1:], _cache("L7", 1e10, 14)]
     assert {one.threads for one in ceilings.slopes(CPU, [*alone, *disturbed])} == {1}
 

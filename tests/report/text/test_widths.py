@@ -45,7 +45,7 @@ from hwbench.workload import load
 from hwbench.workload.counting import counted
 from hwbench.workload.ops import CONVENTIONS
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "run-1.json"
+GOLDEN = Path(__file__).parents[2] / "golden" / "run-1.json"
 NAMES = [
     "rtx3090",
     "rtx-pro-6000-blackwell-max-q-workstation-edition-of-a-vendor",
@@ -64,7 +64,7 @@ def _one(name: str, style: Style) -> list[str]:
     network = load.workload("alexnet")
     ops = tuple(msgspec.structs.replace(op, name=f"{name}.{index}") for index, op in enumerate(network.ops))
     found = estimate(msgspec.structs.replace(network, name=name, ops=ops), device)
-    return estimates.one(found, style, all_layers=True) + estimates.many([found, found], style)
+    return estimates.single(found, style, all_layers=True) + estimates.several([found, found], style)
 
 
 def _count(name: str, style: Style) -> list[str]:
@@ -132,7 +132,7 @@ def _inference(name: str, style: Style) -> list[str]:
     e, time = estimate(network, catalog.device("i9-10940x")), Interval(0.01, 0.009, 0.012)
     told = TimedRun(time, f"torch-2.13-{name}", "fp32", 1, 8, "D", (name,), 9, True, {op.name: time for op in ops})
     found = timed_inference(told, name, name, (e.flops, e.traffic_bytes), e)
-    return inference.one(found, style) + inference.many([found, found], style)
+    return inference.single(found, style) + inference.several([found, found], style)
 
 
 def _explain(name: str, style: Style) -> list[str]:
