@@ -209,7 +209,7 @@ class _Runner:
 
         channels_last = self.model.options.get("channels_last", False)
         settings = [
-            inference.Setting(self.torch_device, dtype, batch, self.threads, self.compiled, channels_last)
+            inference.RunSetting(self.torch_device, dtype, batch, self.threads, self.compiled, channels_last)
             for dtype in formats
             for batch in sizes
         ]
@@ -256,7 +256,7 @@ class _Runner:
     def _parts(self, model: Any, setting: Any) -> Any:
         from hwbench.measure.torch import inference, layer_times
 
-        self.timed = layer_times.parts(inference.Prepared(model, setting), LAYERS_S)
+        self.timed = layer_times.module_times(inference.PreparedModel(model, setting), LAYERS_S)
         workload = inference.unfolded(model, self.model.request(setting.dtype))
         return workload, {part.name: part.time for part in self.timed}
 
@@ -353,7 +353,7 @@ def _measured(
 
         built = inference.build(source.request(dtype))
         channels_last = source.options.get("channels_last", False)
-        setting = inference.Setting(CPU, dtype, batch, count, channels_last=channels_last)
+        setting = inference.RunSetting(CPU, dtype, batch, count, channels_last=channels_last)
         inference.check_memory(setting, built.workload, free_memory(setting.device))
         tasks.append(inference.task(built, setting, settings.cpus[:count]))
 

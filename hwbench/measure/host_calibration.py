@@ -47,7 +47,7 @@ def times(settings: Settings, progress: Callable[[float], None]) -> list[tuple[W
     cpu, threads = CPU, max(settings.threads)
     models = {name: inference.build(ModelRequest(name)) for name, _ in NETWORKS}
     tasks = [
-        inference.task(models[name], inference.Setting(cpu, batch=batch, threads=threads), settings.cpus[:threads])
+        inference.task(models[name], inference.RunSetting(cpu, batch=batch, threads=threads), settings.cpus[:threads])
         for name, batch in NETWORKS
     ]
     measurements = measure(tasks, BUDGET_S, progress=lambda at: progress(at.share))

@@ -134,30 +134,29 @@ def best_shape(gpu: TorchDevice, dtype: str, candidates: Sequence[Shape], tries:
 def matmul(gpu: TorchDevice, device: Device | None, dtype: str, shape: Shape) -> Task:
     """Return the task of a product of `shape` (m, k, n), in FLOP/s (op/s for integers)."""
     m, k, n = shape
-    state: list[Any] = []
+    watch = Stopwatch(gpu, before=lambda: set_fp32(gpu, dtype != "tf32"))
     top = highest(peaks(device), dtype) if device else None
     subject = about(gpu, device, top.flops_per_second if top else None)
 
     def prepare() -> GpuWork:
-        product = GpuProduct(gpu, dtype, shape)
-        state[:] = [product, Stopwatch(gpu, product, lambda: set_fp32(gpu, dtype != "tf32"))]
-        return msgspec.structs.replace(subject, under_load=_read_under_load(gpu, state[1]))
+        watch.step = GpuProduct(gpu, dtype, shape)
+        return msgspec.structs.replace(subject, under_load=_read_under_load(gpu, watch))
 
     return Task(
         kernel="matmul",
         variant="torch",
         unit="op/s" if dtype == "int8" else "FLOP/s",
         work=2.0 * m * k * n,
-        call=lambda repetitions: state[1](repetitions),  # noqa: PLW0108 - `prepare` makes it
+        call=watch,
         dtype=dtype,
         size=f"{m}x{k}x{n}",
         timer="device",
         where="gpu",
         subject=subject,
         prepare=prepare,
-        check=lambda: bool(state[0].check()),
-        elapsed=lambda: float(state[1].seconds),
-        close=state.clear,
+        check=lambda: bool(watch.step.check()),
+        elapsed=lambda: watch.seconds,
+        close=watch.release,
     )
 
 
@@ -177,50 +176,58 @@ def copies(gpu: TorchDevice, device: Device | None, size: int) -> list[Task]:
     """Return the tasks of copy (two arrays) and triad (three), in B/s as STREAM counts; arrays have `size` bytes."""
 
     def task(variant: str, arrays: int) -> Task:
-        state: list[Any] = []
+        watch = Stopwatch(gpu)
 
         def prepare() -> None:
-            sets = [[torch.randn(size // 4, device=gpu.torch_name) for _ in range(arrays)] for _ in range(2)]
-            state[:] = [sets, Stopwatch(gpu, lambda number: _move(sets[number % 2]))]
+            watch.step = GpuCopy(gpu, arrays, size)
 
         return Task(
             kernel="stream",
             variant=variant,
             unit="B/s",
             work=float(arrays * (size // 4) * 4),
-            call=lambda repetitions: state[1](repetitions),  # noqa: PLW0108 - `prepare` makes it
+            call=watch,
             dtype="fp32",
             size=str(size),
             timer="device",
             where="gpu",
             subject=about(gpu, device, device.memory.bandwidth if device else None),
             prepare=prepare,
-            check=lambda: _moved(state[0][0]),
-            elapsed=lambda: float(state[1].seconds),
-            close=state.clear,
+            check=lambda: bool(watch.step.check()),
+            elapsed=lambda: watch.seconds,
+            close=watch.release,
         )
 
     return [task("copy", 2), task("triad", 3)]
 
 
-def _move(arrays: list[Any]) -> None:
-    if len(arrays) == 2:
-        arrays[0].copy_(arrays[1])
-    else:
-        torch.add(arrays[1], arrays[2], alpha=3.0, out=arrays[0])
+class GpuCopy:
+    """A copy (of two arrays) or a triad (of three) on one of two sets of arrays, by a running number."""
 
+    def __init__(self, gpu: TorchDevice, arrays: int, size: int) -> None:
+        self.sets = [[torch.randn(size // 4, device=gpu.torch_name) for _ in range(arrays)] for _ in range(2)]
 
-def _moved(arrays: list[Any]) -> bool:
-    _move(arrays)
-    expected = arrays[1] if len(arrays) == 2 else arrays[1] + 3.0 * arrays[2]
-    return bool(torch.allclose(arrays[0], expected, atol=1e-4))
+    def __call__(self, number: int) -> None:
+        """Write the first array of a set from the others."""
+        destination, *sources = self.sets[number % 2]
+        if len(sources) == 1:
+            destination.copy_(sources[0])
+        else:
+            torch.add(*sources, alpha=3.0, out=destination)
+
+    def check(self) -> bool:
+        """Return whether the first set holds the right answer after a call."""
+        self(0)
+        destination, *sources = self.sets[0]
+        expected = sources[0] if len(sources) == 1 else sources[0] + 3.0 * sources[1]
+        return bool(torch.allclose(destination, expected, atol=1e-4))
 
 
 def launches(gpu: TorchDevice, device: Device | None) -> list[Task]:
     """Return the tasks of the smallest op, in seconds: queued one after another, and each awaited."""
 
     def task(variant: str, wait: bool) -> Task:
-        state: list[Any] = []
+        watch = Stopwatch(gpu)
 
         def prepare() -> None:
             number = torch.zeros(1, device=gpu.torch_name)
@@ -230,20 +237,20 @@ def launches(gpu: TorchDevice, device: Device | None) -> list[Task]:
                 if wait:
                     gpu.synchronize()
 
-            state[:] = [Stopwatch(gpu, step)]
+            watch.step = step
 
         return Task(
             kernel="launch",
             variant=variant,
             unit="s",
             work=1,
-            call=lambda repetitions: state[0](repetitions),  # noqa: PLW0108 - `prepare` makes it
+            call=watch,
             timer="device",
             where="gpu",
             subject=about(gpu, device),
             prepare=prepare,
-            elapsed=lambda: float(state[0].seconds),
-            close=state.clear,
+            elapsed=lambda: watch.seconds,
+            close=watch.release,
         )
 
     return [task("queued", False), task("round-trip", True)]

@@ -62,13 +62,11 @@ CPU = TorchDevice("cpu", "CPU")
 class Stopwatch:
     """Times stretches of calls by the device's own events, or by the wall clock on a CPU.
 
-    `step(i)` is called with a running number, by which a kernel rotates its inputs; `before` is called ahead of each
-    stretch, untimed. `seconds` is the last stretch's duration.
+    `step(i)` is called with a running number, by which a kernel rotates its inputs; a task that is not prepared has no
+    step yet. `before` is called ahead of each stretch, untimed. `seconds` is the last stretch's duration.
     """
 
-    def __init__(
-        self, device: TorchDevice, step: Callable[[int], Any], before: Callable[[], None] | None = None
-    ) -> None:
+    def __init__(self, device: TorchDevice, step: Any = None, before: Callable[[], None] | None = None) -> None:
         self.device, self.step, self.before = device, step, before
         self.seconds = 0.0
         self.number = 0
@@ -86,6 +84,10 @@ class Stopwatch:
         end = self.device.mark()
         self.device.synchronize()
         self.seconds = self.device.between(start, end)
+
+    def release(self) -> None:
+        """Drop the step and the memory that it holds."""
+        self.step = None
 
 
 def find_device(name: str) -> TorchDevice:

@@ -40,7 +40,7 @@ MAX_DIFFERENCE = {"fp64": 1e-9, "fp32": 1e-3, "tf32": 2e-2, "amp": 0.1, "fp16": 
 
 
 class RunnableModel(Struct, frozen=True):
-    """A module that runs, and its workload. `parts` are the modules after which ops are named, with their names.
+    """A module that runs, and its workload. `modules` are those after which ops are named, with their names.
 
     `args` and `kwargs` are those of one pass over `batch` samples: meta tensors, or the user's own data. An index in
     the input has `rows` possible values. `output_shape` is that of one sample, None where only a run shows it.
@@ -51,13 +51,13 @@ class RunnableModel(Struct, frozen=True):
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     batch: int
-    parts: tuple[tuple[str, Any], ...]
+    modules: tuple[tuple[str, Any], ...]
     rows: int
     output_shape: tuple[int, ...] | None = None
     traced: bool = False
 
 
-class Setting(Struct, frozen=True):
+class RunSetting(Struct, frozen=True):
     """How a model runs: device, dtype, batch, threads (of a CPU), compiled or eager, images channels last."""
 
     device: TorchDevice
@@ -102,17 +102,17 @@ def build(request: ModelRequest) -> RunnableModel:
 def _traced(request: ModelRequest) -> RunnableModel:
     built = sources.build(request, "cpu")
     workload = sources.counted(built, request)
-    parts = tuple(built.module.named_modules())
+    modules = tuple(built.module.named_modules())
     config = getattr(built.module, "config", None)
     rows = getattr(config and config.get_text_config(), "vocab_size", None)
-    tables = [part.num_embeddings for _, part in parts if isinstance(part, torch.nn.Embedding)]
+    tables = [module.num_embeddings for _, module in modules if isinstance(module, torch.nn.Embedding)]
     return RunnableModel(
         workload=workload,
         module=built.module.eval(),
         args=built.args,
         kwargs=built.kwargs,
         batch=built.batch,
-        parts=parts,
+        modules=modules,
         rows=rows or min(tables, default=2),
         traced=True,
     )
@@ -128,10 +128,10 @@ def unfolded(model: RunnableModel, request: ModelRequest) -> Workload:
     return msgspec.structs.replace(model.workload, ops=tuple(traced.finished()))
 
 
-class Prepared:
+class PreparedModel:
     """A model ready to run at one setting: called with a running number, which selects the input."""
 
-    def __init__(self, model: RunnableModel, setting: Setting) -> None:
+    def __init__(self, model: RunnableModel, setting: RunSetting) -> None:
         self.model, self.setting = model, setting
         dtype = DTYPES[setting.dtype]
         module = copy.deepcopy(model.module).to(device=setting.device.torch_name, dtype=dtype)
@@ -199,7 +199,9 @@ def _fresh(kwargs: dict[str, Any]) -> Any:
     return convert_all(kwargs, lambda tensor, _last=False: tensor, False)
 
 
-def _filled(tensor: Any, model: RunnableModel, setting: Setting, random: Any, dtype: Any, channels_last: bool) -> Any:
+def _filled(
+    tensor: Any, model: RunnableModel, setting: RunSetting, random: Any, dtype: Any, channels_last: bool
+) -> Any:
     """Return a tensor of the setting's batch with random data: normal reals, integers as indices, masks all true."""
     shape = list(tensor.shape)
     if shape and shape[0] == model.batch:
@@ -217,7 +219,7 @@ def _filled(tensor: Any, model: RunnableModel, setting: Setting, random: Any, dt
     return data.contiguous(memory_format=torch.channels_last) if channels_last and data.dim() == 4 else data
 
 
-def check_setting(setting: Setting) -> None:
+def check_setting(setting: RunSetting) -> None:
     """Raise InputError for a dtype in which torch runs no whole model, at all or on this device."""
     if setting.dtype not in DTYPES:
         text = f"A whole model does not run in {setting.dtype} with torch: choose from {', '.join(DTYPES)}."
@@ -227,7 +229,7 @@ def check_setting(setting: Setting) -> None:
         raise InputError("unsupported-dtype", text, field="dtype")
 
 
-def check_memory(setting: Setting, workload: Workload, memory: float | None) -> None:
+def check_memory(setting: RunSetting, workload: Workload, memory: float | None) -> None:
     """Raise InputError for a setting that needs more memory, in bytes, than there is."""
     needed = workload.capacity(dtypes.dtype(setting.dtype).bits, setting.batch)
     if memory is not None and needed > memory:
@@ -235,13 +237,14 @@ def check_memory(setting: Setting, workload: Workload, memory: float | None) -> 
         raise InputError("out-of-memory", text, field="batch")
 
 
-def task(model: RunnableModel, setting: Setting, cpus: tuple[int, ...] = ()) -> Task:
+def task(model: RunnableModel, setting: RunSetting, cpus: tuple[int, ...] = ()) -> Task:
     """Return the task that times one model at one setting: kernel `inference`, in seconds a forward pass."""
-    state: list[Any] = []
     on_cpu = setting.device.kind == "cpu"
 
     def precise() -> None:
         set_fp32(setting.device, setting.dtype != "tf32")
+
+    watch = Stopwatch(setting.device, before=precise)
 
     def prepare() -> None:
         if on_cpu:
@@ -249,15 +252,14 @@ def task(model: RunnableModel, setting: Setting, cpus: tuple[int, ...] = ()) -> 
         precise()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # from packages about themselves: nothing the user could change
-            prepared = Prepared(model, setting)
-        state[:] = [prepared, Stopwatch(setting.device, prepared, precise)]
+            watch.step = PreparedModel(model, setting)
 
     return Task(
         kernel="inference",
         variant=setting.variant,
         unit="s",
         work=1,
-        call=lambda repetitions: state[1](repetitions),  # noqa: PLW0108 - `prepare` makes it
+        call=watch,
         dtype=setting.dtype,
         threads=setting.threads if on_cpu else 1,
         size=f"{model.workload.name} batch {setting.batch}",
@@ -274,13 +276,13 @@ def task(model: RunnableModel, setting: Setting, cpus: tuple[int, ...] = ()) -> 
             flops=model.workload.operations("flop", setting.batch),
         ),
         prepare=prepare,
-        check=lambda: _quietly(state[0].check),
-        elapsed=None if on_cpu else lambda: float(state[1].seconds),
-        close=state.clear,
+        check=lambda: _quietly(watch.step.check),
+        elapsed=None if on_cpu else lambda: watch.seconds,
+        close=watch.release,
     )
 
 
-def paired(settings: Sequence[Setting], measurements: Sequence[Measurement]) -> list[tuple[Setting, Measurement]]:
+def paired(settings: Sequence[RunSetting], measurements: Sequence[Measurement]) -> list[tuple[RunSetting, Measurement]]:
     """Return each setting of one model with its measurement; an interrupt may leave settings without one."""
     passes = {(row.dtype, row.subject.batch): row for row in measurements if isinstance(row.subject, ForwardPass)}
     keys = [(setting, (setting.dtype, setting.batch)) for setting in settings]

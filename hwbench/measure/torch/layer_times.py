@@ -1,7 +1,7 @@
-"""Time of each part of a model in a pass, taken by hooks around its modules.
+"""Time of each module of a model in a pass, taken by hooks.
 
 The time of a module within another is not counted in the outer one. Hooks cost a microsecond or two a module; a GPU
-runs on while they return, so that its parts are timed by events.
+runs on while they return, so that its modules are timed by events.
 """
 
 import time
@@ -14,13 +14,13 @@ from msgspec import Struct
 from hwbench.measure.record import Record
 from hwbench.measure.subject import ForwardPass, LayerSeconds
 from hwbench.measure.torch.device import TorchDevice
-from hwbench.measure.torch.inference import Prepared
+from hwbench.measure.torch.inference import PreparedModel
 from hwbench.stats.comparison import Interval, median_interval
 
 MIN_PASSES, MAX_PASSES = 5, 100
 
 
-class PartTime(Struct, frozen=True):
+class ModuleTime(Struct, frozen=True):
     """Seconds of one module in a pass, without the modules in it: all its calls together, by pass and their median."""
 
     name: str
@@ -29,8 +29,8 @@ class PartTime(Struct, frozen=True):
     seconds: tuple[float, ...] = ()
 
 
-def parts(prepared: Prepared, budget_s: float = 2.0) -> tuple[PartTime, ...]:
-    """Return the median time of every part over as many passes as the budget allows, in order of execution."""
+def module_times(prepared: PreparedModel, budget_s: float = 2.0) -> tuple[ModuleTime, ...]:
+    """Return the median time of every module over as many passes as the budget allows, in order of execution."""
     clock = _Clock(prepared.setting.device)
     names = {id(module): name for name, module in _counterparts(prepared)}
     hooks = []
@@ -53,14 +53,14 @@ def parts(prepared: Prepared, budget_s: float = 2.0) -> tuple[PartTime, ...]:
     measured = passes[1:]  # the first pass warms up
     result = []
     for name, calls in measured[0].items():
-        seconds = tuple(sum(part[name]) for part in measured)
-        result.append(PartTime(name, median_interval(seconds), len(calls), seconds))
+        seconds = tuple(sum(times[name]) for times in measured)
+        result.append(ModuleTime(name, median_interval(seconds), len(calls), seconds))
     return tuple(result)
 
 
-def recorded(run: Record, timed: Sequence[PartTime]) -> Record:
-    """Return the record with the seconds of the model's parts, in order, as the layers of its measurement's subject."""
-    layers = tuple(LayerSeconds(part.name, part.seconds) for part in timed)
+def recorded(run: Record, timed: Sequence[ModuleTime]) -> Record:
+    """Return the record with the seconds of the modules, in order, as the layers of its measurement's subject."""
+    layers = tuple(LayerSeconds(module.name, module.seconds) for module in timed)
     measurements = (
         msgspec.structs.replace(row, subject=msgspec.structs.replace(row.subject, layers=layers))
         if isinstance(row.subject, ForwardPass)
@@ -70,14 +70,14 @@ def recorded(run: Record, timed: Sequence[PartTime]) -> Record:
     return msgspec.structs.replace(run, measurements=tuple(measurements))
 
 
-def _counterparts(prepared: Prepared) -> list[tuple[str, Any]]:
-    """Return the model's parts in the copy that runs, which has its modules in the same order."""
+def _counterparts(prepared: PreparedModel) -> list[tuple[str, Any]]:
+    """Return the model's modules in the copy that runs, which has them in the same order."""
     twins = dict(zip(map(id, prepared.model.module.modules()), prepared.eager.modules(), strict=True))
-    return [(name, twins[id(part)]) for name, part in prepared.model.parts]
+    return [(name, twins[id(module)]) for name, module in prepared.model.modules]
 
 
 class _Clock:
-    """Marks the start and the end of each call of a part; time in inner parts is theirs."""
+    """Marks the start and the end of each call of a module; time in inner modules is theirs."""
 
     def __init__(self, device: TorchDevice) -> None:
         self.device = device
@@ -99,10 +99,10 @@ class _Clock:
         self.calls.append(call)
 
     def read(self) -> dict[str, list[float]]:
-        """Return seconds of every call by part, without calls inside it, in order of the first call's end."""
+        """Return seconds of every call by module, without calls inside it, in order of the first call's end."""
         self.device.synchronize()
         result: dict[str, list[float]] = {}
-        for call in self.calls:  # a part ends after all that it calls
+        for call in self.calls:  # a module ends after all that it calls
             seconds = self.device.between(call.start, call.end)
             if call.above is not None:
                 call.above.inside += seconds
@@ -112,7 +112,7 @@ class _Clock:
 
 
 class _Call:
-    """One call of a part, within the call `above` if there is one."""
+    """One call of a module, within the call `above` if there is one."""
 
     def __init__(self, name: str, above: "_Call | None") -> None:
         self.name, self.above = name, above

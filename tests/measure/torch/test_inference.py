@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch")
 
 from hwbench.measure.torch import inference, layer_times  # noqa: E402
 from hwbench.measure.torch.device import CPU, TorchDevice  # noqa: E402
-from hwbench.measure.torch.inference import Prepared, Setting  # noqa: E402
+from hwbench.measure.torch.inference import PreparedModel, RunSetting  # noqa: E402
 
 LENET = ModelRequest("lenet5")
 
@@ -71,7 +71,7 @@ def factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize("dtype", ["fp32", "fp64", "bf16"])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_catalogued_model_runs(dtype: str, batch: int) -> None:
-    prepared = Prepared(inference.build(LENET), Setting(CPU, dtype, batch))
+    prepared = PreparedModel(inference.build(LENET), RunSetting(CPU, dtype, batch))
     output = prepared(0)
     assert tuple(output.shape) == (batch, 10)
     assert output.dtype == inference.DTYPES[dtype]
@@ -79,7 +79,7 @@ def test_a_catalogued_model_runs(dtype: str, batch: int) -> None:
 
 
 def test_inputs_rotate() -> None:
-    prepared = Prepared(inference.build(LENET), Setting(CPU))
+    prepared = PreparedModel(inference.build(LENET), RunSetting(CPU))
     outputs = [prepared(number) for number in range(inference.INPUTS + 1)]
     assert torch.equal(outputs[0], outputs[-1])
     assert not torch.equal(outputs[0], outputs[1])
@@ -88,7 +88,7 @@ def test_inputs_rotate() -> None:
 def test_the_model_is_left_as_it_was() -> None:
     model = inference.build(LENET)
     before = [parameter.clone() for parameter in model.module.parameters()]
-    Prepared(model, Setting(CPU, "bf16", channels_last=True))
+    PreparedModel(model, RunSetting(CPU, "bf16", channels_last=True))
     assert all(torch.equal(a, b) for a, b in zip(before, model.module.parameters(), strict=True))
 
 
@@ -108,24 +108,24 @@ def test_other_parameters_than_counted_are_refused(monkeypatch: pytest.MonkeyPat
 def test_another_shape_than_counted_is_refused() -> None:
     model = msgspec.structs.replace(inference.build(LENET), output_shape=(11,))
     with pytest.raises(HwbenchError, match=r"\(1, 10\).*\(1, 11\)"):
-        Prepared(model, Setting(CPU)).check()
+        PreparedModel(model, RunSetting(CPU)).check()
 
 
 def test_a_module_of_ones_own_runs_at_another_batch(factory: str) -> None:
     model = inference.build(ModelRequest(f"{factory}:net"))
     assert model.workload.params == 11 * 6 + 6 * 4 + 4
-    prepared = Prepared(model, Setting(CPU, batch=7))
+    prepared = PreparedModel(model, RunSetting(CPU, batch=7))
     assert tuple(prepared(0).shape) == (7, 5, 4)
     assert prepared.check()
 
 
 def test_an_infinite_output_is_noticed(factory: str) -> None:
-    assert not Prepared(inference.build(ModelRequest(f"{factory}:infinite")), Setting(CPU)).check()
+    assert not PreparedModel(inference.build(ModelRequest(f"{factory}:infinite")), RunSetting(CPU)).check()
 
 
 def test_what_torch_cannot_run_is_one_line(factory: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = inference.build(LENET)
-    prepared = Prepared(model, Setting(CPU))
+    prepared = PreparedModel(model, RunSetting(CPU))
     prepared.inputs = [((torch.ones(1, 2),), {})] * inference.INPUTS
     with pytest.raises(HwbenchError, match="lenet5 in fp32: RuntimeError: ") as caught:
         prepared(0)
@@ -136,14 +136,14 @@ def test_a_compiled_module_must_agree_with_the_eager_one(monkeypatch: pytest.Mon
     model = inference.build(LENET)
     for factor, right in ((1.0, True), (1.1, False)):
         monkeypatch.setattr(torch, "compile", lambda module, f=factor: lambda data: module(data) * f)
-        assert Prepared(model, Setting(CPU, compiled=True)).check() is right
+        assert PreparedModel(model, RunSetting(CPU, compiled=True)).check() is right
 
 
 def test_decoding_starts_from_the_same_cache_each_pass() -> None:
     pytest.importorskip("transformers")
     sizes = "num_hidden_layers=2&hidden_size=32&intermediate_size=64&num_attention_heads=4&vocab_size=50"
     model = inference.build(ModelRequest(f"hf:llama?{sizes}&num_key_value_heads=2", phase="decode", context=6))
-    prepared = Prepared(model, Setting(CPU, batch=3))
+    prepared = PreparedModel(model, RunSetting(CPU, batch=3))
     lengths = [prepared(number).past_key_values.get_seq_length() for number in range(3)]
     assert lengths == [7, 7, 7]
     assert prepared.check()
@@ -155,22 +155,22 @@ def test_decoding_starts_from_the_same_cache_each_pass() -> None:
 @pytest.mark.parametrize("dtype", ["int8", "amp", "tf32"])
 def test_dtypes_that_do_not_run(dtype: str) -> None:
     with pytest.raises(InputError) as caught:
-        inference.check_setting(Setting(CPU, dtype))
+        inference.check_setting(RunSetting(CPU, dtype))
     assert (caught.value.code, caught.value.field) == ("unsupported-dtype", "dtype")
-    inference.check_setting(Setting(TorchDevice("cuda:0", "a card"), "amp"))
+    inference.check_setting(RunSetting(TorchDevice("cuda:0", "a card"), "amp"))
 
 
 def test_a_model_too_large_for_memory() -> None:
     workload = inference.build(LENET).workload
-    inference.check_memory(Setting(CPU), workload, 1e9)
-    inference.check_memory(Setting(CPU), workload, None)
+    inference.check_memory(RunSetting(CPU), workload, 1e9)
+    inference.check_memory(RunSetting(CPU), workload, None)
     with pytest.raises(InputError) as caught:
-        inference.check_memory(Setting(CPU), workload, 1e3)
+        inference.check_memory(RunSetting(CPU), workload, 1e3)
     assert (caught.value.code, caught.value.field) == ("out-of-memory", "batch")
 
 
 def test_a_task_measures_and_says_what_it_ran() -> None:
-    task = inference.task(inference.build(LENET), Setting(CPU, batch=2, threads=1))
+    task = inference.task(inference.build(LENET), RunSetting(CPU, batch=2, threads=1))
     (found,) = measure([task], 0.2, limits=SamplingLimits(sample_s=0.002))
     assert (found.kernel, found.variant, found.unit, found.size) == ("inference", "eager", "s", "lenet5 batch 2")
     assert found.checked is True
@@ -182,7 +182,7 @@ def test_a_task_measures_and_says_what_it_ran() -> None:
 
 def test_every_layer_is_timed() -> None:
     model = inference.build(LENET)
-    found = layer_times.parts(Prepared(model, Setting(CPU)), budget_s=0.01)
+    found = layer_times.module_times(PreparedModel(model, RunSetting(CPU)), budget_s=0.01)
     assert [part.name for part in found] == [op.name for op in model.workload.ops]
     assert all(part.time.value > 0 and part.calls == 1 for part in found)
     assert not any(module._forward_hooks for module in model.module.modules())
@@ -192,7 +192,10 @@ def test_what_is_within_a_module_is_not_its_own_time(factory: str, monkeypatch: 
     model = inference.build(ModelRequest(f"{factory}:net"))
     ticks = count(step=10e-6)
     monkeypatch.setattr(TorchDevice, "mark", lambda _place: next(ticks))
-    found = {part.name: part.time.value for part in layer_times.parts(Prepared(model, Setting(CPU)), budget_s=0.0)}
+    found = {
+        part.name: part.time.value
+        for part in layer_times.module_times(PreparedModel(model, RunSetting(CPU)), budget_s=0.0)
+    }
     assert found["head"] == pytest.approx(10e-6)
     assert found["mix.inner"] == pytest.approx(10e-6)
     assert found["mix"] == pytest.approx(20e-6)  # three ticks from end to end, one of them its part's
