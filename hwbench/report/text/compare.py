@@ -218,7 +218,8 @@ def _difference(decomposition: Decomposition, batches: bool) -> str:
     what = f"the {_SPEEDS[decomposition.of]} of {decomposition.baseline}{at}"
     factors = sorted((f for f in decomposition.factors if abs(f.factor - 1) > 0.005), key=lambda f: -_strength(f))
     if abs(ratio - 1) < 0.005:
-        return f"{device} has {what}: {_listed(factors) or 'no factor differs by more than 0.5 %'}."
+        reason = f"{_listed(factors)} cancel out" if factors else "no factor differs by more than 0.5 %"
+        return f"{device} has {what}: {reason}."
     helping = [factor for factor in factors if (factor.factor >= 1) == (ratio >= 1)]
     opposing = [factor for factor in factors if factor not in helping]
     sentence = f"{device} has {ratio:.3g} times {what}"
@@ -240,7 +241,8 @@ def _strength(factor: Factor) -> float:
 
 
 def _listed(factors: Sequence[Factor]) -> str:
-    return " and ".join(map(_named, factors))
+    *first, last = map(_named, factors)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _named(factor: Factor) -> str:

@@ -163,14 +163,15 @@ def _largest_shares(e: Estimate, style: Style) -> list[str]:
 
 
 def _clock_sentence(forecast: Forecast) -> str:
-    """Return whether clock speed alone predicts this model's time here."""
+    """Return how well clock speed alone predicts this model's time here."""
     gains = forecast.elasticities
-    share = gains.clock / (1.0 - 1.0 / 1.1)
+    share = min(gains.clock / (1.0 - 1.0 / 1.1), 1.0)
     if share >= CLOCK_ALONE:
-        return f"Clock speed is a good guide here: {percent(min(share, 1.0))} of the time depends on it."
-    other = "memory bandwidth matters" if gains.bandwidth >= gains.overhead else "launches and the framework matter"
-    more = "more" if max(gains.bandwidth, gains.overhead) > gains.clock else "too"
-    return f"Clock speed is a poor guide here: only {percent(share)} of the time depends on it; {other} {more}."
+        return f"Clock speed is a good guide here: {percent(share)} of the time depends on it."
+    others = "memory bandwidth matters" if gains.bandwidth >= gains.overhead else "launches and the framework matter"
+    if max(gains.bandwidth, gains.overhead) > gains.clock:
+        return f"Clock speed is a poor guide here: only {percent(share)} of the time depends on it; {others} more."
+    return f"Clock speed is a partial guide here: {percent(share)} of the time depends on it; {others} too."
 
 
 def several(estimates: Sequence[Estimate], style: Style = PLAIN) -> list[str]:

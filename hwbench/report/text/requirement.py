@@ -11,7 +11,7 @@ MAX_DEVICES = 10
 
 @answers.lines.register
 def requirement(answer: Requirement, style: Style = PLAIN, max_devices: int = MAX_DEVICES) -> list[str]:
-    """Return what a target needs, and the devices that reach it, those of least power first."""
+    """Return what a target needs, and the devices that reach it, lowest power first."""
     r = answer
     target = throughput(r.rate_per_s) + (f", {si(r.latency_s, 's')} a batch" if r.latency_s else "")
     share, unit = percent(r.utilization), operations_unit(r.dtype)
@@ -23,7 +23,7 @@ def requirement(answer: Requirement, style: Style = PLAIN, max_devices: int = MA
     lines += [*field("memory", f"at least {Bytes(r.memory_bytes)}", style), ""]
     if r.devices:
         at = "their roofline" if r.utilization == 1 else f"{share} of their roofline"
-        summary = f"{len(r.devices)} of {r.judged} catalogued devices reach it at {at}; those of least power first:"
+        summary = f"{len(r.devices)} of {r.judged} catalogued devices reach it at {at}; lowest power first:"
         header = ("device", "power", "roofline", f"at {share}", "rate")
         rows = [_row(candidate) for candidate in r.devices[:max_devices]]
         lines += [*sentences(summary, style), "", *table(header, rows, "lrrrr", style)]
