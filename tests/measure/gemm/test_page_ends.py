@@ -31,7 +31,10 @@ SHAPES = [
 CLOSED = ctypes.c_int(0)
 """PROT_NONE."""
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="pages are closed as POSIX does")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name != "posix", reason="pages are closed as POSIX does"),
+]
 
 
 def bounded(rows: int, columns: int, kind: type, gap: int, at_end: bool) -> np.ndarray:
