@@ -95,7 +95,7 @@ def self_check(
         for process in range(2 * fresh_processes):
             done = (pair + process / (2 * fresh_processes)) / pairs
             show(done, f"pair {pair + 1} of {pairs}, process {process + 1} of {2 * fresh_processes}")
-            sides[(pair + process) % 2].append(processes.one(request))
+            sides[(pair + process) % 2].append(processes.record_once(request))
         first, second = (session.joined(side, request.command) for side in sides)
         compared.append((first, second))
     return study.self_check(compared)

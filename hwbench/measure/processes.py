@@ -15,10 +15,10 @@ from hwbench.measure.session import BenchRequest
 from hwbench.notices import notice, unique
 from hwbench.units import Seconds, exact
 
-Told = Callable[[int], None]
+ReportProcess = Callable[[int], None]
 
 
-def bench(request: BenchRequest, count: int, progress: Told | None = None) -> Record:
+def bench(request: BenchRequest, count: int, progress: ReportProcess | None = None) -> Record:
     """Return one record of `count` processes, run one after another, each with its share of the budget.
 
     A process that fails gives a notice; if all fail, an error is raised. An interrupt reaches the running process,
@@ -32,7 +32,7 @@ def bench(request: BenchRequest, count: int, progress: Told | None = None) -> Re
         if progress:
             progress(number)
         try:
-            run, stopped = _one(share)
+            run, stopped = run_process(share)
             runs.append(run)
         except HwbenchError as error:
             failures.append(str(error))
@@ -60,15 +60,15 @@ def _cut(measurement: Measurement) -> Measurement:
     return msgspec.structs.replace(measurement, stopped="interrupted")
 
 
-def one(request: BenchRequest) -> Record:
+def record_once(request: BenchRequest) -> Record:
     """Return the record of one fresh process. Raises the process's error, or KeyboardInterrupt if it was stopped."""
-    run, stopped = _one(request)
+    run, stopped = run_process(request)
     if stopped:
         raise KeyboardInterrupt
     return run
 
 
-def _one(request: BenchRequest) -> tuple[Record, bool]:
+def run_process(request: BenchRequest) -> tuple[Record, bool]:
     """Return the record of a fresh process, and whether it was interrupted.
 
     Raises KeyboardInterrupt where it was interrupted before its first sample.

@@ -96,12 +96,12 @@ class Measurement(Struct, frozen=True, omit_defaults=True):
         return time / amount if self.unit == "s" else amount / time
 
 
-def label(one: Any) -> str:
+def label(item: Any) -> str:
     """Return what people call a measurement, a task or a comparison: `fma throughput avx512 fp32 ×2`."""
-    isa = None if one.isa == one.variant else one.isa
-    place = "gpu" if one.where == "gpu" else one.core_class
-    threads = f"×{one.threads}" if one.threads > 1 else None
-    return " ".join(part for part in (one.kernel, one.variant, isa, one.dtype, one.size, place, threads) if part)
+    isa = None if item.isa == item.variant else item.isa
+    place = "gpu" if item.where == "gpu" else item.core_class
+    threads = f"×{item.threads}" if item.threads > 1 else None
+    return " ".join(part for part in (item.kernel, item.variant, isa, item.dtype, item.size, place, threads) if part)
 
 
 class Record(Struct, frozen=True):

@@ -20,7 +20,9 @@ def from_1(data: dict[str, Any]) -> dict[str, Any]:
     """
     measurements, warnings, environment = data.get("measurements"), data.pop("warnings", []), data.get("environment")
     if isinstance(measurements, list):
-        data["measurements"] = [_measurement(one) if isinstance(one, dict) else one for one in measurements]
+        data["measurements"] = [
+            _measurement(measurement) if isinstance(measurement, dict) else measurement for measurement in measurements
+        ]
     if isinstance(warnings, list):
         warnings = [{"code": "recorded", "data": {"text": text}} for text in warnings]
     if isinstance(environment, dict):

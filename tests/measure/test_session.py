@@ -107,12 +107,12 @@ def test_budgets_leave_room_for_start_and_end() -> None:
 
 
 class Fake:
-    """Stands for processes: gives what it was told to, one after another."""
+    """Processes that answer in turn with what the test gives."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: object) -> None:
         self.answers = list(answers)
         self.requests: list[BenchRequest] = []
-        monkeypatch.setattr(processes, "_one", self)
+        monkeypatch.setattr(processes, "run_process", self)
 
     def __call__(self, request: BenchRequest) -> tuple[Record, bool]:
         self.requests.append(request)

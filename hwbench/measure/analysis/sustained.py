@@ -181,11 +181,11 @@ def _caches(measured: Ceilings, known: Sequence[str]) -> dict[str, BytesPerSecon
 
 def _clocks(measured: Ceilings) -> dict[str, Hertz]:
     """Return the clock by variant, of the most cores that were measured together."""
-    found = sorted(
+    by_threads = sorted(
         (measurement for measurement in measured.of("clock") if measurement.unit == "Hz"),
         key=lambda measurement: measurement.threads,
     )
-    return {measurement.variant: Hertz(value(measurement)) for measurement in found}
+    return {measurement.variant: Hertz(value(measurement)) for measurement in by_threads}
 
 
 def _gpu_clocks(measured: Ceilings) -> dict[str, Hertz]:
@@ -221,16 +221,16 @@ def with_ceilings(device: Device, measured: Ceilings) -> Device:
 def _at_measured_clock(units: Units, measured: Clocks, hybrid: bool, provenance: dict[str, Provenance]) -> Units:
     """Return units whose all-core clock of each ISA is the one measured under it, where it was measured."""
     threads = max((threads for _, threads, _ in measured.hertz), default=1)
-    found: dict[str, Hertz] = {}
+    measured_hz: dict[str, Hertz] = {}
     for isa in dict.fromkeys(rate.isa for rate in units.rates):
         hertz = measured.under(isa, threads, None) or (measured.under(isa, 1, units.name) if hybrid else None)
         if hertz:
-            found[isa] = Hertz(hertz)
-    if not found:
+            measured_hz[isa] = Hertz(hertz)
+    if not measured_hz:
         return units
     provenance[f"units.{units.name}.clock.all_core"] = "measured"
     return msgspec.structs.replace(
-        units, clock=msgspec.structs.replace(units.clock, all_core={**units.clock.all_core, **found})
+        units, clock=msgspec.structs.replace(units.clock, all_core={**units.clock.all_core, **measured_hz})
     )
 
 
