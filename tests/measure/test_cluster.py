@@ -25,6 +25,7 @@ from hwbench.workload import load
 
 distributed = pytest.importorskip("distributed", reason="needs the extra hwbench[fleet]")
 pytestmark = [
+    pytest.mark.realtime,
     pytest.mark.skipif(sys.platform != "linux", reason="needs every 127.x.y.z to be this machine"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # sockets of distributed's own, closed when collected
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),

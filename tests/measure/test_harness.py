@@ -11,6 +11,8 @@ from hwbench.measure import harness
 from hwbench.measure.harness import Progress, SamplingLimits, Task, measure
 from hwbench.measure.subject import StreamSize
 
+pytestmark = pytest.mark.realtime
+
 FAST = SamplingLimits(sample_s=0.002, min_samples=5, max_samples=12)
 
 

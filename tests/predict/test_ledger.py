@@ -19,6 +19,7 @@ from hwbench.predict.replay.summary import Group, Validation
 from hwbench.report.text import validation as report
 from hwbench.report.text.layout import PLAIN
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "accuracy.md"
 FOLDER = ROOT.parent / "shared" / "data" / "measured" / "timm"

@@ -16,6 +16,7 @@ from hwbench.measure.kernels.team import Team
 from hwbench.measure.settings import CpuClass
 from tests.measure.kernels.conftest import settings
 
+pytestmark = pytest.mark.slow
 WIDTHS = vectors.target().widths
 FMA3 = "+avx,+avx2,+fma"
 

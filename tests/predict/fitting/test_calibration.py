@@ -125,6 +125,7 @@ def test_too_few_measurements_are_refused() -> None:
     assert caught.value.code == "too-few-cases"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"needs the measurements in {DATA}")
 def test_the_shipped_parameters_follow_from_the_measurements() -> None:
     table = tables.read([str(DATA / name) for name in FITTED])
