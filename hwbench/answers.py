@@ -4,7 +4,6 @@ An answer is a frozen struct that inherits `Answer`. Its text is written by `hwb
 with `lines`; importing `hwbench.api` is enough for that.
 """
 
-import html
 from collections.abc import Iterable
 from functools import singledispatch
 from importlib import import_module
@@ -48,9 +47,9 @@ class Answer:
         return f"{type(self).__name__}({text if len(text) <= limit else f'{text[:limit]}…'})"
 
     def _repr_html_(self) -> str:
-        title = html.escape(lines(self)[0])
+        title = _escaped(lines(self)[0])
         facts = [{"": _title(name), "value": _cell(name, value)} for name, value in main_values(self)]
-        notes = "".join(f"<p>{html.escape(text)}</p>" for text in _warnings(self))
+        notes = "".join(f"<p>{_escaped(text)}</p>" for text in _warnings(self))
         return f"<p><b>{title}</b></p>{html_table(facts)}{html_table(rows(self))}{notes}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,9 +129,9 @@ def html_table(table: list[dict[str, Any]]) -> str:
     """Return rows as a table of HTML with readable numbers; the first MAX_HTML_ROWS of more."""
     if not table:
         return ""
-    head = "".join(f"<th>{html.escape(_title(name))}</th>" for name in table[0])
+    head = "".join(f"<th>{_escaped(_title(name))}</th>" for name in table[0])
     body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(_cell(name, value))}</td>" for name, value in row.items()) + "</tr>"
+        "<tr>" + "".join(f"<td>{_escaped(_cell(name, value))}</td>" for name, value in row.items()) + "</tr>"
         for row in table[:MAX_HTML_ROWS]
     )
     rest = len(table) - MAX_HTML_ROWS
@@ -148,6 +147,12 @@ def _notices(notices: Iterable[Notice | str]) -> dict[str, Any]:
 
 def _warnings(answer: Any) -> list[str]:
     return [str(notice) for notice in (*getattr(answer, "notices", ()), *getattr(answer, "warnings", ()))]
+
+
+def _escaped(text: str) -> str:
+    import html  # whose table of entities costs start-up time
+
+    return html.escape(text)
 
 
 def _short(value: Any) -> str:

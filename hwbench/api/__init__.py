@@ -6,6 +6,8 @@ Names are imported when they are first used, so that a question costs only what 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hwbench.report import renderers as _renderers  # noqa: F401  (registers the texts of answers)
+
 if TYPE_CHECKING:
     from hwbench.api.accuracy import calibrate, validate
     from hwbench.api.catalogs import (
@@ -18,10 +20,12 @@ if TYPE_CHECKING:
         models,
     )  # fmt: skip
     from hwbench.api.comparisons import compare, require
-    from hwbench.api.estimates import count, estimate, estimate_all, peak
+    from hwbench.api.counts import count
+    from hwbench.api.estimates import estimate, estimate_all
     from hwbench.api.inference import explain, run
     from hwbench.api.lookup import device, model, trace
     from hwbench.api.measurements import bench, bench_cluster, self_check
+    from hwbench.api.peaks import peak
     from hwbench.api.records import saved_run, saved_run_path, saved_runs
     from hwbench.api.reports import write_report
     from hwbench.api.studies import study_clock
@@ -38,10 +42,12 @@ _MODULES = {
     "accuracy": "calibrate validate",
     "catalogs": "device_details device_template devices export lint_devices lint_models models",
     "comparisons": "compare require",
-    "estimates": "count estimate estimate_all peak",
+    "counts": "count",
+    "estimates": "estimate estimate_all",
     "inference": "explain run",
     "lookup": "device model trace",
     "measurements": "bench bench_cluster self_check",
+    "peaks": "peak",
     "records": "saved_run saved_run_path saved_runs",
     "reports": "write_report",
     "studies": "study_clock",

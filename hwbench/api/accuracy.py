@@ -8,7 +8,6 @@ from msgspec import Struct, to_builtins
 from hwbench import answers
 from hwbench.answers import Answer
 from hwbench.api import checks
-from hwbench.api.answers import notices_of
 from hwbench.api.lookup import locate
 from hwbench.api.references import DeviceRef
 from hwbench.errors import InputError
@@ -139,7 +138,7 @@ def calibrate(
     table = tables.read(files, Defaults(device=device))
     usable, skipped = cases(table)
     fitted, fits = fitting.calibrated({name: list(rows) for name, rows in usable.items()}, say or (lambda _: None))
-    notices = [*notices_of(table)]
+    notices = [*table.notices]
     if skipped:
         notices.append(notice("rows-left-out", count=len(skipped), reason=skipped[0].reason))
     if output:

@@ -10,11 +10,11 @@ from msgspec import Struct, json, to_builtins
 from hwbench import answers
 from hwbench.answers import Answer
 from hwbench.api import checks
-from hwbench.api.answers import DeviceDetails, Export, Faults
 from hwbench.api.lookup import Model, ModelOptions
 from hwbench.errors import InputError, nearest, shown
 from hwbench.files import folders
 from hwbench.machine import catalog, description
+from hwbench.machine.description import DeviceDetails
 from hwbench.machine.device import Device
 from hwbench.notices import Notice
 from hwbench.report.text import machine as machine_text
@@ -129,6 +129,39 @@ def _device_lines(answer: Devices, style: Style = PLAIN) -> list[str]:
 @answers.lines.register
 def _model_lines(answer: Models, style: Style = PLAIN) -> list[str]:
     return [*workload_text.model_list(answer.values(), style), "", f"{len(answer)} models"]
+
+
+class Faults(Answer, Struct, frozen=True):
+    """What is wrong with a part of the catalog, a line each, and how many files of each kind were checked."""
+
+    name: str
+    faults: tuple[str, ...]
+    checked: dict[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object that the command line writes with `--json`."""
+        return answers.document(self.name, {"faults": self.faults, **self.checked})
+
+
+@answers.lines.register
+def _faults(answer: Faults, style: Style = PLAIN) -> list[str]:  # noqa: ARG001
+    counts = [f"{count} {kind}" for kind, count in answer.checked.items()]
+    return [*answer.faults, ", ".join([*counts, f"{len(answer.faults)} faults"])]
+
+
+class Export(Answer, Struct, frozen=True):
+    """A model that was saved in a file."""
+
+    SCHEMA: ClassVar[str] = "models-export"
+
+    path: str
+    title: str
+    ops: int
+
+
+@answers.lines.register
+def _export(answer: Export, style: Style = PLAIN) -> list[str]:  # noqa: ARG001
+    return [f"{answer.path}: {answer.title}, {answer.ops} different ops"]
 
 
 def devices(

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 from msgspec.structs import replace
 
 from hwbench.api import catalogs, checks
-from hwbench.api.answers import add_notices
 from hwbench.api.lookup import Model, ModelOptions, locate
 from hwbench.errors import InputError
 from hwbench.machine.device import Device
+from hwbench.notices import Notice, unique
 from hwbench.study import requirement
 from hwbench.study.compare import devices as comparison
 from hwbench.study.compare.devices import Comparison
@@ -66,7 +66,7 @@ def compare(
             baseline=_baseline(baseline, located), clock=checks.clock(clock), runtime=runtime,
         )  # fmt: skip
         notices = [notice for _, own in located.values() for notice in own]
-        return add_notices(answer, notices)
+        return replace(answer, notices=unique((*notices, *answer.notices)))
     if len(runs) < len(every) or wanted != catalogs.Filter():
         message = "Devices and saved runs cannot be compared with each other; run:FILE is the machine of a run."
         raise InputError("mixed-kinds", message, field="names")
@@ -91,7 +91,7 @@ def _is_run(name: str) -> bool:
     return (name.endswith(".json") and not name.startswith("run:")) or _RUN.match(name) is not None
 
 
-Located = dict[str, tuple[Device, tuple[Any, ...]]]
+Located = dict[str, tuple[Device, tuple[Notice, ...]]]
 """Devices with their notices by the names that they have in a comparison."""
 
 
@@ -147,4 +147,4 @@ def require(
     size, catalog = source.batch(batch), catalogs.devices()
     workload = source.workload(name, size)
     answer = requirement.require(workload, catalog.values(), **target, utilization=utilization, dtype=name, batch=size)
-    return add_notices(answer, catalog.notices)
+    return replace(answer, notices=unique((*catalog.notices, *answer.notices)))

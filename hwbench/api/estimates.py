@@ -1,4 +1,4 @@
-"""What a model takes and what a device can do: `estimate`, `count` and `peak`.
+"""How long models take on devices: `estimate` and `estimate_all`.
 
     import hwbench
     hwbench.estimate("alexnet", "rtx3090")          # in a notebook: a table; str() gives the text of the command line
@@ -13,18 +13,13 @@ from typing import TYPE_CHECKING, Any, Unpack
 from msgspec.structs import replace
 
 from hwbench.api import checks
-from hwbench.api.answers import Estimates, add_notices
-from hwbench.api.lookup import Model, ModelOptions, locate, stated
-from hwbench.dtypes import dtype as known_dtype
+from hwbench.api.lookup import Model, ModelOptions, locate
 from hwbench.errors import InputError
-from hwbench.machine import description
-from hwbench.machine.description import Description
 from hwbench.machine.device import Device
+from hwbench.notices import unique
 from hwbench.predict import estimate as prediction
-from hwbench.predict.estimate import Estimate
-from hwbench.workload import counting, load
-from hwbench.workload.counting import Count
-from hwbench.workload.ops import CONVENTIONS, Convention, Workload
+from hwbench.predict.estimate import Estimate, Estimates
+from hwbench.workload.ops import Workload
 
 if TYPE_CHECKING:
     import torch
@@ -83,45 +78,4 @@ def estimate_all(
         for name in formats
         for size in sizes
     ]
-    return Estimates(tuple(add_notices(row, located.notices) for row in rows))
-
-
-def count(
-    model: "str | Workload | torch.nn.Module",
-    inputs: Any = None,
-    *,
-    convention: Convention = "flop",
-    dtype: str = "fp32",
-    batch: int | None = None,
-    audit: bool = False,
-    **options: Unpack[ModelOptions],
-) -> Count:
-    """Return the parameters, operations and traffic of a model, layer by layer; `inputs` as for `estimate`.
-
-    With `audit` other installed counters count a traced model too.
-    """
-    source, name = Model(model, inputs, options), checks.dtype(dtype)
-    if convention not in CONVENTIONS:
-        message = f"There is no convention '{convention}'."
-        raise InputError("unknown-convention", message, field="convention", nearest=CONVENTIONS)
-    size = source.batch(batch)
-    workload = source.workload(name, size)
-    answer = counting.counted(workload, convention, name, known_dtype(name).bits, size)
-    return replace(answer, audit=load.audit(source.request(name, size), workload)) if audit else answer
-
-
-def peak(
-    device: str | Device = "host", clock: str | None = None, *, settings: Mapping[str, str] | None = None
-) -> Description:
-    """Return every theoretical peak of a device, of this machine by default, beside what its saved runs reached."""
-    located = locate(device, settings)
-    peaks = description.known_peaks(located.device, checks.clock(clock))
-    answer = description.describe(located.device, peaks)
-    notices = located.notices or description.notices(located.device, peaks)
-    if located.device.sustained is None:
-        return replace(answer, notices=notices)
-    from hwbench.study.achieved import achieved  # for measured devices alone
-
-    rows = achieved(stated(device), located.device) if isinstance(device, str) and not settings else ()
-    measured = {"source": located.device.sustained.source, "achieved": rows}
-    return replace(answer, notices=notices, measured=measured)
+    return Estimates(tuple(replace(row, notices=unique((*located.notices, *row.notices))) for row in rows))

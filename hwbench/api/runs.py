@@ -7,10 +7,9 @@ from msgspec import Struct
 
 from hwbench import answers
 from hwbench.answers import Answer
-from hwbench.api.answers import notices_of
 from hwbench.errors import InputError
 from hwbench.measure import store
-from hwbench.notices import Notice
+from hwbench.notices import Notice, unique
 from hwbench.report.text.layout import PLAIN, Style
 from hwbench.report.text.runs import runs as run_text
 from hwbench.study.compare import runs
@@ -28,7 +27,7 @@ class RunComparisons(Answer, Struct, frozen=True):
     @property
     def notices(self) -> tuple[Notice, ...]:
         """What a reader must know of any of them."""
-        return tuple(dict.fromkeys(notice for row in self.comparisons for notice in notices_of(row)))
+        return unique(notice for row in self.comparisons for notice in row.notices)
 
 
 @answers.lines.register

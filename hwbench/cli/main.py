@@ -4,7 +4,6 @@ import contextlib
 import importlib
 import os
 import sys
-import traceback
 from typing import NoReturn
 
 import click
@@ -107,6 +106,8 @@ def main() -> NoReturn:
         code = _fail(HwbenchError("interrupted"), invocation, 130)
     except Exception as error:
         if os.environ.get("HWBENCH_TRACEBACK", "0") not in ("", "0") and sys.stderr is not None:
+            import traceback  # which costs start-up time
+
             traceback.print_exception(error)
         code = _fail(_described(error), invocation)
     _leave(code)

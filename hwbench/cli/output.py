@@ -11,7 +11,6 @@ import msgspec
 
 from hwbench import answers
 from hwbench.answers import Answer
-from hwbench.api.answers import notices_of
 from hwbench.errors import HwbenchError, InputError, shown
 from hwbench.notices import Notice
 from hwbench.report.text import layout
@@ -34,11 +33,11 @@ def show(
     `lines` make another text than its own, `body` is another body of the JSON.
     """
     if as_json:
-        document = answers.document(answer.SCHEMA, body, notices_of(answer)) if body else answer.to_dict()
+        document = answers.document(answer.SCHEMA, body, getattr(answer, "notices", ())) if body else answer.to_dict()
         write(_json(document) + "\n")
     else:
         chosen = style()
-        write_lines(lines(chosen) if lines else answers.lines(answer, chosen), notices_of(answer))
+        write_lines(lines(chosen) if lines else answers.lines(answer, chosen), getattr(answer, "notices", ()))
 
 
 def finish(answer: Any, as_json: bool) -> int:

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from hwbench.answers import Answer
 from hwbench.errors import InputError
@@ -61,6 +61,23 @@ class Description(Answer, Struct, frozen=True):
     known: tuple[Peak, ...]
     notices: tuple[Notice, ...] = ()
     measured: dict[str, Any] | None = None
+
+
+class DeviceDetails(Answer, Struct, frozen=True):
+    """A catalogued device: its peaks, and what its file says beyond them."""
+
+    SCHEMA: ClassVar[str] = "devices-show"
+
+    description: Description
+    notices: tuple[Notice, ...] = ()
+
+    def body(self) -> dict[str, Any]:
+        """Return the answer's own part of its JSON."""
+        device = self.description.source
+        extra = {name: to_builtins(getattr(device, name)) for name in ("aliases", "notes", "sources", "scores")}
+        body = self.description.body()
+        del body["measured"]  # a catalogued device has no runs
+        return {**body, **extra}
 
 
 def known_peaks(device: Device, clock: ClockKind | None = None) -> tuple[Peak, ...]:

@@ -14,7 +14,7 @@ from hwbench.answers import Answer
 from hwbench.machine.architecture import Kind
 from hwbench.machine.device import ClockKind, Device
 from hwbench.machine.peak import Peak, PeakTerm, highest, peak, peaks
-from hwbench.notices import Notice, notice
+from hwbench.notices import Notice, notice, unique
 from hwbench.predict.forecast import Forecast, Limit, OpTime, forecast
 from hwbench.predict.roofline import Bound, Roofline
 from hwbench.workload.ops import Op, Work, Workload
@@ -107,6 +107,32 @@ class Estimate(Answer, Struct, frozen=True):
             "elasticities": to_builtins(forecast.elasticities),
         }
         return body | {key: value for key, value in values.items() if value is not None}
+
+
+class Estimates(Answer, Struct, frozen=True):
+    """Estimates of one model on one device: one for each dtype and batch."""
+
+    SCHEMA: ClassVar[str] = "estimates"
+    MAIN: ClassVar[tuple[str, ...]] = ("count",)
+    ROWS: ClassVar[str] = "rows"
+
+    estimates: tuple[Estimate, ...]
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.estimates)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The values of each estimate, without its layers."""
+        bodies = [estimate.body() for estimate in self.estimates]
+        return [{key: value for key, value in body.items() if not isinstance(value, list | dict)} for body in bodies]
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """What a reader must know of any of them."""
+        return unique(notice for estimate in self.estimates for notice in estimate.notices)
 
 
 def estimate(

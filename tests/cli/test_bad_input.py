@@ -482,7 +482,7 @@ def test_what_nobody_foresaw_is_one_line_too(
     def broken(*_arguments: object, **_options: object) -> None:
         raise error
 
-    monkeypatch.setattr("hwbench.api.estimates.peak", broken)
+    monkeypatch.setattr("hwbench.api.peaks.peak", broken)
     answer = cli("peak --device rtx3090" + (" --json" if as_json else ""))
     assert answer.code == exit_code
     assert answer.err.count("\n") == 1

@@ -5,7 +5,6 @@ from typing import Any
 import click
 
 from hwbench import api
-from hwbench.api.answers import notices_of
 from hwbench.cli import filters, options, output
 from hwbench.errors import InputError
 from hwbench.report.export.compare import COLUMNS, records
@@ -56,6 +55,6 @@ def compare(names: tuple[str, ...], form: str | None, as_json: bool, **parameter
     elif not isinstance(answer, Comparison):
         raise InputError("bad-format", "Runs are compared as text or JSON.", field="form")
     elif form == "csv":
-        output.write_csv(COLUMNS, records(answer), notices_of(answer))
+        output.write_csv(COLUMNS, records(answer), answer.notices)
     else:
-        output.write_lines(markdown(answer), notices_of(answer))
+        output.write_lines(markdown(answer), answer.notices)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hwbench import answers
-from hwbench.predict.estimate import Estimate, LayerEstimate
+from hwbench.predict.estimate import Estimate, Estimates, LayerEstimate
 from hwbench.predict.forecast import Forecast
 from hwbench.report.text.format import ceil_digits, floor_digits, intensity, layer_name, percent, rate, throughput
 from hwbench.report.text.layout import PLAIN, Style, field, heading, name_width, sentences, table
@@ -172,6 +172,12 @@ def _clock_sentence(forecast: Forecast) -> str:
     if max(gains.bandwidth, gains.overhead) > gains.clock:
         return f"Clock speed is a poor guide here: only {percent(share)} of the time depends on it; {others} more."
     return f"Clock speed is a partial guide here: {percent(share)} of the time depends on it; {others} too."
+
+
+@answers.lines.register
+def all_of(answer: Estimates, style: Style = PLAIN) -> list[str]:
+    """Return a row for each estimate."""
+    return several(answer.estimates, style)
 
 
 def several(estimates: Sequence[Estimate], style: Style = PLAIN) -> list[str]:

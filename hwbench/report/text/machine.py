@@ -1,16 +1,19 @@
 """Devices as text: what they are made of, peaks with their arithmetic, measured shares of peaks, and lists."""
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from hwbench import answers
-from hwbench.machine.description import Description
+from hwbench.machine.description import Description, DeviceDetails
 from hwbench.machine.device import Clock, Device, DisputedPeak, Units
 from hwbench.machine.peak import Peak, PeakTerm
 from hwbench.report.text.format import intensity, percent
 from hwbench.report.text.layout import PLAIN, Style, field, sentences, table
 from hwbench.report.text.layout import heading as title_lines
-from hwbench.study.achieved import Achieved
 from hwbench.units import Hertz, operations_unit, si
+
+if TYPE_CHECKING:  # which needs numpy, and peaks of catalogued devices do without
+    from hwbench.study.achieved import Achieved
 
 
 @answers.lines.register
@@ -19,6 +22,14 @@ def description(answer: Description, style: Style = PLAIN) -> list[str]:
     lines = [*heading(answer.source, style), "", *peak_table(answer.source, answer.known, style)]
     rows = answer.measured["achieved"] if answer.measured else ()
     return [*lines, "", *achieved(rows, answer.source, style)] if rows else lines
+
+
+@answers.lines.register
+def device_details(answer: DeviceDetails, style: Style = PLAIN) -> list[str]:
+    """Return what the device is, what its file says beyond its peaks, and these."""
+    device = answer.description.source
+    lines = [*heading(device, style), *details(device, style)]
+    return [*lines, "", *peak_table(device, answer.description.known, style)]
 
 
 def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> list[str]:
@@ -108,7 +119,7 @@ def device_list(devices: Iterable[Device], style: Style = PLAIN) -> list[str]:
     return table(header, rows, "lllllrr", style, spare=("released", "units"))
 
 
-def achieved(rows: Sequence[Achieved], device: Device, style: Style = PLAIN) -> list[str]:
+def achieved(rows: "Sequence[Achieved]", device: Device, style: Style = PLAIN) -> list[str]:
     """Return a row for each measured ceiling: its peak at both clocks, the rates, the memory, and findings."""
     cells = [
         (

@@ -1,0 +1,40 @@
+"""What a model computes and moves, layer by layer."""
+
+from typing import TYPE_CHECKING, Any, Unpack
+
+from msgspec.structs import replace
+
+from hwbench.api import checks
+from hwbench.api.lookup import Model, ModelOptions
+from hwbench.dtypes import dtype as known_dtype
+from hwbench.errors import InputError, shown
+from hwbench.workload import counting, load
+from hwbench.workload.counting import Count
+from hwbench.workload.ops import CONVENTIONS, Convention, Workload
+
+if TYPE_CHECKING:
+    import torch
+
+
+def count(
+    model: "str | Workload | torch.nn.Module",
+    inputs: Any = None,
+    *,
+    convention: Convention = "flop",
+    dtype: str = "fp32",
+    batch: int | None = None,
+    audit: bool = False,
+    **options: Unpack[ModelOptions],
+) -> Count:
+    """Return the parameters, operations and traffic of a model, layer by layer; `inputs` as for `estimate`.
+
+    With `audit` other installed counters count a traced model too.
+    """
+    source, name = Model(model, inputs, options), checks.dtype(dtype)
+    if convention not in CONVENTIONS:
+        message = f"There is no convention '{shown(convention)}'."
+        raise InputError("unknown-convention", message, field="convention", nearest=CONVENTIONS)
+    size = source.batch(batch)
+    workload = source.workload(name, size)
+    answer = counting.counted(workload, convention, name, known_dtype(name).bits, size)
+    return replace(answer, audit=load.audit(source.request(name, size), workload)) if audit else answer

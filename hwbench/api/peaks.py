@@ -1,0 +1,28 @@
+"""What a device can do."""
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from hwbench.api import checks
+from hwbench.api.lookup import locate, stated
+from hwbench.machine import description
+from hwbench.machine.description import Description
+from hwbench.machine.device import Device
+
+
+def peak(
+    device: str | Device = "host", clock: str | None = None, *, settings: Mapping[str, str] | None = None
+) -> Description:
+    """Return every theoretical peak of a device, of this machine by default, beside what its saved runs reached."""
+    located = locate(device, settings)
+    peaks = description.known_peaks(located.device, checks.clock(clock))
+    answer = description.describe(located.device, peaks)
+    notices = located.notices or description.notices(located.device, peaks)
+    if located.device.sustained is None:
+        return replace(answer, notices=notices)
+    from hwbench.study.achieved import achieved  # for measured devices alone
+
+    rows = achieved(stated(device), located.device) if isinstance(device, str) and not settings else ()
+    measured = {"source": located.device.sustained.source, "achieved": rows}
+    return replace(answer, notices=notices, measured=measured)
