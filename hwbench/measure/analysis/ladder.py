@@ -66,25 +66,15 @@ def _is_needed(task: Task, dtype: str) -> bool:
 
 def read(run: Record, dtype: str, threads: int, model: str | None = None, batch: int = 1) -> Ladder:
     """Return the ladder of a record's measurements, of the fastest ISA; rungs without a measurement are None."""
-    valid = [
-        measurement
-        for measurement in run.measurements
-        if measurement.threads == threads and measurement.checked is not False
-    ]
-    on_cpu = [measurement for measurement in valid if measurement.where == "cpu"]
-    own = [measurement for measurement in on_cpu if measurement.dtype == dtype]
-    fma = _best(
-        measurement for measurement in own if measurement.kernel == "fma" and measurement.variant == "throughput"
-    )
-    products = [measurement for measurement in own if measurement.kernel == "matmul"]
+    valid = [item for item in run.measurements if item.threads == threads and item.checked is not False]
+    on_cpu = [item for item in valid if item.where == "cpu"]
+    own = [item for item in on_cpu if item.dtype == dtype]
+    fma = _best(item for item in own if item.kernel == "fma" and item.variant == "throughput")
+    products = [item for item in own if item.kernel == "matmul"]
     size = _size(products)
-    blas = _best(
-        measurement for measurement in products if measurement.variant in LIBRARIES and measurement.size == size
-    )
-    numba = _best(
-        measurement for measurement in products if measurement.variant == "numba" and measurement.size == size
-    )
-    stream = _best(measurement for measurement in on_cpu if measurement.kernel == "stream")
+    blas = _best(product for product in products if product.variant in LIBRARIES and product.size == size)
+    numba = _best(product for product in products if product.variant == "numba" and product.size == size)
+    stream = _best(item for item in on_cpu if item.kernel == "stream")
     clock = _clock(run, fma, threads)
     return Ladder(
         isa=fma.isa if fma else None,
@@ -106,14 +96,13 @@ def _size(products: Sequence[Measurement]) -> str | None:
 
     Else that of the fastest product, among sizes that both were measured at if there are any.
     """
-    libraries, ours = (
-        [measurement for measurement in products if measurement.variant in names] for names in (LIBRARIES, ("numba",))
-    )
-    both = {measurement.size for measurement in libraries} & {measurement.size for measurement in ours}
+    libraries = [product for product in products if product.variant in LIBRARIES]
+    ours = [product for product in products if product.variant == "numba"]
+    both = {product.size for product in libraries} & {product.size for product in ours}
     usual = "x".join(map(str, SIZE))
     if usual in both:
         return usual
-    fastest = _best(measurement for measurement in (*libraries, *ours) if not both or measurement.size in both)
+    fastest = _best(product for product in (*libraries, *ours) if not both or product.size in both)
     return fastest.size if fastest else None
 
 
@@ -126,10 +115,8 @@ def _clock(run: Record, fma: Measurement | None, threads: int) -> Measurement | 
     if fma is None:
         return None
     hertz = clocks(run.measurements).under(fma.isa or "", threads, fma.core_class)
-    measured = (
-        measurement for measurement in run.measurements if measurement.kernel == "clock" and measurement.unit == "Hz"
-    )
-    return next((measurement for measurement in measured if interval(measurement).value == hertz), None)
+    measured = (item for item in run.measurements if item.kernel == "clock" and item.unit == "Hz")
+    return next((clock for clock in measured if interval(clock).value == hertz), None)
 
 
 def _stated_clock(device: Device | None, fma: Measurement | None) -> float | None:
@@ -140,10 +127,7 @@ def _stated_clock(device: Device | None, fma: Measurement | None) -> float | Non
 
 
 def _run(own: Sequence[Measurement], model: str | None, batch: int) -> Interval | None:
-    for measurement in own:
-        if isinstance(measurement.subject, ForwardPass) and (measurement.subject.model, measurement.subject.batch) == (
-            model,
-            batch,
-        ):
-            return interval(measurement)
+    for item in own:
+        if isinstance(item.subject, ForwardPass) and (item.subject.model, item.subject.batch) == (model, batch):
+            return interval(item)
     return None

@@ -63,11 +63,7 @@ def ceilings(run: Record) -> Ceilings:
 
 
 def _valid(run: Record, gpu: bool) -> list[Measurement]:
-    return [
-        measurement
-        for measurement in run.measurements
-        if (measurement.where == "gpu") == gpu and measurement.checked is not False
-    ]
+    return [item for item in run.measurements if (item.where == "gpu") == gpu and item.checked is not False]
 
 
 def newest(machine: str, where: str | None = None) -> Ceilings | None:
@@ -85,15 +81,11 @@ def newest(machine: str, where: str | None = None) -> Ceilings | None:
             continue
         if run.environment.get("machine") != machine:
             continue
-        fresh = [
-            measurement
-            for measurement in _valid(run, gpu=False)
-            if measurement.kernel in CEILING_KERNELS - kernels_seen
-        ]
+        fresh = [item for item in _valid(run, gpu=False) if item.kernel in CEILING_KERNELS - kernels_seen]
         if fresh:
             sources.append(run.id)
             measurements += fresh
-            kernels_seen |= {measurement.kernel for measurement in fresh}
+            kernels_seen |= {item.kernel for item in fresh}
         if kernels_seen >= CPU_KERNELS:
             break
     return Ceilings(tuple(sources), tuple(measurements)) if sources else None
@@ -166,12 +158,8 @@ def _caches(measured: Ceilings, known: Sequence[str]) -> dict[str, BytesPerSecon
     A sweep whose levels are not the caches that the system reports was too disturbed to be used.
     """
     sweep = measured.of("working-set")
-    levels = [
-        (measurement.subject.level, measurement) for measurement in sweep if isinstance(measurement.subject, WorkingSet)
-    ]
-    rates = {
-        level: BytesPerSecond(value(measurement)) for level, measurement in levels if level
-    }  # each by itself, with all cores
+    levels = [(item.subject.level, item) for item in sweep if isinstance(item.subject, WorkingSet)]
+    rates = {level: BytesPerSecond(value(item)) for level, item in levels if level}  # each by itself, with all cores
     if not rates and sweep:
         rows = [row for row in kernels.rows(sweep) if (row.kernel, row.unit) == ("cache", "B/s")]
         rates = {row.variant: BytesPerSecond(row.value) for row in rows}
@@ -181,20 +169,18 @@ def _caches(measured: Ceilings, known: Sequence[str]) -> dict[str, BytesPerSecon
 
 def _clocks(measured: Ceilings) -> dict[str, Hertz]:
     """Return the clock by variant, of the most cores that were measured together."""
-    by_threads = sorted(
-        (measurement for measurement in measured.of("clock") if measurement.unit == "Hz"),
-        key=lambda measurement: measurement.threads,
-    )
-    return {measurement.variant: Hertz(value(measurement)) for measurement in by_threads}
+    measured_clocks = (clock for clock in measured.of("clock") if clock.unit == "Hz")
+    by_threads = sorted(measured_clocks, key=lambda clock: clock.threads)
+    return {clock.variant: Hertz(value(clock)) for clock in by_threads}
 
 
 def _gpu_clocks(measured: Ceilings) -> dict[str, Hertz]:
     """Return the lowest clock that the driver read while products of a dtype ran, by dtype."""
     lowest: dict[str, float] = {}
-    for measurement in measured.of("matmul"):
-        hertz = measurement.subject.under_load.get("clock_hz") if isinstance(measurement.subject, GpuWork) else None
-        if measurement.dtype and isinstance(hertz, int | float) and hertz > 0:
-            lowest[measurement.dtype] = min(lowest.get(measurement.dtype, hertz), hertz)
+    for product in measured.of("matmul"):
+        hertz = product.subject.under_load.get("clock_hz") if isinstance(product.subject, GpuWork) else None
+        if product.dtype and isinstance(hertz, int | float) and hertz > 0:
+            lowest[product.dtype] = min(lowest.get(product.dtype, hertz), hertz)
     return {dtype: Hertz(hertz) for dtype, hertz in lowest.items()}
 
 
@@ -208,9 +194,8 @@ def with_ceilings(device: Device, measured: Ceilings) -> Device:
     units = device.units
     if device.kind == "cpu":
         hertz = clocks(measured.measurements)
-        units = tuple(
-            _at_measured_clock(measurement, hertz, len(device.units) > 1, provenance) for measurement in device.units
-        )
+        hybrid = len(device.units) > 1
+        units = tuple(_at_measured_clock(cores, hertz, hybrid, provenance) for cores in device.units)
     memory = device.memory
     if memory.bandwidth is None and reached.bandwidth is not None:
         memory = msgspec.structs.replace(memory, bandwidth=reached.bandwidth)
@@ -241,12 +226,8 @@ def measured_device(run: Record) -> Device:
 
 def stated_device(run: Record) -> Device:
     """Return the machine, or the GPU, of a run as its system or driver described it. Raises InputError."""
-    subjects = (measurement.subject for measurement in ceilings(run).measurements)
-    gpus = (
-        measurement.accelerator
-        for measurement in subjects
-        if isinstance(measurement, GpuWork) and measurement.accelerator
-    )
+    subjects = (item.subject for item in ceilings(run).measurements)
+    gpus = (subject.accelerator for subject in subjects if isinstance(subject, GpuWork) and subject.accelerator)
     base = next(gpus, None) if is_gpu(run) else run.device
     if base is None:
         raise InputError("no-device", f"Run {run.id} does not describe its machine.")
