@@ -77,16 +77,16 @@ class BlockLimits(Struct, frozen=True):
 
 
 class Blocks(Struct, frozen=True):
-    """How one multiply is cut: blocks of B of `depth` × `columns` elements are packed, by the kernel where `aside`.
+    """How one multiply is cut: into blocks of B of `block_depth` × `block_columns` elements.
 
-    Where `in_place` they are not packed, and `together` rows of A go along a whole block before others do; `in_order`
-    the rows below are fetched meanwhile in the order of their addresses. Where A is one row or one column, the multiply
-    is `thin`: it mainly writes C, whose whole rows are written fastest. The last `few` columns are dot products. After
-    `chain` products a sum goes to C.
+    Blocks are packed, where `aside` by the kernel. Where `in_place` they are not packed, and `together` rows of A go
+    along a whole block before others do; `in_order` the rows below are fetched meanwhile in the order of their
+    addresses. Where A is one row or one column, the multiply is `thin`: it mainly writes C, whose whole rows are
+    written fastest. The last `few` columns are dot products. After `chain` products a sum goes to C.
     """
 
-    depth: int
-    columns: int
+    block_depth: int
+    block_columns: int
     in_place: bool
     in_order: bool
     together: int
@@ -143,8 +143,8 @@ def fitted(limits: BlockLimits, tile: Tile, rows: int, columns: int, depth: int,
     else:
         block = _packed(limits, tile, columns, depth, chain)
     return Blocks(
-        depth=block[0],
-        columns=block[1],
+        block_depth=block[0],
+        block_columns=block[1],
         in_place=in_place,
         in_order=in_order,
         together=tile.rows if small else rows,

@@ -9,7 +9,10 @@ from typing import NamedTuple
 class Job(NamedTuple):
     """A multiply for one thread: addresses, distances between rows in bytes, sizes in elements, flags that are 0 or 1.
 
-    It travels as an array of 64-bit integers in the order of these fields.
+    It travels as an array of 64-bit integers in the order of these fields. `columns` are those of B without the last
+    `few`. `buffer` and `spare` are addresses of memory for packed blocks of B, or for turned columns; `head` columns
+    come before the first whole strip; `size` is that of an element in bytes. From `block_depth` to `chain` the fields
+    are those of `blocking.Blocks`; a round of the kernel takes `unroll` products of a chain.
     """
 
     a: int
@@ -20,35 +23,22 @@ class Job(NamedTuple):
     row_c: int
     rows: int
     columns: int
-    """Columns of B, without the last `few`."""
     depth: int
     buffer: int
-    """Address of memory for a packed block of B, or for turned columns."""
     spare: int
-    """Address of memory for the next packed block."""
+    head: int
     block_depth: int
     block_columns: int
     in_place: int
-    """B is not packed."""
     in_order: int
-    """B is not packed, and its next rows are fetched in the order of their addresses."""
     together: int
-    """Rows of A that go along all strips of B in place before the next rows do."""
-    head: int
-    """Columns before the first whole strip."""
     thin: int
-    """A has one row or one column."""
     few: int
-    """Last columns of B, whose elements of C are dot products."""
     aside: int
-    """The kernel packs the next block while it computes."""
     chain: int
-    """Products that are summed up in a register before the sum goes to C."""
     unroll: int
-    """Products of a chain in one round of the kernel."""
     tile_columns: int
     size: int
-    """Bytes of an element."""
 
 
 class Operands(NamedTuple):

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, ClassVar
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from hwbench.errors import InputError
 from hwbench.machine.device import Cache
@@ -150,16 +150,8 @@ class GemmProduct:
             depth=depth,
             buffer=buffer,
             spare=spare,
-            block_depth=blocks.depth,
-            block_columns=blocks.columns,
-            in_place=int(blocks.in_place),
-            in_order=int(blocks.in_order),
-            together=blocks.together,
             head=blocking.head(blocks, tile, share.columns, c, row_c) if masks else 0,
-            thin=int(blocks.thin),
-            few=blocks.few,
-            aside=int(blocks.aside),
-            chain=blocks.chain,
+            **{name: int(value) for name, value in structs.asdict(blocks).items()},
             unroll=tile.unroll,
             tile_columns=tile.columns,
             size=size,

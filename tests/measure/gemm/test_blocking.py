@@ -48,8 +48,8 @@ def test_blocks_fit_their_limits_and_the_buffer(tile: Tile, l1: int, l2: int, ro
     for masks in (True, False):
         blocks = blocking.fitted(limits, tile, rows, columns, depth, columns * SIZES[tile.dtype], masks)
         left = columns - blocks.few
-        assert blocks.depth > 0
-        assert blocks.columns > 0
+        assert blocks.block_depth > 0
+        assert blocks.block_columns > 0
         assert 0 <= blocks.few <= min(columns, FEW)
         assert masks or not blocks.in_place or left % tile.columns == 0
         assert not (blocks.aside and tile.narrow)
@@ -57,10 +57,10 @@ def test_blocks_fit_their_limits_and_the_buffer(tile: Tile, l1: int, l2: int, ro
         assert blocks.chain <= MAX_CHAIN
         if blocks.in_place or not left:
             continue
-        assert blocks.columns % tile.columns == 0
-        assert blocks.chain % DEPTH_STEP == blocks.depth % blocks.chain == 0
-        strips = -(-min(left, blocks.columns) // tile.columns)
-        assert blocks.depth * strips * tile.bytes <= blocking.buffer_bytes(limits, tile)
+        assert blocks.block_columns % tile.columns == 0
+        assert blocks.chain % DEPTH_STEP == blocks.block_depth % blocks.chain == 0
+        strips = -(-min(left, blocks.block_columns) // tile.columns)
+        assert blocks.block_depth * strips * tile.bytes <= blocking.buffer_bytes(limits, tile)
 
 
 @given(sizes, sizes, sizes)
@@ -71,7 +71,7 @@ def test_what_is_fetched_in_order_beside_a_strip_is_no_more_than_a_row(rows: int
                 blocking.limits(tile, caches(32 * KIB, l2)), tile, rows, columns, depth, 4000, masks=True
             )
             if blocks.in_order:
-                assert blocks.depth * tile.columns <= blocks.columns
+                assert blocks.block_depth * tile.columns <= blocks.block_columns
 
 
 def zen(rows: int, columns: int, depth: int, tile: Tile = WIDE, row_b: int = 4000) -> Blocks:
@@ -81,10 +81,10 @@ def zen(rows: int, columns: int, depth: int, tile: Tile = WIDE, row_b: int = 400
 
 def test_which_b_is_read_in_place() -> None:
     small = zen(2000, 100, 100)
-    assert (small.in_place, small.depth, small.columns, small.together) == (True, 100, 100 - small.few, 6)
+    assert (small.in_place, small.block_depth, small.block_columns, small.together) == (True, 100, 100 - small.few, 6)
     assert not zen(2000, 1000, 1000).in_place
     few = zen(30, 500, 1000)
-    assert (few.in_place, few.in_order, few.depth, few.together) == (True, False, blocking.DIRECT_DEPTH, 30)
+    assert (few.in_place, few.in_order, few.block_depth, few.together) == (True, False, blocking.DIRECT_DEPTH, 30)
     assert not zen(45, 500, 1000).in_place
     assert not zen(25, 500, 1000, row_b=4096).in_place  # clashing
     assert zen(24, 500, 1000, row_b=4096).in_place
@@ -98,7 +98,7 @@ def test_which_b_is_read_in_place() -> None:
 ])  # fmt: skip
 def test_which_b_is_fetched_in_order(columns: int, depth: int, in_order: bool, block: tuple[int, int]) -> None:
     blocks = zen(12, columns, depth)
-    assert (blocks.in_order, (blocks.depth, blocks.columns)) == (in_order, block)
+    assert (blocks.in_order, (blocks.block_depth, blocks.block_columns)) == (in_order, block)
 
 
 def test_which_products_are_thin() -> None:
@@ -120,11 +120,11 @@ def test_which_columns_are_dot_products(tile: Tile, columns: int, few: int) -> N
 
 def test_cuts_are_even() -> None:
     blocks = zen(1000, 1000, 1000)
-    assert (blocks.chain, blocks.depth, blocks.columns) == (176, 528, 256)
-    assert zen(100, 600, 1000).columns == 192
+    assert (blocks.chain, blocks.block_depth, blocks.block_columns) == (176, 528, 256)
+    assert zen(100, 600, 1000).block_columns == 192
     shallow = zen(2000, 5000, 64)
-    assert (shallow.depth, shallow.columns) == (64, 1280)  # a quarter
-    assert zen(2000, 20_000, 64).columns == 2880  # as many bytes as a deep block
+    assert (shallow.block_depth, shallow.block_columns) == (64, 1280)  # a quarter
+    assert zen(2000, 20_000, 64).block_columns == 2880  # as many bytes as a deep block
 
 
 def test_what_the_kernel_packs_on_the_side() -> None:
