@@ -1,4 +1,4 @@
-"""What can go wrong, who caused it, and how it is said in one line.
+"""Errors: what can go wrong, who caused it, and the one line that describes it.
 
 HwbenchError            a failure of hwbench or of the machine: exit code 1
 └── InputError          something the caller asked for, or a file that cannot be used: exit code 2; also a ValueError
