@@ -49,7 +49,7 @@ class Answer:
     def _repr_html_(self) -> str:
         title = _escaped(lines(self)[0])
         facts = [{"": _title(name), "value": _cell(name, value)} for name, value in main_values(self)]
-        notes = "".join(f"<p>{_escaped(text)}</p>" for text in _warnings(self))
+        notes = "".join(f"<p>{_escaped(str(notice))}</p>" for notice in getattr(self, "notices", ()))
         return f"<p><b>{title}</b></p>{html_table(facts)}{html_table(rows(self))}{notes}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def rows(answer: Any) -> list[dict[str, Any]]:
 
 def document(schema: str, body: Any, notices: Iterable[Notice | str] = ()) -> dict[str, Any]:
     """Return the JSON object `hwbench.<schema>/1` of an answer or a dict, with the notices of both."""
-    own = () if isinstance(body, dict) else (*getattr(body, "notices", ()), *getattr(body, "warnings", ()))
+    own = () if isinstance(body, dict) else getattr(body, "notices", ())
     head = {"schema": f"hwbench.{schema}/1", "hwbench_version": VERSION, **_notices([*own, *notices])}
     return {**head, **{key: value for key, value in plain(body).items() if key not in ("warnings", "notices")}}
 
@@ -143,10 +143,6 @@ def _notices(notices: Iterable[Notice | str]) -> dict[str, Any]:
     every = list(dict.fromkeys(notices))
     typed = [{"code": notice.code, "text": notice.text} for notice in every if isinstance(notice, Notice)]
     return {"warnings": [str(notice) for notice in every], "notices": typed}
-
-
-def _warnings(answer: Any) -> list[str]:
-    return [str(notice) for notice in (*getattr(answer, "notices", ()), *getattr(answer, "warnings", ()))]
 
 
 def _escaped(text: str) -> str:

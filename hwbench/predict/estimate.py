@@ -98,7 +98,7 @@ class Estimate(Answer, Struct, frozen=True):
             return body
         values = {
             "expected_time_s": forecast.time_s,
-            "interval_s": forecast.interval_s,
+            "interval_s": [*forecast.interval_s],
             "interval_level": forecast.interval_level,
             "runtime": forecast.runtime,
             "expected_throughput_per_s": forecast.throughput_per_s,
