@@ -4,17 +4,6 @@
 """
 
 __all__ = [
-    "audit",
-    "cached",
-    "counting",
-    "formulas",
-    "layers",
-    "lint",
-    "load",
-    "onnx",
-    "ops",
-    "request",
-    "saved",
-    "shapes",
+    "audit", "cached", "counting", "formulas", "layers", "lint", "load", "onnx", "ops", "request", "saved", "shapes",
     "tracing",
-]
+]  # fmt: skip

@@ -32,8 +32,15 @@ class ModelRequest(Struct, frozen=True):
     batch: int = 1
 
 
-def typed_shape(text: str, dtypes: Collection[str]) -> tuple[Shape, str | None]:
-    """Return shape and dtype of an input such as `2x128:int64`, the dtype None where absent. Raises InputError."""
+class TypedShape(Struct, frozen=True):
+    """The shape of an input, and its dtype where that is given."""
+
+    shape: Shape
+    dtype: str | None = None
+
+
+def typed_shape(text: str, dtypes: Collection[str]) -> TypedShape:
+    """Return the shape and dtype in a text such as `2x128:int64`. Raises InputError."""
     match = _TYPED_SHAPE.fullmatch(text)
     shape = tuple(int(size) for size in match.group(1).split("x")) if match else ()
     if match is None or not all(shape):
@@ -43,4 +50,4 @@ def typed_shape(text: str, dtypes: Collection[str]) -> tuple[Shape, str | None]:
     if dtype and dtype not in dtypes:
         choices = nearest(dtype, dtypes) or tuple(dtypes)
         raise InputError("unknown-dtype", f"There is no input dtype '{shown(dtype)}'.", field="input", nearest=choices)
-    return shape, dtype
+    return TypedShape(shape, dtype)

@@ -36,6 +36,15 @@ def advance(strides: int | tuple[int, ...], dimensions: int) -> int:
     return prod(sizes) if len(sizes) == dimensions else prod(sizes[:1]) ** dimensions
 
 
+def conv_kind(groups: int, inputs: int, window: int, transposed: bool = False) -> str:
+    """Return the kind of a convolution by its groups and window."""
+    if transposed:
+        return "transposed_conv"
+    if groups > 1:
+        return "depthwise_conv" if groups == inputs else "grouped_conv"
+    return "pointwise_conv" if window == 1 else "conv"
+
+
 def format_shape(shape: Shape) -> str:
     """Return a shape as text: `96×55×55`."""
     return "×".join(str(size) for size in shape)

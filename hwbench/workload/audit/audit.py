@@ -13,6 +13,7 @@ from hwbench.workload.audit import text
 from hwbench.workload.audit.causes import Cause, ModuleCounts, OwnCounts, explain, same
 from hwbench.workload.audit.counters import MAX_COPY_BYTES, Counter, Unit
 from hwbench.workload.ops import Op, Workload
+from hwbench.workload.saved import shipped
 from hwbench.workload.tracing import trace as torch_trace
 from hwbench.workload.tracing.build import Built
 from hwbench.workload.tracing.patches import slow_path
@@ -50,7 +51,7 @@ def audit(
 
 def _audited(counter: Counter, built: Built, workload: Workload, own: OwnCounts) -> Audit:
     """Return one counter's result; an exception in it becomes its `error`."""
-    version = other_counters.version(counter)
+    version = shipped.installed(counter.package)
     if version is None:
         return Audit(counter.name, says=counter.says, error=text.not_installed(counter))
     if counter.needs_data and other_counters.state_bytes(built.module) > MAX_COPY_BYTES:

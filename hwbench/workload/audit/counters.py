@@ -6,7 +6,6 @@ The unit of a counter is found by counting two layers whose multiply-adds are kn
 import contextlib
 import copy
 import importlib
-import importlib.metadata
 import io
 import itertools
 import logging
@@ -65,14 +64,6 @@ class CountedModule(torch.nn.Module):  # type: ignore[misc]  # torch is Any
             counts = ((name, getattr(module, self.watched, 0)) for name, module in self.inner.named_modules())
             self.watched_counts = {name: float(count) for name, count in counts}
         return output
-
-
-def version(counter: Counter) -> str | None:
-    """Return the installed version, or None."""
-    try:
-        return importlib.metadata.version(counter.package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def state_bytes(module: Any) -> int:

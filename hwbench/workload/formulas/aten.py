@@ -9,34 +9,8 @@ from math import log2
 
 from msgspec import Struct
 
-from hwbench.workload.formulas.cost import (
-    Call,
-    Cost,
-    Tensor,
-    addmm,
-    attention_backward_call,
-    attention_call,
-    cast,
-    convolution,
-    convolution_backward,
-    copied,
-    embedding,
-    embedding_bag,
-    fft,
-    grouped_mm,
-    grouped_mm_backward,
-    linear,
-    mm,
-    norm,
-    per_input,
-    per_output,
-    picked,
-    pool,
-    recurrent,
-    row_wise,
-    trilinear,
-    vector_product,
-)
+from hwbench.workload.formulas import cost as count
+from hwbench.workload.formulas.cost import Call, Cost, Tensor, norm, per_input, per_output, row_wise
 
 
 class AtenFormula(Struct, frozen=True):
@@ -56,23 +30,24 @@ _COUNTING = (
 )
 _DUMOULIN = "kernel × channels / groups for each output (Dumoulin and Visin, arXiv:1603.07285)"
 _DAO = "two products forward (Vaswani et al., arXiv:1706.03762), five backward (Dao et al., arXiv:2205.14135)"
+_FRIGO = "Frigo and Johnson, FFTW benchmark methodology: 5 n log2 n"
 _OURS = "adds, multiplies, compares and transcendental functions of one element, counted in elementwise.py's way"
 
 FORMULAS: tuple[AtenFormula, ...] = (
-    AtenFormula(_names("mm bmm _int_mm _scaled_mm"), mm, _COUNTING),
-    AtenFormula(_names("addmm baddbmm _addmm_activation addbmm"), addmm, _COUNTING),
-    AtenFormula(_names("mv addmv dot vdot"), vector_product, _COUNTING),
-    AtenFormula(_names("linear"), linear, _COUNTING),
-    AtenFormula(_names("_grouped_mm _scaled_grouped_mm"), grouped_mm, _COUNTING),
-    AtenFormula(_names("_grouped_mm_backward"), grouped_mm_backward, _COUNTING),
+    AtenFormula(_names("mm bmm _int_mm _scaled_mm"), count.mm, _COUNTING),
+    AtenFormula(_names("addmm baddbmm _addmm_activation addbmm"), count.addmm, _COUNTING),
+    AtenFormula(_names("mv addmv dot vdot"), count.vector_product, _COUNTING),
+    AtenFormula(_names("linear"), count.linear, _COUNTING),
+    AtenFormula(_names("_grouped_mm _scaled_grouped_mm"), count.grouped_mm, _COUNTING),
+    AtenFormula(_names("_grouped_mm_backward"), count.grouped_mm_backward, _COUNTING),
     AtenFormula(
         _names("lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell"),
-        recurrent,
+        count.recurrent,
         "Hochreiter and Schmidhuber 1997; Cho et al., arXiv:1406.1078",
     ),
-    AtenFormula(_names("_trilinear"), trilinear, "torch.nn.Bilinear's definition: y = x1ᵀ A x2 + b"),
-    AtenFormula(_names("convolution _convolution convolution_overrideable"), convolution, _DUMOULIN),
-    AtenFormula(_names("convolution_backward"), convolution_backward, _DUMOULIN),
+    AtenFormula(_names("_trilinear"), count.trilinear, "torch.nn.Bilinear's definition: y = x1ᵀ A x2 + b"),
+    AtenFormula(_names("convolution _convolution convolution_overrideable"), count.convolution, _DUMOULIN),
+    AtenFormula(_names("convolution_backward"), count.convolution_backward, _DUMOULIN),
     AtenFormula(
         _names("""
             scaled_dot_product_attention _scaled_dot_product_flash_attention
@@ -80,7 +55,7 @@ FORMULAS: tuple[AtenFormula, ...] = (
             _scaled_dot_product_flash_attention_for_cpu
             _scaled_dot_product_fused_attention_overrideable
         """),
-        attention_call,
+        count.attention_call,
         _DAO,
     ),
     AtenFormula(
@@ -90,7 +65,7 @@ FORMULAS: tuple[AtenFormula, ...] = (
             _scaled_dot_product_cudnn_attention_backward
             _scaled_dot_product_flash_attention_for_cpu_backward
         """),
-        attention_backward_call,
+        count.attention_backward_call,
         _DAO,
     ),
     AtenFormula(
@@ -122,7 +97,7 @@ FORMULAS: tuple[AtenFormula, ...] = (
             max_pool2d_with_indices max_pool3d_with_indices max_pool2d max_pool1d avg_pool1d
             avg_pool2d avg_pool3d
         """),
-        pool,
+        count.pool,
         _OURS,
     ),
     AtenFormula(_names("_adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_avg_pool1d"), per_input("avg_pool"), _OURS),
@@ -157,13 +132,13 @@ FORMULAS: tuple[AtenFormula, ...] = (
         per_output("upsample", 35),
         "five cubics of seven operations",
     ),
-    AtenFormula(_names("embedding"), embedding, "rows looked up are read, the table is not"),
+    AtenFormula(_names("embedding"), count.embedding, "rows looked up are read, the table is not"),
     AtenFormula(
-        _names("_embedding_bag _embedding_bag_forward_only"), embedding_bag, "rows looked up are read and summed"
+        _names("_embedding_bag _embedding_bag_forward_only"), count.embedding_bag, "rows looked up are read and summed"
     ),
     AtenFormula(_names("embedding_dense_backward"), per_output("embedding_backward", 1), _OURS),
     AtenFormula(
-        _names("index index_select gather take _unsafe_index unfold_copy"), picked, "no more is read than written"
+        _names("index index_select gather take _unsafe_index unfold_copy"), count.picked, "no more is read than written"
     ),
     AtenFormula(
         _names("""
@@ -178,11 +153,11 @@ FORMULAS: tuple[AtenFormula, ...] = (
             diagonal_scatter as_strided_scatter block_diag one_hot nonzero_static bucketize
             searchsorted
         """),
-        copied,
+        count.copied,
         "read once, written once",
     ),
-    AtenFormula(_names("_to_copy"), cast, "read once, written once"),
-    AtenFormula(_names("_fft_r2c _fft_c2r _fft_c2c"), fft, "Frigo and Johnson, FFTW benchmark methodology: 5 n log2 n"),
+    AtenFormula(_names("_to_copy"), count.cast, "read once, written once"),
+    AtenFormula(_names("_fft_r2c _fft_c2r _fft_c2c"), count.fft, _FRIGO),
     AtenFormula(
         _names("sort topk kthvalue msort argsort"),
         lambda call: Cost(
@@ -228,37 +203,18 @@ FREE = frozenset(
 """Operators that launch no kernel: views, allocations, questions about shapes."""
 
 PER_ELEMENT: dict[str, int] = {
-    "aten.floor_divide": 1,
-    "aten.gelu": 5,
-    "aten.gelu_backward": 10,
-    "aten.silu": 5,
-    "aten.silu_": 5,
-    "aten.silu_backward": 8,
-    "aten.sigmoid": 4,
-    "aten.sigmoid_": 4,
-    "aten.sigmoid_backward": 3,
-    "aten.hardswish": 5,
-    "aten.hardswish_": 5,
-    "aten.hardsigmoid": 4,
-    "aten.hardsigmoid_": 4,
-    "aten.mish": 6,
-    "aten.mish_": 6,
-    "aten.softplus": 3,
-    "aten.elu": 4,
-    "aten.elu_": 4,
-    "aten.hardtanh": 2,
-    "aten.hardtanh_": 2,
-    "aten.clamp": 2,
-    "aten.clamp_": 2,
-    "aten.addcmul": 3,
-    "aten.addcmul_": 3,
-    "aten.addcdiv": 3,
-    "aten.addcdiv_": 3,
-    "aten.lerp": 3,
-    "aten.lerp_": 3,
-    "aten.threshold_backward": 1,
-    "aten.tanh_backward": 3,
-    "aten.log_sigmoid_forward": 4,
+    operator: each
+    for each, operators in {
+        1: "floor_divide threshold_backward",
+        2: "hardtanh hardtanh_ clamp clamp_",
+        3: "sigmoid_backward softplus addcmul addcmul_ addcdiv addcdiv_ lerp lerp_ tanh_backward",
+        4: "sigmoid sigmoid_ hardsigmoid hardsigmoid_ elu elu_ log_sigmoid_forward",
+        5: "gelu silu silu_ hardswish hardswish_",
+        6: "mish mish_",
+        8: "silu_backward",
+        10: "gelu_backward",
+    }.items()
+    for operator in _names(operators)
 }
 """Operations an element of the pointwise operators that take more than one."""
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from hwbench.workload.shapes import advance
+from hwbench.workload.shapes import advance, conv_kind
 
 Role = Literal["data", "weight", "constant"]
 
@@ -163,15 +163,6 @@ def recurrent(call: Call) -> Cost:
     return Cost("recurrent", macs=macs, bias_adds=steps * biases, elementwise_flops=5 * steps * gates)
 
 
-def conv_kind(groups: int, inputs: int, window: int, transposed: bool) -> str:
-    """Return the kind of a convolution by its groups and window."""
-    if transposed:
-        return "transposed_conv"
-    if groups > 1:
-        return "depthwise_conv" if groups == inputs else "grouped_conv"
-    return "pointwise_conv" if window == 1 else "conv"
-
-
 def convolution(call: Call) -> Cost:
     """Count a convolution, or a transposed one."""
     x, weight = call.args[0], call.args[1]
@@ -215,12 +206,17 @@ def attention(query: Tensor, key: Tensor, value: Tensor) -> Cost:
 
     Heads are the query's: grouped keys and values are read once and used by several. A causal mask counts in full.
     """
+    return _attention("attention", (1, 1), 6, query, key, value)
+
+
+def _attention(kind: str, products: tuple[int, int], each: int, query: Tensor, key: Tensor, value: Tensor) -> Cost:
+    """Count products of the scores over the width of the keys and that of the values, and `each` operations a score."""
     *leading, queries, width = query.shape
     scores = prod(leading) * queries * key.shape[-2]
     return Cost(
-        "attention",
-        macs=scores * (width + value.shape[-1]),
-        elementwise_flops=6 * scores,
+        kind,
+        macs=scores * (products[0] * width + products[1] * value.shape[-1]),
+        elementwise_flops=each * scores,
         groups=prod(leading),
         columns=key.shape[-2],
         depth=width,
@@ -233,23 +229,9 @@ def attention_call(call: Call) -> Cost:
     return msgspec.structs.replace(cost, masked=isinstance(call.get(3, "attn_mask"), Tensor))
 
 
-def attention_backward(query: Tensor, key: Tensor, value: Tensor) -> Cost:
-    """Count scores again, and gradients of values, probabilities, queries and keys: five products instead of two."""
-    *leading, queries, width = query.shape
-    scores = prod(leading) * queries * key.shape[-2]
-    return Cost(
-        "attention_backward",
-        macs=scores * (3 * width + 2 * value.shape[-1]),
-        elementwise_flops=10 * scores,
-        groups=prod(leading),
-        columns=key.shape[-2],
-        depth=width,
-    )
-
-
 def attention_backward_call(call: Call) -> Cost:
-    """Count the backward pass of fused attention of a call."""
-    return attention_backward(*call.args[1:4])
+    """Count scores again, and gradients of values, probabilities, queries and keys: five products instead of two."""
+    return _attention("attention_backward", (3, 2), 10, *call.args[1:4])
 
 
 def norm(kind: str, each: int) -> Callable[[Call], Cost]:

@@ -10,6 +10,7 @@ from math import log2, prod
 from hwbench.errors import InputError
 from hwbench.workload.formulas import cost
 from hwbench.workload.formulas.cost import Call, Cost, Tensor
+from hwbench.workload.shapes import conv_kind
 
 MAX_EQUATION_LETTERS = 1000
 
@@ -24,7 +25,7 @@ def conv(x: int = 0, weight: int = 1, bias: int = 2, after: int = 0) -> Callable
             text = f"Its kernels have {kernel.shape[1]} channels; the image has {image.shape[1]} in {groups} groups."
             raise InputError("bad-node", text)
         window = prod(kernel.shape[2:])
-        kind = cost.conv_kind(groups, image.shape[1], window, False)
+        kind = conv_kind(groups, image.shape[1], window)
         adds = call.written if call.get(bias, "") is not None else 0
         return Cost(
             kind,

@@ -7,6 +7,7 @@ from math import prod
 from typing import Annotated
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from hwbench.workload.ops import Op, Shape
 from hwbench.workload.shapes import Positive, image, wrong_shape
@@ -38,16 +39,7 @@ def layer_norm(shape: Shape) -> Op:
 
 
 def _with_weights(op: Op, params: int, weights: int) -> Op:
-    return Op(
-        kind=op.kind,
-        output_shape=op.output_shape,
-        params=params,
-        elementwise_flops=op.elementwise_flops,
-        input_elements=op.input_elements,
-        weight_elements=weights,
-        output_elements=op.output_elements,
-        depth=op.depth,
-    )
+    return replace(op, params=params, weight_elements=weights)
 
 
 def _elementwise(kind: str, shape: Shape, per_element: int, inputs: int = 1, depth: int = 0) -> Op:

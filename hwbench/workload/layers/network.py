@@ -7,7 +7,7 @@ shortcut), `branches` (lists of layers side by side, concatenated or added), `re
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from math import prod
 from typing import Any
 
@@ -205,14 +205,10 @@ def _take_name(options: dict[str, Any], field: str) -> str | None:
     raise InputError("bad-option", text, field=f"{field}.name")
 
 
-def _refuse(options: dict[str, Any], field: str, known: tuple[str, ...]) -> None:
+def _refuse(options: Iterable[str], field: str, known: Sequence[str]) -> None:
     for option in options:
-        choices = nearest(option, known) or known
-        raise InputError("unknown-option", _unknown(option), field=f"{field}.{option}", nearest=choices)
-
-
-def _unknown(option: str) -> str:
-    return f"There is no option '{shown(option)}'."
+        text, choices = f"There is no option '{shown(option)}'.", nearest(option, known) or known
+        raise InputError("unknown-option", text, field=f"{field}.{option}", nearest=choices)
 
 
 def checked(kind: Callable[..., Op], options: dict[str, Any], field: str) -> dict[str, Any]:
@@ -223,8 +219,7 @@ def checked(kind: Callable[..., Op], options: dict[str, Any], field: str) -> dic
     result = {}
     for option, value in options.items():
         if option not in known:
-            choices = nearest(option, [*known, "name", "then"])
-            raise InputError("unknown-option", _unknown(option), field=f"{field}.{option}", nearest=choices)
+            _refuse([option], field, [*known, "name", "then"])
         try:
             result[option] = msgspec.convert(value, known[option])
         except msgspec.ValidationError as error:

@@ -28,7 +28,19 @@ from hwbench.workload.layers.elementwise import (  # fmt: skip
     tanh,
 )
 from hwbench.workload.ops import Op, Shape
-from hwbench.workload.shapes import Pad, Positive, Size, advance, each, format_shape, image, pooled, window, wrong_shape
+from hwbench.workload.shapes import (
+    Pad,
+    Positive,
+    Size,
+    advance,
+    conv_kind,
+    each,
+    format_shape,
+    image,
+    pooled,
+    window,
+    wrong_shape,
+)
 
 
 def _check_groups(channels: int, inputs: int, groups: int) -> None:
@@ -54,14 +66,9 @@ def conv(
     kernels, sizes = window(spatial, kernel, stride, padding, dilation=dilation)
     depth = inputs // groups * prod(kernels)
     outputs = channels * prod(sizes)
-    kind = "conv"
-    if groups > 1:
-        kind = "depthwise_conv" if groups == inputs else "grouped_conv"
-    elif prod(kernels) == 1:
-        kind = "pointwise_conv"
     params = channels * depth + channels * bias
     return Op(
-        kind=kind,
+        kind=conv_kind(groups, inputs, prod(kernels)),
         output_shape=(channels, *sizes),
         params=params,
         macs=outputs * depth,

@@ -20,13 +20,20 @@ OPERATORS = ("If", "Loop", "Scan")
 WalkGraph = Callable[[Any, Scope, str], list[Value]]
 """Walks a graph below a scope and a prefix of names, and returns what is known of its outputs."""
 
+_Walk = Callable[[Any, dict[str, Value]], list[Value]]
+"""Walks a graph inside the node, given values by name."""
+
 
 def outputs(
     state: State, node: Any, inputs: list[Value | None], scope: Scope, name: str, walk_graph: WalkGraph
 ) -> list[Value]:
     """Walk the graphs inside a node; return what is known of its outputs. Raises InputError."""
-    walk = {"If": _branch, "Loop": _loop, "Scan": _scan}[node.op_type]
-    return walk(state, node, inputs, scope, name, walk_graph)
+
+    def walk(body: Any, inner: dict[str, Value]) -> list[Value]:
+        return walk_graph(body, ChainMap(inner, *scope.maps), f"{name}/")
+
+    count = {"If": _branch, "Loop": _loop, "Scan": _scan}[node.op_type]
+    return count(state, node, inputs, walk)
 
 
 def _body(node: Any, name: str) -> Any:
@@ -36,17 +43,15 @@ def _body(node: Any, name: str) -> Any:
     raise InputError("bad-node", f"It has no {name}.")
 
 
-def _branch(
-    state: State, node: Any, inputs: list[Value | None], scope: Scope, name: str, walk_graph: WalkGraph
-) -> list[Value]:
+def _branch(state: State, node: Any, inputs: list[Value | None], walk: _Walk) -> list[Value]:
     condition = numbers(inputs[0] if inputs else None)
     if condition:
         chosen = "then_branch" if condition[0] else "else_branch"
-        return walk_graph(_body(node, chosen), ChainMap({}, *scope.maps), f"{name}/")
+        return walk(_body(node, chosen), {})
     started, before = len(state.ops), state.uncounted.copy()
     branches = []
     for branch in ("then_branch", "else_branch"):
-        results = walk_graph(_body(node, branch), ChainMap({}, *scope.maps), f"{name}/")
+        results = walk(_body(node, branch), {})
         ops, state.ops = state.ops[started:], state.ops[:started]
         branches.append((sum(op.macs * op.count for _, op in ops), len(ops), ops, results, state.uncounted))
         state.uncounted = before.copy()
@@ -66,9 +71,7 @@ def _unsure(value: Value, same: bool, inputs: list[Value | None]) -> Value:
     return replace(value, role=role, data=None, shape=value.shape if same else None)
 
 
-def _loop(
-    state: State, node: Any, inputs: list[Value | None], scope: Scope, name: str, walk_graph: WalkGraph
-) -> list[Value]:
+def _loop(state: State, node: Any, inputs: list[Value | None], walk: _Walk) -> list[Value]:
     body = _body(node, "body")
     carried = inputs[2:]
     if len(body.input) != len(carried) + 2 or len(body.output) < len(carried) + 1:
@@ -80,7 +83,7 @@ def _loop(
     } | _carried(body.input[2:], carried)
     begins = inputs[1] is None or condition == [True]
     trips = max(int(limit[0]), 0) if limit and begins and _keeps_condition(body) else None
-    results = _repeated(state, trips, lambda: walk_graph(body, ChainMap(inner, *scope.maps), f"{name}/"))
+    results = _repeated(state, trips, lambda: walk(body, inner))
     scans = [_stacked(value, trips, 0) for value in results[1 + len(carried) :]]
     return [*_after(carried, results[1 : 1 + len(carried)]), *scans]
 
@@ -102,9 +105,7 @@ def _is_true(tensor: Any) -> bool:
     return numbers(of_tensor(tensor)) == [True]
 
 
-def _scan(
-    state: State, node: Any, inputs: list[Value | None], scope: Scope, name: str, walk_graph: WalkGraph
-) -> list[Value]:
+def _scan(state: State, node: Any, inputs: list[Value | None], walk: _Walk) -> list[Value]:
     body = _body(node, "body")
     if state.opsets[""] < 9:
         raise InputError("unsupported-operator", "Opsets before 9 are not supported.")
@@ -119,7 +120,7 @@ def _scan(
     sliced = [_slice(value, axis) for value, axis in zip(inputs[states:], axes, strict=True)]
     inner = _carried(body.input[:states], inputs[:states])
     inner |= dict(zip([info.name for info in body.input[states:]], sliced, strict=True))
-    results = _repeated(state, trips, lambda: walk_graph(body, ChainMap(inner, *scope.maps), f"{name}/"))
+    results = _repeated(state, trips, lambda: walk(body, inner))
     out_axes = attributes["scan_output_axes"].ints if "scan_output_axes" in attributes else [0] * len(results)
     scans = [_stacked(value, trips, axis) for value, axis in zip(results[states:], out_axes, strict=False)]
     return [*_after(inputs[:states], results[:states]), *scans]

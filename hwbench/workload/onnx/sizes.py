@@ -3,13 +3,12 @@
 import re
 from typing import Any
 
-from msgspec import Struct
 from onnx import TensorProto
 
 from hwbench.errors import InputError, shown
 from hwbench.workload.onnx.file import MAX_DIMENSIONS
 from hwbench.workload.onnx.values import Value, shaped
-from hwbench.workload.request import ModelRequest, typed_shape
+from hwbench.workload.request import ModelRequest, TypedShape, typed_shape
 
 _BATCH_NAME = re.compile(r"n|b|bs|.*batch.*", re.IGNORECASE)
 _DTYPES = {
@@ -17,13 +16,6 @@ _DTYPES = {
     "int32": TensorProto.INT32, "bool": TensorProto.BOOL, "uint8": TensorProto.UINT8, "float64": TensorProto.DOUBLE,
 }  # fmt: skip
 _Sizes = list[int | str | None]
-
-
-class RequestedInput(Struct, frozen=True):
-    """An input's shape and dtype in the request."""
-
-    sizes: tuple[int, ...]
-    dtype: str | None = None
 
 
 class SymbolicSizes:
@@ -82,21 +74,21 @@ class SymbolicSizes:
                     self.symbols.setdefault(size, side)
             dims[2:] = [side if size is None else size for size in dims[2:]]
 
-    def _bind(self, position: int, requested: RequestedInput) -> _Sizes:
+    def _bind(self, position: int, requested: TypedShape) -> _Sizes:
         """Return an input's requested sizes, and bind its symbols. Raises InputError where the file differs."""
         info, dims = self.inputs[position], self.dims[position]
         if requested.dtype and _DTYPES[requested.dtype] != info.type.tensor_type.elem_type:
             raise _mismatch(f"Input '{shown(info.name)}' is not of dtype {requested.dtype}.")
         if dims is None:
-            return list(requested.sizes)
-        if len(dims) != len(requested.sizes):
+            return list(requested.shape)
+        if len(dims) != len(requested.shape):
             raise _mismatch(f"Input '{shown(info.name)}' has {len(dims)} dimensions.")
-        for number, (size, wanted) in enumerate(zip(dims, requested.sizes, strict=True)):
+        for number, (size, wanted) in enumerate(zip(dims, requested.shape, strict=True)):
             known = self.symbols.setdefault(size, wanted) if isinstance(size, str) else size
             if known not in (None, wanted):
                 what = f"Dimension {number} of input '{shown(info.name)}'"
                 raise _mismatch(f"{what} is {known} in this file, not {wanted}.")
-        return list(requested.sizes)
+        return list(requested.shape)
 
     def _settle(self, position: int) -> tuple[int, ...]:
         name, dims = self.inputs[position].name, self.dims[position]
@@ -114,10 +106,10 @@ class SymbolicSizes:
         return tuple(sizes)
 
 
-def requested_inputs(request: ModelRequest) -> list[RequestedInput]:
+def requested_inputs(request: ModelRequest) -> list[TypedShape]:
     """Return the shapes of a request, separated by commas. Raises InputError."""
     texts = request.input.split(",") if request.input else []
-    return [RequestedInput(*typed_shape(text, _DTYPES)) for text in texts]
+    return [typed_shape(text, _DTYPES) for text in texts]
 
 
 def _mismatch(text: str) -> InputError:

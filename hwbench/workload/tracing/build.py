@@ -55,5 +55,5 @@ def build_module(make: Callable[[], Any], name: str, place: str = "meta") -> Any
 
 def typed_input(text: str) -> torch.Tensor:
     """Return a tensor without data of a shape such as `2x128:int64`. Raises InputError."""
-    shape, dtype = typed_shape(text, _INPUT_DTYPES)
-    return torch.empty(shape, dtype=_INPUT_DTYPES[dtype or "float32"], device="meta")
+    wanted = typed_shape(text, _INPUT_DTYPES)
+    return torch.empty(wanted.shape, dtype=_INPUT_DTYPES[wanted.dtype or "float32"], device="meta")

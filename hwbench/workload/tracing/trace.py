@@ -17,28 +17,9 @@ from hwbench.errors import InputError, shown
 from hwbench.workload.formulas import aten
 from hwbench.workload.formulas.cost import Call, Cost, Tensor
 from hwbench.workload.ops import AssumedAnswer
+from hwbench.workload.tracing import stand_ins, twins
 from hwbench.workload.tracing.patches import autocast_as_cuda, named, replaced, slow_path, swapped
 from hwbench.workload.tracing.record import Trace
-from hwbench.workload.tracing.stand_ins import (
-    attended,
-    copy_into,
-    in_one_piece,
-    item_of,
-    multiplied,
-    normalized,
-    recurred,
-    set_item,
-)
-from hwbench.workload.tracing.twins import (
-    address,
-    convert_all,
-    converter,
-    dense,
-    distinct,
-    fake_mode,
-    is_channels_last,
-    tensors,
-)
 
 _ATTENTION = "aten.scaled_dot_product_attention"
 _ANSWERS = {"aten.all": True, "aten.any": False, "aten.eq": True, "aten.ne": False}
@@ -47,10 +28,10 @@ _ANSWERS = {"aten.all": True, "aten.any": False, "aten.eq": True, "aten.ne": Fal
 Each answer is recorded in the trace and reported to the user: other data may take another path.
 """
 _GUARDED: dict[Any, Callable[..., Any]] = {
-    torch.Tensor.__getitem__: item_of,
-    torch.Tensor.__setitem__: set_item,
-    torch.Tensor.copy_: copy_into,
-    torch.Tensor.contiguous: in_one_piece,
+    torch.Tensor.__getitem__: stand_ins.item_of,
+    torch.Tensor.__setitem__: stand_ins.set_item,
+    torch.Tensor.copy_: stand_ins.copy_into,
+    torch.Tensor.contiguous: stand_ins.in_one_piece,
     torch.Tensor.__invert__: torch.ops.aten.bitwise_not.default,
 }
 
@@ -66,25 +47,25 @@ class _Dispatch(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = f"{func.namespace}.{func._schema.name.partition('::')[2]}"
-        if name == "aten._local_scalar_dense" and address(args[0]) in self.questions:
-            return self._answer(self.questions[address(args[0])][0])
+        if name == "aten._local_scalar_dense" and twins.address(args[0]) in self.questions:
+            return self._answer(self.questions[twins.address(args[0])][0])
         output: Any = self._run(func, name, args, kwargs)
-        if name == "aten.convolution" and any(is_channels_last(tensor) for tensor in args[:2]):
-            output = in_one_piece(output, torch.channels_last)  # as cuDNN does; `meta` tensors forget
+        if name == "aten.convolution" and any(twins.is_channels_last(tensor) for tensor in args[:2]):
+            output = stand_ins.in_one_piece(output, torch.channels_last)  # as cuDNN does; `meta` tensors forget
         if name in _ANSWERS and output.dim() == 0:
-            self.questions[address(output)] = (name, output.untyped_storage())
+            self.questions[twins.address(output)] = (name, output.untyped_storage())
         if name not in aten.FREE and not func.is_view and func.namespace != "prim":
             tags = func.tags
             reduction = getattr(torch.Tag, "reduction", None) in tags
-            self.count(name, args, kwargs, list(tensors(output)), torch.Tag.pointwise in tags, reduction)
+            self.count(name, args, kwargs, list(twins.tensors(output)), torch.Tag.pointwise in tags, reduction)
         return output
 
     def _run(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """Run the call, where necessary in a way that works without data or on a torch without CUDA."""
         if name == "aten.native_batch_norm":
-            return normalized(*args)
+            return stand_ins.normalized(*args)
         if name == "aten.convolution" and self.trace.autocast and not torch.cuda._is_compiled():
-            return func(in_one_piece(args[0]), in_one_piece(args[1]), *args[2:], **kwargs)
+            return func(stand_ins.in_one_piece(args[0]), stand_ins.in_one_piece(args[1]), *args[2:], **kwargs)
         return func(*args, **kwargs)
 
     def _answer(self, question: str) -> bool:
@@ -113,7 +94,7 @@ class _Dispatch(TorchDispatchMode):
         if cost is None:
             self.trace.uncounted[name] = self.trace.uncounted.get(name, 0) + 1
             cost = Cost("uncounted")
-        self.trace.record(call, cost, list(tensors((args, kwargs))), outputs)
+        self.trace.record(call, cost, list(twins.tensors((args, kwargs))), outputs)
 
     def _described(self, value: Any) -> Any:
         if isinstance(value, torch.Tensor):
@@ -125,10 +106,10 @@ class _Dispatch(TorchDispatchMode):
     def _tensor(self, tensor: torch.Tensor) -> Tensor:
         return Tensor(
             shape=tuple(tensor.shape),
-            elements=distinct(tensor),
+            elements=twins.distinct(tensor),
             itemsize=tensor.element_size(),
             floating=tensor.is_floating_point(),
-            contiguous=dense(tensor),
+            contiguous=twins.dense(tensor),
             role="weight" if self.trace.role(tensor) == "weight" else "data",
             dtype=str(tensor.dtype).removeprefix("torch."),
         )
@@ -174,24 +155,24 @@ class _Functions(TorchFunctionMode):
         dtype = torch.get_autocast_dtype("cuda") if self.trace.autocast and torch.is_autocast_enabled("cuda") else None
         if dtype is not None:
             query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
-        output: torch.Tensor = _Fused.apply(self.dispatch, _ATTENTION, attended, query, key, value, attn_mask)
+        output: torch.Tensor = _Fused.apply(self.dispatch, _ATTENTION, stand_ins.attended, query, key, value, attn_mask)
         return output
 
     def _multiply_groups(
         self, mat_a: torch.Tensor, mat_b: torch.Tensor, offs: Any = None, *_: Any, **__: Any
     ) -> torch.Tensor:
-        output: torch.Tensor = _Fused.apply(self.dispatch, "aten._grouped_mm", multiplied, mat_a, mat_b, offs)
+        output: torch.Tensor = _Fused.apply(self.dispatch, "aten._grouped_mm", stand_ins.multiplied, mat_a, mat_b, offs)
         return output
 
     def _recur(self, name: str, args: tuple[Any, ...]) -> tuple[torch.Tensor, ...]:
         """Run a recurrent layer as one op for all its steps."""
-        data, state, weights, results = recurred(args)
+        data, state, weights, results = stand_ins.recurred(args)
         self.dispatch.count(f"aten.{name}", (data, state, weights), {}, results)
         return tuple(results)
 
     def _step(self, name: str, data: torch.Tensor, state: Any, *weights: torch.Tensor) -> Any:
         """Return the next state of a recurrent cell, whose products do not wait for each other."""
-        states = [item.new_empty(item.shape) for item in tensors(state)]
+        states = [item.new_empty(item.shape) for item in twins.tensors(state)]
         self.dispatch.count(f"aten.{name}", (data, state, weights), {}, states)
         return tuple(states) if isinstance(state, (list, tuple)) else states[0]
 
@@ -242,10 +223,10 @@ def trace(
     try:
         with contextlib.ExitStack() as stack:
             enter = stack.enter_context
-            fake = fake_mode(autocast is not None)
-            convert = converter(fake, training)
+            fake = twins.fake_mode(autocast is not None)
+            convert = twins.converter(fake, training)
             enter(swapped(module, convert, training, channels_last))
-            args, kwargs = convert_all((args, kwargs or {}), convert, channels_last)
+            args, kwargs = twins.convert_all((args, kwargs or {}), convert, channels_last)
             enter(named(module, result.modules))
             enter(torch.set_grad_enabled(training))
             enter(slow_path())
@@ -274,7 +255,7 @@ def trace(
 
 
 def _backward(output: Any) -> None:
-    losses = [tensor.sum() for tensor in tensors(output) if tensor.requires_grad]
+    losses = [tensor.sum() for tensor in twins.tensors(output) if tensor.requires_grad]
     if not losses:
         text = "The module has no output that depends on a parameter, so there is nothing to train."
         raise InputError("nothing-to-train", text, field="model")

@@ -14,6 +14,7 @@ from hwbench.workload.audit import audit, counters  # noqa: E402
 from hwbench.workload.audit.causes import IN_TOTAL, Cause, ModuleCounts, Term, explain  # noqa: E402
 from hwbench.workload.audit.counters import Counter  # noqa: E402
 from hwbench.workload.ops import Workload  # noqa: E402
+from hwbench.workload.saved import shipped  # noqa: E402
 from hwbench.workload.tracing import trace as torch_trace  # noqa: E402
 from hwbench.workload.tracing.build import Built  # noqa: E402
 
@@ -280,7 +281,7 @@ MODULES = {
 )
 def test_known_mistakes_of_installed_counters(counter: str, module: str, ratio: float | None, kind: str | None) -> None:
     other = REAL[counter]
-    if counters.version(other) is None:
+    if shipped.installed(other.package) is None:
         pytest.skip(f"{other.package} is not installed")
     made = MODULES[module]()
     (found,) = audit.audit(made, workload(made), (other,))
