@@ -6,6 +6,8 @@ Everything is read from the sources; nothing of hwbench is imported but the tabl
 import ast
 import io
 import re
+import subprocess
+import sys
 import tokenize
 from collections import Counter
 from collections.abc import Iterator
@@ -224,6 +226,14 @@ def test_every_package_has_a_face() -> None:
         hidden = {name for name in defined if not name.startswith("_")} - set(public)
         faults += [f"{place(path, value)}: {name} is not in __all__" for name in sorted(hidden)]
     check("faces", faults)
+
+
+def test_faces_are_light() -> None:
+    names = sorted(module(path) for path in SOURCES if path.name == "__init__.py")
+    heavy = {"click", "distributed", "numba", "onnx", "plotly", "rich", "scipy", "torch"}
+    program = f"import sys, {', '.join(names)}; print(*sorted({heavy!r} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_no_public_class_name_twice() -> None:
