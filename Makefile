@@ -8,7 +8,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Scripts that print ratios, the quick ones first; benchmarks/contest.py and others that they share print nothing.
 BENCHMARKS := startup lookup report clock fma stream sweep verdicts matmul
 
-.PHONY: demo test check lint types contracts docs index schema bench clean
+.PHONY: demo test check lint types contracts docs schema bench clean
 
 demo: $(VENV)/.base
 	$(BIN)/hwbench estimate --model alexnet --device rtx3090
@@ -35,9 +35,6 @@ contracts: $(VENV)/.test
 
 docs: $(VENV)/.test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir build/site
-
-index: $(VENV)/.base
-	$(BIN)/python -c "from hwbench.files.folders import write_indexes; write_indexes()"
 
 schema: $(VENV)/.base
 	$(BIN)/python -c "from hwbench.measure.store import schema; print(schema(), end='')" > docs/run.schema.json

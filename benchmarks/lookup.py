@@ -10,7 +10,7 @@ import statistics
 import tempfile
 import time
 
-from hwbench.files import folders
+from hwbench.files import places
 from hwbench.machine import catalog
 
 SIZES = (1, 100, 10_000)
@@ -19,7 +19,7 @@ ROUNDS = 30
 
 def main() -> None:
     """Print the table."""
-    source = os.path.join(folders.shipped(), "devices", "rtx3090.yaml")
+    source = os.path.join(places.shipped(), "devices", "rtx3090.yaml")
     with tempfile.TemporaryDirectory() as top:
         homes = {size: os.path.join(top, str(size)) for size in SIZES}
         for size, home in homes.items():

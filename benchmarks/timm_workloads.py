@@ -21,7 +21,7 @@ from importlib import metadata
 
 import msgspec
 
-from hwbench.files import documents
+from hwbench.files import atomic, content
 from hwbench.workload.request import ModelRequest
 from hwbench.workload.saved import file as saved_file
 from hwbench.workload.saved import shipped
@@ -41,7 +41,7 @@ def wanted(sizes: str | None) -> list[tuple[str, int]]:
         config = timm.get_pretrained_cfg(name)
         usual = config.input_size[-1] if config else 224
         pairs |= {(name, usual), (name, config.test_input_size[-1] if config and config.test_input_size else usual)}
-    for line in documents.read_text(sizes).split() if sizes else ():
+    for line in content.read_text(sizes).split() if sizes else ():
         name, _, side = line.partition("@")
         pairs.add((name, int(side)))
     return random.Random(0).sample(sorted(pairs), len(pairs))
@@ -58,7 +58,7 @@ def trace(folder: str, sizes: str | None) -> None:
     torch.set_num_threads(1)
     signal.signal(signal.SIGALRM, _out_of_time)
     told = os.path.join(folder, "failures.json")
-    failures = json.loads(documents.read_text(told)) if os.path.exists(told) else {}
+    failures = json.loads(content.read_text(told)) if os.path.exists(told) else {}
     start, pairs = time.perf_counter(), wanted(sizes)
     for mode in MODES:
         os.makedirs(os.path.join(folder, mode), exist_ok=True)
@@ -74,7 +74,7 @@ def trace(folder: str, sizes: str | None) -> None:
                 saved_file.save(sources.workload(request), path)
             except Exception as error:
                 failures[key] = f"{type(error).__name__}: {error}"
-                documents.write_atomically(told, json.dumps(failures, indent=1))
+                atomic.write_atomically(told, json.dumps(failures, indent=1))
             finally:
                 signal.alarm(0)
         if number % 50 == 0:

@@ -18,8 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hwbench.errors import InputError
-from hwbench.files import documents
-from hwbench.files import yaml as plain_yaml
+from hwbench.files import atomic, content, documents
 from hwbench.units import Hertz
 
 on_files = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -411,7 +410,7 @@ def test_a_pipe_that_somebody_feeds_slowly_is_read_whole() -> None:
 
 def test_text_may_be_larger_where_it_is_said_so(write: Write) -> None:
     path = write("x" * (documents.LARGEST + 1))
-    assert len(documents.read_text(path, largest=1 << 21)) == documents.LARGEST + 1
+    assert len(content.read_text(path, largest=1 << 21)) == documents.LARGEST + 1
 
 
 class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -612,9 +611,9 @@ def test_the_pure_python_parser_gives_the_same(write: Write, monkeypatch: pytest
 
 def test_a_file_is_written_whole(tmp_path: Path) -> None:
     path = tmp_path / "file.json"
-    documents.write_atomically(str(path), "Zürich\n")
+    atomic.write_atomically(str(path), "Zürich\n")
     assert path.read_bytes() == "Zürich\n".encode()
-    documents.write_atomically(str(path), "")
+    atomic.write_atomically(str(path), "")
     assert path.read_bytes() == b""
     assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
 
@@ -629,7 +628,7 @@ def test_a_failed_write_leaves_the_old_file(fails: str, tmp_path: Path, monkeypa
 
     monkeypatch.setattr(os, fails, full)
     with pytest.raises(InputError, match="cannot be written: No space left on device") as caught:
-        documents.write_atomically(str(path), "new")
+        atomic.write_atomically(str(path), "new")
     assert caught.value.file == str(path)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
@@ -641,7 +640,7 @@ def test_an_interrupted_write_leaves_nothing_behind(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        documents.write_atomically(str(tmp_path / "file.json"), "new")
+        atomic.write_atomically(str(tmp_path / "file.json"), "new")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -650,7 +649,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     link = tmp_path / "link.json"
     link.symlink_to(tmp_path / "there" / "file.json")
     for text in ("new", "newer"):  # the first makes what the link names
-        documents.write_atomically(str(link), text)
+        atomic.write_atomically(str(link), text)
         assert link.is_symlink()
         assert (tmp_path / "there" / "file.json").read_text() == text
     assert [p.name for p in (tmp_path / "there").iterdir()] == ["file.json"]
@@ -661,7 +660,7 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     with ThreadPoolExecutor(1) as pool:
         read = pool.submit(pipe.read_text)
-        documents.write_atomically(str(pipe), ["a", "b"])
+        atomic.write_atomically(str(pipe), ["a", "b"])
         assert read.result() == "ab"
     assert pipe.is_fifo()
     assert [p.name for p in tmp_path.iterdir()] == ["pipe"]
@@ -670,7 +669,7 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "text"), [("no/such", "x"), ("a\0b", "x"), (".", "x"), ("ok", "\ud800")])
 def test_what_cannot_be_written(name: str, text: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written"):
-        documents.write_atomically(f"{tmp_path}/{name}", text)
+        atomic.write_atomically(f"{tmp_path}/{name}", text)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -678,7 +677,7 @@ def test_threads_that_write_at_once_leave_one_whole_file(tmp_path: Path) -> None
     path = tmp_path / "file.json"
     texts = [str(i) * 200_000 for i in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda text: documents.write_atomically(str(path), text), texts * 5))
+        list(pool.map(lambda text: atomic.write_atomically(str(path), text), texts * 5))
     assert path.read_text() in texts
     assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
 

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hwbench.errors import InputError
-from hwbench.files import documents, folders
+from hwbench.files import atomic, content, documents, folders, names, places
 from hwbench.machine import catalog
 
-SHIPPED = folders.shipped()
+SHIPPED = places.shipped()
 SAMPLE = """\
 title: {title}
 kind: cpu
@@ -63,7 +63,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small catalog of ours in place of the real one."""
     folder = tmp_path / "shipped"
     (folder / "devices").mkdir(parents=True)
-    monkeypatch.setattr(folders, "shipped", lambda: str(folder))
+    monkeypatch.setattr(places, "shipped", lambda: str(folder))
     return folder
 
 
@@ -81,7 +81,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     real = builtins.open
 
     def counting(file: Any, *args: Any, **kwargs: Any) -> Any:
-        if str(file).endswith((folders.SUFFIX, folders.INDEX)):
+        if str(file).endswith((names.SUFFIX, folders.INDEX)):
             names.append(os.path.basename(str(file)))
         return real(file, *args, **kwargs)
 
@@ -149,23 +149,23 @@ def test_a_named_folder_must_be_one(name: str, tmp_path: Path, monkeypatch: pyte
 def test_the_users_folder_is_the_platforms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import platformdirs
 
-    assert folders.user() == str(tmp_path / "config" / "hwbench")
-    assert folders.user() == platformdirs.user_config_dir("hwbench", appauthor=False)
+    assert places.user("config") == str(tmp_path / "config" / "hwbench")
+    assert places.user("config") == platformdirs.user_config_dir("hwbench", appauthor=False)
     monkeypatch.delenv("XDG_CONFIG_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert folders.user() == str(tmp_path / ".config" / "hwbench")
+    assert places.user("config") == str(tmp_path / ".config" / "hwbench")
     monkeypatch.setattr("sys.platform", "darwin")
     monkeypatch.setattr(platformdirs, "user_config_dir", lambda name, appauthor: f"/Library/{name}")
-    assert folders.user() == "/Library/hwbench"
+    assert places.user("config") == "/Library/hwbench"
 
 
 def test_the_installed_catalog_goes_before_the_checkouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "site-packages" / "hwbench"
     package.mkdir(parents=True)
-    monkeypatch.setattr(folders, "PACKAGE", str(package))
-    assert folders.shipped() == str(tmp_path / "site-packages" / "configs")
+    monkeypatch.setattr(places, "PACKAGE", str(package))
+    assert places.shipped() == str(tmp_path / "site-packages" / "configs")
     (package / "configs").mkdir()
-    assert folders.shipped() == str(package / "configs")
+    assert places.shipped() == str(package / "configs")
 
 
 @pytest.mark.parametrize(
@@ -179,19 +179,19 @@ def test_the_installed_catalog_goes_before_the_checkouts(tmp_path: Path, monkeyp
     ],
 )
 def test_spellings_share_a_key(one: str, other: str) -> None:
-    assert folders.key(one) == folders.key(other)
+    assert names.key(one) == names.key(other)
 
 
 @pytest.mark.parametrize(("one", "other"), [("pentium4-2.53", "pentium4-253"), ("2600+", "2600"), ("a", "b")])
 def test_different_names_have_different_keys(one: str, other: str) -> None:
-    assert folders.key(one) != folders.key(other)
+    assert names.key(one) != names.key(other)
 
 
 @given(st.text())
 def test_a_key_is_its_own_key(name: str) -> None:
-    key = folders.key(name)
-    assert folders.key(folders.key(key)) == folders.key(key)
-    assert folders.key(f" {name}-_ ") == key
+    key = names.key(name)
+    assert names.key(names.key(key)) == names.key(key)
+    assert names.key(f" {name}-_ ") == key
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_a_key_is_its_own_key(name: str) -> None:
     ],
 )
 def test_is_path(name: str, path: bool) -> None:
-    assert folders.is_path(name) is path
+    assert names.is_path(name) is path
 
 
 def test_a_new_file_is_found_by_its_alias_before_the_index_knows_it(shipped: Path) -> None:
@@ -466,16 +466,16 @@ def test_a_folder_that_cannot_be_listed_is_said(mine: Path, monkeypatch: pytest.
 def test_stems(tmp_path: Path) -> None:
     for name in ("b.yaml", "a.yaml", "c.yml", "index.json", "d.yaml.bak"):
         (tmp_path / name).write_text("")
-    assert folders.stems(str(tmp_path)) == ["a", "b"]
-    assert folders.stems(str(tmp_path / "a.yaml")) == []
-    assert folders.stems(str(tmp_path / "none")) == []
+    assert names.stems(str(tmp_path)) == ["a", "b"]
+    assert names.stems(str(tmp_path / "a.yaml")) == []
+    assert names.stems(str(tmp_path / "none")) == []
 
 
 @pytest.mark.parametrize("kind", ["architectures", "devices", "models"])
 def test_the_shipped_index_is_fresh(kind: str) -> None:
     folder = os.path.join(SHIPPED, kind)
-    assert documents.read_text(os.path.join(folder, folders.INDEX)) == folders.fresh_index(folder), "run `make index`"
-    held = documents.read_text(os.path.join(folder, documents.PARSED), 1 << 26)
+    assert content.read_text(os.path.join(folder, folders.INDEX)) == folders.fresh_index(folder), "run `make index`"
+    held = content.read_text(os.path.join(folder, documents.PARSED), 1 << 26)
     assert held == folders.fresh_parsed(folder), "run `make index`"
     assert list(folders.lint_names(kind)) == []
 
@@ -503,7 +503,7 @@ def test_lint_names_finds_each_fault(shipped: Path) -> None:
     assert "parsed.txt: is not up to date: run `make index`" in faults
     index(shipped)
     folder = str(shipped / "devices")
-    documents.write_atomically(os.path.join(folder, documents.PARSED), folders.fresh_parsed(folder))
+    atomic.write_atomically(os.path.join(folder, documents.PARSED), folders.fresh_parsed(folder))
     assert "not up to date" not in "\n".join(folders.lint_names("devices"))
     add(shipped, "three")
     assert "not up to date" in "\n".join(folders.lint_names("devices"))

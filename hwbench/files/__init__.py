@@ -1,1 +1,3 @@
-"""Files from people: read and written safely, YAML documents, and the folders of the catalog."""
+"""Files from people: safe reading and writing, YAML documents, and the folders of the catalog."""
+
+__all__ = ["atomic", "cache", "content", "documents", "folders", "messages", "names", "places", "yaml"]

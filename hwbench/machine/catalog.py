@@ -6,13 +6,13 @@ from typing import Any
 import msgspec
 
 from hwbench.errors import InputError, shown
-from hwbench.files import documents, folders
+from hwbench.files import documents, folders, names
 from hwbench.files.documents import Document
 from hwbench.machine.architecture import Architecture
 from hwbench.machine.device import Device
 from hwbench.notices import Notice, notice
 
-DEEPEST_CHAIN = 8
+MAX_CHAIN = 8
 
 
 def device(name: str) -> Device:
@@ -20,7 +20,7 @@ def device(name: str) -> Device:
 
     Raises InputError with the nearest names, or with file, line and field where a file is wrong.
     """
-    path = name if folders.is_path(name) else folders.find("devices", name)
+    path = name if names.is_path(name) else folders.find("devices", name)
     return load_device(path)
 
 
@@ -28,7 +28,7 @@ def load_device(path: str) -> Device:
     """The device in a YAML file, its units' rates filled in from their architectures."""
     document = _resolved(path, ())
     if "name" in document.data:
-        raise document.error("a device's name is that of its file", "name")
+        raise document.error("name-in-file", "The name of a device is that of its file.", "name")
     loaded = documents.convert(document, Device)
     units = []
     for position, one in enumerate(loaded.units):
@@ -40,10 +40,12 @@ def load_device(path: str) -> Device:
                 if error.file is not None:
                     raise
                 field = f"units[{position}].architecture"
-                raise document.error(error.message, field, error.nearest) from None
+                raise document.error(error.code, error.message, field, error.nearest) from None
             if found.kind != loaded.kind:
                 field = f"units[{position}].architecture"
-                raise document.error(f"is an architecture of a {found.kind}, not of a {loaded.kind}", field)
+                raise document.error(
+                    "architecture-kind", f"The architecture is of a {found.kind}, the device is a {loaded.kind}.", field
+                )
             rates = found.rates
         units.append(msgspec.structs.replace(one, rates=rates))
     return msgspec.structs.replace(loaded, units=tuple(units), name=_stem(path))
@@ -94,19 +96,19 @@ def _resolved(path: str, chain: tuple[str, ...]) -> Document:
         return document
     identity = os.path.realpath(path)
     if identity in chain:
-        raise document.error("is based on itself, directly or through others", "based_on")
-    if len(chain) >= DEEPEST_CHAIN:
-        raise document.error(f"is the end of a chain of more than {DEEPEST_CHAIN} files", "based_on")
+        raise document.error("based-on-itself", "The file is based on itself, directly or through others.", "based_on")
+    if len(chain) >= MAX_CHAIN:
+        raise document.error("based-on-chain", f"The chain of files has more than {MAX_CHAIN}.", "based_on")
     base = document.data["based_on"]
     if not isinstance(base, str):
-        raise document.error("must name a file of the same folder or a catalog entry", "based_on")
+        raise document.error("based-on-type", "The base is not the name of a file or a catalog entry.", "based_on")
     kind = os.path.basename(os.path.dirname(os.path.abspath(path)))
     try:
         parent_path = _base_path(base, path, kind if kind in ("devices", "architectures") else "devices")
     except InputError as error:
-        raise document.error(error.message, "based_on", error.nearest) from None
+        raise document.error(error.code, error.message, "based_on", error.nearest) from None
     if not os.path.isfile(parent_path):
-        raise document.error(f"there is no file '{shown(parent_path)}'", "based_on")
+        raise document.error("not-a-file", f"There is no file '{shown(parent_path)}'.", "based_on")
     parent = _resolved(parent_path, (*chain, identity)).data
     inherited = {key: value for key, value in parent.items() if key not in ("aliases", "published", "disputed")}
     own = {key: value for key, value in document.data.items() if key != "based_on"}
@@ -114,7 +116,7 @@ def _resolved(path: str, chain: tuple[str, ...]) -> Document:
 
 
 def _base_path(base: str, path: str, kind: str) -> str:
-    if folders.is_path(base):
+    if names.is_path(base):
         return os.path.join(os.path.dirname(path), base)
     return folders.find(kind, base)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hwbench.errors import InputError
-from hwbench.files import folders
+from hwbench.files import folders, names
 from hwbench.machine import catalog
 from hwbench.machine.device import Memory, PublishedPeak
 from hwbench.machine.lint import matching, uncovered
@@ -137,11 +137,11 @@ def test_a_published_peak_is_the_computed_one(name: str, one: PublishedPeak) -> 
 
 def test_names_and_aliases_mean_one_device_each() -> None:
     for kind, found in (("devices", DEVICES), ("architectures", ARCHITECTURES)):
-        owner: dict[str, str] = {folders.key(name): name for name in found}
+        owner: dict[str, str] = {names.key(name): name for name in found}
         assert len(owner) == len(found)
         for name, one in found.items():
             for alias in one.aliases:
-                assert owner.setdefault(folders.key(alias), name) == name, f"{alias} means two {kind}"
+                assert owner.setdefault(names.key(alias), name) == name, f"{alias} means two {kind}"
                 assert os.path.basename(folders.find(kind, alias)) == f"{name}.yaml"
                 assert os.path.basename(folders.find(kind, alias.upper().replace("-", " "))) == f"{name}.yaml"
     assert len({device.title for device in DEVICES.values()}) == len(DEVICES)
@@ -403,7 +403,7 @@ def test_a_based_architecture_has_what_its_base_has(name: str) -> None:
     parent, child = ARCHITECTURES[base], ARCHITECTURES[name]
     assert (child.vendor, child.kind, child.unit) == (parent.vendor, parent.kind, parent.unit)
     assert child.title != parent.title
-    assert not {*map(folders.key, child.aliases)} & {*map(folders.key, parent.aliases)}
+    assert not {*map(names.key, child.aliases)} & {*map(names.key, parent.aliases)}
 
 
 def test_architectures_do_not_claim_the_same_processor_twice() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hwbench.files import documents, folders
+from hwbench.files import documents, folders, places
 from hwbench.machine import catalog
 from hwbench.machine.lint import lint, lint_architecture, lint_device, matching, uncovered
 
@@ -48,8 +48,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for kind, name, text in (("architectures", "arch", ARCHITECTURE), ("devices", "card", DEVICE)):
         (tmp_path / kind).mkdir()
         (tmp_path / kind / f"{name}.yaml").write_text(text)
-    monkeypatch.setattr(folders, "shipped", lambda: str(tmp_path))
-    monkeypatch.setattr(folders, "user", lambda: str(tmp_path / "none"))
+    monkeypatch.setattr(places, "shipped", lambda: str(tmp_path))
+    monkeypatch.setattr(places, "user", lambda kind: str(tmp_path / "none"))
     monkeypatch.delenv("HWBENCH_CONFIGS", raising=False)
     index(tmp_path)
     return tmp_path

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from hwbench.errors import InputError
-from hwbench.files import folders
+from hwbench.files import places
 from hwbench.measure import store
 from hwbench.measure.analysis.results import results
 from hwbench.measure.record import SCHEMA, Measurement, Record, Sample
@@ -275,7 +275,7 @@ def test_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert store.folder() == "/else/where"
     monkeypatch.delenv("HWBENCH_RESULTS")
     assert store.folder() == str(ROOT / "results")
-    monkeypatch.setattr(folders, "shipped", lambda: str(tmp_path / "site-packages" / "hwbench" / "configs"))
+    monkeypatch.setattr(places, "shipped", lambda: str(tmp_path / "site-packages" / "hwbench" / "configs"))
     monkeypatch.setenv("XDG_DATA_HOME", "/home/me/data")
     if sys.platform.startswith("linux"):
         assert store.folder() == "/home/me/data/hwbench/results"

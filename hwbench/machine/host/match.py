@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from hwbench.errors import InputError
-from hwbench.files import documents, folders
+from hwbench.files import content, folders, names
 from hwbench.machine import catalog
 from hwbench.machine.architecture import Architecture, Cpuid, Rate
 from hwbench.machine.device import Device, Provenance, Units
@@ -107,7 +107,7 @@ def _candidates(identity: Identity) -> tuple[dict[str, Architecture], tuple[Noti
     broken: list[str] = []
     for name, path in folders.files("architectures").items() if identity.model is not None else ():
         try:
-            text = documents.read_text(path)
+            text = content.read_text(path)
             if "cpuid" not in text and "based_on" not in text:
                 continue
             architecture = catalog.load_architecture(path)
@@ -134,9 +134,9 @@ def _companion(name: str) -> dict[str, Architecture]:
 
 def answers(cpuid: Cpuid, identity: Identity) -> bool:
     """Whether a CPU calls itself what an architecture's file says."""
-    vendors = {folders.key(name) for name in (identity.vendor, *IMPLEMENTERS.get(identity.vendor, ()))}
+    vendors = {names.key(name) for name in (identity.vendor, *IMPLEMENTERS.get(identity.vendor, ()))}
     return (
-        folders.key(cpuid.vendor) in vendors
+        names.key(cpuid.vendor) in vendors
         and identity.model in cpuid.models
         and cpuid.family in (None, identity.family)
         and (cpuid.steppings is None or identity.stepping in cpuid.steppings)
@@ -161,8 +161,8 @@ def known_device(brand: str) -> Device | None:
 def _title_keys(path: str) -> frozenset[str]:
     """The key of the title in a file's text: to parse every file would take longer than everything else here."""
     with contextlib.suppress(InputError):
-        titles = re.findall(r"^title:\s*[\"']?(.*?)[\"']?\s*$", documents.read_text(path), re.MULTILINE)
-        return frozenset(folders.key(title) for title in titles[:1])
+        titles = re.findall(r"^title:\s*[\"']?(.*?)[\"']?\s*$", content.read_text(path), re.MULTILINE)
+        return frozenset(names.key(title) for title in titles[:1])
     return frozenset()
 
 
@@ -173,18 +173,18 @@ def brand_keys(brand: str) -> frozenset[str]:
         text = re.sub(noise, " ", text)
     words = text.split()
     bare = words[1:] if words[:1] and words[0] in _VENDORS else words
-    keys = {folders.key(" ".join(words)), folders.key(" ".join(bare))}
+    keys = {names.key(" ".join(words)), names.key(" ".join(bare))}
     return frozenset(key for key in keys if len(key) > 3 and any(c.isdigit() for c in key))
 
 
 def same_classes(device: Device, classes: tuple[CoreClass, ...]) -> dict[str, Units] | None:
     """The device's units for every class of cores: by name, else by rank. None where the two cannot be paired."""
     ranked = sorted(device.units, key=lambda units: -(units.clock.boost or units.clock.base or 0))
-    by_name = {folders.key(units.name): units for units in device.units}
+    by_name = {names.key(units.name): units for units in device.units}
     if len(classes) == 1:
         return {classes[0].name: ranked[0]}
-    if all(folders.key(cores.name) in by_name for cores in classes):
-        return {cores.name: by_name[folders.key(cores.name)] for cores in classes}
+    if all(names.key(cores.name) in by_name for cores in classes):
+        return {cores.name: by_name[names.key(cores.name)] for cores in classes}
     if len(classes) == len(ranked):
         return {cores.name: units for cores, units in zip(classes, ranked, strict=True)}
     return None

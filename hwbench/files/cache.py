@@ -1,0 +1,216 @@
+"""The parsed catalog, one binary file a folder, so that a look-up neither parses YAML nor opens other files.
+
+Only two places are trusted: the installed package, where the build puts each folder's cache next to it, and the user's
+cache folder, for the shipped catalog of a checkout and for the user's own. A file next to somebody's YAML files is
+never read. An entry holds only while its file has the size and the times it was parsed at (in the package: the size).
+A cache that is missing, damaged or of another version is made anew; one that cannot be written costs time only.
+"""
+
+import os
+import time
+from binascii import crc32
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from msgspec import MsgspecError, Raw, Struct, msgpack
+
+from hwbench.errors import InputError
+from hwbench.files import places
+from hwbench.files.content import read_bytes, read_text
+from hwbench.files.names import SUFFIX, key
+from hwbench.version import VERSION
+
+T = TypeVar("T")
+
+FORMAT = f"{VERSION}/1"
+"""Raise the number whenever `yaml.parse` gives other data for the same text."""
+EXTENSION = ".cache"
+MAX_BYTES = 1 << 26
+SETTLED_NS = 2_000_000_000
+"""Age in ns from which a file's time shows later changes: two writes within one tick of the clock have one time."""
+
+
+class Entry(Struct, frozen=True, array_like=True):
+    """One file: size, then mtime and ctime in ns outside the package; its data, null where it is no valid mapping."""
+
+    stamp: tuple[int, ...]
+    data: Raw
+
+
+class Catalog(Struct, frozen=True, array_like=True):
+    """One folder: its path (empty in the package), sealed entries by file name, and the sealed file of each alias.
+
+    They are bytes, because decoding all of them would take longer than everything else in the look-up of one.
+    """
+
+    format: str = FORMAT
+    folder: str = ""
+    entries: dict[str, bytes] = {}
+    aliases: bytes = b""
+
+
+_catalogs: dict[str, Catalog] = {}
+"""Caches that this process has read, by the path of their file."""
+
+
+def data(path: str) -> dict[str, Any] | None:
+    """Return the data of a catalog file; None where it must be parsed, as any file outside the catalog must."""
+    folder, name = os.path.split(path)
+    place = _place(folder)
+    if place is None:
+        return None
+    catalog = _load(place, folder)
+    entry = _valid(catalog, folder, name)
+    if entry is None:
+        stamp = _stamp(path)
+        is_shipped = os.path.dirname(folder) == places.shipped()
+        if not (stamp and _is_settled(stamp) and catalog.folder and is_shipped and _is_writable(place)):
+            return None
+        entry = _refreshed(folder).get(name)
+    parsed: dict[str, Any] | None = msgpack.decode(entry.data) if entry else None
+    return parsed
+
+
+def find(folder: str, alias: str) -> str | None:
+    """Return the name of the file in a folder that has an alias of this key, None where there is none."""
+    place = _place(folder)
+    if place is not None:
+        catalog = _load(place, folder)
+        name = (_unsealed(catalog.aliases, dict[str, str]) or {}).get(alias)
+        if name and _valid(catalog, folder, name + SUFFIX):
+            return name
+    return aliases(folder).get(alias)
+
+
+def aliases(folder: str) -> dict[str, str]:
+    """Return the name of the file of each alias's key in a folder as it is now."""
+    return _aliases(_refreshed(folder))
+
+
+def packed(folder: str) -> bytes:
+    """Return the cache of a folder as a wheel holds it, whose files keep their sizes but not their times."""
+    paths = (os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(SUFFIX))
+    entries = {os.path.basename(path): entry for path in paths if (entry := _parsed(path))}
+    return msgpack.encode(_catalog("", {name: Entry(e.stamp[:1], e.data) for name, e in entries.items()}))
+
+
+def _refreshed(folder: str) -> dict[str, Entry]:
+    """Return every file of a folder; where the folder is cached and has changed, the cache is written too."""
+    place = _place(folder)
+    old = _load(place, folder) if place else Catalog()
+    entries = {}
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith(SUFFIX))
+    except OSError:
+        names = []
+    for name in names:
+        entry = _valid(old, folder, name) or _parsed(os.path.join(folder, name))
+        if entry is not None:
+            entries[name] = entry
+    if place and old.folder:
+        new = _catalog(folder, {name: entry for name, entry in entries.items() if _is_settled(entry.stamp)})
+        if new != old:
+            from hwbench.files.atomic import write_atomically
+
+            _catalogs[place] = new
+            with suppress(InputError, OSError):
+                os.makedirs(os.path.dirname(place), exist_ok=True)
+                write_atomically(place, msgpack.encode(new))
+    return entries
+
+
+def _place(folder: str) -> str | None:
+    """Return the path of a folder's cache; None for a folder that has none."""
+    top = os.path.dirname(folder)
+    if top == os.path.join(places.PACKAGE, "configs") and os.path.isfile(folder + EXTENSION):
+        return folder + EXTENSION
+    if top not in (places.shipped(), places.user("config")):
+        return None
+    name = f"{os.path.basename(folder)}-{crc32(os.fsencode(folder)):08x}{EXTENSION}"
+    place = os.path.join(places.user("cache"), "catalog", name)
+    return place if os.path.isabs(place) else None
+
+
+def _load(place: str, folder: str) -> Catalog:
+    """Return the cache at a place; an empty one where it cannot be used."""
+    if place not in _catalogs:
+        catalog = Catalog(folder=folder)
+        with suppress(InputError, MsgspecError):
+            stored = msgpack.decode(read_bytes(place, MAX_BYTES), type=Catalog)
+            if stored.format == FORMAT and stored.folder == ("" if place == folder + EXTENSION else folder):
+                catalog = stored
+        _catalogs[place] = catalog
+    return _catalogs[place]
+
+
+def _catalog(folder: str, entries: dict[str, Entry]) -> Catalog:
+    sealed = {name: _sealed(entry) for name, entry in entries.items()}
+    return Catalog(folder=folder, entries=sealed, aliases=_sealed(_aliases(entries)))
+
+
+def _valid(catalog: Catalog, folder: str, name: str) -> Entry | None:
+    """Return the entry of a file, None where there is none or the file has changed."""
+    encoded = catalog.entries.get(name)
+    stamp = _stamp(os.path.join(folder, name)) if encoded else None
+    if not encoded or not stamp:
+        return None
+    entry = _unsealed(encoded, Entry)
+    return entry if entry and entry.stamp and entry.stamp == stamp[: len(entry.stamp)] else None
+
+
+def _sealed(value: Any) -> bytes:
+    """Return a value with a checksum, so that a damaged cache is noticed wherever the damage is."""
+    content = msgpack.encode(value)
+    return crc32(content).to_bytes(4, "big") + content
+
+
+def _unsealed(sealed: bytes, kind: type[T]) -> T | None:
+    content = sealed[4:]
+    if crc32(content) != int.from_bytes(sealed[:4], "big"):
+        return None
+    with suppress(MsgspecError):
+        return msgpack.decode(content, type=kind)
+    return None
+
+
+def _parsed(path: str) -> Entry | None:
+    from hwbench.files import yaml
+
+    stamp = _stamp(path)  # before reading: a change in between shows
+    if stamp is None:
+        return None
+    try:
+        parsed = yaml.parse(read_text(path), path)
+        content = msgpack.encode(parsed if isinstance(parsed, dict) else None)
+    except (ValueError, OverflowError):  # not valid, or too large a number: who reads the file learns why
+        content = msgpack.encode(None)
+    return Entry(stamp, Raw(content))
+
+
+def _aliases(entries: dict[str, Entry]) -> dict[str, str]:
+    """Return the name of the file of each alias's key; the first of two files with the same alias."""
+    names: dict[str, str] = {}
+    for name, entry in entries.items():
+        listed = (msgpack.decode(entry.data) or {}).get("aliases")
+        for alias in listed if isinstance(listed, list) else ():
+            names.setdefault(key(str(alias)), name.removesuffix(SUFFIX))
+    return names
+
+
+def _stamp(path: str) -> tuple[int, ...] | None:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _is_settled(stamp: tuple[int, ...]) -> bool:
+    return len(stamp) == 1 or stamp[1] < time.time_ns() - SETTLED_NS
+
+
+def _is_writable(place: str) -> bool:
+    folder = os.path.dirname(place)
+    while not os.path.isdir(folder) and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)
+    return os.access(folder, os.W_OK | os.X_OK)

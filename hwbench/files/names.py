@@ -1,0 +1,41 @@
+"""Names of catalog entries, and the files in a folder that carry them."""
+
+import os
+
+from hwbench.errors import InputError
+from hwbench.files.content import reason
+
+SUFFIX = ".yaml"
+SAVED = ".json"
+"""Suffix of a saved workload, which may be among the models instead of a YAML file."""
+
+
+def key(name: str) -> str:
+    """Return what all spellings of a name share: letters and digits, in lower case; `+` is kept as `plus`."""
+    return "".join(c for c in name.lower().replace("+", "plus") if c.isalnum() or c == ".")
+
+
+def is_path(name: str) -> bool:
+    """Return whether a name is meant as a file rather than as an entry of the catalog."""
+    return name.endswith((SUFFIX, ".yml")) or os.sep in name
+
+
+def file(folder: str, stem: str) -> str | None:
+    """Return the path of a name's file; None where there is none."""
+    for suffix in (SUFFIX, SAVED):
+        path = os.path.join(folder, stem + suffix)
+        if stem and os.path.isfile(path):
+            return path
+    return None
+
+
+def stems(folder: str) -> list[str]:
+    """Return the names of the files in a folder, sorted. Raises InputError where a folder cannot be listed."""
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise InputError("not-readable", f"The folder cannot be read: {reason(error)}.", file=folder) from None
+    suffixes = (SUFFIX, SAVED) if os.path.basename(folder) == "models" else (SUFFIX,)
+    return sorted({os.path.splitext(name)[0] for name in names if name.endswith(suffixes)})
