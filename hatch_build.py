@@ -28,6 +28,6 @@ class CatalogCache(BuildHookInterface):
                 file.write(cache.packed(os.path.join(self.root, "configs", kind)))
             build_data["force_include"][path] = f"hwbench/configs/{kind}{cache.EXTENSION}"
 
-    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
         """Remove the files that were made for the wheel."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""Quantities: text such as `2.4 GHz` becomes an SI float once at the edge, and text once at the edge.
+"""Quantities: parse text such as `2.4 GHz` into SI floats at the boundary, and format them there.
 
-Each quantity is a `float` in SI units whose class knows its unit, so that a field's type says what may stand in a
-file. Prefixes are the SI's (k 10^3 to E 10^18) and, for bytes, the IEC's (Ki 2^10 to Ei 2^60). Letter case counts:
+Each quantity is a `float` in SI units whose class knows its unit, so that a field's type defines what a file may
+give. Prefixes are the SI's (k 10^3 to E 10^18) and, for bytes, the IEC's (Ki 2^10 to Ei 2^60). Letter case counts:
 `m` is milli and `M` is mega.
 """
 
@@ -10,8 +10,8 @@ from typing import ClassVar, Self
 
 from hwbench.errors import InputError, shown
 
-SMALLEST, LARGEST = 1e-30, 1e30
-"""What any quantity lies between, zero apart: beyond, products would leave the range of a float."""
+MIN_VALUE, MAX_VALUE = 1e-30, 1e30
+"""Range of every quantity but zero: beyond, products would leave the range of a float."""
 
 _LARGE = {"": 0, "k": 3, "K": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _SMALL = {"m": -3, "u": -6, "µ": -6, "μ": -6, "n": -9, "p": -12}
@@ -35,19 +35,19 @@ class Quantity(float):
         """Read `<number> <prefix><unit>`. Raises InputError that names the unit expected."""
         match = _NUMBER.fullmatch(text) if len(text) <= 100 else None
         if match is None:
-            raise InputError(f"'{shown(text, 40)}' is not a quantity: write it like '{cls.example}'")
+            raise InputError("not-a-quantity", f"'{shown(text, 40)}' is not a quantity: write it like '{cls.example}'.")
         sign, digits, exponent, unit = match.groups()
         if sign == "-":
-            raise InputError(f"'{shown(text, 40)}' is negative")
+            raise InputError("negative-quantity", f"'{shown(text, 40)}' is negative.")
         power, factor = cls._scale(unit, text)
         value = float(f"{digits}e{int(exponent or 0) + power}") * factor
-        if value and not SMALLEST <= value <= LARGEST:
-            raise InputError(f"'{shown(text, 40)}' is too {'large' if value > 1 else 'small'} to be meant")
+        if value and not MIN_VALUE <= value <= MAX_VALUE:
+            raise InputError("quantity-range", f"'{shown(text, 40)}' is out of range.")
         return cls(value)
 
     @classmethod
     def _scale(cls, unit: str, text: str) -> tuple[int, int]:
-        """Power of ten and binary factor that `unit` stands for."""
+        """Return the power of ten and the binary factor of a unit with its prefix."""
         for spelling in (cls.unit, *cls.spellings):
             if unit.endswith(spelling):
                 prefix = unit.removesuffix(spelling)
@@ -56,15 +56,17 @@ class Quantity(float):
                 if cls.binary and prefix in _BINARY:
                     return 0, 1 << _BINARY[prefix]
         if not unit:
-            raise InputError(f"'{shown(text, 40)}' has no unit: write it like '{cls.example}'")
-        raise InputError(f"'{shown(unit, 40)}' is not a unit of {cls.unit}: write it like '{cls.example}'")
+            raise InputError("no-unit", f"'{shown(text, 40)}' has no unit: write it like '{cls.example}'.")
+        raise InputError(
+            "wrong-unit", f"'{shown(unit, 40)}' is not a unit of {cls.unit}: write it like '{cls.example}'."
+        )
 
     @classmethod
     def parse_positive(cls, text: str) -> Self:
-        """As `parse`, and zero is refused too."""
+        """Read as `parse` does, and refuse zero too."""
         value = cls.parse(text)
         if not value:
-            raise InputError("must be more than zero")
+            raise InputError("quantity-zero", "The value must be more than zero.")
         return value
 
     def __str__(self) -> str:
@@ -92,14 +94,6 @@ class BytesPerSecond(Quantity):
     __slots__ = ()
 
 
-class Flops(Quantity):
-    """A count of floating-point operations, never a rate."""
-
-    unit, example = "FLOP", "2.27 GFLOP"
-    spellings = ("FLOPs", "Flop", "Flops", "flop", "flops")
-    __slots__ = ()
-
-
 class FlopsPerSecond(Quantity):
     """A rate of floating-point (or integer: TOP/s) operations."""
 
@@ -109,7 +103,7 @@ class FlopsPerSecond(Quantity):
 
 
 def operations_unit(dtype: str) -> str:
-    """What operations on a dtype are called: FLOP, or OP for integers."""
+    """Return the unit of operations on a dtype: FLOP, or OP for integers."""
     return "OP" if dtype.startswith("int") else "FLOP"
 
 
@@ -151,7 +145,7 @@ class PerSecond(Quantity):
 
 
 def si(value: float, unit: str, digits: int = 4, binary: bool = False) -> str:
-    """`value` with the prefix that leaves one to three digits before the point: `si(2.4e9, "Hz")` is `2.4 GHz`.
+    """Format a value with the prefix that leaves one to three digits before the point: `si(2.4e9, "Hz")` is `2.4 GHz`.
 
     Seconds and bits take no prefix above one, which nobody reads: 86400 s, 8192 bit.
     """
@@ -171,5 +165,5 @@ def si(value: float, unit: str, digits: int = 4, binary: bool = False) -> str:
 
 
 def exact(quantity: Quantity) -> str:
-    """Text that parses back to the very same float, whatever its size."""
+    """Return text that parses back to the same float, whatever its size."""
     return f"{float(quantity)!r} {quantity.unit}"

@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 from hwbench import units
 from hwbench.errors import InputError
 from hwbench.units import (
-    LARGEST,
-    SMALLEST,
+    MAX_VALUE,
+    MIN_VALUE,
     Bits,
     Bytes,
     BytesPerSecond,
-    Flops,
     FlopsPerSecond,
     Hertz,
     PerSecond,
@@ -30,10 +29,10 @@ from hwbench.units import (
 )
 
 KINDS: tuple[type[Quantity], ...] = (
-    Hertz, Bytes, BytesPerSecond, Flops, FlopsPerSecond, TransfersPerSecond, Bits, Watts, Seconds, PerSecond,
+    Hertz, Bytes, BytesPerSecond, FlopsPerSecond, TransfersPerSecond, Bits, Watts, Seconds, PerSecond,
 )  # fmt: skip
 kinds = st.sampled_from(KINDS)
-amounts = st.one_of(st.just(0.0), st.floats(SMALLEST, LARGEST))
+amounts = st.one_of(st.just(0.0), st.floats(MIN_VALUE, MAX_VALUE))
 
 READ: list[tuple[type[Quantity], str, float]] = [
     (Hertz, "2.4 GHz", 2.4e9),
@@ -72,18 +71,6 @@ READ: list[tuple[type[Quantity], str, float]] = [
     (BytesPerSecond, "936 GB/s", 936e9),
     (BytesPerSecond, "8 TB/s", 8e12),
     (BytesPerSecond, "1 GiB/s", 2.0**30),
-    (Flops, "1 FLOP", 1.0),
-    (Flops, "1 kFLOP", 1e3),
-    (Flops, "714.19 MFLOP", 714.19e6),
-    (Flops, "2.27 GFLOP", 2.27e9),
-    (Flops, "2.27 GFLOPs", 2.27e9),
-    (Flops, "2.27 GFlop", 2.27e9),
-    (Flops, "2.27 GFlops", 2.27e9),
-    (Flops, "2.27 Gflop", 2.27e9),
-    (Flops, "2.27 Gflops", 2.27e9),
-    (Flops, "1 TFLOP", 1e12),
-    (Flops, "1 PFLOP", 1e15),
-    (Flops, "314 EFLOP", 314e18),
     (FlopsPerSecond, "1 FLOP/s", 1.0),
     (FlopsPerSecond, "1 kFLOP/s", 1e3),
     (FlopsPerSecond, "1 MFLOP/s", 1e6),
@@ -137,7 +124,7 @@ def test_text_is_read(kind: type[Quantity], text: str, value: float) -> None:
 @pytest.mark.parametrize(
     ("prefix", "power"), [("", 0), ("k", 3), ("K", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)]
 )
-@pytest.mark.parametrize("kind", [Hertz, Bytes, BytesPerSecond, Flops, FlopsPerSecond, TransfersPerSecond, PerSecond])
+@pytest.mark.parametrize("kind", [Hertz, Bytes, BytesPerSecond, FlopsPerSecond, TransfersPerSecond, PerSecond])
 def test_prefixes_are_the_powers_of_ten(kind: type[Quantity], prefix: str, power: int) -> None:
     assert int(kind.parse(f"1 {prefix}{kind.unit}")) == 10**power
     assert int(kind.parse(f"1000 {prefix}{kind.unit}")) == 10 ** (power + 3)
@@ -150,88 +137,85 @@ def test_binary_prefixes_are_the_powers_of_two(kind: type[Quantity], prefix: str
 
 
 REFUSED: list[tuple[type[Quantity], str, str]] = [
-    (Hertz, "", "is not a quantity"),
-    (Hertz, " ", "is not a quantity"),
-    (Hertz, "GHz", "is not a quantity"),
-    (Hertz, ". GHz", "is not a quantity"),
-    (Hertz, "2.4", "has no unit"),
-    (Hertz, "2.4e", "is not a unit of Hz"),
-    (Hertz, "2.4 GHZ", "'GHZ' is not a unit of Hz"),
-    (Hertz, "2.4 ghz", "'ghz' is not a unit of Hz"),
-    (Hertz, "2400 mhz", "'mhz' is not a unit of Hz"),
-    (Hertz, "2400 mHz", "'mHz' is not a unit of Hz"),
-    (Hertz, "2.4 G", "'G' is not a unit of Hz"),
-    (Hertz, "2.4 gHz", "'gHz' is not a unit of Hz"),
-    (Hertz, "1 GiHz", "'GiHz' is not a unit of Hz"),
-    (Hertz, "1 kkHz", "'kkHz' is not a unit of Hz"),
-    (Hertz, "1 G Hz", "is not a unit of Hz"),
-    (Hertz, "2.4 GHz 3 GHz", "is not a unit of Hz"),
-    (Hertz, "2.4 GHz GHz", "is not a unit of Hz"),
-    (Hertz, "2.4 GB/s", "is not a unit of Hz"),
-    (Hertz, "2,4 GHz", "is not a unit of Hz"),
-    (Hertz, "1_000 Hz", "is not a unit of Hz"),
-    (Hertz, "0x10 Hz", "is not a unit of Hz"),
-    (Hertz, "1.2.3 GHz", "is not a unit of Hz"),
-    (Hertz, "--1 Hz", "is not a quantity"),
-    (Hertz, "-1 GHz", "is negative"),
-    (Hertz, "-0 Hz", "is negative"),
-    (Hertz, "nan", "is not a quantity"),
-    (Hertz, "NaN Hz", "is not a quantity"),
-    (Hertz, "inf", "is not a quantity"),
-    (Hertz, "inf GHz", "is not a quantity"),
-    (Hertz, "Infinity Hz", "is not a quantity"),
-    (Hertz, "1e400 Hz", "is too large"),
-    (Hertz, "1e308 GHz", "is too large"),
-    (Hertz, "1e9999 Hz", "is too large"),
-    (Hertz, "1e99999 Hz", "is not a unit of Hz"),
-    (Hertz, "9" * 100_000 + " Hz", "is not a quantity"),
-    (Hertz, "1 " + "G" * 100_000, "is not a quantity"),
-    (Hertz, " " * 100_000, "is not a quantity"),
-    (Hertz, "٣ GHz", "is not a quantity"),
-    (Hertz, "２.４ GHz", "is not a quantity"),
-    (Hertz, "½ GHz", "is not a quantity"),
-    (Hertz, "2.4\0GHz", "is not a unit of Hz"),
-    (Bytes, "24 gib", "is not a unit of B"),
-    (Bytes, "24 Gib", "is not a unit of B"),
-    (Bytes, "24 GIB", "is not a unit of B"),
-    (Bytes, "24 kiB", "is not a unit of B"),
-    (Bytes, "24 Gb", "is not a unit of B"),
-    (Bytes, "24 GB/s", "is not a unit of B"),
-    (Bytes, "24 mB", "is not a unit of B"),
-    (BytesPerSecond, "936 GB", "is not a unit of B/s"),
-    (BytesPerSecond, "936 Gb/s", "is not a unit of B/s"),
-    (BytesPerSecond, "936 GB/S", "is not a unit of B/s"),
-    (BytesPerSecond, "1e300 EiB/s", "is too large"),
-    (Flops, "1 GFLOP/s", "is not a unit of FLOP"),
-    (Flops, "1 GFLOPS", "is not a unit of FLOP"),
-    (Flops, "1 GMAC", "is not a unit of FLOP"),
-    (FlopsPerSecond, "1 TFLOP", "is not a unit of FLOP/s"),
-    (FlopsPerSecond, "1 TFLOPs", "is not a unit of FLOP/s"),
-    (FlopsPerSecond, "1 tFLOP/s", "is not a unit of FLOP/s"),
-    (TransfersPerSecond, "19.5 GB/s", "is not a unit of T/s"),
-    (TransfersPerSecond, "19.5 T", "is not a unit of T/s"),
-    (Bits, "1 kbit", "is not a unit of bit"),
-    (Bits, "384 b", "is not a unit of bit"),
-    (Watts, "350 w", "is not a unit of W"),
-    (Watts, "350 VA", "is not a unit of W"),
-    (Seconds, "5 Ms", "is not a unit of s"),
-    (Seconds, "5 min", "is not a unit of s"),
-    (Seconds, "5 sec", "is not a unit of s"),
-    (PerSecond, "30", "has no unit"),
-    (PerSecond, "30 fps", "is not a unit of /s"),
-    (PerSecond, "30 Hz", "is not a unit of /s"),
+    (Hertz, "", "not-a-quantity"),
+    (Hertz, " ", "not-a-quantity"),
+    (Hertz, "GHz", "not-a-quantity"),
+    (Hertz, ". GHz", "not-a-quantity"),
+    (Hertz, "2.4", "no-unit"),
+    (Hertz, "2.4e", "wrong-unit"),
+    (Hertz, "2.4 GHZ", "wrong-unit"),
+    (Hertz, "2.4 ghz", "wrong-unit"),
+    (Hertz, "2400 mhz", "wrong-unit"),
+    (Hertz, "2400 mHz", "wrong-unit"),
+    (Hertz, "2.4 G", "wrong-unit"),
+    (Hertz, "2.4 gHz", "wrong-unit"),
+    (Hertz, "1 GiHz", "wrong-unit"),
+    (Hertz, "1 kkHz", "wrong-unit"),
+    (Hertz, "1 G Hz", "wrong-unit"),
+    (Hertz, "2.4 GHz 3 GHz", "wrong-unit"),
+    (Hertz, "2.4 GHz GHz", "wrong-unit"),
+    (Hertz, "2.4 GB/s", "wrong-unit"),
+    (Hertz, "2,4 GHz", "wrong-unit"),
+    (Hertz, "1_000 Hz", "wrong-unit"),
+    (Hertz, "0x10 Hz", "wrong-unit"),
+    (Hertz, "1.2.3 GHz", "wrong-unit"),
+    (Hertz, "--1 Hz", "not-a-quantity"),
+    (Hertz, "-1 GHz", "negative-quantity"),
+    (Hertz, "-0 Hz", "negative-quantity"),
+    (Hertz, "nan", "not-a-quantity"),
+    (Hertz, "NaN Hz", "not-a-quantity"),
+    (Hertz, "inf", "not-a-quantity"),
+    (Hertz, "inf GHz", "not-a-quantity"),
+    (Hertz, "Infinity Hz", "not-a-quantity"),
+    (Hertz, "1e400 Hz", "quantity-range"),
+    (Hertz, "1e308 GHz", "quantity-range"),
+    (Hertz, "1e9999 Hz", "quantity-range"),
+    (Hertz, "1e99999 Hz", "wrong-unit"),
+    (Hertz, "9" * 100_000 + " Hz", "not-a-quantity"),
+    (Hertz, "1 " + "G" * 100_000, "not-a-quantity"),
+    (Hertz, " " * 100_000, "not-a-quantity"),
+    (Hertz, "٣ GHz", "not-a-quantity"),
+    (Hertz, "２.４ GHz", "not-a-quantity"),
+    (Hertz, "½ GHz", "not-a-quantity"),
+    (Hertz, "2.4\0GHz", "wrong-unit"),
+    (Bytes, "24 gib", "wrong-unit"),
+    (Bytes, "24 Gib", "wrong-unit"),
+    (Bytes, "24 GIB", "wrong-unit"),
+    (Bytes, "24 kiB", "wrong-unit"),
+    (Bytes, "24 Gb", "wrong-unit"),
+    (Bytes, "24 GB/s", "wrong-unit"),
+    (Bytes, "24 mB", "wrong-unit"),
+    (BytesPerSecond, "936 GB", "wrong-unit"),
+    (BytesPerSecond, "936 Gb/s", "wrong-unit"),
+    (BytesPerSecond, "936 GB/S", "wrong-unit"),
+    (BytesPerSecond, "1e300 EiB/s", "quantity-range"),
+    (FlopsPerSecond, "1 TFLOP", "wrong-unit"),
+    (FlopsPerSecond, "1 TFLOPs", "wrong-unit"),
+    (FlopsPerSecond, "1 tFLOP/s", "wrong-unit"),
+    (TransfersPerSecond, "19.5 GB/s", "wrong-unit"),
+    (TransfersPerSecond, "19.5 T", "wrong-unit"),
+    (Bits, "1 kbit", "wrong-unit"),
+    (Bits, "384 b", "wrong-unit"),
+    (Watts, "350 w", "wrong-unit"),
+    (Watts, "350 VA", "wrong-unit"),
+    (Seconds, "5 Ms", "wrong-unit"),
+    (Seconds, "5 min", "wrong-unit"),
+    (Seconds, "5 sec", "wrong-unit"),
+    (PerSecond, "30", "no-unit"),
+    (PerSecond, "30 fps", "wrong-unit"),
+    (PerSecond, "30 Hz", "wrong-unit"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "text", "why"), REFUSED, ids=lambda value: str(value)[:20])
-def test_text_is_refused(kind: type[Quantity], text: str, why: str) -> None:
+@pytest.mark.parametrize(("kind", "text", "code"), REFUSED, ids=lambda value: str(value)[:20])
+def test_text_is_refused(kind: type[Quantity], text: str, code: str) -> None:
     with pytest.raises(InputError) as caught:
         kind.parse(text)
     said = str(caught.value)
-    assert why in said
+    assert caught.value.code == code
     assert "\n" not in said
     assert len(said) < 200
-    assert "is negative" in said or "is too large" in said or f"'{kind.example}'" in said
+    assert code in ("negative-quantity", "quantity-range") or f"'{kind.example}'" in said
 
 
 def test_a_refusal_gives_an_example_that_is_read() -> None:
@@ -242,14 +226,14 @@ def test_a_refusal_gives_an_example_that_is_read() -> None:
 def test_positive_means_more_than_zero() -> None:
     assert Seconds.parse_positive("5 ms") == 0.005
     for zero in ("0 s", "0.0 ms", "1e-400 s"):
-        with pytest.raises(InputError, match="must be more than zero"):
+        with pytest.raises(InputError, match="more than zero"):
             Seconds.parse_positive(zero)
 
 
 @given(kinds, amounts)
-@example(Hertz, SMALLEST)
+@example(Hertz, MIN_VALUE)
 @example(Bytes, 1.0000000000000002e-30)
-@example(Flops, LARGEST)
+@example(FlopsPerSecond, MAX_VALUE)
 @example(Bits, 9.999999999999999e29)
 @example(PerSecond, 0.1 + 0.2)
 def test_exact_text_reads_back_to_the_same_float(kind: type[Quantity], amount: float) -> None:
@@ -264,7 +248,7 @@ def test_exact_text_reads_back_to_the_same_float(kind: type[Quantity], amount: f
 @example(Bits, 8192.0)
 @example(FlopsPerSecond, 1e30)
 def test_shown_text_reads_back_to_four_digits(kind: type[Quantity], amount: float) -> None:
-    if str(kind(amount)).startswith("0 ") or amount > 0.9999 * LARGEST:
+    if str(kind(amount)).startswith("0 ") or amount > 0.9999 * MAX_VALUE:
         return  # four digits of it lie outside of what a quantity may be
     back = float(kind.parse(str(kind(amount))))
     assert back == pytest.approx(amount, rel=5.1e-4, abs=1e-320)

@@ -11,7 +11,7 @@ from hwbench.api import checks
 from hwbench.api.lookup import locate
 from hwbench.api.references import DeviceRef
 from hwbench.errors import InputError
-from hwbench.files import documents
+from hwbench.files import atomic
 from hwbench.machine.device import Device
 from hwbench.notices import Notice, notice
 from hwbench.predict.data import tables
@@ -142,7 +142,7 @@ def calibrate(
     if skipped:
         notices.append(notice("rows-left-out", count=len(skipped), reason=skipped[0].reason))
     if output:
-        documents.write_atomically(output, dumped(fitted))
+        atomic.write_atomically(output, dumped(fitted))
     difference = fitting.difference(fitted, shipped_parameters(), [fit.name for fit in fits])
     return Calibration(output, difference, fits, fitted, tuple(notices))
 

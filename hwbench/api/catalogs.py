@@ -12,7 +12,7 @@ from hwbench.answers import Answer
 from hwbench.api import checks
 from hwbench.api.lookup import Model, ModelOptions
 from hwbench.errors import InputError, nearest, shown
-from hwbench.files import folders
+from hwbench.files import folders, names, places
 from hwbench.machine import catalog, description
 from hwbench.machine.description import DeviceDetails
 from hwbench.machine.device import Device
@@ -180,8 +180,8 @@ def devices(
     every, notices = _valid_devices(_state("devices"))
     chosen = select(every.values(), Filter(kind, vendor, architecture, year))
     if search is not None:
-        wanted = folders.key(search)
-        chosen = [device for device in chosen if any(wanted in folders.key(text) for text in _texts(device))]
+        wanted = names.key(search)
+        chosen = [device for device in chosen if any(wanted in names.key(text) for text in _texts(device))]
     return Devices({device.name: device for device in chosen}, notices)
 
 
@@ -277,7 +277,7 @@ def device_template(name: str) -> str:
         raise InputError("bad-name", "A device name is 1 to 100 printable characters and no path.", field="name")
     title = json.encode(name).decode()  # a JSON string is a YAML string
     with open(TEMPLATE, encoding="utf-8") as file:
-        return file.read().format(name=name.lower().replace(" ", "-"), title=title, user=folders.user())
+        return file.read().format(name=name.lower().replace(" ", "-"), title=title, user=places.user("config"))
 
 
 def lint_devices() -> Faults:
@@ -293,10 +293,10 @@ def models(search: str | None = None) -> Models:
     every, notices = _valid_models(_state("models"))
     if search is None:
         return Models(every, notices)
-    wanted, paths = folders.key(search), folders.files("models")
+    wanted, paths = names.key(search), folders.files("models")
     aliases = {name: folders.read_aliases(path) for name, path in paths.items()}
     texts = {name: (name, model.title, *aliases.get(name, ())) for name, model in every.items()}
-    return Models({n: every[n] for n, own in texts.items() if any(wanted in folders.key(t) for t in own)}, notices)
+    return Models({n: every[n] for n, own in texts.items() if any(wanted in names.key(t) for t in own)}, notices)
 
 
 def lint_models() -> Faults:

@@ -13,7 +13,7 @@ from hwbench.api.inference import explained, fma_threads
 from hwbench.api.lookup import Model, locate
 from hwbench.api.references import DeviceRef
 from hwbench.errors import InputError
-from hwbench.files import documents
+from hwbench.files import atomic
 from hwbench.machine.device import Device
 from hwbench.measure import kernels, store
 from hwbench.measure.analysis.results import results
@@ -89,7 +89,7 @@ def write_report(
         "warnings": [str(notice) for notice in notices],
     }
     content = page.render(title, sections.answer(estimates[0]), parts, body)
-    documents.write_atomically(path, content)
+    atomic.write_atomically(path, content)
     return Report(path, len(content.encode()), tuple(section.name for section in parts), tuple(notices))
 
 

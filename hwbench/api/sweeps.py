@@ -10,7 +10,7 @@ from hwbench.answers import Answer
 from hwbench.api import catalogs, checks
 from hwbench.api.lookup import Model, ModelOptions, locate
 from hwbench.errors import InputError
-from hwbench.files import documents
+from hwbench.files import atomic
 from hwbench.machine.device import Device
 from hwbench.measure.cluster import connected, spread
 from hwbench.notices import Notice, notice, unique
@@ -116,7 +116,7 @@ class PlannedSweep(Answer):
     def save(self, path: str) -> Sweep:
         """Write every point to a .csv or .json file, whole or not at all. Raises InputError."""
         refuse_suffix(path)
-        documents.write_atomically(path, self.csv_pieces() if path.endswith(".csv") else self.json_pieces())
+        atomic.write_atomically(path, self.csv_pieces() if path.endswith(".csv") else self.json_pieces())
         return self.result(path)
 
 

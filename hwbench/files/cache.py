@@ -109,7 +109,9 @@ def _refreshed(folder: str) -> dict[str, Entry]:
             entries[name] = entry
     if place and old.folder:
         new = _catalog(folder, {name: entry for name, entry in entries.items() if _is_settled(entry.stamp)})
-        if new != old:
+        if new.entries != old.entries and (
+            os.path.isfile(place) or not os.path.exists(place)
+        ):  # writing to a pipe would wait
             from hwbench.files.atomic import write_atomically
 
             _catalogs[place] = new
@@ -135,7 +137,7 @@ def _load(place: str, folder: str) -> Catalog:
     """Return the cache at a place; an empty one where it cannot be used."""
     if place not in _catalogs:
         catalog = Catalog(folder=folder)
-        with suppress(InputError, MsgspecError):
+        with suppress(ValueError, MsgspecError, RecursionError):
             stored = msgpack.decode(read_bytes(place, MAX_BYTES), type=Catalog)
             if stored.format == FORMAT and stored.folder == ("" if place == folder + EXTENSION else folder):
                 catalog = stored
@@ -168,7 +170,7 @@ def _unsealed(sealed: bytes, kind: type[T]) -> T | None:
     content = sealed[4:]
     if crc32(content) != int.from_bytes(sealed[:4], "big"):
         return None
-    with suppress(MsgspecError):
+    with suppress(ValueError, MsgspecError):
         return msgpack.decode(content, type=kind)
     return None
 

@@ -66,7 +66,7 @@ def _is_at_or_above(known: str, field: str) -> bool:
 
 
 def quantity(kind: type, value: Any) -> Any:
-    """Convert what msgspec does not know: quantities."""
+    """Convert a type that msgspec does not know: a quantity."""
     if not issubclass(kind, Quantity):
         raise TypeError(f"{kind.__name__} is not a type of a field")
     if not isinstance(value, str):

@@ -98,7 +98,7 @@ def _resolved(path: str, chain: tuple[str, ...]) -> Document:
     if identity in chain:
         raise document.error("based-on-itself", "The file is based on itself, directly or through others.", "based_on")
     if len(chain) >= MAX_CHAIN:
-        raise document.error("based-on-chain", f"The chain of files has more than {MAX_CHAIN}.", "based_on")
+        raise document.error("based-on-chain", f"The chain has more than {MAX_CHAIN} files.", "based_on")
     base = document.data["based_on"]
     if not isinstance(base, str):
         raise document.error("based-on-type", "The base is not the name of a file or a catalog entry.", "based_on")

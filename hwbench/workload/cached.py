@@ -7,6 +7,7 @@ from hashlib import sha256
 import msgspec
 
 from hwbench.errors import InputError
+from hwbench.files import places
 from hwbench.version import VERSION
 from hwbench.workload import load
 from hwbench.workload.ops import Workload
@@ -40,12 +41,7 @@ def workload(request: ModelRequest) -> Workload:
 
 def folder() -> str:
     """Return the folder of cached traces."""
-    cache = os.environ.get("XDG_CACHE_HOME")
-    if cache and os.path.isabs(cache):
-        return os.path.join(cache, "hwbench", "traces")
-    import platformdirs
-
-    return os.path.join(platformdirs.user_cache_dir("hwbench", appauthor=False), "traces")
+    return os.path.join(places.user("cache"), "traces")
 
 
 def _name(request: ModelRequest, versions: list[str]) -> str:

@@ -5,7 +5,7 @@ import re
 from typing import TYPE_CHECKING
 
 from hwbench.errors import InputError, shown
-from hwbench.files import folders
+from hwbench.files import folders, names
 from hwbench.notices import Notice, notice
 from hwbench.workload.layers import file as layers_file
 from hwbench.workload.layers import network
@@ -40,7 +40,7 @@ def workload(model: str | ModelRequest) -> Workload:
     _refuse_tracing(request)
     if source == "matmul" and colon:
         return _matmul(request.model, rest)
-    is_path = folders.is_path(request.model) or request.model.endswith(".json")
+    is_path = names.is_path(request.model) or request.model.endswith(".json")
     return load(request.model if is_path else folders.find("models", request.model))
 
 

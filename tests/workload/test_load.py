@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from hwbench.errors import InputError
-from hwbench.files import folders
+from hwbench.files import names, places
 from hwbench.workload import load
 from hwbench.workload.layers import file as layers_file
 from hwbench.workload.layers.file import ModelFile
 from hwbench.workload.ops import Workload
 
 HERE = Path(__file__).parent
-MODELS = os.path.join(folders.shipped(), "models")
-CATALOG = folders.stems(MODELS)
+MODELS = os.path.join(places.shipped(), "models")
+CATALOG = names.stems(MODELS)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -178,12 +178,12 @@ def test_files_are_complete(name: str) -> None:
 @pytest.mark.parametrize("name", CATALOG)
 def test_aliases_mean_their_file_and_are_more_than_spellings(name: str) -> None:
     for alias in file_of(name).aliases:
-        assert folders.key(alias) not in {folders.key(stem) for stem in CATALOG}
+        assert names.key(alias) not in {names.key(stem) for stem in CATALOG}
         assert load.workload(alias).name == name
 
 
 def test_no_alias_means_two_files() -> None:
-    keys = [folders.key(alias) for name in CATALOG for alias in file_of(name).aliases]
+    keys = [names.key(alias) for name in CATALOG for alias in file_of(name).aliases]
     assert len(set(keys)) == len(keys)
 
 

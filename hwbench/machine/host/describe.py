@@ -12,7 +12,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from hwbench.errors import shown
-from hwbench.files import folders
+from hwbench.files import places
 from hwbench.machine.architecture import Rate
 from hwbench.machine.device import Cache, Clock, Device, Memory, Provenance, Units
 from hwbench.machine.host import fallback, linux, macos, match
@@ -72,7 +72,7 @@ def host(root: str = "/", affinity: set[int] | None = None, system: str | None =
         return describe(_facts(root, affinity, system))
     if affinity is None and hasattr(os, "sched_getaffinity"):
         affinity = os.sched_getaffinity(0)
-    catalog_folders = (os.environ.get("HWBENCH_CONFIGS"), folders.user())
+    catalog_folders = (os.environ.get("HWBENCH_CONFIGS"), places.user("config"))
     return _this_host(None if affinity is None else frozenset(affinity), system, catalog_folders)
 
 

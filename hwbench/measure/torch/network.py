@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from hwbench.errors import InputError, shown
-from hwbench.files import folders
+from hwbench.files import folders, names
 from hwbench.measure.torch.modules import FACTORIES, IN_PLACE, Lookup, total
 from hwbench.workload import load
 from hwbench.workload.layers import file as layers_file
@@ -195,8 +195,8 @@ def of_model(name: str) -> tuple[Network, Workload]:
     if name.startswith("onnx:") or name.endswith(".onnx"):
         text = "An ONNX graph is counted, not run: name the torch module from which it was exported."
         raise InputError("not-runnable", text, file=name)
-    path = name if folders.is_path(name) or name.endswith(folders.SAVED) else folders.find("models", name)
-    if os.path.splitext(path)[1] not in (folders.SUFFIX, ".yml"):
+    path = name if names.is_path(name) or name.endswith(names.SAVED) else folders.find("models", name)
+    if os.path.splitext(path)[1] not in (names.SUFFIX, ".yml"):
         text = f"'{shown(name)}' holds counts, not layers that could run: name the model from which it was counted."
         raise InputError("not-runnable", text, field="model")
     workload = load.load(path)

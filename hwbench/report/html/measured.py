@@ -9,7 +9,7 @@ from statistics import median
 
 from msgspec import Struct
 
-from hwbench.files import folders
+from hwbench.files import names
 from hwbench.machine.device import Device
 from hwbench.measure.record import Measurement, Record, Result
 from hwbench.measure.subject import ForwardPass
@@ -83,9 +83,9 @@ def _same_device(run: Record, ran: ForwardPass, device: Device, machine: str | N
         return False
     if on_cpu:
         return machine is not None or (run.device is not None and run.device.title == device.title)
-    title = folders.key(str(ran.title).removeprefix("NVIDIA ").removeprefix("AMD "))
+    title = names.key(str(ran.title).removeprefix("NVIDIA ").removeprefix("AMD "))
     known = (device.name, device.title.removeprefix("NVIDIA ").removeprefix("AMD "), *device.aliases)
-    return title in map(folders.key, known)
+    return title in map(names.key, known)
 
 
 def _machine_name(run: Record, ran: ForwardPass) -> str:

@@ -37,6 +37,6 @@ def load(path: str) -> Workload:
     try:
         ops = network.build(model.layers, model.input)
     except InputError as error:
-        raise document.error(error.message, error.field or "", error.nearest) from None
+        raise document.error(error.code, error.message, error.field or "", error.nearest) from None
     name = os.path.splitext(os.path.basename(path))[0]
     return Workload(name, model.title, model.input, ops, model.published)

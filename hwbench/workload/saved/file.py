@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from hwbench.errors import InputError, shown
-from hwbench.files import documents
+from hwbench.files import atomic, content
 from hwbench.workload.ops import Op, Workload
 
 SCHEMA = "hwbench.workload/1"
@@ -29,12 +29,12 @@ def dump(workload: Workload) -> str:
 
 def save(workload: Workload, path: str) -> None:
     """Write a workload's file atomically. Raises InputError."""
-    documents.write_atomically(path, dump(workload))
+    atomic.write_atomically(path, dump(workload))
 
 
 def load(path: str) -> Workload:
     """Return the workload in a file that `dump` wrote. Raises InputError for other files."""
-    text = documents.read_text(path, MAX_BYTES)
+    text = content.read_text(path, MAX_BYTES)
     try:
         saved = msgspec.json.decode(text, type=SavedWorkload)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:

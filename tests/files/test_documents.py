@@ -1,13 +1,9 @@
 """YAML from anybody: what is data, what is refused and where, and that nothing hangs or dies."""
 
 import os
-import re
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hwbench.errors import InputError
-from hwbench.files import atomic, content, documents
+from hwbench.files import content, documents
+from hwbench.files import yaml as yaml_reader
 from hwbench.units import Hertz
 
 on_files = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -47,68 +44,67 @@ def refused(path: str) -> InputError:
 
 
 REFUSED: dict[str, tuple[str | bytes, int | None, int | None, str]] = {
-    "anchor": ("a: 1\nb: &x 2\n", 2, 4, "anchors and aliases"),
-    "anchor on a list": ("a: &x [1]\n", 1, 4, "anchors and aliases"),
-    "anchor on the whole": ("&x\na: 1\n", 1, 1, "anchors and aliases"),
-    "anchor on a key": ("&x a: 1\n", 1, 1, "anchors and aliases"),
-    "alias": ("a: *x\n", 1, 4, "anchors and aliases"),
-    "alias in a list": ("a:\n  - 1\n  - *x\n", 3, 5, "anchors and aliases"),
-    "alias as a key": ("*x : 1\n", 1, 1, "anchors and aliases"),
-    "merge key": ("b: 1\n<<: *x\n", 2, 5, "anchors and aliases"),
-    "tag of python": ("a: !!python/object/apply:os.system [ls]\n", 1, 4, "the tag"),
-    "tag on the whole": ("!!python/object:os.system\na: 1\n", 1, 1, "the tag"),
-    "tag on a key": ("a: 1\n!!python/name:os.system b: 1\n", 2, 1, "the tag"),
-    "tag of a type": ("a: !!int '3'\n", 1, 4, "the tag"),
-    "tag of binary": ("a: !!binary aGk=\n", 1, 4, "the tag"),
-    "tag of a set": ("a: !!set {x}\n", 1, 4, "the tag"),
-    "tag of ours": ("a:\n- !secret x\n", 2, 3, "the tag"),
-    "undeclared tag": ("a: !no!such x\n", 1, 4, "not valid YAML"),
-    "duplicate key": ("a: 1\nb: 2\na: 3\n", 3, 1, "'a' stands twice"),
-    "duplicate key at depth": ("a:\n  - b: {c: 1, d: 2}\n    e: {c: 1, d: 2, c: 3}\n", 3, 21, "'c' stands twice"),
-    "duplicate key in quotes": ("1: a\n'1': b\n", 2, 1, "'1' stands twice"),
-    "duplicate empty key": ("? \n: 1\n? \n: 2\n", 3, 2, "'' stands twice"),
-    "two documents": ("a: 1\n---\nb: 2\n", 2, 1, "one document only"),
-    "two documents, ended": ("a: 1\n...\n---\nb: 2\n", 3, 1, "one document only"),
-    "a list as a key": ("? [a]\n: 1\n", 1, 3, "a key must be plain text"),
-    "a mapping as a key": ("{a: 1}: 1\n", 1, 1, "a key must be plain text"),
-    "a list": ("- a\n- b\n", 1, 1, "holds no mapping"),
-    "a scalar": ("hello\n", 1, 1, "holds no mapping"),
-    "a number": ("3\n", 1, 1, "holds no mapping"),
-    "nothing in a document": ("---\n", 1, 1, "holds no mapping"),
-    "nothing": ("", None, None, "is empty"),
-    "white space": (" \n\n  \n", None, None, "is empty"),
-    "only comments": ("# one\n# two\n", None, None, "is empty"),
-    "only a BOM": (b"\xef\xbb\xbf", None, None, "is empty"),
-    "a tab before a key": ("a:\n\tb: 1\n", 2, 1, "not valid YAML"),
-    "a tab at the start": ("\ta: 1\n", 1, 1, "not valid YAML"),
-    "an open list": ("a: [1, 2\n", 2, 1, "not valid YAML"),
-    "an open quote": ("a: 'x\n", 2, 1, "not valid YAML"),
-    "two colons": ("a: b: c\n", 1, 5, "not valid YAML"),
-    "a reserved character": ("a: @x\n", 1, 4, "not valid YAML"),
-    "bad indentation": ("a: 1\n  b: 2\n", 2, 4, "not valid YAML"),
-    "an unknown directive": ("%FOO\n---\na: 1\n", 1, 5, "not valid YAML"),
-    "YAML of the future": ("%YAML 3.0\n---\na: 1\n", 1, 1, "not valid YAML"),
-    "a NUL": (b"a: b\0c\n", None, None, "not valid YAML"),
-    "an escape": (b"a: \x1b[31mred\n", None, None, "not valid YAML"),
-    "bytes": (b"a: 1\nb: \xff\n", 2, None, "not UTF-8"),
-    "an ELF": (b"\x7fELF\x02\x01\x01\0\0\0", None, None, "not valid YAML"),
-    "a PNG": (b"\x89PNG\r\n\x1a\n", 1, None, "not UTF-8"),
-    "UTF-16": ("a: 1\n".encode("utf-16"), 1, None, "not UTF-8"),
-    "UTF-16 without a BOM": ("a: 1\n".encode("utf-16-le"), None, None, "not valid YAML"),
-    "Latin-1": ("a: Zürich\n".encode("latin-1"), 1, None, "not UTF-8"),
-    "an encoded surrogate": (b"a: \xed\xa0\x80\n", 1, None, "not UTF-8"),
-    "an endless number": ("a: 1" + "0" * 5000, 1, 4, "too large"),
-    "a float beyond floats": ("a: 1\nb: 1e400\n", 2, 4, "too large"),
-    "a negative float beyond floats": ("b: -1e400\n", 1, 4, "too large"),
+    "anchor": ("a: 1\nb: &x 2\n", 2, 4, "yaml-anchor"),
+    "anchor on a list": ("a: &x [1]\n", 1, 4, "yaml-anchor"),
+    "anchor on the whole": ("&x\na: 1\n", 1, 1, "yaml-anchor"),
+    "anchor on a key": ("&x a: 1\n", 1, 1, "yaml-anchor"),
+    "alias": ("a: *x\n", 1, 4, "yaml-anchor"),
+    "alias in a list": ("a:\n  - 1\n  - *x\n", 3, 5, "yaml-anchor"),
+    "alias as a key": ("*x : 1\n", 1, 1, "yaml-anchor"),
+    "merge key": ("b: 1\n<<: *x\n", 2, 5, "yaml-anchor"),
+    "tag of python": ("a: !!python/object/apply:os.system [ls]\n", 1, 4, "yaml-tag"),
+    "tag on the whole": ("!!python/object:os.system\na: 1\n", 1, 1, "yaml-tag"),
+    "tag on a key": ("a: 1\n!!python/name:os.system b: 1\n", 2, 1, "yaml-tag"),
+    "tag of a type": ("a: !!int '3'\n", 1, 4, "yaml-tag"),
+    "tag of binary": ("a: !!binary aGk=\n", 1, 4, "yaml-tag"),
+    "tag of a set": ("a: !!set {x}\n", 1, 4, "yaml-tag"),
+    "tag of ours": ("a:\n- !secret x\n", 2, 3, "yaml-tag"),
+    "undeclared tag": ("a: !no!such x\n", 1, 4, "not-yaml"),
+    "duplicate key": ("a: 1\nb: 2\na: 3\n", 3, 1, "key-twice"),
+    "duplicate key at depth": ("a:\n  - b: {c: 1, d: 2}\n    e: {c: 1, d: 2, c: 3}\n", 3, 21, "key-twice"),
+    "duplicate key in quotes": ("1: a\n'1': b\n", 2, 1, "key-twice"),
+    "duplicate empty key": ("? \n: 1\n? \n: 2\n", 3, 2, "key-twice"),
+    "two documents": ("a: 1\n---\nb: 2\n", 2, 1, "several-documents"),
+    "two documents, ended": ("a: 1\n...\n---\nb: 2\n", 3, 1, "several-documents"),
+    "a list as a key": ("? [a]\n: 1\n", 1, 3, "yaml-key"),
+    "a mapping as a key": ("{a: 1}: 1\n", 1, 1, "yaml-key"),
+    "a list": ("- a\n- b\n", 1, 1, "not-a-mapping"),
+    "a scalar": ("hello\n", 1, 1, "not-a-mapping"),
+    "a number": ("3\n", 1, 1, "not-a-mapping"),
+    "nothing in a document": ("---\n", 1, 1, "not-a-mapping"),
+    "nothing": ("", None, None, "empty-file"),
+    "white space": (" \n\n  \n", None, None, "empty-file"),
+    "only comments": ("# one\n# two\n", None, None, "empty-file"),
+    "only a BOM": (b"\xef\xbb\xbf", None, None, "empty-file"),
+    "a tab before a key": ("a:\n\tb: 1\n", 2, 1, "not-yaml"),
+    "a tab at the start": ("\ta: 1\n", 1, 1, "not-yaml"),
+    "an open list": ("a: [1, 2\n", 2, 1, "not-yaml"),
+    "an open quote": ("a: 'x\n", 2, 1, "not-yaml"),
+    "two colons": ("a: b: c\n", 1, 5, "not-yaml"),
+    "a reserved character": ("a: @x\n", 1, 4, "not-yaml"),
+    "bad indentation": ("a: 1\n  b: 2\n", 2, 4, "not-yaml"),
+    "an unknown directive": ("%FOO\n---\na: 1\n", 1, 5, "not-yaml"),
+    "YAML of the future": ("%YAML 3.0\n---\na: 1\n", 1, 1, "not-yaml"),
+    "a NUL": (b"a: b\0c\n", None, None, "not-yaml"),
+    "an escape": (b"a: \x1b[31mred\n", None, None, "not-yaml"),
+    "bytes": (b"a: 1\nb: \xff\n", 2, None, "not-utf8"),
+    "an ELF": (b"\x7fELF\x02\x01\x01\0\0\0", None, None, "not-yaml"),
+    "a PNG": (b"\x89PNG\r\n\x1a\n", 1, None, "not-utf8"),
+    "UTF-16": ("a: 1\n".encode("utf-16"), 1, None, "not-utf8"),
+    "UTF-16 without a BOM": ("a: 1\n".encode("utf-16-le"), None, None, "not-yaml"),
+    "Latin-1": ("a: Zürich\n".encode("latin-1"), 1, None, "not-utf8"),
+    "an encoded surrogate": (b"a: \xed\xa0\x80\n", 1, None, "not-utf8"),
+    "an endless number": ("a: 1" + "0" * 5000, 1, 4, "number-too-large"),
+    "a float beyond floats": ("a: 1\nb: 1e400\n", 2, 4, "number-too-large"),
+    "a negative float beyond floats": ("b: -1e400\n", 1, 4, "number-too-large"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused(name: str, write: Write) -> None:
-    content, line, column, why = REFUSED[name]
-    error = refused(write(content))
-    assert why in error.message
-    assert (error.line, error.column) == (line, column)
+    text, line, column, code = REFUSED[name]
+    error = refused(write(text))
+    assert (error.code, error.line, error.column) == (code, line, column)
 
 
 DEPTH = 100_000
@@ -132,7 +128,7 @@ def test_deep_nesting_is_refused(name: str, write: Write) -> None:
 
 
 def test_depth_up_to_the_limit_is_read(write: Write) -> None:
-    deepest = plain_yaml.DEEPEST
+    deepest = yaml_reader.MAX_DEPTH
     assert "a" in documents.read(write("a: " + "[" * deepest + "]" * deepest)).data
     refused(write("a: " + "[" * (deepest + 1) + "]" * (deepest + 1)))
 
@@ -315,24 +311,24 @@ def test_a_file_of_100_mb_is_refused_without_reading_it(tmp_path: Path, monkeypa
         return Counting()
 
     monkeypatch.setattr("builtins.open", counting)
-    assert "is larger than 1024 KiB" in refused(str(path)).message
-    assert 0 < sum(read) <= documents.LARGEST + 1
+    assert refused(str(path)).code == "too-large"
+    assert 0 < sum(read) <= content.MAX_BYTES + 1
 
 
 def test_the_largest_file_is_read(write: Write) -> None:
     text = "a: 1\n#"
-    path = write(text + "x" * (documents.LARGEST - len(text)))
-    assert os.path.getsize(path) == documents.LARGEST
+    path = write(text + "x" * (content.MAX_BYTES - len(text)))
+    assert os.path.getsize(path) == content.MAX_BYTES
     assert documents.read(path).data == {"a": 1}
-    path = write(text + "x" * (documents.LARGEST - len(text) + 1))
-    assert "is larger" in refused(path).message
+    path = write(text + "x" * (content.MAX_BYTES - len(text) + 1))
+    assert refused(path).code == "too-large"
 
 
 def test_a_full_file_of_keys_is_read(write: Write) -> None:
     text = "".join(f"k{i}: {{a: {i}, b: [x, y]}}\n" for i in range(30_000))
     document = documents.read(write(text))
     assert len(document.data) == 30_000
-    assert document.error("x", "k29999.b[1]").line == 30_000
+    assert document.error("c", "x", "k29999.b[1]").line == 30_000
 
 
 @pytest.mark.parametrize(
@@ -409,8 +405,8 @@ def test_a_pipe_that_somebody_feeds_slowly_is_read_whole() -> None:
 
 
 def test_text_may_be_larger_where_it_is_said_so(write: Write) -> None:
-    path = write("x" * (documents.LARGEST + 1))
-    assert len(content.read_text(path, largest=1 << 21)) == documents.LARGEST + 1
+    path = write("x" * (content.MAX_BYTES + 1))
+    assert len(content.read_text(path, limit=1 << 21)) == content.MAX_BYTES + 1
 
 
 class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -464,53 +460,53 @@ def test_a_sound_document_is_converted(write: Write) -> None:
     assert replaced == Thing("y", ())
 
 
-WRONG: list[tuple[str, str, int, int, str, str]] = [
-    ("title: x", "title: 1", 1, 1, "title", "expected text, got a whole number"),
-    ("title: x", "title: [x]", 1, 1, "title", "expected text, got a list"),
-    ("title: x", "title:", 1, 1, "title", "expected text, got nothing"),
-    ("title: x", "titel: x", 1, 1, "titel", "unknown field 'titel' (did you mean title?)"),
-    ("title: x", "'a\\nb': x", 1, 1, "a\\nb", "unknown field"),
-    ("title: x\n", "", 1, 1, "", "missing field `title`"),
-    ("count: 1", "count: 0", 4, 5, "parts[0].count", ">= 1"),
-    ("count: 1", "count: one", 4, 5, "parts[0].count", "expected a whole number, got text"),
-    ("count: 1", "count: 1.5", 4, 5, "parts[0].count", "expected a whole number, got a number"),
-    ("count: 1", "cuont: 1", 4, 5, "parts[0].cuont", "(did you mean count?)"),
-    ("    count: 1\n", "", 3, 5, "parts[0]", "missing field `count`"),
-    ("base: 1 GHz", "base: 1", 5, 13, "parts[0].clock.base", "1 has no unit: write it like '2.4 GHz'"),
-    ("base: 1 GHz", "base: {a: b}", 5, 13, "parts[0].clock.base", "has no unit"),
-    ("base: 1 GHz", "base: true", 5, 13, "parts[0].clock.base", "True has no unit"),
-    ("base: 1 GHz", "base: 0 GHz", 5, 13, "parts[0].clock.base", "must be more than zero"),
-    ("base: 1 GHz", "base: -1 GHz", 5, 13, "parts[0].clock.base", "is negative"),
-    ("base: 1 GHz", "base: 1 ghz", 5, 13, "parts[0].clock.base", "'ghz' is not a unit of Hz"),
-    ("boost: 2 GHz", "bost: 2 GHz", 5, 26, "parts[0].clock.bost", "(did you mean boost?)"),
-    ("name: b", "name: 2", 6, 6, "parts[1].name", "expected text"),
-    ("count: 2", "count: -2", 6, 15, "parts[1].count", ">= 1"),
-    ("by_isa: {avx2: 3 GHz}", "by_isa: 3", 7, 14, "parts[1].clock.by_isa", "expected a mapping, got a whole number"),
-    ("avx2: 3 GHz", "avx2: 3", 7, 14, "parts[1].clock.by_isa", "3 has no unit"),
-    ("released: '2020'", "released: 2020", 8, 1, "released", "expected text or nothing, got a whole number: put it in"),
-    ("released: '2020'", "released: May", 8, 1, "released", "expected a date like 2020 (in quotes) or 2020-09"),
-    ("released: '2020'", "kind: gpus", 8, 1, "kind", "'gpus' is not one of the values allowed (did you mean gpu?)"),
-    ("released: '2020'", "kind: other", 8, 1, "kind", "is not one of the values allowed (did you mean cpu or gpu?)"),
-    ("released: '2020'", "kind: 'a\\nb'", 8, 1, "kind", "is not one of the values allowed"),
-    ("released: '2020'", "kind: 1", 8, 1, "kind", "expected text, got a whole number"),
-    ("x: 1", "x: y", 10, 3, "origin", "expected a whole number"),
-    ("clock: {base: 1 GHz, boost: 2 GHz}", "size: big", 5, 5, "parts[0].size", "expected a number or nothing, got"),
-    ("clock: {base: 1 GHz, boost: 2 GHz}", "good: 'yes'", 5, 5, "parts[0].good", "expected true or false, got text"),
-    ("clock: {base: 1 GHz, boost: 2 GHz}", "good: no", 5, 5, "parts[0].good", "expected true or false, got text"),
+WRONG: list[tuple[str, str, int, int, str, tuple[str, ...]]] = [
+    ("title: x", "title: 1", 1, 1, "title", ()),
+    ("title: x", "title: [x]", 1, 1, "title", ()),
+    ("title: x", "title:", 1, 1, "title", ()),
+    ("title: x", "titel: x", 1, 1, "titel", ("title",)),
+    ("title: x", "'a\\nb': x", 1, 1, "a\\nb", ()),
+    ("title: x\n", "", 1, 1, "", ()),
+    ("count: 1", "count: 0", 4, 5, "parts[0].count", ()),
+    ("count: 1", "count: one", 4, 5, "parts[0].count", ()),
+    ("count: 1", "count: 1.5", 4, 5, "parts[0].count", ()),
+    ("count: 1", "cuont: 1", 4, 5, "parts[0].cuont", ("count",)),
+    ("    count: 1\n", "", 3, 5, "parts[0]", ()),
+    ("base: 1 GHz", "base: 1", 5, 13, "parts[0].clock.base", ()),
+    ("base: 1 GHz", "base: {a: b}", 5, 13, "parts[0].clock.base", ()),
+    ("base: 1 GHz", "base: true", 5, 13, "parts[0].clock.base", ()),
+    ("base: 1 GHz", "base: 0 GHz", 5, 13, "parts[0].clock.base", ()),
+    ("base: 1 GHz", "base: -1 GHz", 5, 13, "parts[0].clock.base", ()),
+    ("base: 1 GHz", "base: 1 ghz", 5, 13, "parts[0].clock.base", ()),
+    ("boost: 2 GHz", "bost: 2 GHz", 5, 26, "parts[0].clock.bost", ("boost",)),
+    ("name: b", "name: 2", 6, 6, "parts[1].name", ()),
+    ("count: 2", "count: -2", 6, 15, "parts[1].count", ()),
+    ("by_isa: {avx2: 3 GHz}", "by_isa: 3", 7, 14, "parts[1].clock.by_isa", ()),
+    ("avx2: 3 GHz", "avx2: 3", 7, 14, "parts[1].clock.by_isa", ()),
+    ("released: '2020'", "released: 2020", 8, 1, "released", ()),
+    ("released: '2020'", "released: May", 8, 1, "released", ()),
+    ("released: '2020'", "kind: gpus", 8, 1, "kind", ("gpu",)),
+    ("released: '2020'", "kind: other", 8, 1, "kind", ("cpu", "gpu")),
+    ("released: '2020'", "kind: 'a\\nb'", 8, 1, "kind", ("cpu", "gpu")),
+    ("released: '2020'", "kind: 1", 8, 1, "kind", ()),
+    ("x: 1", "x: y", 10, 3, "origin", ()),
+    ("clock: {base: 1 GHz, boost: 2 GHz}", "size: big", 5, 5, "parts[0].size", ()),
+    ("clock: {base: 1 GHz, boost: 2 GHz}", "good: 'yes'", 5, 5, "parts[0].good", ()),
+    ("clock: {base: 1 GHz, boost: 2 GHz}", "good: no", 5, 5, "parts[0].good", ()),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("old", "new", "line", "column", "field", "why"), WRONG)
+@pytest.mark.parametrize(("old", "new", "line", "column", "field", "choices"), WRONG)
 def test_a_wrong_field_is_named_with_its_place(
-    old: str, new: str, line: int, column: int, field: str, why: str, write: Write
+    old: str, new: str, line: int, column: int, field: str, choices: tuple[str, ...], write: Write
 ) -> None:
     assert SOUND.count(old) == 1
     path = write(SOUND.replace(old, new))
     with pytest.raises(InputError) as caught:
         documents.convert(documents.read(path), Thing)
-    error, said = caught.value, str(caught.value)
-    assert why in said
-    assert said.isprintable()
+    error = caught.value
+    assert (error.code, error.nearest) == ("invalid-field", choices)
+    assert str(error).isprintable()
     if field != "origin" and "by_isa" not in field:
         assert (error.line, error.column, error.field or "") == (line, column, field)
     else:  # the key of a dict is not told: the place is that of the dict
@@ -533,10 +529,10 @@ def test_lines_count_after_a_bom_and_crlf(write: Write) -> None:
 
 def test_a_place_that_is_not_in_the_file_is_the_nearest_above(write: Write) -> None:
     document = documents.read(write(SOUND))
-    assert (document.error("x", "parts[0].clock.turbo").line, document.error("x", "parts[7]").line) == (5, 2)
-    assert (document.error("x", "partsy").line, document.error("x").line) == (1, 1)
-    assert document.error("x", "parts[1]").column == 5
-    assert document.error("x").field is None
+    assert (document.error("c", "x", "parts[0].clock.turbo").line, document.error("c", "x", "parts[7]").line) == (5, 2)
+    assert (document.error("c", "x", "partsy").line, document.error("c", "x").line) == (1, 1)
+    assert document.error("c", "x", "parts[1]").column == 5
+    assert document.error("c", "x").field is None
 
 
 def test_a_document_too_deep_for_the_converter(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -546,7 +542,7 @@ def test_a_document_too_deep_for_the_converter(write: Write, monkeypatch: pytest
         raise RecursionError
 
     monkeypatch.setattr(msgspec, "convert", recurse)
-    with pytest.raises(InputError, match="nested too deeply"):
+    with pytest.raises(InputError, match="too deeply"):
         documents.convert(document, Thing)
 
 
@@ -554,7 +550,7 @@ def test_a_type_that_no_file_can_hold_is_said(write: Write) -> None:
     class Odd(msgspec.Struct):
         title: complex
 
-    with pytest.raises(InputError, match="title: complex cannot stand in a file"):
+    with pytest.raises(InputError, match="complex is not a type of a field"):
         documents.convert(documents.read(write("title: x\n")), Odd)
 
 
@@ -594,153 +590,15 @@ def test_a_field_named_like_a_complaint_confuses_nobody(write: Write, name: str)
 
 def test_the_pure_python_parser_gives_the_same(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where libyaml is missing, PyYAML's own parser takes its place."""
-    monkeypatch.setattr(plain_yaml, "_Loader", yaml.BaseLoader)
-    for name, (content, data) in READ.items():
+    monkeypatch.setattr(yaml_reader, "_Loader", yaml.BaseLoader)
+    for name, (text, data) in READ.items():
         if name != "a tab after a colon":  # only libyaml reads it
-            assert documents.read(write(content)).data == data, name
-    for name, (content, _, _, why) in REFUSED.items():
+            assert documents.read(write(text)).data == data, name
+    for name, (text, _, _, code) in REFUSED.items():
         if name == "an unknown directive":  # only libyaml refuses it
             continue
-        error = refused(write(content))
-        assert why in error.message or "not valid YAML" in error.message, name
+        assert refused(write(text)).code in (code, "not-yaml"), name
     path = write(SOUND.replace("count: 2", "count: -2"))
     with pytest.raises(InputError) as caught:
         documents.convert(documents.read(path), Thing)
     assert (caught.value.line, caught.value.column) == (6, 15)
-
-
-def test_a_file_is_written_whole(tmp_path: Path) -> None:
-    path = tmp_path / "file.json"
-    atomic.write_atomically(str(path), "Zürich\n")
-    assert path.read_bytes() == "Zürich\n".encode()
-    atomic.write_atomically(str(path), "")
-    assert path.read_bytes() == b""
-    assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
-
-
-@pytest.mark.parametrize("fails", ["fsync", "replace"])
-def test_a_failed_write_leaves_the_old_file(fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file.json"
-    path.write_text("old")
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, fails, full)
-    with pytest.raises(InputError, match="cannot be written: No space left on device") as caught:
-        atomic.write_atomically(str(path), "new")
-    assert caught.value.file == str(path)
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
-
-
-def test_an_interrupted_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fsync", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        atomic.write_atomically(str(tmp_path / "file.json"), "new")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
-    (tmp_path / "there").mkdir()
-    link = tmp_path / "link.json"
-    link.symlink_to(tmp_path / "there" / "file.json")
-    for text in ("new", "newer"):  # the first makes what the link names
-        atomic.write_atomically(str(link), text)
-        assert link.is_symlink()
-        assert (tmp_path / "there" / "file.json").read_text() == text
-    assert [p.name for p in (tmp_path / "there").iterdir()] == ["file.json"]
-
-
-def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    with ThreadPoolExecutor(1) as pool:
-        read = pool.submit(pipe.read_text)
-        atomic.write_atomically(str(pipe), ["a", "b"])
-        assert read.result() == "ab"
-    assert pipe.is_fifo()
-    assert [p.name for p in tmp_path.iterdir()] == ["pipe"]
-
-
-@pytest.mark.parametrize(("name", "text"), [("no/such", "x"), ("a\0b", "x"), (".", "x"), ("ok", "\ud800")])
-def test_what_cannot_be_written(name: str, text: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be written"):
-        atomic.write_atomically(f"{tmp_path}/{name}", text)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_threads_that_write_at_once_leave_one_whole_file(tmp_path: Path) -> None:
-    path = tmp_path / "file.json"
-    texts = [str(i) * 200_000 for i in range(8)]
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda text: atomic.write_atomically(str(path), text), texts * 5))
-    assert path.read_text() in texts
-    assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
-
-
-def test_processes_that_write_at_once_leave_one_whole_file(tmp_path: Path) -> None:
-    path = tmp_path / "file.json"
-    code = (
-        "import sys; from hwbench.files.documents import write_atomically\n"
-        "for _ in range(30): write_atomically(sys.argv[1], sys.argv[2] * 300_000)"
-    )
-    started = [subprocess.Popen([sys.executable, "-c", code, str(path), str(i)]) for i in range(4)]
-    seen = set()
-    while any(process.poll() is None for process in started):
-        if path.exists():
-            text = path.read_text()
-            assert len(text) == 300_000
-            seen.add(text[0])
-            assert text == text[0] * 300_000
-    assert [process.wait() for process in started] == [0, 0, 0, 0]
-    assert re.fullmatch(r"([0-3])\1{299999}", path.read_text())
-    assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
-    assert seen
-
-
-def parsed(folder: Path, **texts: str) -> None:
-    for name, text in texts.items():
-        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
-    paths = [str(folder / f"{name}.yaml") for name in texts]
-    (folder / documents.PARSED).write_text(documents.parsed_lines(paths), encoding="utf-8")
-
-
-def test_a_parsed_file_stands_in_for_the_text_it_was_made_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = "a: 1\nb: [2.5, no, true, null, '10']\nc: {d: é}\n"
-    parsed(tmp_path, one=text, other="a: 2\n")
-    expected = plain_yaml.parse(text, "x")
-    monkeypatch.setattr(plain_yaml, "parse", lambda *_: pytest.fail("was parsed again"))
-    assert documents.read(str(tmp_path / "one.yaml")).data == expected
-    assert documents.read(str(tmp_path / "other.yaml")).data == {"a": 2}
-
-
-def test_a_text_that_changed_is_parsed(tmp_path: Path) -> None:
-    parsed(tmp_path, one="a: 1\n")
-    (tmp_path / "one.yaml").write_text("a: 3\n", encoding="utf-8")
-    assert documents.read(str(tmp_path / "one.yaml")).data == {"a": 3}
-    (tmp_path / "one.yaml").write_text("a: [\n", encoding="utf-8")
-    with pytest.raises(InputError):
-        documents.read(str(tmp_path / "one.yaml"))
-
-
-def test_broken_files_are_left_out_of_the_parsed_file(tmp_path: Path) -> None:
-    parsed(tmp_path, one="a: [\n", two="a: 2\n")
-    assert "one.yaml" not in (tmp_path / documents.PARSED).read_text(encoding="utf-8")
-    assert documents.read(str(tmp_path / "two.yaml")).data == {"a": 2}
-
-
-@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"\none.yaml\t5-", b"one.yaml"])
-def test_a_damaged_parsed_file_only_costs_time(tmp_path: Path, content: bytes) -> None:
-    parsed(tmp_path, one="a: 1\n")
-    (tmp_path / documents.PARSED).write_bytes(content)
-    assert documents.read(str(tmp_path / "one.yaml")).data == {"a": 1}
-
-
-def test_a_place_is_found_in_a_file_that_was_not_parsed(tmp_path: Path) -> None:
-    parsed(tmp_path, one="a: 1\nb:\n  c: 2\n")
-    error = documents.read(str(tmp_path / "one.yaml")).error("is wrong", "b.c")
-    assert (error.line, error.column) == (3, 3)

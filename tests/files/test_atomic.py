@@ -1,0 +1,107 @@
+"""Files are written whole or not at all, whatever fails and whoever writes at the same time."""
+
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from hwbench.errors import InputError
+from hwbench.files import atomic
+
+
+def test_a_file_is_written_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    atomic.write_atomically(str(path), "Zürich\n")
+    assert path.read_bytes() == "Zürich\n".encode()
+    atomic.write_atomically(str(path), "")
+    assert path.read_bytes() == b""
+    assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
+
+
+@pytest.mark.parametrize("fails", ["fsync", "replace"])
+def test_a_failed_write_leaves_the_old_file(fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file.json"
+    path.write_text("old")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, fails, full)
+    with pytest.raises(InputError, match="No space left on device") as caught:
+        atomic.write_atomically(str(path), "new")
+    assert caught.value.file == str(path)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
+
+
+def test_an_interrupted_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        atomic.write_atomically(str(tmp_path / "file.json"), "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    link = tmp_path / "link.json"
+    link.symlink_to(tmp_path / "there" / "file.json")
+    for text in ("new", "newer"):  # the first makes what the link names
+        atomic.write_atomically(str(link), text)
+        assert link.is_symlink()
+        assert (tmp_path / "there" / "file.json").read_text() == text
+    assert [p.name for p in (tmp_path / "there").iterdir()] == ["file.json"]
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_text)
+        atomic.write_atomically(str(pipe), ["a", "b"])
+        assert read.result() == "ab"
+    assert pipe.is_fifo()
+    assert [p.name for p in tmp_path.iterdir()] == ["pipe"]
+
+
+@pytest.mark.parametrize(("name", "text"), [("no/such", "x"), ("a\0b", "x"), (".", "x"), ("ok", "\ud800")])
+def test_what_cannot_be_written(name: str, text: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        atomic.write_atomically(f"{tmp_path}/{name}", text)
+    assert caught.value.code == "not-writable"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_threads_that_write_at_once_leave_one_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    texts = [str(i) * 200_000 for i in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda text: atomic.write_atomically(str(path), text), texts * 5))
+    assert path.read_text() in texts
+    assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
+
+
+def test_processes_that_write_at_once_leave_one_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    code = (
+        "import sys; from hwbench.files.atomic import write_atomically\n"
+        "for _ in range(30): write_atomically(sys.argv[1], sys.argv[2] * 300_000)"
+    )
+    started = [subprocess.Popen([sys.executable, "-c", code, str(path), str(i)]) for i in range(4)]
+    seen = set()
+    while any(process.poll() is None for process in started):
+        if path.exists():
+            text = path.read_text()
+            assert len(text) == 300_000
+            seen.add(text[0])
+            assert text == text[0] * 300_000
+    assert [process.wait() for process in started] == [0, 0, 0, 0]
+    assert re.fullmatch(r"([0-3])\1{299999}", path.read_text())
+    assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
+    assert seen
