@@ -37,7 +37,7 @@ class Entry(Struct, frozen=True, array_like=True):
     data: Raw
 
 
-class Catalog(Struct, frozen=True, array_like=True):
+class CachedFolder(Struct, frozen=True, array_like=True):
     """One folder: its path (empty in the package), sealed entries by file name, and the sealed file of each alias.
 
     They are bytes, because decoding all of them would take longer than everything else in the look-up of one.
@@ -49,7 +49,7 @@ class Catalog(Struct, frozen=True, array_like=True):
     aliases: bytes = b""
 
 
-_catalogs: dict[str, Catalog] = {}
+_catalogs: dict[str, CachedFolder] = {}
 """Caches that this process has read, by the path of their file."""
 
 
@@ -97,7 +97,7 @@ def packed(folder: str) -> bytes:
 def _refreshed(folder: str) -> dict[str, Entry]:
     """Return every file of a folder; where the folder is cached and has changed, the cache is written too."""
     place = _place(folder)
-    old = _load(place, folder) if place else Catalog()
+    old = _load(place, folder) if place else CachedFolder()
     entries = {}
     try:
         names = sorted(name for name in os.listdir(folder) if name.endswith(SUFFIX))
@@ -109,9 +109,8 @@ def _refreshed(folder: str) -> dict[str, Entry]:
             entries[name] = entry
     if place and old.folder:
         new = _catalog(folder, {name: entry for name, entry in entries.items() if _is_settled(entry.stamp)})
-        if new.entries != old.entries and (
-            os.path.isfile(place) or not os.path.exists(place)
-        ):  # writing to a pipe would wait
+        is_pipe = os.path.exists(place) and not os.path.isfile(place)  # writing to it would wait for a reader
+        if new != old and (new.entries or old.entries) and not is_pipe:
             from hwbench.files.atomic import write_atomically
 
             _catalogs[place] = new
@@ -133,24 +132,24 @@ def _place(folder: str) -> str | None:
     return place if os.path.isabs(place) else None
 
 
-def _load(place: str, folder: str) -> Catalog:
+def _load(place: str, folder: str) -> CachedFolder:
     """Return the cache at a place; an empty one where it cannot be used."""
     if place not in _catalogs:
-        catalog = Catalog(folder=folder)
+        catalog = CachedFolder(folder=folder)
         with suppress(ValueError, MsgspecError, RecursionError):
-            stored = msgpack.decode(read_bytes(place, MAX_BYTES), type=Catalog)
+            stored = msgpack.decode(read_bytes(place, MAX_BYTES), type=CachedFolder)
             if stored.format == FORMAT and stored.folder == ("" if place == folder + EXTENSION else folder):
                 catalog = stored
         _catalogs[place] = catalog
     return _catalogs[place]
 
 
-def _catalog(folder: str, entries: dict[str, Entry]) -> Catalog:
+def _catalog(folder: str, entries: dict[str, Entry]) -> CachedFolder:
     sealed = {name: _sealed(entry) for name, entry in entries.items()}
-    return Catalog(folder=folder, entries=sealed, aliases=_sealed(_aliases(entries)))
+    return CachedFolder(folder=folder, entries=sealed, aliases=_sealed(_aliases(entries)))
 
 
-def _valid(catalog: Catalog, folder: str, name: str) -> Entry | None:
+def _valid(catalog: CachedFolder, folder: str, name: str) -> Entry | None:
     """Return the entry of a file, None where there is none or the file has changed."""
     encoded = catalog.entries.get(name)
     stamp = _stamp(os.path.join(folder, name)) if encoded else None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import msgspec
 
 from hwbench.errors import InputError
-from hwbench.files import documents
+from hwbench.files import atomic
 from hwbench.machine.host.describe import Host
 from hwbench.measure import store
 from hwbench.measure.environment import machine as environment
@@ -66,7 +66,7 @@ def save(machine: Host, factors: dict[str, float]) -> str:
     """Save the factors of this machine and return the path of their file."""
     file = path(machine)
     os.makedirs(os.path.dirname(file), exist_ok=True)
-    documents.write_atomically(file, msgspec.json.encode(factors).decode() + "\n")
+    atomic.write_atomically(file, msgspec.json.encode(factors).decode() + "\n")
     return file
 
 

@@ -7,7 +7,6 @@ the user's data folder. Ids begin with the time in UTC, so that they sort as the
 import os
 import re
 import secrets
-import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +14,8 @@ import msgspec
 from msgspec import Struct
 
 from hwbench.errors import HwbenchError, InputError, nearest, shown
-from hwbench.files import documents, folders
+from hwbench.files import atomic, content, documents, places
+from hwbench.files.messages import complaint
 from hwbench.measure.record import SCHEMA, Record
 from hwbench.measure.upgrades import UPGRADES
 from hwbench.notices import Notice, notice
@@ -34,19 +34,10 @@ def folder(save: str | None = None) -> str:
     named = save or os.environ.get("HWBENCH_RESULTS")
     if named:
         return named
-    top = os.path.dirname(folders.shipped())
+    top = os.path.dirname(places.shipped())
     if os.path.isfile(os.path.join(top, "pyproject.toml")) and os.path.isdir(os.path.join(top, "hwbench")):
         return os.path.join(top, "results")
-    return _user_data()
-
-
-def _user_data() -> str:
-    if os.name == "posix" and sys.platform != "darwin":
-        home = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
-        return os.path.join(home, "hwbench", "results")
-    import platformdirs
-
-    return os.path.join(platformdirs.user_data_dir("hwbench", appauthor=False), "results")
+    return os.path.join(places.user("data"), "results")
 
 
 def new_id(now: datetime | None = None) -> str:
@@ -67,7 +58,7 @@ def save(run: Record, where: str | None = None) -> str:
         message = f"The folder of records cannot be made: {error.strerror}."
         raise InputError("not-writable", message, file=directory) from None
     path = os.path.join(directory, run.id + SUFFIX)
-    documents.write_atomically(path, encode(run))
+    atomic.write_atomically(path, encode(run))
     return path
 
 
@@ -124,7 +115,7 @@ def find(name: str, where: str | None = None) -> str:
 def load(name: str, where: str | None = None) -> Record:
     """Return the record that a name means (see `find`). Raises InputError with the file and the field."""
     path = find(name, where)
-    return decode(documents.read_text(path, MAX_BYTES), path)
+    return decode(content.read_text(path, MAX_BYTES), path)
 
 
 def decode(text: str, path: str | None = None) -> Record:
@@ -136,8 +127,10 @@ def decode(text: str, path: str | None = None) -> Record:
     try:
         record = msgspec.convert(_upgraded(data), Record, dec_hook=documents.quantity)
     except msgspec.ValidationError as error:
-        message = f"This is not a saved run: {documents.said(error)}."
-        raise InputError("not-a-run", message, file=path, field=_field(error)) from None
+        wrong = complaint(error)
+        raise InputError(
+            "not-a-run", f"This is not a saved run. {wrong.sentence}", file=path, field=wrong.field
+        ) from None
     except InputError as error:
         raise error.at(file=path) from None
     except RecursionError:
@@ -201,12 +194,6 @@ def _upgraded(data: Any) -> dict[str, Any]:
     for upgrade in UPGRADES[version - 1 :]:
         data = upgrade(data)
     return {**data, "schema": SCHEMA}
-
-
-def _field(error: msgspec.ValidationError) -> str | None:
-    """Return the path that msgspec's message ends in."""
-    match = re.search(r" - at `\$\.?(.*)`$", str(error))
-    return match[1] if match else None
 
 
 def latest(where: str | None = None, kernel: str | None = None) -> str | None:

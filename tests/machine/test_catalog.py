@@ -342,7 +342,7 @@ def test_a_chain_is_followed(folder: Path) -> None:
 def test_an_endless_chain_is_refused(folder: Path) -> None:
     chain(folder, catalog.MAX_CHAIN + 3)
     error = fault(f"link-{catalog.MAX_CHAIN + 2}")
-    assert f"a chain of more than {catalog.MAX_CHAIN} files" in error.message
+    assert f"more than {catalog.MAX_CHAIN} files" in error.message
     assert (error.field, error.line) == ("based_on", 1)
 
 
@@ -391,7 +391,7 @@ def test_a_base_that_cannot_be_read_is_named(folder: Path) -> None:
     write(folder, "child", "based_on: gone.yaml\n")
     assert re.search(r"child\.yaml:\d+:1: based_on: There is no file '.*gone\.yaml'\.$", str(fault("child")))
     write(folder, "gone", "a: &x 1\n")
-    assert str(fault("child")).endswith("gone.yaml:1:4: anchors and aliases are not allowed: write the value out")
+    assert str(fault("child")).endswith("gone.yaml:1:4: Anchors and aliases are not allowed: write the value out.")
 
 
 BASED = [name for name, path in folders.files("architectures").items() if "based_on" in Path(path).read_text()]

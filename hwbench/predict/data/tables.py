@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from hwbench.errors import HwbenchError, InputError, nearest, shown
-from hwbench.files import documents, folders
+from hwbench.files import content, places
 from hwbench.notices import Notice
 from hwbench.predict.data import timm
 from hwbench.predict.data.rows import (
@@ -94,7 +94,7 @@ def _check_columns(path: str, header: list[str], line: int, own: bool, options: 
 
 def _lines(path: str) -> tuple[list[tuple[int, list[str]]], list[str]]:
     """Return the cells of a file's lines with their numbers, comments and empty lines left out, and the header."""
-    text = documents.read_text(path, MAX_BYTES)
+    text = content.read_text(path, MAX_BYTES)
     if "\0" in text:
         raise InputError("not-a-table", "The file is not a table of text.", file=path)
     plain = ((number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip() and line[0] != "#")
@@ -142,7 +142,7 @@ def _measured_time(row: dict[str, str], defaults: Defaults, place: str) -> Measu
 
 def shipped() -> list[str]:
     """Return the files that are replayed by default: `results/published`, or its copy in an installed package."""
-    folder = folders.packaged("published", os.path.join("results", "published"))
+    folder = places.packaged("published", os.path.join("results", "published"))
     folder = folder.removeprefix(os.getcwd() + os.sep)  # a short name in a checkout
     try:
         return sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".csv"))

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from hwbench.errors import InputError, shown
-from hwbench.files import folders
+from hwbench.files import folders, names
 from hwbench.machine import catalog
 from hwbench.machine.device import Device, override
 from hwbench.notices import Notice, notice
@@ -109,7 +109,7 @@ def similar(name: str) -> str | None:
     if sum(map(len, parts)) < 4:
         return None
     pattern = re.compile(".*?".join(map(re.escape, parts)))
-    stems = [stem for stem in folders.files("devices") if pattern.search(folders.key(stem))]
+    stems = [stem for stem in folders.files("devices") if pattern.search(names.key(stem))]
     return stems[0] if len(stems) == 1 else None
 
 

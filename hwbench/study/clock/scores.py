@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct, structs
 
 from hwbench.errors import InputError, shown
-from hwbench.files import documents
+from hwbench.files import content
 from hwbench.machine.device import Device
 from hwbench.notices import Notice, notice
 from hwbench.study.clock import columns as clock_columns
@@ -106,7 +106,7 @@ def read(path: str, columns: str | None = None, clock: str = "base") -> ScoreTab
 
 def _records(path: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return the header and numbered records; lines that begin with `#` are comments."""
-    text = documents.read_text(path, MAX_FILE_BYTES)
+    text = content.read_text(path, MAX_FILE_BYTES)
     lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")]
     if not lines:
         raise InputError("empty-table", "The table has no rows.", file=path)
@@ -234,14 +234,13 @@ def _several_clocks(rows: Iterable[ScoreRow]) -> Iterator[Notice]:
 def against_catalog(table: ScoreTable) -> ScoreTable:
     """Return the table with the base clock where a row of a catalogued device has its boost clock."""
     from hwbench.files import folders
+    from hwbench.files.names import key
 
-    known: dict[str, str] = {}
-    for folder in reversed(folders.search_path()):
-        known |= folders.read_index(f"{folder}/devices").spellings
+    known = folders.spellings("devices")
     faults, rows = RowNotices(), []
     devices: dict[str, Device | None] = {}
     for row in table.rows:
-        name = known.get(folders.key(row.device))
+        name = known.get(key(row.device))
         device = _device(name, devices) if name else None
         clock = device.units[0].clock if device else None
         if clock and clock.base and clock.boost and _near(row.clock, clock.boost) and not _near(row.clock, clock.base):

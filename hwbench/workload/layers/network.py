@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from hwbench.errors import InputError, nearest, shown
-from hwbench.files.documents import said
+from hwbench.files.messages import complaint
 from hwbench.workload.layers import elementwise
 from hwbench.workload.layers import products as layers
 from hwbench.workload.ops import MAX_COUNT, Op, Shape
@@ -223,7 +223,9 @@ def checked(kind: Callable[..., Op], options: dict[str, Any], field: str) -> dic
         try:
             result[option] = msgspec.convert(value, known[option])
         except msgspec.ValidationError as error:
-            raise InputError("bad-option", f"`{option}`: {said(error)}.", field=f"{field}.{option}") from None
+            raise InputError(
+                "bad-option", f"`{option}`: {complaint(error).sentence}", field=f"{field}.{option}"
+            ) from None
     defaults = kind.__kwdefaults__ or {}
     missing = [option for option in known if option not in result and option not in defaults]
     if missing:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from hwbench.errors import HwbenchError, InputError, nearest
-from hwbench.files import folders
+from hwbench.files import places
 from hwbench.workload.ops import AssumedAnswer, Op, Workload
 from hwbench.workload.request import ModelRequest
 
@@ -68,7 +68,7 @@ class PackedTrace(Struct, frozen=True, array_like=True):
 
 def path() -> str:
     """Return the path of the file."""
-    return os.path.join(folders.shipped(), "traced", f"{SOURCE}.zip")
+    return os.path.join(places.shipped(), "traced", f"{SOURCE}.zip")
 
 
 def mode(request: ModelRequest) -> str | None:
