@@ -57,7 +57,7 @@ def find(kind: str, name: str) -> str:
                 return path
     known = spellings(kind)
     close = dict.fromkeys(known[spelling] for spelling in nearest(wanted, known, most=6))
-    hint = "" if close or kind == "architectures" else f" `hwbench {kind}` lists those that there are."
+    hint = "" if close or kind == "architectures" else f" Run `hwbench {kind}` to list them."
     message = f"There is no {singular} named '{shown(name)}'.{hint}"
     raise InputError(f"unknown-{singular}", message, nearest=tuple(close)[:3])
 
