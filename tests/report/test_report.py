@@ -197,7 +197,7 @@ def test_a_hundred_runs_and_two_thousand_layers_make_one_page(tmp_path: Path) ->
         (tuple(word for _ in range(51) for word in ("-d", "rtx3090")), "more than 50"),
     ],
 )
-def test_what_is_wrong_is_one_line(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+def test_errors_are_one_line(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
     done = report(tmp_path, *words)
     assert done.returncode == 2
     assert said in done.stderr
@@ -205,7 +205,7 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, words: tuple[str, ...], said:
     assert not (tmp_path / "report.html").exists()
 
 
-def test_a_broken_newest_run_is_told_and_left_out(tmp_path: Path) -> None:
+def test_a_broken_newest_run_is_noticed_and_left_out(tmp_path: Path) -> None:
     results = tmp_path / "runs"
     results.mkdir()
     (results / "20990101-000000-000-abcdef.json").write_text("{", encoding="utf-8")

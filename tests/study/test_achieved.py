@@ -63,7 +63,7 @@ def test_a_value_above_the_peak_at_the_real_clock_blames_the_rate() -> None:
     assert "110 % of the peak at the measured clock: its cores do more each cycle" in (row.finding or "")
 
 
-def test_without_a_measured_clock_one_is_asked_for() -> None:
+def test_without_a_measured_clock_the_command_is_named() -> None:
     (row,) = achieved(stated(), measured(None, FMA))
     assert (row.cause, row.share_at_clock, row.measured_clock_hz) == ("unknown clock", None, None)
     assert "`hwbench bench clock` measures it" in (row.finding or "")
@@ -74,12 +74,12 @@ def test_a_value_below_its_peak_needs_no_word() -> None:
     assert (row.cause, row.finding) == (None, None)
 
 
-def test_one_core_is_held_against_one_cores_share() -> None:
+def test_one_core_is_compared_with_its_share() -> None:
     (row,) = achieved(stated(), measured(4e9, ("fma", "fp32", 100e9, 1, "avx2")))
     assert row.share == pytest.approx(100 / 105.6)
 
 
-def test_a_matmul_stands_beside_the_highest_peak_of_its_dtype() -> None:
+def test_a_matmul_is_in_the_row_of_the_highest_peak_of_its_dtype() -> None:
     rows = achieved(stated(), measured(4e9, FMA, ("matmul", "fp32", 900e9, 10, None)))
     assert {row.isa: row.matmul_flops_per_second for row in rows} == {"avx512": 900e9, "avx2": None}
 

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from hwbench import answers
 from hwbench.dtypes import BITS
-from hwbench.report.text.format import ceil_digits, cut, floor_digits, intensity, rate
+from hwbench.report.text.format import ceil_digits, cut, floor_digits, intensity, number, rate
 from hwbench.report.text.layout import PLAIN, Style, sentences, table
 from hwbench.report.text.layout import heading as headed
 from hwbench.study.compare.decomposition import Decomposition, Factor
@@ -39,8 +39,7 @@ class TextTable(Struct, frozen=True):
 
 def heading(comparison: Comparison) -> str:
     """Return what is compared, in a line."""
-    count = len(comparison.devices)
-    text = f"{count} device{'' if count == 1 else 's'} at {comparison.dtype}"
+    text = f"{number(len(comparison.devices), 'device')} at {comparison.dtype}"
     return f"{text} · {comparison.title}" if comparison.title else text
 
 

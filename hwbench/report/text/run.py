@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hwbench.measure.record import Record, Result
-from hwbench.report.text.format import percent
+from hwbench.report.text.format import cut, percent
 from hwbench.report.text.layout import PLAIN, Style, sentences, table
 from hwbench.report.text.layout import heading as title_lines
 from hwbench.units import Bytes, Hertz, si
@@ -149,8 +149,8 @@ def run_list(rows: Sequence[tuple[str, Record | None, str]], style: Style = PLAI
     cells = []
     for name, record, trouble in rows:
         if record is None:
-            cells.append((name, "", "", trouble[:60]))
+            cells.append((name, "", "", cut(trouble, 60)))
             continue
         kernels = ", ".join(dict.fromkeys(measurement.kernel for measurement in record.measurements))
-        cells.append((name, record.created[:16].replace("T", " "), machine_name(record)[:30], kernels[:44]))
+        cells.append((name, record.created[:16].replace("T", " "), cut(machine_name(record), 30), cut(kernels, 44)))
     return table(("id", "UTC", "machine", "kernels"), cells, "llll", style)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hwbench import answers
 from hwbench.measure.cluster import Failure, Success
 from hwbench.measure.record import label
-from hwbench.report.text.format import cut, percent
+from hwbench.report.text.format import cut, number, percent
 from hwbench.report.text.layout import PLAIN, Style, field, heading, sentences, table
 from hwbench.study.compare.runs import Metric, Overall, RunComparison
 from hwbench.study.compare.self_check import SelfCheck
@@ -86,10 +86,10 @@ def cluster(
     style: Style = PLAIN,
 ) -> list[str]:
     """Return a row for each host that was measured, and each run compared with the first."""
-    total = len(successes) + len(failures)
-    lines = [style.paint(f"{len(successes)} of {total} host{'' if total == 1 else 's'} measured", "bold"), ""]
+    total = number(len(successes) + len(failures), "host")
+    lines = [*heading(f"{len(successes)} of {total} measured", style), ""]
     rows = [
-        (host.host, host.run.id, str(host.run.environment.get("brand", "-"))[:40], path or "not saved")
+        (host.host, host.run.id, cut(str(host.run.environment.get("brand", "-")), 40), path or "not saved")
         for host, path in zip(successes, paths, strict=True)
     ]
     lines += table(("host", "run", "processor", "record"), rows, "llll", style, spare=("processor",))
@@ -104,7 +104,7 @@ def self_check(check: SelfCheck, style: Style = PLAIN) -> list[str]:
     each = f"{check.processes} fresh process{'' if check.processes == 1 else 'es'}"
     low, high = (percent(share) for share in check.interval)
     level = f"{100 * check.level:g} %"
-    pairs = f"{check.pairs} pair{'' if check.pairs == 1 else 's'}"
+    pairs = number(check.pairs, "pair")
     lines = sentences(
         f"{pairs} of runs of the same {check.kernels} kernels, {each} a run, compared at level {level} "
         f"with a margin of {100 * check.margin:g} %:",

@@ -1,7 +1,7 @@
 """The Pareto front of a sweep as text."""
 
 from hwbench import answers
-from hwbench.report.text.format import cut, rate
+from hwbench.report.text.format import cut, number, rate
 from hwbench.report.text.layout import PLAIN, Style, heading, sentences, table
 from hwbench.study.sweep.front import FrontRow, Sweep
 from hwbench.units import si
@@ -12,7 +12,7 @@ MAX_ROWS = 20
 @answers.lines.register
 def sweep(answer: Sweep, style: Style = PLAIN) -> list[str]:
     """Return how many points there are, and the devices on the front of time and power."""
-    lines = heading(f"{_number(answer.count, 'point')}: {_sizes(answer.sizes)}", style)
+    lines = heading(f"{number(answer.count, 'point')}: {_sizes(answer.sizes)}", style)
     groups: dict[tuple[str, str], list[FrontRow]] = {}
     for row in answer.front:
         groups.setdefault((row.model, row.dtype), []).append(row)
@@ -42,8 +42,4 @@ def sweep(answer: Sweep, style: Style = PLAIN) -> list[str]:
 
 def _sizes(sizes: tuple[int, int, int, int]) -> str:
     """Return `1 model × 1 dtype × 2 devices × 4 batch sizes`."""
-    return " × ".join(map(_number, sizes, ("model", "dtype", "device", "batch size")))
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+    return " × ".join(map(number, sizes, ("model", "dtype", "device", "batch size")))

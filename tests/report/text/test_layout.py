@@ -30,7 +30,7 @@ def test_tables_hold_no_control_characters(rows: list[tuple[str, str]]) -> None:
     assert all(line.isprintable() for line in lines)
 
 
-def test_color_goes_around_lines_and_only_where_asked() -> None:
+def test_color_surrounds_lines_and_only_on_request() -> None:
     plain = table(("a", "b"), [("1", "2"), ("3", "4")], "lr", Style(), ["memory", ""])
     colored = table(("a", "b"), [("1", "2"), ("3", "4")], "lr", Style(color=True), ["memory", ""])
     assert not any("\033" in line for line in plain)
@@ -69,7 +69,7 @@ def test_a_bound_stays_one_when_it_is_rounded(value: float) -> None:
     assert below >= value * 0.999
 
 
-def test_a_unit_stays_beside_its_number_and_a_name_in_one_line() -> None:
+def test_a_unit_stays_with_its_number_and_a_name_in_one_line() -> None:
     text = "at most 3.13 k/s, 5.5 %. in torch-eager-cuda 2 MiB per 4"
     for width in range(16, 60):
         lines = wrapped(text, width)

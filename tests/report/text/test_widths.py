@@ -198,7 +198,7 @@ def test_a_table_fits_and_keeps_its_numbers(rows: list[tuple[str, str, int, str,
         assert row[4] in line or "rate" in lines[-1]
 
 
-def test_what_is_spared_goes_first_and_is_said() -> None:
+def test_spare_columns_are_dropped_first_and_named() -> None:
     header = ("name", "first", "second", "third")
     rows = [("x" * 40, "1" * 20, "2" * 20, "3" * 20)]
     lines = table(header, rows, "lrrr", Style(width=70), spare=("second",))

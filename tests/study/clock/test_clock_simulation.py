@@ -78,7 +78,7 @@ def test_a_resample_counts_the_pairs_of_the_rows_that_it_draws() -> None:
         assert share == pytest.approx(lower.sum() / (steps != 0).sum())
 
 
-def test_what_cannot_be_told_is_none() -> None:
+def test_unknown_values_are_none() -> None:
     flat = np.zeros(4)
     line = np.arange(4.0)
     groups = np.zeros(4, dtype=np.intp)
