@@ -275,7 +275,7 @@ def refuse_threads(threads: int | None, settings: cpus.Settings) -> None:
     """Raise InputError for more threads than this process may use cores."""
     if threads is not None and threads > len(settings.cpus):
         message = f"This process may use {len(settings.cpus)} cores."
-        raise InputError("too-many-threads", message, field="threads")
+        raise InputError("threads-range", message, field="threads")
 
 
 def explain(

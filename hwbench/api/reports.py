@@ -109,7 +109,7 @@ def _estimate_section(
     runs: Sequence[Record], answer: Estimate, index: int, device: Device, machine: str | None
 ) -> Section:
     """Return the section of one estimate, with what the runs measured of it, on its machine and elsewhere."""
-    on_cpu = device.kind == "cpu"  # a GPU has other caches than the CPU beside it
+    on_cpu = device.kind == "cpu"  # a GPU has other caches than the CPU of its host
     own = [run for run in runs if on_cpu and machine and run.environment.get("machine") == machine]
     swept = (rows for run in reversed(own) if (rows := kernels.rows(run.measurements)))
     beside = measured.measured(runs, answer, device, machine)

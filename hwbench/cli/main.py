@@ -92,7 +92,7 @@ def hwbench() -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line and exit: 0 for success, 2 for an error of the user, 1 for one of ours, 130 interrupted."""
+    """Run the command line and exit: 0 for success, 2 for the user's error, 1 for hwbench's, 130 for an interrupt."""
     invocation = Invocation()
     try:
         # The result is what `context.exit` was given.
@@ -114,15 +114,15 @@ def main() -> NoReturn:
 
 
 def _described(error: Exception) -> HwbenchError:
-    """Return an exception as an error of ours; one that nobody foresaw says where it was raised."""
+    """Return an exception as an HwbenchError; an unforeseen one says where it was raised."""
     if isinstance(error, HwbenchError):
         return error
     if isinstance(error, click.ClickException):
         return _usage(error)
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
-        return InputError("not-accessible", f"The file cannot be used: {reason}.",
-                          file=error.filename or "standard output")  # fmt: skip
+        file = error.filename or "standard output"
+        return InputError("not-accessible", f"It cannot be used: {reason}.", file=file)
     if isinstance(error, MemoryError):
         return HwbenchError("out of memory")
     if isinstance(error, RecursionError):
@@ -139,7 +139,7 @@ CODES: dict[type[click.ClickException], str] = {
 
 
 def _usage(error: click.ClickException) -> InputError:
-    """Return click's complaint in our form: the option or the command it is about, and the nearest valid choices."""
+    """Return an error of click as an InputError about an option or a command, with the nearest valid choices."""
     code = next((code for kind, code in CODES.items() if isinstance(error, kind)), "usage")
     parameter = getattr(error, "param", None)
     choices = getattr(error, "possibilities", None) or ()

@@ -139,29 +139,26 @@ def test_an_explanation_that_cannot_be_saved_is_shown(cli: Callable[..., Any], t
 
 
 @pytest.mark.parametrize(
-    ("command", "words"),
+    ("command", "code", "field"),
     [
-        ("run --model lenet5 --dtype int4", "dtype: A whole model does not run in int4"),
-        ("run --model lenet5 --dtype amp", "dtype: amp needs a GPU through CUDA or ROCm."),
-        ("run --model lenet5 --device tpu", "'tpu' is no device of torch: choose cpu, cuda, mps"),
-        ("run --model lenet5 --threads 4096", "--threads: this process may use"),
-        ("run --model vgg16 --batch 1000000", "batch: vgg16 at batch 1000000 needs at least"),
-        ("run --model net.onnx", "net.onnx: An ONNX graph is counted, not run"),
-        ("run --model lenet4", "there is no model named 'lenet4' (did you mean lenet5"),
-        ("run --model lenet5 --budget 1ns", "--budget: 1 ns is not from 50 ms to 86400 s"),
-        ("explain --model lenet5 --threads 4096", "--threads: this process may use"),
-        ("explain --budget 2d", "--budget: 'd' is not a unit of s"),
-        ("explain --budget 1ns", "--budget: 1 ns is not from 50 ms to 86400 s"),
-        ("explain --model lenet5 --mode training", "--mode: only inference is run"),
-        ("explain --model vgg16 --batch 1000000", "batch: vgg16 at batch 1000000 needs at least"),
+        ("run --model lenet5 --dtype int4", "unsupported-dtype", "--dtype"),
+        ("run --model lenet5 --dtype amp", "unsupported-dtype", "--dtype"),
+        ("run --model lenet5 --on tpu", "unknown-torch-device", "--on"),
+        ("run --model lenet5 --device tpu", "unknown-torch-device", "--on"),
+        ("run --model lenet5 --threads 4096", "threads-range", "--threads"),
+        ("run --model vgg16 --batch 1000000", "out-of-memory", "--batch"),
+        ("run --model net.onnx", "not-runnable", None),
+        ("run --model lenet5 --budget 1ns", "duration-range", "--budget"),
+        ("explain --model lenet5 --threads 4096", "threads-range", "--threads"),
+        ("explain --budget 1ns", "duration-range", "--budget"),
+        ("explain --model lenet5 --mode training", "inference-only", "--mode"),
+        ("explain --model vgg16 --batch 1000000", "out-of-memory", "--batch"),
     ],
 )
-def test_refused(cli: Callable[..., Any], command: str, words: str) -> None:
-    answer = cli(command)
-    assert answer.code == 2
-    assert answer.err.startswith("hwbench: ")
-    assert answer.err.count("\n") == 1
-    assert words in answer.err
+def test_refused(cli: Callable[..., Any], command: str, code: str, field: str | None) -> None:
+    answer = cli(f"{command} --json")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert (answer.json["error"]["code"], answer.json["error"].get("field")) == (code, field)
 
 
 def test_without_torch(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +243,7 @@ def test_explain_reads_a_saved_run(cli: Callable[..., Any], measured: Record) ->
     assert found["steps"][-1]["flops_per_second"] == pytest.approx(2270512192 / 0.05)
     assert (found["source"], found["missing"], found["path"]) == (measured.id, [], None)
     text = cli("explain --run latest").out
-    assert "Our matmul runs at 90 % of the peak at" in text
+    assert "90 %" in text
     assert max(map(len, text.splitlines())) <= 100
 
 
@@ -254,14 +251,14 @@ def test_explain_says_what_a_run_lacks(cli: Callable[..., Any], measured: Record
     found = cli("explain --run latest --model lenet5 --dtype fp64 --json").json
     assert found["steps"] == []
     assert "the model" in found["missing"]
-    assert found["summary"].startswith("Too little is known")
+    assert cli("explain --run latest --model lenet5 --dtype fp64").code == 0
 
 
 @pytest.mark.parametrize("threads", [2, 7])
 def test_explain_names_the_cores_that_a_run_was_on(cli: Callable[..., Any], measured: Record, threads: int) -> None:
-    answer = cli(f"explain --run latest --threads {threads}")
-    assert (answer.code, answer.out) == (2, "")
-    assert answer.err == f"hwbench: --threads: nothing of this run is on {threads} cores (it holds: 1)\n"
+    error = cli(f"explain --run latest --threads {threads} --json").json["error"]
+    assert (error["code"], error["field"]) == ("not-in-run", "--threads")
+    assert error["message"].endswith(", but on 1.")
     assert cli("explain --run latest --threads 1").out == cli("explain --run latest").out
 
 

@@ -34,7 +34,7 @@ COMMANDS = [
 @pytest.mark.parametrize("command", COMMANDS)
 def test_standard_output_is_closed(shell: Callable[..., Any], command: str) -> None:
     answer = shell(f"hwbench {command} >&-")
-    assert answer == (2, "", "hwbench: standard output: is closed\n")
+    assert answer == (2, "", "hwbench: standard output: It is closed.\n")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
@@ -43,7 +43,7 @@ def test_the_disk_is_full(shell: Callable[..., Any], command: str) -> None:
     answer = shell(f"hwbench {command} > /dev/full")
     assert answer.code == 2
     assert answer.err.startswith("hwbench: standard output: ")
-    assert answer.err.endswith("No space left on device\n")
+    assert answer.err.endswith("No space left on device.\n")
     assert answer.err.count("\n") == 1
 
 
@@ -205,7 +205,9 @@ class Broken(io.StringIO):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.mark.parametrize(("stream", "reason"), [(None, "is closed"), (Broken(), "cannot be written: No space left")])
+@pytest.mark.parametrize(
+    ("stream", "reason"), [(None, "It is closed."), (Broken(), "It cannot be written: No space left")]
+)
 @pytest.mark.parametrize("command", ["count --model lenet5", "count --model lenet5 --json", "completion fish"])
 def test_standard_output_fails_in_this_process(
     cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, command: str, stream: Any, reason: str
