@@ -21,7 +21,7 @@ from hwbench.workload.ops import Op, Work, Workload
 
 
 class LayerEstimate(Struct, frozen=True):
-    """One op on the device, for the whole batch. Times in seconds, `None` where the bandwidth is unknown.
+    """One op on the device, for the whole batch. Times in seconds, `None` if the bandwidth is unknown.
 
     `utilization` is the share of the peak that the roofline allows. `forecast_time_s` adds up to the forecast of the
     whole network, `limited_by` is what most of it is spent on; both are `None` without a forecast.
@@ -47,7 +47,7 @@ class Estimate(Answer, Struct, frozen=True):
 
     `peak` names the ceiling and `terms` its arithmetic. `throughput_per_s` and `utilization` follow from the roofline
     and are upper bounds; `memory_needed_bytes` is what weights and the largest multiply-add layer need. `forecast` is
-    None where the device's bandwidth or rates are unknown.
+    None if the device's bandwidth or rates are unknown.
     """
 
     SCHEMA: ClassVar[str] = "estimate"
@@ -85,11 +85,11 @@ class Estimate(Answer, Struct, frozen=True):
 
     @property
     def forecast_utilization(self) -> float | None:
-        """The share of the peak that the forecast reaches."""
+        """Share of the peak that the forecast reaches."""
         return self.ideal_time_s / self.forecast.time_s if self.forecast and self.forecast.time_s else None
 
     def body(self) -> dict[str, Any]:
-        """Return the JSON keys: those of a forecast beside the bounds, or absent without one."""
+        """Return the JSON keys of the bounds and of the forecast, whose keys are absent without one."""
         body = super().body()
         forecast = self.forecast
         if forecast is None:
@@ -147,7 +147,7 @@ def estimate(
 ) -> Estimate:
     """Return the bounds of `workload` on `device`, and its forecast in a runtime unless `bounds_only`.
 
-    Raises InputError when the device has no rate for the dtype, and for an unknown runtime.
+    Raises InputError if the device has no rate for the dtype, and for an unknown runtime.
     """
     number = dtypes.dtype(dtype)
     compute, bits = number.computes_in, number.bits
@@ -190,12 +190,12 @@ def estimate(
 
 
 def peak_for(device: Device, dtype: str, clock: ClockKind | None = None) -> Peak:
-    """The highest ceiling for data of a dtype: fp32 units compute half-precision data where they are faster.
+    """Return the highest ceiling for data of a dtype; for fp16 and bf16 that may be the one of the fp32 units.
 
-    Raises InputError when the device has no rate for the dtype at all.
+    Raises InputError if the device has no rate for the dtype at all.
     """
     every = peaks(device, clock)
-    own = highest(every, dtype) or peak(device, dtype, clock)  # which says what there is instead
+    own = highest(every, dtype) or peak(device, dtype, clock)  # whose error names the dtypes that there are
     single = highest(every, "fp32") if dtype in ("fp16", "bf16") else None
     return single if single and single.flops_per_second > own.flops_per_second else own
 
@@ -208,19 +208,19 @@ def _layers(
     clock: ClockKind | None,
     times: tuple[OpTime, ...] | None,
 ) -> tuple[LayerEstimate, ...]:
-    """Each op under the roof of the dtype that it computes in, its own or the run's."""
-    ceilings = {name: peak_for(device, name, clock) for name in {op.dtype or dtype for op in workload.ops}}
+    """Return each op under the ceiling of the dtype that it computes in, its own or the run's."""
+    dtypes = {op.dtype or dtype for op in workload.ops}
+    ceilings = {name: peak_for(device, name, clock).flops_per_second for name in dtypes}
     bandwidth = device.memory.bandwidth
-    found = []
-    for position, (op, work) in enumerate(zip(workload.ops, works, strict=True)):
-        ceiling = ceilings[op.dtype or dtype].flops_per_second
-        roof = Roofline(ceiling, float(bandwidth)) if bandwidth else None
-        found.append(_layer(op, work, ceiling, roof, times[position] if times else None))
-    return tuple(found)
+    return tuple(
+        _layer(op, work, ceilings[op.dtype or dtype], bandwidth, time)
+        for op, work, time in zip(workload.ops, works, times or [None] * len(works), strict=True)
+    )
 
 
-def _layer(op: Op, work: Work, ceiling: float, roof: Roofline | None, time_s: OpTime | None) -> LayerEstimate:
+def _layer(op: Op, work: Work, ceiling: float, bandwidth: float | None, forecast: OpTime | None) -> LayerEstimate:
     ideal = work.flops / ceiling
+    roof = Roofline(ceiling, float(bandwidth)) if bandwidth else None
     time = roof.time(work) if roof else None
     return LayerEstimate(
         name=op.name,
@@ -234,13 +234,13 @@ def _layer(op: Op, work: Work, ceiling: float, roof: Roofline | None, time_s: Op
         bound=roof.bound(work) if roof else None,
         utilization=ideal / time if time else None,
         count=op.count,
-        forecast_time_s=time_s.time_s if time_s else None,
-        limited_by=time_s.limited_by if time_s else None,
+        forecast_time_s=forecast.time_s if forecast else None,
+        limited_by=forecast.limited_by if forecast else None,
     )
 
 
 def _main_bound(layers: tuple[LayerEstimate, ...]) -> Bound:
-    """The bound under which most of the roofline time passes."""
+    """Return the bound of the ops that take most of the roofline time."""
     compute = sum(layer.roofline_time_s or 0.0 for layer in layers if layer.bound == "compute")
     memory = sum(layer.roofline_time_s or 0.0 for layer in layers if layer.bound == "memory")
     return "compute" if compute > memory else "memory"

@@ -17,17 +17,17 @@ class Roofline(Struct, frozen=True):
 
     @property
     def ridge_point(self) -> float:
-        """Intensity in FLOP/byte from which compute is the bound."""
+        """Intensity in FLOP/byte above which compute is the bound."""
         return self.peak / self.bandwidth
 
     def attainable(self, intensity: float) -> float:
-        """The highest FLOP/s that an intensity in FLOP/byte allows."""
+        """Return the highest FLOP/s that an intensity in FLOP/byte allows."""
         return min(self.peak, intensity * self.bandwidth)
 
     def time(self, work: Work) -> float:
-        """Lower bound in seconds; compute and memory overlap perfectly."""
+        """Return the lower bound in seconds, with perfect overlap of compute and memory."""
         return max(work.flops / self.peak, work.traffic / self.bandwidth)
 
     def bound(self, work: Work) -> Bound:
-        """What the time of `work` is bound by."""
+        """Return what bounds the time of `work`."""
         return "compute" if work.flops / self.peak > work.traffic / self.bandwidth else "memory"

@@ -81,7 +81,7 @@ def _read_file(path: str, options: Defaults) -> MeasuredTable:
 
 
 def _check_columns(path: str, header: list[str], line: int, own: bool, options: Defaults) -> None:
-    """Raise InputError if a column is missing that neither the options nor the file's name stand for."""
+    """Raise InputError if a column is missing that neither the options nor the file's name replace."""
     names = [name for name in REQUIRED if not getattr(options, name, None)] if own else timm.REQUIRED
     missing = [name for name in names if name not in header]
     if not missing:

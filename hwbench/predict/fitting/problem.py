@@ -25,7 +25,7 @@ Vector = Any  # numpy arrays of floats
 SOFT_ERROR = 0.05
 """Logarithmic errors beyond which a measurement counts less than by its square (soft L1)."""
 PRIOR_WEIGHT = 0.05
-"""What one prior standard deviation costs, as a logarithmic error of one measurement."""
+"""Weight of one standard deviation of a prior, as a logarithmic error of one measurement."""
 MAX_ROUNDS = 25
 
 

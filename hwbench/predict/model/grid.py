@@ -30,7 +30,7 @@ def grid(
     runtime: str | None = None,
     known: ParameterFile | None = None,
 ) -> np.ndarray:
-    """Return forecast seconds of a batch by device, dtype and batch; NaN where a bandwidth or rates are unknown.
+    """Return forecast seconds of a batch by device, dtype and batch; NaN if bandwidth or rates are unknown.
 
     The workload's ops are those of one dtype: for mixed precision pass a workload that was traced so. Without a
     `runtime` each device runs eager; with one, devices that it does not run on are NaN. Raises InputError for a batch

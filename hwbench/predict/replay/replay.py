@@ -180,7 +180,7 @@ def _reasons(row: MeasuredTime, workload: Workload, prediction: Forecast, bounds
 
 
 def with_family_reasons(rows: list[ReplayRow]) -> list[ReplayRow]:
-    """Return rows; where the errors of a family on a device have one direction, that is their first reason."""
+    """Return rows with the error of their family on the device as first reason, if it has one direction."""
     errors: dict[tuple[str, str | None, str], list[float]] = {}
     for row in rows:
         errors.setdefault((row.device, row.layout, row.family), []).append(row.error)
