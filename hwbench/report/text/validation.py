@@ -15,7 +15,7 @@ MAX_SKIPPED = 10
 _SPARE = ("rank", "≤30 %", "high/low", "median", "≤10 %")
 """Columns that a narrow terminal leaves out, in this order."""
 _METRICS = ("n", "MAPE", "median", "≤10 %", "≤20 %", "≤30 %", "rank", "bias")
-_INTERVALS = ("covered", "high/low")
+_INTERVALS = ("cover", "high/low")
 """Of intervals: the share that contains the measured value, and the median of high / low."""
 
 
@@ -55,7 +55,7 @@ def _groups(title: str, groups: Iterable[tuple[Group, Metrics]], style: Style) -
         run = " ".join(filter(None, (group.dtype, group.layout)))
         cells = (n, mape, median, ten, rank, bias, _intervals(metrics)[0])
         body.append((_device(group.device, 21), run, cut(group.runtime or "-", 17), *cells))
-    header = ("device", "run", "runtime", "n", "MAPE", "median", "≤10 %", "rank", "bias", "covered")
+    header = ("device", "run", "runtime", "n", "MAPE", "median", "≤10 %", "rank", "bias", "cover")
     return [*heading(title, style, "dim"), *table(header, body, "lllrrrrrrr", style, spare=_SPARE)]
 
 
