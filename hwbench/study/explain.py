@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from math import exp, hypot, log
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from msgspec import Struct
 
 from hwbench.answers import Answer
+from hwbench.measure.analysis.ladder import Ladder
 from hwbench.notices import Notice
 from hwbench.stats.comparison import LEVEL, Interval
 from hwbench.units import Hertz
 from hwbench.workload.ops import Work
-
-if TYPE_CHECKING:
-    from hwbench.measure.analysis.ladder import Ladder
 
 Loss = Literal["clock", "ports", "memory", "code", "overhead"]
 Name = Literal["spec", "clock", "fma", "blas", "numba", "roofline", "run"]
@@ -128,7 +126,7 @@ def attainable(works: Sequence[Work], rate: Interval, bandwidth: Interval) -> In
     return Interval(at(rate.value, bandwidth.value), at(rate.low, bandwidth.low), at(rate.high, bandwidth.high), level)
 
 
-def rungs(ladder: "Ladder", works: Sequence[Work] = ()) -> tuple[tuple[Rung, ...], tuple[str, ...]]:
+def rungs(ladder: Ladder, works: Sequence[Work] = ()) -> tuple[tuple[Rung, ...], tuple[str, ...]]:
     """Return the rungs of a ladder of measurements, and the titles of those that it lacks.
 
     `works` are the ops of the model whose time the ladder may hold.
