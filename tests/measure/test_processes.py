@@ -1,0 +1,88 @@
+"""Runs of several processes: their command line, their failures, interrupts and errors."""
+
+import pytest
+
+from hwbench.errors import HwbenchError, InputError
+from hwbench.measure import processes, session, store
+from hwbench.measure.record import Record
+from hwbench.measure.session import BenchRequest
+from hwbench.notices import notice
+from tests.measure.records import a_run, measured
+
+
+def test_a_request_becomes_the_command_line_of_a_process() -> None:
+    request = BenchRequest(("clock", "fma"), True, 2.5, (1, 2), ("fp32", "fp64"), ((1, 2, 3), (4, 4, 4)))
+    assert processes.arguments(request) == [
+        "bench", "clock", "fma", "--json", "--no-save", "--budget", "2.5 s", "--quick", "--threads", "1,2",
+        "--dtype", "fp32,fp64", "--size", "1x2x3,4x4x4",
+    ]  # fmt: skip
+    assert processes.arguments(BenchRequest())[-1] == f"{session.BUDGET_S} s"
+
+
+class Fake:
+    """Processes that answer in turn with what the test gives."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: object) -> None:
+        self.answers = list(answers)
+        self.requests: list[BenchRequest] = []
+        monkeypatch.setattr(processes, "run_process", self)
+
+    def __call__(self, request: BenchRequest) -> tuple[Record, bool]:
+        self.requests.append(request)
+        answer = self.answers.pop(0)
+        if isinstance(answer, BaseException):
+            raise answer
+        assert isinstance(answer, tuple)
+        return answer
+
+
+def test_processes_share_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = Fake(monkeypatch, *[(a_run(measured()), False)] * 4)
+    told: list[int] = []
+    whole = processes.bench(BenchRequest(budget_s=8.0), 4, told.append)
+    assert [request.budget_s for request in fake.requests] == [2.0] * 4
+    assert told == [0, 1, 2, 3]
+    assert whole.processes == 4
+    assert len(whole.measurements[0].samples) == 12
+
+
+def test_one_failed_process_is_a_warning_and_all_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = (a_run(measured()), False)
+    Fake(monkeypatch, HwbenchError("out of memory"), good, good)
+    whole = processes.bench(BenchRequest(), 3)
+    assert whole.processes == 2
+    assert notice("processes-failed", failed=1, count=3, reason="out of memory") in whole.notices
+    assert not session.interrupted(whole.measurements)
+    Fake(monkeypatch, *[HwbenchError("out of memory")] * 2)
+    with pytest.raises(HwbenchError, match="Every process failed: out of memory"):
+        processes.bench(BenchRequest(), 2)
+    fake = Fake(monkeypatch, InputError("there is no kernel 'x'"))
+    with pytest.raises(InputError, match="there is no kernel 'x'"):
+        processes.bench(BenchRequest(), 2)
+    assert len(fake.requests) == 1
+
+
+def test_an_interrupt_keeps_the_processes_that_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = (a_run(measured()), False)
+    Fake(monkeypatch, good, KeyboardInterrupt())
+    whole = processes.bench(BenchRequest(), 5)
+    assert session.interrupted(whole.measurements)
+    assert notice("processes-interrupted", measured=1, count=5) in whole.notices
+    Fake(monkeypatch, good, (a_run(measured(stopped="interrupted")), True))
+    assert processes.bench(BenchRequest(), 5).processes == 2
+    Fake(monkeypatch, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        processes.bench(BenchRequest(), 5)
+
+
+def test_the_error_of_a_process_is_raised_here() -> None:
+    written = '{"error": {"code": "unknown-kernel", "message": "There is no kernel \'x\'.", "exit_code": 2}}'
+    with pytest.raises(InputError) as caught:
+        store.decode_answer(written, "hwbench: There is no kernel 'x'.\n", 2)
+    assert (caught.value.code, caught.value.message) == ("unknown-kernel", "There is no kernel 'x'.")
+    with pytest.raises(HwbenchError, match="Killed"):
+        store.decode_answer("", "Killed\n", 1)
+    with pytest.raises(HwbenchError, match="-9"):
+        store.decode_answer("", "", -9)
+    run = a_run(measured())
+    assert store.decode_answer(store.encode(run), "", 130) == run
