@@ -15,7 +15,7 @@ from hwbench.predict.fitting import fit as fitting
 from hwbench.predict.fitting.cases import cases
 from hwbench.predict.replay.metrics import Metrics
 from hwbench.predict.replay.replay import replay
-from hwbench.predict.replay.summary import Group, Validation
+from hwbench.predict.replay.summary import ReplayGroup, Validation
 from hwbench.report.text import validation as report
 from hwbench.report.text.layout import PLAIN
 
@@ -60,7 +60,7 @@ def found() -> Validation:
     return replay(tables.read(paths))
 
 
-def group(found: Validation, device: str, layout: str) -> Group:
+def group(found: Validation, device: str, layout: str) -> ReplayGroup:
     (one,) = [group for group in found.groups if (group.device, group.layout) == (device, layout)]
     return one
 

@@ -44,7 +44,7 @@ class ReplayRow(Struct, frozen=True):
     source: str
 
 
-class Group(Struct, frozen=True):
+class ReplayGroup(Struct, frozen=True):
     """Rows with the same device, runtime, dtype and layout; `unseen` are those of families that were not fitted."""
 
     device: str
@@ -78,7 +78,7 @@ class Validation(Answer, Struct, frozen=True):
     unseen: Metrics
     ideal: Metrics
     roofline: Metrics
-    groups: tuple[Group, ...]
+    groups: tuple[ReplayGroup, ...]
     families: tuple[Family, ...]
     worst: tuple[ReplayRow, ...]
     notices: tuple[Notice, ...]
@@ -114,7 +114,7 @@ def summary(rows: list[ReplayRow], skipped: Iterable[Skipped] = (), notices: Ite
         ideal=_of_ideals(rows),
         roofline=_of_rooflines(rows),
         groups=tuple(
-            Group(*key, _of_forecasts(some), _of_forecasts(_unseen(some)), _of_ideals(some), _of_rooflines(some))
+            ReplayGroup(*key, _of_forecasts(some), _of_forecasts(_unseen(some)), _of_ideals(some), _of_rooflines(some))
             for key, some in sorted(groups.items(), key=lambda item: str(item[0]))
         ),
         families=tuple(sorted(by_family, key=lambda family: -(family.all.mape or 0.0))),

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from hwbench import answers
 from hwbench.predict.data.rows import Skipped
 from hwbench.predict.replay.metrics import Metrics
-from hwbench.predict.replay.summary import Family, Group, ReplayRow, Validation
+from hwbench.predict.replay.summary import Family, ReplayGroup, ReplayRow, Validation
 from hwbench.report.text.format import cut, number, percent
 from hwbench.report.text.layout import PLAIN, Style, field, heading, table
 from hwbench.units import si
@@ -48,7 +48,7 @@ def _overall(v: Validation, style: Style) -> list[str]:
     return table(header, body, "l" + "r" * (len(header) - 1), style, spare=_SPARE)
 
 
-def _groups(title: str, groups: Iterable[tuple[Group, Metrics]], style: Style) -> list[str]:
+def _groups(title: str, groups: Iterable[tuple[ReplayGroup, Metrics]], style: Style) -> list[str]:
     body = []
     for group, metrics in groups:
         n, mape, median, ten, *_, rank, bias = _cells(metrics)
