@@ -37,8 +37,11 @@ def notice(code: str, **data: Any) -> Notice:
 
 
 def unique(notices: Iterable[Notice]) -> tuple[Notice, ...]:
-    """Return the notices without repetition, in the order in which they came."""
-    return tuple(dict.fromkeys(notices))
+    """Return the notices whose sentences differ, in the order in which they came."""
+    first: dict[str, Notice] = {}
+    for each in notices:
+        first.setdefault(each.text, each)
+    return tuple(first.values())
 
 
 _NO_BOUND = "peaks computed from it are not upper bounds."
