@@ -21,6 +21,8 @@ from hwbench.units import (
 )
 
 Provenance = Literal["spec", "derived", "os", "measured", "assumed"]
+Segment = Literal["consumer", "workstation", "datacenter", "embedded"]
+"""Market that a GPU was made for: consumer cards run above their printed boost clock unless power limits them."""
 ClockKind = Literal["base", "boost", "all_core", "fixed"]
 Count = Annotated[int, Meta(gt=0, le=10_000_000)]
 
@@ -166,6 +168,7 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True):
     vendor: Name
     units: Annotated[tuple[Units, ...], Meta(min_length=1, max_length=16)]
     memory: Memory = Memory()
+    segment: Segment | None = None
     released: Released | None = None
     power: Watts | None = None
     caches: tuple[Cache, ...] = ()

@@ -59,6 +59,7 @@ def _faults(path: str, check: Callable[[str], list[str]]) -> list[str]:
 def lint_device(device: Device) -> list[str]:
     """Faults of one device: numbers without a source, published peaks and bandwidth that do not add up."""
     faults = [f"{field} has no source" for field in uncovered(device)]
+    faults += ["a segment is of a GPU"] if device.segment and device.kind != "gpu" else []
     faults += [fault for published in device.published if (fault := _peak_fault(device, published))]
     for disputed in device.disputed:
         if matching(device, disputed) is not None and _peak_fault(device, disputed) is None:

@@ -232,3 +232,11 @@ def test_matching_picks_the_rate_that_the_figure_is_about(here: Path) -> None:
     card = catalog.device("card")
     found = [matching(card, one) for one in card.published]
     assert [p and p.flops_per_second for p in found] == [2e12, 1e12, 20e12]
+
+
+def test_a_segment_is_of_a_gpu(here: Path) -> None:
+    path = here / "devices" / "card.yaml"
+    path.write_text(path.read_text().replace("kind: gpu", "kind: cpu\nsegment: consumer"))
+    arch = here / "architectures" / "arch.yaml"
+    arch.write_text(arch.read_text().replace("kind: gpu", "kind: cpu"))
+    assert any("a segment is of a GPU" in fault for fault in lint())

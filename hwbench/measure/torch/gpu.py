@@ -62,6 +62,10 @@ def _apple() -> str:
     return host().brand
 
 
+_CONSUMER = ("GeForce", "TITAN", "Radeon RX")
+"""Words in the names that drivers give to consumer cards: all there is to go by for a card that the catalog lacks."""
+
+
 def _by_architecture(torch_device: TorchDevice, facts: Any) -> Device | None:
     """Return a card that the catalog lacks: its driver's count of units and clock, its architecture's rates."""
     amd = getattr(facts, "gcnArchName", "").partition(":")[0]
@@ -82,6 +86,7 @@ def _by_architecture(torch_device: TorchDevice, facts: Any) -> Device | None:
         kind="gpu",
         vendor=architecture.vendor,
         units=(units,),
+        segment="consumer" if any(word in torch_device.title for word in _CONSUMER) else None,
         memory=Memory(size=Bytes(facts.total_memory)),
         provenance={f"units.{architecture.unit}": "os", f"units.{architecture.unit}.rates": "spec", "memory": "os"},
         name=torch_device.torch_name,

@@ -7,8 +7,6 @@ from msgspec import Struct
 from hwbench.machine.device import Cache, ClockKind, Device, Sustained
 from hwbench.machine.peak import Peak, highest, peaks
 
-CONSUMER = ("GeForce", "TITAN", "Radeon RX")
-"""Titles of cards that run above their printed boost clock unless power holds them back."""
 ALL_CORE_SHARE = 0.35
 """Where all cores settle between base and boost under vector code, if no all-core clock is published."""
 CACHE_PER_UNIT = {"gpu": 64 << 10, "cpu": 2 << 20}
@@ -100,8 +98,7 @@ def _assumed(device: Device, vector: Peak, cache: float | None) -> Iterator[str]
 
 def _headroom(device: Device, measured: bool) -> float:
     """Return the clock of a device relative to consumer cards', each as a share of the printed boost."""
-    consumer = any(word in device.title for word in CONSUMER)
-    return 1.0 if device.kind == "cpu" or measured or consumer else CAUTION
+    return 1.0 if device.kind == "cpu" or measured or device.segment == "consumer" else CAUTION
 
 
 def _factors(values: dict[str, float]) -> tuple[float, float, float]:
