@@ -36,5 +36,5 @@ def count(
         raise InputError("unknown-convention", message, field="convention", nearest=CONVENTIONS)
     size = source.batch(batch)
     workload = source.workload(name, size)
-    answer = counting.counted(workload, convention, name, known_dtype(name).bits, size)
+    answer = counting.count(workload, convention, name, known_dtype(name).bits, size)
     return replace(answer, audit=load.audit(source.request(name, size), workload)) if audit else answer

@@ -119,7 +119,7 @@ class Model:
         module = _tracing_of(self.name, self.inputs)
         from hwbench.workload.tracing import sources
 
-        return sources.counted(module, request)
+        return sources.count_module(module, request)
 
 
 def _tracing_of(module: Any, inputs: Any) -> Any:

@@ -55,7 +55,7 @@ class Count(Answer, Struct, frozen=True):
         return self.workload.notices
 
 
-def counted(workload: Workload, convention: Convention, dtype: str, bits: int, batch: int = 1) -> Count:
+def count(workload: Workload, convention: Convention, dtype: str, bits: int, batch: int = 1) -> Count:
     """Count one batch at `bits` bits an element; `count` is the total in the chosen convention."""
     total = workload.work(bits, batch)
     conventions = {name: workload.operations(name, batch) for name in CONVENTIONS}

@@ -46,7 +46,7 @@ def workload(model: str | ModelRequest) -> Workload:
 
 def _traced(request: ModelRequest) -> Workload:
     """Trace a model here, or take a shipped trace of it unless another version of its package is installed."""
-    if shipped.trusted(request) and (packed := shipped.workload(request)):
+    if shipped.matches_installed(request) and (packed := shipped.workload(request)):
         return packed
     if request.model.startswith(f"{shipped.SOURCE}:") and not shipped.installed(shipped.SOURCE):
         remedy = f"pip install 'hwbench[torch]' {shipped.SOURCE}"

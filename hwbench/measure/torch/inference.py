@@ -101,7 +101,7 @@ def build(request: ModelRequest) -> RunnableModel:
 
 def _traced(request: ModelRequest) -> RunnableModel:
     built = sources.build(request, "cpu")
-    workload = sources.counted(built, request)
+    workload = sources.count_module(built, request)
     modules = tuple(built.module.named_modules())
     config = getattr(built.module, "config", None)
     rows = getattr(config and config.get_text_config(), "vocab_size", None)

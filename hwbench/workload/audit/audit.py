@@ -16,7 +16,7 @@ from hwbench.workload.ops import Op, Workload
 from hwbench.workload.saved import shipped
 from hwbench.workload.tracing import trace as torch_trace
 from hwbench.workload.tracing.build import Built
-from hwbench.workload.tracing.patches import slow_path
+from hwbench.workload.tracing.patches import disable_fast_path
 
 _TRANSFORMER = ("MultiheadAttention", "TransformerEncoderLayer")
 
@@ -131,6 +131,6 @@ def _without_fast_path(
     layers = {base.__name__ for module in own.modules.values() for base in type(module).__mro__}
     if not counter.needs_data or theirs.total >= own.total or not layers.intersection(_TRANSFORMER):
         return None
-    with slow_path():
+    with disable_fast_path():
         slow = other_counters.per_sample(counter, built, unit)
     return None if same(slow.total, theirs.total) else slow

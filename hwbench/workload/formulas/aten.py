@@ -138,7 +138,7 @@ FORMULAS: tuple[AtenFormula, ...] = (
     ),
     AtenFormula(_names("embedding_dense_backward"), per_output("embedding_backward", 1), _OURS),
     AtenFormula(
-        _names("index index_select gather take _unsafe_index unfold_copy"), count.picked, "no more is read than written"
+        _names("index index_select gather take _unsafe_index unfold_copy"), count.gather, "no more is read than written"
     ),
     AtenFormula(
         _names("""
@@ -153,7 +153,7 @@ FORMULAS: tuple[AtenFormula, ...] = (
             diagonal_scatter as_strided_scatter block_diag one_hot nonzero_static bucketize
             searchsorted
         """),
-        count.copied,
+        count.copy,
         "read once, written once",
     ),
     AtenFormula(_names("_to_copy"), count.cast, "read once, written once"),

@@ -286,7 +286,7 @@ def embedding_bag(call: Call) -> Cost:
     return Cost("embedding", elementwise_flops=rows, reads=rows)
 
 
-def picked(call: Call) -> Cost:
+def gather(call: Call) -> Cost:
     """Count a gather, which reads as much of the first tensor as it writes."""
     return Cost("gather", reads=call.written)
 
@@ -306,10 +306,10 @@ def cast(call: Call) -> Cost:
     """Count a change of dtype, or else a copy."""
     if call.outputs and call.outputs[0].dtype != call.args[0].dtype:
         return Cost("cast")
-    return copied(call)
+    return copy(call)
 
 
-def copied(call: Call) -> Cost:
+def copy(call: Call) -> Cost:
     """Count a copy; strided where the source is not contiguous."""
     source = call.args[1] if call.name == "aten.copy_" else call.args[0]
     strided = isinstance(source, Tensor) and not source.contiguous

@@ -104,7 +104,7 @@ def workload(request: ModelRequest) -> Workload | None:
     return None
 
 
-def trusted(request: ModelRequest) -> bool:
+def matches_installed(request: ModelRequest) -> bool:
     """Return whether the installed timm, if any, is the version that was traced."""
     traces = index() if request.model.startswith(f"{SOURCE}:") else None
     return traces is not None and installed(SOURCE) in (None, traces.made_with.get(SOURCE))

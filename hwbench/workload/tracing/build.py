@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from hwbench.errors import InputError, shown
 from hwbench.workload.request import typed_shape
-from hwbench.workload.tracing.patches import uninitialized
+from hwbench.workload.tracing.patches import skip_initializers
 
 TRACED_BATCH = 2
 """Samples of a traced run: with one, torch takes short cuts that larger batches do not."""
@@ -43,7 +43,7 @@ def import_package(name: str) -> Any:
 def build_module(make: Callable[[], Any], name: str, place: str = "meta") -> Any:
     """Return what `make` returns, its tensors on the torch device `place`. Raises InputError where `make` fails."""
     try:
-        with torch.device(place), uninitialized():
+        with torch.device(place), skip_initializers():
             return make()
     except (InputError, KeyboardInterrupt):
         raise

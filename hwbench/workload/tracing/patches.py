@@ -12,7 +12,7 @@ _OWN = ("_parameters", "_buffers", "_modules")
 
 
 @contextlib.contextmanager
-def swapped(module: torch.nn.Module, convert: Convert, training: bool, channels_last: bool) -> Iterator[None]:
+def swap_tensors(module: torch.nn.Module, convert: Convert, training: bool, channels_last: bool) -> Iterator[None]:
     """Replace a module's tensors by their twins and set its mode; restore both afterwards."""
     originals = [(owner, dict(vars(owner))) for owner in module.modules()]
     try:
@@ -33,7 +33,7 @@ def swapped(module: torch.nn.Module, convert: Convert, training: bool, channels_
 
 
 @contextlib.contextmanager
-def named(module: torch.nn.Module, stack: list[str]) -> Iterator[None]:
+def track_modules(module: torch.nn.Module, stack: list[str]) -> Iterator[None]:
     """Keep the path of the running module on top of `stack`, by hooks that belong to no module."""
     from torch.nn.modules import module as hooks
 
@@ -56,7 +56,7 @@ def named(module: torch.nn.Module, stack: list[str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def replaced(home: Any, name: str, value: Any) -> Iterator[None]:
+def replace_attribute(home: Any, name: str, value: Any) -> Iterator[None]:
     """Replace an attribute of a module or class; restore it afterwards."""
     original = getattr(home, name)
     setattr(home, name, value)
@@ -73,7 +73,7 @@ _INITIALIZERS = (
 
 
 @contextlib.contextmanager
-def uninitialized() -> Iterator[None]:
+def skip_initializers() -> Iterator[None]:
     """Skip torch's initializers of `meta` tensors, whose values nobody sees: they are half of the cost."""
 
     def sparing(initialize: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,12 +82,12 @@ def uninitialized() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for name in _INITIALIZERS:
             if hasattr(torch.nn.init, name):
-                stack.enter_context(replaced(torch.nn.init, name, sparing(getattr(torch.nn.init, name))))
+                stack.enter_context(replace_attribute(torch.nn.init, name, sparing(getattr(torch.nn.init, name))))
         yield
 
 
 @contextlib.contextmanager
-def slow_path() -> Iterator[None]:
+def disable_fast_path() -> Iterator[None]:
     """Turn off the inference fast path of torch's transformer layers, which hides their operators from counters."""
     enabled = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)

@@ -9,7 +9,7 @@ from hwbench.workload.formulas.cost import Call, Cost, Role
 from hwbench.workload.formulas.tally import Amount, Parameters, Tally, joint_role
 from hwbench.workload.ops import AssumedAnswer, Op, fold
 from hwbench.workload.tracing.fusion import ROWS, Access, Node, norms_of_images, savings
-from hwbench.workload.tracing.twins import address, dense, distinct, is_channels_last, tensors
+from hwbench.workload.tracing.twins import address, distinct_elements, is_channels_last, is_dense, tensors
 
 RUN_DTYPE = torch.float32
 """Tensors of this dtype take the size of the run's dtype; all others keep their own."""
@@ -70,8 +70,9 @@ class Trace:
             elements = read_elements.get(position)
             # What is looked up in a table grows with the samples, even in one of weights.
             is_data = self.role(tensor) == "data" or (position == 0 and elements is not None and reads_data)
-            amount = tally.read(distinct(tensor) if elements is None else elements, self._bits(tensor), is_data)
-            reads.append(_access(tensor, amount))
+            if elements is None:
+                elements = distinct_elements(tensor)
+            reads.append(_access(tensor, tally.read(elements, self._bits(tensor), is_data)))
         writes = [_access(tensor, tally.write(tensor.numel(), self._bits(tensor))) for tensor in counted]
         extent = max((t.numel() for t in (inputs if cost.kind in ROWS else counted)), default=0)
         self.nodes.append(Node(cost.kind, extent, tuple(reads), tuple(writes)))
@@ -86,7 +87,7 @@ class Trace:
                 constant=not reads_data,
                 channels_last=any(is_channels_last(tensor) for tensor in (*inputs[:1], *counted[:1])),
                 strided=_is_strided(cost, inputs, counted),
-                broadcast=cost.kind == "elementwise" and any(1 < distinct(t) < extent for t in inputs),
+                broadcast=cost.kind == "elementwise" and any(1 < distinct_elements(t) < extent for t in inputs),
             )
         )
 
@@ -132,7 +133,7 @@ def _is_strided(cost: Cost, inputs: list[torch.Tensor], outputs: list[torch.Tens
     if cost.macs or not outputs:
         return False
     like = [tensor for tensor in inputs if tensor.shape == outputs[0].shape and tensor.layout is torch.strided]
-    return any(_order(tensor) != _order(outputs[0]) for tensor in like) or not all(dense(tensor) for tensor in like)
+    return any(_order(tensor) != _order(outputs[0]) for tensor in like) or not all(is_dense(tensor) for tensor in like)
 
 
 def _order(tensor: torch.Tensor) -> tuple[int, ...]:

@@ -26,7 +26,7 @@ def workload(request: ModelRequest) -> Workload:
 
     Raises InputError.
     """
-    return counted(build(request), request)
+    return count_module(build(request), request)
 
 
 def build(request: ModelRequest, place: str = "meta") -> Built:
@@ -38,7 +38,7 @@ def build(request: ModelRequest, place: str = "meta") -> Built:
     return _BUILDERS[source](name, request, place)
 
 
-def counted(built: Built, request: ModelRequest) -> Workload:
+def count_module(built: Built, request: ModelRequest) -> Workload:
     """Return the workload of a built module. Raises InputError where it does not run without data."""
     trace = torch_trace.trace(
         built.module,

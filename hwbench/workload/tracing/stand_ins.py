@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 
-def item_of(tensor: torch.Tensor, index: Any) -> torch.Tensor:
+def get_item(tensor: torch.Tensor, index: Any) -> torch.Tensor:
     """Return `tensor[index]`, which a torch built without CUDA refuses for a fake CUDA tensor."""
     view, picks = _basic(tensor, index)
     picked: torch.Tensor = torch.ops.aten.index.Tensor(view, picks) if picks else view
@@ -22,7 +22,7 @@ def set_item(tensor: torch.Tensor, index: Any, value: Any) -> None:
         copy_into(view, new if new.shape == view.shape else new.expand_as(view))
 
 
-def in_one_piece(tensor: torch.Tensor, memory_format: Any = torch.contiguous_format) -> torch.Tensor:
+def make_contiguous(tensor: torch.Tensor, memory_format: Any = torch.contiguous_format) -> torch.Tensor:
     """Return `tensor.contiguous(...)`, likewise."""
     if tensor.is_contiguous(memory_format=memory_format):
         return tensor
@@ -74,7 +74,7 @@ def _is_mask(item: Any) -> bool:
     return isinstance(item, torch.Tensor) and item.dtype == torch.bool
 
 
-def attended(query: torch.Tensor, _key: torch.Tensor, value: torch.Tensor, _mask: Any) -> torch.Tensor:
+def attention_output(query: torch.Tensor, _key: torch.Tensor, value: torch.Tensor, _mask: Any) -> torch.Tensor:
     """Return the output of attention; flash kernels write four dimensions as batch, token, head, width."""
     *leading, queries, _ = query.shape
     if len(leading) != 2:
@@ -82,7 +82,7 @@ def attended(query: torch.Tensor, _key: torch.Tensor, value: torch.Tensor, _mask
     return query.new_empty((leading[0], queries, leading[1], value.shape[-1])).transpose(1, 2)
 
 
-def multiplied(a: torch.Tensor, b: torch.Tensor, offsets: Any) -> torch.Tensor:
+def grouped_product_output(a: torch.Tensor, b: torch.Tensor, offsets: Any) -> torch.Tensor:
     """Return the output of a grouped product: a matrix per group unless exactly one operand has groups."""
     shape = (a.shape[-2], b.shape[-1])
     if a.dim() == b.dim():
@@ -90,7 +90,7 @@ def multiplied(a: torch.Tensor, b: torch.Tensor, offsets: Any) -> torch.Tensor:
     return a.new_empty(shape)
 
 
-def recurred(args: tuple[Any, ...]) -> tuple[torch.Tensor, Any, Any, list[torch.Tensor]]:
+def recurrent_output(args: tuple[Any, ...]) -> tuple[torch.Tensor, Any, Any, list[torch.Tensor]]:
     """Return the data, states and weights in a call of a recurrent layer, and its results (output and states)."""
     if isinstance(args[1], torch.Tensor) and args[1].dtype == torch.int64:  # packed: batch sizes come second
         args = (args[0], *args[2:])
@@ -101,7 +101,7 @@ def recurred(args: tuple[Any, ...]) -> tuple[torch.Tensor, Any, Any, list[torch.
     return data, state, weights, [output, *(item.new_empty(item.shape) for item in states)]
 
 
-def normalized(
+def batch_norm_output(
     data: torch.Tensor, _weight: Any, _bias: Any, _mean: Any, _variance: Any, training: bool, *_: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return the output of batch normalization; torch's own for `meta` tensors loads three megabytes of code."""

@@ -17,8 +17,7 @@ from hwbench.errors import InputError, shown
 from hwbench.workload.formulas import aten
 from hwbench.workload.formulas.cost import Call, Cost, Tensor
 from hwbench.workload.ops import AssumedAnswer
-from hwbench.workload.tracing import stand_ins, twins
-from hwbench.workload.tracing.patches import autocast_as_cuda, named, replaced, slow_path, swapped
+from hwbench.workload.tracing import patches, stand_ins, twins
 from hwbench.workload.tracing.record import Trace
 
 _ATTENTION = "aten.scaled_dot_product_attention"
@@ -28,10 +27,10 @@ _ANSWERS = {"aten.all": True, "aten.any": False, "aten.eq": True, "aten.ne": Fal
 Each answer is recorded in the trace and reported to the user: other data may take another path.
 """
 _GUARDED: dict[Any, Callable[..., Any]] = {
-    torch.Tensor.__getitem__: stand_ins.item_of,
+    torch.Tensor.__getitem__: stand_ins.get_item,
     torch.Tensor.__setitem__: stand_ins.set_item,
     torch.Tensor.copy_: stand_ins.copy_into,
-    torch.Tensor.contiguous: stand_ins.in_one_piece,
+    torch.Tensor.contiguous: stand_ins.make_contiguous,
     torch.Tensor.__invert__: torch.ops.aten.bitwise_not.default,
 }
 
@@ -51,7 +50,7 @@ class _Dispatch(TorchDispatchMode):
             return self._answer(self.questions[twins.address(args[0])][0])
         output: Any = self._run(func, name, args, kwargs)
         if name == "aten.convolution" and any(twins.is_channels_last(tensor) for tensor in args[:2]):
-            output = stand_ins.in_one_piece(output, torch.channels_last)  # as cuDNN does; `meta` tensors forget
+            output = stand_ins.make_contiguous(output, torch.channels_last)  # as cuDNN does; `meta` tensors forget
         if name in _ANSWERS and output.dim() == 0:
             self.questions[twins.address(output)] = (name, output.untyped_storage())
         if name not in aten.FREE and not func.is_view and func.namespace != "prim":
@@ -63,9 +62,9 @@ class _Dispatch(TorchDispatchMode):
     def _run(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """Run the call, where necessary in a way that works without data or on a torch without CUDA."""
         if name == "aten.native_batch_norm":
-            return stand_ins.normalized(*args)
+            return stand_ins.batch_norm_output(*args)
         if name == "aten.convolution" and self.trace.autocast and not torch.cuda._is_compiled():
-            return func(stand_ins.in_one_piece(args[0]), stand_ins.in_one_piece(args[1]), *args[2:], **kwargs)
+            return func(stand_ins.make_contiguous(args[0]), stand_ins.make_contiguous(args[1]), *args[2:], **kwargs)
         return func(*args, **kwargs)
 
     def _answer(self, question: str) -> bool:
@@ -106,10 +105,10 @@ class _Dispatch(TorchDispatchMode):
     def _tensor(self, tensor: torch.Tensor) -> Tensor:
         return Tensor(
             shape=tuple(tensor.shape),
-            elements=twins.distinct(tensor),
+            elements=twins.distinct_elements(tensor),
             itemsize=tensor.element_size(),
             floating=tensor.is_floating_point(),
-            contiguous=twins.dense(tensor),
+            contiguous=twins.is_dense(tensor),
             role="weight" if self.trace.role(tensor) == "weight" else "data",
             dtype=str(tensor.dtype).removeprefix("torch."),
         )
@@ -155,18 +154,22 @@ class _Functions(TorchFunctionMode):
         dtype = torch.get_autocast_dtype("cuda") if self.trace.autocast and torch.is_autocast_enabled("cuda") else None
         if dtype is not None:
             query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
-        output: torch.Tensor = _Fused.apply(self.dispatch, _ATTENTION, stand_ins.attended, query, key, value, attn_mask)
+        output: torch.Tensor = _Fused.apply(
+            self.dispatch, _ATTENTION, stand_ins.attention_output, query, key, value, attn_mask
+        )
         return output
 
     def _multiply_groups(
         self, mat_a: torch.Tensor, mat_b: torch.Tensor, offs: Any = None, *_: Any, **__: Any
     ) -> torch.Tensor:
-        output: torch.Tensor = _Fused.apply(self.dispatch, "aten._grouped_mm", stand_ins.multiplied, mat_a, mat_b, offs)
+        output: torch.Tensor = _Fused.apply(
+            self.dispatch, "aten._grouped_mm", stand_ins.grouped_product_output, mat_a, mat_b, offs
+        )
         return output
 
     def _recur(self, name: str, args: tuple[Any, ...]) -> tuple[torch.Tensor, ...]:
         """Run a recurrent layer as one op for all its steps."""
-        data, state, weights, results = stand_ins.recurred(args)
+        data, state, weights, results = stand_ins.recurrent_output(args)
         self.dispatch.count(f"aten.{name}", (data, state, weights), {}, results)
         return tuple(results)
 
@@ -225,23 +228,23 @@ def trace(
             enter = stack.enter_context
             fake = twins.fake_mode(autocast is not None)
             convert = twins.converter(fake, training)
-            enter(swapped(module, convert, training, channels_last))
+            enter(patches.swap_tensors(module, convert, training, channels_last))
             args, kwargs = twins.convert_all((args, kwargs or {}), convert, channels_last)
-            enter(named(module, result.modules))
+            enter(patches.track_modules(module, result.modules))
             enter(torch.set_grad_enabled(training))
-            enter(slow_path())
+            enter(patches.disable_fast_path())
             if fake is not None:
                 enter(fake)
-                enter(replaced(torch.cuda, "get_device_capability", lambda *_: (8, 0)))
+                enter(patches.replace_attribute(torch.cuda, "get_device_capability", lambda *_: (8, 0)))
             enter(torch.device("meta" if fake is None else "cuda"))  # where the module makes tensors of its own
-            enter(autocast_as_cuda(autocast))
+            enter(patches.autocast_as_cuda(autocast))
             result.enter(module, args, kwargs)
             dispatch = _Dispatch(result)
             enter(dispatch)
             functions = _Functions(result, dispatch)
             enter(functions)
             # torch's own multi-head attention hides its call from the mode
-            enter(replaced(torch.nn.functional, "scaled_dot_product_attention", functions.attend))
+            enter(patches.replace_attribute(torch.nn.functional, "scaled_dot_product_attention", functions.attend))
             result.output = module(*args, **kwargs)
             if training:
                 _backward(result.output)

@@ -80,7 +80,7 @@ def address(tensor: torch.Tensor) -> int:
     return storage
 
 
-def distinct(tensor: torch.Tensor) -> int:
+def distinct_elements(tensor: torch.Tensor) -> int:
     """Count the elements at different places in memory: an expanded dimension has one."""
     elements = 1
     strides = tensor.stride() if tensor.layout is torch.strided else tensor.shape
@@ -89,7 +89,7 @@ def distinct(tensor: torch.Tensor) -> int:
     return elements
 
 
-def dense(tensor: torch.Tensor) -> bool:
+def is_dense(tensor: torch.Tensor) -> bool:
     """Return whether the elements are contiguous in some order of dimensions."""
     if tensor.layout is not torch.strided or tensor.is_contiguous():
         return True

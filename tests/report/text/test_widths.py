@@ -42,7 +42,7 @@ from hwbench.study.inference import TimedRun
 from hwbench.study.inference import inference as timed_inference
 from hwbench.units import FlopsPerSecond
 from hwbench.workload import load
-from hwbench.workload.counting import counted
+from hwbench.workload.counting import count
 from hwbench.workload.ops import CONVENTIONS
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "run-1.json"
@@ -72,7 +72,7 @@ def _count(name: str, style: Style) -> list[str]:
     ops = tuple(msgspec.structs.replace(op, name=f"{name}.{index}") for index, op in enumerate(network.ops))
     named = msgspec.structs.replace(network, name=name, title=name, ops=ops)
     lines = workload.model_list([named, network], style)
-    counts = [counted(named, convention, "fp32", 32) for convention in CONVENTIONS]
+    counts = [count(named, convention, "fp32", 32) for convention in CONVENTIONS]
     return lines + [line for count in counts for line in workload.summary(count, style)]
 
 

@@ -117,7 +117,7 @@ def test_the_nearest_names(file: str) -> None:
 def test_an_installed_package_of_another_version_is_asked_first(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for version, trusted in ((None, True), ("0.0.0", True), ("9.9.9", False)):
         monkeypatch.setattr(shipped, "installed", lambda _, version=version: version)
-        assert shipped.trusted(ModelRequest("timm:net")) is trusted
+        assert shipped.matches_installed(ModelRequest("timm:net")) is trusted
 
 
 def test_equal_traces_give_an_equal_file(file: str, tmp_path: Path) -> None:
