@@ -101,10 +101,10 @@ def _devices(names: Sequence[str | Device], wanted: catalogs.Filter) -> Located:
     for name in names:
         located = locate(name)
         device = located.device
-        known = devices.get(device.name or device.title)
+        known = devices.get(device.label)
         if known is not None and known[0] != device:  # two files of one name: each keeps what the user called it
             device = replace(device, name=name if isinstance(name, str) else device.title)
-        devices[device.name or device.title] = device, located.notices
+        devices[device.label] = device, located.notices
     if wanted != catalogs.Filter() or not names:
         catalog = catalogs.devices(**wanted.named())
         for device in catalog.values():
@@ -119,7 +119,7 @@ def _baseline(name: str | None, devices: Located) -> str | None:
     if name is None or name in devices:
         return name
     device = locate(name).device
-    return device.name or device.title
+    return device.label
 
 
 def require(

@@ -8,7 +8,8 @@ from hwbench.api.references import DeviceRef, LocatedDevice
 from hwbench.dtypes import dtype as known_dtype
 from hwbench.errors import InputError
 from hwbench.machine import catalog
-from hwbench.machine.device import Device, override
+from hwbench.machine.device import Device
+from hwbench.machine.settings import override
 from hwbench.workload import load
 from hwbench.workload.ops import Workload
 from hwbench.workload.request import ModelRequest

@@ -192,7 +192,7 @@ def _devices(
             raise InputError("exclusive", message, field="devices")
         every = devices.values() if isinstance(devices, Mapping) else devices
         located = [locate(device) for device in every]
-        unique = {row.device.name or row.device.title: row.device for row in located}
+        unique = {row.device.label: row.device for row in located}
         return tuple(unique.values()), [own for row in located for own in row.notices]
     catalog = catalogs.devices(**wanted.named())
     if not catalog:

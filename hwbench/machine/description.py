@@ -81,38 +81,40 @@ class DeviceDetails(Answer, Struct, frozen=True):
 
 
 def known_peaks(device: Device, clock: ClockKind | None = None) -> tuple[Peak, ...]:
-    """Every peak of a device. Raises InputError when it has none, or none at the clock asked for."""
-    found = peaks(device, clock)
-    if not found:
-        what = f"has no known {clock.replace('_', '-')} clock" if clock else "has no known rates"
-        raise InputError(f"{device.name or device.title} {what}", field="--clock" if clock else None)
-    return found
+    """Return every peak of a device. Raises InputError when it has none, or none at this kind of clock."""
+    ceilings = peaks(device, clock)
+    if not ceilings and clock:
+        name = clock.replace("_", "-")
+        raise InputError("unknown-clock", f"The {name} clock of {device.label} is unknown.", field="clock")
+    if not ceilings:
+        raise InputError("unknown-rate", f"No rate of {device.label} is known.", field="device")
+    return ceilings
 
 
-def describe(device: Device, found: tuple[Peak, ...]) -> Description:
-    """The device with the peaks `found`, as the JSON of `hwbench peak` holds it."""
+def describe(device: Device, ceilings: tuple[Peak, ...]) -> Description:
+    """Return a device with its peaks, as `hwbench peak` shows them."""
     clocks = {clock for units in device.units if (clock := choose_clock(units.clock, ""))}
     return Description(
-        device=device.name or device.title,
+        device=device.label,
         title=device.title,
         kind=device.kind,
         units=device.count,
         architecture=device.architectures,
         clock_hz=float(next(iter(clocks))[0]) if len(clocks) == 1 else None,
-        peaks=tuple(_row(peak, device.memory) for peak in found),
+        peaks=tuple(_row(peak, device.memory) for peak in ceilings),
         memory=_memory(device.memory),
         caches=tuple({"name": c.name, "size_bytes": float(c.size), "shared_by": c.shared_by} for c in device.caches),
         power_w=float(device.power) if device.power else None,
         provenance=dict(device.provenance) or {"*": "spec"},
         source=device,
-        known=found,
+        known=ceilings,
     )
 
 
-def notices(device: Device, found: tuple[Peak, ...]) -> tuple[Notice, ...]:
+def notices(device: Device, ceilings: tuple[Peak, ...]) -> tuple[Notice, ...]:
     """Return what a reader of the peaks must know: which fields they rest on are assumed."""
     assumed = [field for field, origin in device.provenance.items() if origin == "assumed"]
-    if not assumed or not any(peak.provenance == "assumed" for peak in found):
+    if not assumed or not any(peak.provenance == "assumed" for peak in ceilings):
         return ()
     return (notice("peaks-assumed", fields=assumed),)
 

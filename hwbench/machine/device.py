@@ -2,11 +2,9 @@
 
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
 from hwbench.dtypes import DtypeName
-from hwbench.errors import InputError, nearest, shown
 from hwbench.machine.architecture import Engine, Kind, Name, Rate, Released, Source, Sparsity
 from hwbench.units import (
     Bits,
@@ -14,7 +12,6 @@ from hwbench.units import (
     BytesPerSecond,
     FlopsPerSecond,
     Hertz,
-    Quantity,
     Seconds,
     TransfersPerSecond,
     Watts,
@@ -188,6 +185,11 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("two classes of units have the same name")
 
     @property
+    def label(self) -> str:
+        """Name in the catalog, or the title of a device without one."""
+        return self.name or self.title
+
+    @property
     def count(self) -> int:
         """Units of all classes."""
         return sum(units.count for units in self.units)
@@ -205,56 +207,3 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True):
                 return self.provenance[path]
             path = path.rpartition(".")[0]
         return "spec"
-
-
-def override(device: Device, settings: dict[str, str]) -> Device:
-    """The device with some values replaced, each marked `assumed`: `{"clock": "3 GHz"}`. Raises InputError."""
-    for field, text in settings.items():
-        try:
-            device = _override(device, field, text)
-        except InputError as error:
-            raise error.at(field=f"--set {field}") from None
-    return device
-
-
-def _override(device: Device, field: str, text: str) -> Device:
-    head, _, unit_class = field.partition(".")
-    provenance = dict(device.provenance)
-    if field in _MEMORY:
-        attribute, quantity = _MEMORY[field]
-        memory = msgspec.structs.replace(device.memory, **{attribute: quantity.parse_positive(text)})
-        provenance[f"memory.{attribute}"] = "assumed"
-        return msgspec.structs.replace(device, memory=memory, provenance=provenance)
-    if field == "power":
-        provenance["power"] = "assumed"
-        return msgspec.structs.replace(device, power=Watts.parse_positive(text), provenance=provenance)
-    classes = [units.name for units in device.units]
-    if head not in ("clock", "units"):
-        choices = ("clock", "units", "power", *_MEMORY)
-        raise InputError(f"cannot be set: choose from {', '.join(choices)}", nearest=nearest(head, choices))
-    if (unit_class or "." in field) and unit_class not in classes:
-        raise InputError(f"there are no units called '{shown(unit_class)}'", nearest=classes)
-    if head == "units" and not unit_class and len(classes) > 1:
-        raise InputError("there is more than one class of units: name one", nearest=[f"units.{c}" for c in classes])
-    chosen = [c for c in classes if unit_class in ("", c)]
-    replaced = []
-    for units in device.units:
-        if units.name in chosen and head == "clock":
-            clock = msgspec.structs.replace(units.clock, fixed=Hertz.parse_positive(text))
-            units = msgspec.structs.replace(units, clock=clock)  # noqa: PLW2901
-            provenance[f"units.{units.name}.clock"] = "assumed"
-            provenance.pop(f"units.{units.name}.clock.fixed", None)
-        elif units.name in chosen:
-            units = msgspec.structs.replace(units, count=_count(text))  # noqa: PLW2901
-            provenance[f"units.{units.name}.count"] = "assumed"
-        replaced.append(units)
-    return msgspec.structs.replace(device, units=tuple(replaced), provenance=provenance)
-
-
-_MEMORY: dict[str, tuple[str, type[Quantity]]] = {"bandwidth": ("bandwidth", BytesPerSecond), "memory": ("size", Bytes)}
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 0 < int(text[:12]) <= 10_000_000:
-        raise InputError(f"'{shown(text, 40)}' is not a number of units (1 to 10000000)")
-    return int(text)

@@ -134,6 +134,7 @@ def peak(device: Device, dtype: str, clock: ClockKind | None = None) -> Peak:
     if found:
         return found
     if clock is not None and any(p.dtype == dtype for p in peaks(device)):
-        raise InputError(f"{device.name or device.title} has no known {clock} clock", field="--clock")
-    known = ", ".join(dict.fromkeys(p.dtype for p in every if p.sparsity == "dense")) or "nothing"
-    raise InputError(f"{device.name or device.title} has no known {dtype} rate: it has {known}", field="--dtype")
+        raise InputError("unknown-clock", f"The {clock} clock of {device.label} is unknown.", field="clock")
+    known = ", ".join(dict.fromkeys(p.dtype for p in every if p.sparsity == "dense")) or "none"
+    message = f"The {dtype} rate of {device.label} is unknown. Known rates: {known}."
+    raise InputError("unknown-rate", message, field="dtype")

@@ -162,7 +162,7 @@ def estimate(
     about_device = (*_peak_notices(device, ceiling, compute), *_memory_notices(device, needed, number.name))
     return Estimate(
         model=workload.name,
-        device=device.name or device.title,
+        device=device.label,
         kind=device.kind,
         dtype=number.name,
         batch=batch,
@@ -259,7 +259,7 @@ def _peak_notices(device: Device, ceiling: Peak, dtype: str) -> Iterator[Notice]
     """Yield what is assumed in the peak, what it leaves out, and which other peak a run may reach."""
     if ceiling.provenance == "assumed":
         fields = [field for field, origin in device.provenance.items() if origin == "assumed" and "units" in field]
-        yield notice("peak-assumed", device=device.name or device.title, fields=fields)
+        yield notice("peak-assumed", device=device.label, fields=fields)
     if ceiling.missing:
         yield notice("rate-missing", units=list(ceiling.missing), dtype=dtype)
     if ceiling.dtype != dtype:
@@ -271,7 +271,7 @@ def _peak_notices(device: Device, ceiling: Peak, dtype: str) -> Iterator[Notice]
 
 
 def _memory_notices(device: Device, needed: int, dtype: str) -> Iterator[Notice]:
-    memory, name = device.memory, device.name or device.title
+    memory, name = device.memory, device.label
     if memory.bandwidth is None:
         yield notice("bandwidth-unknown", device=name)
     elif device.provenance_of("memory.bandwidth") == "assumed":

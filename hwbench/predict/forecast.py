@@ -145,7 +145,7 @@ def _interval(
     """
     if hardware.spread is not None and not foreign:  # networks were timed on this very machine
         return -hardware.spread, hardware.spread
-    fitted = (device.name or device.title) in spread.devices or {"bandwidth", dtype} <= hardware.measured
+    fitted = device.label in spread.devices or {"bandwidth", dtype} <= hardware.measured
     wider = 0.0
     if not fitted:
         wider += spread.device**2

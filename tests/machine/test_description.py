@@ -6,8 +6,9 @@ import pytest
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.machine.description import describe, known_peaks, notices
-from hwbench.machine.device import Clock, Device, Memory, Units, override
+from hwbench.machine.device import Clock, Device, Memory, Units
 from hwbench.machine.peak import peaks
+from hwbench.machine.settings import override
 from hwbench.notices import notice
 from hwbench.units import Hertz
 
@@ -69,12 +70,12 @@ def test_known_peaks() -> None:
     card = catalog.device("rtx3090")
     assert known_peaks(card) == peaks(card)
     assert known_peaks(card, "base") == peaks(card, "base")
-    with pytest.raises(InputError, match="rtx3090 has no known all-core clock") as caught:
+    with pytest.raises(InputError, match="The all-core clock of rtx3090 is unknown") as caught:
         known_peaks(card, "all_core")
-    assert caught.value.field == "--clock"
-    with pytest.raises(InputError, match="A box has no known rates") as caught:
+    assert caught.value.field == "clock"
+    with pytest.raises(InputError, match="No rate of A box is known") as caught:
         known_peaks(BARE)
-    assert caught.value.field is None
+    assert caught.value.field == "device"
 
 
 def test_a_reader_is_warned_of_assumed_values() -> None:

@@ -9,8 +9,9 @@ from hwbench.dtypes import BITS
 from hwbench.errors import InputError
 from hwbench.files import folders
 from hwbench.machine import catalog
-from hwbench.machine.device import Memory, override
+from hwbench.machine.device import Memory
 from hwbench.machine.peak import peak, peaks
+from hwbench.machine.settings import override
 from hwbench.notices import notice
 from hwbench.predict.estimate import Estimate, estimate
 from hwbench.predict.forecast import forecast

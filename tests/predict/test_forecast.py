@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from hwbench.errors import InputError
 from hwbench.machine import catalog
-from hwbench.machine.device import Device, Memory, Sustained, SustainedRate, override
+from hwbench.machine.device import Device, Memory, Sustained, SustainedRate
 from hwbench.machine.peak import peaks
+from hwbench.machine.settings import override
 from hwbench.notices import notice
 from hwbench.predict.forecast import forecast
 from hwbench.predict.model import runtimes

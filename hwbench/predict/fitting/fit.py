@@ -68,7 +68,7 @@ def _fit(name: str, cases: Sequence[Case], report: Report) -> Fit:
 def _problems(cases: Sequence[Case]) -> Problems:
     devices: dict[str, tuple[Device, list[Case]]] = {}
     for case in cases:
-        devices.setdefault(case.device.name or case.device.title, (case.device, []))[1].append(case)
+        devices.setdefault(case.device.label, (case.device, []))[1].append(case)
     problems: Problems = {}
     for name, (device, some) in sorted(devices.items()):
         by_split = {split: [case for case in some if splits.split(case.family) == split] for split in splits.SPLITS}

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 from hwbench.errors import InputError, shown
 from hwbench.files import folders, names
 from hwbench.machine import catalog
-from hwbench.machine.device import Device, override
+from hwbench.machine.device import Device
+from hwbench.machine.settings import override
 from hwbench.notices import Notice, notice
 from hwbench.predict.data import splits
 from hwbench.predict.data.rows import MeasuredTime, Skipped

@@ -53,7 +53,7 @@ class PointWriter:
         """Return the text of a point with `%s` for each value that changes with the batch."""
         device = panel.devices[row]
         power = float(device.power) if device.power else None
-        constant = (panel.model, device.name or device.title, device.kind, panel.dtype, power)
+        constant = (panel.model, device.label, device.kind, panel.dtype, power)
         if self.encoding == "csv":
             text = io.StringIO()
             csv.writer(text, lineterminator="").writerow(constant)

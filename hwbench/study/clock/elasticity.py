@@ -29,7 +29,7 @@ def elasticity(workload: Workload, device: Device, dtype: str = "fp32", batch: i
     forecast = own.forecast
     expected = -math.log1p(-forecast.elasticities.clock) / math.log(STEP) if forecast else None
     if roofline is None and expected is None:
-        message = f"No time can be predicted: the memory bandwidth of {device.name or device.title} is unknown."
+        message = f"No time can be predicted: the memory bandwidth of {device.label} is unknown."
         raise InputError("bandwidth-unknown", message, field="device")
     term = max(own.terms, key=lambda term: term.flops_per_second)
     result = ModelClock(

@@ -228,7 +228,7 @@ def _row(
     _, hertz, per_cycle = decomposition.parts(peak) if peak else (None, None, None)
     speed, bandwidth = peak.flops_per_second if peak else None, device.memory.bandwidth
     return Contender(
-        name=device.name or device.title,
+        name=device.label,
         title=device.title,
         kind=device.kind,
         vendor=device.vendor,

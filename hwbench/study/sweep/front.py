@@ -55,7 +55,7 @@ class Front:
             self.points += panel.points
             for row in np.flatnonzero(panel.pareto.any(axis=1)):
                 on_front, device = panel.pareto[row], panel.devices[row]
-                key = (panel.model, panel.dtype, device.name or device.title)
+                key = (panel.model, panel.dtype, device.label)
                 time = float(panel.expected[row][on_front][0])
                 entry: tuple[float, float, list[Array]] = (float(panel.power[row]), time, [])
                 self._devices.setdefault(key, entry)[2].append(panel.batches[on_front])

@@ -48,7 +48,7 @@ def capable(devices: Sequence[Device], workload: Workload, dtype: str) -> tuple[
                 peak_for(device, name)
             able.append(device)
         except InputError:
-            unable.append(device.name or device.title)
+            unable.append(device.label)
     return tuple(able), tuple(unable)
 
 
