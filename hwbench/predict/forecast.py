@@ -167,12 +167,10 @@ def _elasticities(times: list[LaunchTime], runtime: Runtime, total: float) -> El
 
     def saves(compute: float = 1.0, memory: float = 1.0, overhead: float = 1.0) -> float:
         device = host = 0.0
-        for time in times:
-            changed = LaunchTime(
-                time.compute / compute, time.memory / memory, time.overhead / overhead, 0.0, time.count
-            )
-            device += device_time(scalar, changed, runtime) * time.count
-            host += time.host * time.count / overhead
+        for t in times:
+            faster = LaunchTime(t.compute / compute, t.memory / memory, t.overhead / overhead, 0.0, t.count)
+            device += device_time(scalar, faster, runtime) * t.count
+            host += t.host * t.count / overhead
         return 1.0 - total_time(scalar, device, host) / total if total else 0.0
 
     return Elasticities(
