@@ -37,7 +37,13 @@ def locate(name: str | Device, settings: Mapping[str, str] | None = None) -> Loc
         from hwbench.api import machines  # measured machines need what estimates of catalogued devices do without
 
         located = machines.host_device() if ref.kind == "host" else LocatedDevice(machines.run_device(ref.name))
-    return LocatedDevice(override(located.device, dict(settings)), located.notices) if settings else located
+    if not settings:
+        return located
+    try:
+        return LocatedDevice(override(located.device, dict(settings)), located.notices)
+    except InputError as error:  # about a value of the device, which is not a parameter of the question
+        field = (error.field or "").rpartition(" ")[2].removeprefix("settings.")
+        raise InputError(error.code, error.message, field=f"settings.{field}", nearest=error.nearest) from None
 
 
 def stated(name: str) -> Device:

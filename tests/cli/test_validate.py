@@ -15,7 +15,7 @@ def test_without_a_file_it_replays_what_is_cited(cli: Callable[..., Any]) -> Non
     assert answer.code == 0
     assert answer.err == ""
     lines = answer.out.splitlines()
-    assert max(map(len, lines)) <= 120
+    assert max(map(len, lines)) <= 100
     assert lines[0].startswith("1") or lines[0][:2].isdigit()
     for words in (
         "predictor",
@@ -36,7 +36,7 @@ def test_rows_lists_each(cli: Callable[..., Any]) -> None:
     assert len(found["rows"]) == found["n"]
     text = cli("validate --rows").out
     assert text.count("alexnet-mxnet") >= 57
-    assert max(map(len, text.splitlines())) <= 120
+    assert max(map(len, text.splitlines())) <= 100
     assert "the worst" not in text
 
 
