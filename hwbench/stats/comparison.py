@@ -10,7 +10,7 @@ RESAMPLES = 2000
 
 
 class Interval(Struct, frozen=True):
-    """A value with the interval that holds it at `level`, in the unit of the samples."""
+    """A value with its interval at `level`, in the unit of the samples."""
 
     value: float
     low: float
@@ -26,7 +26,7 @@ class Interval(Struct, frozen=True):
 def median_interval(
     samples: Sequence[float], level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
 ) -> Interval:
-    """The median with its percentile-bootstrap interval (Efron and Tibshirani 1993, chapter 13).
+    """Return the median with its percentile-bootstrap interval (Efron and Tibshirani 1993, chapter 13).
 
     One sample gives an interval of no width: nothing is known of its spread. Raises ValueError without samples.
     """
@@ -42,9 +42,9 @@ def median_interval(
 def median_interval_over_processes(
     processes: Sequence[Sequence[float]], level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
 ) -> Interval:
-    """The median of the positive samples of several processes; the interval is Student's t over resampled processes.
+    """Return the median of positive samples of several processes, its interval Student's t over resampled processes.
 
-    As in `ratio_of_medians`, whose one side this is. Of one process, `median_interval`.
+    This is one side of `ratio_of_medians`; of one process, `median_interval`.
     """
     groups = [group for group in processes if len(group)]
     if len(groups) < 2:
@@ -58,7 +58,7 @@ def median_interval_over_processes(
 
 
 class Ratio(Struct, frozen=True):
-    """How many times `b` is `a`, with its interval, and the p-values that verdicts rest on.
+    """How many times `b` is `a`, with its interval, and the p-values for verdicts.
 
     `p_equal` is of the hypothesis that they are equal (two-sided), `p_apart` of the hypothesis that they differ by the
     margin or more (two one-sided tests: Schuirmann 1987). `processes` are the fewer of the two sides; `assumed` tells
@@ -89,12 +89,12 @@ def ratio_of_medians(
     resamples: int = RESAMPLES // 2,
     seed: int = 0,
 ) -> Ratio:
-    """Median of `b` over median of `a`, each given as the positive samples of each of its processes.
+    """Return the median of `b` over that of `a`, each given as the positive samples of each of its processes.
 
     Processes are resampled, not samples: those of one process resemble each other. The interval is Student's t around
     the log of the ratio, with the bootstrap's standard error enlarged by n / (n - 1) and Welch's degrees of freedom,
     because percentiles of five resampled processes miss the truth twice as often as they say (Hesterberg 2015, The
-    American Statistician 69(4); held by simulations in tests/study/test_runs.py). Raises ValueError without samples.
+    American Statistician 69(4); simulated in study/compare/simulation.py). Raises ValueError without samples.
     """
     from scipy.special import stdtr, stdtrit
 
@@ -120,7 +120,7 @@ def ratio_of_medians(
 def _log_median(
     processes: Sequence[Sequence[float]], resamples: int, random: np.random.Generator
 ) -> tuple[float, float, float]:
-    """Log of the median of all samples, its variance over resampled processes, and the degrees of freedom.
+    """Return the log of the median of all samples, its variance over resampled processes, and the degrees of freedom.
 
     Of one process the samples are resampled, and the spread between processes is assumed and known.
     """
@@ -141,7 +141,7 @@ def _log_median(
 
 
 def _weighted_medians(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The median of `values`, which are sorted, under each row of whole-number weights."""
+    """Return the median of sorted `values` under each row of whole-number weights."""
     cumulated = np.cumsum(weights, axis=1)
     half = cumulated[:, -1:] / 2
     lower = np.argmax(cumulated >= half, axis=1)
@@ -151,7 +151,7 @@ def _weighted_medians(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values adjusted for their number, so that the chance of any false rejection stays at the level (Holm 1979)."""
+    """Adjust p-values for their number, so that the chance of any false rejection stays at the level (Holm 1979)."""
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     adjusted, highest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(order):
@@ -161,7 +161,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def proportion_interval(hits: int, count: int, level: float = LEVEL) -> tuple[float, float]:
-    """The interval of a share of which `hits` of `count` trials were seen (Clopper and Pearson 1934, Biometrika 26)."""
+    """Return the interval of a share from `hits` of `count` trials (Clopper and Pearson 1934, Biometrika 26)."""
     from scipy.special import betaincinv
 
     tail = (1 - level) / 2

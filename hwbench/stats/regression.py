@@ -14,7 +14,7 @@ Labels = NDArray[np.intp]
 
 LEVEL = 0.95
 RESAMPLES = 2000
-FEWEST_GROUPS = 3
+MIN_GROUPS = 3
 
 
 class Slope(Struct, frozen=True):
@@ -25,46 +25,46 @@ class Slope(Struct, frozen=True):
 
 
 def centered(values: Array) -> Array:
-    """Values less their mean; a matrix column by column."""
-    found: Array = values - np.mean(values, axis=0)
-    return found
+    """Subtract the mean from values; of a matrix column by column."""
+    result: Array = values - np.mean(values, axis=0)
+    return result
 
 
 def within(values: Array, groups: Labels) -> Array:
-    """Values less the mean of their group: what is left once every group has an effect of its own."""
+    """Subtract the mean of their group from values, so that every group has an effect of its own."""
     counts = np.bincount(groups)
     columns = values.reshape(len(values), -1)
     means = np.stack([np.bincount(groups, column) / np.maximum(counts, 1) for column in columns.T], axis=1)
-    found: Array = (columns - means[groups]).reshape(values.shape)
-    return found
+    result: Array = (columns - means[groups]).reshape(values.shape)
+    return result
 
 
 def coefficients(design: Array, target: Array) -> Array:
-    """Least squares without a constant; the shortest solution where columns depend on each other."""
-    found: Array = np.linalg.lstsq(design, target, rcond=None)[0].astype(float)
-    return found
+    """Fit by least squares without a constant; the shortest solution where columns depend on each other."""
+    result: Array = np.linalg.lstsq(design, target, rcond=None)[0].astype(float)
+    return result
 
 
 def r_squared(residuals: Array, target: Array) -> float | None:
-    """1 - SSE / SST around the mean of the target; None where the target does not vary."""
+    """Return 1 - SSE / SST around the mean of the target; None where the target does not vary."""
     total = float(np.sum(centered(target) ** 2))
     return 1 - float(np.sum(residuals**2)) / total if total > 0 else None
 
 
 def pooled(design: Array, target: Array) -> float | None:
-    """R² in sample of one line through all rows."""
+    """Return R² in sample of one line through all rows."""
     x, y = centered(design), centered(target)
     return r_squared(y - x @ coefficients(x, y), target)
 
 
 def grouped(design: Array, target: Array, groups: Labels) -> float | None:
-    """R² in sample of lines that share their slopes, each group with an intercept of its own."""
+    """Return R² in sample of lines that share their slopes, each group with an intercept of its own."""
     x, y = within(design, groups), within(target, groups)
     return r_squared(y - x @ coefficients(x, y), target)
 
 
 def pooled_unseen(design: Array, target: Array, groups: Labels) -> float | None:
-    """R² of one line, each group predicted by a fit to the others; None with one group."""
+    """Return R² of one line, each group predicted by a fit to the others; None with one group."""
     labels = np.unique(groups)
     if len(labels) < 2:
         return None
@@ -78,7 +78,7 @@ def pooled_unseen(design: Array, target: Array, groups: Labels) -> float | None:
 
 
 def grouped_unseen(design: Array, target: Array, groups: Labels) -> float | None:
-    """As `pooled_unseen` with group effects, where a group not seen gets the mean effect of the others."""
+    """Return R² as `pooled_unseen` with group effects; a group not seen gets the mean effect of the others."""
     labels = np.unique(groups)
     if len(labels) < 3:
         return None
@@ -94,7 +94,7 @@ def grouped_unseen(design: Array, target: Array, groups: Labels) -> float | None
 
 
 def grouped_seen(design: Array, target: Array, groups: Labels) -> tuple[float | None, int]:
-    """R² with group effects, each row predicted by all others, and the rows that have a neighbor in their group.
+    """Return R² with group effects, each row predicted by all others, and how many rows have a neighbor in their group.
 
     Leave-one-out residuals follow from the leverages (Allen's PRESS, Technometrics 16, 1974).
     """
@@ -102,10 +102,10 @@ def grouped_seen(design: Array, target: Array, groups: Labels) -> tuple[float | 
     residuals = y - x @ coefficients(x, y)
     counts = np.bincount(groups)[groups]
     leverage = 1 / counts + np.einsum("ij,jk,ik->i", x, np.linalg.pinv(x.T @ x), x)
-    kept = (counts > 1) & (leverage < 1 - 1e-9)
-    if kept.sum() < 2:
-        return None, int(kept.sum())
-    return r_squared(residuals[kept] / (1 - leverage[kept]), target[kept]), int(kept.sum())
+    usable = (counts > 1) & (leverage < 1 - 1e-9)
+    if usable.sum() < 2:
+        return None, int(usable.sum())
+    return r_squared(residuals[usable] / (1 - leverage[usable]), target[usable]), int(usable.sum())
 
 
 class Moments(Struct, frozen=True):
@@ -115,12 +115,12 @@ class Moments(Struct, frozen=True):
 
     @property
     def groups(self) -> int:
-        """How many groups there are."""
+        """Number of groups."""
         return len(self.products)
 
 
 def moments(design: Array, target: Array, groups: Labels) -> Moments:
-    """Moments of each group's rows, the rows as they are: center them before, and add a constant where it is fitted."""
+    """Return the moments of each group's rows, unchanged: center them before, and add a constant where it is fitted."""
     rows = np.column_stack([design, target])
     products = np.zeros((int(groups.max()) + 1, rows.shape[1], rows.shape[1]))
     np.add.at(products, groups, rows[:, :, None] * rows[:, None, :])
@@ -128,60 +128,60 @@ def moments(design: Array, target: Array, groups: Labels) -> Moments:
 
 
 def draws(groups: int, resamples: int = RESAMPLES, seed: int = 0) -> Array:
-    """How often each group stands in each resample of as many groups, with replacement: (resamples, groups)."""
+    """Draw how often each group is in each resample of as many groups, with replacement: (resamples, groups)."""
     random = np.random.default_rng(seed)
     return random.multinomial(groups, np.full(groups, 1 / groups), resamples).astype(float)
 
 
 def _solved(products: Array) -> Array:
-    """Coefficients from moments (..., k + 1, k + 1); NaN where a resample cannot tell them."""
+    """Return coefficients from moments (..., k + 1, k + 1); NaN where a resample does not determine them."""
     normal, cross = products[..., :-1, :-1], products[..., :-1, -1]
     scale = np.trace(normal, axis1=-2, axis2=-1)
-    told = np.linalg.det(normal / np.maximum(scale, 1e-300)[..., None, None]) > 1e-10
-    safe = np.where(told[..., None, None], normal, np.eye(normal.shape[-1]))
-    found = np.linalg.solve(safe, cross[..., None])[..., 0]
-    return np.where(told[..., None], found, np.nan)
+    regular = np.linalg.det(normal / np.maximum(scale, 1e-300)[..., None, None]) > 1e-10
+    safe = np.where(regular[..., None, None], normal, np.eye(normal.shape[-1]))
+    result = np.linalg.solve(safe, cross[..., None])[..., 0]
+    return np.where(regular[..., None], result, np.nan)
 
 
 def _errors(products: Array, slopes: Array) -> Array:
-    """Sum of squared errors of slopes on moments."""
+    """Return the sum of squared errors of slopes on moments."""
     normal, cross = products[..., :-1, :-1], products[..., :-1, -1]
     fitted = np.einsum("...i,...ij,...j->...", slopes, normal, slopes)
-    found: Array = products[..., -1, -1] - 2 * np.einsum("...i,...i->...", slopes, cross) + fitted
-    return found
+    result: Array = products[..., -1, -1] - 2 * np.einsum("...i,...i->...", slopes, cross) + fitted
+    return result
 
 
-def slope(found: Moments, term: int, level: float = LEVEL) -> Slope:
-    """A coefficient with the interval of its delete-a-group jackknife, by Student's t with one degree less than groups.
+def slope(sums: Moments, term: int, level: float = LEVEL) -> Slope:
+    """Return a coefficient with its delete-a-group jackknife interval: Student's t with one degree less than groups.
 
     It is the cluster-robust CV3 of MacKinnon, Nielsen and Webb (Journal of Econometrics 232(2), 2023): the candidate
-    that held the stated coverage with few groups, where percentiles of resampled groups fell to 85 %
-    (tests/study/test_clock_simulation.py). None below 3 groups, or where one group alone carries the coefficient.
+    with the stated coverage at few groups, where percentiles of resampled groups fell to 85 %
+    (tests/study/clock/test_clock_simulation.py). None below 3 groups, or where one group alone carries the coefficient.
     """
     from scipy.special import stdtrit
 
-    total = found.products.sum(axis=0)
+    total = sums.products.sum(axis=0)
     value = float(_solved(total)[term])
-    left_out = _solved(total - found.products)[:, term]
-    if found.groups < FEWEST_GROUPS or not np.all(np.isfinite([value, *left_out])):
+    left_out = _solved(total - sums.products)[:, term]
+    if sums.groups < MIN_GROUPS or not np.all(np.isfinite([value, *left_out])):
         return Slope(value, None)
-    error = np.sqrt((found.groups - 1) / found.groups * np.sum((left_out - value) ** 2))
-    half = float(error * stdtrit(found.groups - 1, (1 + level) / 2))
+    error = np.sqrt((sums.groups - 1) / sums.groups * np.sum((left_out - value) ** 2))
+    half = float(error * stdtrit(sums.groups - 1, (1 + level) / 2))
     return Slope(value, (value - half, value + half))
 
 
 def r_squared_resampled(total: Moments, fitted: Moments, weights: Array) -> Array:
-    """R² of each resample: errors of `fitted` against the spread of the target in `total` (constant, target)."""
+    """Return R² of each resample: errors of `fitted` against the spread of the target in `total` (constant, target)."""
     sums = np.einsum("bg,gij->bij", weights, fitted.products)
     around = np.einsum("bg,gij->bij", weights, total.products)
     spread = around[:, 1, 1] - around[:, 0, 1] ** 2 / np.maximum(around[:, 0, 0], 1e-300)
     with np.errstate(divide="ignore", invalid="ignore"):
-        found: Array = 1 - _errors(sums, _solved(sums)) / spread
-    return found
+        result: Array = 1 - _errors(sums, _solved(sums)) / spread
+    return result
 
 
 def unseen_resampled(total: Moments, fitted: Moments, weights: Array) -> Array:
-    """R² for groups that were left out, of each resample; all copies of a group are left out together."""
+    """Return R² of each resample for groups left out; all copies of a group are left out together."""
     products = fitted.products
     sums = np.einsum("bg,gij->bij", weights, products)
     others = sums[:, None] - weights[:, :, None, None] * products[None]
@@ -189,12 +189,12 @@ def unseen_resampled(total: Moments, fitted: Moments, weights: Array) -> Array:
     around = np.einsum("bg,gij->bij", weights, total.products)
     spread = around[:, 1, 1] - around[:, 0, 1] ** 2 / np.maximum(around[:, 0, 0], 1e-300)
     with np.errstate(divide="ignore", invalid="ignore"):
-        found: Array = 1 - np.sum(np.where(weights > 0, weights * errors, 0.0), axis=1) / spread
-    return found
+        result: Array = 1 - np.sum(np.where(weights > 0, weights * errors, 0.0), axis=1) / spread
+    return result
 
 
 def interval(values: Array, level: float = LEVEL) -> tuple[float, float] | None:
-    """Percentiles of what the resamples found; None where most of them found nothing."""
+    """Return percentiles of the resamples; None where most of them have no value."""
     known = values[np.isfinite(values)]
     if len(known) < max(2, len(values) / 2):
         return None
@@ -203,28 +203,28 @@ def interval(values: Array, level: float = LEVEL) -> tuple[float, float] | None:
 
 
 def ranks(values: Array) -> Array:
-    """Ranks from 1, equal values sharing their mean rank."""
+    """Return ranks from 1; equal values share their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
-    found: Array = (last - (counts - 1) / 2)[inverse]
-    return found
+    result: Array = (last - (counts - 1) / 2)[inverse]
+    return result
 
 
 def spearman(a: Array, b: Array) -> float | None:
-    """Rank correlation; None where one side does not vary."""
+    """Return the rank correlation; None where one side does not vary."""
     x, y = centered(ranks(a)), centered(ranks(b))
     size = float(np.sqrt(np.sum(x**2) * np.sum(y**2)))
     return float(np.sum(x * y)) / size if size > 0 else None
 
 
 def spearman_resampled(a: Array, b: Array, groups: Labels, weights: Array) -> Array:
-    """Rank correlation of each resample of groups."""
-    found = []
+    """Return the rank correlation of each resample of groups."""
+    result = []
     for row in weights:
         chosen = np.repeat(np.arange(len(a)), row[groups].astype(int))
         value = spearman(a[chosen], b[chosen]) if len(chosen) > 1 else None
-        found.append(np.nan if value is None else value)
-    return np.asarray(found)
+        result.append(np.nan if value is None else value)
+    return np.asarray(result)
 
 
 class PairCounts(Struct, frozen=True):
@@ -236,10 +236,10 @@ class PairCounts(Struct, frozen=True):
 
 
 def pair_counts(clock: Array, score: Array, groups: Labels, near: NDArray[np.bool_] | None = None) -> PairCounts:
-    """Pairs, those of equal clock, and inversions, in which the lower clock has the higher score.
+    """Count pairs, those of equal clock, and inversions, in which the lower clock has the higher score.
 
-    `near` (rows, rows) says which pairs are looked at. Counts of two groups stand at both of their places; those within
-    one group stand doubled on the diagonal.
+    `near` (rows, rows) selects the pairs. Counts of two groups are at both of their places; those within one group are
+    doubled on the diagonal.
     """
     step = np.sign(clock[:, None] - clock[None, :])
     looked_at = np.ones_like(step) if near is None else near.astype(float)
@@ -252,14 +252,14 @@ def pair_counts(clock: Array, score: Array, groups: Labels, near: NDArray[np.boo
 
 
 def inversions_resampled(counts: PairCounts, weights: Array) -> Array:
-    """Share of inversions among pairs of different clocks in each resample; pairs of a row with itself are none."""
+    """Return the share of inversions among pairs of different clocks in each resample, without pairs of one row."""
     apart = counts.pairs - counts.equal_clock
 
     def weighed(matrix: Array) -> Array:
         off = matrix - np.diag(np.diag(matrix))
-        found: Array = np.einsum("bg,gh,bh->b", weights, off, weights, optimize=True)
-        return found + weights**2 @ np.diag(matrix)
+        result: Array = np.einsum("bg,gh,bh->b", weights, off, weights, optimize=True)
+        return result + weights**2 @ np.diag(matrix)
 
     with np.errstate(divide="ignore", invalid="ignore"):
-        found: Array = weighed(counts.inverted) / weighed(apart)
-    return found
+        result: Array = weighed(counts.inverted) / weighed(apart)
+    return result
