@@ -36,7 +36,7 @@ def estimate(
 ) -> None:
     """Estimate the ideal, the roofline and the forecast time of MODEL on DEVICE, layer by layer.
 
-    Both are arguments or the options --model and --device.
+    MODEL and DEVICE are arguments or the options --model and --device.
 
     \b
     Examples:
