@@ -10,7 +10,7 @@ function in the module of its caller; a `Variant` selects the kernel and what it
               adjacent, aligned to vectors           beyond the live columns, without them B is padded
     C         a whole tile, row_c apart              live rows and columns alone are written
     depth     1 or more, summed in chains of `chain` products; a sum is added to C at a chain's end
-    fetches   rows of A, the next tile of C          B in place (next_b)
+    fetches   rows of A, the next tile of C          the same, and B in place (next_b)
     `copying` also packs rows of B's next block      -
 
 Elements of a row are adjacent everywhere; A, C and a B in place are aligned to an element only.

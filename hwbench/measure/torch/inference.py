@@ -169,7 +169,7 @@ class PreparedModel:
             raise HwbenchError(text) from error
 
     def _autocast(self) -> Any:
-        return torch.autocast(self.setting.device.kind, torch.float16, enabled=self.setting.dtype == "amp")
+        return torch.autocast(self.setting.device.kind, torch.float16, enabled=self.setting.dtype == dtypes.MIXED)
 
     def check(self) -> bool:
         """Return whether the output is finite and, when compiled, agrees with that of the eager module.
@@ -224,7 +224,7 @@ def check_setting(setting: RunSetting) -> None:
     if setting.dtype not in DTYPES:
         text = f"A whole model does not run in {setting.dtype} with torch: choose from {', '.join(DTYPES)}."
         raise InputError("unsupported-dtype", text, field="dtype")
-    if setting.dtype in ("tf32", "amp") and setting.device.kind != "cuda":
+    if setting.dtype in ("tf32", dtypes.MIXED) and setting.device.kind != "cuda":
         text = f"{setting.dtype} needs a GPU through CUDA or ROCm."
         raise InputError("unsupported-dtype", text, field="dtype")
 
