@@ -60,7 +60,7 @@ class Trace:
         """Add an op; its outputs hold data if an input does."""
         role = joint_role(map(self.role, inputs))
         reads_data = role == "data"
-        for tensor in outputs if role != "constant" else ():
+        for tensor in outputs:
             self._mark(tensor, role)
         counted = outputs[:1] if any(part in call.name for part in _FIRST_OUTPUT) else outputs
         tally = Tally(self.batch if reads_data else 1)

@@ -658,3 +658,9 @@ def test_autocast_of_views_and_masks_needs_no_cuda() -> None:
     assert sum(op.macs for op in mixed.ops) == sum(op.macs for op in plain.ops) == 16 * 64 * 9
     assert [op.kind for op in mixed.ops if op.kind != "cast"] == [op.kind for op in plain.ops]
     assert mixed.output.shape == plain.output.shape
+
+
+def test_constants_that_are_freed_are_not_mistaken_for_later_ones() -> None:
+    found = traced(Function(lambda x: [x + torch.ones(W) for _ in range(50)][-1]), data(T, W))
+    constants = [access.tensor for node in found.nodes if node.kind == "fill" for access in node.writes]
+    assert len(constants) == len(set(constants)) == 50
