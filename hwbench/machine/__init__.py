@@ -1,1 +1,3 @@
-"""What can be done: devices, microarchitectures and their theoretical peaks."""
+"""What a machine can do: devices, microarchitectures and their theoretical peaks."""
+
+__all__ = ["architecture", "catalog", "description", "device", "host", "lint", "peak", "settings"]

@@ -6,7 +6,8 @@ from typing import Literal
 import msgspec
 
 from hwbench.measure.record import MIN_ACCEPTED, Measurement, Result, Sample, Timer
-from hwbench.stats.comparison import Interval, median_interval, median_interval_over_processes
+from hwbench.stats.comparison import median_interval_over_processes
+from hwbench.stats.intervals import Interval, median_interval
 
 PREEMPTED = 1.05
 """Wall over CPU time above which one thread was interrupted."""

@@ -1,3 +1,3 @@
 """Statistics that several packages share: intervals, comparisons, ranks and regression."""
 
-__all__ = ["comparison", "regression"]
+__all__ = ["comparison", "intervals", "ranks", "regression"]

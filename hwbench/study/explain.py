@@ -9,7 +9,7 @@ from msgspec import Struct
 from hwbench.answers import Answer
 from hwbench.measure.analysis.ladder import Ladder
 from hwbench.notices import Notice
-from hwbench.stats.comparison import LEVEL, Interval
+from hwbench.stats.intervals import LEVEL, Interval
 from hwbench.units import Hertz
 from hwbench.workload.ops import Work
 

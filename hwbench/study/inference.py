@@ -8,7 +8,7 @@ from msgspec import Struct
 from hwbench.answers import Answer
 from hwbench.notices import Notice, notice
 from hwbench.predict.estimate import Estimate
-from hwbench.stats.comparison import Interval
+from hwbench.stats.intervals import Interval
 
 WHOLE = "(the model itself)"
 """Name of a layer whose ops belong to no module within the model."""

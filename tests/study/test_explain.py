@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hwbench.measure.analysis.ladder import Ladder
 from hwbench.report.text.explain import explanation
 from hwbench.report.text.layout import PLAIN
-from hwbench.stats.comparison import Interval
+from hwbench.stats.intervals import Interval
 from hwbench.study import explain
 from hwbench.workload.ops import Work
 

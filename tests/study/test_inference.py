@@ -7,7 +7,7 @@ import pytest
 from hwbench.machine import catalog
 from hwbench.predict.estimate import estimate
 from hwbench.report.text import inference as report
-from hwbench.stats.comparison import Interval
+from hwbench.stats.intervals import Interval
 from hwbench.study import inference as study
 from hwbench.workload import load
 

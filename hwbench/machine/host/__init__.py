@@ -1,1 +1,5 @@
-"""The machine at hand, as its operating system describes it."""
+"""The machine that runs this process, as its operating system describes it."""
+
+__all__ = [
+    "cgroup", "clock", "cpuinfo", "describe", "facts", "fallback", "isa", "linux", "macos", "match", "memory",
+]  # fmt: skip

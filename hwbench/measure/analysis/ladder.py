@@ -15,7 +15,7 @@ from hwbench.measure.record import Measurement, Record
 from hwbench.measure.settings import Settings
 from hwbench.measure.subject import ForwardPass
 from hwbench.measure.summary import interval
-from hwbench.stats.comparison import Interval
+from hwbench.stats.intervals import Interval
 
 DTYPES = ("fp32", "fp64")
 """The dtypes that the FMA kernels measure on every CPU."""

@@ -15,7 +15,7 @@ from hwbench.measure.record import Record
 from hwbench.measure.subject import ForwardPass, LayerSeconds
 from hwbench.measure.torch.device import TorchDevice
 from hwbench.measure.torch.inference import PreparedModel
-from hwbench.stats.comparison import Interval, median_interval
+from hwbench.stats.intervals import Interval, median_interval
 
 MIN_PASSES, MAX_PASSES = 5, 100
 

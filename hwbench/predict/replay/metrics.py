@@ -6,7 +6,7 @@ from statistics import fmean, median
 import numpy as np
 from msgspec import Struct
 
-from hwbench.stats.regression import spearman
+from hwbench.stats.ranks import spearman
 
 WITHIN = (10, 20, 30)
 """Errors in percent up to which predictions are counted."""

@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 
 from hwbench.errors import InputError, nearest, shown
 from hwbench.notices import Notice, notice
-from hwbench.stats import regression
+from hwbench.stats import ranks, regression
 from hwbench.study.clock import pairs as clock_pairs
 from hwbench.study.clock import verdict
 from hwbench.study.clock.results import ClockStudy, Cores, Ends, Intervals, Inversions, Suite
@@ -135,7 +135,7 @@ def _suite(name: str, rows: list[ScoreRow], pairs: Sequence[tuple[str, str]], wi
         slope_clock=slope_clock,
         slope_within=slope_within,
         cores=_cores(arrays, known),
-        spearman=regression.spearman(arrays.clock, arrays.score),
+        spearman=ranks.spearman(arrays.clock, arrays.score),
         ci=intervals.r2_clock,
         intervals=intervals,
         inversions=clock_pairs.total(counts),
@@ -244,7 +244,7 @@ def _intervals(arrays: _Arrays, counts: regression.PairCounts) -> tuple[Interval
         slope_clock=slope.interval,
         slope_within=inside.interval if inside else None,
         spearman=regression.interval(
-            regression.spearman_resampled(clock, score, groups, weights[: regression.RESAMPLES // 4])
+            ranks.spearman_resampled(clock, score, groups, weights[: regression.RESAMPLES // 4])
         ),
         inversions=regression.interval(regression.inversions_resampled(counts, weights)),
     )

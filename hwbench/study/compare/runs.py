@@ -16,7 +16,8 @@ from hwbench.answers import Answer
 from hwbench.errors import InputError
 from hwbench.measure.record import Measurement, Record, Sample, Where
 from hwbench.notices import Notice, notice
-from hwbench.stats.comparison import ASSUMED_SPREAD, LEVEL, Ratio, holm, ratio_of_medians
+from hwbench.stats.comparison import ASSUMED_SPREAD, Ratio, holm, ratio_of_medians
+from hwbench.stats.intervals import LEVEL
 
 MARGIN = 0.03
 Verdict = Literal["faster", "slower", "equivalent", "inconclusive"]

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from hwbench.answers import Answer
 from hwbench.measure.record import Record
-from hwbench.stats.comparison import LEVEL, proportion_interval
+from hwbench.stats.intervals import LEVEL, proportion_interval
 from hwbench.study.compare.runs import MARGIN, compare_runs
 
 

@@ -32,7 +32,7 @@ from hwbench.report.text import (
 from hwbench.report.text import estimate as estimates
 from hwbench.report.text.format import cut, width
 from hwbench.report.text.layout import Style, table
-from hwbench.stats.comparison import Interval
+from hwbench.stats.intervals import Interval
 from hwbench.study import explain as explaining
 from hwbench.study import requirement as requiring
 from hwbench.study.achieved import Achieved

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hwbench.measure.record import Measurement, Record, Sample
-from hwbench.stats.comparison import proportion_interval
+from hwbench.stats.intervals import proportion_interval
 from hwbench.study.compare.self_check import self_check
 
 

@@ -1,0 +1,30 @@
+"""Rank correlation, of all rows and of resampled groups of rows."""
+
+import numpy as np
+
+from hwbench.stats.regression import Array, Labels, centered
+
+
+def ranks(values: Array) -> Array:
+    """Return ranks from 1; equal values share their mean rank."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    result: Array = (last - (counts - 1) / 2)[inverse]
+    return result
+
+
+def spearman(a: Array, b: Array) -> float | None:
+    """Return the rank correlation; None where one side does not vary."""
+    x, y = centered(ranks(a)), centered(ranks(b))
+    size = float(np.sqrt(np.sum(x**2) * np.sum(y**2)))
+    return float(np.sum(x * y)) / size if size > 0 else None
+
+
+def spearman_resampled(a: Array, b: Array, groups: Labels, weights: Array) -> Array:
+    """Return the rank correlation of each resample of groups."""
+    result = []
+    for row in weights:
+        chosen = np.repeat(np.arange(len(a)), row[groups].astype(int))
+        value = spearman(a[chosen], b[chosen]) if len(chosen) > 1 else None
+        result.append(np.nan if value is None else value)
+    return np.asarray(result)
