@@ -16,7 +16,7 @@ MAX_CHAIN = 8
 
 
 def device(name: str) -> Device:
-    """The device that a catalog name, an alias in any spelling, or a path of a YAML file means.
+    """Return the device that a catalog name, an alias in any spelling, or a path of a YAML file means.
 
     Raises InputError with the nearest names, or with file, line and field where a file is wrong.
     """
@@ -25,7 +25,7 @@ def device(name: str) -> Device:
 
 
 def load_device(path: str) -> Device:
-    """The device in a YAML file, its units' rates filled in from their architectures."""
+    """Return the device in a YAML file, its units' rates filled in from their architectures."""
     document = _resolved(path, ())
     if "name" in document.data:
         raise document.error("name-in-file", "The name of a device is that of its file.", "name")
@@ -52,17 +52,17 @@ def load_device(path: str) -> Device:
 
 
 def architecture(name: str) -> Architecture:
-    """The microarchitecture of a catalog name. Raises InputError with the nearest names."""
+    """Return the microarchitecture of a catalog name. Raises InputError with the nearest names."""
     return load_architecture(folders.find("architectures", name))
 
 
 def load_architecture(path: str) -> Architecture:
-    """The microarchitecture in a YAML file."""
+    """Return the microarchitecture in a YAML file."""
     return documents.convert(_resolved(path, ()), Architecture)
 
 
 def devices() -> dict[str, Device]:
-    """Every device of the catalog by name, the user's included. Raises InputError at the first broken file."""
+    """Return every device of the catalog by name, the user's included. Raises InputError at the first broken file."""
     return {name: load_device(path) for name, path in folders.files("devices").items()}
 
 
@@ -78,7 +78,7 @@ def valid_devices() -> tuple[dict[str, Device], tuple[Notice, ...]]:
 
 
 def architectures() -> dict[str, Architecture]:
-    """Every microarchitecture of the catalog by name."""
+    """Return every microarchitecture of the catalog by name."""
     return {name: load_architecture(path) for name, path in folders.files("architectures").items()}
 
 
@@ -87,7 +87,7 @@ def _stem(path: str) -> str:
 
 
 def _resolved(path: str, chain: tuple[str, ...]) -> Document:
-    """The document with what its `based_on` names beneath it: mappings merge, everything else is replaced.
+    """Return the document with what its `based_on` names beneath it: mappings merge, everything else is replaced.
 
     Aliases and printed peaks are the parent's own and are not inherited.
     """

@@ -200,7 +200,7 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True):
         return " + ".join(dict.fromkeys(units.architecture for units in self.units))
 
     def provenance_of(self, field: str) -> Provenance:
-        """Where a field's value came from: the entry of the longest path at or above it, else `spec`."""
+        """Return where a field's value came from: the entry of the longest path at or above it, else `spec`."""
         path = field
         while path:
             if path in self.provenance:

@@ -25,7 +25,7 @@ SUITES = {
 
 
 def lint() -> list[str]:
-    """One line a fault, `file: what is wrong`; empty when the catalog is sound."""
+    """Return a line for each fault, `file: what is wrong`; empty when the catalog is valid."""
     faults: list[str] = []
     for path in folders.files("architectures").values():
         faults += _faults(path, lambda path: lint_architecture(catalog.load_architecture(path)))
@@ -36,7 +36,7 @@ def lint() -> list[str]:
 
 
 def _shared_pages() -> list[str]:
-    """Pages that the scores of two devices cite: one was copied and not changed."""
+    """Return pages that the scores of two devices cite: one was copied and not changed."""
     owners: dict[str, str] = {}
     faults = []
     for name, device in catalog.valid_devices()[0].items():
@@ -57,7 +57,7 @@ def _faults(path: str, check: Callable[[str], list[str]]) -> list[str]:
 
 
 def lint_device(device: Device) -> list[str]:
-    """Faults of one device: numbers without a source, published peaks and bandwidth that do not add up."""
+    """Return faults of one device: numbers without a source, published peaks and bandwidth that do not add up."""
     faults = [f"{field} has no source" for field in uncovered(device)]
     faults += ["a segment is of a GPU"] if device.segment and device.kind != "gpu" else []
     faults += [fault for published in device.published if (fault := _peak_fault(device, published))]
@@ -76,7 +76,7 @@ def lint_device(device: Device) -> list[str]:
 
 
 def _score_faults(device: Device) -> list[str]:
-    """Scores of GPUs, of suites that are spelled otherwise, without their suite's page, or that stand twice."""
+    """Return scores of GPUs, of suites that are spelled otherwise, without their suite's page, or that stand twice."""
     faults = ["a score is of a CPU"] if device.scores and device.kind != "cpu" else []
     suites, urls = [score.suite for score in device.scores], [score.url for score in device.scores]
     faults += [f"the suite {suite} stands twice" for suite in dict.fromkeys(suites) if suites.count(suite) > 1]
@@ -93,14 +93,14 @@ def _score_faults(device: Device) -> list[str]:
 
 
 def lint_architecture(architecture: Architecture) -> list[str]:
-    """Faults of one microarchitecture: no source, or the same rate twice."""
+    """Return faults of one microarchitecture: no source, or the same rate twice."""
     faults = [] if _covers(architecture.sources, "rates") else ["rates have no source"]
     identities = [(r.engine, r.isa, r.dtype, r.accumulate, r.sparsity) for r in architecture.rates]
     return faults + [f"the rate {i} stands twice" for i in dict.fromkeys(identities) if identities.count(i) > 1]
 
 
 def uncovered(device: Device) -> list[str]:
-    """Fields that hold numbers and that no source claims to give, unless they are marked `assumed`."""
+    """Return fields that hold numbers and that no source claims to give, unless they are marked `assumed`."""
     fields = [f"units.{units.name}.{part}" for units in device.units for part in ("count", "clock")]
     fields += [f"units.{u.name}.rates" for u in device.units if u.rates != _rates_of(u.architecture)]
     fields += [
@@ -117,7 +117,7 @@ def uncovered(device: Device) -> list[str]:
 
 
 def _rates_of(architecture: str) -> tuple[Rate, ...]:
-    """The rates of a catalogued architecture; none for one that only the device's file knows."""
+    """Return the rates of a catalogued architecture; none for one that only the device's file knows."""
     try:
         return catalog.architecture(architecture).rates
     except InputError:
@@ -129,7 +129,7 @@ def _covers(sources: tuple[Source, ...], field: str) -> bool:
 
 
 def matching(device: Device, published: PublishedPeak) -> Peak | None:
-    """The computed peak that a published one is about."""
+    """Return the computed peak that a published one is about."""
     for peak in peaks(device, published.clock):
         if (peak.engine, peak.dtype, peak.accumulate, peak.sparsity) != (
             published.engine,

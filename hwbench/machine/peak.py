@@ -64,7 +64,7 @@ class Peak(Struct, frozen=True):
 
 
 def choose_clock(clock: Clock, isa: str, kind: ClockKind | None = None) -> tuple[Hertz, ClockKind] | None:
-    """The clock that a peak multiplies by, and which it is.
+    """Return the clock that a peak multiplies by, and which it is.
 
     Unless one kind is asked for: a fixed clock, else the published all-core clock of the ISA, else boost (the highest
     that the vendor states, so that the peak stays a bound at it), else base. None where the kind asked for is unknown.
@@ -82,7 +82,7 @@ def choose_clock(clock: Clock, isa: str, kind: ClockKind | None = None) -> tuple
 
 
 def peaks(device: Device, clock: ClockKind | None = None) -> tuple[Peak, ...]:
-    """Every ceiling of a device, in its architectures' order, at one kind of clock (default: see `choose_clock`)."""
+    """Return every ceiling of a device, in its architectures' order, at one kind of clock (see `choose_clock`)."""
     found: dict[tuple[str, str, str, str | None, str], list[PeakTerm]] = {}
     partial = set()  # a class of units has the rate but not the clock asked for: the sum would not be the device's
     for units in device.units:
@@ -112,20 +112,20 @@ def peaks(device: Device, clock: ClockKind | None = None) -> tuple[Peak, ...]:
 
 
 def _provenance(device: Device, units: Units, clock: ClockKind) -> Provenance:
-    """The weakest origin among the factors of a term."""
+    """Return the weakest origin among the factors of a term."""
     base = f"units.{units.name}"
     fields = (f"{base}.count", f"{base}.clock.{clock}", f"{base}.rates")
     return max((device.provenance_of(field) for field in fields), key=_WEAKNESS.index)
 
 
 def highest(every: tuple[Peak, ...], dtype: str) -> Peak | None:
-    """The highest dense peak of a dtype with an accumulator that frameworks use; None where there is none."""
+    """Return the highest dense peak of a dtype with an accumulator that frameworks use; None where there is none."""
     fitting = [p for p in every if p.dtype == dtype and p.sparsity == "dense" and p.accumulate in ACCUMULATE_DEFAULT]
     return max(fitting, key=lambda p: p.flops_per_second, default=None)
 
 
 def peak(device: Device, dtype: str, clock: ClockKind | None = None) -> Peak:
-    """The highest dense peak of a dtype with the accumulator that frameworks use.
+    """Return the highest dense peak of a dtype with the accumulator that frameworks use.
 
     Raises InputError when the device has no rate for the dtype: no other dtype's rate stands in for it.
     """

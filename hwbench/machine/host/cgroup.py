@@ -35,7 +35,7 @@ class Mount(Struct, frozen=True):
 
 
 def limits(files: Files) -> CgroupLimits:
-    """The limits on this process, of all hierarchies together."""
+    """Return the limits on this process, of all hierarchies together."""
     groups = parse_groups(files.text("/proc/self/cgroup") or "")
     mounts = parse_mounts(files.text("/proc/self/mountinfo") or "") or usual_mounts(files)
     sets: list[frozenset[int]] = []
@@ -51,7 +51,7 @@ def limits(files: Files) -> CgroupLimits:
 
 
 def parse_groups(text: str) -> dict[str, str]:
-    """The process's group by controller, from /proc/self/cgroup; version 2 stands under the empty name."""
+    """Return the process's group by controller, from /proc/self/cgroup; version 2 stands under the empty name."""
     groups: dict[str, str] = {}
     for line in text.splitlines():
         parts = line.split(":", 2)
@@ -62,7 +62,7 @@ def parse_groups(text: str) -> dict[str, str]:
 
 
 def parse_mounts(text: str) -> tuple[Mount, ...]:
-    """Mounted hierarchies with a controller that matters here, from /proc/self/mountinfo."""
+    """Return mounted hierarchies with a controller that matters here, from /proc/self/mountinfo."""
     mounts = []
     for line in text.splitlines():
         left, _, right = line.partition(" - ")
@@ -79,7 +79,7 @@ def parse_mounts(text: str) -> tuple[Mount, ...]:
 
 
 def usual_mounts(files: Files) -> tuple[Mount, ...]:
-    """Where hierarchies usually are, when the list of mounts cannot be read."""
+    """Return where hierarchies usually are, when the list of mounts cannot be read."""
     version_1 = [
         Mount(f"{MOUNT}/{name}", "/", controllers)
         for name in files.names(MOUNT)
@@ -89,7 +89,7 @@ def usual_mounts(files: Files) -> tuple[Mount, ...]:
 
 
 def levels(files: Files, mount: Mount, groups: dict[str, str]) -> list[str]:
-    """Folders of the process's group and of all its ancestors that the mount shows, the mount itself last."""
+    """Return folders of the process's group and of all its ancestors that the mount shows, the mount itself last."""
     names = mount.controllers or {""}
     folders: dict[str, None] = {}
     for group in dict.fromkeys(groups.get(name, "/") for name in sorted(names)):
@@ -103,7 +103,7 @@ def levels(files: Files, mount: Mount, groups: dict[str, str]) -> list[str]:
 
 
 def _below(group: str, shows: str) -> str:
-    """The group's path relative to the group that a mount shows."""
+    """Return the group's path relative to the group that a mount shows."""
     shows = shows.rstrip("/")
     return group[len(shows) :] if group == shows or group.startswith(f"{shows}/") else group
 
@@ -132,7 +132,7 @@ def _quotas(files: Files, folder: str, mount: Mount) -> list[float]:
 
 
 def _quota(time: str | None, period: str | None) -> float | None:
-    """CPUs' worth of time: microseconds of CPU time in each period of wall time. None: no limit (`max`, -1)."""
+    """Return CPUs' worth of time: microseconds of CPU time in each period of wall time. None: no limit (`max`, -1)."""
     allowed, length = whole_number(time), whole_number(period)
     return allowed / length if allowed and length and allowed > 0 and length > 0 else None
 

@@ -13,7 +13,7 @@ CPU = "/sys/devices/system/cpu"
 
 
 def linux_clock(files: Files, cpus: Cpus, group: Iterable[int]) -> tuple[float | None, float | None]:
-    """Base and boost clock of a group of CPUs, each the highest of any: one core often boosts further than others."""
+    """Return base and boost clock of a group of CPUs, each the highest of any: cores boost differently."""
     numbers = sorted(group)
     policies = _policies(files)
     folders = [policies.get(cpu, f"{CPU}/cpu{cpu}/cpufreq") for cpu in numbers]
@@ -34,7 +34,7 @@ def _name(fields: dict[str, str]) -> str:
 
 
 def brand_clock(brand: str) -> float | None:
-    """The clock in Hz at the end of a name such as `Intel(R) Xeon(R) CPU @ 2.60GHz`."""
+    """Return the clock in Hz at the end of a name such as `Intel(R) Xeon(R) CPU @ 2.60GHz`."""
     match = re.search(r"([0-9]{1,5}(?:\.[0-9]{1,4})?)\s*([GM])Hz\s*$", brand)
     return clock(float(match[1]) * {"G": 1e9, "M": 1e6}[match[2]]) if match else None
 
@@ -50,13 +50,13 @@ def _kilohertz(files: Files, name: str) -> float | None:
 
 
 def _nominal(files: Files, cpu: int) -> float | None:
-    """The nominal clock of ACPI's CPPC, which is in MHz."""
+    """Return the nominal clock of ACPI's CPPC, which is in MHz."""
     number = files.number(f"{CPU}/cpu{cpu}/acpi_cppc/nominal_freq")
     return None if number is None else clock(number * 1e6)
 
 
 def _policies(files: Files) -> dict[int, str]:
-    """Folder of each CPU's cpufreq policy, for trees without the links below the CPUs."""
+    """Return folder of each CPU's cpufreq policy, for trees without the links below the CPUs."""
     found: dict[int, str] = {}
     for name in files.names(f"{CPU}/cpufreq"):
         if name.startswith("policy"):
@@ -66,13 +66,13 @@ def _policies(files: Files) -> dict[int, str]:
 
 
 def _spaced(files: Files, name: str) -> frozenset[int]:
-    """CPUs of a list with blanks in between, as cpufreq writes it."""
+    """Return CPUs of a list with blanks in between, as cpufreq writes it."""
     numbers = (whole_number(part) for part in (files.text(name) or "").split())
     return frozenset(number for number in numbers if number is not None)
 
 
 def _hides_boost(files: Files, folder: str, top: float) -> bool:
-    """Whether the highest clock that the driver states is without boost: acpi-cpufreq lists P-states only.
+    """Return whether the highest clock that the driver states is without boost: acpi-cpufreq lists P-states only.
 
     It writes Intel's turbo as 1 MHz above the base clock; AMD's boost is above the list where the kernel knows it.
     """
@@ -86,7 +86,7 @@ def _hides_boost(files: Files, folder: str, top: float) -> bool:
 
 
 def _device_tree(files: Files) -> float | None:
-    """`clock-frequency` of the CPUs in the device tree: a big-endian number of Hz."""
+    """Return `clock-frequency` of the CPUs in the device tree: a big-endian number of Hz."""
     folder = "/proc/device-tree/cpus"
     values = []
     for name in files.names(folder):

@@ -9,7 +9,7 @@ Cpus = dict[int, dict[str, str]]
 
 
 def parse_cpuinfo(text: str) -> Cpus:
-    """Fields of every logical CPU. What stands outside their blocks (old Arm kernels: all of it) is every CPU's."""
+    """Return the fields of every logical CPU; those outside the CPUs' blocks (old Arm kernels) are every CPU's."""
     cpus: Cpus = {}
     common: dict[str, str] = {}
     current = common
@@ -26,7 +26,7 @@ def parse_cpuinfo(text: str) -> Cpus:
 
 
 def identity_of(fields: dict[str, str]) -> Identity:
-    """What a CPU calls itself: x86 vendor, family, model, stepping, or Arm implementer and part."""
+    """Return what a CPU calls itself: x86 vendor, family, model, stepping, or Arm implementer and part."""
     if "CPU implementer" in fields:
         implementer, part = hexadecimal(fields["CPU implementer"]), hexadecimal(fields.get("CPU part", ""))
         return Identity(vendor=f"{implementer:#x}" if implementer is not None else "", model=part)
@@ -39,7 +39,7 @@ def identity_of(fields: dict[str, str]) -> Identity:
 
 
 def flags_of(blocks: Iterable[dict[str, str]]) -> tuple[str, ...]:
-    """Flags that all the CPUs have, in the order of the first: `flags` on x86, `Features` on Arm and others."""
+    """Return flags that all the CPUs have, in the order of the first: `flags` on x86, `Features` on Arm and others."""
     names = ("flags", "Features", "features")
     lists = [next((fields[name] for name in names if name in fields), "").split() for fields in blocks]
     lists = [flags for flags in lists if flags]
@@ -50,7 +50,7 @@ def flags_of(blocks: Iterable[dict[str, str]]) -> tuple[str, ...]:
 
 
 def hexadecimal(text: str) -> int | None:
-    """A number such as `0xd0c`, None for anything else."""
+    """Return a number such as `0xd0c`, None for anything else."""
     try:
         return int(text, 16) if text.lower().startswith("0x") and len(text) < 12 else None
     except ValueError:

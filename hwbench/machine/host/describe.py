@@ -61,7 +61,7 @@ class _Class(Struct, frozen=True):
 
 
 def host(root: str = "/", affinity: set[int] | None = None, system: str | None = None) -> Host:
-    """The machine below `root` (a recorded tree, or the one that runs this process) as a device.
+    """Return the machine below `root` (a recorded tree, or the one that runs this process) as a device.
 
     `affinity`: ids of the logical CPUs that may be used, the process's own by default; `system`: as `sys.platform`.
     Files that are missing or nonsense never raise: the answer then says what it assumes. The machine that runs this
@@ -94,7 +94,7 @@ def _facts(root: str, affinity: set[int] | None, system: str) -> Facts:
 
 
 def describe(facts: Facts) -> Host:
-    """The host that facts add up to, with the catalog's knowledge of it."""
+    """Return the host that facts add up to, with the catalog's knowledge of it."""
     known, pairs, doubts = _recognized(facts)
     notices = [*facts.notices, *doubts]
     counts = _within_quota(facts)
@@ -125,7 +125,7 @@ def describe(facts: Facts) -> Host:
 
 
 def _recognized(facts: Facts) -> tuple[Device | None, dict[str, Units], list[Notice]]:
-    """The catalogued device that the brand means, its units for each class of cores, and doubts about it."""
+    """Return the catalogued device that the brand means, its units for each class of cores, and doubts about it."""
     known = match.known_device(facts.brand)
     pairs = match.same_classes(known, facts.classes) if known else None
     if known is None or pairs is None:
@@ -138,7 +138,7 @@ def _recognized(facts: Facts) -> tuple[Device | None, dict[str, Units], list[Not
 
 
 def _within_quota(facts: Facts) -> list[int]:
-    """Cores to count in each class: no more than the quota feeds, the fastest first."""
+    """Return the cores to count in each class: no more than the quota feeds, the fastest first."""
     left = sum(cores.cores for cores in facts.classes)
     if facts.quota is not None:
         left = min(left, max(1, math.ceil(facts.quota)))
@@ -160,7 +160,7 @@ def _count_notices(facts: Facts, counts: list[int]) -> list[Notice]:
 
 
 def _from_device(known: Units, cores: CoreClass, facts: Facts, count: int) -> _Class:
-    """Units of a catalogued device: its architecture and clocks, the system's counts."""
+    """Return units of a catalogued device: its architecture and clocks, the system's counts."""
     rates = within_reach(known.rates, facts.flags)
     notices = match.masked(known.architecture, known.rates, rates)
     if known.clock.boost and cores.boost and cores.boost > known.clock.boost * 1.005:
@@ -174,7 +174,7 @@ def _from_device(known: Units, cores: CoreClass, facts: Facts, count: int) -> _C
 
 
 def _from_identity(cores: CoreClass, facts: Facts, count: int, position: int) -> _Class:
-    """Units of a CPU that is known by what it calls itself, or by its flags alone."""
+    """Return units of a CPU that is known by what it calls itself, or by its flags alone."""
     found: Match = match.match(cores, facts.flags, position)
     clock, how, notices = _clock(cores, facts)
     rates: tuple[Rate, ...] = found.rates
@@ -188,7 +188,7 @@ def _provenance(facts: Facts, name: str, clock: Provenance, rates: Provenance) -
 
 
 def _clock(cores: CoreClass, facts: Facts) -> tuple[Clock, Provenance, tuple[Notice, ...]]:
-    """The clocks that the system states, else an assumed one, and the sentence about how far to trust them."""
+    """Return the clocks that the system states, else an assumed one, and the sentence about how far to trust them."""
     core_class = cores.name if len(facts.classes) > 1 else ""
     base = Hertz(cores.base) if cores.base else None
     boost = Hertz(cores.boost) if cores.boost else None
@@ -229,13 +229,13 @@ def _device(facts: Facts, known: Device | None, classes: list[_Class]) -> Device
 
 
 def _title(classes: list[_Class]) -> str:
-    """What to call a CPU that the system has no name for, as on Arm."""
+    """Return what to call a CPU that the system has no name for, as on Arm."""
     names = dict.fromkeys(one.units.architecture for one in classes)
     return "Unknown CPU" if match.UNKNOWN in names else f"CPU with cores of {' and '.join(names)}"
 
 
 def _memory(facts: Facts, known: Device | None) -> tuple[Memory, dict[str, Provenance]]:
-    """Memory of the size that the system states; type and bandwidth only if the catalog knows the CPU.
+    """Return memory of the size that the system states; type and bandwidth only if the catalog knows the CPU.
 
     Every socket has a bus of its own, but what a hypervisor calls a socket is anything.
     """

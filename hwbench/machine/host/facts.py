@@ -20,11 +20,11 @@ class Files(Struct, frozen=True):
     root: str = "/"
 
     def path(self, name: str) -> str:
-        """Where a file is: `/proc/cpuinfo` below the root."""
+        """Return where a file is: `/proc/cpuinfo` below the root."""
         return os.path.join(self.root, name.lstrip("/"))
 
     def bytes(self, name: str) -> bytes | None:
-        """Content of a file, None where it is missing, unreadable, or no plain file."""
+        """Return content of a file, None where it is missing, unreadable, or no plain file."""
         try:
             with open(self.path(name), "rb") as file:
                 return file.read(LARGEST_FILE)
@@ -32,27 +32,27 @@ class Files(Struct, frozen=True):
             return None
 
     def text(self, name: str) -> str | None:
-        """Content of a file as text, without blanks around it; None where it cannot be read."""
+        """Return content of a file as text, without blanks around it; None where it cannot be read."""
         content = self.bytes(name)
         return None if content is None else content.decode("utf-8", "replace").strip()
 
     def number(self, name: str) -> int | None:
-        """The whole number that a file holds, None where it holds something else."""
+        """Return the whole number that a file holds, None where it holds something else."""
         return whole_number(self.text(name))
 
     def cpus(self, name: str) -> frozenset[int]:
-        """The CPU list that a file holds, empty where it cannot be read."""
+        """Return the CPU list that a file holds, empty where it cannot be read."""
         return parse_cpulist(self.text(name) or "")
 
     def names(self, folder: str) -> list[str]:
-        """Names in a folder, sorted; none where there is no such folder."""
+        """Return names in a folder, sorted; none where there is no such folder."""
         try:
             return sorted(os.listdir(self.path(folder)))
         except (OSError, ValueError):
             return []
 
     def is_folder(self, name: str) -> bool:
-        """Whether there is such a folder."""
+        """Return whether there is such a folder."""
         return "\0" not in name and os.path.isdir(self.path(name))
 
 
@@ -113,7 +113,7 @@ class Facts(Struct, frozen=True):
 
 
 def merged_caches(by_class: dict[str, tuple[CacheFact, ...]]) -> tuple[CacheFact, ...]:
-    """Caches of all classes of cores, each once; where classes differ in one, it is named for its class."""
+    """Return caches of all classes of cores, each once; where classes differ in one, it is named for its class."""
     merged: dict[CacheFact, None] = {}
     for name in dict.fromkeys(fact.name for facts in by_class.values() for fact in facts):
         own = {label: [fact for fact in facts if fact.name == name] for label, facts in by_class.items()}
@@ -125,23 +125,23 @@ def merged_caches(by_class: dict[str, tuple[CacheFact, ...]]) -> tuple[CacheFact
 
 
 def whole_number(text: str | None) -> int | None:
-    """A decimal number of at most 20 digits as an int, None for any other text."""
+    """Return a decimal number of at most 20 digits as an int, None for any other text."""
     return int(text) if text is not None and re.fullmatch(r"-?[0-9]{1,20}", text) else None
 
 
 def clock(hertz: float | None) -> float | None:
-    """A clock in Hz if it can be one, else None."""
+    """Return a clock in Hz if it can be one, else None."""
     return hertz if hertz is not None and CLOCKS[0] <= hertz <= CLOCKS[1] else None
 
 
 def highest(values: Iterable[float | None]) -> float | None:
-    """The highest of the known values, None where none is known."""
+    """Return the highest of the known values, None where none is known."""
     known = [value for value in values if value is not None]
     return max(known, default=None)
 
 
 def parse_cpulist(text: str) -> frozenset[int]:
-    """The CPUs of a kernel list such as `0-3,8`. What is no number or range is left out; nothing raises."""
+    """Return the CPUs of a kernel list such as `0-3,8`. What is no number or range is left out; nothing raises."""
     found: set[int] = set()
     for part in text.strip().split(","):
         match = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part)
@@ -153,7 +153,7 @@ def parse_cpulist(text: str) -> frozenset[int]:
 
 
 def format_cpulist(cpus: Iterable[int]) -> str:
-    """The kernel's text for a set of CPUs: `0-3,8`. The inverse of `parse_cpulist`."""
+    """Return the kernel's text for a set of CPUs: `0-3,8`. The inverse of `parse_cpulist`."""
     runs: list[list[int]] = []
     for cpu in sorted(set(cpus)):
         if runs and cpu == runs[-1][1] + 1:

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def read(affinity: set[int] | None) -> Facts:
-    """All that the two libraries say about the machine that runs this process."""
+    """Return all that the two libraries say about the machine that runs this process."""
     info = _cpuinfo()
     logical = _attempt(lambda: _count(_psutil().cpu_count(logical=True))) or len(affinity or ()) or 1
     physical = _attempt(lambda: _count(_psutil().cpu_count(logical=False)))
@@ -68,7 +68,7 @@ def _count(value: Any) -> int | None:
 
 
 def _attempt(ask: Callable[[], T]) -> T | None:
-    """The answer, or None whatever goes wrong: these libraries raise what they like on systems they do not know."""
+    """Return the answer, or None whatever goes wrong: on unknown systems these libraries raise anything."""
     try:
         return ask()
     except Exception:

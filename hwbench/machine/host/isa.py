@@ -69,7 +69,7 @@ WIDE_IMPLEMENTERS = ("0x61", "0x51")
 
 
 def within_reach(rates: Iterable[Rate], flags: Iterable[str]) -> tuple[Rate, ...]:
-    """The rates whose ISA the flags have: a hypervisor may hide what the silicon has. No flags hide nothing."""
+    """Return the rates whose ISA the flags have: a hypervisor may hide what the silicon has. No flags hide nothing."""
     known = frozenset(flags)
     return tuple(rate for rate in rates if not known or _has(rate, known))
 
@@ -86,7 +86,7 @@ def _has(rate: Rate, flags: Flags) -> bool:
 
 
 def contradicted(rates: Iterable[Rate], flags: Iterable[str]) -> str | None:
-    """The flag of an ISA level that a CPU with these rates does not have: then it is not the CPU it says it is."""
+    """Return the flag of an ISA level that a CPU with these rates lacks: then its name is wrong."""
     families = {rate.isa.lower().partition("-")[0] for rate in rates}
     for family, flag in (("avx512", "avx512f"), ("amx", "amx_tile")):
         if flag in flags and family not in families:
@@ -95,7 +95,7 @@ def contradicted(rates: Iterable[Rate], flags: Iterable[str]) -> str | None:
 
 
 def assumed_rates(flags: Iterable[str], vendor: str = "") -> tuple[Rate, ...]:
-    """Rates of a CPU known by its flags alone, as high as any core with those flags: peaks stay upper bounds."""
+    """Return rates of a CPU known by its flags alone, as high as any core with those flags: peaks stay upper bounds."""
     known = set(flags) | ({"wide"} if vendor in WIDE_IMPLEMENTERS or "sve" in flags else set())
     rates = []
     for assumption in ASSUMPTIONS:

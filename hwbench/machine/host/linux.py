@@ -43,7 +43,7 @@ class _Group(Struct, frozen=True):
 
 
 def read(files: Files, affinity: Iterable[int] | None) -> Facts | None:
-    """All that Linux says, None where it says nothing. `affinity`: ids of the CPUs this process may use, if known."""
+    """Return what Linux says, None without an answer. `affinity`: ids of the CPUs this process may use, if known."""
     cpus = parse_cpuinfo(files.text("/proc/cpuinfo") or "")
     online = online_cpus(files, cpus)
     if not online:
@@ -80,7 +80,7 @@ def read(files: Files, affinity: Iterable[int] | None) -> Facts | None:
 
 
 def online_cpus(files: Files, cpus: Cpus) -> frozenset[int]:
-    """Logical CPUs that are online: what /sys says, else those in /proc/cpuinfo, else those with a folder."""
+    """Return logical CPUs that are online: what /sys says, else those in /proc/cpuinfo, else those with a folder."""
     folders = (name.removeprefix("cpu") for name in files.names(CPU))
     return files.cpus(f"{CPU}/online") or frozenset(cpus) or frozenset(int(n) for n in folders if _is_number(n))
 
@@ -90,7 +90,7 @@ def _is_number(text: str) -> bool:
 
 
 def allowed_cpus(files: Files) -> frozenset[int] | None:
-    """The affinity that /proc/self/status records, for a tree where nobody can be asked."""
+    """Return the affinity that /proc/self/status records, for a tree where nobody can be asked."""
     for line in (files.text("/proc/self/status") or "").splitlines():
         if line.startswith("Cpus_allowed_list:"):
             return parse_cpulist(line.partition(":")[2]) or None
@@ -98,12 +98,12 @@ def allowed_cpus(files: Files) -> frozenset[int] | None:
 
 
 def narrowed(cpus: frozenset[int], limit: frozenset[int] | None) -> frozenset[int]:
-    """The CPUs within a limit. A limit that leaves none is about other numbers (lxcfs renumbers) and is passed over."""
+    """Return the CPUs within a limit, which is ignored if it leaves none: lxcfs renumbers CPUs."""
     return (cpus & limit) or cpus if limit else cpus
 
 
 def physical_cores(files: Files, cpus: Cpus, online: frozenset[int]) -> tuple[dict[int, Core], bool]:
-    """The physical core of every CPU, and whether all of them were told: unknown means that each CPU is a core."""
+    """Return the physical core of every CPU, and whether all are known; a CPU of unknown core is one itself."""
     found = {cpu: _core(files, cpus, cpu) for cpu in online}
     known = {cpu: core for cpu, core in found.items() if core is not None}
     return {cpu: known.get(cpu, ("cpu", cpu)) for cpu in online}, len(known) == len(online)
@@ -126,13 +126,13 @@ def _core(files: Files, cpus: Cpus, cpu: int) -> Core | None:
 
 
 def package(files: Files, cpus: Cpus, cpu: int) -> str:
-    """The socket that a CPU sits in; one for all where nobody says."""
+    """Return the socket that a CPU sits in; one for all where nobody says."""
     number = files.number(f"{CPU}/cpu{cpu}/topology/physical_package_id")
     return cpus.get(cpu, {}).get("physical id", "0") if number is None else str(number)
 
 
 def smt(files: Files, cpus: Cpus, cores: dict[int, Core], counted: bool) -> bool | None:
-    """Whether some core runs more than one logical CPU; None where neither topology nor kernel says."""
+    """Return whether some core runs more than one logical CPU; None where neither topology nor kernel says."""
     if counted:
         return len(set(cores.values())) < len(cores)
     active = files.number(f"{CPU}/smt/active")
@@ -140,12 +140,12 @@ def smt(files: Files, cpus: Cpus, cores: dict[int, Core], counted: bool) -> bool
 
 
 def cpu_classes(files: Files, cpus: Cpus, online: frozenset[int]) -> dict[str, frozenset[int]]:
-    """The CPUs of every class of cores by the class's name, the fastest first."""
+    """Return the CPUs of every class of cores by the class's name, the fastest first."""
     return _x86_classes(files, online) or _arm_classes(files, cpus, online) or {"core": online}
 
 
 def _core_class(files: Files, cpus: Cpus, cores: dict[int, Core], group: _Group) -> CoreClass:
-    """One class of cores; its clocks are of the CPUs that may be used, unless none may."""
+    """Return one class of cores; its clocks are those of its usable CPUs, if there are any."""
     base, boost = linux_clock(files, cpus, group.mine or group.all)
     return CoreClass(
         name=group.name,
@@ -183,7 +183,7 @@ def _arm_classes(files: Files, cpus: Cpus, online: frozenset[int]) -> dict[str, 
 
 
 def caches(files: Files, cores: dict[int, Core], group: Iterable[int]) -> tuple[CacheFact, ...]:
-    """Data and unified caches of a group of CPUs, the first level first; of unequal instances the largest."""
+    """Return data and unified caches of a group of CPUs, the first level first; of unequal instances the largest."""
     found: dict[tuple[int, str], CacheFact] = {}
     for cpu in sorted(group):
         folder = f"{CPU}/cpu{cpu}/cache"
@@ -203,13 +203,13 @@ def caches(files: Files, cores: dict[int, Core], group: Iterable[int]) -> tuple[
 
 
 def cache_size(text: str) -> int | None:
-    """Bytes that sysfs means by `32K` or `8M`; None for anything else."""
+    """Return bytes that sysfs means by `32K` or `8M`; None for anything else."""
     factor = {"K": 1 << 10, "M": 1 << 20}.get(text[-1:])
     return int(text[:-1]) * factor if factor and _is_number(text[:-1]) else None
 
 
 def memory_size(files: Files) -> int | None:
-    """Main memory in bytes that the kernel has to give out: MemTotal."""
+    """Return main memory in bytes that the kernel has to give out: MemTotal."""
     for line in (files.text("/proc/meminfo") or "").splitlines():
         name, _, rest = line.partition(":")
         amount = rest.split()[:1]
@@ -219,7 +219,7 @@ def memory_size(files: Files) -> int | None:
 
 
 def brand(files: Files, fields: dict[str, str]) -> str:
-    """The CPU as /proc/cpuinfo prints it; a board's name where the CPU has none, as on Arm."""
+    """Return the CPU as /proc/cpuinfo prints it; a board's name where the CPU has none, as on Arm."""
     tree = (files.text("/proc/device-tree/model") or "").strip("\0 ")
     own = fields.get("model name", "")
     generic = own.startswith(("ARMv", "AArch64 Processor"))
@@ -227,7 +227,7 @@ def brand(files: Files, fields: dict[str, str]) -> str:
 
 
 def hypervisor(files: Files, flags: tuple[str, ...]) -> str | bool | None:
-    """Which hypervisor runs this machine, True if only that one does, False if none; None where nothing says."""
+    """Return which hypervisor runs this machine, True if only that one does, False if none; None where nothing says."""
     kind = files.text("/sys/hypervisor/type")
     vendor = files.text("/sys/class/dmi/id/sys_vendor") or ""
     product = files.text("/sys/class/dmi/id/product_name") or ""

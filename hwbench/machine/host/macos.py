@@ -35,7 +35,7 @@ Values = dict[str, str]
 
 
 def read(files: Files, live: bool) -> Facts | None:
-    """All that macOS says, None where it says nothing. `live`: ask the `sysctl` command where there is no recording."""
+    """Return what macOS says, None without an answer. `live`: run the `sysctl` command if there is no recording."""
     text = files.text(RECORDING)
     if text is None and live:
         text = _ask()
@@ -61,13 +61,13 @@ def read(files: Files, live: bool) -> Facts | None:
 
 
 def parse_sysctl(text: str) -> Values:
-    """Values by name from lines such as `hw.memsize: 17179869184`."""
+    """Return values by name from lines such as `hw.memsize: 17179869184`."""
     pairs = (line.partition(":") for line in text.splitlines())
     return {name.strip(): value.strip() for name, colon, value in pairs if colon}
 
 
 def flags(values: Values) -> tuple[str, ...]:
-    """Flags in Linux's spelling: the features of an x86 CPU, or those that an Arm one states as optional."""
+    """Return flags in Linux's spelling: the features of an x86 CPU, or those that an Arm one states as optional."""
     names = ("features", "leaf7_features", "extfeatures")
     words = " ".join(values.get(f"machdep.cpu.{name}", "") for name in names).lower().split()
     x86 = [X86_FLAGS.get(word, word.replace(".", "_")) for word in words]
@@ -76,7 +76,7 @@ def flags(values: Values) -> tuple[str, ...]:
 
 
 def caches(values: Values, names: list[str]) -> tuple[CacheFact, ...]:
-    """Caches by class of cores on Apple's chips, of the whole CPU on Intel's."""
+    """Return caches by class of cores on Apple's chips, of the whole CPU on Intel's."""
     by_class: dict[str, tuple[CacheFact, ...]] = {}
     for level, name in enumerate(names):
         prefix = f"hw.perflevel{level}."
@@ -102,7 +102,7 @@ def _cores_per_l2(values: Values, level: int) -> int | None:
 
 
 def _performance_levels(values: Values) -> tuple[CoreClass, ...]:
-    """Classes of cores of an Apple chip, the fastest first; none where macOS does not tell them apart."""
+    """Return classes of cores of an Apple chip, the fastest first; none where macOS does not tell them apart."""
     levels = [level for level in range(4) if _number(values, f"hw.perflevel{level}.physicalcpu")]
     names = {1: ("core",), 2: ("P-core", "E-core")}.get(len(levels), tuple(f"level {level}" for level in levels))
     parts = _parts(values.get("machdep.cpu.brand_string", ""))
@@ -140,13 +140,13 @@ def _single_class(values: Values, logical: int) -> CoreClass:
 
 
 def _number(values: Values, name: str) -> int | None:
-    """A number that is not negative, None for anything else."""
+    """Return a number that is not negative, None for anything else."""
     number = whole_number(values.get(name))
     return number if number is not None and 0 <= number < 1 << 63 else None
 
 
 def _ask() -> str | None:
-    """What the `sysctl` command prints; None where it cannot be run."""
+    """Return what the `sysctl` command prints; None where it cannot be run."""
     import subprocess
 
     try:

@@ -48,7 +48,7 @@ class Match(Struct, frozen=True):
 
 
 def match(cores: CoreClass, flags: tuple[str, ...], position: int = 0) -> Match:
-    """The architecture that the cores' own identity means, if the flags bear it out; else rates assumed from the flags.
+    """Return the architecture that the cores' identity means if the flags confirm it, else rates assumed from flags.
 
     The classes of a hybrid x86 CPU share one identity, that of its fastest class (`position` 0).
     """
@@ -79,7 +79,7 @@ def match(cores: CoreClass, flags: tuple[str, ...], position: int = 0) -> Match:
 
 
 def unknown(cores: CoreClass, flags: tuple[str, ...], notices: tuple[Notice, ...] = ()) -> Match:
-    """Rates from the flags alone, with the sentence that says so."""
+    """Return rates from the flags alone, with the sentence that says so."""
     rates = assumed_rates(flags, cores.identity.vendor)
     isas = list(dict.fromkeys(rate.isa for rate in rates))
     core_class = "" if cores.name == "core" else cores.name
@@ -95,13 +95,13 @@ def masked(title: str, rates: Iterable[Rate], left: Iterable[Rate]) -> tuple[Not
 
 
 def widest(rates: Iterable[Rate]) -> float:
-    """The highest fp32 rate of the vector engine in FLOP per cycle, 0 where there is none."""
+    """Return the highest fp32 rate of the vector engine in FLOP per cycle, 0 where there is none."""
     fp32 = (rate.flops_per_cycle for rate in rates if rate.engine == "vector" and rate.dtype == "fp32")
     return max(fp32, default=0.0)
 
 
 def _candidates(identity: Identity) -> tuple[dict[str, Architecture], tuple[Notice, ...]]:
-    """Architectures with this identity; those that name its stepping alone where some do. Broken files are named."""
+    """Return the architectures with this identity, only those with its stepping if any, and notices of broken files."""
     found: dict[str, Architecture] = {}
     exact: dict[str, Architecture] = {}
     broken: list[str] = []
@@ -124,7 +124,7 @@ def _candidates(identity: Identity) -> tuple[dict[str, Architecture], tuple[Noti
 
 
 def _companion(name: str) -> dict[str, Architecture]:
-    """The architecture of the slower cores beside these; empty where the catalog has none."""
+    """Return the architecture of the slower cores beside these; empty where the catalog has none."""
     try:
         other = COMPANIONS[name]
         return {other: catalog.architecture(other)}
@@ -133,7 +133,7 @@ def _companion(name: str) -> dict[str, Architecture]:
 
 
 def answers(cpuid: Cpuid, identity: Identity) -> bool:
-    """Whether a CPU calls itself what an architecture's file says."""
+    """Return whether a CPU calls itself what an architecture's file says."""
     vendors = {names.key(name) for name in (identity.vendor, *IMPLEMENTERS.get(identity.vendor, ()))}
     return (
         names.key(cpuid.vendor) in vendors
@@ -144,7 +144,7 @@ def answers(cpuid: Cpuid, identity: Identity) -> bool:
 
 
 def known_device(brand: str) -> Device | None:
-    """The catalogued CPU whose title, name or alias the brand string is; None where there is none."""
+    """Return the catalogued CPU whose title, name or alias the brand string is; None where there is none."""
     wanted = brand_keys(brand)
     paths = [path for path in folders.files("devices").values() if wanted & _title_keys(path)] if wanted else []
     for name in sorted(wanted):
@@ -159,7 +159,7 @@ def known_device(brand: str) -> Device | None:
 
 
 def _title_keys(path: str) -> frozenset[str]:
-    """The key of the title in a file's text: to parse every file would take longer than everything else here."""
+    """Return the key of the title in a file's text: to parse every file would take longer than everything else here."""
     with contextlib.suppress(InputError):
         titles = re.findall(r"^title:\s*[\"']?(.*?)[\"']?\s*$", content.read_text(path), re.MULTILINE)
         return frozenset(names.key(title) for title in titles[:1])
@@ -167,7 +167,7 @@ def _title_keys(path: str) -> frozenset[str]:
 
 
 def brand_keys(brand: str) -> frozenset[str]:
-    """Spellings that the catalog may have of a brand such as `Intel(R) Core(TM) i9-10940X CPU @ 3.30GHz`."""
+    """Return spellings that the catalog may have of a brand such as `Intel(R) Core(TM) i9-10940X CPU @ 3.30GHz`."""
     text = brand.lower()[:200]
     for noise in _NOISE:
         text = re.sub(noise, " ", text)
@@ -178,7 +178,7 @@ def brand_keys(brand: str) -> frozenset[str]:
 
 
 def same_classes(device: Device, classes: tuple[CoreClass, ...]) -> dict[str, Units] | None:
-    """The device's units for every class of cores: by name, else by rank. None where the two cannot be paired."""
+    """Return the device's units for every class of cores: by name, else by rank; None if they cannot be paired."""
     ranked = sorted(device.units, key=lambda units: -(units.clock.boost or units.clock.base or 0))
     by_name = {names.key(units.name): units for units in device.units}
     if len(classes) == 1:
