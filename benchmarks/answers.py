@@ -117,6 +117,8 @@ def differences(before: Any, after: Any, at: str = "") -> list[str]:
         return [d for pair in zip(before, after, strict=True) for d in differences(*pair, f"{at}[]")]
     if before == after and type(before) is type(after):
         return []
+    if isinstance(before, str) and isinstance(after, str) and " " in before:
+        return [f"{at} in other words"]
     return [f"{at} {str(before)[:60]!r} -> {str(after)[:60]!r}"]
 
 
