@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from hwbench.api.comparisons import compare, require
     from hwbench.api.counts import count
     from hwbench.api.estimates import estimate, estimate_all
-    from hwbench.api.inference import explain, run
+    from hwbench.api.explanations import explain
+    from hwbench.api.inference import run
     from hwbench.api.lookup import device, model, trace
     from hwbench.api.measurements import bench, bench_cluster, self_check
     from hwbench.api.peaks import peak
@@ -44,7 +45,8 @@ _MODULES = {
     "comparisons": "compare require",
     "counts": "count",
     "estimates": "estimate estimate_all",
-    "inference": "explain run",
+    "explanations": "explain",
+    "inference": "run",
     "lookup": "device model trace",
     "measurements": "bench bench_cluster self_check",
     "peaks": "peak",

@@ -9,7 +9,7 @@ from hwbench import answers
 from hwbench.answers import Answer
 from hwbench.api import catalogs, checks, machines
 from hwbench.api.accuracy import locate_pair
-from hwbench.api.inference import explained, fma_threads
+from hwbench.api.explanations import explained, fma_threads
 from hwbench.api.lookup import Model, locate
 from hwbench.api.references import DeviceRef
 from hwbench.errors import InputError

@@ -1,21 +1,17 @@
-"""Options that several commands share, how their text becomes values, and commands that remember what was parsed."""
+"""Options that several commands share, and commands that remember which of them is being run."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
-from hwbench.api.checks import MAX_BATCH
-from hwbench.dtypes import dtype as known_dtype
+from hwbench.cli.values import BATCH, BATCHES, DTYPE, DTYPES
 from hwbench.errors import InputError, shown
 from hwbench.files import folders
 
 F = TypeVar("F", bound=Callable[..., Any])
-T = TypeVar("T")
 
 CLOCKS = ("base", "boost", "all-core", "fixed")
-MAX_SIZE = 1 << 16
-MAX_THREADS = 4096
 
 
 class Invocation:
@@ -48,7 +44,7 @@ class Invocation:
         return field
 
 
-class Command(click.Command):
+class _Remembered(click.Command):
     """A command that tells the invocation in `context.obj` that it is the one being run."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -58,16 +54,14 @@ class Command(click.Command):
         return super().parse_args(ctx, args)
 
 
-class Group(click.Group):
+class Command(_Remembered):
+    """A command of hwbench."""
+
+
+class Group(_Remembered, click.Group):
     """A group of such commands, itself one."""
 
     command_class = Command
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Remember the group, then parse as click does."""
-        if isinstance(ctx.obj, Invocation):
-            ctx.obj.begin(ctx, args)
-        return super().parse_args(ctx, args)
 
 
 def command(name: str | None = None) -> Callable[[Callable[..., Any]], Command]:
@@ -78,106 +72,6 @@ def command(name: str | None = None) -> Callable[[Callable[..., Any]], Command]:
 def group(invoke_without_command: bool = False) -> Callable[[Callable[..., Any]], Group]:
     """Return a decorator that makes a function a group of commands."""
     return click.group(cls=Group, invoke_without_command=invoke_without_command)
-
-
-class Parsed(click.ParamType):  # type: ignore[type-arg]
-    """The type of an option whose text a function turns into a value; the function raises InputError."""
-
-    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
-        self.name = name
-        self._parse = parse
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
-        """Return the value of a text; the error is about the option."""
-        if not isinstance(value, str):
-            return value
-        try:
-            return self._parse(value)
-        except InputError as error:
-            raise InputError(
-                error.code, error.message, field=param.name if param else None, nearest=error.nearest
-            ) from None
-
-
-def _single(values: tuple[T, ...]) -> T:
-    if len(values) > 1:
-        raise InputError("single-value", "Only a single value is possible here.")
-    return values[0]
-
-
-def dtypes(text: str) -> tuple[str, ...]:
-    """Return the dtypes of a list such as `fp32,fp16`."""
-    return tuple(dict.fromkeys(known_dtype(name).name for name in text.split(",")))
-
-
-def batches(text: str) -> tuple[int, ...]:
-    """Return the batch sizes of a list such as `1,8,64`."""
-    try:
-        return tuple(dict.fromkeys(_whole(part, MAX_BATCH, "a batch size") for part in text.split(",")))
-    except InputError as error:
-        raise InputError("batch-range", error.message) from None
-
-
-def batch_ranges(text: str) -> range | tuple[int, ...]:
-    """Return the batch sizes of a list such as `1,8,64`, or of a range `1..256` or `8..256:8`."""
-    if ".." not in text:
-        return batches(text)
-    span, colon, step = text.partition(":")
-    low, _, high = span.partition("..")
-    try:
-        first, last, by = (_whole(part, MAX_BATCH, "") for part in (low, high, step if colon else "1"))
-    except InputError:
-        message = f"'{shown(text, 40)}' is not a range of batch sizes, which is written like 1..256 or 8..256:8."
-        raise InputError("bad-range", message) from None
-    if first > last:
-        raise InputError("bad-range", f"'{shown(text, 40)}' ends before it begins.")
-    return range(first, last + 1, by)
-
-
-def threads(text: str) -> tuple[int, ...]:
-    """Return the numbers of threads of a list such as `1,4`."""
-    return tuple(sorted({_whole(part, MAX_THREADS, "a number of threads") for part in text.split(",")}))
-
-
-def sizes(text: str) -> tuple[tuple[int, int, int], ...]:
-    """Return the sizes m×k×n of a list such as `512,512x1024x512`."""
-    products = []
-    for part in text.split(","):
-        sides = [_whole(side, MAX_SIZE, "a size such as 512 or 512x1024x512") for side in part.split("x")]
-        if len(sides) not in (1, 3):
-            message = f"'{shown(part, 40)}' is not a size, which is written like 512 or 512x1024x512."
-            raise InputError("bad-size", message)
-        products.append((sides[0], sides[len(sides) // 2], sides[-1]))
-    return tuple(dict.fromkeys(products))
-
-
-def _whole(text: str, most: int, what: str) -> int:
-    digits = text.strip()
-    if not digits.isascii() or not digits.isdigit() or not 0 < int(digits[:20]) <= most:
-        raise InputError("bad-number", f"'{shown(digits, 40)}' is not {what} (a whole number from 1 to {most}).")
-    return int(digits)
-
-
-def share(text: str) -> float:
-    """Return a share above 0 and below 1 from `3%` or `0.03`."""
-    digits = text.strip()
-    try:
-        value = float(digits.removesuffix("%")) / (100 if digits.endswith("%") else 1)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < 1:
-        raise InputError("bad-share", f"'{shown(text, 40)}' is not a share, which is written like '3%' or 0.03.")
-    return value
-
-
-DTYPE = Parsed("dtype", lambda text: _single(dtypes(text)))
-DTYPES = Parsed("dtypes", dtypes)
-BATCH = Parsed("batch", lambda text: _single(batches(text)))
-BATCHES = Parsed("batches", batches)
-BATCH_RANGES = Parsed("batch ranges", batch_ranges)
-THREADS = Parsed("threads", threads)
-SIZES = Parsed("sizes", sizes)
-SHARE = Parsed("share", share)
 
 
 def complete(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from hwbench.api.sweeps import PlannedSweep, refuse_suffix
-from hwbench.cli import filters, options, output
+from hwbench.cli import filters, options, output, values
 from hwbench.errors import InputError
 
 FORMATS = ("text", "csv", "json")
@@ -22,7 +22,7 @@ def sweep_options(function: options.F) -> options.F:
         help="A device as for `hwbench estimate`. Repeatable [default: the whole catalog].",
     )  # fmt: skip
     batch = click.option(
-        "--batch", "batches", type=options.BATCH_RANGES, metavar="N", default="1", show_default=True,
+        "--batch", "batches", type=values.BATCH_RANGES, metavar="N", default="1", show_default=True,
         help="Batch sizes: 1,8,64 or 1..256 or 8..256:8.",
     )  # fmt: skip
     file = click.option("--output", "-o", "path", metavar="FILE", help="Write every point to a .csv or .json file.")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hwbench.cli.options import batch_ranges
+from hwbench.cli.values import batch_ranges
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.measure import store

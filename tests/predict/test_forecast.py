@@ -2,8 +2,6 @@
 
 import math
 
-import msgspec
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,9 +14,7 @@ from hwbench.machine.peak import peaks
 from hwbench.machine.settings import override
 from hwbench.notices import notice
 from hwbench.predict.forecast import forecast
-from hwbench.predict.model import runtimes
-from hwbench.predict.model.grid import grid
-from hwbench.predict.model.parameters import PATH, ParameterFile, dumped, parameters
+from hwbench.predict.model.parameters import parameters
 from hwbench.units import BytesPerSecond, FlopsPerSecond, Seconds
 from hwbench.workload import load
 from hwbench.workload.ops import Op, Workload
@@ -52,15 +48,6 @@ def test_every_device_forecasts_every_model(name: str) -> None:
                 assert 0 < found.interval_s[0] < found.time_s < found.interval_s[1] < math.inf
                 assert sum(op.time_s for op in found.ops) == pytest.approx(found.time_s)
                 assert all(op.time_s > 0 for op in found.ops)
-
-
-@pytest.mark.parametrize("runtime", runtimes.RUNTIMES)
-def test_every_runtime_has_parameters_and_a_story(runtime: str) -> None:
-    known = parameters().runtimes[runtime]
-    assert (known.gpu is None) == runtime.endswith("cpu")
-    assert len(known.how) > 20
-    device = DEVICES["rtx4090" if known.gpu else "i9-10940x"]
-    assert time_of(ALEXNET, device, runtime=runtime) > 0
 
 
 def test_parts_add_up_to_alexnet_by_hand() -> None:
@@ -179,21 +166,6 @@ def test_measured_ceilings_replace_the_data_sheet_and_narrow_the_interval() -> N
     assert after.host_s == pytest.approx(5e-6 * sum(op.count for op in MODELS["vgg16"].ops))
 
 
-@pytest.mark.parametrize(
-    ("text", "kind", "name"),
-    [
-        ("torch-2.4-eager", "gpu", "torch-eager-cuda"),
-        ("torch-2.4-compile", "cpu", "torch-compile-cpu"),
-        ("torch-2.4-dynamo", "cpu", "torch-compile-cpu"),
-        ("mxnet-1.2", "gpu", "torch-eager-cuda"),
-        ("openvino-2024.3", "cpu", "torch-compile-cpu"),
-        (None, "cpu", "torch-eager-cpu"),
-    ],
-)
-def test_the_runtime_that_a_measurement_means(text: str | None, kind: str, name: str) -> None:
-    assert runtimes.runtime_of(text, kind) == name
-
-
 def test_a_runtime_of_another_kind_of_device_is_refused() -> None:
     with pytest.raises(InputError) as caught:
         forecast(ALEXNET, RTX3090, runtime="torch-eager-cpu")
@@ -202,45 +174,3 @@ def test_a_runtime_of_another_kind_of_device_is_refused() -> None:
         forecast(ALEXNET, RTX3090, runtime="torch-eger-cuda")
     assert caught.value.code == "unknown-runtime"
     assert "torch-eager-cuda" in caught.value.nearest
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    st.sampled_from(sorted(MODELS)),
-    st.lists(st.sampled_from(sorted(DEVICES)), min_size=1, max_size=4, unique=True),
-    st.lists(st.sampled_from(["fp32", "fp16", "int8", "bf16"]), min_size=1, max_size=2, unique=True),
-    st.lists(st.integers(1, 5000), min_size=1, max_size=4),
-)
-def test_arrays_and_numbers_agree(model: str, names: list[str], dtypes: list[str], batches: list[int]) -> None:
-    devices = [DEVICES[name] for name in names]
-    found = grid(MODELS[model], devices, dtypes, batches)
-    assert found.shape == (len(devices), len(dtypes), len(batches))
-    for i, device in enumerate(devices):
-        for j, dtype in enumerate(dtypes):
-            for k, batch in enumerate(batches):
-                one = forecast(MODELS[model], device, dtype, batch)
-                if one is None:
-                    assert np.isnan(found[i, j, k])
-                else:
-                    assert found[i, j, k] == pytest.approx(one.time_s, rel=1e-9)
-
-
-def test_a_grid_leaves_out_devices_that_a_runtime_does_not_run_on() -> None:
-    found = grid(ALEXNET, [RTX3090, DEVICES["i9-10940x"]], ["fp32"], [1], "torch-compile-cpu")
-    assert np.isnan(found[0, 0, 0])
-    assert found[1, 0, 0] == pytest.approx(time_of(ALEXNET, DEVICES["i9-10940x"], runtime="torch-compile-cpu"))
-    with pytest.raises(InputError, match="no runtime"):
-        grid(ALEXNET, [RTX3090], ["fp32"], [1], "nonsense")
-
-
-def test_many_blocks_are_one_grid() -> None:
-    batches = list(range(1, 9001))
-    found = grid(ALEXNET, [RTX3090, DEVICES["rtx4090"], DEVICES["a10"]], ["fp16"], batches)
-    assert not np.isnan(found).any()
-    assert found[1, 0, 6999] == pytest.approx(time_of(ALEXNET, DEVICES["rtx4090"], "fp16", 7000))
-
-
-def test_the_parameter_file_is_what_would_be_written() -> None:
-    with open(PATH, encoding="utf-8") as file:
-        text = file.read()
-    assert dumped(msgspec.json.decode(text, type=ParameterFile)) == text

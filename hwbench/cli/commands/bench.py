@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from hwbench import api
-from hwbench.cli import options, output
+from hwbench.cli import options, output, values
 from hwbench.cli.progress import line
 
 
@@ -15,19 +15,19 @@ from hwbench.cli.progress import line
 @click.option("--quick", is_flag=True, help="Take 15 s at most, with fewer kernels and wider intervals.")
 @options.budget_option(None, "Time to measure for: 30s [default: 78s, 13s if quick].")
 @click.option(
-    "--threads", type=options.THREADS, metavar="N", help="Numbers of threads: 1 or 1,4 [default: one and all cores]."
+    "--threads", type=values.THREADS, metavar="N", help="Numbers of threads: 1 or 1,4 [default: one and all cores]."
 )
 @click.option(
     "--dtype",
     "dtypes",
-    type=options.DTYPES,
+    type=values.DTYPES,
     metavar="D",
     help="Only these dtypes of fma and matmul: fp32 or fp32,bf16.",
 )
 @click.option(
     "--size",
     "sizes",
-    type=options.SIZES,
+    type=values.SIZES,
     metavar="MxKxN",
     help="Sizes of matmul: 1024x1024x1024, or 512,1024 for squares.",
 )

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from hwbench import api
-from hwbench.cli import filters, options, output
+from hwbench.cli import filters, options, output, values
 from hwbench.errors import InputError
 from hwbench.report.export.compare import COLUMNS, records
 from hwbench.report.text.compare import markdown
@@ -29,7 +29,7 @@ SORTS = ("name", "released", "peak", "bandwidth", "ridge", "power", "time", "per
 @click.option("--baseline", metavar="D", help="Device to compare the others with [default: the first].")
 @filters.filter_options
 @click.option(
-    "--margin", type=options.SHARE, metavar="P", default="3%", show_default=True,
+    "--margin", type=values.SHARE, metavar="P", default="3%", show_default=True,
     help="Smallest relevant difference between runs.",
 )  # fmt: skip
 @click.option("--level", default=0.95, show_default=True, help="Confidence level of intervals and verdicts on runs.")

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from hwbench import api
-from hwbench.cli import options, output
+from hwbench.cli import options, output, values
 from hwbench.report.text.validation import summary
 
 
@@ -18,7 +18,7 @@ from hwbench.report.text.validation import summary
 )  # fmt: skip
 @click.option(
     "--dtype",
-    type=options.DTYPE,
+    type=values.DTYPE,
     metavar="D",
     help="Number format of files that do not name it: fp32, fp16, bf16, amp.",
 )

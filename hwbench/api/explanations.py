@@ -1,0 +1,164 @@
+"""Explain where performance is lost between the theoretical peak and a running model."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Unpack
+
+from msgspec import Struct
+
+from hwbench import answers
+from hwbench.answers import Answer
+from hwbench.api import checks, records
+from hwbench.api.lookup import Model, ModelOptions
+from hwbench.api.measurements import Progress, refuse_threads, refuse_training, staged
+from hwbench.api.records import not_saved, saved_lines
+from hwbench.dtypes import dtype as known_dtype
+from hwbench.errors import InputError
+from hwbench.machine.host.describe import host
+from hwbench.measure import harness, session, store
+from hwbench.measure import settings as cpus
+from hwbench.measure.analysis import ladder
+from hwbench.measure.record import Measurement, Record
+from hwbench.measure.torch.device import CPU, free_memory, torch_module
+from hwbench.notices import Notice
+from hwbench.report.text import explain as explain_text
+from hwbench.report.text.layout import PLAIN, Style
+from hwbench.study import explain as explanation
+from hwbench.study.explain import Explanation
+from hwbench.workload.ops import Workload
+
+
+class ModelExplanation(Answer, Struct, frozen=True):
+    """The steps from the peak down to a model's run, and the record that they were read from."""
+
+    SCHEMA: ClassVar[str] = "explain"
+    CONTEXT: ClassVar[tuple[str, ...]] = ("trouble",)
+
+    explanation: Explanation
+    path: str | None
+    run: Record
+    fresh: bool
+    trouble: InputError | None = None
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """What a reader must know of the run."""
+        return (*self.run.notices, *not_saved(self.trouble))
+
+    @property
+    def interrupted(self) -> bool:
+        """True where somebody stopped the measurement."""
+        return self.fresh and session.interrupted(self.run.measurements)
+
+    def body(self) -> dict[str, Any]:
+        """Return the answer's own part of its JSON."""
+        return {**answers.plain(self.explanation), "path": self.path, "run": answers.plain(self.run)}
+
+
+@answers.lines.register
+def _explanation_lines(answer: ModelExplanation, style: Style = PLAIN) -> list[str]:
+    return [*explain_text.explanation(answer.explanation, style), *saved_lines(answer.path)]
+
+
+def explain(
+    model: str | None = None,
+    *,
+    dtype: str = "fp32",
+    batch: int = 1,
+    threads: int | None = None,
+    record: str | None = None,
+    budget: float | str = 20.0,
+    save: str | bool = False,
+    inputs: str | None = None,
+    progress: Progress | None = None,
+    command: Sequence[str] = ("hwbench.explain",),
+    **options: Unpack[ModelOptions],
+) -> ModelExplanation:
+    """Measure where performance is lost between the theoretical peak and a running model, or read it from a saved run.
+
+    Each step is a ratio with its interval and what is lost: clock, ports, memory, code or overhead. `record` is a file,
+    an id or `latest`; nothing is measured then.
+    """
+    name, size, seconds = checks.dtype(dtype), checks.batch(batch), checks.duration(budget, "budget")
+    if record is not None and save:
+        message = "A saved run cannot be saved again: leave out either."
+        raise InputError("exclusive", message, field="record")
+    refuse_training(options)
+    source = Model(model, inputs, options) if model is not None else None
+    workload = source.workload(name, size) if source else None
+    if record is not None:
+        run = store.load(record)
+        count = _recorded_threads(run, threads)
+    else:
+        run, count = _measured(source, name, size, threads, seconds, progress, command)
+    steps = explained(run, workload, name, size, count)
+    path, trouble = records.save(run, save)
+    return ModelExplanation(steps, path, run, record is None, trouble)
+
+
+def _recorded_threads(run: Record, wanted: int | None) -> int:
+    """Return how many cores a saved run is read at: those wanted, else the most that its multiply-adds ran on.
+
+    Raises InputError that names the counts in the run.
+    """
+    counts = sorted({measurement.threads for measurement in run.measurements if measurement.where == "cpu"})
+    if wanted is not None and wanted not in counts:
+        names = " and ".join(map(str, counts)) or "no number of cores"
+        message = f"This run has no measurement on {wanted} cores, but on {names}."
+        raise InputError("not-in-run", message, field="threads")
+    return wanted or fma_threads(run)
+
+
+def fma_threads(run: Record) -> int:
+    """Return the most cores that the multiply-adds of a run were measured on, 1 where none were."""
+    return max((row.threads for row in run.measurements if row.kernel == "fma"), default=1)
+
+
+def _measured(
+    source: Model | None,
+    dtype: str,
+    batch: int,
+    threads: int | None,
+    budget_s: float,
+    progress: Progress | None,
+    command: Sequence[str],
+) -> tuple[Record, int]:
+    """Measure the kernels that the steps need, in turns; return the run and on how many cores it was."""
+    machine = host()
+    count = threads or max(cpus.settings(machine).threads)
+    settings = cpus.settings(machine, quick=True, threads=(count,), dtypes=(dtype,), sizes=(ladder.SIZE,))
+    refuse_threads(count, settings)
+    tasks = ladder.tasks(settings, dtype, count, memory=source is not None)
+    if source is not None:
+        torch_module("The run of a model")
+        from hwbench.measure.torch import inference
+
+        built = inference.build(source.request(dtype))
+        channels_last = source.options.get("channels_last", False)
+        setting = inference.RunSetting(CPU, dtype, batch, count, channels_last=channels_last)
+        inference.check_memory(setting, built.workload, free_memory(setting.device))
+        tasks.append(inference.task(built, setting, settings.cpus[:count]))
+
+    def measure() -> Sequence[Measurement]:
+        return harness.measure(tasks, budget_s, progress=staged(progress) if progress else None)
+
+    return session.record(measure, machine, settings.classes, tuple(command)), count
+
+
+def explained(run: Record, workload: Workload | None, dtype: str, batch: int, threads: int) -> Explanation:
+    """Return the steps from the peak down that a run's measurements give."""
+    bits = known_dtype(dtype).bits
+    works = [op.work(bits, workload.repeats(batch)) for op in workload.ops] if workload else []
+    rates = ladder.read(run, dtype, threads, workload.name if workload else None, batch)
+    rungs, missing = explanation.rungs(rates, works)
+    steps = explanation.steps(rungs)
+    return Explanation(
+        device=str(run.environment.get("brand") or "this machine"),
+        model=workload.title if workload else None,
+        dtype=dtype,
+        threads=threads,
+        batch=batch if workload else None,
+        source=run.id,
+        steps=steps,
+        missing=missing,
+        summary=explanation.summary(steps),
+    )
