@@ -31,23 +31,23 @@ def load_device(path: str) -> Device:
         raise document.error("name-in-file", "The name of a device is that of its file.", "name")
     loaded = documents.convert(document, Device)
     units = []
-    for position, one in enumerate(loaded.units):
-        rates = one.rates
+    for position, described in enumerate(loaded.units):
+        rates = described.rates
         if not rates:
             try:
-                found = architecture(one.architecture)
+                known = architecture(described.architecture)
             except InputError as error:
                 if error.file is not None:
                     raise
                 field = f"units[{position}].architecture"
                 raise document.error(error.code, error.message, field, error.nearest) from None
-            if found.kind != loaded.kind:
+            if known.kind != loaded.kind:
                 field = f"units[{position}].architecture"
                 raise document.error(
-                    "architecture-kind", f"The architecture is of a {found.kind}, the device is a {loaded.kind}.", field
+                    "architecture-kind", f"The architecture is of a {known.kind}, the device is a {loaded.kind}.", field
                 )
-            rates = found.rates
-        units.append(msgspec.structs.replace(one, rates=rates))
+            rates = known.rates
+        units.append(msgspec.structs.replace(described, rates=rates))
     return msgspec.structs.replace(loaded, units=tuple(units), name=_stem(path))
 
 

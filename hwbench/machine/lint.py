@@ -50,10 +50,10 @@ def _shared_pages() -> list[str]:
 def _faults(path: str, check: Callable[[str], list[str]]) -> list[str]:
     name = os.path.basename(path)
     try:
-        found = [f"{path}: {fault}" for fault in check(path)]
+        lines = [f"{path}: {fault}" for fault in check(path)]
     except InputError as error:
-        found = [str(error)]
-    return found if name == name.lower() else [*found, f"{path}: a file name is in lower case"]
+        lines = [str(error)]
+    return lines if name == name.lower() else [*lines, f"{path}: a file name is in lower case"]
 
 
 def lint_device(device: Device) -> list[str]:

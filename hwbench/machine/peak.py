@@ -83,7 +83,7 @@ def choose_clock(clock: Clock, isa: str, kind: ClockKind | None = None) -> tuple
 
 def peaks(device: Device, clock: ClockKind | None = None) -> tuple[Peak, ...]:
     """Return every ceiling of a device, in its architectures' order, at one kind of clock (see `choose_clock`)."""
-    found: dict[tuple[str, str, str, str | None, str], list[PeakTerm]] = {}
+    result: dict[tuple[str, str, str, str | None, str], list[PeakTerm]] = {}
     partial = set()  # a class of units has the rate but not the clock asked for: the sum would not be the device's
     for units in device.units:
         for rate in units.rates:
@@ -102,11 +102,11 @@ def peaks(device: Device, clock: ClockKind | None = None) -> tuple[Peak, ...]:
                 provenance=_provenance(device, units, chosen[1]),
                 how=rate.how,
             )
-            found.setdefault(identity, []).append(term)
+            result.setdefault(identity, []).append(term)
     names = [units.name for units in device.units]
     return tuple(
         Peak(*identity, tuple(terms), tuple(name for name in names if name not in {term.name for term in terms}))
-        for identity, terms in found.items()
+        for identity, terms in result.items()
         if identity not in partial
     )
 
@@ -130,9 +130,9 @@ def peak(device: Device, dtype: str, clock: ClockKind | None = None) -> Peak:
     Raises InputError when the device has no rate for the dtype: no other dtype's rate stands in for it.
     """
     every = peaks(device, clock)
-    found = highest(every, dtype)
-    if found:
-        return found
+    result = highest(every, dtype)
+    if result:
+        return result
     if clock is not None and any(p.dtype == dtype for p in peaks(device)):
         raise InputError("unknown-clock", f"The {clock} clock of {device.label} is unknown.", field="clock")
     known = ", ".join(dict.fromkeys(p.dtype for p in every if p.sparsity == "dense")) or "none"

@@ -1,4 +1,4 @@
-"""The clocks of a Linux CPU, in Hz, as the system states them: none of it is measured, and a hypervisor may invent it.
+"""The clocks of a Linux CPU, in Hz, as the system states them: not measured, and a hypervisor may invent them.
 
 Documentation/admin-guide/pm/cpufreq: `cpuinfo_max_freq` and `base_frequency` in kHz.
 """
@@ -24,8 +24,8 @@ def linux_clock(files: Files, cpus: Cpus, group: Iterable[int]) -> tuple[float |
         return max(top, base or 0), None
     if top:
         return (base if base is not None and base <= top else None), top
-    said = [cpus[cpu] for cpu in numbers if cpu in cpus]
-    base = base or highest(value for fields in said for value in (_megahertz(fields), brand_clock(_name(fields))))
+    blocks = [cpus[cpu] for cpu in numbers if cpu in cpus]
+    base = base or highest(value for fields in blocks for value in (_megahertz(fields), brand_clock(_name(fields))))
     return base or _device_tree(files), None
 
 
@@ -57,12 +57,12 @@ def _nominal(files: Files, cpu: int) -> float | None:
 
 def _policies(files: Files) -> dict[int, str]:
     """Return folder of each CPU's cpufreq policy, for trees without the links below the CPUs."""
-    found: dict[int, str] = {}
+    folders: dict[int, str] = {}
     for name in files.names(f"{CPU}/cpufreq"):
         if name.startswith("policy"):
             folder = f"{CPU}/cpufreq/{name}"
-            found.update(dict.fromkeys(_spaced(files, f"{folder}/related_cpus"), folder))
-    return found
+            folders.update(dict.fromkeys(_spaced(files, f"{folder}/related_cpus"), folder))
+    return folders
 
 
 def _spaced(files: Files, name: str) -> frozenset[int]:

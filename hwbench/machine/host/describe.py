@@ -1,7 +1,7 @@
 """The machine at hand as a device: what the operating system says, what the catalog knows, and what had to be assumed.
 
 `hwbench peak` without a device shows it. Nothing here is measured: clocks are the system's, and where a part of the
-answer is a guess its provenance is `assumed` and a warning says so in a sentence.
+answer is a guess its provenance is `assumed` and a notice reports it.
 """
 
 import math
@@ -175,11 +175,11 @@ def _from_device(known: Units, cores: CoreClass, facts: Facts, count: int) -> _C
 
 def _from_identity(cores: CoreClass, facts: Facts, count: int, position: int) -> _Class:
     """Return units of a CPU that is known by what it calls itself, or by its flags alone."""
-    found: Match = match.match(cores, facts.flags, position)
+    matched: Match = match.match(cores, facts.flags, position)
     clock, how, notices = _clock(cores, facts)
-    rates: tuple[Rate, ...] = found.rates
-    units = Units(found.architecture, count, clock, cores.name, cores.threads or None, rates)
-    return _Class(units, _provenance(facts, cores.name, how, found.how), (*found.notices, *notices))
+    rates: tuple[Rate, ...] = matched.rates
+    units = Units(matched.architecture, count, clock, cores.name, cores.threads or None, rates)
+    return _Class(units, _provenance(facts, cores.name, how, matched.how), (*matched.notices, *notices))
 
 
 def _provenance(facts: Facts, name: str, clock: Provenance, rates: Provenance) -> dict[str, Provenance]:
@@ -207,8 +207,8 @@ def _clock(cores: CoreClass, facts: Facts) -> tuple[Clock, Provenance, tuple[Not
 
 def _device(facts: Facts, known: Device | None, classes: list[_Class]) -> Device:
     provenance: dict[str, Provenance] = {}
-    for one in classes:
-        provenance.update(one.provenance)
+    for core_class in classes:
+        provenance.update(core_class.provenance)
     memory, origins = _memory(facts, known)
     caches = tuple(Cache(fact.name, Bytes(fact.size), fact.shared_by) for fact in facts.caches)
     if caches:
@@ -218,7 +218,7 @@ def _device(facts: Facts, known: Device | None, classes: list[_Class]) -> Device
         title=shown(facts.brand) or _title(classes),
         kind="cpu",
         vendor=known.vendor if known else VENDORS.get(vendor, shown(vendor, 40) or "unknown"),
-        units=tuple(one.units for one in classes),
+        units=tuple(core_class.units for core_class in classes),
         memory=memory,
         released=known.released if known else None,
         power=known.power if known else None,
@@ -230,7 +230,7 @@ def _device(facts: Facts, known: Device | None, classes: list[_Class]) -> Device
 
 def _title(classes: list[_Class]) -> str:
     """Return what to call a CPU that the system has no name for, as on Arm."""
-    names = dict.fromkeys(one.units.architecture for one in classes)
+    names = dict.fromkeys(core_class.units.architecture for core_class in classes)
     return "Unknown CPU" if match.UNKNOWN in names else f"CPU with cores of {' and '.join(names)}"
 
 

@@ -94,7 +94,7 @@ class CacheFact(Struct, frozen=True):
 class Facts(Struct, frozen=True):
     """All that an operating system says. Memory in bytes, quota in CPUs' worth of time, None where unknown.
 
-    `counted` is whether cores were told from SMT threads; where not, every logical CPU is taken for a core.
+    `counted` is whether cores are known apart from SMT threads; where not, every logical CPU is taken for a core.
     """
 
     brand: str = ""
@@ -142,14 +142,14 @@ def highest(values: Iterable[float | None]) -> float | None:
 
 def parse_cpulist(text: str) -> frozenset[int]:
     """Return the CPUs of a kernel list such as `0-3,8`. What is no number or range is left out; nothing raises."""
-    found: set[int] = set()
+    cpus: set[int] = set()
     for part in text.strip().split(","):
         match = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part)
         if match:
             first = int(match[1])
             last = int(match[2] or first)
-            found.update(range(first, min(last, HIGHEST_CPU) + 1))
-    return frozenset(cpu for cpu in found if cpu <= HIGHEST_CPU)
+            cpus.update(range(first, min(last, HIGHEST_CPU) + 1))
+    return frozenset(cpu for cpu in cpus if cpu <= HIGHEST_CPU)
 
 
 def format_cpulist(cpus: Iterable[int]) -> str:

@@ -104,8 +104,8 @@ def narrowed(cpus: frozenset[int], limit: frozenset[int] | None) -> frozenset[in
 
 def physical_cores(files: Files, cpus: Cpus, online: frozenset[int]) -> tuple[dict[int, Core], bool]:
     """Return the physical core of every CPU, and whether all are known; a CPU of unknown core is one itself."""
-    found = {cpu: _core(files, cpus, cpu) for cpu in online}
-    known = {cpu: core for cpu, core in found.items() if core is not None}
+    cores = {cpu: _core(files, cpus, cpu) for cpu in online}
+    known = {cpu: core for cpu, core in cores.items() if core is not None}
     return {cpu: known.get(cpu, ("cpu", cpu)) for cpu in online}, len(known) == len(online)
 
 
@@ -184,7 +184,7 @@ def _arm_classes(files: Files, cpus: Cpus, online: frozenset[int]) -> dict[str, 
 
 def caches(files: Files, cores: dict[int, Core], group: Iterable[int]) -> tuple[CacheFact, ...]:
     """Return data and unified caches of a group of CPUs, the first level first; of unequal instances the largest."""
-    found: dict[tuple[int, str], CacheFact] = {}
+    facts: dict[tuple[int, str], CacheFact] = {}
     for cpu in sorted(group):
         folder = f"{CPU}/cpu{cpu}/cache"
         for index in files.names(folder):
@@ -194,12 +194,12 @@ def caches(files: Files, cores: dict[int, Core], group: Iterable[int]) -> tuple[
             if level is None or not 0 < level < 10 or kind not in ("Data", "Unified") or not size:
                 continue
             name = "L1d" if kind == "Data" and level == 1 else f"L{level}"
-            if (level, name) in found and found[level, name].size >= size:
+            if (level, name) in facts and facts[level, name].size >= size:
                 continue
             shared = files.cpus(f"{folder}/{index}/shared_cpu_list")
             sharers = len({cores[other] for other in shared if other in cores})
-            found[level, name] = CacheFact(name, size, sharers or None)
-    return tuple(found[key] for key in sorted(found))
+            facts[level, name] = CacheFact(name, size, sharers or None)
+    return tuple(facts[key] for key in sorted(facts))
 
 
 def cache_size(text: str) -> int | None:

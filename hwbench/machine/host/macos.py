@@ -44,7 +44,7 @@ def read(files: Files, live: bool) -> Facts | None:
     if not logical:
         return None
     classes = _performance_levels(values) or (_single_class(values, logical),)
-    physical = sum(one.cores for one in classes)
+    physical = sum(core_class.cores for core_class in classes)
     return Facts(
         brand=values.get("machdep.cpu.brand_string", ""),
         flags=flags(values),
@@ -53,7 +53,7 @@ def read(files: Files, live: bool) -> Facts | None:
         packages=_number(values, "hw.packages") or 1,
         classes=classes,
         counted="hw.physicalcpu" in values or "hw.perflevel0.physicalcpu" in values,
-        caches=caches(values, [one.name for one in classes]),
+        caches=caches(values, [core_class.name for core_class in classes]),
         memory=_number(values, "hw.memsize"),
         smt=logical > physical if "hw.physicalcpu" in values else None,
         hypervisor=_number(values, "kern.hv_vmm_present") == 1 if "kern.hv_vmm_present" in values else None,
@@ -89,12 +89,12 @@ def caches(values: Values, names: list[str]) -> tuple[CacheFact, ...]:
         return merged_caches(by_class)
     sharing = [_number({"": part}, "") for part in values.get("hw.cacheconfig", "").split()]
     threads = max(1, (_number(values, "hw.logicalcpu") or 1) // (_number(values, "hw.physicalcpu") or 1))
-    found = []
+    facts = []
     for level, (label, key) in enumerate((("L1d", "l1dcachesize"), ("L2", "l2cachesize"), ("L3", "l3cachesize")), 1):
         cpus = sharing[level] if level < len(sharing) else None
         if size := _number(values, f"hw.{key}"):
-            found.append(CacheFact(label, size, max(1, cpus // threads) if cpus else None))
-    return tuple(found)
+            facts.append(CacheFact(label, size, max(1, cpus // threads) if cpus else None))
+    return tuple(facts)
 
 
 def _cores_per_l2(values: Values, level: int) -> int | None:
@@ -123,8 +123,8 @@ def _parts(brand: str) -> tuple[int, int] | None:
 
 
 def _single_class(values: Values, logical: int) -> CoreClass:
-    said = (_number(values, "hw.cpufrequency_max"), _number(values, "hw.cpufrequency"))
-    base = highest([*(clock(hertz) for hertz in said), brand_clock(values.get("machdep.cpu.brand_string", ""))])
+    clocks = (_number(values, "hw.cpufrequency_max"), _number(values, "hw.cpufrequency"))
+    base = highest([*(clock(hertz) for hertz in clocks), brand_clock(values.get("machdep.cpu.brand_string", ""))])
     cpu = "machdep.cpu."
     return CoreClass(
         identity=Identity(

@@ -52,34 +52,40 @@ def match(cores: CoreClass, flags: tuple[str, ...], position: int = 0) -> Match:
 
     The classes of a hybrid x86 CPU share one identity, that of its fastest class (`position` 0).
     """
-    found, notices = _candidates(cores.identity)
-    lies = {name: flag for name, one in found.items() if (flag := contradicted(one.rates, flags))}
-    names = sorted(found.keys() - lies.keys(), key=lambda name: (-widest(found[name].rates), name))
+    candidates, notices = _candidates(cores.identity)
+    lies = {
+        name: flag for name, architecture in candidates.items() if (flag := contradicted(architecture.rates, flags))
+    }
+    names = sorted(candidates.keys() - lies.keys(), key=lambda name: (-widest(candidates[name].rates), name))
     if lies and not names:
         name = min(lies)
-        lie = notice("model-contradicted", title=found[name].title, flag=lies[name])
+        lie = notice("model-contradicted", title=candidates[name].title, flag=lies[name])
         return unknown(cores, flags, (*notices, lie))
     if names and position > 0 and not cores.identity.vendor.startswith("0x"):
-        found = _companion(names[0])
-        names = [*found]
+        candidates = _companion(names[0])
+        names = [*candidates]
     if not names:
         return unknown(cores, flags, notices)
     name = names[0]
-    rates = within_reach(found[name].rates, flags)
+    rates = within_reach(candidates[name].rates, flags)
     if not any(rate.engine == "vector" for rate in rates):
         return unknown(cores, flags, notices)
-    others = [found[other].title for other in names[1:] if widest(found[other].rates) < widest(found[name].rates)]
+    others = [
+        candidates[other].title
+        for other in names[1:]
+        if widest(candidates[other].rates) < widest(candidates[name].rates)
+    ]
     if "avx512f" in flags and name + VARIANT in folders.files("architectures"):
         others.append("a variant with one AVX-512 FMA unit")
-    notices += masked(found[name].title, found[name].rates, rates)
+    notices += masked(candidates[name].title, candidates[name].rates, rates)
     if others:
-        doubt = notice("model-ambiguous", title=found[name].title, others=others)
+        doubt = notice("model-ambiguous", title=candidates[name].title, others=others)
         return Match(name, rates, "assumed", (*notices, doubt))
     return Match(name, rates, "derived", notices)
 
 
 def unknown(cores: CoreClass, flags: tuple[str, ...], notices: tuple[Notice, ...] = ()) -> Match:
-    """Return rates from the flags alone, with the sentence that says so."""
+    """Return rates from the flags alone, with a notice."""
     rates = assumed_rates(flags, cores.identity.vendor)
     isas = list(dict.fromkeys(rate.isa for rate in rates))
     core_class = "" if cores.name == "core" else cores.name
@@ -102,7 +108,7 @@ def widest(rates: Iterable[Rate]) -> float:
 
 def _candidates(identity: Identity) -> tuple[dict[str, Architecture], tuple[Notice, ...]]:
     """Return the architectures with this identity, only those with its stepping if any, and notices of broken files."""
-    found: dict[str, Architecture] = {}
+    candidates: dict[str, Architecture] = {}
     exact: dict[str, Architecture] = {}
     broken: list[str] = []
     for name, path in folders.files("architectures").items() if identity.model is not None else ():
@@ -116,11 +122,11 @@ def _candidates(identity: Identity) -> tuple[dict[str, Architecture], tuple[Noti
             continue
         ids = [cpuid for cpuid in architecture.cpuid if answers(cpuid, identity)]
         if ids and architecture.kind == "cpu":
-            found[name] = architecture
+            candidates[name] = architecture
             if any(cpuid.steppings for cpuid in ids):
                 exact[name] = architecture
     doubts = (notice("architecture-left-out", error=broken[0], others=len(broken) - 1),) if broken else ()
-    return exact or found, doubts
+    return exact or candidates, doubts
 
 
 def _companion(name: str) -> dict[str, Architecture]:
