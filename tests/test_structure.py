@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 import tokenize
-from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -57,9 +56,6 @@ BANNED = {
 }
 """Pattern: what to write instead."""
 
-LEFT: dict[str, dict[str, int]] = {}
-"""Known failures of a check by package, which may only shrink."""
-
 
 @cache
 def tree(path: Path) -> ast.Module:
@@ -79,17 +75,9 @@ def place(path: Path, node: ast.AST | int) -> str:
     return f"{path.relative_to(ROOT)}:{line}"
 
 
-def part(fault: str) -> str:
-    """Return the package of hwbench, or else the file, that a fault lies in."""
-    path = fault.partition(":")[0]
-    return path.split("/")[1] if path.startswith("hwbench/") else path
-
-
 def check(name: str, faults: list[str]) -> None:
-    """Fail with the faults of a check, beyond those that are known to be left."""
-    left = LEFT.get(name, {})
-    over = {package for package, count in Counter(map(part, faults)).items() if count > left.get(package, 0)}
-    assert not over, "\n".join([name, *(fault for fault in faults if part(fault) in over)])
+    """Fail with the faults of a check."""
+    assert not faults, "\n".join([name, *faults])
 
 
 def imports(path: Path) -> Iterator[tuple[str, ast.AST]]:
