@@ -17,7 +17,10 @@ def available(files: Files) -> int | None:
         return None
     import psutil  # only systems without /proc need it
 
-    return int(psutil.virtual_memory().available)
+    try:
+        return int(psutil.virtual_memory().available)
+    except OSError:  # a /proc that is there and empty
+        return None
 
 
 def free_memory(files: Files) -> int | None:
