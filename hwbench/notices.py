@@ -204,6 +204,7 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     "quota-throttled": lambda share: f"The control group stopped this process for {100 * share:.0f} % of the time.",
     "processor-hot": lambda celsius: f"The processor is at {celsius:.0f} °C and may have slowed down.",
     # api
+    "host-not-saved": "The run of {host} was not saved: {reason}",
     "host-failed": "{host} ({worker}) gave no record: {reason}",
     "host-not-compared": "{host} is not compared: {reason}",
     "newest-run-left-out": "The newest saved run is left out: {reason}",

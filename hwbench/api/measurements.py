@@ -163,6 +163,7 @@ def bench_cluster(
     successes: list[Success] = []
     failures: list[Failure] = []
     runs: list[HostRun] = []
+    unsaved: list[Notice] = []
 
     def waiting(hosts: str) -> None:
         done = len(successes) + len(failures)
@@ -174,7 +175,11 @@ def bench_cluster(
                 failures.append(outcome)
                 continue
             successes.append(outcome)
-            path = store.save(outcome.run, save if isinstance(save, str) else None) if save else None
+            path = None
+            try:
+                path = store.save(outcome.run, save if isinstance(save, str) else None) if save else None
+            except InputError as error:  # the other hosts' records are still to come
+                unsaved.append(notice("host-not-saved", host=outcome.host, reason=str(error)))
             runs.append(HostRun(outcome.host, outcome.worker, path, outcome.run))
     if not runs:
         reasons = "; ".join(f"{failure.host}: {failure.reason}" for failure in failures)
@@ -182,6 +187,7 @@ def bench_cluster(
     comparisons, notices = _compared(runs)
     notices = [
         *cluster.shared(successes),
+        *unsaved,
         *(notice("host-failed", host=row.host, worker=row.worker, reason=row.reason) for row in failures),
         *notices,
     ]

@@ -22,6 +22,10 @@ _PAINT = re.compile("(\033\\[(?:0|1|2|33|36)m)")
 """The codes that report.text paints with: the only control characters that a terminal gets from us."""
 
 
+_INVISIBLE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Characters that JSON may hold as they are and that a terminal obeys: written as JSON escapes them."""
+
+
 def show(
     answer: Answer,
     as_json: bool,
@@ -62,6 +66,7 @@ def write(text: str) -> None:
         raise InputError("not-writable", "It is closed.", file="standard output")
     try:
         encoding = sys.stdout.encoding or "utf-8"
+        text = _INVISIBLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
         sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
         sys.stdout.flush()
     except (OSError, ValueError) as error:
@@ -94,10 +99,12 @@ def write_csv(header: Sequence[str], rows: Iterable[Sequence[Any]], notices: Ite
     import csv  # which costs start-up time and is needed by a single format
     import io
 
+    from hwbench.report.export.cells import text_cell
+
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows(map(text_cell, row) for row in rows)
     write(text.getvalue())
     write_warnings(notices)
 

@@ -150,8 +150,8 @@ def _catalog(folder: str, entries: dict[str, Entry]) -> CachedFolder:
 
 
 def _valid(catalog: CachedFolder, folder: str, name: str) -> Entry | None:
-    """Return the entry of a file, None where there is none or the file has changed."""
-    encoded = catalog.entries.get(name)
+    """Return the entry of a file, None where there is none, it is of another folder, or the file has changed."""
+    encoded = catalog.entries.get(name) if os.path.basename(name) == name else None
     stamp = _stamp(os.path.join(folder, name)) if encoded else None
     if not encoded or not stamp:
         return None

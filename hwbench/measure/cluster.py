@@ -27,8 +27,11 @@ from hwbench.notices import Notice, notice
 T = TypeVar("T")
 R = TypeVar("R")
 
-BENCH = ("-m", "hwbench", "bench", "--json", "--no-save")
-"""Arguments of the worker's Python that make it measure its host and write the record to standard output."""
+BENCH = ("-P", "-m", "hwbench", "bench", "--json", "--no-save")
+"""Arguments of the worker's Python that make it measure its host and write the record to standard output.
+
+`-P` keeps modules of the worker's current folder out.
+"""
 LIMITS = (
     "OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
     "NUMBA_NUM_THREADS", "BLIS_NUM_THREADS", "GOTO_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "MALLOC_TRIM_THRESHOLD_",
@@ -39,6 +42,8 @@ POLL_S = 0.2
 GRACE_S = 30.0
 """Time beyond a benchmark's limit after which a worker without an answer is abandoned."""
 _SKEW_S = 120.0
+_DAY_S = 86400.0
+"""Time by which the clocks of two hosts may differ before an id would sort as the newest for long."""
 
 
 class WorkerAnswer(Struct, frozen=True):
@@ -208,7 +213,7 @@ def _outcome(host: str, worker: str, future: Any, alive: set[str] | None, late: 
     """Return the outcome of a host's benchmark; None while it runs."""
     if future.status == "finished":
         try:
-            return _checked(host, worker, future.result(timeout=CONNECT_S))
+            return checked(host, worker, future.result(timeout=CONNECT_S))
         except Exception as error:  # the result is lost with its worker, or cannot be unpacked
             return Failure(host, worker, "answer-lost", f"its answer was lost: {_first_line(error)}")
     if future.status == "error":
@@ -242,10 +247,13 @@ def _first_line(error: BaseException) -> str:
     return shown(str(error).partition("\n")[0] or type(error).__name__, 200)
 
 
-def _checked(host: str, worker: str, answer: object) -> Outcome:
+def checked(host: str, worker: str, answer: object) -> Outcome:
     """Return the record in a worker's answer, if it is new and of the host that was asked; else a Failure."""
     if not isinstance(answer, WorkerAnswer):
         reason = f"it answered with {shown(type(answer).__name__, 40)} instead of a record"
+        return Failure(host, worker, "not-a-record", reason)
+    if len(answer.out) > store.MAX_BYTES:
+        reason = f"its answer is longer than the limit of {store.MAX_BYTES >> 20} MiB"
         return Failure(host, worker, "not-a-record", reason)
     try:
         run = store.decode_answer(answer.out, answer.err, answer.code)
@@ -260,18 +268,29 @@ def _checked(host: str, worker: str, answer: object) -> Outcome:
 
 def _doubt(run: Record, answer: WorkerAnswer) -> tuple[str, str] | None:
     """Return the code and the reason why a record cannot be the one that was asked for; None where it can."""
+    if not store.is_id(run.id):
+        return "bad-id", f"its record has no id of a run: '{shown(run.id, 40)}'"
     hostname = run.environment.get("hostname")
     if hostname != answer.hostname:
         names = f"{shown(hostname or 'unnamed', 80)}, not {shown(answer.hostname, 80)}"
         return "other-host", f"its record is of another host: {names}"
+    if doubt := _doubt_of_time(run, answer):
+        return doubt
+    if not any(measurement.samples for measurement in run.measurements):
+        return "no-measurement", "its record has no measurement"
+    return None
+
+
+def _doubt_of_time(run: Record, answer: WorkerAnswer) -> tuple[str, str] | None:
+    """Return the code and the reason why a record is not of the time at which it was asked for."""
     try:
         created = datetime.fromisoformat(run.created).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return "undated", f"its record has no date: '{shown(run.created, 40)}'"
     if created < answer.began - _SKEW_S:
         return "old-record", f"its record is an old one, of {shown(run.created, 40)}"
-    if not any(measurement.samples for measurement in run.measurements):
-        return "no-measurement", "its record has no measurement"
+    if created > time.time() + _DAY_S or abs(store.time_of(run.id) - created) > _DAY_S:
+        return "other-time", f"its record is of another time, {shown(run.created, 40)} or that of its id"
     return None
 
 

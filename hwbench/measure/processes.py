@@ -74,7 +74,7 @@ def run_process(request: BenchRequest) -> tuple[Record, bool]:
     Raises KeyboardInterrupt where it was interrupted before its first sample.
     """
     with subprocess.Popen(
-        [sys.executable, "-m", "hwbench", *arguments(request)],
+        [sys.executable, "-P", "-m", "hwbench", *arguments(request)],  # -P: modules of the current folder stay out
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=_environment(),

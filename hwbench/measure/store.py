@@ -26,7 +26,7 @@ LATEST = "latest"
 MAX_BYTES = 1 << 26
 """Size of a file above which it is no record."""
 _VERSION = int(SCHEMA.rpartition("/")[2])
-_ID = re.compile(r"\d{8}-\d{6}-\d{3}-[0-9a-f]{6}")
+_ID = re.compile(r"[12][0-9]{7}-[0-9]{6}-[0-9]{3}-[0-9a-f]{6}")
 
 
 def folder(save: str | None = None) -> str:
@@ -46,11 +46,26 @@ def new_id(now: datetime | None = None) -> str:
     return f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}-{secrets.token_hex(3)}"
 
 
+def is_id(text: str) -> bool:
+    """Return whether a text is an id of a run, which is also the name of its file."""
+    return _ID.fullmatch(text) is not None
+
+
+def time_of(identity: str) -> float:
+    """Return the time of an id in s since 1970; infinity where it is no time."""
+    try:
+        return datetime.strptime(identity[:15] + "+0000", "%Y%m%d-%H%M%S%z").timestamp()
+    except ValueError:
+        return float("inf")
+
+
 def save(run: Record, where: str | None = None) -> str:
     """Write a record into the folder and return its path. Raises InputError where that cannot be done.
 
     The file is written whole or not at all, however the process ends; records saved at once have different ids.
     """
+    if not is_id(run.id):
+        raise InputError("bad-id", f"'{shown(run.id, 40)}' is not the id of a run.", field="id")
     directory = folder(where)
     try:
         os.makedirs(directory, exist_ok=True)
@@ -87,7 +102,7 @@ def names(where: str | None = None) -> list[str]:
     except OSError as error:
         message = f"The folder of records cannot be read: {error.strerror}."
         raise InputError("not-readable", message, file=directory) from None
-    return sorted(name.removesuffix(SUFFIX) for name in files if _ID.fullmatch(name.removesuffix(SUFFIX)))
+    return sorted(name.removesuffix(SUFFIX) for name in files if is_id(name.removesuffix(SUFFIX)))
 
 
 def find(name: str, where: str | None = None) -> str:

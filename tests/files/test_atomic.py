@@ -105,3 +105,53 @@ def test_processes_that_write_at_once_leave_one_whole_file(tmp_path: Path) -> No
     assert re.fullmatch(r"([0-3])\1{299999}", path.read_text())
     assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
     assert seen
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
+def test_a_file_keeps_its_mode(mode: int, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    path.chmod(mode)
+    atomic.write_atomically(str(path), "new")
+    assert path.read_text() == "new"
+    assert path.stat().st_mode & 0o777 == mode
+
+
+def test_a_new_file_has_the_mode_that_the_umask_gives(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        atomic.write_atomically(str(tmp_path / "file.json"), "new")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file.json").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_temporary_file_never_follows_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    monkeypatch.setattr(os, "urandom", lambda _: b"\0\0\0\0")
+    atomic.write_atomically(str(tmp_path / "a"), "x")
+    (tmp_path / f".hwbench.{atomic.machine()}.{os.getpid()}.00000000.tmp").symlink_to(victim)
+    with pytest.raises(InputError) as caught:
+        atomic.write_atomically(str(tmp_path / "file.json"), "new")
+    assert caught.value.code == "not-writable"
+    assert victim.read_text() == "mine"
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_that_saves(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from hwbench.files import atomic\n"
+        "os.replace = lambda *_: os.kill(os.getpid(), 9)\n"
+        "atomic.write_atomically(sys.argv[1], 'half')"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path / "file.json")], check=False)
+    assert killed.returncode == -9
+    (left,) = tmp_path.iterdir()
+    parts = left.name.split(".")
+    living = tmp_path / ".".join([*parts[:3], str(os.getppid()), *parts[4:]])
+    elsewhere = tmp_path / ".".join([*parts[:2], "00000000", *parts[3:]])
+    other = tmp_path / "file.json.1.tmp"
+    for path in (living, elsewhere, other):
+        path.write_text("")
+    atomic.write_atomically(str(tmp_path / "file.json"), "whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"file.json", living.name, elsewhere.name, other.name}

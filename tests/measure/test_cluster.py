@@ -38,10 +38,10 @@ how = os.environ.get("STAND_IN", "honest")
 if how == "slow":
     open(os.environ["STARTED"], "w").write(str(os.getpid()))
     time.sleep(120)
-now = datetime.now(timezone.utc).isoformat()
+now = datetime.now(timezone.utc)
 sample = {"wall_s": 0.02, "repetitions": 3, "cpu_s": 0.02}
 run = {
-    "schema": "hwbench.run/1", "id": f"20261124-085512-123-{os.getpid():06x}", "created": now,
+    "schema": "hwbench.run/1", "id": f"{now:%Y%m%d-%H%M%S}-123-{os.getpid():06x}", "created": now.isoformat(),
     "hwbench_version": "0.2.0", "command": ["hwbench", "bench"], "before": {}, "after": {},
     "environment": {
         "hostname": platform.node(), "machine": "0123456789abcdef", "brand": "A CPU",
@@ -71,7 +71,7 @@ else:
     elif how == "fields":
         run["measurements"][0]["samples"][0]["wall_s"] = "long"
     elif how == "same":
-        run["id"] = "20261124-085512-123-abcdef"
+        run["id"] = f"{now:%Y%m%d}-000000-123-abcdef"
     print(json.dumps(run))
 """
 ROOT = Path(__file__).parents[2]

@@ -1,9 +1,11 @@
 """Runs of several processes: their command line, their failures, interrupts and errors."""
 
+from pathlib import Path
+
 import pytest
 
 from hwbench.errors import HwbenchError, InputError
-from hwbench.measure import processes, session, store
+from hwbench.measure import cluster, processes, session, store
 from hwbench.measure.record import Record
 from hwbench.measure.session import BenchRequest
 from hwbench.notices import notice
@@ -86,3 +88,15 @@ def test_the_error_of_a_process_is_raised_here() -> None:
         store.decode_answer("", "", -9)
     run = a_run(measured())
     assert store.decode_answer(store.encode(run), "", 130) == run
+
+
+def test_a_module_of_the_current_folder_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("msgspec", "click", "numpy", "hwbench"):
+        (tmp_path / f"{name}.py").write_text("open('hijacked', 'w')\nraise SystemExit(7)\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError) as caught:
+        processes.run_process(BenchRequest(kernels=("no-such-kernel",)))
+    assert caught.value.code != "failure"
+    answer = cluster.run_here((*cluster.BENCH, "no-such-kernel"), 60.0)
+    assert answer.code == 2
+    assert not (tmp_path / "hijacked").exists()

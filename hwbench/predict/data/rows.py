@@ -13,6 +13,7 @@ DTYPES = {
 }  # fmt: skip
 """Spellings of dtypes in tables."""
 _MAX_COUNT = 1e9
+_FILES = (".yaml", ".yml", ".json", ".onnx")
 
 
 class Defaults(Struct, frozen=True):
@@ -56,6 +57,25 @@ class Skipped(Struct, frozen=True):
 
 class RowError(Exception):
     """A row that cannot be used; the message says why."""
+
+
+def catalog_name(text: str, column: str, sources: tuple[str, ...] = ()) -> str:
+    """Return a cell that names an entry of the catalog, or a model of one of the `sources`. Raises RowError.
+
+    Nothing that a table names is opened, imported or called: no path, no saved run, no `torch:module:factory`.
+    """
+    source, colon, name = text.partition(":")
+    allowed = source in sources and "?" not in name if colon else not text.endswith(_FILES)
+    if not allowed or not text.isprintable() or "/" in text or "\\" in text:
+        raise RowError(f"{column} is '{shown(text, 40)}', which is not a name of the catalog.")
+    return text
+
+
+def device_words(text: str) -> tuple[str, dict[str, str]]:
+    """Return the name and the settings of a device such as `i9-10940x units=8`."""
+    words = text.split()
+    name = " ".join(word for word in words if "=" not in word)
+    return name, dict(word.split("=", 1) for word in words if "=" in word)
 
 
 def positive_number(text: str, column: str) -> float:

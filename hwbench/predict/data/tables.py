@@ -27,12 +27,16 @@ from hwbench.predict.data.rows import (
     MeasuredTime,
     RowError,
     Skipped,
+    catalog_name,
+    device_words,
     positive_count,
     positive_number,
 )
 
 COLUMNS = ("device", "model", "image_size", "batch", "dtype", "layout", "runtime", "time_ms", "source")
 REQUIRED = ("device", "model", "batch", "dtype", "time_ms")
+SOURCES = ("timm", "torchvision", "hf", "matmul")
+"""What a row may name besides the catalog: models that installed packages define, and matrix products."""
 MAX_BYTES = 64 << 20
 
 
@@ -119,6 +123,9 @@ def _measured_time(row: dict[str, str], defaults: Defaults, place: str) -> Measu
     device, model = row.get("device") or defaults.device or "", row.get("model", "")
     if not device or not model:
         raise RowError(f"The row has no {'model' if device else 'device'}.")
+    if row.get("device"):
+        catalog_name(device_words(device)[0], "device")
+    catalog_name(model, "model", SOURCES)
     dtype = DTYPES.get((row.get("dtype") or defaults.dtype or "").lower())
     if dtype is None:
         raise RowError(f"dtype is '{shown(row.get('dtype', ''), 40)}' but must be one of {', '.join(DTYPES)}.")

@@ -5,7 +5,16 @@ import re
 
 from hwbench.errors import InputError
 from hwbench.notices import Notice, notice
-from hwbench.predict.data.rows import DTYPES, LAYOUTS, Defaults, MeasuredTime, RowError, positive_count, positive_number
+from hwbench.predict.data.rows import (
+    DTYPES,
+    LAYOUTS,
+    Defaults,
+    MeasuredTime,
+    RowError,
+    catalog_name,
+    positive_count,
+    positive_number,
+)
 
 COLUMNS = ("model", "infer_step_time", "infer_batch_size", "infer_img_size")
 REQUIRED = COLUMNS[:2]
@@ -20,6 +29,7 @@ def measured_time(row: dict[str, str], defaults: Defaults, place: str) -> Measur
     model = row.get("model", "")
     if not model:
         raise RowError("The row has no model.")
+    catalog_name(model, "model")
     batch = positive_count(row.get("infer_batch_size", ""), "infer_batch_size")
     time = positive_number(row.get("infer_step_time", ""), "infer_step_time") / 1e3
     rate = row.get("infer_samples_per_sec")
@@ -50,6 +60,11 @@ def defaults_of(path: str, options: Defaults) -> tuple[Defaults, tuple[Notice, .
     """
     name, notices = parse_name(path)
     values = {field: getattr(options, field) or getattr(name, field) for field in Defaults.__struct_fields__}
+    if name.device and not options.device:
+        try:
+            catalog_name(name.device, "The device in the file's name")
+        except RowError as error:
+            raise InputError("unknown-device", str(error), file=path) from None
     for field in ("device", "dtype"):
         if not values[field]:
             raise InputError(

@@ -19,7 +19,7 @@ from hwbench.machine.device import Device
 from hwbench.machine.settings import override
 from hwbench.notices import Notice, notice
 from hwbench.predict.data import splits
-from hwbench.predict.data.rows import MeasuredTime, Skipped
+from hwbench.predict.data.rows import MeasuredTime, Skipped, device_words
 from hwbench.predict.data.tables import MeasuredTable
 from hwbench.predict.data.workloads import Workloads, measured_workload
 from hwbench.predict.estimate import Estimate, estimate
@@ -89,9 +89,7 @@ class _Devices:
         return device
 
     def _find(self, text: str) -> Device:
-        words = text.split()
-        settings = dict(word.split("=", 1) for word in words if "=" in word)
-        name = " ".join(word for word in words if "=" not in word)
+        name, settings = device_words(text)
         try:
             device, notices = self.finder(name)
             self.notices += notices

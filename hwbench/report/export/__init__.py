@@ -1,3 +1,3 @@
 """Answers as data for other programs: CSV and JSON of flat, typed columns."""
 
-__all__ = ["compare", "sweep"]
+__all__ = ["cells", "compare", "sweep"]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
+from hwbench.report.export.cells import text_cell
 from hwbench.study.sweep.panel import Array, Panel
 
 DEVICE_COLUMNS = ("model", "device", "kind", "dtype", "power_w")
@@ -56,7 +57,7 @@ class PointWriter:
         constant = (panel.model, device.label, device.kind, panel.dtype, power)
         if self.encoding == "csv":
             text = io.StringIO()
-            csv.writer(text, lineterminator="").writerow(constant)
+            csv.writer(text, lineterminator="").writerow(map(text_cell, constant))
             return _literal(text.getvalue()) + ",%s" * len(BATCH_COLUMNS) + "\n"
         fields = [f'"{name}":{_literal(_json(value))}' for name, value in zip(DEVICE_COLUMNS, constant, strict=True)]
         return "{" + ",".join([*fields, *(f'"{name}":%s' for name in BATCH_COLUMNS)]) + "}"

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from hwbench.errors import HwbenchError, InputError, nearest
-from hwbench.files import places
+from hwbench.files import atomic, places
 from hwbench.workload.ops import AssumedAnswer, Op, Workload
 from hwbench.workload.request import ModelRequest
 
@@ -213,17 +213,12 @@ def pack(workload: Workload, model: str, side: int, mode: str) -> PackedTrace:
 
 def write(file: str, traces: TraceIndex, members: Iterable[tuple[str, list[PackedTrace]]]) -> None:
     """Write the file atomically; equal traces give an equal file."""
+    import io
     import zipfile
 
-    beside = f"{file}.{os.getpid()}.tmp"
-    try:
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_LZMA) as archive:
-            archive.writestr(zipfile.ZipInfo(INDEX, _EPOCH), msgspec.json.encode(traces), zipfile.ZIP_LZMA)
-            for name, packed in members:
-                archive.writestr(zipfile.ZipInfo(name, _EPOCH), msgspec.msgpack.encode(packed), zipfile.ZIP_LZMA)
-        with open(beside, "rb") as done:
-            os.fsync(done.fileno())
-        os.replace(beside, file)
-    finally:
-        if os.path.exists(beside):
-            os.unlink(beside)
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr(zipfile.ZipInfo(INDEX, _EPOCH), msgspec.json.encode(traces), zipfile.ZIP_LZMA)
+        for name, packed in members:
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), msgspec.msgpack.encode(packed), zipfile.ZIP_LZMA)
+    atomic.write_atomically(file, content.getvalue())

@@ -152,3 +152,45 @@ def test_the_shipped_table_is_sound() -> None:
     assert table.skipped == ()
     assert 50 <= len(table.rows) <= 200  # cited one by one, not a copy of anybody's table
     assert all(row.source and row.runtime for row in table.rows)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        "rtx3090,torch:os:abort", "rtx3090,torch:evil:make", "rtx3090,TORCH:os:abort", "rtx3090,onnx:x",
+        "rtx3090,x.onnx", "rtx3090,x.json", "rtx3090,./x.yaml", "rtx3090,x.yml", "rtx3090,../alexnet",
+        "rtx3090,hf:bert?num_hidden_layers=9",
+        "rtx3090,timm:a/b", "run:x,alexnet", "RUN:x,alexnet", "units=8 run:x,alexnet", "./x.yaml,alexnet",
+        "x.yaml units=8,alexnet", "/dev/zero,alexnet",
+    ],
+)  # fmt: skip
+def test_a_row_names_nothing_that_is_opened_or_run(tmp_path: Path, cells: str) -> None:
+    table = read([written(tmp_path, f"{OWN}{cells},,1,fp32,,,1.5,me\nrtx3090,alexnet,,1,fp32,,,1.5,\n", "mine.csv")])
+    assert [row.model for row in table.rows] == ["alexnet"]
+    (skipped,) = table.skipped
+    assert skipped.place.endswith("mine.csv:2")
+
+
+@pytest.mark.parametrize("model", ["alexnet", "timm:resnet18.a1", "torchvision:vgg11", "hf:bert", "matmul:8x8x8"])
+def test_a_row_names_models_of_the_catalog_and_of_packages(tmp_path: Path, model: str) -> None:
+    (row,) = read([written(tmp_path, f"{OWN}rtx3090,{model},,1,fp32,,,1.5,me\n", "mine.csv")]).rows
+    assert row.model == model
+
+
+def test_the_caller_may_name_a_device_that_a_row_may_not(tmp_path: Path) -> None:
+    path = written(tmp_path, "model,batch,dtype,time_ms\nalexnet,1,fp32,1.5\n", "mine.csv")
+    (row,) = read([path], Defaults(device="./mine.yaml")).rows
+    assert row.device == "./mine.yaml"
+
+
+@pytest.mark.parametrize("name", ["amp_x.yaml.csv", "amp_run:x.csv"])
+def test_a_file_name_of_timm_names_no_file(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, TIMM + "resnet50,2560.0,100.0,256,224,4.11,11.11,25.56\n", name)
+    with pytest.raises(InputError) as caught:
+        read([path])
+    assert caught.value.code == "unknown-device"
+
+
+def test_rows_of_timm_name_models_of_timm(tmp_path: Path) -> None:
+    path = written(tmp_path, TIMM + "hf-hub:a/b,2560.0,100.0,256,224,4.11,11.11,25.56\n")
+    assert read([path]).rows == ()
