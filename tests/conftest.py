@@ -1,13 +1,15 @@
-"""The mark `sample(n)`: about n cases of a test run in `make check`, the others are slow."""
+"""What is slow without a mark of its own: most cases of a test with `sample(n)`, and whatever drives a browser."""
 
 import pytest
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the cases of sampled tests as slow, but for `n` that are evenly spread."""
+    """Mark tests that use a browser as slow, and the cases of sampled tests but for `n` that are evenly spread."""
     tests: dict[str, list[pytest.Item]] = {}
     for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("sample"):
             tests.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for cases in tests.values():

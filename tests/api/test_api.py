@@ -126,6 +126,7 @@ def test_parameters_and_studies() -> None:
     assert hwbench.validate().all.n >= 50
 
 
+@pytest.mark.realtime
 def test_bench_measures() -> None:
     run = hwbench.bench("clock", budget=0.3)
     assert run.results[0].kernel == "clock"

@@ -219,6 +219,7 @@ def test_a_logarithmic_axis_has_ticks_that_tell(values: tuple[float, ...]) -> No
     assert made["type"] == "log"
 
 
+@pytest.mark.realtime
 def test_a_run_with_layers_is_what_the_report_draws(tmp_path: Path) -> None:
     """The whole way: timed by hooks, saved, read and matched."""
     pytest.importorskip("torch")
