@@ -16,6 +16,8 @@ from hwbench.measure.gemm import threads as gemm_threads
 from hwbench.measure.gemm.microkernel import Tile
 from hwbench.measure.gemm.threads import Share, shares
 
+pytestmark = pytest.mark.realtime
+
 TILE = Tile("fp32", 16, 6, 4)
 
 

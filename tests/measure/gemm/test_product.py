@@ -68,6 +68,7 @@ def test_parts_of_larger_matrices(dtype, shape, gaps, small, seed) -> None:
 @pytest.mark.parametrize("bits", vectors.target().widths)
 @pytest.mark.parametrize("dtype", KINDS)
 @pytest.mark.parametrize("rows", [2, 3, 5, 6, 7, 18, 29, 44])
+@pytest.mark.slow
 def test_few_rows_that_fetch_b_in_order(dtype: str, bits: int, rows: int) -> None:
     lanes = vectors.lanes(dtype, bits)
     tile = gemm.make_plan(dtype, lanes=lanes).tile

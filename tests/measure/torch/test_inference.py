@@ -19,6 +19,8 @@ from hwbench.measure.torch import inference, layer_times  # noqa: E402
 from hwbench.measure.torch.device import CPU, TorchDevice  # noqa: E402
 from hwbench.measure.torch.inference import PreparedModel, RunSetting  # noqa: E402
 
+pytestmark = pytest.mark.realtime
+
 LENET = ModelRequest("lenet5")
 
 FACTORY = """
