@@ -20,7 +20,7 @@ COMMANDS = {
     "count alexnet": ["-m", "hwbench", "count", "--model", "alexnet"],
     "peak rtx3090": ["-m", "hwbench", "peak", "--device", "rtx3090"],
 }
-LIMIT = 350e6
+LIMIT = 250e6
 
 
 def instructions(arguments: list[str]) -> int:
@@ -41,7 +41,7 @@ def main() -> None:
     if shutil.which("valgrind") is None:
         print("startup: valgrind is not installed; nothing measured")
         return
-    print(f"{'start-up':36}{'instructions':>14}{'of the limit of 350 M':>24}")
+    print(f"{'start-up':36}{'instructions':>14}{'of the limit of 250 M':>24}")
     for name, arguments in COMMANDS.items():
         count = instructions(arguments)
         print(f"{name:36}{count / 1e6:>12.1f} M{count / LIMIT:>24.2f}")

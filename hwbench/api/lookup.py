@@ -9,7 +9,6 @@ from hwbench.dtypes import dtype as known_dtype
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.machine.device import Device
-from hwbench.machine.settings import override
 from hwbench.workload import load
 from hwbench.workload.ops import Workload
 from hwbench.workload.request import ModelRequest
@@ -39,6 +38,8 @@ def locate(name: str | Device, settings: Mapping[str, str] | None = None) -> Loc
         located = machines.host_device() if ref.kind == "host" else LocatedDevice(machines.run_device(ref.name))
     if not settings:
         return located
+    from hwbench.machine.settings import override  # which devices as they are do without
+
     try:
         return LocatedDevice(override(located.device, dict(settings)), located.notices)
     except InputError as error:  # about a value of the device, which is not a parameter of the question

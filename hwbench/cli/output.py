@@ -18,7 +18,7 @@ from hwbench.report.text.layout import Style
 
 PIPED = 120
 """Columns of a table where standard output is not a terminal; sentences are wrapped earlier."""
-_PAINT = re.compile("(\033\\[(?:0|1|2|33|36)m)")
+_PAINT = "(\033\\[(?:0|1|2|33|36)m)"
 """The codes that report.text paints with: the only control characters that a terminal gets from us."""
 
 
@@ -121,8 +121,8 @@ def _printable(line: str, color: bool) -> str:
     """Return a line whose control characters, which came from somebody's file, are escaped."""
     if line.isprintable():
         return line
-    parts = _PAINT.split(line) if color else [line]
-    return "".join(part if color and _PAINT.fullmatch(part) else shown(part, len(part)) for part in parts)
+    parts = re.split(_PAINT, line) if color else [line]
+    return "".join(part if color and re.fullmatch(_PAINT, part) else shown(part, len(part)) for part in parts)
 
 
 def style() -> Style:

@@ -30,14 +30,14 @@ ROWS = {"Comparison": "compare"}
 """By class, the module of `hwbench.report.export` that registers with `answers.rows`; the default serves others."""
 
 
-@answers.lines.register
+@answers.lines.register(answers.Answer)
 def lines(answer: answers.Answer, style: Style = PLAIN) -> list[str]:
     """Return an answer as lines of text."""
     own = _registered(answers.lines, answer, "text", TEXTS)
     return [repr(answer)] if own is lines else own(answer, style)
 
 
-@answers.rows.register
+@answers.rows.register(answers.Answer)
 def rows(answer: answers.Answer) -> list[dict[str, Any]]:
     """Return the table of an answer: a dict a row, in SI units."""
     own = _registered(answers.rows, answer, "export", ROWS)

@@ -11,8 +11,6 @@ from hwbench.workload.layers import file as layers_file
 from hwbench.workload.layers import network
 from hwbench.workload.ops import Workload
 from hwbench.workload.request import ModelRequest
-from hwbench.workload.saved import file as saved_file
-from hwbench.workload.saved import shipped
 from hwbench.workload.shapes import format_shape
 
 if TYPE_CHECKING:
@@ -46,6 +44,8 @@ def workload(model: str | ModelRequest) -> Workload:
 
 def _traced(request: ModelRequest) -> Workload:
     """Trace a model here, or take a shipped trace of it unless another version of its package is installed."""
+    from hwbench.workload.saved import shipped  # which lists of layers do without
+
     if shipped.matches_installed(request) and (packed := shipped.workload(request)):
         return packed
     if request.model.startswith(f"{shipped.SOURCE}:") and not shipped.installed(shipped.SOURCE):
@@ -105,7 +105,11 @@ def _refuse_tracing(request: ModelRequest) -> None:
 
 def load(path: str) -> Workload:
     """Return the workload in a YAML file, or in a file that `hwbench models export` saved. Raises InputError."""
-    return saved_file.load(path) if path.endswith(".json") else layers_file.load(path)
+    if not path.endswith(".json"):
+        return layers_file.load(path)
+    from hwbench.workload.saved import file as saved_file  # which lists of layers do without
+
+    return saved_file.load(path)
 
 
 def valid_workloads() -> tuple[dict[str, Workload], tuple[Notice, ...]]:

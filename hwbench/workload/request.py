@@ -10,7 +10,7 @@ from hwbench.errors import InputError, nearest, shown
 from hwbench.workload.ops import Shape
 
 Phase = Literal["prefill", "decode"]
-_TYPED_SHAPE = re.compile(r"([0-9]{1,9}(?:x[0-9]{1,9}){0,15})(?::([a-z0-9]+))?")
+_TYPED_SHAPE = r"([0-9]{1,9}(?:x[0-9]{1,9}){0,15})(?::([a-z0-9]+))?"
 
 
 class ModelRequest(Struct, frozen=True):
@@ -41,7 +41,7 @@ class TypedShape(Struct, frozen=True):
 
 def typed_shape(text: str, dtypes: Collection[str]) -> TypedShape:
     """Return the shape and dtype in a text such as `2x128:int64`. Raises InputError."""
-    match = _TYPED_SHAPE.fullmatch(text)
+    match = re.fullmatch(_TYPED_SHAPE, text)
     shape = tuple(int(size) for size in match.group(1).split("x")) if match else ()
     if match is None or not all(shape):
         sentence = f"'{shown(text)}' is not a shape such as 2x8x16x16 or 2x128:int64."

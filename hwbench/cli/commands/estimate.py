@@ -8,7 +8,6 @@ from hwbench import api
 from hwbench.cli import options, output
 from hwbench.errors import InputError
 from hwbench.report.text import estimate as text
-from hwbench.report.text import roofline as plot
 from hwbench.report.text.layout import Style
 
 
@@ -65,7 +64,10 @@ def estimate(
     single = answer.estimates[0]
 
     def lines(style: Style) -> list[str]:
-        drawing = ["", *plot.roofline(single, style)] if roofline else []
-        return [*text.single(single, style, layers), *drawing]
+        if not roofline:
+            return text.single(single, style, layers)
+        from hwbench.report.text import roofline as plot  # which costs start-up time
+
+        return [*text.single(single, style, layers), "", *plot.roofline(single, style)]
 
     output.show(single, as_json, lines)

@@ -18,7 +18,7 @@ CLOCK_ALONE = 0.8
 _UNCACHED = "assuming no layer fusion and no reuse in caches"
 
 
-@answers.lines.register
+@answers.lines.register(Estimate)
 def single(estimate: Estimate, style: Style = PLAIN, all_layers: bool = False) -> list[str]:
     """Return an estimate with its layers: the three answers, what limits the time, and the largest shares of it."""
     e, unit = estimate, operations_unit(estimate.dtype)
@@ -174,7 +174,7 @@ def _clock_sentence(forecast: Forecast) -> str:
     return f"Clock speed is a partial guide here: {percent(share)} of the time depends on it; {others} too."
 
 
-@answers.lines.register
+@answers.lines.register(Estimates)
 def all_of(answer: Estimates, style: Style = PLAIN) -> list[str]:
     """Return a row for each estimate."""
     return several(answer.estimates, style)

@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 
 from hwbench.errors import InputError, nearest, shown
-from hwbench.files.messages import complaint
 from hwbench.workload.layers import elementwise
 from hwbench.workload.layers import products as layers
 from hwbench.workload.ops import MAX_COUNT, Op, Shape
@@ -223,9 +222,10 @@ def checked(kind: Callable[..., Op], options: dict[str, Any], field: str) -> dic
         try:
             result[option] = msgspec.convert(value, known[option])
         except msgspec.ValidationError as error:
-            raise InputError(
-                "bad-option", f"`{option}`: {complaint(error).sentence}", field=f"{field}.{option}"
-            ) from None
+            from hwbench.files.messages import complaint  # which valid networks do without
+
+            text = f"`{option}`: {complaint(error).sentence}"
+            raise InputError("bad-option", text, field=f"{field}.{option}") from None
     defaults = kind.__kwdefaults__ or {}
     missing = [option for option in known if option not in result and option not in defaults]
     if missing:
