@@ -73,7 +73,7 @@ def test_settings_behind_a_device() -> None:
         (measured("no-such-net"), "no-such-net"),
         (measured("alexnt"), "did you mean alexnet"),
         (measured("timm:no_such_net"), "no_such_net"),
-        (measured("alexnet", device="titan-x-maxwell", dtype="fp16"), "no known fp16 rate"),
+        (measured("alexnet", device="titan-x-maxwell", dtype="fp16"), "The fp16 rate of titan-x-maxwell is unknown"),
         (measured("alexnet", image_size=227), "images of 224 pixels, not of 227"),
     ],
 )
