@@ -256,3 +256,18 @@ def test_a_label_says_which_ceiling(identity: tuple[str, str, str, str | None, s
 def test_how_goes_with_its_term() -> None:
     (found,) = peaks(device(Rate("vector", "avx2", "fp32", 32, how="2 × 256-bit FMA")))
     assert found.terms[0].how == "2 × 256-bit FMA"
+
+
+def test_a_class_without_the_clock_asked_for_leaves_no_peak() -> None:
+    """The sum over the other class would be taken for the whole device's."""
+    rate = Rate("vector", "avx2", "fp32", 32)
+    big = Units("arch", 4, Clock(base=Hertz(2e9), boost=Hertz(4e9)), "big", rates=(rate,))
+    small = Units("arch", 8, Clock(boost=Hertz(3e9)), "small", rates=(rate,))
+    for classes in ((big, small), (small, big)):
+        hybrid = Device("x", "cpu", "Nobody", classes)
+        assert peaks(hybrid, "base") == ()
+        (whole,) = peaks(hybrid, "boost")
+        assert whole.flops_per_second == 32 * (4 * 4e9 + 8 * 3e9)
+        with pytest.raises(InputError) as caught:
+            peak(hybrid, "fp32", "base")
+        assert (caught.value.code, caught.value.field) == ("unknown-clock", "clock")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from hwbench.measure.record import MIN_ACCEPTED, Measurement, Sample
 from hwbench.measure.summary import graded, interval, judged, per_cycle, spread, summarize
+from hwbench.stats.intervals import Interval, median_interval
 
 
 def sample(wall: float, cpu: float | None = None, **more: object) -> Sample:
@@ -162,3 +163,56 @@ def test_processes_widen_the_interval_where_they_differ() -> None:
     alike = Measurement("k", "v", "s", 1.0, tuple(Sample(s.wall_s, 1) for s in samples), timer="wall")
     assert interval(apart).half_width > 1.3 * interval(alike).half_width
     assert interval(apart).low < float(np.median([s.wall_s for s in samples])) < interval(apart).high
+
+
+@pytest.mark.parametrize(
+    ("half", "grade"), [(1, "A"), (1.2, "B"), (2, "B"), (2.5, "C"), (5, "C"), (6, "D"), (7.4, "D"), (50, "D")]
+)
+def test_grades_by_the_width_of_the_interval(half: float, grade: str) -> None:
+    one = measurement([sample(1.0)] * MIN_ACCEPTED)
+    assert graded(one, Interval(100.0, 100.0 - half, 100.0 + half))[0] == grade
+
+
+@pytest.mark.parametrize(("share", "counts"), [(0.94, True), (0.92, False), (0.85, False)])
+def test_threads_count_above_93_percent_of_the_best_share(share: float, counts: bool) -> None:
+    best, other = judged([sample(1.0, 2.0), sample(1.0, 2.0 * share)], threads=2)
+    assert (best.rejected, other.rejected is None) == (None, counts)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "count", "grade"), [(80, 100, "A"), (79, 100, "B"), (51, 100, "B"), (50, 100, "C"), (20, 100, "C")]
+)
+def test_grades_by_the_share_that_was_preempted(accepted: int, count: int, grade: str) -> None:
+    one = measurement([sample(1.0)] * accepted + [sample(2.0, 1.0)] * (count - accepted))
+    assert graded(one, Interval(1.0, 1.0, 1.0))[0] == grade
+
+
+def test_the_interval_of_a_run_in_one_process_is_that_of_its_values() -> None:
+    values = [1.0, 1.1, 1.3, 1.2, 1.05, 1.02]
+    one = measurement([sample(1 / value) for value in values], work=1.0)
+    found, expected = interval(one), median_interval(values)
+    assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high))
+    assert spread(one) == pytest.approx(median_interval(values, resamples=200).half_width)
+    assert spread(one, min_samples=6) < float("inf") == spread(one, min_samples=7)
+    assert spread(measurement([sample(1.0)]), min_samples=1) == float("inf")
+
+
+def test_ratios_and_the_best_of_rates_and_times() -> None:
+    samples = [sample(wall) for wall in (1.0, 2.0, 4.0)]
+    rate = summarize(measurement(samples, work=8.0), peak=16.0, measured_peak=10.0)
+    assert (rate.value, rate.best, rate.ratio_to_peak, rate.ratio_to_measured_peak) == (4.0, 8.0, 0.25, 0.4)
+    assert (rate.samples, rate.rejected) == (3, 0)
+    time = summarize(measurement(samples, unit="s", work=1.0))
+    assert (time.value, time.best, time.ratio_to_peak, time.ratio_to_measured_peak) == (2.0, 1.0, None, None)
+
+
+def test_values_per_cycle_by_hand() -> None:
+    samples = [Sample(wall_s=1.0, repetitions=2, cpu_s=1.0, cycles=cycles) for cycles in (4.0, 8.0, 16.0)]
+    rate = per_cycle(measurement(samples, work=16.0), flops_per_cycle=8.0)
+    assert rate is not None
+    assert (rate.unit, rate.value, rate.best, rate.ratio_to_measured_peak) == ("FLOP/cycle", 4.0, 8.0, 0.5)
+    time = per_cycle(measurement(samples, unit="s", work=2.0), flops_per_cycle=8.0)
+    assert time is not None
+    assert (time.unit, time.value, time.best, time.ratio_to_measured_peak) == ("cycle", 2.0, 1.0, None)
+    assert per_cycle(measurement([*samples, sample(1.0)])) is None
+    assert per_cycle(measurement(samples, unit="B/s")) is None

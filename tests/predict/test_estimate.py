@@ -9,12 +9,14 @@ from hwbench.dtypes import BITS
 from hwbench.errors import InputError
 from hwbench.files import folders
 from hwbench.machine import catalog
-from hwbench.machine.device import Memory
+from hwbench.machine.architecture import Rate
+from hwbench.machine.device import Clock, Device, Memory, Units
 from hwbench.machine.peak import peak, peaks
 from hwbench.machine.settings import override
 from hwbench.notices import notice
 from hwbench.predict.estimate import Estimate, estimate
 from hwbench.predict.forecast import forecast
+from hwbench.units import BytesPerSecond, Hertz
 from hwbench.workload import load
 from hwbench.workload.ops import Op, Workload
 from hwbench.workload.request import ModelRequest
@@ -177,3 +179,19 @@ def test_every_dtype_of_the_catalog_has_a_size() -> None:
     used = {rate.dtype for architecture in catalog.architectures().values() for rate in architecture.rates}
     assert used <= set(BITS)
     assert folders.files("devices").keys() == DEVICES.keys()
+
+
+def test_the_main_bound_is_that_of_most_of_the_time() -> None:
+    """An op of 2 s of compute and one of 3 s of memory: memory, though by less than a factor of two."""
+    rate = Rate("vector", "cuda", "fp32", 100)
+    units = (Units("arch", 1, Clock(fixed=Hertz(1e7)), rates=(rate,)),)
+    device = Device("x", "gpu", "Nobody", units, Memory(bandwidth=BytesPerSecond(4e6)))
+    busy = Op("matmul", (1,), macs=1_000_000_000, columns=1, depth=1, name="busy")
+    moving = Op("copy", (1,), input_elements=3_000_000, name="moving")
+    found = estimate(Workload("w", "w", (1,), (busy, moving)), device, bounds_only=True)
+    assert [layer.roofline_time_s for layer in found.layers] == [2.0, 3.0]
+    assert [layer.bound for layer in found.layers] == ["compute", "memory"]
+    assert (found.bound, found.roofline_time_s, found.ideal_time_s) == ("memory", 5.0, 2.0)
+    assert (found.utilization, found.ridge_point) == (0.4, 250.0)
+    longer = msgspec.structs.replace(busy, count=2)
+    assert estimate(Workload("w", "w", (1,), (longer, moving)), device, bounds_only=True).bound == "compute"

@@ -14,7 +14,7 @@ from hwbench.machine.peak import peaks
 from hwbench.machine.settings import override
 from hwbench.notices import notice
 from hwbench.predict.forecast import forecast
-from hwbench.predict.model.parameters import parameters
+from hwbench.predict.model.parameters import Spread, parameters
 from hwbench.units import BytesPerSecond, FlopsPerSecond, Seconds
 from hwbench.workload import load
 from hwbench.workload.ops import Op, Workload
@@ -174,3 +174,63 @@ def test_a_runtime_of_another_kind_of_device_is_refused() -> None:
         forecast(ALEXNET, RTX3090, runtime="torch-eger-cuda")
     assert caught.value.code == "unknown-runtime"
     assert "torch-eager-cuda" in caught.value.nearest
+
+
+SPREAD = Spread(
+    level=0.8, low=0.1, high=0.2, device=0.3, device_shift=0.05, unmeasured=0.4, foreign=0.6, assumed=0.7, unknown=0.8,
+    overhead=0.9, devices=("rtx3090",), vendors=("NVIDIA",), dtypes=("fp32",),
+)  # fmt: skip
+
+
+def ends(
+    device: Device, dtype: str = "fp32", foreign: bool = False, workload: Workload = ALEXNET, overhead: float = 0.0
+) -> list[float]:
+    """Logarithms of the interval's ends over the time, the launches' own uncertainty left out by default."""
+    known = parameters()
+    name = "torch-eager-cuda"
+    spread = replace(SPREAD, overhead=overhead)
+    known = replace(known, runtimes={**known.runtimes, name: replace(known.runtimes[name], spread=spread)})
+    found = forecast(workload, device, dtype, foreign=foreign, known=known)
+    assert found is not None
+    assert found.interval_level == 0.8
+    return [math.log(end / found.time_s) for end in found.interval_s]
+
+
+def widened(*terms: float, shift: float = 0.0) -> object:
+    wider = sum(term**2 for term in terms)
+    return pytest.approx([shift - math.sqrt(0.1**2 + wider), shift + math.sqrt(0.2**2 + wider)])
+
+
+def test_each_thing_that_was_not_measured_widens_the_interval_by_its_own_term() -> None:
+    other = replace(RTX3090, name="another")
+    assert ends(RTX3090) == widened()
+    assert ends(other) == widened(0.3, shift=0.05)
+    assert ends(RTX3090, "fp16") == widened(0.4)
+    assert ends(replace(RTX3090, vendor="Nobody"), "fp16") == widened(0.4, 0.4)
+    assert ends(RTX3090, foreign=True) == widened(0.6)
+    assert ends(replace(RTX3090, caches=())) == widened(0.7)
+    assumed = {**RTX3090.provenance, "memory.bandwidth": "assumed"}
+    assert ends(replace(other, caches=(), provenance=assumed)) == widened(0.3, 0.7, 0.7, shift=0.05)
+
+
+def test_unknown_ops_and_an_unknown_host_widen_by_their_share_of_the_time() -> None:
+    strange = Workload("w", "w", (1,), (Op("mystery", (10**9,), input_elements=10**9, output_elements=10**9),))
+    assert ends(RTX3090, workload=strange) == widened(0.8)
+    tiny = Workload("w", "w", (1,), (Op("add", (1,), input_elements=1, output_elements=1),))
+    assert ends(RTX3090, workload=tiny, overhead=0.9) == widened(0.9)
+    hosted = replace(RTX3090, sustained=Sustained("here", op_overhead=Seconds(1e-6)))
+    assert ends(hosted, workload=tiny, overhead=0.9) == widened()
+
+
+def test_a_measured_device_is_a_fitted_one() -> None:
+    rates = tuple(
+        SustainedRate("fma", "vector", dtype, FlopsPerSecond(2e13), units=RTX3090.count) for dtype in ("fp32", "tf32")
+    )
+    here = Sustained("here", bandwidth=BytesPerSecond(8e11), rates=rates)
+    measured = replace(RTX3090, name="mine", sustained=here)
+    assert ends(measured) == widened()
+    half = replace(measured, sustained=Sustained("here", bandwidth=BytesPerSecond(8e11)))
+    assert ends(half) == widened(0.3, shift=0.05)
+    timed = replace(measured, sustained=replace(here, factors={"spread": 0.15}))
+    assert ends(timed) == pytest.approx([-0.15, 0.15])
+    assert ends(timed, foreign=True) == widened(0.6)

@@ -3,11 +3,14 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from hwbench.errors import InputError
 from hwbench.machine import catalog
+from hwbench.machine.device import Device
 from hwbench.predict.estimate import estimate
 from hwbench.study.requirement import require
+from hwbench.units import BytesPerSecond, Watts
 from hwbench.workload import load
 
 DEVICES = catalog.devices()
@@ -75,3 +78,33 @@ def test_wrong_utilization(utilization: float) -> None:
 def test_a_target_is_needed() -> None:
     with pytest.raises(InputError, match="a rate or a latency"):
         require(ALEXNET, [])
+
+
+def test_of_equal_power_the_faster_is_first_and_unknown_power_last() -> None:
+    """AlexNet at one image moves weights, so that time follows the bandwidth."""
+    card = DEVICES["rtx3090"]
+    base = float(card.memory.bandwidth or 0)
+
+    def variant(name: str, speed: float, power: float | None) -> Device:
+        memory = replace(card.memory, bandwidth=BytesPerSecond(speed * base))
+        return replace(card, name=name, memory=memory, power=Watts(power) if power else None)
+
+    devices = [
+        variant("unknown", 4, None), variant("slow", 1, 300), variant("fast", 2, 300), variant("frugal", 0.5, 100),
+        variant("middle", 1.5, 300),
+    ]  # fmt: skip
+    found = require(ALEXNET, devices, rate=1)
+    assert [candidate.name for candidate in found.devices] == ["frugal", "fast", "middle", "slow", "unknown"]
+    assert [candidate.power_w for candidate in found.devices] == [100, 300, 300, 300, None]
+    for candidate in found.devices:
+        assert candidate.time_s == candidate.roofline_time_s
+        assert candidate.throughput_per_s == pytest.approx(1 / candidate.time_s)
+
+
+def test_a_target_met_exactly_is_met() -> None:
+    card = DEVICES["rtx3090"]
+    time = estimate(ALEXNET, card).roofline_time_s
+    assert time is not None
+    assert require(ALEXNET, [card], latency=time).devices
+    assert not require(ALEXNET, [card], latency=time * 0.999).devices
+    assert not require(ALEXNET, [card], latency=time, utilization=0.999).devices

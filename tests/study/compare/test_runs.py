@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -226,3 +227,33 @@ def test_the_median_of_unequal_processes_is_that_of_all_samples() -> None:
     logs = [np.log(np.concatenate(side)) for side in (a, b)]
     assert found.value == pytest.approx(np.exp(np.median(logs[1]) - np.median(logs[0])))
     assert found.low < found.value < found.high
+
+
+def _processes_around(value: float, apart: float) -> list[list[float]]:
+    return [[value * (1 + step * apart)] for step in (-2, -1, 0, 1, 2)]
+
+
+@pytest.mark.parametrize(("scale", "verdict"), [(0.98, "inconclusive"), (1.02, "inconclusive"), (0.95, "slower")])
+def test_a_significant_difference_within_the_margin_is_no_verdict(scale: float, verdict: str) -> None:
+    values = _processes_around(100.0, 0.005), _processes_around(100.0 * scale, 0.005)
+    (metric,) = compare_runs(*(_run(str(n), _measurement(each)) for n, each in enumerate(values))).metrics
+    assert metric.ratio == pytest.approx(scale)
+    assert metric.p_equal < 0.05 < metric.p_apart
+    assert metric.verdict == verdict
+
+
+def test_work_of_one_size_agrees_to_a_millionth() -> None:
+    one = _measurement([[100.0], [101.0]])
+    for factor, comparable in ((1 + 1e-3, False), (1 - 1e-3, False), (1 + 1e-7, True)):
+        other = _run("b", msgspec.structs.replace(one, work=WORK * factor), _measurement([[1.0]], kernel="fma"))
+        found = compare_runs(_run("a", one, _measurement([[1.0]], kernel="fma")), other)
+        assert ("matmul" in {metric.kernel for metric in found.metrics}) == comparable
+
+
+def test_a_mean_over_times_and_rates_is_of_speeds() -> None:
+    """Half the time is twice the speed; together with 8 times the rate the geometric mean is 4."""
+    a = _run("a", _measurement([[2.0], [2.0]], "s"), _measurement([[3.0], [3.0]], kernel="fma"))
+    b = _run("b", _measurement([[1.0], [1.0]], "s"), _measurement([[24.0], [24.0]], kernel="fma"))
+    overall = compare_runs(a, b).geometric_mean
+    assert overall is not None
+    assert (overall.ratio, overall.kernels, overall.processes) == (pytest.approx(4), 2, 2)

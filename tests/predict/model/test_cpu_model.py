@@ -1,0 +1,114 @@
+"""Times of kernels on a CPU, each formula by hand on a device of round numbers."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from hwbench.predict.model import cpu, scalar
+from hwbench.predict.model.hardware import Hardware, Rates
+from hwbench.predict.model.launch import Counts, Launch, Layout, Product
+from hwbench.predict.model.parameters import CpuParameters
+
+PARAMETERS = CpuParameters(
+    compute={"conv": 0.5, "stem": 0.4, "linear": 0.8, "depthwise": 0.25},
+    per_element={"erf": 2e-9, "pool": 1e-9, "row_norm": 3e-9, "image_norm": 5e-9},
+    prologue=16.0, ragged=2.0, uneven=0.5, memory=0.8, cached_weights=8.0, cached_activations=16.0, reorder=3.0,
+    reorder_spilled=2.0, spill_share=0.5, resident_share=0.25, launch_convolution=7e-6, launch_product=5e-6,
+    launch_light=2e-6, team_heavy=4e-6, team_light=3e-6, grain=1e5, lane=0.1, fusion=0.5, fresh=1e-9,
+)  # fmt: skip
+FP32, BF16 = Rates(1e12, 32.0, False), Rates(4e12, 128.0, True)
+HARDWARE = Hardware(
+    kind="cpu", units=4.0, rates={"fp32": FP32, "bf16": BF16}, vector=FP32, bandwidth=5e10, cache=8e6, lanes=8.0,
+    headroom=1.0, cycles=1e10, measured=frozenset(), assumed=(),
+)  # fmt: skip
+COUNTS = Counts(
+    flops=6e9, elementwise_flops=1e6, input_bytes=1e6, weight_bytes=2e6, output_bytes=4e6, elements=56000.0,
+    saved_bytes=1e6,
+)  # fmt: skip
+CHUNKS = 56000 / (8 * 14)
+UNEVEN = 1 + 0.5 * 4 / CHUNKS
+
+
+def launch(family: str, counts: Counts = COUNTS, **more: Any) -> Launch:
+    layout = Layout(window=9, stride=1, channels_last=False, strided=False, half=False, positions=0)
+    fields: dict[str, Any] = {
+        "product": Product(rows=100.0, columns=20.0, depth=180.0, groups=1.0), "layout": layout, "fused": False,
+        "masked": False, "unfused": False, "backward": False, **more,
+    }  # fmt: skip
+    return Launch(family, 1, counts, **fields)
+
+
+def compute(op: Launch, dtype: str = "fp32") -> float:
+    return float(cpu.compute_time(scalar, op, HARDWARE, dtype, PARAMETERS))
+
+
+def test_chunks_that_do_not_divide_evenly_cost_more() -> None:
+    """56000 elements are 500 chunks of a vector by 14 positions, on 4 cores."""
+    prologue = 1 + 16 / 180
+    assert compute(launch("linear")) == pytest.approx(6e9 * UNEVEN * prologue / 8e11)
+    assert compute(launch("linear"), "bf16") == pytest.approx(6e9 * UNEVEN * prologue / 3.2e12)
+    assert compute(launch("linear"), "fp64") == compute(launch("linear"))
+    few = launch("linear", replace(COUNTS, elements=10.0))
+    assert compute(few) == pytest.approx(6e9 * 3.0 * prologue / 8e11)
+    assert compute(launch("depthwise")) == pytest.approx(6e9 * UNEVEN / 2.5e11)
+
+
+def test_channels_fill_vectors_and_a_stem_pads_only_its_results() -> None:
+    """20 columns take 3 vectors of 8, as do the 180 / 9 channels of the input."""
+    prologue = 1 + 16 / 180
+    assert compute(launch("conv")) == pytest.approx(6e9 * UNEVEN * prologue * (24 / 20) ** 4 / 5e11)
+    assert compute(launch("stem")) == pytest.approx(6e9 * UNEVEN * prologue * (24 / 20) ** 2 / 4e11)
+
+
+def test_elements_on_vectors_and_one_by_one() -> None:
+    arithmetic = 1e6 / 1e11
+    assert compute(launch("map")) == pytest.approx(arithmetic)
+    assert compute(launch("erf")) == pytest.approx(arithmetic + 2e-9 / 4 * 56000)
+    assert compute(launch("pool")) == pytest.approx(arithmetic + 1e-9 / 4 * 56000 * 9)
+    assert compute(launch("row_norm")) == pytest.approx(arithmetic + 3e-9 / 4 * 56000)
+    image = replace(launch("row_norm"), layout=replace(launch("map").layout, channels_last=True))
+    assert compute(image) == pytest.approx(arithmetic + 5e-9 / 4 * 56000)
+
+
+def memory(family: str, weights: float, fuses: bool = False, hardware: Hardware = HARDWARE) -> float:
+    return float(cpu.memory_time(scalar, launch(family), hardware, PARAMETERS, weights, fuses))
+
+
+def activations(moved: float, bandwidth: float = 4e10) -> float:
+    near = 1 / (1 + (moved / 4e6) ** 2)
+    return moved * ((1 - near) / bandwidth + near / 16e10)
+
+
+def test_weights_and_activations_come_from_memory_or_caches() -> None:
+    """All weights, 4 MB, are twice what stays in a quarter of the cache; new pages are 4 MB of a result."""
+    fresh = 1e-9 / 4 * 4e6 * 4e6 / (4e6 + 2**23)
+    weights = 2e6 * (0.8 / 4e10 + 0.2 / 8e10)
+    assert memory("linear", 4e6) == pytest.approx(weights + fresh + activations(5e6))
+    assert memory("linear", 4e6, fuses=True) == pytest.approx(weights + fresh + activations(4.5e6))
+    spilled = 3 * (1 + 2 * 0.2)  # the op's own, 2 MB, are half of what spills
+    assert memory("conv", 4e6) == pytest.approx(spilled * weights + fresh + activations(5e6))
+    measured = replace(HARDWARE, measured=frozenset({"bandwidth"}))
+    weights = 2e6 * (0.8 / 5e10 + 0.2 / 8e10)
+    assert memory("linear", 4e6, hardware=measured) == pytest.approx(weights + fresh + activations(5e6, 5e10))
+
+
+def overhead(op: Launch, units: float = 4.0, fuses: bool = False) -> float:
+    return float(cpu.overhead(scalar, op, replace(HARDWARE, units=units), PARAMETERS, fuses))
+
+
+def test_a_team_costs_what_its_size_and_the_result_ask_for() -> None:
+    team = 56 / 156 * 3 / 5
+    assert overhead(launch("conv")) == pytest.approx(7e-6 + 4e-6 * team)
+    assert overhead(launch("linear")) == pytest.approx(5e-6 + 4e-6 * team)
+    assert overhead(launch("map")) == pytest.approx(2e-6 + 3e-6 * team)
+    assert overhead(launch("conv"), units=1.0) == pytest.approx(7e-6)
+    assert overhead(launch("conv"), units=0.5) == pytest.approx(7e-6)
+
+
+def test_a_fusing_compiler_has_no_call_for_what_it_merges() -> None:
+    merged = {family: launch(family, fused=True) for family in ("map", "conv")}
+    assert overhead(merged["map"], fuses=True) == 0
+    assert overhead(merged["map"]) > 0
+    assert overhead(merged["conv"], fuses=True) == overhead(launch("conv"))
+    assert overhead(launch("map"), fuses=True) == overhead(launch("map"))
