@@ -4,7 +4,7 @@ from typing import cast, get_args
 
 from hwbench import dtypes
 from hwbench.errors import InputError, shown
-from hwbench.machine.device import ClockKind
+from hwbench.machine.parts import ClockKind
 from hwbench.units import Quantity, Seconds
 
 MAX_BATCH = 1_000_000_000

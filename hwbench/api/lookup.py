@@ -41,7 +41,7 @@ def locate(name: str | Device, settings: Mapping[str, str] | None = None) -> Loc
     from hwbench.machine.settings import override  # which devices as they are do without
 
     try:
-        return LocatedDevice(override(located.device, dict(settings)), located.notices)
+        return LocatedDevice(override(located.device, settings), located.notices)
     except InputError as error:  # about a value of the device, which is not a parameter of the question
         field = (error.field or "").rpartition(" ")[2].removeprefix("settings.")
         raise InputError(error.code, error.message, field=f"settings.{field}", nearest=error.nearest) from None

@@ -4,8 +4,9 @@ from msgspec.structs import replace
 
 from hwbench.api.references import DeviceRef, LocatedDevice
 from hwbench.errors import InputError
-from hwbench.machine.device import Device, Sustained
+from hwbench.machine.device import Device
 from hwbench.machine.host.describe import CLOCK_DOUBTS, Host, host
+from hwbench.machine.parts import Sustained
 from hwbench.measure import host_calibration, store
 from hwbench.measure.analysis import sustained as ceilings
 from hwbench.measure.environment import machine as environment

@@ -22,7 +22,10 @@ _PAINT = "(\033\\[(?:0|1|2|33|36)m)"
 """The codes that report.text paints with: the only control characters that a terminal gets from us."""
 
 
-_INVISIBLE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_INVISIBLE = {
+    code: f"\\u{code:04x}"
+    for code in (*range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+}
 """Characters that JSON may hold as they are and that a terminal obeys: written as JSON escapes them."""
 
 
@@ -66,7 +69,7 @@ def write(text: str) -> None:
         raise InputError("not-writable", "It is closed.", file="standard output")
     try:
         encoding = sys.stdout.encoding or "utf-8"
-        text = _INVISIBLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+        text = text.translate(_INVISIBLE)
         sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
         sys.stdout.flush()
     except (OSError, ValueError) as error:

@@ -1,3 +1,3 @@
 """What a machine can do: devices, microarchitectures and their theoretical peaks."""
 
-__all__ = ["architecture", "catalog", "description", "device", "host", "lint", "peak", "settings"]
+__all__ = ["architecture", "catalog", "description", "device", "host", "lint", "parts", "peak", "settings"]

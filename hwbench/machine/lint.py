@@ -7,7 +7,8 @@ from hwbench.errors import InputError, nearest
 from hwbench.files import folders
 from hwbench.machine import catalog
 from hwbench.machine.architecture import Architecture, Rate, Source
-from hwbench.machine.device import Device, PublishedPeak
+from hwbench.machine.device import Device
+from hwbench.machine.parts import PublishedPeak
 from hwbench.machine.peak import Peak, peaks
 
 TOLERANCE = 0.01

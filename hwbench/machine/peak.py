@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from hwbench.errors import InputError
-from hwbench.machine.device import Clock, ClockKind, Device, Provenance, Units
+from hwbench.machine.parts import Clock, ClockKind, Provenance, Specification, Units
 from hwbench.units import Hertz
 
 ACCUMULATE_DEFAULT = (None, "fp64", "fp32", "int32")
@@ -81,7 +81,7 @@ def choose_clock(clock: Clock, isa: str, kind: ClockKind | None = None) -> tuple
     return None
 
 
-def peaks(device: Device, clock: ClockKind | None = None) -> tuple[Peak, ...]:
+def peaks(device: Specification, clock: ClockKind | None = None) -> tuple[Peak, ...]:
     """Return every ceiling of a device, in its architectures' order, at one kind of clock (see `choose_clock`)."""
     result: dict[tuple[str, str, str, str | None, str], list[PeakTerm]] = {}
     partial = set()  # a class of units has the rate but not the clock asked for: the sum would not be the device's
@@ -111,7 +111,7 @@ def peaks(device: Device, clock: ClockKind | None = None) -> tuple[Peak, ...]:
     )
 
 
-def _provenance(device: Device, units: Units, clock: ClockKind) -> Provenance:
+def _provenance(device: Specification, units: Units, clock: ClockKind) -> Provenance:
     """Return the weakest origin among the factors of a term."""
     base = f"units.{units.name}"
     fields = (f"{base}.count", f"{base}.clock.{clock}", f"{base}.rates")
@@ -124,7 +124,7 @@ def highest(every: tuple[Peak, ...], dtype: str) -> Peak | None:
     return max(fitting, key=lambda p: p.flops_per_second, default=None)
 
 
-def peak(device: Device, dtype: str, clock: ClockKind | None = None) -> Peak:
+def peak(device: Specification, dtype: str, clock: ClockKind | None = None) -> Peak:
     """Return the highest dense peak of a dtype with the accumulator that frameworks use.
 
     Raises InputError when the device has no rate for the dtype: no other dtype's rate stands in for it.

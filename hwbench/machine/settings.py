@@ -1,9 +1,12 @@
 """Replace values of a device: another clock, more units, a faster memory."""
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 import msgspec
 
 from hwbench.errors import InputError, nearest, shown
-from hwbench.machine.device import Device
+from hwbench.machine.parts import Specification
 from hwbench.units import (
     Bytes,
     BytesPerSecond,
@@ -12,8 +15,10 @@ from hwbench.units import (
     Watts,
 )
 
+S = TypeVar("S", bound=Specification)
 
-def override(device: Device, settings: dict[str, str]) -> Device:
+
+def override(device: S, settings: Mapping[str, str]) -> S:
     """Return a device with some values replaced, each marked `assumed`: `{"clock": "3 GHz"}`. Raises InputError."""
     for field, text in settings.items():
         try:
@@ -23,7 +28,7 @@ def override(device: Device, settings: dict[str, str]) -> Device:
     return device
 
 
-def _override(device: Device, field: str, text: str) -> Device:
+def _override(device: S, field: str, text: str) -> S:
     head, _, unit_class = field.partition(".")
     provenance = dict(device.provenance)
     if field in _MEMORY:

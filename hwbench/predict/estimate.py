@@ -12,7 +12,8 @@ from msgspec import Struct, field, to_builtins
 from hwbench import dtypes
 from hwbench.answers import Answer
 from hwbench.machine.architecture import Kind
-from hwbench.machine.device import ClockKind, Device
+from hwbench.machine.device import Device
+from hwbench.machine.parts import ClockKind
 from hwbench.machine.peak import Peak, PeakTerm, highest, peak, peaks
 from hwbench.notices import Notice, notice, unique
 from hwbench.predict.forecast import Forecast, Limit, OpTime, forecast

@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from hwbench import dtypes
 from hwbench.dtypes import Dtype
-from hwbench.machine.device import ClockKind, Device
+from hwbench.machine.device import Device
+from hwbench.machine.parts import ClockKind
 from hwbench.notices import Notice, notice
 from hwbench.predict.model import scalar
 from hwbench.predict.model.hardware import Hardware, hardware_of

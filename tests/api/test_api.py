@@ -90,6 +90,20 @@ def test_values_of_a_device_can_be_set() -> None:
     assert hwbench.peak(hwbench.device("rtx3090", clock="3GHz")).peaks == peak.peaks
 
 
+def test_a_device_gives_others_and_its_peaks() -> None:
+    device = hwbench.device("rtx3090")
+    fast = device.with_(clock="3 GHz")
+    assert fast == hwbench.device("rtx3090", clock="3 GHz")
+    assert fast.peak("fp16").flops_per_second == pytest.approx(82 * 3e9 * 512)
+    assert device.peak("fp16", "base").flops_per_second < device.peak("fp16").flops_per_second
+    with pytest.raises(hwbench.InputError) as error:
+        device.with_(clock="fast")
+    assert (error.value.code, error.value.field) == ("not-a-quantity", "settings.clock")
+    with pytest.raises(hwbench.InputError) as error:
+        device.peak("fp4")
+    assert error.value.code == "unknown-rate"
+
+
 def test_comparison_names_each_device() -> None:
     comparison = hwbench.compare("rtx3090", "RTX 4090", model="alexnet")
     assert [device.name for device in comparison.devices] == ["rtx3090", "rtx4090"]

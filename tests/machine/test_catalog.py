@@ -11,8 +11,8 @@ import pytest
 from hwbench.errors import InputError
 from hwbench.files import folders, names
 from hwbench.machine import catalog
-from hwbench.machine.device import Memory, PublishedPeak
 from hwbench.machine.lint import matching, uncovered
+from hwbench.machine.parts import Memory, PublishedPeak
 from hwbench.machine.peak import Peak, peak, peaks
 from hwbench.units import Bytes, BytesPerSecond
 

@@ -6,7 +6,8 @@ import pytest
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.machine.description import describe, known_peaks, notices
-from hwbench.machine.device import Clock, Device, Memory, Units
+from hwbench.machine.device import Device
+from hwbench.machine.parts import Clock, Memory, Units
 from hwbench.machine.peak import peaks
 from hwbench.machine.settings import override
 from hwbench.notices import notice

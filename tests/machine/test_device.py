@@ -11,7 +11,8 @@ from hwbench.dtypes import BITS, DtypeName
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.machine.architecture import Rate
-from hwbench.machine.device import Clock, Device, Memory, Units
+from hwbench.machine.device import Device
+from hwbench.machine.parts import Clock, Memory, Units
 from hwbench.machine.peak import peak, peaks
 from hwbench.machine.settings import override
 from hwbench.units import Bytes, BytesPerSecond, Hertz, Watts

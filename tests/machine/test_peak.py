@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from hwbench.errors import InputError
 from hwbench.machine.architecture import Rate
-from hwbench.machine.device import Clock, ClockKind, Device, Provenance, Units
+from hwbench.machine.device import Device
+from hwbench.machine.parts import Clock, ClockKind, Provenance, Units
 from hwbench.machine.peak import Peak, PeakTerm, choose_clock, peak, peaks
 from hwbench.machine.settings import override
 from hwbench.units import Hertz

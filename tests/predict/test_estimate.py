@@ -10,7 +10,8 @@ from hwbench.errors import InputError
 from hwbench.files import folders
 from hwbench.machine import catalog
 from hwbench.machine.architecture import Rate
-from hwbench.machine.device import Clock, Device, Memory, Units
+from hwbench.machine.device import Device
+from hwbench.machine.parts import Clock, Memory, Units
 from hwbench.machine.peak import peak, peaks
 from hwbench.machine.settings import override
 from hwbench.notices import notice

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from hwbench.errors import InputError
 from hwbench.machine import catalog
-from hwbench.machine.device import Device, Memory, Sustained, SustainedRate
+from hwbench.machine.device import Device
+from hwbench.machine.parts import Memory, Sustained, SustainedRate
 from hwbench.machine.peak import peaks
 from hwbench.machine.settings import override
 from hwbench.notices import notice

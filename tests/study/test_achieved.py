@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from hwbench.machine import catalog
-from hwbench.machine.device import Device, Sustained, SustainedRate
+from hwbench.machine.device import Device
+from hwbench.machine.parts import Sustained, SustainedRate
 from hwbench.report.text.layout import PLAIN
 from hwbench.report.text.machine import achieved as text
 from hwbench.study.achieved import achieved

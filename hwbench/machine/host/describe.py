@@ -14,11 +14,12 @@ from msgspec import Struct
 from hwbench.errors import shown
 from hwbench.files import places
 from hwbench.machine.architecture import Rate
-from hwbench.machine.device import Cache, Clock, Device, Memory, Provenance, Units
+from hwbench.machine.device import Device
 from hwbench.machine.host import fallback, linux, macos, match
 from hwbench.machine.host.facts import CoreClass, Facts, Files
 from hwbench.machine.host.isa import contradicted, within_reach
 from hwbench.machine.host.match import Match
+from hwbench.machine.parts import Cache, Clock, Memory, Provenance, Units
 from hwbench.notices import Notice, notice, unique
 from hwbench.units import Bits, Bytes, BytesPerSecond, Hertz
 

@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from hwbench.errors import InputError
-from hwbench.machine.device import Device, Provenance, Sustained, SustainedRate, Units
+from hwbench.machine.device import Device
+from hwbench.machine.parts import Provenance, Sustained, SustainedRate, Units
 from hwbench.machine.peak import highest
 from hwbench.machine.peak import peaks as theoretical_peaks
 from hwbench.measure import kernels, store

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, structs
 
-from hwbench.machine.device import Cache
+from hwbench.machine.parts import Cache
 from hwbench.measure.codegen.vectors import SIZES
 from hwbench.measure.gemm.microkernel import LINE, UNROLL_EDGE, Tile
 from hwbench.measure.gemm.thin import FEW, pitch

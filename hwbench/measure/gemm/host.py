@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from hwbench.machine.device import Cache
+from hwbench.machine.parts import Cache
 
 
 @cache

@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Struct, structs
 
 from hwbench.errors import InputError
-from hwbench.machine.device import Cache
+from hwbench.machine.parts import Cache
 from hwbench.measure.codegen import vectors
 from hwbench.measure.codegen.vectors import SIZES
 from hwbench.measure.gemm import blocking, host, microkernel

@@ -7,7 +7,8 @@ import msgspec
 
 from hwbench.errors import InputError
 from hwbench.machine import catalog
-from hwbench.machine.device import Clock, Device, Memory, Provenance, Units
+from hwbench.machine.device import Device
+from hwbench.machine.parts import Clock, Memory, Provenance, Units
 from hwbench.measure.torch.device import TorchDevice
 from hwbench.units import Bytes, Hertz
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from hwbench.machine.device import Cache, ClockKind, Device, Sustained
+from hwbench.machine.device import Device
+from hwbench.machine.parts import Cache, ClockKind, Sustained
 from hwbench.machine.peak import Peak, highest, peaks
 
 ALL_CORE_SHARE = 0.35

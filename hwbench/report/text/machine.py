@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from hwbench import answers
 from hwbench.machine.description import Description, DeviceDetails
-from hwbench.machine.device import Clock, Device, DisputedPeak, Units
+from hwbench.machine.device import Device
+from hwbench.machine.parts import Clock, DisputedPeak, Units
 from hwbench.machine.peak import Peak, PeakTerm
 from hwbench.report.text.format import intensity, percent
 from hwbench.report.text.layout import PLAIN, Style, field, sentences, table

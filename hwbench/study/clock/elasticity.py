@@ -5,7 +5,8 @@ import math
 from msgspec import structs
 
 from hwbench.errors import InputError
-from hwbench.machine.device import Clock, Device
+from hwbench.machine.device import Device
+from hwbench.machine.parts import Clock
 from hwbench.predict.estimate import estimate
 from hwbench.study.clock.results import ModelClock
 from hwbench.units import Hertz

@@ -8,7 +8,8 @@ from msgspec import Struct
 from hwbench.answers import Answer
 from hwbench.dtypes import dtype as dtype_of
 from hwbench.errors import InputError, nearest, shown
-from hwbench.machine.device import ClockKind, Device
+from hwbench.machine.device import Device
+from hwbench.machine.parts import ClockKind
 from hwbench.machine.peak import Peak, PeakTerm, highest, peaks
 from hwbench.notices import Notice, notice
 from hwbench.predict.estimate import Estimate, estimate, peak_for

@@ -5,7 +5,8 @@ import pytest
 
 from hwbench.machine import catalog
 from hwbench.machine.architecture import Rate
-from hwbench.machine.device import Clock, Device, Memory, Units
+from hwbench.machine.device import Device
+from hwbench.machine.parts import Clock, Memory, Units
 from hwbench.machine.peak import peak
 from hwbench.measure.analysis import peaks
 from hwbench.measure.analysis.results import results

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwbench.machine.device import Cache
+from hwbench.machine.parts import Cache
 from hwbench.measure.codegen.vectors import SIZES
 from hwbench.measure.gemm import blocking
 from hwbench.measure.gemm.blocking import DEPTH_STEP, MAX_CHAIN, Blocks

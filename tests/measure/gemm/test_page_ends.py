@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwbench.machine.device import Cache
+from hwbench.machine.parts import Cache
 from hwbench.measure.codegen import vectors
 from hwbench.measure.gemm import blocking
 from hwbench.measure.gemm import product as gemm

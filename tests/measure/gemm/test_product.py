@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwbench.errors import InputError
-from hwbench.machine.device import Cache
+from hwbench.machine.parts import Cache
 from hwbench.measure.codegen import vectors
 from hwbench.measure.gemm import blocking
 from hwbench.measure.gemm import product as gemm

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwbench.machine.device import Cache
+from hwbench.machine.parts import Cache
 from hwbench.measure.kernels.memory import levels, working_set
 from hwbench.measure.kernels.memory.levels import Level, Point
 from hwbench.units import Bytes

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from hwbench.machine.device import Cache
+from hwbench.machine.parts import Cache
 from hwbench.measure import harness
 from hwbench.measure.kernels import buffers
 from hwbench.measure.kernels.memory import kernel as memory

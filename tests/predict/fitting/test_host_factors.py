@@ -5,7 +5,7 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from hwbench.machine import catalog
-from hwbench.machine.device import Sustained
+from hwbench.machine.parts import Sustained
 from hwbench.predict.fitting.host import TimedNetwork, factors
 from hwbench.predict.forecast import forecast
 from hwbench.workload import load

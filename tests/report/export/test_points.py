@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from hwbench.machine import catalog
-from hwbench.machine.device import Memory
+from hwbench.machine.parts import Memory
 from hwbench.predict.estimate import estimate
 from hwbench.report.export.sweep import COLUMNS, PointWriter
 from hwbench.study.sweep.panel import Panel

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from hwbench.machine import catalog
-from hwbench.machine.device import BytesPerSecond, Device, Sustained, SustainedRate
+from hwbench.machine.device import Device
+from hwbench.machine.parts import Sustained, SustainedRate
 from hwbench.machine.peak import peaks
 from hwbench.measure import store
 from hwbench.measure.record import Measurement, Record, Result, Sample
@@ -19,7 +20,7 @@ from hwbench.measure.subject import ForwardPass, LayerSeconds
 from hwbench.predict.estimate import Estimate, estimate
 from hwbench.report.html import measured
 from hwbench.report.html.figures import ceilings, common, roofline
-from hwbench.units import FlopsPerSecond
+from hwbench.units import BytesPerSecond, FlopsPerSecond
 from hwbench.workload import load
 from tests.report.html.test_page import embedded
 

@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from hwbench.machine import catalog
-from hwbench.machine.device import Device, Memory
+from hwbench.machine.device import Device
+from hwbench.machine.parts import Memory
 from hwbench.predict.estimate import Estimate, estimate
 from hwbench.report.text import roofline
 from hwbench.report.text.layout import Style

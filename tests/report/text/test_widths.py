@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwbench.machine import catalog
-from hwbench.machine.device import Sustained, SustainedRate
+from hwbench.machine.parts import Sustained, SustainedRate
 from hwbench.measure import store
 from hwbench.measure.analysis import results
 from hwbench.measure.cluster import Success

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from hwbench.machine import catalog
-from hwbench.machine.device import Memory
+from hwbench.machine.parts import Memory
 from hwbench.machine.peak import peak
 from hwbench.predict.estimate import estimate
 from hwbench.study.clock import elasticity

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hwbench.cli.commands.compare import SORTS as OFFERED
 from hwbench.errors import InputError
 from hwbench.machine import catalog
-from hwbench.machine.device import Device, Memory
+from hwbench.machine.device import Device
+from hwbench.machine.parts import Memory
 from hwbench.machine.peak import highest, peak, peaks
 from hwbench.machine.settings import override
 from hwbench.predict.estimate import estimate

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from hwbench.machine.device import Cache
 from hwbench.machine.host.facts import Files
+from hwbench.machine.parts import Cache
 from hwbench.measure.environment import machine as environment
 from hwbench.measure.harness import Task
 from hwbench.measure.kernels.buffers import ALIGNMENT, affordable

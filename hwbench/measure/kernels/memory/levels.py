@@ -18,7 +18,7 @@ from statistics import fmean, median
 
 from msgspec import Struct
 
-from hwbench.machine.device import Cache
+from hwbench.machine.parts import Cache
 
 PENALTY = 0.02
 """Cost of a segment in squared logarithms: two points on each side justify a step of 15 %, eight a step of 7 %."""

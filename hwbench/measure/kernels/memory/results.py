@@ -5,7 +5,7 @@ from statistics import median, median_low
 
 import msgspec
 
-from hwbench.machine.device import Cache
+from hwbench.machine.parts import Cache
 from hwbench.measure.kernels.memory import levels
 from hwbench.measure.kernels.memory.levels import Point
 from hwbench.measure.record import Measurement, Result

@@ -1,0 +1,209 @@
+"""What a machine consists of: units × clock × flops_per_cycle, memory, caches and power. A CPU and a GPU are alike."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from hwbench.dtypes import DtypeName
+from hwbench.machine.architecture import Engine, Kind, Name, Rate, Released, Source, Sparsity
+from hwbench.units import (
+    Bits,
+    Bytes,
+    BytesPerSecond,
+    FlopsPerSecond,
+    Hertz,
+    Seconds,
+    TransfersPerSecond,
+    Watts,
+)
+
+Provenance = Literal["spec", "derived", "os", "measured", "assumed"]
+Segment = Literal["consumer", "workstation", "datacenter", "embedded"]
+"""Market that a GPU was made for: consumer cards run above their printed boost clock unless power limits them."""
+ClockKind = Literal["base", "boost", "all_core", "fixed"]
+Count = Annotated[int, Meta(gt=0, le=10_000_000)]
+
+
+class Clock(Struct, frozen=True, forbid_unknown_fields=True):
+    """Clocks in Hz, each its own thing and never mixed.
+
+    `base` is guaranteed, `boost` the highest (of one unit, on a CPU), `all_core` what all units hold together while
+    they run an ISA, by ISA name, where it is published, and `fixed` a clock that somebody set.
+    """
+
+    base: Hertz | None = None
+    boost: Hertz | None = None
+    all_core: dict[Name, Hertz] = {}
+    fixed: Hertz | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.base or self.boost or self.fixed):
+            raise ValueError("a clock needs a base, a boost or a fixed value")
+        if self.base and self.boost and self.base > self.boost:
+            raise ValueError(f"the base clock ({self.base}) is above the boost clock ({self.boost})")
+
+
+class Units(Struct, frozen=True, forbid_unknown_fields=True):
+    """One class of identical units: all SMs of a GPU, all P-cores of a hybrid CPU.
+
+    `rates` come from the architecture's file unless the device gives its own.
+    """
+
+    architecture: Name
+    count: Count
+    clock: Clock
+    name: Name = "units"
+    threads: Count | None = None
+    rates: tuple[Rate, ...] = ()
+
+
+class Memory(Struct, frozen=True, forbid_unknown_fields=True):
+    """Main memory: `bandwidth` is the theoretical one, bus × rate / 8 where both are known.
+
+    `size` is the capacity of a card, or the most that a CPU supports.
+    """
+
+    type: Name | None = None
+    size: Bytes | None = None
+    bandwidth: BytesPerSecond | None = None
+    bus: Bits | None = None
+    rate: TransfersPerSecond | None = None
+
+
+class Cache(Struct, frozen=True, forbid_unknown_fields=True):
+    """One level of data cache: the size of one instance and how many units share it (absent: all of them)."""
+
+    name: Name
+    size: Bytes
+    shared_by: Count | None = None
+
+
+class PublishedPeak(Struct, frozen=True, forbid_unknown_fields=True):
+    """A peak as the vendor prints it: test data, held against the computed one, never used to compute."""
+
+    engine: Engine
+    dtype: DtypeName
+    flops_per_second: FlopsPerSecond
+    accumulate: DtypeName | Literal["int32"] | None = None
+    sparsity: Sparsity = "dense"
+    isa: Name | None = None
+    clock: ClockKind | None = None
+
+
+class DisputedPeak(PublishedPeak, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A printed peak that does not follow from units × clock × flops_per_cycle, and why: shown, not held."""
+
+    reason: Annotated[str, Meta(min_length=10, max_length=300)]
+
+
+class SustainedRate(Struct, frozen=True, forbid_unknown_fields=True):
+    """FLOP/s that a microbenchmark reached on `units` units together: independent FMAs (`fma`), or a matrix product."""
+
+    kernel: Literal["fma", "matmul"]
+    engine: Engine
+    dtype: DtypeName
+    flops_per_second: FlopsPerSecond
+    units: Count
+    isa: Name | None = None
+
+
+class Sustained(Struct, frozen=True, forbid_unknown_fields=True):
+    """Ceilings that were measured on one machine of this kind; `source` says which run, by its id or document.
+
+    `bandwidth` is main memory's with all units reading, `unit_bandwidth` with one; `caches` holds what all units read
+    from a level, by its name; `clock` what an ISA runs at under its own load; `op_overhead` is what a framework adds to
+    each op; `factors` are measured over expected time of a framework's compute, memory and overhead, and the `spread`
+    that is left.
+    """
+
+    source: Name
+    rates: tuple[SustainedRate, ...] = ()
+    bandwidth: BytesPerSecond | None = None
+    unit_bandwidth: BytesPerSecond | None = None
+    caches: dict[Name, BytesPerSecond] = {}
+    clock: dict[Name, Hertz] = {}
+    op_overhead: Seconds | None = None
+    factors: dict[Name, Annotated[float, Meta(gt=0, le=1e3)]] = {}
+
+    def rate(
+        self, kernel: str, dtype: str, *, isa: str | None = None, engine: str | None = None, units: int = 1
+    ) -> SustainedRate | None:
+        """Return a kernel's best rate at a dtype on the most units together, at least `units`; None if there is none.
+
+        `isa` and `engine` limit the choice where they are given.
+        """
+        fitting = (
+            rate
+            for rate in self.rates
+            if (rate.kernel, rate.dtype) == (kernel, dtype)
+            and isa in (None, rate.isa)
+            and engine in (None, rate.engine)
+            and rate.units >= units
+        )
+        return max(fitting, key=lambda rate: (rate.units, rate.flops_per_second), default=None)
+
+
+class Score(Struct, frozen=True, forbid_unknown_fields=True):
+    """A published benchmark score of a CPU, as its page states it; larger is faster.
+
+    `available` is when the system tested was for sale, `system` its name. The CPU ran at its base clock, or above it
+    where it has a boost clock.
+    """
+
+    suite: Name
+    score: Annotated[float, Meta(gt=0, le=1e9)]
+    url: str
+    available: Released | None = None
+    system: Name | None = None
+
+
+class Specification(Struct, frozen=True, forbid_unknown_fields=True):
+    """A machine as its data sheet, its operating system or a measurement describes it. SI units throughout."""
+
+    title: Name
+    kind: Kind
+    vendor: Name
+    units: Annotated[tuple[Units, ...], Meta(min_length=1, max_length=16)]
+    memory: Memory = Memory()
+    segment: Segment | None = None
+    released: Released | None = None
+    power: Watts | None = None
+    caches: tuple[Cache, ...] = ()
+    published: tuple[PublishedPeak, ...] = ()
+    disputed: tuple[DisputedPeak, ...] = ()
+    sustained: Sustained | None = None
+    scores: tuple[Score, ...] = ()
+    sources: tuple[Source, ...] = ()
+    provenance: dict[Name, Provenance] = {}
+    aliases: tuple[Name, ...] = ()
+    notes: str | None = None
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        names = [units.name for units in self.units]
+        if len(set(names)) < len(names):
+            raise ValueError("two classes of units have the same name")
+
+    @property
+    def label(self) -> str:
+        """Name in the catalog, or the title of a device without one."""
+        return self.name or self.title
+
+    @property
+    def count(self) -> int:
+        """Units of all classes."""
+        return sum(units.count for units in self.units)
+
+    @property
+    def architectures(self) -> str:
+        """Names of the architectures, `golden-cove + gracemont` for a hybrid."""
+        return " + ".join(dict.fromkeys(units.architecture for units in self.units))
+
+    def provenance_of(self, field: str) -> Provenance:
+        """Return where a field's value came from: the entry of the longest path at or above it, else `spec`."""
+        path = field
+        while path:
+            if path in self.provenance:
+                return self.provenance[path]
+            path = path.rpartition(".")[0]
+        return "spec"
