@@ -138,6 +138,7 @@ def test_depthwise_windows_run_on_lanes(window: int, last: int, slowdown: float)
 def test_rows_and_positions_that_are_too_few_for_the_threads() -> None:
     assert compute("row_norm") == pytest.approx(1e-6 * 2.5e5 / 512 / 10)
     assert compute("row_norm", product=replace(PRODUCT, depth=0)) == pytest.approx(1e-6 * 2.5e5 / 10)
+    assert compute("pool", layout={"positions": 1}) == pytest.approx(1e-8 * 2.5e5)
     assert compute("pool", layout={"positions": 100}) == pytest.approx(1e-8 * 2.5e5 / 100)
     assert compute("pool", layout={"positions": 10**6}) == pytest.approx(1e-8 * 2.5e5 / 15360)
     assert compute("pool") == compute("map") == 0

@@ -1,0 +1,118 @@
+"""A device in the time model's units, by hand: rates, clocks, caches, what was measured and what is guessed."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from hwbench.machine.architecture import Rate
+from hwbench.machine.device import Cache, Clock, Device, Memory, Sustained, SustainedRate, Units
+from hwbench.predict.model.hardware import ALL_CORE_SHARE, CAUTION, MATMUL_SHARE, Hardware, Rates, hardware_of
+from hwbench.units import Bytes, BytesPerSecond, FlopsPerSecond, Hertz, Seconds
+
+GPU_RATES = (
+    Rate("vector", "cuda", "fp32", 256),
+    Rate("vector", "cuda", "fp64", 8),
+    Rate("matrix", "tensor-core", "fp16", 1024, "fp32"),
+    Rate("matrix", "tensor-core", "fp16", 4096, "fp32", "2:4"),
+)
+CPU_RATES = (Rate("vector", "avx2", "fp32", 32), Rate("vector", "avx2", "fp64", 16))
+BOOST = Clock(base=Hertz(2e9), boost=Hertz(4e9))
+MEMORY = Memory(bandwidth=BytesPerSecond(1e11))
+GPU = Device(
+    "g", "gpu", "Nobody", (Units("arch", 10, Clock(boost=Hertz(1e9)), rates=GPU_RATES),), MEMORY, segment="consumer",
+    caches=(Cache("L1", Bytes(1e5), 1), Cache("L2", Bytes(4e6)), Cache("L3", Bytes(3e6))),
+)  # fmt: skip
+CPU = Device(
+    "c", "cpu", "Nobody", (Units("arch", 8, BOOST, rates=CPU_RATES),), MEMORY,
+    caches=(Cache("L1d", Bytes(32e3), 1), Cache("L2", Bytes(1e6), 2), Cache("L3", Bytes(16e6))),
+)  # fmt: skip
+SHARE = (2 + ALL_CORE_SHARE * 2) / 4
+
+
+def of(device: Device, *dtypes: str, **more: Any) -> Hardware:
+    found = hardware_of(device, dtypes, **more)
+    assert found is not None
+    return found
+
+
+def test_a_gpu_by_its_data_sheet() -> None:
+    found = of(GPU, "fp16", "bf16")
+    lanes = Rates(2.56e12, 256, False)
+    assert found.rates == {"fp32": lanes, "bf16": lanes, "fp16": Rates(1.024e13, 1024, True)}
+    assert (found.vector, found.units, found.bandwidth, found.cache) == (lanes, 10, 1e11, 4e6)
+    assert (found.lanes, found.headroom, found.cycles) == (64, 1, pytest.approx(1e10))
+    assert (found.measured, found.assumed, found.op_overhead, found.factors, found.spread) == (
+        frozenset(), (), None, None, None,
+    )  # fmt: skip
+
+
+def test_lanes_beyond_what_a_unit_issues_do_not_count() -> None:
+    wide = replace(GPU, units=(replace(GPU.units[0], rates=(Rate("vector", "cuda", "fp32", 384),)),))
+    assert of(wide).rates["fp32"] == Rates(pytest.approx(2.56e12), 384, False)
+
+
+def test_cards_for_data_centers_keep_less_of_their_boost() -> None:
+    server = replace(GPU, segment="datacenter")
+    assert of(server).headroom == of(replace(GPU, segment=None)).headroom == CAUTION
+    measured = Sustained("here", rates=(SustainedRate("fma", "vector", "fp32", FlopsPerSecond(2e12), 10),))
+    assert of(replace(server, sustained=measured)).headroom == 1
+    assert of(CPU).headroom == 1
+
+
+def test_all_cores_of_a_cpu_run_between_base_and_boost() -> None:
+    found = of(CPU, "fp64")
+    assert found.rates["fp32"] == found.vector == Rates(pytest.approx(8 * 4e9 * 32 * SHARE), 32, False)
+    assert found.rates["fp64"] == found.vector  # the lanes of fp32 are faster
+    assert (found.lanes, found.cycles) == (8, pytest.approx(8 * 4e9 * SHARE))
+    assert found.cache == 4 * 1e6 + 16e6
+    assert of(CPU, clock="base").vector.flops_per_second == 8 * 2e9 * 32
+    fixed = replace(CPU, units=(replace(CPU.units[0], clock=Clock(fixed=Hertz(3e9))),))
+    assert of(fixed).vector.flops_per_second == 8 * 3e9 * 32
+    single = replace(CPU, units=(replace(CPU.units[0], count=1),))
+    assert of(single).vector.flops_per_second == 4e9 * 32
+
+
+def test_the_mean_share_of_several_classes() -> None:
+    small = Units("other", 4, Clock(base=Hertz(3e9), boost=Hertz(3e9)), "small", rates=CPU_RATES)
+    found = of(replace(CPU, units=(replace(CPU.units[0], name="big"), small)))
+    assert found.vector.flops_per_second == pytest.approx((8 * 4e9 + 4 * 3e9) * 32 * (SHARE + 1) / 2)
+
+
+def test_measured_rates_replace_the_data_sheets() -> None:
+    rates = (
+        SustainedRate("fma", "vector", "fp32", FlopsPerSecond(5e11), 8),
+        SustainedRate("matmul", "vector", "fp32", FlopsPerSecond(9e11), 8),
+        SustainedRate("matmul", "vector", "fp64", FlopsPerSecond(1.86e11), 8),
+        SustainedRate("fma", "vector", "bf16", FlopsPerSecond(7e11), 1),
+    )
+    here = Sustained(
+        "here", rates, BytesPerSecond(8e10), op_overhead=Seconds(3e-6), factors={"memory": 2.0, "spread": 0.1}
+    )
+    found = of(replace(CPU, sustained=here), "fp64", "bf16")
+    assert found.vector == found.rates["fp32"] == Rates(5e11, 32, False)
+    assert found.rates["fp64"].flops_per_second == pytest.approx(1.86e11 / MATMUL_SHARE)
+    assert found.rates["bf16"].flops_per_second == pytest.approx(8 * 4e9 * 32 * SHARE)  # one unit is not all
+    assert (found.bandwidth, found.measured) == (8e10, {"fp32", "fp64", "bandwidth"})
+    assert (found.op_overhead, found.factors, found.spread) == (3e-6, (1.0, 2.0, 1.0), 0.1)
+    assert found.cycles == pytest.approx(5e11 / 32)
+
+
+def test_what_is_guessed() -> None:
+    assert of(CPU).assumed == ()
+    bare = replace(
+        CPU, caches=CPU.caches[:1], provenance={"memory.bandwidth": "assumed", "units.units.clock.boost": "os"}
+    )
+    assert of(bare).assumed == ("memory.bandwidth", "clock", "cache")
+    assert of(bare).cache == 8 * 2 * 2**20
+    card = replace(GPU, caches=(), provenance={"units.units.clock.boost": "assumed"})
+    assert (of(card).assumed, of(card).cache) == (("cache",), 10 * 64 * 2**10)
+
+
+def test_without_bandwidth_or_rates_there_is_no_model() -> None:
+    assert hardware_of(replace(CPU, memory=Memory()), ()) is None
+    assert hardware_of(replace(CPU, memory=Memory(), sustained=Sustained("x", bandwidth=BytesPerSecond(1e10))), ())
+    integers = replace(CPU.units[0], rates=(Rate("matrix", "amx", "int8", 1024, "int32"),))
+    assert hardware_of(replace(CPU, units=(integers,)), ()) is None
+    doubles = replace(CPU.units[0], rates=(CPU_RATES[1], replace(CPU_RATES[1], dtype="fp16", flops_per_cycle=20)))
+    assert of(replace(CPU, units=(doubles,))).vector.flops_per_cycle == 20
