@@ -12,6 +12,8 @@ from hwbench.errors import InputError, shown
 
 MIN_VALUE, MAX_VALUE = 1e-30, 1e30
 """Range of every quantity but zero: beyond, products would leave the range of a float."""
+MAX_WHOLE = 1 << 53
+"""Largest whole number from outside: floats hold every one below."""
 
 _LARGE = {"": 0, "k": 3, "K": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _SMALL = {"m": -3, "u": -6, "µ": -6, "μ": -6, "n": -9, "p": -12}
@@ -142,6 +144,18 @@ class PerSecond(Quantity):
 
     unit, example = "/s", "30/s"
     __slots__ = ()
+
+
+def whole_number(text: str, high: int = MAX_WHOLE, low: int = 1) -> int | None:
+    """Return the whole number of ASCII digits in a text; None for other text and for values beyond `low` and `high`.
+
+    Every whole number in text from outside is read here: length and value are limited before anything computes with it.
+    """
+    digits = text.strip()
+    if not digits.isascii() or not digits.isdigit() or len(digits) > len(str(high)):
+        return None
+    value = int(digits)
+    return value if low <= value <= high else None
 
 
 def si(value: float, unit: str, digits: int = 4, binary: bool = False) -> str:

@@ -357,3 +357,15 @@ def test_every_quantity_is_tested() -> None:
     assert below(Quantity) - {Quantity} == set(KINDS)
     assert {kind for kind, _, _ in READ} == {kind for kind, _, _ in REFUSED} == set(KINDS)
     assert units.si is si
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1", 1), (" 64 ", 64), ("007", 7), ("1000", 1000), ("1001", None), ("0", None), ("-1", None), ("+1", None),
+        ("1e3", None), ("", None), ("\u0661", None), ("\u00b2", None), ("1_0", None), ("0" * 30 + "1999", None),
+        ("9" * 5000, None),
+    ],
+)  # fmt: skip
+def test_whole_numbers_are_limited_in_digits_and_value(text: str, value: int | None) -> None:
+    assert units.whole_number(text, 1000) == value

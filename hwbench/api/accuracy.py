@@ -18,6 +18,7 @@ from hwbench.predict.data import tables
 from hwbench.predict.data.rows import Defaults
 from hwbench.predict.model.parameters import ParameterFile, dumped
 from hwbench.predict.model.parameters import parameters as shipped_parameters
+from hwbench.predict.model.parameters import read as read_parameters
 from hwbench.predict.replay import replay
 from hwbench.predict.replay.summary import Validation
 from hwbench.report.text.layout import PLAIN, Style
@@ -44,7 +45,7 @@ def validate(
     """
     defaults = Defaults(device, checks.dtype(dtype) if dtype else None, layout, runtime)
     paths = files or tuple(tables.shipped())
-    known = replay.parameters_in(parameters) if parameters else None
+    known = read_parameters(parameters) if parameters else None
     validation = replay.replay(tables.read(paths, defaults), finder=locate_pair, known=known)
     if not validation.rows:
         reason = f": {validation.skipped[0].reason}" if validation.skipped else "."

@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import os
 import sys
+from collections.abc import Mapping
 from typing import NoReturn
 
 import click
@@ -11,6 +12,7 @@ import click
 from hwbench.cli.options import Group, Invocation
 from hwbench.cli.output import error_object, write
 from hwbench.errors import HwbenchError, InputError, nearest, shown
+from hwbench.units import whole_number
 from hwbench.version import VERSION
 
 COMMANDS = {
@@ -95,6 +97,7 @@ def main() -> NoReturn:
     """Run the command line and exit: 0 for success, 2 for the user's error, 1 for hwbench's, 130 for an interrupt."""
     invocation = Invocation()
     try:
+        _check_completion(os.environ)
         # The result is what `context.exit` was given.
         code = hwbench.main(prog_name="hwbench", standalone_mode=False, obj=invocation) or 0
         write("")  # so that a failed flush is an error with a message
@@ -111,6 +114,22 @@ def main() -> NoReturn:
             traceback.print_exception(error)
         code = _fail(_described(error), invocation)
     _leave(code)
+
+
+def _check_completion(environment: Mapping[str, str]) -> None:
+    """Raise InputError where the variables of a shell's completion, which click reads, are not those of a shell."""
+    instruction = environment.get("_HWBENCH_COMPLETE", "")
+    shell, _, what = instruction.partition("_")
+    if instruction and (shell not in ("bash", "zsh", "fish") or what not in ("source", "complete")):
+        message = f"'{shown(instruction)}' does not name a shell: the value must be like bash_complete."
+        raise InputError("bad-completion", message, field="_HWBENCH_COMPLETE")
+    if what != "complete":
+        return
+    if "COMP_WORDS" not in environment or "COMP_CWORD" not in environment:
+        message = "The shell gives no words to complete: COMP_WORDS or COMP_CWORD is missing."
+        raise InputError("bad-completion", message, field="_HWBENCH_COMPLETE")
+    if shell != "fish" and whole_number(environment["COMP_CWORD"], low=0) is None:
+        raise InputError("bad-completion", "This is not the number of a word.", field="COMP_CWORD")
 
 
 def _described(error: Exception) -> HwbenchError:

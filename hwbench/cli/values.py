@@ -8,6 +8,7 @@ import click
 from hwbench.api.checks import MAX_BATCH
 from hwbench.dtypes import dtype as known_dtype
 from hwbench.errors import InputError, shown
+from hwbench.units import whole_number
 
 T = TypeVar("T")
 
@@ -87,10 +88,10 @@ def sizes(text: str) -> tuple[tuple[int, int, int], ...]:
 
 
 def _whole(text: str, most: int, what: str) -> int:
-    digits = text.strip()
-    if not digits.isascii() or not digits.isdigit() or not 0 < int(digits[:20]) <= most:
-        raise InputError("bad-number", f"'{shown(digits, 40)}' is not {what} (a whole number from 1 to {most}).")
-    return int(digits)
+    value = whole_number(text, most)
+    if value is None:
+        raise InputError("bad-number", f"'{shown(text.strip(), 40)}' is not {what} (a whole number from 1 to {most}).")
+    return value
 
 
 def share(text: str) -> float:

@@ -25,7 +25,7 @@ def complaint(error: ValidationError, kind: Any = None) -> Complaint:
     match = re.fullmatch(_FORM, str(error), re.DOTALL)
     reason, field = (match[1], match[2] or "") if match else (str(error), "")
     field = field.lstrip(".").replace("[...]", "")
-    sentence = reason if reason.endswith(".") else f"{reason}."
+    sentence = _plain(reason)
     named = re.fullmatch(_NAMED, reason, re.DOTALL)
     if named is None or kind is None:
         return Complaint(sentence, field)
@@ -34,6 +34,22 @@ def complaint(error: ValidationError, kind: Any = None) -> Complaint:
     if unknown is not None:
         return Complaint(sentence, f"{field}.{unknown}".lstrip("."), nearest(unknown, choices))
     return Complaint(sentence, field, nearest(value, choices) or tuple(choices))
+
+
+def _plain(reason: str) -> str:
+    """Return a reason with the names of types in plain words."""
+    expected = re.fullmatch(r"Expected `([^`]*)`(.*?)(?:, got `([^`]*)`)?", reason, re.DOTALL)
+    if expected is None:
+        return reason if reason.endswith(".") else f"{reason}."
+    wanted = " or ".join(_TYPES.get(name, name) for name in expected[1].split(" | "))
+    got = f", not {_TYPES.get(expected[3], expected[3])}" if expected[3] else ""
+    return f"This must be {wanted}{expected[2]}{got}."
+
+
+_TYPES = {
+    "bool": "true or false", "int": "a whole number", "float": "a number", "str": "text", "null": "null",
+    "array": "a list", "object": "a mapping",
+}  # fmt: skip
 
 
 def _choices(kind: Any, field: str) -> list[str]:

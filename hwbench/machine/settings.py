@@ -13,6 +13,7 @@ from hwbench.units import (
     Hertz,
     Quantity,
     Watts,
+    whole_number,
 )
 
 S = TypeVar("S", bound=Specification)
@@ -69,6 +70,7 @@ _MEMORY: dict[str, tuple[str, type[Quantity]]] = {"bandwidth": ("bandwidth", Byt
 
 
 def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 12 or not 0 < int(text) <= MAX_UNITS:
+    count = whole_number(text, MAX_UNITS)
+    if count is None:
         raise InputError("units-range", f"'{shown(text, 40)}' is not a number of units (1 to {MAX_UNITS}).")
-    return int(text)
+    return count

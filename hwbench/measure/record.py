@@ -11,11 +11,14 @@ from msgspec import Meta, Struct
 from hwbench.machine.device import Device
 from hwbench.measure.subject import Subject
 from hwbench.notices import Notice
-from hwbench.units import exact
+from hwbench.units import MAX_WHOLE, exact
 
 SCHEMA = "hwbench.run/2"
 Unit = Literal["FLOP/s", "op/s", "FLOP/cycle", "B/s", "Hz", "s", "B"]
-Positive = Annotated[float, Meta(gt=0, le=1e30)]
+Positive = Annotated[float, Meta(ge=1e-30, le=1e30)]
+Duration = Annotated[float, Meta(ge=1e-12, le=1e30)]
+MAX_SAMPLES = 100_000
+"""Samples of a measurement above which a file is refused."""
 Timer = Literal["wall", "cpu", "device"]
 Where = Literal["cpu", "gpu"]
 Stopped = Literal["settled", "budget", "interrupted"]
@@ -30,10 +33,10 @@ class Sample(Struct, frozen=True, omit_defaults=True):
     a device. `process` numbers fresh processes; `cycles` are the clock cycles of a kernel that counts them.
     """
 
-    wall_s: Positive
-    repetitions: Annotated[int, Meta(gt=0)]
-    cpu_s: Positive | None = None
-    process: Annotated[int, Meta(ge=0)] = 0
+    wall_s: Duration
+    repetitions: Annotated[int, Meta(gt=0, le=MAX_WHOLE)]
+    cpu_s: Duration | None = None
+    process: Annotated[int, Meta(ge=0, le=MAX_WHOLE)] = 0
     rejected: str | None = None
     cycles: Positive | None = None
 
@@ -50,10 +53,10 @@ class Measurement(Struct, frozen=True, omit_defaults=True):
     variant: str
     unit: Unit
     work: Positive
-    samples: Annotated[tuple[Sample, ...], Meta(min_length=1)]
+    samples: Annotated[tuple[Sample, ...], Meta(min_length=1, max_length=MAX_SAMPLES)]
     dtype: str | None = None
     isa: str | None = None
-    threads: Annotated[int, Meta(gt=0)] = 1
+    threads: Annotated[int, Meta(gt=0, le=MAX_WHOLE)] = 1
     size: str | None = None
     timer: Timer = "wall"
     cpus: tuple[int, ...] = ()

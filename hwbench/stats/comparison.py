@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import Struct
 
-from hwbench.stats.intervals import LEVEL, RESAMPLES, Interval, median_interval
+from hwbench.stats.intervals import LEVEL, RESAMPLES, Interval, blocks, median_interval
 
 
 def median_interval_over_processes(
@@ -101,8 +101,13 @@ def _log_median(
     owners = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
     order = np.argsort(values, kind="stable")
     values, owners = np.log(values[order]), owners[order]
-    drawn = random.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), resamples)
-    medians = _weighted_medians(values, drawn[:, owners])
+    shares = np.full(len(groups), 1 / len(groups))
+    medians = np.concatenate(
+        [
+            _weighted_medians(values, random.multinomial(len(groups), shares, rows)[:, owners])
+            for rows in blocks(resamples, values.size)
+        ]
+    )
     inflation = len(groups) / (len(groups) - 1) if len(groups) > 1 else 1.0
     center = float(_weighted_medians(values, np.ones((1, values.size), dtype=np.int64))[0])
     variance = float(np.var(medians - center)) * inflation + (ASSUMED_SPREAD**2 if alone else 0.0)

@@ -9,6 +9,8 @@ LEVEL = 0.95
 
 
 RESAMPLES = 2000
+MAX_DRAWN = 1 << 22
+"""Numbers that resampling draws at a time: 32 MiB."""
 
 
 class Interval(Struct, frozen=True):
@@ -25,6 +27,12 @@ class Interval(Struct, frozen=True):
         return (self.high - self.low) / (2 * abs(self.value)) if self.value else float("inf")
 
 
+def blocks(rows: int, width: int) -> list[int]:
+    """Return numbers of rows that add up to `rows`, so few that a block of rows of a width takes little memory."""
+    block = max(1, MAX_DRAWN // width)
+    return [min(block, rows - start) for start in range(0, rows, block)]
+
+
 def median_interval(
     samples: Sequence[float], level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
 ) -> Interval:
@@ -35,8 +43,13 @@ def median_interval(
     values = np.asarray(samples, dtype=float)
     if not values.size:
         raise ValueError("a median needs a sample")
-    drawn = np.random.default_rng(seed).integers(0, values.size, (resamples, values.size))
-    medians = np.median(values[drawn], axis=1)
+    random = np.random.default_rng(seed)
+    medians = np.concatenate(
+        [
+            np.median(values[random.integers(0, values.size, (rows, values.size))], axis=1)
+            for rows in blocks(resamples, values.size)
+        ]
+    )
     low, high = np.quantile(medians, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(np.median(values)), float(low), float(high), level)
 

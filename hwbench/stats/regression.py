@@ -88,7 +88,8 @@ def grouped_unseen(design: Array, target: Array, groups: Labels) -> float | None
         x, y, own = design[~out], target[~out], groups[~out]
         slopes = coefficients(within(x, own), within(y, own))
         rest = y - x @ slopes
-        effect = float(np.mean([rest[own == other].mean() for other in np.unique(own)]))
+        rows = np.bincount(own)
+        effect = float(np.mean(np.bincount(own, weights=rest)[rows > 0] / rows[rows > 0]))
         residuals[out] = target[out] - (effect + design[out] @ slopes)
     return r_squared(residuals, target)
 
@@ -221,9 +222,16 @@ def pair_counts(clock: Array, score: Array, groups: Labels, near: NDArray[np.boo
     np.fill_diagonal(looked_at, 0.0)
     inverted = (step * np.sign(score[:, None] - score[None, :]) < 0) * looked_at
     equal = (step == 0) * looked_at
-    member = np.zeros((len(groups), int(groups.max()) + 1))
-    member[np.arange(len(groups)), groups] = 1
-    return PairCounts(*(member.T @ counted @ member for counted in (looked_at, equal, inverted)))
+    order = np.argsort(groups, kind="stable")
+    labels, starts = np.unique(groups[order], return_index=True)
+
+    def by_groups(counted: Array) -> Array:
+        sums = np.add.reduceat(np.add.reduceat(counted[np.ix_(order, order)], starts, axis=0), starts, axis=1)
+        result = np.zeros((int(labels[-1]) + 1,) * 2)
+        result[np.ix_(labels, labels)] = sums
+        return result
+
+    return PairCounts(*map(by_groups, (looked_at, equal, inverted)))
 
 
 def inversions_resampled(counts: PairCounts, weights: Array) -> Array:

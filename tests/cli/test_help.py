@@ -160,3 +160,22 @@ def test_completion_stays_silent_about_a_broken_catalog(
 
 def test_module_and_script_are_one(shell: Callable[..., Any]) -> None:
     assert shell("hwbench --version").out == f"hwbench {VERSION}\n"
+
+
+@pytest.mark.parametrize(
+    ("instruction", "words"),
+    [
+        ("nonsense", {}), ("bash_complete", {}), ("zsh_complete", {"COMP_WORDS": "hwbench"}), ("bash_", {}), ("_", {}),
+        ("bash_complete", {"COMP_WORDS": "hwbench", "COMP_CWORD": "x"}), ("tcsh_source", {}),
+    ],
+)  # fmt: skip
+def test_what_no_shell_asks_for_is_an_error_of_one_line(
+    instruction: str, words: dict[str, str], monkeypatch: pytest.MonkeyPatch, cli: Callable[..., Any]
+) -> None:
+    monkeypatch.delenv("COMP_WORDS", raising=False)
+    monkeypatch.delenv("COMP_CWORD", raising=False)
+    for name, value in {"_HWBENCH_COMPLETE": instruction, **words}.items():
+        monkeypatch.setenv(name, value)
+    answer = cli("peak")
+    assert answer.code == 2
+    assert answer.err.count("\n") == 1

@@ -23,12 +23,12 @@ class Thing(msgspec.Struct, forbid_unknown_fields=True):
 
 
 FORMS: list[tuple[dict[str, Any], str, str, tuple[str, ...]]] = [
-    ({"title": 1}, "Expected `str`, got `int`.", "title", ()),
+    ({"title": 1}, "This must be text, not a whole number.", "title", ()),
     ({}, "Object missing required field `title`.", "", ()),
     ({"title": "x", "tilte": 1}, "Object contains unknown field `tilte`.", "tilte", ("title",)),
     ({"title": "x", "kind": "gpus"}, "Invalid enum value 'gpus'.", "kind", ("gpu",)),
     ({"title": "x", "kind": "other"}, "Invalid enum value 'other'.", "kind", ("cpu", "gpu")),
-    ({"title": "x", "parts": [{"count": 0}]}, "Expected `int` >= 1.", "parts[0].count", ()),
+    ({"title": "x", "parts": [{"count": 0}]}, "This must be a whole number >= 1.", "parts[0].count", ()),
     ({"title": "x", "parts": [{"count": 1, "cuont": 1}]}, "Object contains unknown field `cuont`.", "parts[0].cuont",
      ("count",)),
 ]  # fmt: skip

@@ -365,7 +365,7 @@ def test_a_cleaned_environment() -> None:
 
 def test_answers_that_are_none() -> None:
     for answer in (None, {"code": 0}, "a text", 3):
-        outcome = fleet._checked("host", "tcp://host:1", answer)
+        outcome = fleet.checked("host", "tcp://host:1", answer)
         assert isinstance(outcome, Failure)
         assert outcome.code == "not-a-record"
 
@@ -374,7 +374,7 @@ def test_a_benchmark_that_fails_is_reported_in_its_own_words() -> None:
     """With --json the error is on standard output too, which makes it no broken record."""
     for out in ("", '{"error":{"message":"there is no kernel","exit_code":2,"nearest":[]}}\n'):
         answer = fleet.WorkerAnswer(2, out, "a warning\nhwbench: there is no kernel 'clok'\n", "host", 0.0)
-        outcome = fleet._checked("host", "tcp://host:1", answer)
+        outcome = fleet.checked("host", "tcp://host:1", answer)
         assert isinstance(outcome, Failure)
         assert outcome.code == "bench-failed"
         assert "there is no kernel" in outcome.reason

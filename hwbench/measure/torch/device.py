@@ -12,6 +12,7 @@ from msgspec import Struct
 from hwbench.errors import InputError, shown
 from hwbench.machine.host import memory
 from hwbench.machine.host.facts import Files
+from hwbench.units import whole_number
 
 NAMES = ("cpu", "cuda", "mps")
 """Kinds of devices by torch's name; ROCm is `cuda` in torch. `cuda:1` is the second GPU."""
@@ -94,7 +95,7 @@ def find_device(name: str) -> TorchDevice:
     """Return the device of a name such as `cuda`. Raises InputError where torch has no such device."""
     torch = torch_module(f"The device '{shown(name)}'")
     kind, _, index = name.lower().partition(":")
-    if kind not in NAMES or (index and (kind != "cuda" or not index.isascii() or not index.isdigit())):
+    if kind not in NAMES or (index and (kind != "cuda" or whole_number(index, 9999, 0) is None)):
         text = f"'{shown(name)}' is no device of torch: choose {', '.join(NAMES)}, or a number of GPU as in cuda:1."
         raise InputError("unknown-torch-device", text, field="on")
     if kind == "cpu":

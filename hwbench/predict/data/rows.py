@@ -13,6 +13,8 @@ DTYPES = {
 }  # fmt: skip
 """Spellings of dtypes in tables."""
 _MAX_COUNT = 1e9
+MIN_VALUE, MAX_VALUE = 1e-9, 1e18
+"""Range of a number: a picosecond is 1e-9 ms."""
 _FILES = (".yaml", ".yml", ".json", ".onnx")
 
 
@@ -88,12 +90,14 @@ def positive_number(text: str, column: str) -> float:
         raise RowError(f"{column} is '{shown(text, 40)}', not a number.") from None
     if not (math.isfinite(value) and value > 0):
         raise RowError(f"{column} is {value:g} but must be above zero.")
+    if not MIN_VALUE <= value <= MAX_VALUE:
+        raise RowError(f"{column} is {value:g} but must be from {MIN_VALUE:g} to {MAX_VALUE:g}.")
     return value
 
 
 def positive_count(text: str, column: str) -> int:
     """Return a cell as a whole number above zero. Raises RowError."""
     value = positive_number(text, column)
-    if value != int(value) or value > _MAX_COUNT:
+    if value > _MAX_COUNT or value != int(value):
         raise RowError(f"{column} is {value:g} but must be a whole number.")
     return int(value)

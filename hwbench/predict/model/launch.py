@@ -131,6 +131,8 @@ def family_of(op: Op) -> str:
         if name == "grouped" and op.depth <= 2 * op.window:
             return "depthwise"
         return "linear" if name == UNKNOWN else name
+    if name in HEAVY:
+        return UNKNOWN  # it only moves memory
     if name == "map" and op.name.endswith(":gelu"):
         name = "erf"
     if op.strided and name in _ORDERED:

@@ -10,7 +10,17 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from hwbench.errors import InputError, shown
+from hwbench.files import content
+from hwbench.files.messages import complaint
+
 SCHEMA = "hwbench.parameters/1"
+MIN_VALUE, MAX_VALUE = 1e-18, 1e18
+MAX_POWER = 10.0
+MAX_SHIFT = 50.0
+"""Of logarithms of time ratios."""
+_POWERS = ("feed_growth", "group_power", "window_last", "window_first", "ragged")
+_MAY_BE_ZERO = ("fusion", "fresh")
 PATH = os.path.join(os.path.dirname(__file__), "parameters.json")
 
 
@@ -158,8 +168,53 @@ def dumped(file: ParameterFile) -> str:
     return msgspec.json.format(msgspec.json.encode(rounded(msgspec.to_builtins(file))), indent=1).decode() + "\n"
 
 
-@lru_cache(maxsize=2)
-def parameters(path: str = PATH) -> ParameterFile:
-    """Return the parameters in a file, the shipped ones by default."""
-    with open(path, "rb") as file:
+@lru_cache(maxsize=1)
+def parameters() -> ParameterFile:
+    """Return the parameters that come with hwbench."""
+    with open(PATH, "rb") as file:
         return msgspec.json.decode(file.read(), type=ParameterFile)
+
+
+def read(path: str) -> ParameterFile:
+    """Return the parameters in a file that `calibrate` wrote. Raises InputError for another or an incomplete file.
+
+    It must have every runtime, family and number of the shipped file, in a range in which every formula stays finite.
+    """
+    text = content.read_text(path)
+    try:
+        file = msgspec.json.decode(text, type=ParameterFile)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        wrong = complaint(error) if isinstance(error, msgspec.ValidationError) else None
+        reason = wrong.sentence if wrong else f"{shown(error, 200)}."
+        message = f"The file is not a file of parameters. {reason}"
+        raise InputError("not-parameters", message, file=path, field=wrong.field if wrong else None) from None
+    if file.schema != SCHEMA:
+        message = f"The schema is '{shown(file.schema, 60)}'; this version of hwbench reads {SCHEMA}."
+        raise InputError("unknown-schema", message, file=path, field="schema")
+    for name, standard in parameters().runtimes.items():
+        field = f"runtimes.{name}"
+        runtime = file.runtimes.get(name)
+        if runtime is None:
+            raise InputError("incomplete", "This kind of runtime is missing.", file=path, field=field)
+        _check(runtime.spread, standard.spread, path, f"{field}.spread")
+        for part in ("gpu", "cpu"):
+            _check(getattr(runtime, part), getattr(standard, part), path, f"{field}.{part}")
+    return file
+
+
+def _check(values: Any, standard: Any, path: str, field: str) -> None:
+    """Raise InputError where a number of the standard is missing or out of its range."""
+    if isinstance(standard, Struct):
+        standard = msgspec.to_builtins(standard)
+        values = None if values is None else msgspec.to_builtins(values)
+    if isinstance(standard, dict):
+        for name, value in standard.items():
+            _check((values or {}).get(name), value, path, f"{field}.{name}")
+    elif isinstance(standard, float):
+        name = field.rpartition(".")[2]
+        low, high = (-MAX_SHIFT, MAX_SHIFT) if ".spread." in field else (MIN_VALUE, MAX_VALUE)
+        high = MAX_POWER if name in _POWERS else high
+        low = 0.0 if name in _MAY_BE_ZERO else low
+        if values is None or not low <= values <= high:
+            message = f"The value must be a number from {low:g} to {high:g}."
+            raise InputError("parameter-range", message, file=path, field=field)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from statistics import median
 
-import msgspec
 from msgspec.structs import replace
 
 from hwbench.errors import InputError, shown
@@ -24,7 +23,7 @@ from hwbench.predict.data.tables import MeasuredTable
 from hwbench.predict.data.workloads import Workloads, measured_workload
 from hwbench.predict.estimate import Estimate, estimate
 from hwbench.predict.forecast import Forecast, forecast
-from hwbench.predict.model.parameters import ParameterFile, parameters
+from hwbench.predict.model.parameters import ParameterFile
 from hwbench.predict.model.runtimes import is_foreign, runtime_of
 from hwbench.predict.replay.summary import ReplayRow, Validation, summary
 from hwbench.workload import cached
@@ -110,17 +109,6 @@ def similar(name: str) -> str | None:
     pattern = re.compile(".*?".join(map(re.escape, parts)))
     stems = [stem for stem in folders.files("devices") if pattern.search(names.key(stem))]
     return stems[0] if len(stems) == 1 else None
-
-
-def parameters_in(path: str) -> ParameterFile:
-    """Return the parameters in a file that `hwbench calibrate` wrote. Raises InputError if it is no such file."""
-    try:
-        return parameters(path)
-    except OSError as error:
-        raise InputError("not-readable", f"The file cannot be read: {error.strerror}.", file=path) from None
-    except msgspec.DecodeError as error:
-        message = f"The file is not a file of parameters: {shown(error, 200)}."
-        raise InputError("not-parameters", message, file=path) from None
 
 
 def _replayed(row: MeasuredTime, device: Device, workloads: Workloads, known: ParameterFile | None) -> ReplayRow:

@@ -6,7 +6,7 @@ from hwbench.measure.record import Record, Result
 from hwbench.report.text.format import cut, percent
 from hwbench.report.text.layout import PLAIN, Style, sentences, table
 from hwbench.report.text.layout import heading as title_lines
-from hwbench.units import Bytes, Hertz, si
+from hwbench.units import Bytes, Hertz, si, whole_number
 
 MAX_REASONS = 6
 HIDDEN = ("working-set",)
@@ -105,8 +105,9 @@ def _isa(result: Result) -> str | None:
 def _size(result: Result) -> str:
     """Return a working set such as `32 KiB`, a product of squares as `1024³`, any other size unchanged."""
     size = result.size or ""
-    if size.isdigit():
-        return str(Bytes(float(size)))
+    working_set = whole_number(size)
+    if working_set is not None:
+        return str(Bytes(working_set))
     sides = size.split("x")
     return f"{sides[0]}³" if len(sides) == 3 and len(set(sides)) == 1 else size
 

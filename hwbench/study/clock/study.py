@@ -21,6 +21,7 @@ from hwbench.study.clock.scores import ScoreRow, ScoreTable
 MIN_ROWS = 30
 MAX_ROWS = 3000
 """Rows of a suite of which all pairs are compared; from more, as many are drawn."""
+MAX_SUITES = 100
 FEW_GROUPS = 10
 MAX_FITS, MIN_RESAMPLES = 400_000, 200
 """Fits of the interval of R² unseen, one for each group left out of each resample: they limit its memory."""
@@ -59,6 +60,9 @@ def study(
     _check(pairs, [row for name in chosen for row in rows_of[name]])
     refusals = {name: _refusal(name, rows_of[name]) for name in chosen}
     refused = [refusal for refusal in refusals.values() if refusal]
+    if len(chosen) - len(refused) > MAX_SUITES:
+        message = f"The table has {len(chosen) - len(refused)} suites to study, more than {MAX_SUITES}: choose some."
+        raise InputError("too-many-suites", message, field="suites")
     studied = [_suite(name, rows_of[name], pairs, window, seed) for name in chosen if not refusals[name]]
     if not studied:
         reasons = " ".join(map(str, (refused or table.notices)[:3])) or "No row can be used."

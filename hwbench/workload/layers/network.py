@@ -20,6 +20,8 @@ from hwbench.workload.ops import MAX_COUNT, Op, Shape
 from hwbench.workload.shapes import format_shape, wrong_shape
 
 MAX_OPS = 100_000
+MAX_VISITS = 4 * MAX_OPS
+"""Layers and repetitions that a file expands to, views and structures included."""
 MAX_DIMENSIONS = 16
 MAX_NAME_LENGTH = 100
 _KINDS = {kind.__name__: kind for kind in layers.KINDS}
@@ -44,7 +46,7 @@ class _Builder:
         self.ops: list[Op] = []
         self.names: set[str] = set()
         self.numbers: Counter[str] = Counter()
-        self.turns = 0
+        self.visits = 0
         self.structures: dict[str, Callable[[dict[str, Any], Shape, str, str], Shape]] = {
             "residual": self.residual,
             "branches": self.branches,
@@ -62,6 +64,9 @@ class _Builder:
         return shape
 
     def layer(self, layer: Any, shape: Shape, field: str, scope: str) -> Shape:
+        self.visits += 1  # views are not ops, but repeating them takes time
+        if self.visits > MAX_VISITS:
+            raise InputError("too-large", f"The network expands to more than {MAX_VISITS} layers.", field=field)
         kind, options = split(layer, field)
         inside = f"{field}.{kind}" if isinstance(layer, dict) else field
         then = options.pop("then", [])
@@ -149,9 +154,9 @@ class _Builder:
                 text = f"`{label}` must be a whole number from 0 to {MAX_OPS}."
                 raise InputError("bad-option", text, field=f"{field}.{label}")
         for turn in range(first, first + count):
-            self.turns += 1  # views are not ops, but repeating them takes time
-            if self.turns > MAX_OPS:
-                text = f"The network repeats more than {MAX_OPS} times."
+            self.visits += 1
+            if self.visits > MAX_VISITS:
+                text = f"The network repeats more than {MAX_VISITS} times."
                 raise InputError("too-large", text, field=f"{field}.count")
             shape = self.layers(body, shape, f"{field}.layers", f"{inner}{turn}." if named else scope)
         return shape

@@ -22,7 +22,7 @@ MAX_KEPT_ELEMENTS = 4096
 """Elements up to which a tensor keeps its values: shapes, axes and scales are smaller, weights need not be known."""
 
 MAX_DIMENSIONS = 64
-MAX_NODES = 1_000_000
+MAX_NODES = 100_000
 """Of a graph whose functions are inlined."""
 
 _DATA = ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data")

@@ -14,7 +14,8 @@ from onnx import TensorProto, TypeProto, defs, helper, numpy_helper, shape_infer
 
 from hwbench.errors import InputError, shown
 from hwbench.workload.formulas.cost import Role
-from hwbench.workload.onnx.file import MAX_DIMENSIONS, MAX_KEPT_ELEMENTS, has_data
+from hwbench.workload.onnx import guards
+from hwbench.workload.onnx.file import MAX_KEPT_ELEMENTS, has_data
 from hwbench.workload.ops import Shape
 
 Opsets = Mapping[str, int]
@@ -51,7 +52,6 @@ _STANDARD_TWIN: dict[str, tuple[str, tuple[int, ...]]] = {
 )  # fmt: skip
 """com.microsoft operators whose output has the shape of a standard operator's on some of their inputs."""
 
-_SHAPES = {"Expand": 1, "Reshape": 1, "Unsqueeze": 1, "ConstantOfShape": 0, "AffineGrid": 1}
 _TO_FLOAT = ("MatMulIntegerToFloat", "DynamicQuantizeMatMul")
 
 
@@ -147,8 +147,8 @@ def _inferred(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> dict
             data[name] = value.data
     try:
         schema = defs.get_schema(node.op_type, opsets[""], "")
-        _refuse_zero(node)
-        _refuse_dimensions(node, inputs)
+        guards.check_node(node, [value.shape if value else None for value in inputs])
+        guards.check_types(types)
         inferred = shape_inference.infer_node_outputs(
             schema, node, types, data, opset_imports=[helper.make_opsetid(*item) for item in opsets.items()]
         )
@@ -158,6 +158,7 @@ def _inferred(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> dict
         raise
     except Exception as error:  # of two modules, and of whatever a malformed attribute raises
         raise InputError("bad-node", f"Its inputs do not fit: {shown(error, 300)}") from None
+    guards.check_types(inferred)
     return dict(inferred)
 
 
@@ -178,23 +179,6 @@ def _twin(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> dict[str
         if node.op_type not in _TO_FLOAT:
             proto.tensor_type.elem_type = first.dtype
     return inferred
-
-
-def _refuse_zero(node: Any) -> None:
-    """Raise InputError for attributes below 1 by which onnx divides unchecked."""
-    for attribute in node.attribute:
-        if attribute.name in ("strides", "dilations", "kernel_shape") and any(size < 1 for size in attribute.ints):
-            raise InputError("bad-node", f"Its {attribute.name} must be positive.")
-        if attribute.name in ("group", "blocksize", "num_outputs") and attribute.i < 1:
-            raise InputError("bad-node", f"Its {attribute.name} must be positive.")
-
-
-def _refuse_dimensions(node: Any, inputs: Sequence[Value | None]) -> None:
-    """Raise InputError for a shape with many elements: onnx makes as many dimensions, without a limit."""
-    position = _SHAPES.get(node.op_type)
-    value = inputs[position] if position is not None and position < len(inputs) else None
-    if value is not None and prod(value.shape or ()) > MAX_DIMENSIONS:
-        raise InputError("too-large", f"Its output would have more than {MAX_DIMENSIONS} dimensions.")
 
 
 def _own(node: Any, inputs: Sequence[Value | None], position: int) -> Value | None:

@@ -169,7 +169,8 @@ def _record(
         dtype=_computed_in(inputs) if cost.macs else None,
         constant=not reads_data,
     )
-    if max(op.macs, op.params, op.input_elements, op.output_elements, op.elementwise_flops) > MAX_COUNT:
+    largest = max(op.macs, op.params, op.input_elements, op.output_elements, op.elementwise_flops, 1)
+    if largest * state.repeat > MAX_COUNT:
         raise InputError("too-large", "It is larger than the memory of any machine.")
     state.add(operator, op)
 

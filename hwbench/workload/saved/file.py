@@ -5,12 +5,19 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from hwbench.dtypes import BITS
 from hwbench.errors import InputError, shown
 from hwbench.files import atomic, content
-from hwbench.workload.ops import Op, Workload
+from hwbench.files.messages import complaint
+from hwbench.units import MAX_WHOLE
+from hwbench.workload.ops import MAX_COUNT, Op, Workload
 
 SCHEMA = "hwbench.workload/1"
 MAX_BYTES = 64 << 20
+MAX_OPS = 100_000
+MAX_DIMENSIONS = 64
+_FACTORS = ("count", "groups", "stride", "samples")
+"""Fields that are at least 1."""
 
 
 class SavedWorkload(Workload, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
@@ -38,19 +45,45 @@ def load(path: str) -> Workload:
     try:
         saved = msgspec.json.decode(text, type=SavedWorkload)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        sentence = f"This is not a saved workload: {shown(error, 200)}"
-        raise InputError("not-a-workload", sentence, file=path) from None
+        wrong = complaint(error) if isinstance(error, msgspec.ValidationError) else None
+        sentence = wrong.sentence if wrong else f"{shown(error, 200)}."
+        field = wrong.field if wrong else None
+        raise InputError(
+            "not-a-workload", f"This is not a saved workload. {sentence}", file=path, field=field
+        ) from None
     if saved.schema != SCHEMA:
         sentence = f"The schema is '{shown(saved.schema)}'; this version of hwbench reads {SCHEMA}."
         raise InputError("unknown-schema", sentence, file=path, field="schema")
     if not saved.ops:
         raise InputError("no-layers", "The workload has no ops.", file=path, field="ops")
-    for position, op in enumerate(saved.ops):
-        if _is_negative(op):
-            raise InputError("negative-count", "An op has a negative count.", file=path, field=f"ops[{position}]")
+    if len(saved.ops) > MAX_OPS:
+        raise InputError("too-large", f"The workload has more than {MAX_OPS} ops.", file=path, field="ops")
+    try:
+        _check(saved, "")
+        for position, op in enumerate(saved.ops):
+            _check(op, f"ops[{position}].")
+    except InputError as error:
+        raise error.at(file=path) from None
     return Workload(**{name: getattr(saved, name) for name in Workload.__struct_fields__})
 
 
-def _is_negative(op: Op) -> bool:
-    counts = (getattr(op, name) for name in Op.__struct_fields__)
-    return op.count < 1 or any(isinstance(count, int) and count < 0 for count in counts)
+def _check(value: Workload | Op, field: str) -> None:
+    """Raise InputError where a count, a shape or a dtype of a workload or an op is impossible."""
+    repeated = max(value.count, 1) if isinstance(value, Op) else 1
+    for name in value.__struct_fields__:
+        item = getattr(value, name)
+        if name.endswith("_shape"):
+            low, high, numbers = 1, MAX_WHOLE, item
+            if len(item) > MAX_DIMENSIONS:
+                message = f"The shape has more than {MAX_DIMENSIONS} dimensions."
+                raise InputError("too-large", message, field=f"{field}{name}")
+        elif isinstance(item, int) and not isinstance(item, bool):
+            low, numbers = 1 if name in _FACTORS else 0, (item,)
+            high = MAX_WHOLE if name in _FACTORS else MAX_COUNT // repeated
+        else:
+            continue
+        if not all(low <= number <= high for number in numbers):
+            message = f"The number must be from {low} to {high}."
+            raise InputError("negative-count" if min(numbers) < low else "too-large", message, field=f"{field}{name}")
+    if isinstance(value, Op) and value.dtype is not None and value.dtype not in BITS:
+        raise InputError("unknown-dtype", f"There is no dtype '{shown(value.dtype)}'.", field=f"{field}dtype")

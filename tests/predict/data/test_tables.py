@@ -194,3 +194,10 @@ def test_a_file_name_of_timm_names_no_file(tmp_path: Path, name: str) -> None:
 def test_rows_of_timm_name_models_of_timm(tmp_path: Path) -> None:
     path = written(tmp_path, TIMM + "hf-hub:a/b,2560.0,100.0,256,224,4.11,11.11,25.56\n")
     assert read([path]).rows == ()
+
+
+@pytest.mark.parametrize("cells", ["1,fp32,,,5e-324", "1,fp32,,,1e300", "1e300,fp32,,,1", "9999999999,fp32,,,1"])
+def test_a_number_of_a_row_has_two_ends(tmp_path: Path, cells: str) -> None:
+    table = read([written(tmp_path, f"{OWN}rtx3090,alexnet,,{cells},me\n", "mine.csv")])
+    assert table.rows == ()
+    assert len(table.skipped) == 1

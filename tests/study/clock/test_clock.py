@@ -350,3 +350,12 @@ def test_more_rows_than_can_be_paired_are_drawn(monkeypatch: pytest.MonkeyPatch)
     found = one(simulated(60))
     assert found.n == 40
     assert notice("rows-drawn", drawn=40, rows=60) in found.notes
+
+
+def test_the_number_of_suites_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = tuple(msgspec.structs.replace(row, suite=suite) for suite in "abc" for row in simulated())
+    monkeypatch.setattr(clock_study, "MAX_SUITES", 2)
+    with pytest.raises(InputError) as caught:
+        study(ScoreTable("made", rows))
+    assert caught.value.code == "too-many-suites"
+    assert len(study(ScoreTable("made", rows), suites=("a", "b")).suites) == 2

@@ -7,7 +7,7 @@ from hwbench.measure.record import Record, Result
 from hwbench.report.html.figures.common import COLORS, axis, log_axis
 from hwbench.report.html.page import Cell, Figure, HtmlTable, label
 from hwbench.report.text.format import number
-from hwbench.units import Bytes, si
+from hwbench.units import Bytes, si, whole_number
 
 _VARIANTS = ("ijk", "ikj", "parallel", "blocked", "numpy", "torch", "numba")
 """Ways to multiply matrices, from the plain loop to libraries: rungs of the ladder in this order."""
@@ -64,7 +64,7 @@ def _cube(size: str | None) -> int | None:
     """Return the side of a square product `n x n x n`, None for any other."""
     sides = set((size or "").split("x"))
     side = sides.pop() if len(sides) == 1 else ""
-    return int(side) if side.isdigit() else None
+    return whole_number(side)
 
 
 def ladder(run: Record, results: Sequence[Result], name: str) -> Figure | None:
@@ -144,20 +144,20 @@ def _line(x: Result, low: int, high: int) -> dict[str, Any]:
 
 def working_sets(run: Record, results: Sequence[Result], name: str) -> Figure | None:
     """Return read bandwidth over the size of the working set, each cache a plateau; None without results."""
-    points = [x for x in results if x.kernel == "working-set" and (x.size or "").isdigit()]
+    points = [x for x in results if x.kernel == "working-set" and _bytes(x)]
     if len(points) < 3:
         return None
     traces = []
     groups: dict[tuple[int, str | None], list[Result]] = {}
-    for x in sorted(points, key=lambda x: int(x.size or 0)):
+    for x in sorted(points, key=_bytes):
         groups.setdefault((x.threads, x.core_class), []).append(x)
     for index, ((threads, core_class), some) in enumerate(groups.items()):
         text = label(number(threads, "thread") + (f", {core_class}" if core_class else ""))
         traces.append(
             {
                 "type": "scatter", "mode": "lines+markers" if len(some) > 1 else "markers", "name": text,
-                "x": [int(x.size or 0) for x in some], "y": [x.value for x in some], "error_y": _whisker(some),
-                "text": [str(Bytes(int(x.size or 0))) for x in some],
+                "x": [_bytes(x) for x in some], "y": [x.value for x in some], "error_y": _whisker(some),
+                "text": [str(Bytes(_bytes(x))) for x in some],
                 "line": {"color": COLORS[index % len(COLORS)]}, "marker": {"size": 6},
                 "hovertemplate": "%{text}: %{y:.4s}B/s<extra>" + text + "</extra>",
             }
@@ -182,4 +182,4 @@ def working_sets(run: Record, results: Sequence[Result], name: str) -> Figure | 
 
 
 def _bytes(x: Result) -> int:
-    return int(x.size or 0)
+    return whole_number(x.size or "") or 0

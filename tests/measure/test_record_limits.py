@@ -1,0 +1,64 @@
+"""What a saved run of somebody may hold: numbers with two ends, as many samples as memory allows to resample."""
+
+import json
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hwbench.errors import InputError
+from hwbench.measure import record, store
+from hwbench.stats.comparison import ratio_of_medians
+from hwbench.stats.intervals import blocks, median_interval
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "run-2.json"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("repetitions", 10**400), ("repetitions", 0), ("wall_s", 5e-324), ("wall_s", 1e-13), ("wall_s", 1e31),
+        ("cpu_s", 5e-324), ("process", 2**63), ("cycles", 5e-324),
+    ],
+)  # fmt: skip
+def test_a_sample_out_of_range_is_refused(field: str, value: float) -> None:
+    data: Any = json.loads(GOLDEN.read_text())
+    data["measurements"][0]["samples"][0][field] = value
+    with pytest.raises(InputError) as caught:
+        store.decode(json.dumps(data))
+    assert caught.value.code == "not-a-run"
+
+
+def test_the_number_of_samples_is_limited() -> None:
+    data: Any = json.loads(GOLDEN.read_text())
+    samples = data["measurements"][0]["samples"]
+    data["measurements"][0]["samples"] = samples[:1] * (record.MAX_SAMPLES + 1)
+    with pytest.raises(InputError) as caught:
+        store.decode(json.dumps(data))
+    assert caught.value.field == "measurements[0].samples"
+
+
+def test_blocks_add_up() -> None:
+    assert blocks(2000, 9) == [2000]
+    assert blocks(5, 1 << 22) == [1] * 5
+    assert sum(blocks(2000, 30_000)) == 2000
+
+
+def test_blocks_draw_what_one_piece_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = [1 + (index * 37 % 101) / 1000 for index in range(50)]
+    sides = [values[:20], values[20:30], values[30:]]
+    whole = median_interval(values), ratio_of_medians(sides, sides[1:], 0.03), ratio_of_medians([values], sides, 0.03)
+    monkeypatch.setattr("hwbench.stats.intervals.MAX_DRAWN", 333)
+    apart = median_interval(values), ratio_of_medians(sides, sides[1:], 0.03), ratio_of_medians([values], sides, 0.03)
+    assert whole == apart
+
+
+def test_resampling_many_samples_takes_little_memory() -> None:
+    values = [1 + index % 7 for index in range(50_000)]
+    tracemalloc.start()
+    median_interval(values, resamples=400)
+    ratio_of_medians([values], [values], 0.03, resamples=400)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 400 << 20
