@@ -8,7 +8,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Scripts that print ratios, the quick ones first; benchmarks/contest.py and others that they share print nothing.
 BENCHMARKS := startup lookup report clock fma stream sweep verdicts matmul
 
-.PHONY: demo test check lint types contracts docs schema bench clean
+.PHONY: demo test check lint types contracts docs schema bench mutants clean
 
 demo: $(VENV)/.base
 	$(BIN)/hwbench estimate --model alexnet --device rtx3090
@@ -41,6 +41,10 @@ schema: $(VENV)/.base
 
 bench: $(VENV)/.test
 	for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python benchmarks/$$script.py || exit; done
+
+# Changes lines of chosen modules and prints how many of the changes no test notices; MUTANTS='--each 4' is quicker.
+mutants: $(VENV)/.test
+	$(BIN)/python benchmarks/mutants.py $(MUTANTS)
 
 clean:
 	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

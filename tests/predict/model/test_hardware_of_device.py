@@ -6,7 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from hwbench.machine.architecture import Rate
-from hwbench.machine.device import Cache, Clock, Device, Memory, Sustained, SustainedRate, Units
+from hwbench.machine.device import Device
+from hwbench.machine.parts import Cache, Clock, Memory, Sustained, SustainedRate, Units
 from hwbench.predict.model.hardware import ALL_CORE_SHARE, CAUTION, MATMUL_SHARE, Hardware, Rates, hardware_of
 from hwbench.units import Bytes, BytesPerSecond, FlopsPerSecond, Hertz, Seconds
 
