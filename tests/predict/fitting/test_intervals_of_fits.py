@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from hwbench.predict.fitting import fit, priors
+from hwbench.predict.model.parameters import parameters
 
 
 def test_ends_are_conformal_quantiles() -> None:
@@ -59,3 +61,25 @@ def test_a_device_left_out_widens_by_its_farther_end(
     assert [[problem.name for problem in each] for each in fits] == [["a fit"], ["b fit"]]
     alone = fit._spread(start, (), near, {"a": problems["a"]}, cases, lambda _: None)
     assert (alone.devices, alone.device) == (("a",), priors.UNTESTED.device)
+
+
+def test_mean_absolute_errors_are_shares_of_the_measured_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "predicted", lambda cases, runtime: np.array([1.5, 1.0, 3.0]))
+    problems: Any = {"x": {"tune": SimpleNamespace(times=np.array([1.0, 2.0, 3.0]))}}
+    runtime: Any = None
+    assert fit._errors(runtime, problems) == {"x": {"tune": pytest.approx((0.5 + 0.5 + 0.0) / 3)}}
+
+
+def test_the_largest_relative_difference_of_parameters() -> None:
+    name = "torch-eager-cuda"
+    file = parameters()
+    runtime = file.runtimes[name]
+    assert runtime.gpu is not None
+    compute = {
+        **runtime.gpu.compute,
+        "conv": runtime.gpu.compute["conv"] * 1.25,
+        "stem": runtime.gpu.compute["stem"] * 0.9,
+    }
+    changed = replace(runtime, gpu=replace(runtime.gpu, compute=compute, launch=runtime.gpu.launch * 1.125))
+    other = replace(file, runtimes={**file.runtimes, name: changed})
+    assert fit.difference(other, file, [name, "torch-eager-cpu"]) == {name: pytest.approx(0.25), "torch-eager-cpu": 0.0}

@@ -1,0 +1,108 @@
+"""Factors of a ratio of times, op by op, with numbers whose logarithms are exact."""
+
+import math
+from typing import Any
+
+import pytest
+
+from hwbench.machine.architecture import Rate
+from hwbench.machine.device import Device
+from hwbench.machine.parts import Clock, Memory, Units
+from hwbench.machine.peak import peak
+from hwbench.predict.estimate import estimate
+from hwbench.study.compare.decomposition import of_peaks, of_times, parts
+from hwbench.units import BytesPerSecond, Hertz
+from hwbench.workload.ops import Op, Workload
+
+
+def device(units: int, clock: float, rate: float, bandwidth: float) -> Device:
+    classes = (Units("arch", units, Clock(fixed=Hertz(clock)), rates=(Rate("vector", "cuda", "fp32", rate),)),)
+    return Device("x", "gpu", "Nobody", classes, Memory(bandwidth=BytesPerSecond(bandwidth)))
+
+
+BASE = device(1, 1e9, 2, 4e9)
+COMPUTE = Op("matmul", (1,), macs=10**9, columns=1, depth=1)
+MEMORY = Op("copy", (1,), input_elements=10**9)
+BALANCED = Op("matmul", (1,), macs=10**9, columns=1, depth=1, input_elements=5 * 10**8)
+EMPTY = Op("view", (1,))
+
+
+def of(own: Device, *ops: Op) -> Any:
+    workload = Workload("w", "w", (1,), ops)
+    sides = [(estimate(workload, each, bounds_only=True), peak(each, "fp32")) for each in (own, BASE)]
+    return of_times("own", *sides[0], "base", *sides[1])
+
+
+def factors(found: Any) -> dict[str, tuple[float, float]]:
+    return {factor.name: (factor.ratio, factor.factor) for factor in found.factors}
+
+
+def test_parts_of_a_peak() -> None:
+    assert parts(peak(device(3, 2e9, 4, 1.0), "fp32")) == (3.0, 2e9, 4.0)
+    rates = (Rate("vector", "cuda", "fp32", 4),), (Rate("vector", "cuda", "fp32", 1),)
+    classes = (
+        Units("a", 1, Clock(fixed=Hertz(3e9)), "a", rates=rates[0]),
+        Units("b", 3, Clock(fixed=Hertz(1e9)), "b", rates=rates[1]),
+    )
+    mixed = peak(Device("x", "gpu", "Nobody", classes), "fp32")
+    assert parts(mixed) == pytest.approx((4.0, 1.5e9, 15 / 6))
+
+
+def test_a_ratio_of_peaks() -> None:
+    found = of_peaks("own", peak(device(4, 5e8, 6, 1.0), "fp32"), "base", peak(BASE, "fp32"))
+    assert (found.of, found.batch, found.ratio) == ("peak", None, pytest.approx(6))
+    expected = {"units": 4.0, "clock": 0.5, "flops_per_cycle": 3.0}
+    assert factors(found) == {name: pytest.approx((value, value)) for name, value in expected.items()}
+    shares = {factor.name: factor.share for factor in found.factors}
+    assert shares == {name: pytest.approx(math.log(value) / math.log(6)) for name, value in expected.items()}
+    assert [factor.share for factor in of_peaks("b", peak(BASE, "fp32"), "b", peak(BASE, "fp32")).factors] == [None] * 3
+
+
+def test_compute_alone_and_memory_alone() -> None:
+    """Four times the peak and twice the bandwidth, for an op that one of them limits on both devices."""
+    own = device(2, 1e9, 4, 8e9)
+    assert factors(of(own, COMPUTE)) == {
+        "units": pytest.approx((2, 2)), "clock": pytest.approx((1, 1)), "flops_per_cycle": pytest.approx((2, 2)),
+        "bandwidth": pytest.approx((2, 1)),
+    }  # fmt: skip
+    found = of(own, MEMORY, EMPTY)
+    assert (found.of, found.batch, found.ratio) == ("roofline", 1, pytest.approx(2))
+    assert factors(found) == {
+        "units": pytest.approx((2, 1)), "clock": pytest.approx((1, 1)), "flops_per_cycle": pytest.approx((2, 1)),
+        "bandwidth": pytest.approx((2, 2)),
+    }  # fmt: skip
+
+
+def test_each_op_counts_by_the_logarithmic_mean_of_its_times() -> None:
+    """Compute falls from 1 s to 1/4 s, memory from 1 s to 1/2 s: 2 s to 3/4 s in all."""
+    found = factors(of(device(2, 1e9, 4, 8e9), COMPUTE, MEMORY))
+
+    def mean(x: float, y: float) -> float:
+        return (x - y) / math.log(x / y)
+
+    whole = mean(2, 0.75)
+    compute, memory = mean(1, 0.25) / whole, mean(1, 0.5) / whole
+    assert found["units"] == pytest.approx((2, 2**compute))
+    assert found["flops_per_cycle"] == pytest.approx((2, 2**compute))
+    assert found["bandwidth"] == pytest.approx((2, 2**memory))
+    assert 4**compute * 2**memory == pytest.approx(2 / 0.75)
+
+
+@pytest.mark.parametrize(
+    ("units", "bandwidth", "share"), [(8, 4e9, 1 / 3), (2, 32e9, 1.0), (4, 4e9, 0.5), (1, 1e9, 1 / 2)]
+)
+def test_an_op_that_changes_its_bound_is_split_where_it_crosses(units: int, bandwidth: float, share: float) -> None:
+    """The op computes for 1 s and moves for half of that at first, so that compute limits it until the lines cross."""
+    found = of(device(units, 1e9, 2, bandwidth), BALANCED)
+    before, after = math.log(1 / 0.5), math.log((1 / units) / (2 / (bandwidth / 1e9)))
+    crossing = 1.0 if after > 0 else before / (before - after)
+    assert crossing == pytest.approx(share)
+    time = max(1 / units, 2e9 / bandwidth)
+    assert found.ratio == pytest.approx(1 / time)
+    assert factors(found)["units"] == pytest.approx((units, units**crossing))
+    assert factors(found)["bandwidth"] == pytest.approx((bandwidth / 4e9, (bandwidth / 4e9) ** (1 - crossing)))
+
+
+def test_times_that_are_unknown() -> None:
+    with pytest.raises(ValueError, match="both"):
+        of(device(1, 1e9, 2, 4e9), EMPTY)
