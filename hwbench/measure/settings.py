@@ -7,7 +7,7 @@ from msgspec import Struct
 from hwbench.machine.host import cgroup, linux
 from hwbench.machine.host.cpuinfo import parse_cpuinfo
 from hwbench.machine.host.describe import Host, host
-from hwbench.machine.host.facts import Files
+from hwbench.machine.host.files import Files
 from hwbench.machine.parts import Cache
 
 

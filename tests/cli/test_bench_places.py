@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from hwbench.machine.host import cgroup
-from hwbench.machine.host.facts import Files
+from hwbench.machine.host.files import Files
 from hwbench.measure import store
 
 ROOT = Path(__file__).parents[2]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hwbench.machine.host.facts import Files
+from hwbench.machine.host.files import Files
 
 HOSTS = Path(__file__).parents[1] / "hosts"
 

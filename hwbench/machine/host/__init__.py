@@ -1,5 +1,5 @@
 """The machine that runs this process, as its operating system describes it."""
 
 __all__ = [
-    "cgroup", "clock", "cpuinfo", "describe", "facts", "fallback", "isa", "linux", "macos", "match", "memory",
+    "cgroup", "clock", "cpuinfo", "describe", "facts", "fallback", "files", "isa", "linux", "macos", "match", "memory",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ import re
 
 from msgspec import Struct
 
-from hwbench.machine.host.facts import Files, parse_cpulist, whole_number
+from hwbench.machine.host.files import Files, parse_cpulist, whole_number
 
 UNLIMITED = 1 << 60
 """Bytes from which a memory limit means none: version 1 writes the largest multiple of a page."""

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable
 
 from hwbench.machine.host.cpuinfo import Cpus
-from hwbench.machine.host.facts import Files, clock, highest, whole_number
+from hwbench.machine.host.facts import clock, highest
+from hwbench.machine.host.files import Files, whole_number
 
 CPU = "/sys/devices/system/cpu"
 

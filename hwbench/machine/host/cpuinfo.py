@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from hwbench.machine.host.facts import HIGHEST_CPU, Identity
+from hwbench.machine.host.facts import Identity
+from hwbench.machine.host.files import HIGHEST_CPU
 
 Cpus = dict[int, dict[str, str]]
 """Fields of /proc/cpuinfo by the number of the logical CPU."""

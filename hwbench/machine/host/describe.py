@@ -16,7 +16,8 @@ from hwbench.files import places
 from hwbench.machine.architecture import Rate
 from hwbench.machine.device import Device
 from hwbench.machine.host import fallback, linux, macos, match
-from hwbench.machine.host.facts import CoreClass, Facts, Files
+from hwbench.machine.host.facts import CoreClass, Facts
+from hwbench.machine.host.files import Files
 from hwbench.machine.host.isa import contradicted, within_reach
 from hwbench.machine.host.match import Match
 from hwbench.machine.parts import Cache, Clock, Memory, Provenance, Units

@@ -10,17 +10,9 @@ from msgspec import Struct
 from hwbench.machine.host import cgroup
 from hwbench.machine.host.clock import linux_clock
 from hwbench.machine.host.cpuinfo import Cpus, flags_of, identity_of, parse_cpuinfo
-from hwbench.machine.host.facts import (
-    CacheFact,
-    CoreClass,
-    Facts,
-    Files,
-    Identity,
-    format_cpulist,
-    merged_caches,
-    parse_cpulist,
-    whole_number,
-)
+from hwbench.machine.host.facts import CacheFact, CoreClass, Facts, Identity, merged_caches
+from hwbench.machine.host.files import Files, format_cpulist, parse_cpulist
+from hwbench.machine.host.memory import memory_size
 from hwbench.notices import notice
 
 CPU = "/sys/devices/system/cpu"
@@ -206,16 +198,6 @@ def cache_size(text: str) -> int | None:
     """Return bytes that sysfs means by `32K` or `8M`; None for anything else."""
     factor = {"K": 1 << 10, "M": 1 << 20}.get(text[-1:])
     return int(text[:-1]) * factor if factor and _is_number(text[:-1]) else None
-
-
-def memory_size(files: Files) -> int | None:
-    """Return main memory in bytes that the kernel has to give out: MemTotal."""
-    for line in (files.text("/proc/meminfo") or "").splitlines():
-        name, _, rest = line.partition(":")
-        amount = rest.split()[:1]
-        if name == "MemTotal" and amount and (number := whole_number(amount[0])) is not None:
-            return number * 1024 if 0 < number < 1 << 50 else None
-    return None
 
 
 def brand(files: Files, fields: dict[str, str]) -> str:

@@ -1,17 +1,8 @@
 """A Mac from the output of `sysctl`. Names: Apple, "Determining system capabilities" (sysctlbyname)."""
 
 from hwbench.machine.host.clock import brand_clock
-from hwbench.machine.host.facts import (
-    CacheFact,
-    CoreClass,
-    Facts,
-    Files,
-    Identity,
-    clock,
-    highest,
-    merged_caches,
-    whole_number,
-)
+from hwbench.machine.host.facts import CacheFact, CoreClass, Facts, Identity, clock, highest, merged_caches
+from hwbench.machine.host.files import Files, whole_number
 
 RECORDING = "/sysctl.txt"
 """Where a recorded tree keeps the output of `sysctl hw machdep.cpu kern.hv_vmm_present`."""

@@ -1,20 +1,32 @@
-"""Memory that this process may still take: what the system has available, within the limits of its control groups."""
+"""Main memory, and what this process may still take of it within the limits of its control groups."""
 
 from collections.abc import Iterable
 
 from hwbench.machine.host import cgroup
-from hwbench.machine.host.facts import Files, whole_number
+from hwbench.machine.host.files import Files, whole_number
+
+
+def meminfo(files: Files, field: str) -> int | None:
+    """Return the bytes of a field of /proc/meminfo, None where it is missing or no number."""
+    for line in (files.text("/proc/meminfo") or "").splitlines():
+        name, _, rest = line.partition(":")
+        number = whole_number((rest.split() or [""])[0])
+        if name == field and number is not None:
+            return number << 10
+    return None
+
+
+def memory_size(files: Files) -> int | None:
+    """Return the bytes of main memory that the kernel has to give out, None where unknown or absurd."""
+    total = meminfo(files, "MemTotal")
+    return total if total and 0 < total < 1 << 60 else None
 
 
 def available(files: Files) -> int | None:
     """Return the system's available memory in bytes: `MemAvailable` of /proc/meminfo; elsewhere psutil's number."""
-    for line in (files.text("/proc/meminfo") or "").splitlines():
-        name, _, rest = line.partition(":")
-        number = whole_number((rest.split() or [""])[0])
-        if name == "MemAvailable" and number is not None:
-            return number << 10
-    if files.root != "/":
-        return None
+    amount = meminfo(files, "MemAvailable")
+    if amount is not None or files.root != "/":
+        return amount
     import psutil  # only systems without /proc need it
 
     try:

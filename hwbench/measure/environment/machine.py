@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from hwbench.machine.host.describe import Host
-from hwbench.machine.host.facts import Files, format_cpulist, parse_cpulist
+from hwbench.machine.host.files import Files, format_cpulist, parse_cpulist
 from hwbench.measure.environment.software import versions
 from hwbench.measure.settings import CpuClass
 from hwbench.notices import Notice, notice

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hwbench.machine.host import cgroup, memory
-from hwbench.machine.host.facts import Files, whole_number
+from hwbench.machine.host.files import Files, whole_number
 from hwbench.notices import Notice, notice
 
 CPU = "/sys/devices/system/cpu"

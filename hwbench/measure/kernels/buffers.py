@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from hwbench.machine.host.facts import Files
+from hwbench.machine.host.files import Files
 from hwbench.machine.host.memory import free_memory
 
 ALIGNMENT = 4096

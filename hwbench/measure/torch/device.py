@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from hwbench.errors import InputError, shown
 from hwbench.machine.host import memory
-from hwbench.machine.host.facts import Files
+from hwbench.machine.host.files import Files
 from hwbench.units import whole_number
 
 NAMES = ("cpu", "cuda", "mps")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hwbench.machine.host.describe import host
-from hwbench.machine.host.facts import Files
+from hwbench.machine.host.files import Files
 from hwbench.measure import settings
 from hwbench.measure.environment import snapshot
 from hwbench.measure.environment.machine import cautions, environment, machine_key, turbo, variables

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
-from hwbench.machine.host.facts import Files
+from hwbench.machine.host.files import Files
 from hwbench.measure import harness
 from hwbench.measure.codegen import vectors
 from hwbench.measure.kernels import buffers

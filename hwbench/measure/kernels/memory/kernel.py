@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from hwbench.machine.host.facts import Files
+from hwbench.machine.host.files import Files
 from hwbench.machine.parts import Cache
 from hwbench.measure.environment import machine as environment
 from hwbench.measure.harness import Task

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hwbench.machine.host.facts import Files
+from hwbench.machine.host.files import Files
 from hwbench.measure.harness import Task
 from hwbench.measure.kernels.buffers import aligned, natural
 from hwbench.measure.kernels.memory.loops import STEPS, chase, read

@@ -19,7 +19,7 @@ from hwbench.machine.host.describe import Host, describe, host
 from hwbench.machine.host.facts import CoreClass, Facts
 from hwbench.machine.peak import peaks
 
-HOSTS = Path(__file__).parent.parent / "hosts"
+HOSTS = Path(__file__).parents[2] / "hosts"
 NAMES = sorted(path.parent.name for path in HOSTS.glob("*/expected.yaml"))
 
 

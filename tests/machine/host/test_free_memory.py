@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hwbench.machine.host.facts import Files
+from hwbench.machine.host.files import Files
 from hwbench.machine.host.memory import free_memory
 
 MEMINFO = "MemTotal:       16000000 kB\nMemFree:         1000000 kB\nMemAvailable:    8000000 kB"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hwbench.machine.host.cgroup import CgroupLimits, Mount, limits, parse_groups, parse_mounts
-from hwbench.machine.host.facts import Files
+from hwbench.machine.host.files import Files
 
 
 def tree(root: Path, files: dict[str, str]) -> Files:

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from hwbench.machine.host import linux
 from hwbench.machine.host.clock import brand_clock, linux_clock
 from hwbench.machine.host.cpuinfo import flags_of, hexadecimal, identity_of, parse_cpuinfo
-from hwbench.machine.host.facts import CacheFact, Facts, Files, Identity, format_cpulist, merged_caches, parse_cpulist
+from hwbench.machine.host.facts import CacheFact, Facts, Identity, merged_caches
+from hwbench.machine.host.files import Files, format_cpulist, parse_cpulist
+from hwbench.machine.host.memory import memory_size
 
 CPU = "sys/devices/system/cpu"
 
@@ -223,7 +225,7 @@ def test_hybrid_lists_must_cover_all_cpus(tmp_path: Path) -> None:
     ("MemTotal: 99999999999999999999 kB", None),
 ])  # fmt: skip
 def test_memory(text: str, size: int | None, tmp_path: Path) -> None:
-    assert linux.memory_size(tree(tmp_path, {"proc/meminfo": text})) == size
+    assert memory_size(tree(tmp_path, {"proc/meminfo": text})) == size
 
 
 @pytest.mark.parametrize(("vendor", "product", "flags", "answer"), [
