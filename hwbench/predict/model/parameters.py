@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from hwbench.errors import InputError, shown
 from hwbench.files import content
-from hwbench.files.messages import complaint
 
 SCHEMA = "hwbench.parameters/1"
 MIN_VALUE, MAX_VALUE = 1e-18, 1e18
@@ -184,6 +183,8 @@ def read(path: str) -> ParameterFile:
     try:
         file = msgspec.json.decode(text, type=ParameterFile)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        from hwbench.files.messages import complaint  # which the shipped parameters do without
+
         wrong = complaint(error) if isinstance(error, msgspec.ValidationError) else None
         reason = wrong.sentence if wrong else f"{shown(error, 200)}."
         message = f"The file is not a file of parameters. {reason}"
