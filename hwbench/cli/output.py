@@ -69,7 +69,8 @@ def write(text: str) -> None:
         raise InputError("not-writable", "It is closed.", file="standard output")
     try:
         encoding = sys.stdout.encoding or "utf-8"
-        text = text.translate(_INVISIBLE)
+        if not text.replace("\n", "").isprintable():  # which is quick; translating is not
+            text = text.translate(_INVISIBLE)
         sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
         sys.stdout.flush()
     except (OSError, ValueError) as error:
