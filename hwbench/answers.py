@@ -29,7 +29,8 @@ class Answer:
     """Mixin of the structs that the API returns.
 
     SCHEMA names their JSON, MAIN the values worth a line (a dot leads into a nested struct), ROWS the field that is
-    their table, and CONTEXT the fields that only texts need: JSON leaves those out.
+    their table, and CONTEXT the fields that only texts need: JSON leaves those out. TITLE heads the HTML of an answer
+    whose text begins with a table.
     """
 
     __slots__ = ()
@@ -37,6 +38,7 @@ class Answer:
     MAIN: ClassVar[tuple[str, ...]] = ()
     ROWS: ClassVar[str] = ""
     CONTEXT: ClassVar[tuple[str, ...]] = ()
+    TITLE: ClassVar[str] = ""
 
     def __str__(self) -> str:
         return "\n".join(lines(self))
@@ -47,7 +49,7 @@ class Answer:
         return f"{type(self).__name__}({text if len(text) <= limit else f'{text[:limit]}…'})"
 
     def _repr_html_(self) -> str:
-        title = _escaped(lines(self)[0])
+        title = _escaped(self.TITLE or lines(self)[0])
         facts = [{"": _title(name), "value": _cell(name, value)} for name, value in main_values(self)]
         notes = "".join(f"<p>{_escaped(str(notice))}</p>" for notice in getattr(self, "notices", ()))
         return f"<p><b>{title}</b></p>{html_table(facts)}{html_table(rows(self))}{notes}"

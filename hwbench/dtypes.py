@@ -36,8 +36,8 @@ _KNOWN = {name: Dtype(name, bits, name) for name, bits in BITS.items()} | {MIXED
 
 def dtype(name: str) -> Dtype:
     """Return the format of a name such as `fp16` or `amp`. Raises InputError with the nearest names."""
-    known = _KNOWN.get(name.strip().lower())
+    known = _KNOWN.get(name.strip().lower()) if isinstance(name, str) else None
     if known is None:
-        choices = nearest(name, _KNOWN) or tuple(_KNOWN)
+        choices = nearest(str(name), _KNOWN) or tuple(_KNOWN)
         raise InputError("unknown-dtype", f"There is no dtype '{shown(name)}'.", field="dtype", nearest=choices)
     return known

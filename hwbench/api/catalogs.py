@@ -19,6 +19,7 @@ from hwbench.machine.device import Device
 from hwbench.notices import Notice
 from hwbench.report.text import machine as machine_text
 from hwbench.report.text import workload as workload_text
+from hwbench.report.text.format import number
 from hwbench.report.text.layout import PLAIN, Style
 from hwbench.workload import load
 from hwbench.workload.ops import Workload
@@ -103,6 +104,7 @@ class Devices(Catalog[Device]):
     """Catalogued devices by name."""
 
     SCHEMA: ClassVar[str] = "devices"
+    TITLE: ClassVar[str] = "Catalogued devices"
 
     @property
     def rows(self) -> tuple[DeviceRow, ...]:
@@ -114,6 +116,7 @@ class Models(Catalog[Workload]):
     """Catalogued networks by name."""
 
     SCHEMA: ClassVar[str] = "models"
+    TITLE: ClassVar[str] = "Catalogued networks"
 
     @property
     def rows(self) -> tuple[ModelRow, ...]:
@@ -123,12 +126,12 @@ class Models(Catalog[Workload]):
 
 @answers.lines.register
 def _device_lines(answer: Devices, style: Style = PLAIN) -> list[str]:
-    return [*machine_text.device_list(answer.values(), style), "", f"{len(answer)} devices"]
+    return [*machine_text.device_list(answer.values(), style), "", number(len(answer), "device")]
 
 
 @answers.lines.register
 def _model_lines(answer: Models, style: Style = PLAIN) -> list[str]:
-    return [*workload_text.model_list(answer.values(), style), "", f"{len(answer)} models"]
+    return [*workload_text.model_list(answer.values(), style), "", number(len(answer), "model")]
 
 
 class Faults(Answer, Struct, frozen=True):
@@ -146,7 +149,7 @@ class Faults(Answer, Struct, frozen=True):
 @answers.lines.register
 def _faults(answer: Faults, style: Style = PLAIN) -> list[str]:  # noqa: ARG001
     counts = [f"{count} {kind}" for kind, count in answer.checked.items()]
-    return [*answer.faults, ", ".join([*counts, f"{len(answer.faults)} faults"])]
+    return [*answer.faults, ", ".join([*counts, number(len(answer.faults), "fault")])]
 
 
 class Export(Answer, Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from msgspec.structs import replace
 
 from hwbench.api import catalogs, checks
-from hwbench.api.lookup import Model, ModelOptions, locate
+from hwbench.api.lookup import Model, ModelOptions, check_options, locate
 from hwbench.errors import InputError
 from hwbench.machine.device import Device
 from hwbench.notices import Notice, unique
@@ -53,6 +53,7 @@ def compare(
     """
     every = [name for group in names for name in ((group,) if isinstance(group, str | Device) else group)]
     wanted = catalogs.Filter(kind, vendor, architecture, year)
+    check_options(options)
     _check_shares(margin, level)
     runs = [name for name in every if isinstance(name, str) and _is_run(name)]
     if not runs:

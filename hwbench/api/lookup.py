@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 from hwbench.api import checks
 from hwbench.api.references import DeviceRef, LocatedDevice
 from hwbench.dtypes import dtype as known_dtype
-from hwbench.errors import InputError
+from hwbench.errors import InputError, shown
 from hwbench.machine import catalog
 from hwbench.machine.device import Device
 from hwbench.workload import load
@@ -65,6 +65,16 @@ class ModelOptions(TypedDict, total=False):
     strict: bool
 
 
+def check_options(options: ModelOptions) -> None:
+    """Raise TypeError for an option that does not exist, as Python does, and InputError for an unknown mode."""
+    for name in options:
+        if name not in ModelOptions.__annotations__:
+            raise TypeError(f"unexpected keyword argument '{name}'")
+    mode, known = options.get("mode") or "inference", ("inference", "training")
+    if mode not in known:
+        raise InputError("unknown-mode", f"There is no mode '{shown(mode)}'.", field="mode", nearest=known)
+
+
 class Model:
     """A model as a user gives it: a name, a workload or a torch module; each of its workloads is counted once.
 
@@ -72,6 +82,7 @@ class Model:
     """
 
     def __init__(self, model: "str | Workload | torch.nn.Module", inputs: Any, options: ModelOptions) -> None:
+        check_options(options)
         if isinstance(model, str) and inputs is not None and not isinstance(inputs, str):
             message = "Tensors are inputs of torch modules; a named model takes a shape such as '2x3x224x224'."
             raise InputError("inputs-of-name", message, field="inputs")

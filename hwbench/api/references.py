@@ -1,9 +1,10 @@
 """What the name of a device refers to, and what is found under it."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
+from hwbench.errors import InputError
 from hwbench.machine.device import Device
 from hwbench.notices import Notice
 
@@ -15,8 +16,11 @@ class DeviceRef(Struct, frozen=True):
     name: str
 
     @classmethod
-    def parse(cls, text: str) -> "DeviceRef":
-        """Return the reference of `host`, `run:RUN`, a catalog name or the path of a YAML file."""
+    def parse(cls, text: Any) -> "DeviceRef":
+        """Return the reference of `host`, `run:RUN`, a catalog name or the path of a YAML file. Raises InputError."""
+        if not isinstance(text, str):
+            message = f"The device is neither a name nor a device, but of type {type(text).__name__}."
+            raise InputError("unknown-device", message, field="device")
         if text.lower() == "host":
             return cls("host", text)
         if text.lower().startswith("run:"):

@@ -133,7 +133,7 @@ def refuse_suffix(path: str) -> None:
 
 def sweep(
     models: "str | Workload | torch.nn.Module | Sequence[str | Workload | torch.nn.Module]",
-    devices: "Sequence[str | Device] | Mapping[str, Device] | None" = None,
+    devices: "str | Device | Sequence[str | Device] | Mapping[str, Device] | None" = None,
     *,
     dtypes: Sequence[str] = ("fp32",),
     batches: Sequence[int] = (1,),
@@ -183,9 +183,11 @@ def sweep(
 
 
 def _devices(
-    devices: Sequence[str | Device] | Mapping[str, Device] | None, wanted: catalogs.Filter
+    devices: str | Device | Sequence[str | Device] | Mapping[str, Device] | None, wanted: catalogs.Filter
 ) -> tuple[tuple[Device, ...], list[Notice]]:
     """Return the devices given, or those of the catalog that a filter lets through, and notices about them."""
+    if isinstance(devices, str | Device):
+        devices = (devices,)
     if devices:
         if wanted != catalogs.Filter():
             message = "Filters choose among the catalog and cannot be combined with named devices."

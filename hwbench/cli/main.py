@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from hwbench.cli.options import Group, Invocation
-from hwbench.cli.output import error_object, write
+from hwbench.cli.output import ReaderLeft, error_object, write
 from hwbench.errors import HwbenchError, InputError, nearest, shown
 from hwbench.units import whole_number
 from hwbench.version import VERSION
@@ -105,6 +105,8 @@ def main() -> NoReturn:
         with contextlib.suppress(OSError):  # standard error is closed or full: there is nobody to tell
             click.echo(error.format_message(), err=True)
         code = 2
+    except ReaderLeft:
+        code = 0
     except (click.exceptions.Abort, KeyboardInterrupt):
         code = _fail(HwbenchError("interrupted"), invocation, 130)
     except Exception as error:
@@ -140,7 +142,8 @@ def _described(error: Exception) -> HwbenchError:
         return _usage(error)
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
-        file = error.filename or "standard output"
+        missing = isinstance(error, FileNotFoundError)  # what `os.getcwd` says of a folder that was deleted
+        file = error.filename or ("the working directory" if missing else "standard output")
         return InputError("not-accessible", f"It cannot be used: {reason}.", file=file)
     if isinstance(error, MemoryError):
         return HwbenchError("out of memory")
@@ -190,7 +193,9 @@ def _fail(error: HwbenchError, invocation: Invocation, code: int | None = None) 
     if field and isinstance(error, InputError) and error.file is None:
         field = invocation.option(field)
     if invocation.as_json:
-        with contextlib.suppress(InputError):  # standard output may be what failed: the line on stderr has to do
+        with contextlib.suppress(
+            InputError, ReaderLeft
+        ):  # standard output may have failed: the line on stderr has to do
             write(error_object(error, code, field) + "\n")
     if sys.stderr is not None:
         text = error.described(field) if isinstance(error, InputError) else str(error)

@@ -29,6 +29,10 @@ _INVISIBLE = {
 """Characters that JSON may hold as they are and that a terminal obeys: written as JSON escapes them."""
 
 
+class ReaderLeft(Exception):  # noqa: N818
+    """Who reads standard output has closed it, as `head` does when it has its lines: no error, and no more to do."""
+
+
 def show(
     answer: Answer,
     as_json: bool,
@@ -64,7 +68,7 @@ def _complain(text: str) -> None:
 
 
 def write(text: str) -> None:
-    """Write to standard output at once. Raises InputError when it is closed or full."""
+    """Write to standard output at once. Raises InputError when it is closed or full, ReaderLeft when nobody reads."""
     if sys.stdout is None:
         raise InputError("not-writable", "It is closed.", file="standard output")
     try:
@@ -73,6 +77,8 @@ def write(text: str) -> None:
             text = text.translate(_INVISIBLE)
         sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
         sys.stdout.flush()
+    except BrokenPipeError:
+        raise ReaderLeft from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError("not-writable", f"It cannot be written: {reason}.", file="standard output") from None

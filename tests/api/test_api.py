@@ -130,6 +130,52 @@ def test_a_sweep_computes_what_is_asked_for() -> None:
     assert {row.device for row in plan.front} == {"rtx3090"}
 
 
+def test_a_sweep_of_one_device_needs_no_list() -> None:
+    assert hwbench.sweep("alexnet", "rtx3090").points == 1
+    assert hwbench.sweep("alexnet", hwbench.device("rtx3090")).points == 1
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: hwbench.estimate("alexnet", "rtx3090", bacth=8),
+        lambda: hwbench.sweep("alexnet", "rtx3090", batch=8),
+        lambda: hwbench.compare("rtx3090", devices=["rtx4090"]),
+        lambda: hwbench.count("alexnet", batches=(1, 8)),
+    ],
+)
+def test_an_argument_that_does_not_exist_is_no_default(ask: Any) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument '"):
+        ask()
+
+
+@pytest.mark.parametrize(
+    ("ask", "code", "field"),
+    [
+        (lambda: hwbench.estimate("alexnet", "rtx3090", mode="train"), "unknown-mode", "mode"),
+        (lambda: hwbench.estimate("alexnet", "rtx3090", dtype=16), "unknown-dtype", "dtype"),
+        (lambda: hwbench.estimate("alexnet", "rtx3090", dtype=None), "unknown-dtype", "dtype"),
+        (lambda: hwbench.estimate("alexnet", None), "unknown-device", "device"),
+        (lambda: hwbench.peak(3090), "unknown-device", "device"),
+    ],
+)
+def test_an_argument_of_another_type_is_named(ask: Any, code: str, field: str) -> None:
+    with pytest.raises(InputError) as error:
+        ask()
+    assert (error.value.code, error.value.field) == (code, field)
+
+
+def test_html_is_headed_by_a_title_and_not_by_the_columns() -> None:
+    assert hwbench.devices()._repr_html_().startswith("<p><b>Catalogued devices</b></p>")
+    assert hwbench.models()._repr_html_().startswith("<p><b>Catalogued networks</b></p>")
+    assert hwbench.study_clock()._repr_html_().startswith("<p><b>Clock speed as a predictor</b></p>")
+
+
+def test_one_of_a_kind_is_singular() -> None:
+    assert str(hwbench.devices(search="titan-v")).endswith("\n\n1 device")
+    assert str(hwbench.models(search="lenet5")).endswith("\n\n1 model")
+
+
 def test_quantities_are_numbers_or_text() -> None:
     assert hwbench.require("alexnet", rate="30/s").devices == hwbench.require("alexnet", rate=30).devices
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,6 +56,19 @@ def test_the_reader_stops_early(shell: Callable[..., Any], command: str, reader:
     assert "Traceback" not in answer.err
     assert "Exception ignored" not in answer.err
     assert answer.err.count("\n") <= 1
+
+
+@pytest.mark.parametrize("form", ["--format csv", "--json"])
+def test_more_than_a_pipe_holds_ends_in_silence(shell: Callable[..., Any], form: str) -> None:
+    answer = shell(f"hwbench sweep --model alexnet --batch 1..64 {form} | head -c 1; exit ${{PIPESTATUS[0]}}")
+    assert (answer.code, answer.err) == (0, "")
+
+
+def test_the_working_directory_is_gone(shell: Callable[..., Any], tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    answer = shell(f"cd {gone} && rmdir {gone} && hwbench report --model lenet5 --device rtx3090")
+    assert answer == (2, "", "hwbench: the working directory: It cannot be used: No such file or directory.\n")
 
 
 def test_a_reader_of_one_line_gets_it(shell: Callable[..., Any]) -> None:

@@ -54,7 +54,7 @@ def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> l
                 )
             )
     header = ("engine", "dtype", "accum.", "units", "clock", "per cycle", "peak", "ridge", "from")
-    return table(header, rows, "llllrrrrl", style, spare=("ridge", "accum.", "from", "per cycle"))
+    return table(header, rows, "llllrrrrl", style, spare=("ridge", "accum.", "from", "per cycle", "clock", "units"))
 
 
 def _which(device: Device, term: PeakTerm) -> str:
@@ -181,7 +181,9 @@ def _memory(device: Device) -> str:
     memory = device.memory
     parts = [str(memory.size) if memory.size else "size unknown", memory.type or ""]
     if memory.bandwidth:
-        bus = f" = {memory.bus} × {memory.rate} / 8" if memory.bus and memory.rate else ""
+        product = memory.bus * memory.rate / 8 if memory.bus and memory.rate else 0.0
+        same = abs(product - memory.bandwidth) <= 0.01 * memory.bandwidth  # as far as a data sheet rounds
+        bus = f" {'=' if same else '≠'} {memory.bus} × {memory.rate} / 8" if product else ""
         parts.append(f"{memory.bandwidth}{bus} ({device.provenance_of('memory.bandwidth')})")
     else:
         parts.append("bandwidth unknown")

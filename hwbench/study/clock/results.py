@@ -87,6 +87,7 @@ class Suite(Answer, Struct, frozen=True):
     """
 
     SCHEMA: ClassVar[str] = "study-clock"
+    TITLE: ClassVar[str] = "Clock speed as a predictor"
     ROWS: ClassVar[str] = "between"
     suite: str
     n: int
@@ -143,6 +144,7 @@ class ModelClock(Answer, Struct, frozen=True):
     """
 
     SCHEMA: ClassVar[str] = "study-clock"
+    TITLE: ClassVar[str] = "Clock speed as a predictor"
     model: str
     device: str
     dtype: str
@@ -163,6 +165,7 @@ class ClockStudy(Answer, Struct, frozen=True, kw_only=True):
     """A clock study: of scores by suite with the catalog's own peaks, or of one model."""
 
     SCHEMA: ClassVar[str] = "study-clock"
+    TITLE: ClassVar[str] = "Clock speed as a predictor"
     MAIN: ClassVar[tuple[str, ...]] = ("data", "clock", "level", "window_years")
     ROWS: ClassVar[str] = "suites"
     data: str | None = None

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hwbench.machine import catalog
 from hwbench.machine.parts import Sustained, SustainedRate
+from hwbench.machine.peak import peaks
 from hwbench.measure import store
 from hwbench.measure.analysis import results
 from hwbench.measure.cluster import Success
@@ -40,7 +41,7 @@ from hwbench.study.compare import devices as comparing
 from hwbench.study.compare import runs as comparing_runs
 from hwbench.study.inference import TimedRun
 from hwbench.study.inference import inference as timed_inference
-from hwbench.units import FlopsPerSecond
+from hwbench.units import BytesPerSecond, FlopsPerSecond
 from hwbench.workload import load
 from hwbench.workload.counting import count
 from hwbench.workload.ops import CONVENTIONS
@@ -226,3 +227,20 @@ def test_a_table_that_fits_is_left_as_it_is() -> None:
 def test_names_are_cut_where_they_say_least(name: str, short: str) -> None:
     assert cut(name, 16) == short
     assert width(short) <= 16
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_a_narrow_table_of_peaks_has_the_peaks(columns: int) -> None:
+    device = catalog.device("i7-12700h")
+    header, *rows = machine.peak_table(device, peaks(device), Style(width=columns))
+    assert "peak" in header.split()
+    assert "1.35 TFLOP/s" in rows[0]
+
+
+def test_bus_and_rate_that_give_another_bandwidth_are_not_equal_to_it() -> None:
+    card = catalog.device("rtx3090")
+    other = msgspec.structs.replace(card.memory, bandwidth=BytesPerSecond(836e9))
+    [right] = [line for line in machine.heading(card, Style()) if line.startswith("memory")]
+    [wrong] = [line for line in machine.heading(msgspec.structs.replace(card, memory=other)) if "836" in line]
+    assert "936 GB/s = 384 bit × 19.5 GT/s / 8" in right
+    assert "836 GB/s ≠ 384 bit × 19.5 GT/s / 8" in wrong
