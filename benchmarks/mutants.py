@@ -152,7 +152,7 @@ def score(copies: "Queue[Path]", module: str, each: int, seed: int) -> tuple[int
         source = (copy / path).read_text(encoding="utf-8")
         if noticed(copy, path, source, TESTS[module]):
             raise SystemExit(f"The tests of {module} fail, or are missing, without any change.")
-    every = list(mutants(source))
+    every = list(dict.fromkeys(mutants(source)))  # those of nested functions come twice
     chosen = random.Random(f"{seed}/{module}").sample(every, min(each, len(every)))
 
     def judge(mutant: tuple[int, str, str]) -> bool:

@@ -95,6 +95,7 @@ def test_of_equal_power_the_faster_is_first_and_unknown_power_last() -> None:
     ]  # fmt: skip
     found = require(ALEXNET, devices, rate=1)
     assert [candidate.name for candidate in found.devices] == ["frugal", "fast", "middle", "slow", "unknown"]
+    assert (found.judged, found.unknown) == (5, ())
     assert [candidate.power_w for candidate in found.devices] == [100, 300, 300, 300, None]
     for candidate in found.devices:
         assert candidate.time_s == candidate.roofline_time_s

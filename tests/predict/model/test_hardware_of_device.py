@@ -74,6 +74,11 @@ def test_all_cores_of_a_cpu_run_between_base_and_boost() -> None:
     assert of(single).vector.flops_per_second == 4e9 * 32
 
 
+def test_a_matrix_engine_keeps_the_clock_of_the_data_sheet() -> None:
+    tiles = replace(CPU.units[0], rates=(*CPU_RATES, Rate("matrix", "amx", "bf16", 1024, "fp32")))
+    assert of(replace(CPU, units=(tiles,)), "bf16").rates["bf16"] == Rates(8 * 4e9 * 1024, 1024, True)
+
+
 def test_the_mean_share_of_several_classes() -> None:
     small = Units("other", 4, Clock(base=Hertz(3e9), boost=Hertz(3e9)), "small", rates=CPU_RATES)
     found = of(replace(CPU, units=(replace(CPU.units[0], name="big"), small)))
