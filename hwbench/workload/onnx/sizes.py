@@ -6,9 +6,10 @@ from typing import Any
 from onnx import TensorProto
 
 from hwbench.errors import InputError, shown
+from hwbench.workload.inputs import TypedShape, typed_shape
 from hwbench.workload.onnx.file import MAX_DIMENSIONS
 from hwbench.workload.onnx.values import Value, shaped
-from hwbench.workload.request import ModelRequest, TypedShape, typed_shape
+from hwbench.workload.request import ModelRequest
 
 _BATCH_NAME = re.compile(r"n|b|bs|.*batch.*", re.IGNORECASE)
 _DTYPES = {
