@@ -16,7 +16,7 @@ from hwbench.units import MAX_WHOLE, exact
 SCHEMA = "hwbench.run/2"
 Unit = Literal["FLOP/s", "op/s", "FLOP/cycle", "B/s", "Hz", "s", "B"]
 Positive = Annotated[float, Meta(ge=1e-30, le=1e30)]
-Duration = Annotated[float, Meta(ge=1e-12, le=1e30)]
+Duration = Annotated[float, Meta(ge=1e-15, le=1e30)]
 MAX_SAMPLES = 100_000
 """Samples of a measurement above which a file is refused."""
 Timer = Literal["wall", "cpu", "device"]

@@ -276,7 +276,7 @@ LAYERS = [  # (the layers of a network, code, line:column and field)
     (
         "[{repeat: {count: 99999, layers: [{repeat: {count: 99999, layers: [flatten]}}]}}]",
         "too-large",
-        "3:20 layers[0].repeat.count",
+        "3:76 layers[0].repeat.layers[0].repeat.layers[0]",
     ),
     ("[{residual: {layers: [{conv: {channels: 4, kernel: 3}}]}}]", "shape-mismatch", "3:11 layers[0].residual"),
     ("[{branches: {layers: [[relu]]}}]", "bad-layer", "3:22 layers[0].branches.layers"),

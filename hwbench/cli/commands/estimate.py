@@ -64,10 +64,6 @@ def estimate(
     single = answer.estimates[0]
 
     def lines(style: Style) -> list[str]:
-        if not roofline:
-            return text.single(single, style, layers)
-        from hwbench.report.text import roofline as plot  # which costs start-up time
-
-        return [*text.single(single, style, layers), "", *plot.roofline(single, style)]
+        return [*text.single(single, style, layers), *(text.drawing(single, style) if roofline else ())]
 
     output.show(single, as_json, lines)

@@ -180,6 +180,13 @@ def all_of(answer: Estimates, style: Style = PLAIN) -> list[str]:
     return several(answer.estimates, style)
 
 
+def drawing(estimate: Estimate, style: Style = PLAIN) -> list[str]:
+    """Return the roofline of an estimate with its layers, below an empty line."""
+    from hwbench.report.text.roofline import roofline  # which most estimates do without, and which costs start-up time
+
+    return ["", *roofline(estimate, style)]
+
+
 def several(estimates: Sequence[Estimate], style: Style = PLAIN) -> list[str]:
     """Return a row for each estimate."""
     rows = [
