@@ -8,7 +8,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Scripts that print ratios, the quick ones first; benchmarks/contest.py and others that they share print nothing.
 BENCHMARKS := startup lookup report clock fma stream sweep verdicts matmul
 
-.PHONY: demo test check lint types contracts docs schema bench mutants clean
+.PHONY: demo test check lint types contracts docs schema bench mutants fuzz clean
 
 demo: $(VENV)/.base
 	$(BIN)/hwbench estimate --model alexnet --device rtx3090
@@ -45,6 +45,12 @@ bench: $(VENV)/.test
 # Changes lines of chosen modules and prints how many of the changes no test notices; MUTANTS='--each 4' is quicker.
 mutants: $(VENV)/.test
 	$(BIN)/python benchmarks/mutants.py $(MUTANTS)
+
+# Random cases through every way in: make fuzz COUNT=100000 SEED=7
+COUNT ?= 20000
+SEED ?= 1
+fuzz: $(VENV)/.test
+	$(BIN)/python -m tests.fuzz.run --count $(COUNT) --seed $(SEED)
 
 clean:
 	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

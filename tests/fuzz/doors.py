@@ -1,0 +1,342 @@
+"""The doors through which something from outside comes in, each a generator of cases from a seeded random source.
+
+A case is the words of a command, the files it finds in its folder and variables of its environment.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+import yaml
+
+from tests.fuzz import graphs, mutate
+
+ROOT = Path(__file__).parents[2]
+MODELS = ("alexnet", "lenet5", "resnet50", "bert-base", "matmul:64x64x64", "timm:resnet18")
+DEVICES = ("rtx3090", "i9-10940x", "h100-sxm", "rtx4090", "ryzen9-9950x", "m1", "pentium3-500")
+
+
+class Case(msgspec.Struct, frozen=True):
+    """One execution: `words` after `hwbench` (or the answer of a worker), files by name, environment variables."""
+
+    door: str
+    words: tuple[str, ...]
+    files: dict[str, bytes] = {}
+    environment: dict[str, str] = {}
+
+
+def _text(path: str) -> bytes:
+    return (ROOT / path).read_bytes()
+
+
+@cache
+def _catalog(kind: str) -> tuple[Path, ...]:
+    return tuple(sorted((ROOT / "configs" / kind).glob("*.yaml")))
+
+
+def _yaml(random: Random, source: bytes) -> bytes:
+    if random.random() < 0.4:
+        return mutate.content(random, source)
+    data = mutate.tree(random, json.loads(json.dumps(yaml.safe_load(source), default=str)))
+    return mutate.as_json(data) if random.random() < 0.5 else _dumped(data)
+
+
+def _dumped(data: Any) -> bytes:
+    try:
+        return yaml.safe_dump(data, allow_unicode=True).encode(errors="surrogatepass")
+    except (ValueError, yaml.YAMLError):
+        return mutate.as_json(data)
+
+
+def _json(random: Random, source: bytes) -> bytes:
+    if random.random() < 0.3:
+        return mutate.content(random, source)
+    return mutate.as_json(mutate.tree(random, json.loads(source)))
+
+
+def _flag(random: Random) -> list[str]:
+    return ["--json"] if random.random() < 0.5 else []
+
+
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "estimate": tuple(
+        ("--dtype --batch --clock --runtime --set --layers --roofline --input --image-size --context ").split()
+    ),
+    "count": ("--convention", "--dtype", "--batch", "--input", "--phase", "--mode"),
+    "peak": ("--device", "--set", "--clock"),
+    "require": ("--rate", "--latency", "--utilization", "--dtype", "--batch", "--all"),
+    "compare": tuple(
+        ("--model --dtype --batch --sort --kind --year --vendor --format --margin --level --clock ").split()
+    ),
+    "sweep": ("--dtype", "--batch", "--format", "--kind", "--year", "--vendor"),
+    "devices list": ("--kind", "--year", "--vendor"),
+    "devices show": (),
+    "devices search": (),
+    "models list": (),
+    "models show": (),
+    "models search": (),
+    "results list": (),
+    "results show": (),
+    "results path": (),
+    "study clock": ("--data", "--model", "--device", "--dtype", "--batch", "--columns", "--years"),
+    "validate": ("--measurements", "--device", "--dtype", "--rows", "--runtime", "--layout"),
+    "completion": (),
+}
+FLAGS = ("--layers", "--roofline", "--all", "--rows")
+VALUES = (
+    *MODELS,
+    *DEVICES,
+    "fp32",
+    "fp16,bf16",
+    "amp",
+    "fp23",
+    "1",
+    "8",
+    "1,8,64",
+    "1..8",
+    "0",
+    "-1",
+    "1e3",
+    "base",
+    "boost",
+    "clock=3GHz",
+    "units=0",
+    "units=00000000000000000001999",
+    "bandwidth=1e400GB/s",
+    "memory=-1B",
+    "30/s",
+    "0/s",
+    "5ms",
+    "1e-400s",
+    "inf",
+    "2x3x8x8",
+    "2x128:int64",
+    "0x0",
+    "cpu",
+    "gpu",
+    "2020..",
+    "..1999",
+    "9999",
+    "json",
+    "csv",
+    "markdown",
+    "text",
+    "torch-compile-cuda",
+    "name",
+    "3%",
+    "0%",
+    "0.95",
+    "1",
+    "mac",
+    "mac-bias",
+    "training",
+    "prefill",
+    "--json",
+    "--help",
+    "--",
+    "-",
+    ".",
+    "/",
+    "/dev/null",
+    "nowhere.yaml",
+)
+
+
+def command_line(random: Random) -> Case:
+    """Options and arguments in any combination."""
+    name = random.choice(list(COMMANDS))
+    words = name.split()
+    if name in ("estimate", "count", "require", "sweep"):
+        words += ["--model", random.choice(MODELS)]
+    if name in ("estimate", "sweep", "peak"):
+        words += ["--device", random.choice(DEVICES)]
+    for _ in range(random.randrange(4)):
+        option = random.choice(COMMANDS[name] or ("",))
+        words += [option] if option else []
+        if option not in FLAGS:
+            words.append(random.choice(VALUES) if random.random() < 0.8 else str(mutate.scalar(random)))
+    return Case("command line", tuple(word.replace("\0", "") for word in [*words, *_flag(random)]))
+
+
+def device(random: Random) -> Case:
+    """A device of somebody's, as a YAML file."""
+    content = _yaml(random, random.choice(_catalog("devices")).read_bytes())
+    words = random.choice(
+        (
+            ("peak", "-d", "./x.yaml"),
+            ("estimate", "-m", random.choice(MODELS), "-d", "./x.yaml", "--batch", "1,8"),
+            ("devices", "show", "./x.yaml"),
+            ("compare", "./x.yaml", "rtx3090", "-m", "lenet5"),
+            ("sweep", "-m", "lenet5", "-d", "./x.yaml", "--batch", "1..4"),
+        )
+    )
+    return Case("device YAML", (*words, *_flag(random)), {"x.yaml": content})
+
+
+def model(random: Random) -> Case:
+    """A network of somebody's, as a YAML file."""
+    content = _yaml(random, random.choice(_catalog("models")).read_bytes())
+    words = random.choice((("count", "-m", "./x.yaml"), ("estimate", "-m", "./x.yaml", "-d", random.choice(DEVICES))))
+    return Case("model YAML", (*words, *_flag(random)), {"x.yaml": content})
+
+
+def architecture(random: Random) -> Case:
+    """A catalog folder of somebody's, with a microarchitecture, a device, and leftovers of other versions."""
+    source = random.choice(_catalog("architectures"))
+    files = {f"c/architectures/{source.name}": _yaml(random, source.read_bytes())}
+    if random.random() < 0.3:
+        files["c/devices/index.json"] = _json(random, b'{"files": ["x"], "spellings": {"rtx3090": "../../x"}}')
+        files["c/devices/parsed.txt"] = mutate.content(random, b'\n\nrtx3090.yaml\t10-00000000\t{"title": "x"}\n')
+    users = [path.stem for path in _catalog("devices") if f"architecture: {source.stem}," in path.read_text()]
+    words = ("peak", "-d", random.choice(users or DEVICES))
+    return Case("architecture YAML", (*words, *_flag(random)), files, {"HWBENCH_CONFIGS": "c"})
+
+
+@cache
+def _record() -> bytes:
+    """The golden run, with few samples of each measurement, so that a case is a small file."""
+    data = json.loads(_text("tests/golden/run-1.json"))
+    for measurement in data["measurements"]:
+        measurement["samples"] = measurement["samples"][:6]
+    return json.dumps(data).encode()
+
+
+def record(random: Random) -> Case:
+    """A saved run of somebody's."""
+    words = random.choice(
+        (
+            ("results", "show", "x.json"),
+            ("compare", "y.json", "x.json"),
+            ("compare", "x.json", "y.json"),
+            ("peak", "-d", "run:x.json"),
+            ("estimate", "-m", "lenet5", "-d", "run:x.json"),
+            ("explain", "--run", "x.json", "-m", "lenet5"),
+        )
+    )
+    return Case("run record", (*words, *_flag(random)), {"x.json": _json(random, _record()), "y.json": _record()})
+
+
+def measurements(random: Random) -> Case:
+    """A table of measured times, ours or timm's."""
+    source = _text("results/published/cited.csv")
+    if random.random() < 0.5:
+        content = mutate.content(random, b"\n".join(source.split(b"\n")[:12]))
+    else:
+        rows = list(csv.reader(io.StringIO(source.decode())))[1:10]
+        for _ in range(random.choice((1, 2, 4))):
+            row = random.choice(rows)
+            row[random.randrange(len(row))] = str(mutate.scalar(random))
+        text = io.StringIO()
+        csv.writer(text).writerows(rows)
+        content = text.getvalue().encode(errors="surrogatepass")
+    return Case("measurement CSV", ("validate", "--measurements", "x.csv", *_flag(random)), {"x.csv": content})
+
+
+def scores(random: Random) -> Case:
+    """A table of benchmark scores and clocks."""
+    rows = [["suite", "device", "year", "clock_ghz", "cores", "microarchitecture", "score"]]
+    for index in range(random.choice((31, 36, 50, 3))):
+        clock = 1 + (index * 7 % 30) / 10
+        score = f"{10 * clock + index % 7}"
+        rows.append(["s", f"d{index}", f"{1998 + index // 3}", f"{clock:.2f}", "4", f"m{index % 5}", score])
+    for _ in range(random.choice((0, 1, 3, 10))):
+        row = random.choice(rows)
+        row[random.randrange(len(row))] = str(mutate.scalar(random))
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    content = text.getvalue().encode(errors="surrogatepass")
+    if random.random() < 0.3:
+        content = mutate.content(random, content)
+    return Case("clock CSV", ("study", "clock", "--data", "x.csv", *_flag(random)), {"x.csv": content})
+
+
+def trace(random: Random) -> Case:
+    """A saved trace of a network."""
+    content = _json(random, random.choice(TRACES))
+    words = random.choice((("count", "-m", "x.json"), ("estimate", "-m", "x.json", "-d", random.choice(DEVICES))))
+    return Case("saved trace", (*words, *_flag(random)), {"x.json": content})
+
+
+def _traces() -> tuple[bytes, ...]:
+    linear = {
+        "kind": "linear", "output_shape": [8], "params": 136, "macs": 128, "bias_adds": 8, "input_elements": 16,
+        "weight_elements": 136, "output_elements": 8, "name": "fc", "columns": 8, "depth": 16, "groups": 1, "window": 1,
+    }  # fmt: skip
+    conv = linear | {"kind": "conv", "name": "conv", "window": 9, "stride": 1, "macs": 1152, "count": 2}
+    attention = linear | {"kind": "attention", "name": "a", "masked": True, "params": 0, "weight_elements": 0}
+    head = {"schema": "hwbench.workload/1", "name": "m", "title": "t", "input_shape": [16]}
+    return tuple(json.dumps(head | {"ops": ops}).encode() for ops in ([linear], [conv, linear], [linear, attention]))
+
+
+TRACES = _traces()
+
+
+def parameters(random: Random) -> Case:
+    """Parameters that somebody fitted."""
+    content = _json(random, _text("hwbench/predict/model/parameters.json"))
+    table = b"\n".join(_text("results/published/cited.csv").split(b"\n")[:6])
+    words = ("validate", "--measurements", "x.csv", "--parameters", "p.json", *_flag(random))
+    return Case("parameters", words, {"x.csv": table, "p.json": content})
+
+
+def onnx(random: Random) -> Case:
+    """An ONNX file of somebody's."""
+    words = ("count", "-m", "x.onnx", *random.choice(((), (), (), ("--batch", "2"))))
+    return Case("ONNX", (*words, *_flag(random)), {"x.onnx": graphs.graph(random)})
+
+
+def environment(random: Random) -> Case:
+    """Variables that a shell, a scheduler or a joker sets."""
+    names = tuple(
+        (
+            "COLUMNS NO_COLOR TERM HWBENCH_RESULTS HWBENCH_CONFIGS XDG_CONFIG_HOME XDG_CACHE_HOME XDG_DATA_HOME "
+            "HOME _HWBENCH_COMPLETE COMP_WORDS COMP_CWORD HWBENCH_TRACEBACK PYTHONIOENCODING NUMBA_CPU_NAME "
+        ).split()
+    )
+    values = (
+        *mutate.STRINGS,
+        "bash_complete",
+        "zsh_source",
+        "fish_complete",
+        "hwbench est",
+        "1",
+        "2",
+        "/proc",
+        "/nowhere",
+    )
+    chosen = {random.choice(names): random.choice(values) for _ in range(random.randrange(1, 4))}
+    chosen = {k: v.replace("\0", "").encode(errors="replace").decode() for k, v in chosen.items()}
+    words = random.choice((("peak", "-d", "rtx3090"), ("results", "list"), ("estimate", "-m", "lenet5", "-d", "m1")))
+    return Case("environment", (*words, *_flag(random)), {}, chosen)
+
+
+def answer(random: Random) -> Case:
+    """What a worker of a cluster answers."""
+    return Case("worker answer", (), {"answer": _json(random, _record())})
+
+
+DOORS: dict[str, Callable[[Random], Case]] = {
+    "command line": command_line,
+    "device YAML": device,
+    "model YAML": model,
+    "architecture YAML": architecture,
+    "run record": record,
+    "measurement CSV": measurements,
+    "clock CSV": scores,
+    "saved trace": trace,
+    "parameters": parameters,
+    "ONNX": onnx,
+    "environment": environment,
+    "worker answer": answer,
+}
+
+
+def case(door: str, seed: int, number: int) -> Case:
+    """Return the case of a number: the same for the same seed, whatever ran before it."""
+    return DOORS[door](Random(f"{seed}/{door}/{number}"))

@@ -1,0 +1,111 @@
+"""Run cases one after another in this process, and say of each what it left behind. Started by `run.Worker`.
+
+Reads a line of JSON a case on standard input, writes one a result on the descriptor that it is given. A native abort
+ends the process: whoever started it sees that.
+"""
+
+import base64
+import contextlib
+import io
+import json
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import time
+import warnings
+from typing import Any
+
+MEMORY = 6 << 30
+
+
+class _Stream(io.TextIOWrapper):
+    """A standard stream in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO(), encoding="utf-8", errors="surrogateescape", write_through=True)
+
+    @property
+    def text(self) -> str:
+        return self.buffer.getvalue().decode("utf-8", "surrogateescape")  # type: ignore[attr-defined]
+
+
+def execute(case: dict[str, Any]) -> dict[str, Any]:
+    """Run one case in an empty folder; return exit code, output, CPU time in s and growth of memory in bytes."""
+    folder = tempfile.mkdtemp(prefix="hwbench-fuzz-")
+    for name, content in case["files"].items():
+        path = os.path.join(folder, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(base64.b64decode(content))
+    before = dict(os.environ)
+    os.environ |= dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), folder) | case["environment"]
+    os.chdir(folder)
+    out, err = _Stream(), _Stream()
+    memory, cpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
+            warnings.simplefilter("always")
+            code = _answer(folder) if case["door"] == "worker answer" else _command(case["words"])
+    finally:
+        os.chdir("/")
+        os.environ.clear()
+        os.environ.update(before)
+        shutil.rmtree(folder, ignore_errors=True)
+    return {
+        "code": code,
+        "out": out.text,
+        "err": err.text,
+        "cpu_s": time.process_time() - cpu,
+        "grown": 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory),
+    }
+
+
+def _command(words: list[str]) -> int:
+    from hwbench.cli.main import main
+
+    sys.argv = ["hwbench", *words]
+    try:
+        main()
+    except SystemExit as left:
+        return int(left.code or 0)
+    raise AssertionError("main returned")
+
+
+def _answer(folder: str) -> int:
+    """Hold what a worker answered against what is believed of workers; save it as `fleet bench --save` does."""
+    from hwbench.errors import InputError, shown
+    from hwbench.measure import cluster, store
+
+    with open(os.path.join(folder, "answer"), "rb") as file:
+        text = file.read().decode(errors="replace")
+    outcome = cluster.checked("host", "tcp://worker", cluster.WorkerAnswer(0, text, "", "example", 0.0))
+    if isinstance(outcome, cluster.Success):
+        with contextlib.suppress(InputError):
+            store.save(outcome.run, os.path.join(folder, "saved"))
+    outside = [name for name in os.listdir(folder) if name not in ("answer", "saved")]
+    if outside:
+        raise AssertionError(f"written outside: {outside}")
+    if isinstance(outcome, cluster.Failure):
+        print(f"hwbench: {shown(outcome.reason, 1000)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as results:
+        for line in sys.stdin:
+            try:
+                result = execute(json.loads(line))
+            except BaseException as error:  # whatever it is, it is a fault of the case
+                result = {"code": 1, "out": "", "err": f"{type(error).__name__}: {error}\n", "cpu_s": 0.0, "grown": 0}
+            results.write(json.dumps(result) + "\n")
+            results.flush()
+
+
+if __name__ == "__main__":
+    main()
