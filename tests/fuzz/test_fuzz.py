@@ -10,7 +10,7 @@ import pytest
 from tests.fuzz import doors, run
 from tests.fuzz.doors import Case
 
-COUNT = int(os.environ.get("HWBENCH_FUZZ", "15000"))
+COUNT = int(os.environ.get("HWBENCH_FUZZ", "5000"))
 SEED = 20261129
 FOUND = sorted(run.FOUND.glob("*.json"))
 
