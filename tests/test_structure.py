@@ -129,6 +129,14 @@ def test_no_import_circle() -> None:
     check("circles", [f"hwbench/{names.split('.')[1]}/: {names}" for names in found])
 
 
+def test_the_api_does_not_import_its_own_face() -> None:
+    """The face names every module of the API, so that an import of the face by one of them would be a circle."""
+    paths = (path for name, path in MODULES.items() if name.startswith("hwbench.api."))
+    nodes = [(path, node) for path in paths for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom)]
+    assert nodes
+    check("api", [place(path, node) for path, node in nodes if node.module == "hwbench.api"])
+
+
 def test_circles_are_found() -> None:
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
 

@@ -7,7 +7,7 @@ from msgspec import Struct, to_builtins
 
 from hwbench import answers
 from hwbench.answers import Answer
-from hwbench.api import checks
+from hwbench.api.checks import check_dtype
 from hwbench.api.lookup import locate
 from hwbench.api.references import DeviceRef
 from hwbench.errors import InputError
@@ -43,7 +43,7 @@ def validate(
     `device`, `dtype`, `layout` and `runtime` apply to files that do not name theirs; `parameters` is a file that
     `calibrate` wrote. Raises InputError where no row can be predicted.
     """
-    defaults = Defaults(device, checks.dtype(dtype) if dtype else None, layout, runtime)
+    defaults = Defaults(device, check_dtype(dtype) if dtype else None, layout, runtime)
     paths = files or tuple(tables.shipped())
     known = read_parameters(parameters) if parameters else None
     validation = replay.replay(tables.read(paths, defaults), finder=locate_pair, known=known)
@@ -150,7 +150,7 @@ def calibrate(
 
 def _calibrate_host(progress: Callable[[float, str], None] | None) -> HostCalibration:
     """Time networks on this machine and save what it does differently from the model."""
-    from hwbench.api import machines
+    from hwbench.api.machines import measured as measured_device
     from hwbench.machine.host.describe import host
     from hwbench.measure import host_calibration
     from hwbench.measure import settings as cpus
@@ -158,7 +158,7 @@ def _calibrate_host(progress: Callable[[float, str], None] | None) -> HostCalibr
     from hwbench.predict.fitting.host import TimedNetwork, factors
 
     machine = host()
-    located = machines.measured(machine)
+    located = measured_device(machine)
     device = located.device
     if not device.memory.bandwidth and not (device.sustained and device.sustained.bandwidth):
         message = "The memory bandwidth of this machine is unknown: run `hwbench bench` first."

@@ -9,7 +9,7 @@ from msgspec import Struct, json, to_builtins
 
 from hwbench import answers
 from hwbench.answers import Answer
-from hwbench.api import checks
+from hwbench.api.checks import check_batch, check_dtype
 from hwbench.api.lookup import Model, ModelOptions
 from hwbench.errors import InputError, nearest, shown
 from hwbench.files import folders, names, places
@@ -324,6 +324,6 @@ def export(
 
     if not path.endswith(".json"):
         raise InputError("bad-suffix", "The name of the file must end in .json.", field="path")
-    workload = Model(model, inputs, options).workload(checks.dtype(dtype), checks.batch(batch))
+    workload = Model(model, inputs, options).workload(check_dtype(dtype), check_batch(batch))
     saved_file.save(workload, path)
     return Export(path, workload.title, len(workload.ops))

@@ -13,12 +13,12 @@ MAX_ROWS = 10_000
 MIN_BUDGET_S, MAX_BUDGET_S = 0.05, 86400.0
 
 
-def dtype(name: str) -> str:
+def check_dtype(name: str) -> str:
     """Return a dtype as hwbench spells it. Raises InputError with the nearest."""
     return dtypes.dtype(name).name
 
 
-def batch(value: int) -> int:
+def check_batch(value: int) -> int:
     """Return a batch size. Raises InputError for anything but a whole number from 1 to MAX_BATCH."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_BATCH:
         message = f"'{shown(value, 40)}' is not a batch size (a whole number from 1 to {MAX_BATCH})."
@@ -26,7 +26,7 @@ def batch(value: int) -> int:
     return value
 
 
-def clock(kind: str | None) -> ClockKind | None:
+def check_clock(kind: str | None) -> ClockKind | None:
     """Return the kind of a clock, `all-core` or `all_core` for the latter. Raises InputError for an unknown one."""
     if kind is None:
         return None
@@ -37,7 +37,7 @@ def clock(kind: str | None) -> ClockKind | None:
     return cast("ClockKind", name)
 
 
-def quantity(kind: type[Quantity], value: float | str, field: str) -> float:
+def check_quantity(kind: type[Quantity], value: float | str, field: str) -> float:
     """Return a positive quantity in SI units, given as such or as text with its unit. Raises InputError."""
     if isinstance(value, str):
         try:
@@ -49,9 +49,9 @@ def quantity(kind: type[Quantity], value: float | str, field: str) -> float:
     return float(value)
 
 
-def duration(value: float | str, field: str, low: float = MIN_BUDGET_S, high: float = MAX_BUDGET_S) -> float:
+def check_duration(value: float | str, field: str, low: float = MIN_BUDGET_S, high: float = MAX_BUDGET_S) -> float:
     """Return a time in s, given in s or as text such as `30s`. Raises InputError for one out of range."""
-    seconds = quantity(Seconds, value, field)
+    seconds = check_quantity(Seconds, value, field)
     if not low <= seconds <= high:
         message = f"{Seconds(seconds)} is out of range ({Seconds(low)} to {Seconds(high)})."
         raise InputError("duration-range", message, field=field)

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from msgspec.structs import replace
 
-from hwbench.api import catalogs, checks
+from hwbench.api.catalogs import Filter
+from hwbench.api.catalogs import devices as catalog_devices
+from hwbench.api.checks import MAX_ROWS, check_batch, check_clock, check_dtype, check_quantity
 from hwbench.api.lookup import Model, ModelOptions, check_options, locate
 from hwbench.errors import InputError
 from hwbench.machine.device import Device
@@ -52,23 +54,23 @@ def compare(
     differences below `margin` count as none, intervals and verdicts have the confidence `level`.
     """
     every = [name for group in names for name in ((group,) if isinstance(group, str | Device) else group)]
-    wanted = catalogs.Filter(kind, vendor, architecture, year)
+    wanted = Filter(kind, vendor, architecture, year)
     check_options(options)
     _check_shares(margin, level)
     runs = [name for name in every if isinstance(name, str) and _is_run(name)]
     if not runs:
         located = _devices(every, wanted)
-        if len(located) * len(batches) > checks.MAX_ROWS:
-            raise InputError("too-many", f"There are more than {checks.MAX_ROWS} rows.", field="batch")
-        sizes, name = tuple(checks.batch(batch) for batch in batches), checks.dtype(dtype)
+        if len(located) * len(batches) > MAX_ROWS:
+            raise InputError("too-many", f"There are more than {MAX_ROWS} rows.", field="batch")
+        sizes, name = tuple(check_batch(batch) for batch in batches), check_dtype(dtype)
         workload = Model(model, inputs, options).workload(name, sizes[0]) if model is not None else None
         answer = comparison.compare(
             [device for device, _ in located.values()], name, workload, sizes, sort=sort,
-            baseline=_baseline(baseline, located), clock=checks.clock(clock), runtime=runtime,
+            baseline=_baseline(baseline, located), clock=check_clock(clock), runtime=runtime,
         )  # fmt: skip
         notices = [notice for _, own in located.values() for notice in own]
         return replace(answer, notices=unique((*notices, *answer.notices)))
-    if len(runs) < len(every) or wanted != catalogs.Filter():
+    if len(runs) < len(every) or wanted != Filter():
         message = "Devices and saved runs cannot be compared with each other; run:FILE is the machine of a run."
         raise InputError("mixed-kinds", message, field="names")
     others = {"model": model, "clock": clock, "runtime": runtime, "sort": sort, "baseline": baseline}
@@ -96,7 +98,7 @@ Located = dict[str, tuple[Device, tuple[Notice, ...]]]
 """Devices with their notices by the names that they have in a comparison."""
 
 
-def _devices(names: Sequence[str | Device], wanted: catalogs.Filter) -> Located:
+def _devices(names: Sequence[str | Device], wanted: Filter) -> Located:
     """Return the devices of names, then those of a filter that are not among them."""
     devices: Located = {}
     for name in names:
@@ -106,8 +108,8 @@ def _devices(names: Sequence[str | Device], wanted: catalogs.Filter) -> Located:
         if known is not None and known[0] != device:  # two files of one name: each keeps what the user called it
             device = replace(device, name=name if isinstance(name, str) else device.title)
         devices[device.label] = device, located.notices
-    if wanted != catalogs.Filter() or not names:
-        catalog = catalogs.devices(**wanted.named())
+    if wanted != Filter() or not names:
+        catalog = catalog_devices(**wanted.named())
         for device in catalog.values():
             devices.setdefault(device.name, (device, catalog.notices))
     if not devices:
@@ -141,11 +143,11 @@ def require(
     if rate is None and latency is None:
         raise InputError("missing", "A target is needed: a rate such as 30/s or a latency such as 5ms.", field="rate")
     target = {
-        "rate": checks.quantity(PerSecond, rate, "rate") if rate is not None else None,
-        "latency": checks.quantity(Seconds, latency, "latency") if latency is not None else None,
+        "rate": check_quantity(PerSecond, rate, "rate") if rate is not None else None,
+        "latency": check_quantity(Seconds, latency, "latency") if latency is not None else None,
     }
-    source, name = Model(model, inputs, options), checks.dtype(dtype)
-    size, catalog = source.batch(batch), catalogs.devices()
+    source, name = Model(model, inputs, options), check_dtype(dtype)
+    size, catalog = source.batch(batch), catalog_devices()
     workload = source.workload(name, size)
     answer = requirement.require(workload, catalog.values(), **target, utilization=utilization, dtype=name, batch=size)
     return replace(answer, notices=unique((*catalog.notices, *answer.notices)))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from msgspec.structs import replace
 
-from hwbench.api import checks
+from hwbench.api.checks import check_dtype
 from hwbench.api.lookup import Model, ModelOptions
 from hwbench.dtypes import dtype as known_dtype
 from hwbench.errors import InputError, shown
@@ -30,7 +30,7 @@ def count(
 
     With `audit` other installed counters count a traced model too.
     """
-    source, name = Model(model, inputs, options), checks.dtype(dtype)
+    source, name = Model(model, inputs, options), check_dtype(dtype)
     if convention not in CONVENTIONS:
         message = f"There is no convention '{shown(convention)}'."
         raise InputError("unknown-convention", message, field="convention", nearest=CONVENTIONS)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from msgspec.structs import replace
 
-from hwbench.api import checks
+from hwbench.api.checks import MAX_ROWS, check_clock, check_dtype
 from hwbench.api.lookup import Model, ModelOptions, locate
 from hwbench.errors import InputError
 from hwbench.machine.device import Device
@@ -65,14 +65,14 @@ def estimate_all(
 ) -> Estimates:
     """Return an estimate for each dtype and batch, as `estimate` does for one."""
     source = Model(model, inputs, options)
-    formats = [checks.dtype(name) for name in dtypes]
+    formats = [check_dtype(name) for name in dtypes]
     sizes = [source.batch(batch) for batch in (batches if batches is not None else (None,))]
-    if len(formats) * len(sizes) > checks.MAX_ROWS:
-        raise InputError("too-many", f"There are more than {checks.MAX_ROWS} estimates.", field="batch")
+    if len(formats) * len(sizes) > MAX_ROWS:
+        raise InputError("too-many", f"There are more than {MAX_ROWS} estimates.", field="batch")
     if clock and any(field.startswith("clock") for field in settings or ()):
         message = "A kind of clock cannot be chosen where the clock itself is set."
         raise InputError("exclusive", message, field="clock")
-    kind, located = checks.clock(clock), locate(device, settings)
+    kind, located = check_clock(clock), locate(device, settings)
     rows = [
         prediction.estimate(source.workload(name, size), located.device, name, size, kind, runtime)
         for name in formats

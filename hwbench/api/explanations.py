@@ -7,10 +7,11 @@ from msgspec import Struct
 
 from hwbench import answers
 from hwbench.answers import Answer
-from hwbench.api import checks, records
+from hwbench.api.checks import check_batch, check_dtype, check_duration
 from hwbench.api.lookup import Model, ModelOptions
 from hwbench.api.measurements import Progress, refuse_threads, refuse_training, staged
 from hwbench.api.records import not_saved, saved_lines
+from hwbench.api.records import save as save_record
 from hwbench.dtypes import dtype as known_dtype
 from hwbench.errors import InputError
 from hwbench.machine.host.describe import host
@@ -78,7 +79,7 @@ def explain(
     Each step is a ratio with its interval and what is lost: clock, ports, memory, code or overhead. `record` is a file,
     an id or `latest`; nothing is measured then.
     """
-    name, size, seconds = checks.dtype(dtype), checks.batch(batch), checks.duration(budget, "budget")
+    name, size, seconds = check_dtype(dtype), check_batch(batch), check_duration(budget, "budget")
     if record is not None and save:
         message = "A saved run cannot be saved again: leave out either."
         raise InputError("exclusive", message, field="record")
@@ -91,7 +92,7 @@ def explain(
     else:
         run, count = _measured(source, name, size, threads, seconds, progress, command)
     steps = explained(run, workload, name, size, count)
-    path, trouble = records.save(run, save)
+    path, trouble = save_record(run, save)
     return ModelExplanation(steps, path, run, record is None, trouble)
 
 

@@ -8,10 +8,12 @@ from msgspec.structs import replace
 
 from hwbench import answers
 from hwbench.answers import Answer
-from hwbench.api import checks, machines, records
+from hwbench.api.checks import check_batch, check_dtype, check_duration
 from hwbench.api.lookup import Model, ModelOptions
+from hwbench.api.machines import host_device
 from hwbench.api.measurements import Progress, refuse_threads, refuse_training, staged
 from hwbench.api.records import not_saved, saved_lines
+from hwbench.api.records import save as save_record
 from hwbench.dtypes import dtype as known_dtype
 from hwbench.errors import InputError
 from hwbench.machine.device import Device
@@ -91,8 +93,8 @@ def run(
 
     `on` is where torch runs: `cpu`, `cuda` or `mps`; `layers` times every layer too. Raises InputError without torch.
     """
-    formats, sizes = [checks.dtype(name) for name in dtypes], [checks.batch(batch) for batch in batches]
-    seconds = checks.duration(budget, "budget")
+    formats, sizes = [check_dtype(name) for name in dtypes], [check_batch(batch) for batch in batches]
+    seconds = check_duration(budget, "budget")
     several = len(formats) * len(sizes) > 1
     if len(formats) * len(sizes) > MAX_RUNS:
         raise InputError("too-many", f"There are more than {MAX_RUNS} runs.", field="batch")
@@ -103,7 +105,7 @@ def run(
     torch_module("A run")
     runner = _Runner(Model(model, inputs, options), find_device(on), threads, compiled)
     runs, record = runner.runs(formats, sizes, seconds, layers, progress, command)
-    path, trouble = records.save(record, save)
+    path, trouble = save_record(record, save)
     notices = [*runner.notices, *(own for row in runs for own in row.notices), *record.notices]
     notices += not_saved(trouble)
     return InferenceRuns(tuple(runs), path, record, several, unique(notices), trouble)
@@ -130,7 +132,7 @@ class _Runner:
             if described is None:
                 self.notices.append(notice("torch-device-unknown", title=self.torch_device.title))
             return described
-        located = machines.host_device()
+        located = host_device()
         self.notices += located.notices
         left, units = self.threads, []
         for cores in located.device.units:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
-from hwbench.api import checks
+from hwbench.api.checks import check_batch, check_dtype
 from hwbench.api.references import DeviceRef, LocatedDevice
 from hwbench.dtypes import dtype as known_dtype
 from hwbench.errors import InputError, shown
@@ -33,9 +33,12 @@ def locate(name: str | Device, settings: Mapping[str, str] | None = None) -> Loc
     elif (ref := DeviceRef.parse(name)).kind == "catalog":
         located = LocatedDevice(catalog.device(name))
     else:
-        from hwbench.api import machines  # measured machines need what estimates of catalogued devices do without
+        from hwbench.api.machines import (  # measured machines need what estimates of catalogued devices do without
+            host_device,
+            run_device,
+        )
 
-        located = machines.host_device() if ref.kind == "host" else LocatedDevice(machines.run_device(ref.name))
+        located = host_device() if ref.kind == "host" else LocatedDevice(run_device(ref.name))
     if not settings:
         return located
     from hwbench.machine.settings import override  # which devices as they are do without
@@ -49,9 +52,9 @@ def locate(name: str | Device, settings: Mapping[str, str] | None = None) -> Loc
 
 def stated(name: str) -> Device:
     """Return a measured device (`host` or `run:RUN`) as its system describes it, without what was measured."""
-    from hwbench.api import machines
+    from hwbench.api.machines import stated as stated_device
 
-    return machines.stated(DeviceRef.parse(name))
+    return stated_device(DeviceRef.parse(name))
 
 
 class ModelOptions(TypedDict, total=False):
@@ -114,7 +117,7 @@ class Model:
     def batch(self, batch: int | None) -> int:
         """Return the batch that was asked for, or else that of a module's inputs, or 1."""
         if batch is not None:
-            return checks.batch(batch)
+            return check_batch(batch)
         if isinstance(self.name, str | Workload):
             return self.name.samples if isinstance(self.name, Workload) else 1
         return int(_tracing_of(self.name, self.inputs).batch)
@@ -177,4 +180,4 @@ def trace(
 ) -> Workload:
     """Return the workload of a torch module run on its inputs, whose values do not matter, or of a named model."""
     source = Model(module, inputs, options)
-    return source.workload(checks.dtype(dtype), source.batch(batch))
+    return source.workload(check_dtype(dtype), source.batch(batch))

@@ -7,9 +7,10 @@ from msgspec import Struct
 
 from hwbench import answers
 from hwbench.answers import Answer
-from hwbench.api import checks, records
+from hwbench.api.checks import check_dtype, check_duration
 from hwbench.api.lookup import ModelOptions
 from hwbench.api.records import Bench, derived
+from hwbench.api.records import save as save_record
 from hwbench.errors import HwbenchError, InputError
 from hwbench.measure import cluster, processes, session, store
 from hwbench.measure import settings as cpus
@@ -51,9 +52,9 @@ def bench(
     request = BenchRequest(
         kernels=kernels,
         quick=quick,
-        budget_s=checks.duration(budget, "budget") if budget is not None else None,
+        budget_s=check_duration(budget, "budget") if budget is not None else None,
         threads=tuple(threads) if threads is not None else None,
-        dtypes=tuple(checks.dtype(name) for name in dtypes) if dtypes is not None else None,
+        dtypes=tuple(check_dtype(name) for name in dtypes) if dtypes is not None else None,
         sizes=tuple(sizes) if sizes is not None else None,
         command=tuple(command),
     )
@@ -63,7 +64,7 @@ def bench(
         run = processes.bench(request, count, lambda number: show(number / count, f"process {number + 1}"))
     else:
         run = session.bench(request, staged(show))
-    return derived(run, *records.save(run, save))
+    return derived(run, *save_record(run, save))
 
 
 def _silent(_share: float, _text: str) -> None:
@@ -100,7 +101,7 @@ def self_check(
 
     Processes of both runs of a pair take turns, so that a drift of the machine falls on both alike.
     """
-    seconds = checks.duration(budget, "budget")
+    seconds = check_duration(budget, "budget")
     request = BenchRequest(
         kernels=kernels or ("clock",), quick=True, budget_s=seconds, threads=(1,), command=tuple(command)
     )
@@ -158,7 +159,7 @@ def bench_cluster(
 
     Hosts that die, hang or answer with something else are failures. Raises HwbenchError where no host gave a run.
     """
-    limit, show = checks.duration(timeout, "timeout", low=1.0), progress or _silent
+    limit, show = check_duration(timeout, "timeout", low=1.0), progress or _silent
     words = [*cluster.BENCH, *kernels, *(["--quick"] if quick else []), "--processes", str(fresh_processes)]
     successes: list[Success] = []
     failures: list[Failure] = []

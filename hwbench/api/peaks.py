@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from hwbench.api import checks
+from hwbench.api.checks import check_clock
 from hwbench.api.lookup import locate, stated
 from hwbench.machine import description
 from hwbench.machine.description import Description
@@ -16,7 +16,7 @@ def peak(
 ) -> Description:
     """Return every theoretical peak of a device, of this machine by default, beside what its saved runs reached."""
     located = locate(device, settings)
-    peaks = description.known_peaks(located.device, checks.clock(clock))
+    peaks = description.known_peaks(located.device, check_clock(clock))
     answer = description.describe(located.device, peaks)
     notices = located.notices or description.notices(located.device, peaks)
     if located.device.sustained is None:

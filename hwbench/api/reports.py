@@ -7,10 +7,12 @@ from msgspec import Struct
 
 from hwbench import answers
 from hwbench.answers import Answer
-from hwbench.api import catalogs, checks, machines
 from hwbench.api.accuracy import locate_pair
+from hwbench.api.catalogs import devices as catalog_devices
+from hwbench.api.checks import check_batch, check_dtype
 from hwbench.api.explanations import explained, fma_threads
 from hwbench.api.lookup import Model, locate
+from hwbench.api.machines import key as machine_key
 from hwbench.api.references import DeviceRef
 from hwbench.errors import InputError
 from hwbench.files import atomic
@@ -64,12 +66,12 @@ def write_report(
     `runs` are files, ids or `latest`; without them the newest saved run is shown if there is one. `data` is a CSV file
     of scores for the clock study, `measurements` are those of times to compare with predictions.
     """
-    name, size = checks.dtype(dtype), checks.batch(batch)
+    name, size = check_dtype(dtype), check_batch(batch)
     if len(models) * len(devices) > MAX_ESTIMATES:
         raise InputError("too-many", f"There are more than {MAX_ESTIMATES} estimates.", field="devices")
     workloads = [Model(model, None, {}).workload(name, size) for model in models]
     located = [locate(device) for device in devices]
-    keys = [machines.key(DeviceRef.parse(device)) for device in devices]
+    keys = [machine_key(DeviceRef.parse(device)) for device in devices]
     notices: list[Notice] = list(unique(own for row in located for own in row.notices))
     pairs = [(row.device, key, workload) for row, key in zip(located, keys, strict=True) for workload in workloads]
     estimates = [estimate(workload, device, name, size) for device, _, workload in pairs]
@@ -129,7 +131,7 @@ def _run_sections(runs: Sequence[Record], workload: Workload, dtype: str, batch:
 
 
 def _study_section(data: str | None) -> Section:
-    table = scores.read(data) if data else scores.of_catalog(catalogs.devices().values())
+    table = scores.read(data) if data else scores.of_catalog(catalog_devices().values())
     return sections.studied(study(table), table.rows)
 
 

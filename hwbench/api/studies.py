@@ -5,7 +5,8 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from hwbench.api import catalogs, checks
+from hwbench.api.catalogs import devices as catalog_devices
+from hwbench.api.checks import check_batch, check_dtype
 from hwbench.api.lookup import Model, locate
 from hwbench.errors import InputError
 from hwbench.notices import Notice
@@ -39,9 +40,9 @@ def study_clock(
         if model is None or device is None:
             message = "A model and a device are needed together."
             raise InputError("missing", message, field="device" if device is None else "model")
-        located, name = locate(device), checks.dtype(dtype)
+        located, name = locate(device), check_dtype(dtype)
         workload = Model(model, None, {}).workload(name)
-        answer = elasticity.elasticity(workload, located.device, name, checks.batch(batch))
+        answer = elasticity.elasticity(workload, located.device, name, check_batch(batch))
         return ClockStudy(model=answer, notices=located.notices)
     if columns is not None and data is None:
         raise InputError("missing", "A map of columns needs the file that they are of.", field="columns")
@@ -52,7 +53,7 @@ def study_clock(
         table = scores.read(data, columns, clock)
         table = table if clock == "boost" else scores.against_catalog(table)
     else:
-        catalog = catalogs.devices()
+        catalog = catalog_devices()
         notices = catalog.notices
         table, views = scores.of_catalog(catalog.values(), clock), peaks.peak_views(catalog.values())
     study = clock_study.study(table, tuple(suites), tuple(pairs), years)

@@ -7,7 +7,9 @@ from msgspec import json
 
 from hwbench import answers
 from hwbench.answers import Answer
-from hwbench.api import catalogs, checks
+from hwbench.api.catalogs import Filter
+from hwbench.api.catalogs import devices as catalog_devices
+from hwbench.api.checks import check_batch, check_dtype
 from hwbench.api.lookup import Model, ModelOptions, locate
 from hwbench.errors import InputError
 from hwbench.files import atomic
@@ -156,9 +158,9 @@ def sweep(
         message = "A training step is traced anew for each batch and cannot be swept."
         raise InputError("not-swept", message, field="mode")
     names = [models] if isinstance(models, str | Workload) or not isinstance(models, Sequence) else list(models)
-    formats = [checks.dtype(name) for name in dtypes]
-    sizes = batches if isinstance(batches, range) else tuple(checks.batch(batch) for batch in batches)
-    chosen, notices = _devices(devices, catalogs.Filter(kind, vendor, architecture, year))
+    formats = [check_dtype(name) for name in dtypes]
+    sizes = batches if isinstance(batches, range) else tuple(check_batch(batch) for batch in batches)
+    chosen, notices = _devices(devices, Filter(kind, vendor, architecture, year))
     distinct = list(dict.fromkeys(names))
     points = len(distinct) * len(formats) * len(chosen) * len(sizes)
     if points > MAX_POINTS:
@@ -183,20 +185,20 @@ def sweep(
 
 
 def _devices(
-    devices: str | Device | Sequence[str | Device] | Mapping[str, Device] | None, wanted: catalogs.Filter
+    devices: str | Device | Sequence[str | Device] | Mapping[str, Device] | None, wanted: Filter
 ) -> tuple[tuple[Device, ...], list[Notice]]:
     """Return the devices given, or those of the catalog that a filter lets through, and notices about them."""
     if isinstance(devices, str | Device):
         devices = (devices,)
     if devices:
-        if wanted != catalogs.Filter():
+        if wanted != Filter():
             message = "Filters choose among the catalog and cannot be combined with named devices."
             raise InputError("exclusive", message, field="devices")
         every = devices.values() if isinstance(devices, Mapping) else devices
         located = [locate(device) for device in every]
         unique = {row.device.label: row.device for row in located}
         return tuple(unique.values()), [own for row in located for own in row.notices]
-    catalog = catalogs.devices(**wanted.named())
+    catalog = catalog_devices(**wanted.named())
     if not catalog:
         raise InputError("no-device", "No catalogued device is left by the filters; see `hwbench devices list`.")
     return tuple(catalog.values()), list(catalog.notices)

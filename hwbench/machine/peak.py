@@ -127,7 +127,7 @@ def highest(every: tuple[Peak, ...], dtype: str) -> Peak | None:
 def peak(device: Specification, dtype: str, clock: ClockKind | None = None) -> Peak:
     """Return the highest dense peak of a dtype with the accumulator that frameworks use.
 
-    Raises InputError when the device has no rate for the dtype: no other dtype's rate stands in for it.
+    Raises InputError when the device has no rate for the dtype; the rate of another dtype is never used instead.
     """
     every = peaks(device, clock)
     result = highest(every, dtype)
