@@ -167,6 +167,11 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     ),
     "cache-assumed": "The forecast assumes a size of the last-level cache, which is unknown.",
     "computed-by-fp32-units": "{dtype} data is assumed to be computed by the fp32 units, which are faster here.",
+    "calibrated": lambda device, created, source, compute, memory, overhead, **_: (
+        f"Calibrated at {created[:16].replace('T', ' ')} UTC by {source}: compute takes {compute:.3g}, memory "
+        f"{memory:.3g} and overhead {overhead:.3g} times as long as the model says "
+        f"(`hwbench calibrate --reset --device {device}` removes this)."
+    ),
     "convolutions-as-tf32": (
         "The forecast is for convolutions in tf32, as torch computes them by default; it may be below the bounds."
     ),
@@ -216,8 +221,8 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     "run-not-saved": "The run was not saved: {reason}",
     "torch-device-unknown": "Nothing is known of {title}: there are no predictions.",
     "uncounted-in": lambda model, operators: f"Not counted in {model}: {', '.join(operators)}.",
-    "calibrated-while-disturbed": (
-        "The factors hold under these conditions only: calibrate again while the machine is idle."
+    "calibrated-with-other-ceilings": lambda was, now: (
+        f"The calibration was made with the ceilings of {was}, which are now those of {now}: calibrate again."
     ),
     # a run
     "wrong-answers": lambda kernels: f"These kernels gave wrong answers, so ignore their speed: {', '.join(kernels)}.",

@@ -1,6 +1,7 @@
 """How far predictions are from measured times, and the parameters that they are made with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
 from msgspec import Struct, to_builtins
@@ -12,7 +13,9 @@ from hwbench.api.lookup import locate
 from hwbench.api.references import DeviceRef
 from hwbench.errors import InputError
 from hwbench.files import atomic
+from hwbench.machine import calibrations
 from hwbench.machine.device import Device
+from hwbench.machine.parts import DeviceCalibration
 from hwbench.notices import Notice, notice
 from hwbench.predict.data import tables
 from hwbench.predict.data.rows import Defaults
@@ -22,6 +25,11 @@ from hwbench.predict.model.parameters import read as read_parameters
 from hwbench.predict.replay import replay
 from hwbench.predict.replay.summary import Validation
 from hwbench.report.text.layout import PLAIN, Style
+
+MAX_DISTURBED = 0.1
+"""Share of the CPUs' time that others may take while networks are timed for a calibration."""
+REST_S = 1.0
+"""Seconds for which the machine is watched before that."""
 
 
 def locate_pair(name: str) -> tuple[Device, tuple[Notice, ...]]:
@@ -75,25 +83,18 @@ class Calibration(Answer, Struct, frozen=True):
     notices: tuple[Notice, ...] = ()
 
 
-class HostCalibration(Answer, Struct, frozen=True):
-    """Factors by which this machine differs from the time model, the networks that were timed, and their file."""
+class SavedCalibration(Answer, Struct, frozen=True):
+    """The calibration of a device, None where there is none, its file, and the networks that were timed just now."""
 
-    SCHEMA: ClassVar[str] = "calibrate"
-    ROWS: ClassVar[str] = "rows"
+    SCHEMA: ClassVar[str] = "calibration"
+    ROWS: ClassVar[str] = "timed"
 
+    device: str
+    calibration: DeviceCalibration | None
     file: str
-    factors: Any
-    timed: tuple[Any, ...]
+    timed: tuple[dict[str, Any], ...] = ()
+    removed: bool = False
     notices: tuple[Notice, ...] = ()
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        """A dict a network that was timed."""
-        return [{"model": row.workload.name, "batch": row.batch, "time_s": row.time_s} for row in self.timed]
-
-    def body(self) -> dict[str, Any]:
-        """Return the answer's own part of its JSON."""
-        return {"file": self.file, "factors": to_builtins(self.factors), "timed": self.rows}
 
 
 @answers.lines.register
@@ -111,10 +112,14 @@ def _calibration_lines(answer: Calibration, style: Style = PLAIN) -> list[str]:
 
 
 @answers.lines.register
-def _host_lines(answer: HostCalibration, style: Style = PLAIN) -> list[str]:
+def _saved_lines(answer: SavedCalibration, style: Style = PLAIN) -> list[str]:
     from hwbench.report.text import calibration
 
-    return calibration.host(answer.factors, answer.timed, answer.file, style)
+    if answer.removed:
+        return [f"removed: {answer.file}"]
+    if answer.calibration is None:
+        return [f"{answer.device} is not calibrated: forecasts are the time model's."]
+    return [*calibration.saved(answer.calibration, answer.timed, style), f"saved: {answer.file}"]
 
 
 def calibrate(
@@ -123,7 +128,7 @@ def calibrate(
     output: str | None = None,
     progress: Callable[[float, str], None] | None = None,
     say: Callable[[str], None] | None = None,
-) -> TimeModel | Calibration | HostCalibration:
+) -> TimeModel | Calibration | SavedCalibration:
     """Fit the time model to measured times in CSV files; `device` is that of files that do not name theirs.
 
     Without files, the device `host` times networks on this machine and saves factors that estimates for it then use,
@@ -148,8 +153,9 @@ def calibrate(
     return Calibration(output, difference, fits, fitted, tuple(notices))
 
 
-def _calibrate_host(progress: Callable[[float, str], None] | None) -> HostCalibration:
-    """Time networks on this machine and save what it does differently from the model."""
+def _calibrate_host(progress: Callable[[float, str], None] | None) -> SavedCalibration:
+    """Time networks on this machine and save how it differs from the model. Raises InputError if it is disturbed."""
+    from hwbench.api.machines import host_key
     from hwbench.api.machines import measured as measured_device
     from hwbench.machine.host.describe import host
     from hwbench.measure import host_calibration
@@ -164,13 +170,38 @@ def _calibrate_host(progress: Callable[[float, str], None] | None) -> HostCalibr
         message = "The memory bandwidth of this machine is unknown: run `hwbench bench` first."
         raise InputError("unknown-bandwidth", message, field="device")
     settings = cpus.settings(machine)
-    before = snapshot.snapshot(settings.cpus)
     show = progress or (lambda _share, _text: None)
+    show(0.0, "looking whether the machine is at rest")
+    _refuse_disturbed(snapshot.while_idle(settings.cpus, REST_S))
+    before = snapshot.snapshot(settings.cpus)
     times = host_calibration.times(settings, lambda share: show(share, "timing networks"))
-    disturbances = [*snapshot.disturbances(before, snapshot.snapshot(settings.cpus))]
-    if disturbances:
-        disturbances.append(notice("calibrated-while-disturbed"))
-    timed = tuple(TimedNetwork(*row) for row in times)
-    fitted = factors(timed, device, "torch-eager-cpu")
-    path = host_calibration.save(machine, to_builtins(fitted))
-    return HostCalibration(path, fitted, timed, (*located.notices, *disturbances))
+    disturbances = snapshot.disturbances(before, snapshot.snapshot(settings.cpus))
+    _refuse_disturbed(disturbances)
+    fitted = factors(tuple(TimedNetwork(*row) for row in times), device, "torch-eager-cpu")
+    calibration = DeviceCalibration(
+        device="host",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        source=f"{len(times)} networks timed on this machine",
+        timings=len(times),
+        ceilings=device.sustained.source if device.sustained else None,
+        **to_builtins(fitted),
+    )
+    path = calibrations.save(host_key(machine), calibration)
+    timed = tuple({"model": workload.name, "batch": batch, "time_s": time} for workload, batch, time in times)
+    return SavedCalibration("host", calibration, path, timed, notices=(*located.notices, *disturbances))
+
+
+def _refuse_disturbed(disturbances: Sequence[Notice]) -> None:
+    """Raise InputError where other work took so much of the machine that factors would describe that work."""
+    if sum(each.data.get("share", 0.0) for each in disturbances) > MAX_DISTURBED:
+        message = "The machine is disturbed, and a calibration would keep that: try again while it is idle."
+        raise InputError("disturbed", " ".join([*map(str, disturbances), message]), field="device")
+
+
+def saved_calibration(device: str = "host", *, remove: bool = False) -> SavedCalibration:
+    """Return the saved calibration of a device; with `remove`, forecasts are the time model's again."""
+    from hwbench.api.machines import host_key  # measured machines need what other answers do without
+
+    key = host_key() if DeviceRef.parse(device).kind == "host" else locate(device).device.label
+    known, file = calibrations.load(key), calibrations.path(key)
+    return SavedCalibration(device, known, file, removed=remove and calibrations.remove(key))

@@ -1,22 +1,23 @@
 """Measured machines: this one with what its saved runs and its calibration say, and those of saved runs."""
 
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from hwbench.api.references import DeviceRef, LocatedDevice
 from hwbench.errors import InputError
+from hwbench.machine import calibrations
 from hwbench.machine.device import Device
 from hwbench.machine.host.describe import CLOCK_DOUBTS, Host, host
-from hwbench.machine.parts import Sustained
-from hwbench.measure import host_calibration, store
+from hwbench.measure import store
 from hwbench.measure.analysis import sustained as ceilings
 from hwbench.measure.environment import machine as environment
+from hwbench.notices import notice
 
 
 def host_device() -> LocatedDevice:
-    """Return this machine with the ceilings of its saved runs and its calibration factors, where there are any."""
+    """Return this machine with the ceilings of its saved runs and its calibration, where there are any."""
     machine = host()
-    located = measured(machine)
-    return LocatedDevice(calibrated(machine, located.device), located.notices)
+    return calibrated(measured(machine), host_key(machine))
 
 
 def run_device(name: str) -> Device:
@@ -44,13 +45,21 @@ def newest_ceilings(machine: Host) -> ceilings.Ceilings | None:
         return None
 
 
-def calibrated(machine: Host, device: Device) -> Device:
-    """Return the machine with the factors that `hwbench calibrate --device host` saved, if it did."""
-    factors = host_calibration.load(machine)
-    if not factors:
-        return device
-    sustained = device.sustained or Sustained(source="hwbench calibrate")
-    return replace(device, sustained=replace(sustained, factors=factors))
+def host_key(machine: Host | None = None) -> str:
+    """Return the key under which the calibration of this machine is kept."""
+    return f"host-{environment.machine_key(machine or host())}"
+
+
+def calibrated(located: LocatedDevice, key: str) -> LocatedDevice:
+    """Return a device with its saved calibration, if it has one, and a notice where its ceilings have changed since."""
+    device, known = located.device, calibrations.load(key)
+    if known is None:
+        return located
+    now = device.sustained.source if device.sustained else None
+    own = [notice("calibrated", **to_builtins(known))]
+    if known.ceilings != now:
+        own.append(notice("calibrated-with-other-ceilings", was=known.ceilings, now=now))
+    return LocatedDevice(replace(device, calibration=known), (*located.notices, *own))
 
 
 def measured(machine: Host) -> LocatedDevice:

@@ -18,7 +18,10 @@ def peak(
     located = locate(device, settings)
     peaks = description.known_peaks(located.device, check_clock(clock))
     answer = description.describe(located.device, peaks)
-    notices = located.notices or description.notices(located.device, peaks)
+    about_peaks = tuple(
+        own for own in located.notices if not own.code.startswith("calibrated")
+    )  # those are of forecasts
+    notices = about_peaks or description.notices(located.device, peaks)
     if located.device.sustained is None:
         return replace(answer, notices=notices)
     from hwbench.study.achieved import achieved  # for measured devices alone

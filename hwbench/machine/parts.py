@@ -22,6 +22,7 @@ Segment = Literal["consumer", "workstation", "datacenter", "embedded"]
 """Market that a GPU was made for: consumer cards run above their printed boost clock unless power limits them."""
 ClockKind = Literal["base", "boost", "all_core", "fixed"]
 Count = Annotated[int, Meta(gt=0, le=10_000_000)]
+Factor = Annotated[float, Meta(gt=1e-3, lt=1e3)]
 
 
 class Clock(Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,8 +113,7 @@ class Sustained(Struct, frozen=True, forbid_unknown_fields=True):
 
     `bandwidth` is main memory's with all units reading, `unit_bandwidth` with one; `caches` holds what all units read
     from a level, by its name; `clock` what an ISA runs at under its own load; `op_overhead` is what a framework adds to
-    each op; `factors` are measured over expected time of a framework's compute, memory and overhead, and the `spread`
-    that is left.
+    each op.
     """
 
     source: Name
@@ -123,7 +123,6 @@ class Sustained(Struct, frozen=True, forbid_unknown_fields=True):
     caches: dict[Name, BytesPerSecond] = {}
     clock: dict[Name, Hertz] = {}
     op_overhead: Seconds | None = None
-    factors: dict[Name, Annotated[float, Meta(gt=0, le=1e3)]] = {}
 
     def rate(
         self, kernel: str, dtype: str, *, isa: str | None = None, engine: str | None = None, units: int = 1
@@ -141,6 +140,25 @@ class Sustained(Struct, frozen=True, forbid_unknown_fields=True):
             and rate.units >= units
         )
         return max(fitting, key=lambda rate: (rate.units, rate.flops_per_second), default=None)
+
+
+class DeviceCalibration(Struct, frozen=True, forbid_unknown_fields=True):
+    """What one device does differently from the time model: measured over expected time of each part of a network.
+
+    80 % of the logarithmic errors that are left are within ±`spread`. `source` says what `timings` networks were timed
+    by, `created` when (UTC), and `ceilings` which runs had measured the device then.
+    """
+
+    device: Name
+    created: Name
+    source: Name
+    timings: Count
+    compute: Factor
+    memory: Factor
+    overhead: Factor
+    spread: Factor
+    ceilings: Name | None = None
+    schema: Literal["hwbench.calibration/1"] = "hwbench.calibration/1"
 
 
 class Score(Struct, frozen=True, forbid_unknown_fields=True):
@@ -172,6 +190,7 @@ class Specification(Struct, frozen=True, forbid_unknown_fields=True):
     published: tuple[PublishedPeak, ...] = ()
     disputed: tuple[DisputedPeak, ...] = ()
     sustained: Sustained | None = None
+    calibration: DeviceCalibration | None = None
     scores: tuple[Score, ...] = ()
     sources: tuple[Source, ...] = ()
     provenance: dict[Name, Provenance] = {}

@@ -1,15 +1,8 @@
-"""The networks that calibrate a CPU: timed once, their factors saved with the records."""
+"""The networks that calibrate a CPU, and their times."""
 
-import os
 from collections.abc import Callable
 
-import msgspec
-
 from hwbench.errors import InputError
-from hwbench.files import atomic
-from hwbench.machine.host.describe import Host
-from hwbench.measure import store
-from hwbench.measure.environment import machine as environment
 from hwbench.measure.harness import measure
 from hwbench.measure.session import interrupted
 from hwbench.measure.settings import Settings
@@ -29,8 +22,6 @@ NETWORKS = (
 """Models and batches with different shares of compute, of weights and activations from memory, and of overhead. Most of
 the time is compute: only the larger batch of MobileNet, where activations take almost half, determines memory."""
 BUDGET_S = 40.0
-NAMES = ("compute", "memory", "overhead", "spread")
-"""The factors that are saved: see predict/fitting/host.py."""
 
 
 def times(settings: Settings, progress: Callable[[float], None]) -> list[tuple[Workload, int, float]]:
@@ -55,27 +46,3 @@ def times(settings: Settings, progress: Callable[[float], None]) -> list[tuple[W
         raise KeyboardInterrupt
     pairs = zip(NETWORKS, measurements, strict=True)
     return [(models[name].workload, batch, interval(measured).value) for (name, batch), measured in pairs]
-
-
-def path(machine: Host) -> str:
-    """Return the path of this machine's factors, whether or not the file exists."""
-    return os.path.join(store.folder(), f"calibration-{environment.machine_key(machine)}.json")
-
-
-def save(machine: Host, factors: dict[str, float]) -> str:
-    """Save the factors of this machine and return the path of their file."""
-    file = path(machine)
-    os.makedirs(os.path.dirname(file), exist_ok=True)
-    atomic.write_atomically(file, msgspec.json.encode(factors).decode() + "\n")
-    return file
-
-
-def load(machine: Host) -> dict[str, float]:
-    """Return the saved factors of this machine; none without a file, or where it is damaged."""
-    try:
-        with open(path(machine), "rb") as file:
-            factors = msgspec.json.decode(file.read(1 << 16), type=dict[str, float])
-    except (OSError, msgspec.DecodeError, InputError):
-        return {}
-    valid = set(factors) == set(NAMES) and all(1e-3 < value < 1e3 for value in factors.values())
-    return factors if valid else {}

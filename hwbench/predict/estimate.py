@@ -106,6 +106,7 @@ class Estimate(Answer, Struct, frozen=True):
             "expected_utilization": self.forecast_utilization,
             "expected_bound": forecast.limited_by,
             "elasticities": to_builtins(forecast.elasticities),
+            "calibration": forecast.calibration and to_builtins(forecast.calibration),
         }
         return body | {key: value for key, value in values.items() if value is not None}
 

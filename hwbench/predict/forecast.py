@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 from math import exp, sqrt
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from hwbench import dtypes
 from hwbench.dtypes import Dtype
 from hwbench.machine.device import Device
-from hwbench.machine.parts import ClockKind
+from hwbench.machine.parts import ClockKind, DeviceCalibration
 from hwbench.notices import Notice, notice
 from hwbench.predict.model import scalar
 from hwbench.predict.model.hardware import Hardware, hardware_of
@@ -65,6 +65,7 @@ class Forecast(Struct, frozen=True):
     limited_by: Limit
     elasticities: Elasticities
     notices: tuple[Notice, ...] = ()
+    calibration: DeviceCalibration | None = None
 
 
 def forecast(
@@ -106,7 +107,8 @@ def forecast(
         host_s=host_s,
         limited_by=max(LIMITS, key=lambda limit: _time_limited_by(limit, ops)),
         elasticities=_elasticities(times, model, total),
-        notices=tuple(_notices(hardware, number)),
+        notices=tuple(_notices(device, hardware, number)),
+        calibration=device.calibration,
     )
 
 
@@ -182,7 +184,9 @@ def _elasticities(times: list[LaunchTime], runtime: Runtime, total: float) -> El
     )
 
 
-def _notices(hardware: Hardware, dtype: Dtype) -> Iterator[Notice]:
+def _notices(device: Device, hardware: Hardware, dtype: Dtype) -> Iterator[Notice]:
+    if device.calibration:
+        yield notice("calibrated", **to_builtins(device.calibration))
     faster = hardware.rates["tf32"].flops_per_second > 1.01 * hardware.rates["fp32"].flops_per_second
     if hardware.kind == "gpu" and dtype.name == "fp32" and faster:
         yield notice("convolutions-as-tf32")

@@ -332,7 +332,7 @@ SENTENCES = [  # whole lines, as people see them
     ("estimate --model alexnet --device rtx3090 --set clock", "--set: 'clock' is not FIELD=VALUE, such as clock=3GHz."),
     (
         "calibrate --show -o parameters.json",
-        "--show: The current parameters are shown without files, device and output.",
+        "--show: A calibration is shown or removed by itself, without files and output.",
     ),
     ("peak --device rtx3090 --clock turbo", "--clock: 'turbo' is not one of 'base', 'boost', 'all-core', 'fixed'."),
     ("require --model alexnet", "--rate: A target is needed: a rate such as 30/s or a latency such as 5ms."),

@@ -1,28 +1,13 @@
-"""The factors of this machine are kept beside its runs, and a damaged file counts as none."""
+"""The networks that calibrate this machine are timed in full or not at all."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
 import pytest
 
-from hwbench.machine.host.describe import host
 from hwbench.measure import host_calibration, settings
 from hwbench.measure.record import Measurement, Sample
 from hwbench.workload import load
-
-FACTORS = {"compute": 0.9, "memory": 1.1, "overhead": 1.0, "spread": 0.12}
-
-
-def test_factors_are_kept_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HWBENCH_RESULTS", str(tmp_path / "new"))
-    machine = host()
-    assert host_calibration.load(machine) == {}
-    path = host_calibration.save(machine, FACTORS)
-    assert host_calibration.load(machine) == FACTORS
-    for text in ("", "{}", '{"compute": 1}', '{"compute":0,"memory":1,"overhead":1,"spread":1}', '["no"]', "\xff"):
-        Path(path).write_text(text)
-        assert host_calibration.load(machine) == {}
 
 
 def test_an_interrupt_gives_no_factors(monkeypatch: pytest.MonkeyPatch) -> None:

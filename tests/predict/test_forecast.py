@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.machine.device import Device
-from hwbench.machine.parts import Memory, Sustained, SustainedRate
+from hwbench.machine.parts import DeviceCalibration, Memory, Sustained, SustainedRate
 from hwbench.machine.peak import peaks
 from hwbench.machine.settings import override
 from hwbench.notices import notice
@@ -232,6 +232,7 @@ def test_a_measured_device_is_a_fitted_one() -> None:
     assert ends(measured) == widened()
     half = replace(measured, sustained=Sustained("here", bandwidth=BytesPerSecond(8e11)))
     assert ends(half) == widened(0.3, shift=0.05)
-    timed = replace(measured, sustained=replace(here, factors={"spread": 0.15}))
+    kept = DeviceCalibration("mine", "2026-11-30", "made-up times", 7, 1.0, 1.0, 1.0, 0.15)
+    timed = replace(measured, calibration=kept)
     assert ends(timed) == pytest.approx([-0.15, 0.15])
     assert ends(timed, foreign=True) == widened(0.6)

@@ -17,7 +17,8 @@ from hwbench.errors import InputError
     "--device", "-d", metavar="D",
     help="host times networks on this machine; otherwise the device of files that do not name one.",
 )  # fmt: skip
-@click.option("--show", is_flag=True, help="Show the current parameters and their origin; do not fit.")
+@click.option("--show", is_flag=True, help="Show the parameters in use, or with --device its calibration; do not fit.")
+@click.option("--reset", is_flag=True, help="Remove the calibration of the device [default: host].")
 @click.option("-o", "--output", "path", metavar="FILE", help="Write the parameters to this file.")
 @options.json_option
 def calibrate(
@@ -25,6 +26,7 @@ def calibrate(
     measurements: tuple[str, ...],
     device: str | None,
     show: bool,
+    reset: bool,
     path: str | None,
     as_json: bool,
 ) -> None:
@@ -35,12 +37,14 @@ def calibrate(
     minutes).
 
     With --device host and no files it times seven networks on this machine (under a minute, needs torch) and saves
-    three correction factors that `estimate` and `run` then use for this machine.
+    three correction factors that every forecast for this machine then uses and names. A machine that does other work
+    is refused: the factors would describe that work.
 
     \b
     Examples:
       hwbench calibrate --show
-      hwbench calibrate --show --json
+      hwbench calibrate --show --device host
+      hwbench calibrate --reset --device host
 
     \b
     With files (a checkout of timm has them), and with a minute of timing:
@@ -48,9 +52,12 @@ def calibrate(
       $ hwbench calibrate --device host
     """
     paths = (*measurements, *files)
-    if show and (path or paths or device):
-        message = "The current parameters are shown without files, device and output."
-        raise InputError("exclusive", message, field="show")
+    if (show or reset) and (path or paths or show == reset):
+        message = "A calibration is shown or removed by itself, without files and output."
+        raise InputError("exclusive", message, field="show" if show else "reset")
+    if reset or (show and device):
+        output.show(api.saved_calibration(device or "host", remove=reset), as_json)
+        return
     if not show and not paths and (device or "").lower() != "host":
         message = "Files of measurements are needed, or the device host to time networks on this machine."
         raise InputError("missing", message, field="measurements")

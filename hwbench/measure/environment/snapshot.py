@@ -40,6 +40,14 @@ def snapshot(cpus: Iterable[int], files: Files | None = None) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
+def while_idle(cpus: Iterable[int], seconds: float) -> list[Notice]:
+    """Return the disturbances of some seconds in which this process does nothing."""
+    numbers = list(cpus)
+    before = snapshot(numbers)
+    time.sleep(seconds)
+    return disturbances(before, snapshot(numbers))
+
+
 def _load(files: Files) -> list[float] | None:
     """Return the load averages over 1, 5 and 15 minutes."""
     parts = (files.text("/proc/loadavg") or "").split()[:3]

@@ -68,7 +68,7 @@ def hardware_of(device: Device, dtypes: Iterable[str], clock: ClockKind | None =
     reached = {dtype: rate for dtype in {"fp32", *dtypes} if (rate := _reached(sustained, dtype, device.count))}
     rates = {dtype: _rates(every, dtype, vector, share, reached.get(dtype)) for dtype in {"fp32", *dtypes}}
     lanes = rates["fp32"] if "fp32" in reached else Rates(vector.flops_per_second * share, flops_per_cycle, False)
-    cache = _cache(device)
+    cache, known = _cache(device), device.calibration
     return Hardware(
         kind=device.kind,
         units=float(device.count),
@@ -82,8 +82,8 @@ def hardware_of(device: Device, dtypes: Iterable[str], clock: ClockKind | None =
         measured=frozenset(reached) | ({"bandwidth"} if sustained.bandwidth else set()),
         assumed=tuple(_assumed(device, vector, cache)),
         op_overhead=float(sustained.op_overhead) if sustained.op_overhead else None,
-        factors=_factors(sustained.factors) if sustained.factors else None,
-        spread=sustained.factors.get("spread"),
+        factors=(known.compute, known.memory, known.overhead) if known else None,
+        spread=known.spread if known else None,
     )
 
 
@@ -100,10 +100,6 @@ def _assumed(device: Device, vector: Peak, cache: float | None) -> Iterator[str]
 def _headroom(device: Device, measured: bool) -> float:
     """Return the clock of a device relative to consumer cards', each as a share of the printed boost."""
     return 1.0 if device.kind == "cpu" or measured or device.segment == "consumer" else CAUTION
-
-
-def _factors(values: dict[str, float]) -> tuple[float, float, float]:
-    return values.get("compute", 1.0), values.get("memory", 1.0), values.get("overhead", 1.0)
 
 
 def _vector(every: tuple[Peak, ...]) -> Peak | None:

@@ -1,9 +1,10 @@
-"""Calibrations as text: fitted parameters, factors of this machine, and the origin of parameters."""
+"""Calibrations as text: fitted parameters, what is kept of a device, and the origin of parameters."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from hwbench.machine.parts import DeviceCalibration
 from hwbench.predict.fitting.fit import Fit
-from hwbench.predict.fitting.host import Factors, TimedNetwork
 from hwbench.predict.model.parameters import ParameterFile
 from hwbench.report.text.format import percent
 from hwbench.report.text.layout import PLAIN, Style, heading, sentences, table
@@ -35,14 +36,17 @@ def lines(fits: Sequence[Fit], differences: Mapping[str, float], style: Style = 
     return result
 
 
-def host(factors: Factors, networks: Sequence[TimedNetwork], path: str, style: Style = PLAIN) -> list[str]:
-    """Return the networks that were timed, and the factors that follow."""
-    rows = [(timed.workload.name, str(timed.batch), si(timed.time_s, "s")) for timed in networks]
+def saved(known: DeviceCalibration, timed: Sequence[Mapping[str, Any]], style: Style = PLAIN) -> list[str]:
+    """Return the networks that were timed just now, and the factors that are kept."""
+    rows = [(row["model"], str(row["batch"]), si(row["time_s"], "s")) for row in timed]
+    lines = [*table(("model", "batch", "time"), rows, "lrr", style), ""] if rows else []
+    with_ceilings = f", with the ceilings of {known.ceilings}" if known.ceilings else ""
     text = (
-        f"Relative to the time model, compute takes {factors.compute:.2f}, memory {factors.memory:.2f} and overhead "
-        f"{factors.overhead:.2f} times as long here; 80 % of errors are within {percent(factors.spread)}."
+        f"Calibrated at {known.created[:16].replace('T', ' ')} UTC by {known.source}{with_ceilings}. Relative to the "
+        f"time model, compute takes {known.compute:.3g}, memory {known.memory:.3g} and overhead {known.overhead:.3g} "
+        f"times as long; 80 % of errors are within {percent(known.spread)}."
     )
-    return [*table(("model", "batch", "time"), rows, "lrr", style), "", *sentences(text, style), f"saved: {path}"]
+    return [*lines, *sentences(text, style)]
 
 
 def provenance(parameters: ParameterFile, style: Style = PLAIN) -> list[str]:

@@ -5,7 +5,7 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from hwbench.machine import catalog
-from hwbench.machine.parts import Sustained
+from hwbench.machine.parts import DeviceCalibration
 from hwbench.predict.fitting.host import TimedNetwork, factors
 from hwbench.predict.forecast import forecast
 from hwbench.workload import load
@@ -15,9 +15,13 @@ MODELS = ("alexnet", "resnet18", "mobilenet-v2", "squeezenet1.0", "vit-b-16", "r
 TRUE = {"compute": 0.7, "memory": 1.4, "overhead": 0.8, "spread": 0.1}
 
 
+def kept(**factors: float) -> DeviceCalibration:
+    return DeviceCalibration("mine", "2026-11-30T02:00:00+00:00", "made-up times", len(MODELS), **factors)
+
+
 def made(model: str, batch: int) -> TimedNetwork:
     workload = load.workload(model)
-    device = replace(CPU, sustained=Sustained("made", factors=TRUE))
+    device = replace(CPU, calibration=kept(**TRUE))
     found = forecast(workload, device, batch=batch)
     assert found is not None
     return TimedNetwork(workload, batch, found.time_s)
@@ -32,10 +36,11 @@ def test_the_factors_that_made_the_times_are_found() -> None:
 
 def test_a_calibrated_machine_is_expected_to_run_so_and_the_interval_is_its_own() -> None:
     timed = [made(model, 1) for model in MODELS]
-    device = replace(CPU, sustained=Sustained("made", factors=to_builtins(factors(timed, CPU, "torch-eager-cpu"))))
+    device = replace(CPU, calibration=kept(**to_builtins(factors(timed, CPU, "torch-eager-cpu"))))
     plain, calibrated = (forecast(load.workload("vgg16"), one) for one in (CPU, device))
     assert plain is not None
     assert calibrated is not None
+    assert [each.code for each in calibrated.notices] == ["calibrated"]
     assert calibrated.time_s == pytest.approx(made("vgg16", 1).time_s, rel=0.05)
     assert calibrated.interval_s[1] / calibrated.time_s < plain.interval_s[1] / plain.time_s
 

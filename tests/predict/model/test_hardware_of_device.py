@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from hwbench.machine.architecture import Rate
 from hwbench.machine.device import Device
-from hwbench.machine.parts import Cache, Clock, Memory, Sustained, SustainedRate, Units
+from hwbench.machine.parts import Cache, Clock, DeviceCalibration, Memory, Sustained, SustainedRate, Units
 from hwbench.predict.model.hardware import ALL_CORE_SHARE, CAUTION, MATMUL_SHARE, Hardware, Rates, hardware_of
 from hwbench.units import Bytes, BytesPerSecond, FlopsPerSecond, Hertz, Seconds
 
@@ -92,15 +92,14 @@ def test_measured_rates_replace_the_data_sheets() -> None:
         SustainedRate("matmul", "vector", "fp64", FlopsPerSecond(1.86e11), 8),
         SustainedRate("fma", "vector", "bf16", FlopsPerSecond(7e11), 1),
     )
-    here = Sustained(
-        "here", rates, BytesPerSecond(8e10), op_overhead=Seconds(3e-6), factors={"memory": 2.0, "spread": 0.1}
-    )
-    found = of(replace(CPU, sustained=here), "fp64", "bf16")
+    here = Sustained("here", rates, BytesPerSecond(8e10), op_overhead=Seconds(3e-6))
+    kept = DeviceCalibration("mine", "2026-11-30", "made-up times", 7, 1.5, 2.0, 0.5, 0.1)
+    found = of(replace(CPU, sustained=here, calibration=kept), "fp64", "bf16")
     assert found.vector == found.rates["fp32"] == Rates(5e11, 32, False)
     assert found.rates["fp64"].flops_per_second == pytest.approx(1.86e11 / MATMUL_SHARE)
     assert found.rates["bf16"].flops_per_second == pytest.approx(8 * 4e9 * 32 * SHARE)  # one unit is not all
     assert (found.bandwidth, found.measured) == (8e10, {"fp32", "fp64", "bandwidth"})
-    assert (found.op_overhead, found.factors, found.spread) == (3e-6, (1.0, 2.0, 1.0), 0.1)
+    assert (found.op_overhead, found.factors, found.spread) == (3e-6, (1.5, 2.0, 0.5), 0.1)
     assert found.cycles == pytest.approx(5e11 / 32)
 
 
