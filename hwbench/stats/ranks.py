@@ -9,8 +9,7 @@ def ranks(values: Array) -> Array:
     """Return ranks from 1; equal values share their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
-    result: Array = (last - (counts - 1) / 2)[inverse]
-    return result
+    return (last - (counts - 1) / 2)[inverse]
 
 
 def spearman(a: Array, b: Array) -> float | None:
@@ -21,10 +20,7 @@ def spearman(a: Array, b: Array) -> float | None:
 
 
 def spearman_resampled(a: Array, b: Array, groups: Labels, weights: Array) -> Array:
-    """Return the rank correlation of each resample of groups."""
-    result = []
-    for row in weights:
-        chosen = np.repeat(np.arange(len(a)), row[groups].astype(int))
-        value = spearman(a[chosen], b[chosen]) if len(chosen) > 1 else None
-        result.append(np.nan if value is None else value)
-    return np.asarray(result)
+    """Return the rank correlation of each resample of groups, NaN where there is none."""
+    drawn = (np.repeat(np.arange(len(a)), row[groups].astype(int)) for row in weights)
+    values = (spearman(a[rows], b[rows]) if len(rows) > 1 else None for rows in drawn)
+    return np.array(list(values), dtype=float)

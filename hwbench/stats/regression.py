@@ -5,6 +5,8 @@ Everything a resample needs is in the moments of each group, so that thousands o
 Arrays: `design` is (rows, terms), of columns that exclude the constant; `target` (rows,); `groups` (rows,) of 0 to G-1.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
@@ -14,7 +16,6 @@ Labels = NDArray[np.intp]
 
 LEVEL = 0.95
 RESAMPLES = 2000
-MIN_GROUPS = 3
 
 
 class Slope(Struct, frozen=True):
@@ -35,14 +36,12 @@ def within(values: Array, groups: Labels) -> Array:
     counts = np.bincount(groups)
     columns = values.reshape(len(values), -1)
     means = np.stack([np.bincount(groups, column) / np.maximum(counts, 1) for column in columns.T], axis=1)
-    result: Array = (columns - means[groups]).reshape(values.shape)
-    return result
+    return (columns - means[groups]).reshape(values.shape)
 
 
 def coefficients(design: Array, target: Array) -> Array:
     """Fit by least squares without a constant; the shortest solution where columns depend on each other."""
-    result: Array = np.linalg.lstsq(design, target, rcond=None)[0].astype(float)
-    return result
+    return np.linalg.lstsq(design, target, rcond=None)[0].astype(float)
 
 
 def r_squared(residuals: Array, target: Array) -> float | None:
@@ -65,32 +64,34 @@ def grouped(design: Array, target: Array, groups: Labels) -> float | None:
 
 def pooled_unseen(design: Array, target: Array, groups: Labels) -> float | None:
     """Return R² of one line, each group predicted by a fit to the others; None with one group."""
-    labels = np.unique(groups)
-    if len(labels) < 2:
-        return None
-    residuals = np.empty_like(target)
-    for label in labels:
-        out = groups == label
-        x, y = design[~out], target[~out]
-        slopes = coefficients(centered(x), centered(y))
-        residuals[out] = target[out] - (y.mean() + (design[out] - x.mean(axis=0)) @ slopes)
-    return r_squared(residuals, target)
+
+    def fit(x: Array, y: Array, _groups: Labels) -> tuple[Array, float, Array]:
+        return coefficients(centered(x), centered(y)), float(y.mean()), x.mean(axis=0)
+
+    return _unseen(design, target, groups, fit) if len(np.unique(groups)) > 1 else None
 
 
 def grouped_unseen(design: Array, target: Array, groups: Labels) -> float | None:
     """Return R² as `pooled_unseen` with group effects; a group not seen gets the mean effect of the others."""
-    labels = np.unique(groups)
-    if len(labels) < 3:
-        return None
-    residuals = np.empty_like(target)
-    for label in labels:
-        out = groups == label
-        x, y, own = design[~out], target[~out], groups[~out]
+
+    def fit(x: Array, y: Array, own: Labels) -> tuple[Array, float, Array]:
         slopes = coefficients(within(x, own), within(y, own))
-        rest = y - x @ slopes
         rows = np.bincount(own)
-        effect = float(np.mean(np.bincount(own, weights=rest)[rows > 0] / rows[rows > 0]))
-        residuals[out] = target[out] - (effect + design[out] @ slopes)
+        effect = np.mean(np.bincount(own, weights=y - x @ slopes)[rows > 0] / rows[rows > 0])
+        return slopes, float(effect), np.zeros(x.shape[1])
+
+    return _unseen(design, target, groups, fit) if len(np.unique(groups)) > 2 else None
+
+
+def _unseen(
+    design: Array, target: Array, groups: Labels, fit: Callable[[Array, Array, Labels], tuple[Array, float, Array]]
+) -> float | None:
+    """Return R² of each group predicted by slopes, a value and the place where it is reached, fitted to the others."""
+    residuals = np.empty_like(target)
+    for label in np.unique(groups):
+        out = groups == label
+        slopes, value, place = fit(design[~out], target[~out], groups[~out])
+        residuals[out] = target[out] - (value + (design[out] - place) @ slopes)
     return r_squared(residuals, target)
 
 
@@ -109,23 +110,15 @@ def grouped_seen(design: Array, target: Array, groups: Labels) -> tuple[float | 
     return r_squared(residuals[usable] / (1 - leverage[usable]), target[usable]), int(usable.sum())
 
 
-class Moments(Struct, frozen=True):
-    """Sums of products of each group: `products` is (groups, terms + 1, terms + 1), the target last."""
+def moments(design: Array, target: Array, groups: Labels) -> Array:
+    """Return sums of products of each group's rows: (groups, terms + 1, terms + 1), the target last.
 
-    products: Array
-
-    @property
-    def groups(self) -> int:
-        """Number of groups."""
-        return len(self.products)
-
-
-def moments(design: Array, target: Array, groups: Labels) -> Moments:
-    """Return the moments of each group's rows, unchanged: center them before, and add a constant where it is fitted."""
+    Rows are taken unchanged: center them before, and add a constant where it is fitted.
+    """
     rows = np.column_stack([design, target])
     products = np.zeros((int(groups.max()) + 1, rows.shape[1], rows.shape[1]))
     np.add.at(products, groups, rows[:, :, None] * rows[:, None, :])
-    return Moments(products)
+    return products
 
 
 def draws(groups: int, resamples: int = RESAMPLES, seed: int = 0) -> Array:
@@ -152,8 +145,8 @@ def _errors(products: Array, slopes: Array) -> Array:
     return result
 
 
-def slope(sums: Moments, term: int, level: float = LEVEL) -> Slope:
-    """Return a coefficient with its delete-a-group jackknife interval: Student's t with one degree less than groups.
+def slope(sums: Array, term: int, level: float = LEVEL) -> Slope:
+    """Return a coefficient of moments with its delete-a-group jackknife interval: Student's t, groups - 1 degrees.
 
     It is the cluster-robust CV3 of MacKinnon, Nielsen and Webb (Journal of Econometrics 232(2), 2023): the candidate
     with the stated coverage at few groups, where percentiles of resampled groups fell to 85 %
@@ -161,37 +154,35 @@ def slope(sums: Moments, term: int, level: float = LEVEL) -> Slope:
     """
     from scipy.special import stdtrit
 
-    total = sums.products.sum(axis=0)
+    total, groups = sums.sum(axis=0), len(sums)
     value = float(_solved(total)[term])
-    left_out = _solved(total - sums.products)[:, term]
-    if sums.groups < MIN_GROUPS or not np.all(np.isfinite([value, *left_out])):
+    left_out = _solved(total - sums)[:, term]
+    if groups < 3 or not np.all(np.isfinite([value, *left_out])):
         return Slope(value, None)
-    error = np.sqrt((sums.groups - 1) / sums.groups * np.sum((left_out - value) ** 2))
-    half = float(error * stdtrit(sums.groups - 1, (1 + level) / 2))
+    error = np.sqrt((groups - 1) / groups * np.sum((left_out - value) ** 2))
+    half = float(error * stdtrit(groups - 1, (1 + level) / 2))
     return Slope(value, (value - half, value + half))
 
 
-def r_squared_resampled(total: Moments, fitted: Moments, weights: Array) -> Array:
+def r_squared_resampled(total: Array, fitted: Array, weights: Array) -> Array:
     """Return R² of each resample: errors of `fitted` against the spread of the target in `total` (constant, target)."""
-    sums = np.einsum("bg,gij->bij", weights, fitted.products)
-    around = np.einsum("bg,gij->bij", weights, total.products)
-    spread = around[:, 1, 1] - around[:, 0, 1] ** 2 / np.maximum(around[:, 0, 0], 1e-300)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        result: Array = 1 - _errors(sums, _solved(sums)) / spread
-    return result
+    sums = np.einsum("bg,gij->bij", weights, fitted)
+    return _explained(_errors(sums, _solved(sums)), total, weights)
 
 
-def unseen_resampled(total: Moments, fitted: Moments, weights: Array) -> Array:
+def unseen_resampled(total: Array, fitted: Array, weights: Array) -> Array:
     """Return R² of each resample for groups left out; all copies of a group are left out together."""
-    products = fitted.products
-    sums = np.einsum("bg,gij->bij", weights, products)
-    others = sums[:, None] - weights[:, :, None, None] * products[None]
-    errors = _errors(np.broadcast_to(products[None], others.shape), _solved(others))
-    around = np.einsum("bg,gij->bij", weights, total.products)
-    spread = around[:, 1, 1] - around[:, 0, 1] ** 2 / np.maximum(around[:, 0, 0], 1e-300)
+    sums = np.einsum("bg,gij->bij", weights, fitted)
+    others = sums[:, None] - weights[:, :, None, None] * fitted[None]
+    errors = _errors(np.broadcast_to(fitted[None], others.shape), _solved(others))
+    return _explained(np.sum(np.where(weights > 0, weights * errors, 0.0), axis=1), total, weights)
+
+
+def _explained(errors: Array, total: Array, weights: Array) -> Array:
+    around = np.einsum("bg,gij->bij", weights, total)
+    spread: Array = around[:, 1, 1] - around[:, 0, 1] ** 2 / np.maximum(around[:, 0, 0], 1e-300)
     with np.errstate(divide="ignore", invalid="ignore"):
-        result: Array = 1 - np.sum(np.where(weights > 0, weights * errors, 0.0), axis=1) / spread
-    return result
+        return 1 - errors / spread
 
 
 def interval(values: Array, level: float = LEVEL) -> tuple[float, float] | None:
@@ -244,5 +235,4 @@ def inversions_resampled(counts: PairCounts, weights: Array) -> Array:
         return result + weights**2 @ np.diag(matrix)
 
     with np.errstate(divide="ignore", invalid="ignore"):
-        result: Array = weighed(counts.inverted) / weighed(apart)
-    return result
+        return weighed(counts.inverted) / weighed(apart)

@@ -36,19 +36,19 @@ def achieved(stated: Device, measured: Device) -> tuple[Achieved, ...]:
     if sustained is None:
         return ()
     rows = []
-    real = {(p.engine, p.isa, p.dtype, p.accumulate, p.sparsity): p for p in peaks(measured)}
+    real = {_kind(peak): peak for peak in peaks(measured)}
     every = peaks(stated)
     for peak in every:
-        if peak.sparsity != "dense":
-            continue
-        top = highest(every, peak.dtype) is peak
-        fma = sustained.rate("fma", peak.dtype, isa=peak.isa)
-        matmul = sustained.rate("matmul", peak.dtype) if top else None
-        if fma is None and matmul is None:
-            continue
-        at_clock = real.get((peak.engine, peak.isa, peak.dtype, peak.accumulate, peak.sparsity))
-        rows.append(_row(peak, at_clock, fma, matmul, stated.count))
+        if peak.sparsity == "dense":
+            fma = sustained.rate("fma", peak.dtype, isa=peak.isa)
+            matmul = sustained.rate("matmul", peak.dtype) if highest(every, peak.dtype) is peak else None
+            if fma or matmul:
+                rows.append(_row(peak, real.get(_kind(peak)), fma, matmul, stated.count))
     return tuple(rows)
+
+
+def _kind(peak: Peak) -> tuple[object, ...]:
+    return peak.engine, peak.isa, peak.dtype, peak.accumulate, peak.sparsity
 
 
 def _row(
@@ -62,11 +62,9 @@ def _row(
     stated_hz, measured_hz = _clock(peak), _clock(real)
     reason = cause(best, share_at_clock)
     name = f"{peak.isa} {peak.dtype}"
-    finding = (
-        above_measured(name, share_at_clock or 0.0)
-        if reason == "rate"
-        else above_stated(name, best, stated_hz, measured_hz)
-    )
+    finding = above_stated(name, best, stated_hz, measured_hz)
+    if reason == "rate":
+        finding = above_measured(name, share_at_clock or 0.0)
     return Achieved(
         engine=peak.engine,
         isa=peak.isa,

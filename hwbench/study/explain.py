@@ -16,32 +16,34 @@ from hwbench.workload.ops import Work
 Loss = Literal["clock", "ports", "memory", "code", "overhead"]
 Name = Literal["spec", "clock", "fma", "blas", "numba", "roofline", "run"]
 
-LOSSES: dict[Name, Loss] = {
-    "clock": "clock", "fma": "ports", "blas": "memory", "numba": "code", "roofline": "memory", "run": "overhead",
-}  # fmt: skip
-"""Cause of the loss (or gain) at each rung."""
-
-REASONS: dict[Name, tuple[str, str]] = {
-    "clock": ("the clock under this load is below the stated one", "the clock under this load is above the stated one"),
+CAUSES: dict[str, tuple[Loss, str, str]] = {
+    "clock": (
+        "clock",
+        "the clock under this load is below the stated one", "the clock under this load is above the stated one",
+    ),
     "fma": (
+        "ports",
         "not every cycle starts as many multiply-adds as the ports could, or threads and other work share cores",
         "the core starts more multiply-adds a cycle than its architecture's file says",
     ),
     "blas": (
+        "memory",
         "a matrix product also loads, stores and packs its operands",
         "the product passes the multiply-add loop: the clock rose between, or it has instructions of its own",
     ),
-    "numba": ("our matrix product is slower than the library's", "our matrix product is faster than the library's"),
+    "numba": (
+        "code", "our matrix product is slower than the library's", "our matrix product is faster than the library's",
+    ),
     "roofline": (
-        "layers that read more bytes than the caches hold wait for memory",
-        "no layer waits for memory",
+        "memory", "layers that read more bytes than the caches hold wait for memory", "no layer waits for memory",
     ),
     "run": (
+        "overhead",
         "layers do not reach a large product's speed, and calls, copies and threads cost time between them",
         "caches hand over what the roofline reads from memory, or convolutions take fewer operations than counted",
     ),
-}
-"""Reasons of a rung below the one before it, and of one above."""
+}  # fmt: skip
+"""The cause of the loss or gain at a rung, and its reasons where the rung is below and above the one before it."""
 
 
 class Rung(Struct, frozen=True):
@@ -131,36 +133,29 @@ def rungs(ladder: Ladder, works: Sequence[Work] = ()) -> tuple[tuple[Rung, ...],
 
     `works` are the ops of the model whose time the ladder may hold.
     """
-    rungs: list[Rung] = []
-    missing: list[str] = []
-
-    def add(name: Name, title: str, how: str, rate: Interval | None) -> None:
-        if rate is None:
-            missing.append(title)
-        else:
-            rungs.append(Rung(name, title, rate, how))
-
     stated, clock, isa = ladder.stated, ladder.clock, ladder.isa or "vector"
     at = f"{Hertz(ladder.stated_clock)}" if ladder.stated_clock else "the stated clock"
-    add("spec", f"{isa} peak at {at}", "units × stated clock × flops_per_cycle", exact(stated) if stated else None)
-    real = None
-    if stated and clock and ladder.stated_clock:
-        real = scaled(clock, stated / ladder.stated_clock)
     under = f"{Hertz(clock.value)}" if clock else "the real clock"
-    add("clock", f"the peak at {under}", "the clock measured while these vectors multiply and add", real)
-    add("fma", f"{isa} multiply-adds", "independent multiply-adds in registers", ladder.fma)
+    real = scaled(clock, stated / ladder.stated_clock) if stated and clock and ladder.stated_clock else None
     size = f", {ladder.size.replace('x', ' × ')}" if ladder.size else ""
-    add("blas", f"{ladder.library or 'library'} matmul", f"the library's matrix product{size}", ladder.blas)
-    add("numba", "our matmul", "our matrix product in numba, of the same size", ladder.numba)
-    if any(work.flops for work in works):
-        flops = sum(work.flops for work in works)
+    every: list[tuple[Name, str, str, Interval | None]] = [
+        ("spec", f"{isa} peak at {at}", "units × stated clock × flops_per_cycle", exact(stated) if stated else None),
+        ("clock", f"the peak at {under}", "the clock measured while these vectors multiply and add", real),
+        ("fma", f"{isa} multiply-adds", "independent multiply-adds in registers", ladder.fma),
+        ("blas", f"{ladder.library or 'library'} matmul", f"the library's matrix product{size}", ladder.blas),
+        ("numba", "our matmul", "our matrix product in numba, of the same size", ladder.numba),
+    ]
+    if flops := sum(work.flops for work in works):
         product = max((r for r in (ladder.blas, ladder.numba) if r), key=lambda rate: rate.value, default=None)
         bound = attainable(works, product, ladder.bandwidth) if product and ladder.bandwidth else None
-        add("roofline", "the model's roofline", "each op at the best matmul's or the memory's measured rate", bound)
         run = ladder.run
         rate = Interval(flops / run.value, flops / run.high, flops / run.low, run.level) if run else None
-        add("run", "the model", "its forward passes in torch", rate)
-    return tuple(rungs), tuple(missing)
+        every += [
+            ("roofline", "the model's roofline", "each op at the best matmul's or the memory's measured rate", bound),
+            ("run", "the model", "its forward passes in torch", rate),
+        ]
+    known = tuple(Rung(name, title, rate, how) for name, title, how, rate in every if rate is not None)
+    return known, tuple(title for _, title, _, rate in every if rate is None)
 
 
 def steps(rungs: Sequence[Rung]) -> tuple[Step, ...]:
@@ -168,7 +163,7 @@ def steps(rungs: Sequence[Rung]) -> tuple[Step, ...]:
     result: list[Step] = []
     for number, rung in enumerate(rungs):
         down = ratio(rung.rate, rungs[number - 1].rate) if number else None
-        lost = LOSSES.get(rung.name) if down else None
+        lost, below, above = CAUSES.get(rung.name, (None, None, None)) if down else (None, None, None)
         result.append(
             Step(
                 name=rung.name,
@@ -181,7 +176,7 @@ def steps(rungs: Sequence[Rung]) -> tuple[Step, ...]:
                 ratio=down.value if down else None,
                 ratio_interval=(down.low, down.high) if down else None,
                 lost=lost,
-                reason=REASONS[rung.name][down.value > 1] if down and rung.name in REASONS else None,
+                reason=above if down and down.value > 1 else below,
             )
         )
     return tuple(result)

@@ -1,7 +1,7 @@
 """A measured inference compared with its predictions: utilization, and the ratio of its time to each of them."""
 
-from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar
 
 from msgspec import Struct
 
@@ -79,8 +79,12 @@ class Inference(Answer, Struct, frozen=True):
     title: str = ""
 
 
+BOUNDS = ("peak", "peak_flops_per_second", "bandwidth_bytes_per_second", "ideal_time_s", "roofline_time_s")
+"""What an estimate and an inference have both."""
+
+
 class TimedRun(Struct, frozen=True):
-    """A measured run: seconds a pass, the setting, and its grade; `layers` by name of the module."""
+    """A measured run: seconds a pass, what an `Inference` states of it too, and `layers` by name of the module."""
 
     time: Interval
     runtime: str
@@ -95,32 +99,24 @@ class TimedRun(Struct, frozen=True):
 
 
 def inference(
-    timed: TimedRun,
-    model: str,
-    device: str,
-    work: tuple[int, int],
-    estimate: Estimate | None,
-    traced: bool = False,
+    timed: TimedRun, model: str, device: str, work: tuple[int, int], estimate: Estimate | None, traced: bool = False,
     title: str = "",
-) -> Inference:
+) -> Inference:  # fmt: skip
     """Return the run with all that follows from it. `work` is flops and traffic in bytes of one pass.
 
     Ops of a `traced` model begin with the name of their module: `features.0:convolution` is of `features.0`.
     """
     flops, traffic = work
-    time, peak = timed.time, estimate.peak_flops_per_second if estimate else None
-    achieved = flops / time.value
-    roofline = estimate.roofline_time_s if estimate else None
+    time, achieved = timed.time, flops / timed.time.value
+    bounds: dict[str, Any] = {name: getattr(estimate, name, None) for name in BOUNDS}
+    peak, roofline = bounds["peak_flops_per_second"], bounds["roofline_time_s"]
     forecast = estimate.forecast if estimate else None
-    layers = _layers(timed, estimate, peak, traced) if estimate else ()
+    layers = tuple(_layers(timed, estimate, peak, traced)) if estimate else ()
     utilization = achieved / peak if peak else None
+    setting: dict[str, Any] = {name: getattr(timed, name) for name in TimedRun.__struct_fields__[1:-1]}
     return Inference(
         model=model,
         device=device,
-        runtime=timed.runtime,
-        dtype=timed.dtype,
-        batch=timed.batch,
-        threads=timed.threads,
         time_s=time.value,
         interval_s=(time.low, time.high),
         interval_level=time.level,
@@ -128,52 +124,44 @@ def inference(
         flops=flops,
         traffic_bytes=traffic,
         achieved_flops_per_second=achieved,
-        peak_flops_per_second=peak,
-        peak=estimate.peak if estimate else None,
-        bandwidth_bytes_per_second=estimate.bandwidth_bytes_per_second if estimate else None,
         utilization=utilization,
-        ideal_time_s=estimate.ideal_time_s if estimate else None,
-        roofline_time_s=roofline,
         roofline_ratio=time.value / roofline if roofline else None,
         expected_time_s=forecast.time_s if forecast else None,
         expected_interval_s=forecast.interval_s if forecast else None,
         expected_ratio=time.value / forecast.time_s if forecast and forecast.time_s else None,
-        grade=timed.grade,
-        reasons=timed.reasons,
-        samples=timed.samples,
-        checked=timed.checked,
         layers=layers,
         between_s=time.value - sum(layer.time_s for layer in layers) if layers else None,
         notices=tuple(_notices(timed, model, utilization)),
         title=title,
+        **bounds,
+        **setting,
     )
 
 
-def _layers(timed: TimedRun, estimate: Estimate, peak: float | None, traced: bool) -> tuple[LayerRun, ...]:
-    """Return each timed module that runs ops, with the sums over them."""
-    layers = []
+def _layers(timed: TimedRun, estimate: Estimate, peak: float | None, traced: bool) -> Iterator[LayerRun]:
+    """Yield each timed module that runs ops, with the sums over them."""
     for name, time in timed.layers.items():
         ops = [op for op in estimate.layers if (op.name.rpartition(":")[0] if traced else op.name) == name]
         if not ops:
             continue
         flops = sum(op.flops for op in ops)
-        forecasts = [op.forecast_time_s for op in ops]
-        bounds = [op.roofline_time_s for op in ops]
-        layers.append(
-            LayerRun(
-                name=name or WHOLE,
-                kind=max(ops, key=lambda op: (op.flops, op.traffic_bytes)).kind,
-                flops=flops,
-                traffic_bytes=sum(op.traffic_bytes for op in ops),
-                time_s=time.value,
-                interval_s=(time.low, time.high),
-                share=time.value / timed.time.value,
-                roofline_time_s=None if None in bounds else sum(bound or 0.0 for bound in bounds),
-                expected_time_s=None if None in forecasts else sum(forecast or 0.0 for forecast in forecasts),
-                utilization=flops / time.value / peak if peak and flops else None,
-            )
+        yield LayerRun(
+            name=name or WHOLE,
+            kind=max(ops, key=lambda op: (op.flops, op.traffic_bytes)).kind,
+            flops=flops,
+            traffic_bytes=sum(op.traffic_bytes for op in ops),
+            time_s=time.value,
+            interval_s=(time.low, time.high),
+            share=time.value / timed.time.value,
+            roofline_time_s=_sum(op.roofline_time_s for op in ops),
+            expected_time_s=_sum(op.forecast_time_s for op in ops),
+            utilization=flops / time.value / peak if peak and flops else None,
         )
-    return tuple(layers)
+
+
+def _sum(times: Iterable[float | None]) -> float | None:
+    known = list(times)
+    return None if None in known else sum(time or 0.0 for time in known)
 
 
 def _notices(timed: TimedRun, model: str, utilization: float | None) -> Iterator[Notice]:

@@ -10,7 +10,7 @@ from hwbench.dtypes import dtype as dtype_of
 from hwbench.errors import InputError
 from hwbench.machine.device import Device
 from hwbench.notices import Notice
-from hwbench.predict.estimate import Estimate, estimate
+from hwbench.predict.estimate import estimate
 from hwbench.workload.ops import Workload
 
 MIN_UTILIZATION = 1e-6
@@ -79,7 +79,20 @@ def require(
     time = min(x for x in (latency, batch / rate if rate else None) if x is not None)
     bits = dtype_of(dtype).bits
     work = workload.work(bits, batch)
-    candidates, judged, unknown = _candidates(workload, devices, dtype, batch, utilization, time)
+    candidates: list[Candidate] = []
+    unknown: list[str] = []
+    judged = 0
+    for device in devices:
+        bound = _roofline(workload, device, dtype, batch)
+        if bound is None:
+            unknown.append(device.name)
+            continue
+        judged += 1
+        roofline, fits = bound
+        if fits and roofline / utilization <= time:
+            power, needed = float(device.power) if device.power else None, roofline / utilization
+            candidates.append(Candidate(device.name, device.title, power, roofline, needed, batch / needed))
+    candidates.sort(key=lambda c: (c.power_w is None, c.power_w or 0.0, c.time_s))
     return Requirement(
         model=workload.name,
         dtype=dtype,
@@ -99,30 +112,10 @@ def require(
     )
 
 
-def _candidates(
-    workload: Workload, devices: Iterable[Device], dtype: str, batch: int, utilization: float, max_time: float
-) -> tuple[list[Candidate], int, list[str]]:
-    """Return the devices that run a batch in `max_time` s, the number of those judged, and the names of the others."""
-    candidates: list[Candidate] = []
-    unknown: list[str] = []
-    judged = 0
-    for device in devices:
-        bounds = _bounds(workload, device, dtype, batch)
-        if bounds is None or bounds.roofline_time_s is None:
-            unknown.append(device.name)
-            continue
-        judged += 1
-        time = bounds.roofline_time_s / utilization
-        if time <= max_time and bounds.fits is not False:
-            power = float(device.power) if device.power else None
-            candidates.append(Candidate(device.name, device.title, power, bounds.roofline_time_s, time, batch / time))
-    candidates.sort(key=lambda c: (c.power_w is None, c.power_w or 0.0, c.time_s))
-    return candidates, judged, unknown
-
-
-def _bounds(workload: Workload, device: Device, dtype: str, batch: int) -> Estimate | None:
-    """Return the bounds on a device; None where it has no rate for the dtype."""
+def _roofline(workload: Workload, device: Device, dtype: str, batch: int) -> tuple[float, bool] | None:
+    """Return a batch's roofline time on a device, and whether it may fit; None without bandwidth or rate."""
     try:
-        return estimate(workload, device, dtype, batch, bounds_only=True)
+        bounds = estimate(workload, device, dtype, batch, bounds_only=True)
     except InputError:
         return None
+    return None if bounds.roofline_time_s is None else (bounds.roofline_time_s, bounds.fits is not False)

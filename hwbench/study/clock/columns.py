@@ -23,9 +23,6 @@ RECOGNIZED = (
 Besides the canonical table: CPU DB's classes and scores of SPEC, Geekbench 6 medians, UCI's machines of the 1980s.
 """
 
-NAMES = {"ghz": "GHz", "mhz": "MHz", "khz": "kHz", "hz": "Hz", "": "GHz"}
-"""Units of a clock as printed."""
-
 FIELDS = ("suite", "device", "year", "clock", "boost", "cores", "microarchitecture", "family", "score")
 
 Mapping = tuple[tuple[str, str], ...]
@@ -36,51 +33,36 @@ REQUIRED = ("device", "clock", "score")
 def recognize(header: Sequence[str], path: str) -> Mapping:
     """Return the mapping of a header, canonical without the columns it lacks. Raises InputError where none fits."""
     canonical = tuple((field, column) for field, column in _pairs(CANONICAL) if column in header)
-    if {field for field, _ in canonical} >= set(REQUIRED):
+    missing = [field for field in REQUIRED if field not in dict(canonical)]
+    if not missing:
         return canonical
     for text in RECOGNIZED:
         mapping = tuple(_pairs(text))
         if all(name in header for _, column in mapping for name in _names(column)):
             return mapping
-    missing = [column for field, column in _pairs(CANONICAL) if field in REQUIRED and column not in header]
-    raise InputError(
-        "columns-missing",
-        f"The header lacks {', '.join(missing)}. Map the columns, as in score=basemean,clock=clock_mhz.",
-        file=path,
-        field=missing[0],
-        nearest=nearest(missing[0], header),
-    )
+    columns = [dict(_pairs(CANONICAL))[field] for field in missing]
+    message = f"The header lacks {', '.join(columns)}. Map the columns, as in score=basemean,clock=clock_mhz."
+    raise InputError("columns-missing", message, file=path, field=columns[0], nearest=nearest(columns[0], header))
 
 
 def parse(text: str, header: Sequence[str], path: str) -> Mapping:
     """Return the mapping of a text such as `clock=mhz,score=points`. Raises InputError for unknown names."""
-    mapping = tuple(_pairs(text))
     known = {name.casefold(): name for name in header}
     checked = []
-    for field, column in mapping:
+    for field, column in list(_pairs(text)):
         if field not in FIELDS:
-            choices = nearest(field, FIELDS) or FIELDS
-            raise InputError("unknown-field", f"There is no field '{shown(field)}'.", field="columns", nearest=choices)
+            fields = nearest(field, FIELDS) or FIELDS
+            raise InputError("unknown-field", f"There is no field '{shown(field)}'.", field="columns", nearest=fields)
         for name in _names(column):
             if name.casefold() not in known:
-                raise InputError(
-                    "unknown-column",
-                    f"{shown(path)} has no column '{shown(name)}'.",
-                    field="columns",
-                    nearest=nearest(name, header) or header[:9],
-                )
-        checked.append((field, re.sub(r"^[^:]+", lambda names: _spelled(names.group(), known), column)))
-    fields = {field for field, _ in checked}
-    for field in REQUIRED:
-        if field not in fields:
-            message = f"The mapping of columns has no {field}."
-            raise InputError("columns-missing", message, field="columns")
+                message, choices = f"{shown(path)} has no column '{shown(name)}'.", nearest(name, header) or header[:9]
+                raise InputError("unknown-column", message, field="columns", nearest=choices)
+        names, colon, unit = column.partition(":")
+        spelled = re.sub(r"[^+|]+", lambda name: known[name.group().casefold()], names)
+        checked.append((field, f"{spelled}{colon}{unit}"))
+    if missing := [field for field in REQUIRED if field not in dict(checked)]:
+        raise InputError("columns-missing", f"The mapping of columns has no {missing[0]}.", field="columns")
     return tuple(checked)
-
-
-def _spelled(names: str, known: dict[str, str]) -> str:
-    """Return columns as the header spells them."""
-    return re.sub(r"[^+|]+", lambda name: known[name.group().casefold()], names)
 
 
 def _pairs(text: str) -> Iterator[tuple[str, str]]:

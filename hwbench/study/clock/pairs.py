@@ -1,5 +1,7 @@
 """Pairs of devices in which the lower clock wins: their number, by class, and the most striking ones."""
 
+from itertools import combinations
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,11 +35,10 @@ def between(a: list[ScoreRow], b: list[ScoreRow], a_name: str, b_name: str) -> B
     """Return the pairs of one row of each side."""
     clock = np.sign(_column(a, "clock")[:, None] - _column(b, "clock")[None, :])
     score = np.sign(_column(a, "score")[:, None] - _column(b, "score")[None, :])
-    inverted = clock * score < 0
-    pairs, equal = inverted.size, int(np.sum(clock == 0))
-    wins = int(np.sum(inverted & (clock < 0)))
-    share = int(inverted.sum()) / (pairs - equal) if pairs > equal else None
-    return Between(a_name, b_name, (len(a), len(b)), pairs, int(inverted.sum()), equal, share, wins)
+    pairs, equal, inverted = clock.size, int(np.sum(clock == 0)), int(np.sum(clock * score < 0))
+    wins = int(np.sum((clock < 0) & (score > 0)))
+    share = inverted / (pairs - equal) if pairs > equal else None
+    return Between(a_name, b_name, (len(a), len(b)), pairs, inverted, equal, share, wins)
 
 
 def of_classes(rows: list[ScoreRow], a: str, b: str) -> Between:
@@ -57,11 +58,9 @@ def of_microarchitectures(rows: list[ScoreRow]) -> tuple[Between, ...]:
     for row in rows:
         if row.microarchitecture:
             members.setdefault(row.microarchitecture, []).append(row)
-    names = sorted(members)
     table = [
         between(members[a], members[b], a, b)
-        for i, a in enumerate(names)
-        for b in names[i + 1 :]
+        for a, b in combinations(sorted(members), 2)
         if len(members[a]) * len(members[b]) >= MIN_PAIRS
     ]
     return tuple(sorted(table, key=lambda row: (-(row.share or 0.0), -row.pairs, row.a, row.b)))
@@ -82,14 +81,10 @@ def striking(rows: list[ScoreRow], mask: Mask | None) -> tuple[Striking, ...]:
         i, j = divmod(int(flat), len(rows))
         if lead[i, j] <= 0 or len(result) == MAX_STRIKING:
             break
-        if not used & {rows[i].device, rows[j].device}:
-            used |= {rows[i].device, rows[j].device}
-            result.append(Striking(_member(rows[i]), _member(rows[j])))
+        if not used & (devices := {rows[i].device, rows[j].device}):
+            used |= devices
+            result.append(Striking(*(Member(row.device, row.clock, row.score, row.year) for row in (rows[i], rows[j]))))
     return tuple(result)
-
-
-def _member(row: ScoreRow) -> Member:
-    return Member(row.device, row.clock, row.score, row.year)
 
 
 def _column(rows: list[ScoreRow], name: str) -> regression.Array:

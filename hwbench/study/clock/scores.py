@@ -1,18 +1,20 @@
-"""Tables of scores for the clock study: CSV files with known or mapped columns, and the scores of the catalog.
-
-Whatever is left out, converted or doubtful is noticed.
-"""
+"""Tables of scores: CSV files with known or mapped columns, and the catalog; what is left out is noticed."""
 
 import csv
 import math
 import re
 import statistics
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import cache
 
 from msgspec import Struct, structs
 
 from hwbench.errors import InputError, shown
-from hwbench.files import content
+from hwbench.files import content, folders
+from hwbench.files.names import key
+from hwbench.machine import catalog
 from hwbench.machine.device import Device
 from hwbench.notices import Notice, notice
 from hwbench.study.clock import columns as clock_columns
@@ -52,22 +54,14 @@ class ScoreTable(Struct, frozen=True):
     title: str
     rows: tuple[ScoreRow, ...]
     notices: tuple[Notice, ...] = ()
-    columns: str = ""
 
 
-class RowNotices:
-    """Gathers faults of rows by code, each reported once with the number of rows and a few of their names."""
+Faults = dict[str, list[str]]
+"""The names of rows with a fault, by the code of its notice: each fault is reported once."""
 
-    def __init__(self) -> None:
-        self._names: dict[str, list[str]] = {}
 
-    def add(self, code: str, name: str) -> None:
-        """Add a row with this fault."""
-        self._names.setdefault(code, []).append(name)
-
-    def notices(self) -> tuple[Notice, ...]:
-        """Return a notice for each kind of fault."""
-        return tuple(notice(code, rows=len(names), names=_some(names)) for code, names in self._names.items())
+def _reported(faults: Faults) -> tuple[Notice, ...]:
+    return tuple(notice(code, rows=len(names), names=_some(names)) for code, names in faults.items())
 
 
 def _some(names: list[str]) -> list[str]:
@@ -83,25 +77,24 @@ def read(path: str, columns: str | None = None, clock: str = "base") -> ScoreTab
     """
     header, records = _records(path)
     mapping = clock_columns.parse(columns, header, path) if columns else clock_columns.recognize(header, path)
-    faults = RowNotices()
+    faults: Faults = defaultdict(list)
     rows: list[ScoreRow] = []
     earlier: set[tuple[str, ...]] = set()
     for line, record in records:
         if len(record) > len(header):
-            faults.add("row-too-long", f"line {line}")
+            faults["row-too-long"].append(f"line {line}")
             continue
         if tuple(record) in earlier:
-            faults.add("row-repeated", f"line {line}")
+            faults["row-repeated"].append(f"line {line}")
             continue
         earlier.add(tuple(record))
         values = dict(zip(header, record, strict=False))
         rows += _rows(values, mapping, clock, faults, line)
     rows = _plausible(rows, faults)
-    notices = [*faults.notices(), *_several_clocks(rows)]
-    columns_read = [f"{field}={column}" for field, column in mapping]
+    notices = [*_reported(faults), *_several_clocks(rows)]
     if {column for _, column in mapping} - _CANONICAL_COLUMNS:
-        notices.insert(0, notice("columns-read", columns=columns_read))
-    return ScoreTable(path, tuple(rows), tuple(notices), ",".join(columns_read))
+        notices.insert(0, notice("columns-read", columns=[f"{field}={column}" for field, column in mapping]))
+    return ScoreTable(path, tuple(rows), tuple(notices))
 
 
 def _records(path: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -120,46 +113,36 @@ def _records(path: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
     return parsed[0], list(zip(numbers[1:], parsed[1:], strict=False))
 
 
-def _rows(values: dict[str, str], mapping: Mapping, clock: str, faults: RowNotices, line: int) -> Iterator[ScoreRow]:
+def _rows(values: dict[str, str], mapping: Mapping, clock: str, faults: Faults, line: int) -> Iterator[ScoreRow]:
     """Yield a row for each column of scores, unless its clock or score cannot be used."""
     cells = {field: clock_columns.value(values, column) for field, column in mapping}
     columns = dict(mapping)
-    scores = [column for field, column in mapping if field == "score"]
     device = cells["device"] or f"line {line}"
     hertz = _clock(cells["clock"], columns["clock"], device, faults)
     if hertz is None:
         return
-    boost = _clock(cells["boost"], columns["boost"], device, RowNotices()) if cells.get("boost") else None
+    boost = _clock(cells["boost"], columns["boost"], device, defaultdict(list)) if cells.get("boost") else None
     if boost and boost < 0.98 * hertz:
-        faults.add("row-boost-below-base", device)
+        faults["row-boost-below-base"].append(device)
     elif boost and clock == "boost":
         hertz = boost
-    cores = _positive(cells.get("cores", ""))
+    cores, year = _positive(cells.get("cores", "")), _year(cells.get("year", ""))
     if cells.get("cores") and cores is None:
-        faults.add("row-cores-invalid", device)
-    year = _year(cells.get("year", ""))
+        faults["row-cores-invalid"].append(device)
     if cells.get("year") and year is None:
-        faults.add("row-year-invalid", device)
-    for column in scores:
+        faults["row-year-invalid"].append(device)
+    for column in (column for field, column in mapping if field == "score"):
         text = clock_columns.value(values, column)
         score = _positive(text)
         if score is None:
-            faults.add("row-score-invalid" if text else "row-without-score", device)
+            faults["row-score-invalid" if text else "row-without-score"].append(device)
             continue
         suite = cells.get("suite", column)
         if not suite:
-            faults.add("row-without-suite", device)
+            faults["row-without-suite"].append(device)
             continue
-        yield ScoreRow(
-            suite,
-            device,
-            hertz,
-            score,
-            cores,
-            cells.get("microarchitecture") or None,
-            year,
-            cells.get("family") or None,
-        )
+        branch, family = (cells.get(field) or None for field in ("microarchitecture", "family"))
+        yield ScoreRow(suite, device, hertz, score, cores, branch, year, family)
 
 
 def _positive(text: str) -> float | None:
@@ -181,15 +164,15 @@ def _year(text: str) -> float | None:
     return int(year) + float(fraction or 0) + months
 
 
-def _clock(text: str, column: str, device: str, faults: RowNotices) -> float | None:
+def _clock(text: str, column: str, device: str, faults: Faults) -> float | None:
     """Return a clock in Hz; the unit is the cell's, else the column's, and an impossible one is replaced."""
     if not text:
-        faults.add("row-without-clock", device)
+        faults["row-without-clock"].append(device)
         return None
     match = re.fullmatch(r"([0-9.eE+-]+)\s*([kMG]?Hz)?", text, re.IGNORECASE)
     value = _positive(match.group(1)) if match else None
     if match is None or value is None:
-        faults.add("row-clock-invalid", device)
+        faults["row-clock-invalid"].append(device)
         return None
     name, _, unit = column.partition(":")
     if unit.casefold() == "ns":
@@ -200,13 +183,13 @@ def _clock(text: str, column: str, device: str, faults: RowNotices) -> float | N
         return hertz
     for smaller in ("mhz", "hz"):
         if 1e4 <= value * UNITS[smaller] <= MAX_CLOCK:
-            faults.add("row-clock-read-as-mhz" if smaller == "mhz" else "row-clock-read-as-hz", device)
+            faults["row-clock-read-as-mhz" if smaller == "mhz" else "row-clock-read-as-hz"].append(device)
             return value * UNITS[smaller]
-    faults.add("row-clock-impossible", device)
+    faults["row-clock-impossible"].append(device)
     return None
 
 
-def _plausible(rows: list[ScoreRow], faults: RowNotices) -> list[ScoreRow]:
+def _plausible(rows: list[ScoreRow], faults: Faults) -> list[ScoreRow]:
     """Return the rows without those whose clock, in another unit, is a hundred times off their suite's median."""
     clocks: dict[str, list[float]] = {}
     for row in rows:
@@ -217,7 +200,7 @@ def _plausible(rows: list[ScoreRow], faults: RowNotices) -> list[ScoreRow]:
         if 0.01 < row.clock / medians[row.suite] < 100:
             plausible.append(row)
         else:
-            faults.add("row-clock-implausible", row.device)
+            faults["row-clock-implausible"].append(row.device)
     return plausible
 
 
@@ -233,33 +216,25 @@ def _several_clocks(rows: Iterable[ScoreRow]) -> Iterator[Notice]:
 
 def against_catalog(table: ScoreTable) -> ScoreTable:
     """Return the table with the base clock where a row of a catalogued device has its boost clock."""
-    from hwbench.files import folders
-    from hwbench.files.names import key
-
-    known = folders.spellings("devices")
-    faults, rows = RowNotices(), []
-    devices: dict[str, Device | None] = {}
+    known, described = folders.spellings("devices"), cache(_described)
+    faults: Faults = defaultdict(list)
+    rows = []
     for row in table.rows:
         name = known.get(key(row.device))
-        device = _device(name, devices) if name else None
+        device = described(name) if name else None
         clock = device.units[0].clock if device else None
         if clock and clock.base and clock.boost and _near(row.clock, clock.boost) and not _near(row.clock, clock.base):
-            faults.add("row-boost-for-base", row.device)
+            faults["row-boost-for-base"].append(row.device)
             rows.append(structs.replace(row, clock=float(clock.base)))
         else:
             rows.append(row)
-    return ScoreTable(table.title, tuple(rows), (*table.notices, *faults.notices()), table.columns)
+    return ScoreTable(table.title, tuple(rows), (*table.notices, *_reported(faults)))
 
 
-def _device(name: str, devices: dict[str, Device | None]) -> Device | None:
-    from hwbench.machine import catalog
-
-    if name not in devices:
-        try:
-            devices[name] = catalog.device(name)
-        except InputError:
-            devices[name] = None
-    return devices[name]
+def _described(name: str) -> Device | None:
+    with suppress(InputError):
+        return catalog.device(name)
+    return None
 
 
 def _near(a: float, b: float) -> bool:
@@ -268,14 +243,15 @@ def _near(a: float, b: float) -> bool:
 
 def of_catalog(devices: Iterable[Device], clock: str = "base") -> ScoreTable:
     """Return the scores of catalogued devices: clock of the fastest cores, number of all, year of the tested system."""
-    rows, faults = [], RowNotices()
+    rows = []
+    faults: Faults = defaultdict(list)
     for device in devices:
         fastest = max(device.units, key=lambda units: units.clock.boost or units.clock.base or units.clock.fixed or 0)
         base, boost = fastest.clock.base, fastest.clock.boost
         chosen = (boost or base if clock == "boost" else base) or fastest.clock.fixed
         for score in device.scores:
             if chosen is None:
-                faults.add("row-without-base-clock", device.name)
+                faults["row-without-base-clock"].append(device.name)
                 continue
             rows.append(
                 ScoreRow(
@@ -289,4 +265,4 @@ def of_catalog(devices: Iterable[Device], clock: str = "base") -> ScoreTable:
                     family=device.vendor,
                 )
             )
-    return ScoreTable("catalog", tuple(rows), faults.notices())
+    return ScoreTable("catalog", tuple(rows), _reported(faults))

@@ -15,7 +15,7 @@ from hwbench.notices import Notice, notice
 from hwbench.stats import ranks, regression
 from hwbench.study.clock import pairs as clock_pairs
 from hwbench.study.clock import verdict
-from hwbench.study.clock.results import ClockStudy, Cores, Ends, Intervals, Inversions, Suite
+from hwbench.study.clock.results import ClockStudy, Cores, Intervals, Suite
 from hwbench.study.clock.scores import ScoreRow, ScoreTable
 
 MIN_ROWS = 30
@@ -43,11 +43,7 @@ class _Arrays(Struct, frozen=True):
 
 
 def study(
-    table: ScoreTable,
-    suites: Sequence[str] = (),
-    pairs: Sequence[tuple[str, str]] = (),
-    window: float = WINDOW,
-    seed: int = 0,
+    table: ScoreTable, suites: Sequence[str] = (), pairs: Sequence[tuple[str, str]] = (), window: float = WINDOW
 ) -> ClockStudy:
     """Study every suite of a table (or those named) that has MIN_ROWS rows. Raises InputError where none has.
 
@@ -63,17 +59,14 @@ def study(
     if len(chosen) - len(refused) > MAX_SUITES:
         message = f"The table has {len(chosen) - len(refused)} suites to study, more than {MAX_SUITES}: choose some."
         raise InputError("too-many-suites", message, field="suites")
-    studied = [_suite(name, rows_of[name], pairs, window, seed) for name in chosen if not refusals[name]]
+    studied = [_suite(name, rows_of[name], pairs, window) for name in chosen if not refusals[name]]
     if not studied:
         reasons = " ".join(map(str, (refused or table.notices)[:3])) or "No row can be used."
         file = None if table.title == "catalog" else table.title
         raise InputError("nothing-to-study", f"No suite can be studied. {reasons}", file=file)
+    notices = (*table.notices, *refused)
     return ClockStudy(
-        data=table.title,
-        level=regression.LEVEL,
-        window_years=window,
-        suites=tuple(studied),
-        notices=(*table.notices, *refused),
+        data=table.title, level=regression.LEVEL, window_years=window, suites=tuple(studied), notices=notices
     )
 
 
@@ -113,18 +106,18 @@ def _refusal(name: str, rows: list[ScoreRow]) -> Notice | None:
     return None
 
 
-def _suite(name: str, rows: list[ScoreRow], pairs: Sequence[tuple[str, str]], window: float, seed: int) -> Suite:
-    known, notes = _known(rows, seed)
-    arrays = _arrays(known, seed)
+def _suite(name: str, rows: list[ScoreRow], pairs: Sequence[tuple[str, str]], window: float) -> Suite:
+    known, notes = _known(rows)
+    arrays = _arrays(known)
     near = clock_pairs.near(known, window)
     clock, score = (np.array([getattr(row, field) for row in known]) for field in ("clock", "score"))
     counts = regression.pair_counts(clock, score, arrays.groups)
-    r2_clock = regression.pooled(arrays.clock[:, None], arrays.score) or 0.0
-    r2_clock_cv = (
-        regression.pooled_unseen(arrays.clock[:, None], arrays.score, arrays.groups) if arrays.clustered else None
-    )
+    fitted = (arrays.clock[:, None], arrays.score, arrays.groups)
+    r2_clock = regression.pooled(*fitted[:2]) or 0.0
+    r2_clock_cv = regression.pooled_unseen(*fitted) if arrays.clustered else None
+    repeated = arrays.clustered and np.bincount(arrays.groups).max() > 1  # else each row has an effect of its own
+    near_pairs = None if near is None else regression.pair_counts(clock, score, arrays.groups, near)
     intervals, slope_clock, slope_within = _intervals(arrays, counts)
-    effects, effects_seen, effects_unseen = _microarchitecture(arrays)
     suite = Suite(
         suite=name,
         n=len(known),
@@ -133,9 +126,9 @@ def _suite(name: str, rows: list[ScoreRow], pairs: Sequence[tuple[str, str]], wi
         clock_hz=(float(clock.min()), float(clock.max())),
         r2_clock=r2_clock,
         r2_clock_cv=r2_clock_cv,
-        r2_microarchitecture=effects,
-        r2_microarchitecture_seen=effects_seen,
-        r2_microarchitecture_cv=effects_unseen,
+        r2_microarchitecture=regression.grouped(*fitted) if repeated else None,
+        r2_microarchitecture_seen=regression.grouped_seen(*fitted)[0] if repeated else None,
+        r2_microarchitecture_cv=regression.grouped_unseen(*fitted) if repeated else None,
         slope_clock=slope_clock,
         slope_within=slope_within,
         cores=_cores(arrays, known),
@@ -143,7 +136,7 @@ def _suite(name: str, rows: list[ScoreRow], pairs: Sequence[tuple[str, str]], wi
         ci=intervals.r2_clock,
         intervals=intervals,
         inversions=clock_pairs.total(counts),
-        inversions_window=_within_window(clock, score, arrays, near, window),
+        inversions_window=clock_pairs.total(near_pairs, window) if near_pairs else None,
         between=clock_pairs.of_microarchitectures(known),
         pairs=tuple(clock_pairs.of_classes(known, *pair) for pair in pairs),
         striking=clock_pairs.striking(known, near),
@@ -153,7 +146,7 @@ def _suite(name: str, rows: list[ScoreRow], pairs: Sequence[tuple[str, str]], wi
     return structs.replace(suite, verdict=verdict.verdict(suite))
 
 
-def _known(rows: list[ScoreRow], seed: int) -> tuple[list[ScoreRow], list[Notice]]:
+def _known(rows: list[ScoreRow]) -> tuple[list[ScoreRow], list[Notice]]:
     """Return the rows to study, those of known microarchitecture unless all are unknown, and notices about them."""
     known = [row for row in rows if row.microarchitecture]
     notes = []
@@ -164,38 +157,25 @@ def _known(rows: list[ScoreRow], seed: int) -> tuple[list[ScoreRow], list[Notice
         notes.append(notice("rows-without-microarchitecture", rows=len(rows) - len(known)))
     if len(known) > MAX_ROWS:
         notes.append(notice("rows-drawn", drawn=MAX_ROWS, rows=len(known)))
-        drawn = np.random.default_rng(seed).choice(len(known), MAX_ROWS, replace=False)
+        drawn = np.random.default_rng(0).choice(len(known), MAX_ROWS, replace=False)
         known = [known[i] for i in np.sort(drawn)]
-    names = {row.microarchitecture for row in known} - {None}
+    counts = Counter(row.microarchitecture for row in known)
+    names, alone = counts.keys() - {None}, list(counts.values()).count(1)
     if len(names) == 1:
         notes.append(notice("one-microarchitecture", name=shown(min(map(str, names)), 60)))
-    elif names and (alone := _alone(known)) > len(known) / 2:
+    elif names and alone > len(known) / 2:
         notes.append(notice("rows-alone", alone=alone, rows=len(known)))
     elif 1 < len(names) < FEW_GROUPS:
         notes.append(notice("few-microarchitectures", count=len(names)))
     return known, notes
 
 
-def _alone(rows: list[ScoreRow]) -> int:
-    """Return the number of rows whose microarchitecture no other row has."""
-    counts = Counter(row.microarchitecture for row in rows)
-    return sum(1 for row in rows if counts[row.microarchitecture] == 1)
-
-
-def _arrays(rows: list[ScoreRow], seed: int) -> _Arrays:
+def _arrays(rows: list[ScoreRow]) -> _Arrays:
     names = [row.microarchitecture for row in rows]
     clustered = len(set(names)) > 1
     groups = np.unique([str(name) for name in names], return_inverse=True)[1] if clustered else np.arange(len(rows))
     clock, score = (regression.centered(np.log([getattr(row, field) for row in rows])) for field in ("clock", "score"))
-    return _Arrays(clock, score, groups, clustered, regression.draws(int(groups.max()) + 1, regression.RESAMPLES, seed))
-
-
-def _microarchitecture(arrays: _Arrays) -> tuple[float | None, float | None, float | None]:
-    """Return R² with an effect for each microarchitecture: in sample, of rows and of microarchitectures left out."""
-    if not arrays.clustered or np.bincount(arrays.groups).max() < 2:
-        return None, None, None
-    fitted = (arrays.clock[:, None], arrays.score, arrays.groups)
-    return regression.grouped(*fitted), regression.grouped_seen(*fitted)[0], regression.grouped_unseen(*fitted)
+    return _Arrays(clock, score, groups, clustered, regression.draws(int(groups.max()) + 1))
 
 
 def _cores(arrays: _Arrays, rows: list[ScoreRow]) -> Cores | None:
@@ -229,12 +209,11 @@ def _intervals(arrays: _Arrays, counts: regression.PairCounts) -> tuple[Interval
     total = regression.moments(np.ones((len(clock), 1)), score, groups)
     line = regression.moments(_constant(clock[:, None]), score, groups)
     slope = regression.slope(line, 1)
-    unseen: Ends = None
-    effects: Ends = None
+    unseen = effects = None
     inside: regression.Slope | None = None
     if arrays.clustered:
         left = regression.within(clock, groups)
-        few = weights[: max(MIN_RESAMPLES, MAX_FITS // line.groups)]
+        few = weights[: max(MIN_RESAMPLES, MAX_FITS // len(line))]
         unseen = regression.interval(regression.unseen_resampled(total, line, few))
         if np.any(np.abs(left) > 1e-12):
             apart = regression.moments(left[:, None], regression.within(score, groups), groups)
@@ -247,17 +226,7 @@ def _intervals(arrays: _Arrays, counts: regression.PairCounts) -> tuple[Interval
         r2_microarchitecture=effects,
         slope_clock=slope.interval,
         slope_within=inside.interval if inside else None,
-        spearman=regression.interval(
-            ranks.spearman_resampled(clock, score, groups, weights[: regression.RESAMPLES // 4])
-        ),
+        spearman=regression.interval(ranks.spearman_resampled(clock, score, groups, weights[: len(weights) // 4])),
         inversions=regression.interval(regression.inversions_resampled(counts, weights)),
     )
     return intervals, slope.value, inside.value if inside else None
-
-
-def _within_window(
-    clock: regression.Array, score: regression.Array, arrays: _Arrays, near: clock_pairs.Mask | None, window: float
-) -> Inversions | None:
-    if near is None:
-        return None
-    return clock_pairs.total(regression.pair_counts(clock, score, arrays.groups, near), window)

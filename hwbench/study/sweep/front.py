@@ -57,19 +57,17 @@ class Front:
                 on_front, device = panel.pareto[row], panel.devices[row]
                 key = (panel.model, panel.dtype, device.label)
                 time = float(panel.expected[row][on_front][0])
-                entry: tuple[float, float, list[Array]] = (float(panel.power[row]), time, [])
-                self._devices.setdefault(key, entry)[2].append(panel.batches[on_front])
+                self._devices.setdefault(key, (float(panel.power[row]), time, []))[2].append(panel.batches[on_front])
             yield panel
 
     def rows(self) -> tuple[FrontRow, ...]:
         """Return the devices on a front at any batch: models and dtypes in the order of the sweep, by power."""
         rows = []
+        order = list(dict.fromkeys(key[:2] for key in self._devices))
         for (model, dtype, device), (power, time, batches) in self._devices.items():
             on_front = np.concatenate(batches)
-            first = int(on_front[0])
-            text = ranges(on_front.tolist())
+            first, text = int(on_front[0]), ranges(on_front.tolist())
             rows.append(FrontRow(model, dtype, device, power, text, on_front.size, first, time, first / time))
-        order = list(dict.fromkeys((row.model, row.dtype) for row in rows))
         return tuple(sorted(rows, key=lambda row: (order.index((row.model, row.dtype)), row.power_w, row.device)))
 
 
