@@ -87,18 +87,3 @@ def window(
             raise InputError("bad-option", text)
         sizes.append(size)
     return kernels, tuple(sizes)
-
-
-def pooled(
-    spatial: Shape,
-    kernel: int | tuple[int, ...],
-    stride: int | tuple[int, ...],
-    padding: int | tuple[int, ...],
-    ceil: bool,
-) -> tuple[tuple[int, ...], Shape]:
-    """Return what `window` does, for pooling. Raises InputError where a window could be all padding, as torch does."""
-    kernels = each(kernel, len(spatial), "kernel")
-    for size, pad in zip(kernels, each(padding, len(spatial), "padding"), strict=True):
-        if pad > size // 2:
-            raise InputError("bad-option", f"The padding ({pad}) is more than half of the kernel ({size}).")
-    return window(spatial, kernel, stride, padding, ceil=ceil)

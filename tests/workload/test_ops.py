@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwbench.workload.layers import network
+from hwbench.workload.layers import elementwise, network
 from hwbench.workload.layers import products as layers
 from hwbench.workload.ops import Op, Work, Workload
 
@@ -261,4 +261,4 @@ def test_then_is_writing_it_behind(body: list[Any]) -> None:
 def test_a_residual_is_both_sides_and_a_sum(left: list[Any], right: list[Any]) -> None:
     ops = network.build([{"residual": {"layers": left, "shortcut": right}}], (4, 8, 8))
     apart = [network.build(side, (4, 8, 8)) for side in (left, right)]
-    assert without_names(ops) == [*without_names(apart[0]), *without_names(apart[1]), layers.add((4, 8, 8))]
+    assert without_names(ops) == [*without_names(apart[0]), *without_names(apart[1]), elementwise.add((4, 8, 8))]

@@ -14,13 +14,18 @@ from hwbench.workload.shapes import advance, conv_kind
 
 Role = Literal["data", "weight", "constant"]
 
+PRODUCTS = "m·n·k of a product of m×k by k×n (Golub and Van Loan, Matrix Computations, section 1.1.11: two FLOP each)"
+CONVOLUTIONS = "kernel × channels / groups for each output (Dumoulin and Visin, arXiv:1603.07285)"
+ELEMENTS = "adds, multiplies, compares and transcendental functions of one element, counted in elementwise.py's way"
+BATCH_NORM = "Ioffe and Szegedy, arXiv:1502.03167: at inference a multiply-add by per-channel constants"
+LAYER_NORM = "Ba et al., arXiv:1607.06450: see elementwise.layer_norm"
+
 
 class Tensor(Struct, frozen=True):
     """A tensor of a kernel: `elements` are the distinct ones (an expanded dimension is read once)."""
 
     shape: tuple[int, ...]
     elements: int
-    itemsize: int
     floating: bool = True
     contiguous: bool = True
     role: Role = "data"
@@ -48,6 +53,10 @@ class Call(Struct, frozen=True):
         """Elements of the first output."""
         return self.outputs[0].elements if self.outputs else 0
 
+    def bias_adds(self, position: int, name: str = "") -> int:
+        """Return the additions of a bias in this argument: one for each element written, if there is one."""
+        return 0 if self.get(position, name) is None else self.written
+
 
 class Cost(Struct, frozen=True):
     """Work of a call: multiply-accumulates, bias additions, other arithmetic, and its kind of kernel.
@@ -68,6 +77,19 @@ class Cost(Struct, frozen=True):
     window: int = 0
     stride: int = 1
     masked: bool = False
+
+
+class Formula(Struct, frozen=True):
+    """How to count an operator, and the source of the count.
+
+    `params` are the inputs that can be trainable parameters (None: any); `open_ended` states that the shape of the
+    output depends on the data, so that the count does not use it.
+    """
+
+    cost: Callable[[Call], Cost]
+    reference: str
+    params: tuple[int, ...] | None = None
+    open_ended: bool = False
 
 
 def product(a: Tensor, b: Tensor, written: int, bias: bool = False) -> Cost:
@@ -103,8 +125,7 @@ def vector_product(call: Call) -> Cost:
 def linear(call: Call) -> Cost:
     """Count a fully connected layer in one call."""
     columns, depth = prod(call.args[1].shape[:-1]), call.args[1].shape[-1]
-    adds = call.written if call.get(2, "bias") is not None else 0
-    return Cost("linear", macs=call.written * depth, bias_adds=adds, columns=columns, depth=depth)
+    return Cost("linear", call.written * depth, call.bias_adds(2, "bias"), columns=columns, depth=depth)
 
 
 def grouped_mm(call: Call) -> Cost:
@@ -139,11 +160,9 @@ def trilinear(call: Call) -> Cost:
     operands, missing, summed = call.args[:3], call.args[3:6], call.args[6]
     dims = len(operands[0].shape) + len(missing[0])
     present = [[d for d in range(dims) if d not in absent] for absent in missing]
-    sizes = {
-        d: size
-        for own, operand in zip(present, operands, strict=True)
-        for d, size in zip(own, operand.shape, strict=True)
-    }
+    sizes: dict[int, int] = {}
+    for own, operand in zip(present, operands, strict=True):
+        sizes |= zip(own, operand.shape, strict=True)
     first = {*present[0], *present[1]}
     second = {d for d in first if d not in summed or d in present[2]} | {*present[2]}
     return Cost("bilinear", macs=sum(prod(sizes[d] for d in over) for over in (first, second)))
@@ -168,12 +187,11 @@ def convolution(call: Call) -> Cost:
     x, weight = call.args[0], call.args[1]
     transposed, groups = bool(call.get(6, "transposed", False)), int(call.get(8, "groups", 1))
     macs = (prod(x.shape) if transposed else call.written) * prod(weight.shape[1:])
-    bias = call.written if call.get(2, "bias") is not None else 0
     window = prod(weight.shape[2:])
     return Cost(
         conv_kind(groups, x.shape[1], window, transposed),
         macs=macs,
-        bias_adds=bias,
+        bias_adds=call.bias_adds(2, "bias"),
         groups=groups,
         columns=weight.shape[1] * window if transposed else weight.shape[0] // groups,
         depth=x.shape[1] // groups if transposed else prod(weight.shape[1:]),
@@ -201,26 +219,19 @@ def convolution_backward(call: Call) -> Cost:
     )
 
 
-def attention(query: Tensor, key: Tensor, value: Tensor) -> Cost:
+def attention(
+    query: Tensor, key: Tensor, value: Tensor, kind: str = "attention", passes: tuple[int, int] = (1, 1), each: int = 6
+) -> Cost:
     """Count fused attention: scores and their product with the values; softmax and scaling take six operations a score.
 
     Heads are the query's: grouped keys and values are read once and used by several. A causal mask counts in full.
+    `passes` are the products over the width of the keys and that of the values, `each` the operations a score.
     """
-    return _attention("attention", (1, 1), 6, query, key, value)
-
-
-def _attention(kind: str, products: tuple[int, int], each: int, query: Tensor, key: Tensor, value: Tensor) -> Cost:
-    """Count products of the scores over the width of the keys and that of the values, and `each` operations a score."""
     *leading, queries, width = query.shape
     scores = prod(leading) * queries * key.shape[-2]
-    return Cost(
-        kind,
-        macs=scores * (products[0] * width + products[1] * value.shape[-1]),
-        elementwise_flops=each * scores,
-        groups=prod(leading),
-        columns=key.shape[-2],
-        depth=width,
-    )
+    macs = scores * (passes[0] * width + passes[1] * value.shape[-1])
+    flops, heads = each * scores, prod(leading)
+    return Cost(kind, macs, elementwise_flops=flops, groups=heads, columns=key.shape[-2], depth=width)
 
 
 def attention_call(call: Call) -> Cost:
@@ -231,7 +242,8 @@ def attention_call(call: Call) -> Cost:
 
 def attention_backward_call(call: Call) -> Cost:
     """Count scores again, and gradients of values, probabilities, queries and keys: five products instead of two."""
-    return _attention("attention_backward", (3, 2), 10, *call.args[1:4])
+    query, key, value = call.args[1:4]
+    return attention(query, key, value, "attention_backward", (3, 2), 10)
 
 
 def norm(kind: str, each: int) -> Callable[[Call], Cost]:
@@ -291,6 +303,12 @@ def gather(call: Call) -> Cost:
     return Cost("gather", reads=call.written)
 
 
+def sort(call: Call) -> Cost:
+    """Count n log2 n comparisons along the longest dimension."""
+    x = call.args[0]
+    return Cost("sort", elementwise_flops=round(x.elements * max(1.0, log2(max(x.shape or (1,))))))
+
+
 def fft(call: Call) -> Cost:
     """Count 5 n log2 n operations for a complex transform of n points, half of them for a real one."""
     x = call.args[0]
@@ -311,6 +329,5 @@ def cast(call: Call) -> Cost:
 
 def copy(call: Call) -> Cost:
     """Count a copy; strided where the source is not contiguous."""
-    source = call.args[1] if call.name == "aten.copy_" else call.args[0]
-    strided = isinstance(source, Tensor) and not source.contiguous
-    return Cost("strided_copy" if strided else "copy")
+    source = call.args[call.name == "aten.copy_"]
+    return Cost("strided_copy" if isinstance(source, Tensor) and not source.contiguous else "copy")

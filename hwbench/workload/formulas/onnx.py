@@ -5,169 +5,127 @@ Operators of com.microsoft are named with their domain. onnx is not imported.
 
 from collections.abc import Callable
 
-from msgspec import Struct
-
+from hwbench.workload.formulas import cost as shared
 from hwbench.workload.formulas import onnx_cost as count
-from hwbench.workload.formulas.cost import Call, Cost, norm, per_input, per_output
+from hwbench.workload.formulas.cost import Call, Cost, Formula, norm, per_input, per_output
 
-
-class OnnxFormula(Struct, frozen=True):
-    """Operators that share a count, and the source of the count.
-
-    `params` are the inputs that can be trainable parameters (None: any); `open_ended` states that the shape of the
-    output depends on the data, so that the count does not use it.
-    """
-
-    operators: tuple[str, ...]
-    cost: Callable[[Call], Cost]
-    reference: str
-    params: tuple[int, ...] | None = None
-    open_ended: bool = False
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
-def _microsoft(text: str) -> tuple[str, ...]:
-    return tuple(f"com.microsoft.{name}" for name in text.split())
-
-
-_COUNTING = (
-    "2·m·n·k of a product of m×k by k×n (Golub and Van Loan, Matrix Computations, section 1.1.11), as one MAC each"
-)
-_DUMOULIN = "kernel × channels / groups for each output (Dumoulin and Visin, arXiv:1603.07285)"
-_VASWANI = "two products of queries × keys × width (Vaswani et al., arXiv:1706.03762, equation 1)"
-_OURS = "adds, multiplies, compares and transcendental functions of one element, counted in elementwise.py's way"
+_PRODUCTS, _CONVOLUTIONS, _ELEMENTS = shared.PRODUCTS, shared.CONVOLUTIONS, shared.ELEMENTS
+_ATTENTION = "two products of queries × keys × width (Vaswani et al., arXiv:1706.03762, equation 1)"
 _QUANTIZED = "onnx/docs/Operators.md; requantization: scale, round, shift, saturate"
 _ORT = "onnxruntime/docs/ContribOperators.md"
-_BATCH_NORM = "Ioffe and Szegedy, arXiv:1502.03167: at inference a multiply-add by per-channel constants"
-_LAYER_NORM = "Ba et al., arXiv:1607.06450: see elementwise.layer_norm"
 
-FORMULAS: tuple[OnnxFormula, ...] = (
-    OnnxFormula(("Conv",), count.conv(), _DUMOULIN, (1, 2)),
-    OnnxFormula(_microsoft("FusedConv"), count.conv(after=1), f"{_DUMOULIN}, and an activation", (1, 2)),
-    OnnxFormula(("ConvInteger",), count.conv(bias=99), _DUMOULIN, (1,)),
-    OnnxFormula(("QLinearConv",), count.conv(0, 3, 8, after=4), f"{_DUMOULIN}; {_QUANTIZED}", (3, 8)),
-    OnnxFormula(("ConvTranspose",), count.conv_transpose, _DUMOULIN, (1, 2)),
-    OnnxFormula(("DeformConv",), count.deform_conv, "Dai et al., arXiv:1703.06211", (1, 3)),
-    OnnxFormula(("Gemm",), count.matmul(bias=2), _COUNTING, (0, 1, 2)),
-    OnnxFormula(_microsoft("FusedGemm"), count.matmul(bias=2, after=1), _COUNTING, (0, 1, 2)),
-    OnnxFormula(_microsoft("QGemm"), count.matmul(0, 3, 6, after=4), f"{_COUNTING}; {_QUANTIZED}", (3, 6)),
-    OnnxFormula(("MatMul", *_microsoft("FusedMatMul")), count.matmul(), _COUNTING, (0, 1)),
-    OnnxFormula(("MatMulInteger",), count.matmul(), _COUNTING, (0, 1)),
-    OnnxFormula(("QLinearMatMul",), count.matmul(0, 3, after=4), f"{_COUNTING}; {_QUANTIZED}", (0, 3)),
-    OnnxFormula(_microsoft("MatMulIntegerToFloat"), count.matmul(bias=6, after=2), f"{_COUNTING}; {_ORT}", (1, 6)),
-    OnnxFormula(_microsoft("DynamicQuantizeMatMul"), count.matmul(bias=4, after=2), f"{_COUNTING}; {_ORT}", (1, 4)),
-    OnnxFormula(_microsoft("MatMulNBits"), count.blockwise_matmul, f"{_COUNTING}; {_ORT}", (1,)),
-    OnnxFormula(("Einsum",), count.einsum, "contraction from left to right, as torch.einsum does without a path"),
-    OnnxFormula(("Attention",), count.attention, _VASWANI, (0, 1, 2)),
-    OnnxFormula(_microsoft("Attention"), count.packed_attention, f"{_VASWANI}; {_ORT}", (1, 2)),
-    OnnxFormula(_microsoft("MultiHeadAttention"), count.multi_head_attention, f"{_VASWANI}; {_ORT}", (3,)),
-    OnnxFormula(
-        ("LSTM", "GRU", "RNN"), count.recurrent, "onnx/docs/Operators.md: Xt·Wᵀ + Ht-1·Rᵀ for all gates", (1, 2, 3, 7)
-    ),
-    OnnxFormula(("BatchNormalization",), norm("batch_norm", 2), _BATCH_NORM, (1, 2)),
-    OnnxFormula(("LayerNormalization", *_microsoft("LayerNormalization")), norm("layer_norm", 7), _LAYER_NORM),
-    OnnxFormula(_microsoft("SkipLayerNormalization"), norm("layer_norm", 8), f"{_LAYER_NORM}, after a sum"),
-    OnnxFormula(_microsoft("EmbedLayerNormalization"), count.embedded, f"{_LAYER_NORM}, after a sum of look-ups"),
-    OnnxFormula(("GroupNormalization",), norm("group_norm", 7), "Wu and He, arXiv:1803.08494"),
-    OnnxFormula(("InstanceNormalization",), norm("instance_norm", 7), "Ulyanov et al., arXiv:1607.08022"),
-    OnnxFormula(
-        ("RMSNormalization", "SimplifiedLayerNormalization", *_microsoft("SimplifiedLayerNormalization")),
-        norm("rms_norm", 4),
-        "Zhang and Sennrich, arXiv:1910.07467",
-    ),
-    OnnxFormula(_microsoft("SkipSimplifiedLayerNormalization"), norm("rms_norm", 5), "Zhang and Sennrich, after a sum"),
-    OnnxFormula(("MeanVarianceNormalization", "LpNormalization"), norm("layer_norm", 5), _OURS),
-    OnnxFormula(("LRN",), count.lrn, "Krizhevsky et al. 2012, section 3.3"),
-    OnnxFormula(("Softmax", "LogSoftmax", *_microsoft("QLinearSoftmax")), per_output("softmax", 5), _OURS, ()),
-    OnnxFormula(("Hardmax",), per_output("softmax", 2), _OURS),
-    OnnxFormula(("MaxPool",), count.pool("max_pool", 1, less=1), _OURS),
-    OnnxFormula(("AveragePool",), count.pool("avg_pool", 1), _OURS),
-    OnnxFormula(_microsoft("QLinearAveragePool"), count.pool("avg_pool", 1), _OURS, ()),
-    OnnxFormula(("LpPool",), count.pool("avg_pool", 2), _OURS),
-    OnnxFormula(("GlobalAveragePool",), per_input("avg_pool"), _OURS),
-    OnnxFormula(_microsoft("QLinearGlobalAveragePool"), per_input("avg_pool"), _OURS, ()),
-    OnnxFormula(("GlobalMaxPool",), per_input("max_pool"), _OURS),
-    OnnxFormula(("GlobalLpPool",), per_input("avg_pool", 2), _OURS),
-    OnnxFormula(("MaxRoiPool",), per_input("max_pool"), "Girshick, arXiv:1504.08083: regions overlap; each pixel once"),
-    OnnxFormula(("RoiAlign",), count.roi_align, "He et al., arXiv:1703.06870, section 3"),
-    OnnxFormula(("MaxUnpool",), per_output("copy"), "read once, written once"),
-    OnnxFormula(("Resize", "Upsample"), count.resize, "see aten.py's upsample_*", (0,)),
-    OnnxFormula(("GridSample",), count.grid_sample, "Jaderberg et al., arXiv:1506.02025"),
-    OnnxFormula(("Gather", "GatherElements", "GatherND"), count.gather, "no more is read than written"),
-    OnnxFormula(("Scatter", "ScatterElements", "ScatterND", "TensorScatter"), count.scatter, "read once, written once"),
-    OnnxFormula(("Slice", "CenterCropPad"), count.part, "no more is read than written", (0,)),
-    OnnxFormula(
-        _names("Concat Split Pad Tile Expand DepthToSpace SpaceToDepth ReverseSequence Trilu Col2Im"),
-        per_output("copy"),
-        "read once, written once",
-    ),
-    OnnxFormula(_microsoft("QLinearConcat"), per_output("copy"), "read once, written once", ()),
-    OnnxFormula(("Transpose",), per_output("strided_copy"), "read once, written once"),
-    OnnxFormula(("Cast", "CastLike"), per_output("cast"), "read once, written once", (0,)),
-    OnnxFormula(
-        ("QuantizeLinear",), per_output("cast", 4), "divide, round, shift, saturate: onnx/docs/Operators.md", (0,)
-    ),
-    OnnxFormula(("DynamicQuantizeLinear",), per_output("cast", 6), "minimum and maximum, then as QuantizeLinear"),
-    OnnxFormula(("DequantizeLinear",), per_output("cast", 2), "shift, multiply: onnx/docs/Operators.md", (0,)),
-    OnnxFormula(
-        _names("OneHot EyeLike Range ConstantOfShape RandomNormal RandomNormalLike RandomUniform RandomUniformLike"),
-        per_output("fill"),
-        "written once",
-        (),
-    ),
-    OnnxFormula(("Bernoulli", "Multinomial"), per_output("fill", 1), "a comparison for each element written", ()),
-    OnnxFormula(("TopK", "Unique"), count.sort, "n log2 n comparisons", open_ended=True),
-    OnnxFormula(("NonMaxSuppression",), count.suppression, "n log2 n comparisons of scores", (), open_ended=True),
-    OnnxFormula(("NonZero", "Compress"), per_input("gather"), "one comparison for each element read", open_ended=True),
-    OnnxFormula(("Sum", "Max", "Min", "Mean"), count.variadic, _OURS),
-    OnnxFormula(
-        _names("ReduceSum ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ArgMax ArgMin CumSum CumProd"),
-        per_input("reduction"),
-        "one operation for each element read",
-    ),
-    OnnxFormula(
-        ("ReduceL2", "ReduceSumSquare", "ReduceLogSum"), per_input("reduction", 2), "square or logarithm, and add"
-    ),
-    OnnxFormula(("ReduceLogSumExp",), per_input("reduction", 3), "maximum, exponential, add"),
-    OnnxFormula(("NegativeLogLikelihoodLoss",), per_input("reduction"), _OURS),
-    OnnxFormula(("SoftmaxCrossEntropyLoss",), per_input("softmax", 6), _OURS),
-    OnnxFormula(
-        ("RotaryEmbedding", *_microsoft("RotaryEmbedding")), per_output("elementwise", 3), "Su et al., arXiv:2104.09864"
-    ),
-)
+FORMULAS: dict[str, Formula] = {
+    "Conv": Formula(count.conv(), _CONVOLUTIONS, (1, 2)),
+    "com.microsoft.FusedConv": Formula(count.conv(after=1), f"{_CONVOLUTIONS}, and an activation", (1, 2)),
+    "ConvInteger": Formula(count.conv(bias=99), _CONVOLUTIONS, (1,)),
+    "QLinearConv": Formula(count.conv(0, 3, 8, after=4), f"{_CONVOLUTIONS}; {_QUANTIZED}", (3, 8)),
+    "ConvTranspose": Formula(count.conv_transpose, _CONVOLUTIONS, (1, 2)),
+    "DeformConv": Formula(count.deform_conv, "Dai et al., arXiv:1703.06211", (1, 3)),
+    "Gemm": Formula(count.matmul(bias=2), _PRODUCTS, (0, 1, 2)),
+    "com.microsoft.FusedGemm": Formula(count.matmul(bias=2, after=1), _PRODUCTS, (0, 1, 2)),
+    "com.microsoft.QGemm": Formula(count.matmul(0, 3, 6, after=4), f"{_PRODUCTS}; {_QUANTIZED}", (3, 6)),
+    "MatMul com.microsoft.FusedMatMul MatMulInteger": Formula(count.matmul(), _PRODUCTS, (0, 1)),
+    "QLinearMatMul": Formula(count.matmul(0, 3, after=4), f"{_PRODUCTS}; {_QUANTIZED}", (0, 3)),
+    "com.microsoft.MatMulIntegerToFloat": Formula(count.matmul(bias=6, after=2), f"{_PRODUCTS}; {_ORT}", (1, 6)),
+    "com.microsoft.DynamicQuantizeMatMul": Formula(count.matmul(bias=4, after=2), f"{_PRODUCTS}; {_ORT}", (1, 4)),
+    "com.microsoft.MatMulNBits": Formula(count.blockwise_matmul, f"{_PRODUCTS}; {_ORT}", (1,)),
+    "Einsum": Formula(count.einsum, "contraction from left to right, as torch.einsum does without a path"),
+    "Attention": Formula(count.attention, _ATTENTION, (0, 1, 2)),
+    "com.microsoft.Attention": Formula(count.packed_attention, f"{_ATTENTION}; {_ORT}", (1, 2)),
+    "com.microsoft.MultiHeadAttention": Formula(count.multi_head_attention, f"{_ATTENTION}; {_ORT}", (3,)),
+    "LSTM GRU RNN":
+        Formula(count.recurrent, "onnx/docs/Operators.md: Xt·Wᵀ + Ht-1·Rᵀ for all gates", (1, 2, 3, 7)),
+    "BatchNormalization": Formula(norm("batch_norm", 2), shared.BATCH_NORM, (1, 2)),
+    "LayerNormalization com.microsoft.LayerNormalization": Formula(norm("layer_norm", 7), shared.LAYER_NORM),
+    "com.microsoft.SkipLayerNormalization": Formula(norm("layer_norm", 8), f"{shared.LAYER_NORM}, after a sum"),
+    "com.microsoft.EmbedLayerNormalization":
+        Formula(count.embedded, f"{shared.LAYER_NORM}, after a sum of look-ups"),
+    "GroupNormalization": Formula(norm("group_norm", 7), "Wu and He, arXiv:1803.08494"),
+    "InstanceNormalization": Formula(norm("instance_norm", 7), "Ulyanov et al., arXiv:1607.08022"),
+    "RMSNormalization SimplifiedLayerNormalization com.microsoft.SimplifiedLayerNormalization":
+        Formula(norm("rms_norm", 4), "Zhang and Sennrich, arXiv:1910.07467"),
+    "com.microsoft.SkipSimplifiedLayerNormalization":
+        Formula(norm("rms_norm", 5), "Zhang and Sennrich, after a sum"),
+    "MeanVarianceNormalization LpNormalization": Formula(norm("layer_norm", 5), _ELEMENTS),
+    "LRN": Formula(count.lrn, "Krizhevsky et al. 2012, section 3.3"),
+    "Softmax LogSoftmax com.microsoft.QLinearSoftmax": Formula(per_output("softmax", 5), _ELEMENTS, ()),
+    "Hardmax": Formula(per_output("softmax", 2), _ELEMENTS),
+    "MaxPool": Formula(count.pool("max_pool", 1, less=1), _ELEMENTS),
+    "AveragePool": Formula(count.pool("avg_pool", 1), _ELEMENTS),
+    "com.microsoft.QLinearAveragePool": Formula(count.pool("avg_pool", 1), _ELEMENTS, ()),
+    "LpPool": Formula(count.pool("avg_pool", 2), _ELEMENTS),
+    "GlobalAveragePool": Formula(per_input("avg_pool"), _ELEMENTS),
+    "com.microsoft.QLinearGlobalAveragePool": Formula(per_input("avg_pool"), _ELEMENTS, ()),
+    "GlobalMaxPool": Formula(per_input("max_pool"), _ELEMENTS),
+    "GlobalLpPool": Formula(per_input("avg_pool", 2), _ELEMENTS),
+    "MaxRoiPool": Formula(per_input("max_pool"), "Girshick, arXiv:1504.08083: regions overlap; each pixel once"),
+    "RoiAlign": Formula(count.roi_align, "He et al., arXiv:1703.06870, section 3"),
+    "MaxUnpool": Formula(per_output("copy"), "read once, written once"),
+    "Resize Upsample": Formula(count.resize, "see aten.py's upsample_*", (0,)),
+    "GridSample": Formula(count.grid_sample, "Jaderberg et al., arXiv:1506.02025"),
+    "Gather GatherElements GatherND": Formula(count.gather, "no more is read than written"),
+    "Scatter ScatterElements ScatterND TensorScatter": Formula(count.scatter, "read once, written once"),
+    "Slice CenterCropPad": Formula(count.part, "no more is read than written", (0,)),
+    "Concat Split Pad Tile Expand DepthToSpace SpaceToDepth ReverseSequence Trilu Col2Im":
+        Formula(per_output("copy"), "read once, written once"),
+    "com.microsoft.QLinearConcat": Formula(per_output("copy"), "read once, written once", ()),
+    "Transpose": Formula(per_output("strided_copy"), "read once, written once"),
+    "Cast CastLike": Formula(per_output("cast"), "read once, written once", (0,)),
+    "QuantizeLinear":
+        Formula(per_output("cast", 4), "divide, round, shift, saturate: onnx/docs/Operators.md", (0,)),
+    "DynamicQuantizeLinear": Formula(per_output("cast", 6), "minimum and maximum, then as QuantizeLinear"),
+    "DequantizeLinear": Formula(per_output("cast", 2), "shift, multiply: onnx/docs/Operators.md", (0,)),
+    "OneHot EyeLike Range ConstantOfShape RandomNormal RandomNormalLike RandomUniform RandomUniformLike":
+        Formula(per_output("fill"), "written once", ()),
+    "Bernoulli Multinomial": Formula(per_output("fill", 1), "a comparison for each element written", ()),
+    "TopK Unique": Formula(shared.sort, "n log2 n comparisons", open_ended=True),
+    "NonMaxSuppression": Formula(count.suppression, "n log2 n comparisons of scores", (), open_ended=True),
+    "NonZero Compress": Formula(per_input("gather"), "one comparison for each element read", open_ended=True),
+    "Sum Max Min Mean": Formula(count.variadic, _ELEMENTS),
+    "ReduceSum ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ArgMax ArgMin CumSum CumProd":
+        Formula(per_input("reduction"), "one operation for each element read"),
+    "ReduceL2 ReduceSumSquare ReduceLogSum": Formula(per_input("reduction", 2), "square or logarithm, and add"),
+    "ReduceLogSumExp": Formula(per_input("reduction", 3), "maximum, exponential, add"),
+    "NegativeLogLikelihoodLoss": Formula(per_input("reduction"), _ELEMENTS),
+    "SoftmaxCrossEntropyLoss": Formula(per_input("softmax", 6), _ELEMENTS),
+    "RotaryEmbedding com.microsoft.RotaryEmbedding":
+        Formula(per_output("elementwise", 3), "Su et al., arXiv:2104.09864"),
+}  # fmt: skip
 """Operators that are not elementwise."""
 
-PER_ELEMENT: dict[int, tuple[str, ...]] = {
-    1: _names("""
+PER_ELEMENT: dict[int, str] = {
+    1: """
         Abs Acos Acosh Add And Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Ceil Cos Cosh
         Div Equal Erf Exp Floor Greater GreaterOrEqual IsInf IsNaN LeakyRelu Less LessOrEqual Log Mod Mul Neg Not Or
         PRelu Pow Reciprocal Relu Round Sign Sin Sinh Sqrt Sub Tan Tanh ThresholdedRelu Where Xor
-    """),
-    2: ("Clip", "Shrink"),
-    3: ("Softplus", "Softsign"),
-    4: ("Celu", "Elu", "HardSigmoid", "Selu", "Sigmoid"),
-    5: ("Gelu", "HardSwish", "Swish", *_microsoft("Gelu QLinearAdd QLinearMul QLinearLeakyRelu QuickGelu")),
-    6: ("Mish", *_microsoft("BiasGelu")),
-    8: _microsoft("QLinearSigmoid FastGelu"),
+    """,
+    2: "Clip Shrink",
+    3: "Softplus Softsign",
+    4: "Celu Elu HardSigmoid Selu Sigmoid",
+    5: "Gelu HardSwish Swish com.microsoft.Gelu com.microsoft.QuickGelu",
+    6: "Mish com.microsoft.BiasGelu",
+    8: "com.microsoft.FastGelu",
 }
-"""Elementwise operators by their operations an element, as in aten.py; quantized ones scale, round, shift, saturate."""
+"""Elementwise operators by their operations an element, as in aten.py."""
 
-FREE = frozenset(_names("Reshape Flatten Squeeze Unsqueeze Identity Shape Size Constant Dropout BitCast"))
+SCALED: dict[int, str] = {
+    5: "com.microsoft.QLinearAdd com.microsoft.QLinearMul com.microsoft.QLinearLeakyRelu",
+    8: "com.microsoft.QLinearSigmoid",
+}
+"""The same of quantized ones, which scale, round, shift and saturate too."""
+
+FREE = frozenset("Reshape Flatten Squeeze Unsqueeze Identity Shape Size Constant Dropout BitCast".split())  # noqa: SIM905
 """Operators that launch no kernel: views, questions about shapes, and dropout, which does nothing at inference."""
 
-_TABLE = {operator: formula for formula in FORMULAS for operator in formula.operators} | {
-    operator: OnnxFormula((operator,), per_output("elementwise", each), _OURS)
-    for each, operators in PER_ELEMENT.items()
-    for operator in operators
+_TABLE = {operator: formula for operators, formula in FORMULAS.items() for operator in operators.split()} | {
+    operator: Formula(per_output("elementwise", each), reference, params)
+    for table, reference, params in ((PER_ELEMENT, _ELEMENTS, None), (SCALED, _QUANTIZED, ()))
+    for each, operators in table.items()
+    for operator in operators.split()
 }
-_SCALED = _microsoft("QLinearAdd QLinearMul QLinearLeakyRelu QLinearSigmoid")
-_TABLE |= {operator: OnnxFormula((operator,), _TABLE[operator].cost, _QUANTIZED, ()) for operator in _SCALED}
 
 
-def formula(operator: str) -> OnnxFormula | None:
+def formula(operator: str) -> Formula | None:
     """Return the formula of an operator such as `Conv` or `com.microsoft.FusedConv`; None if it has no formula."""
     return _TABLE.get(operator)
 
@@ -177,4 +135,4 @@ def register(operator: str, cost: Callable[[Call], Cost], reference: str) -> Non
 
     Its output's shape must be in the file's `value_info`, since no one can infer it.
     """
-    _TABLE[operator] = OnnxFormula((operator,), cost, reference)
+    _TABLE[operator] = Formula(cost, reference)

@@ -26,11 +26,10 @@ def conv(x: int = 0, weight: int = 1, bias: int = 2, after: int = 0) -> Callable
             raise InputError("bad-node", text)
         window = prod(kernel.shape[2:])
         kind = conv_kind(groups, image.shape[1], window)
-        adds = call.written if call.get(bias, "") is not None else 0
         return Cost(
             kind,
             call.written * prod(kernel.shape[1:]),
-            adds,
+            call.bias_adds(bias),
             after * call.written,
             groups=groups,
             columns=kernel.shape[0] // max(groups, 1),
@@ -44,35 +43,26 @@ def conv(x: int = 0, weight: int = 1, bias: int = 2, after: int = 0) -> Callable
 
 def conv_transpose(call: Call) -> Cost:
     """Count a transposed convolution: each input element meets kernel × output channels / groups."""
-    macs = prod(call.args[0].shape) * prod(call.args[1].shape[1:])
-    return Cost("transposed_conv", macs, call.written if call.get(2, "") is not None else 0)
+    return Cost("transposed_conv", prod(call.args[0].shape) * prod(call.args[1].shape[1:]), call.bias_adds(2))
 
 
 def deform_conv(call: Call) -> Cost:
     """Count a convolution of samples between pixels, each interpolated (9) and masked (1)."""
     image, kernel = call.args[0], call.args[1]
     samples = image.shape[0] * image.shape[1] * prod(call.outputs[0].shape[2:]) * prod(kernel.shape[2:])
-    adds = call.written if call.get(3, "") is not None else 0
-    return Cost("conv", call.written * prod(kernel.shape[1:]), adds, 10 * samples)
+    return Cost("conv", call.written * prod(kernel.shape[1:]), call.bias_adds(3), 10 * samples)
 
 
 def matmul(a: int = 0, b: int = 1, bias: int | None = None, after: int = 0) -> Callable[[Call], Cost]:
     """Return the cost function of numpy.matmul, `linear` where the second operand is a matrix of weights."""
 
     def count(call: Call) -> Cost:
-        left, right = call.args[a], call.args[b]
+        left, right, output = call.args[a], call.args[b], call.outputs[0].shape
         depth = left.shape[-2 if call.kwargs.get("transA") else -1]
-        adds = call.written if bias is not None and call.get(bias, "") is not None else 0
-        kind, columns = _product_kind(left, right), call.outputs[0].shape[-1] if call.outputs[0].shape else 1
-        return Cost(
-            kind,
-            call.written * depth,
-            adds,
-            after * call.written,
-            groups=prod(call.outputs[0].shape[:-2]) if kind == "batched_matmul" else 1,
-            columns=columns,
-            depth=depth,
-        )
+        kind, adds = _product_kind(left, right), 0 if bias is None else call.bias_adds(bias)
+        groups, columns = prod(output[:-2]) if kind == "batched_matmul" else 1, output[-1] if output else 1
+        after_product = after * call.written
+        return Cost(kind, call.written * depth, adds, after_product, groups=groups, columns=columns, depth=depth)
 
     return count
 
@@ -85,9 +75,8 @@ def _product_kind(left: Tensor, right: Tensor) -> str:
 
 def blockwise_matmul(call: Call) -> Cost:
     """Count a product with packed weights of few bits: `K` and `N` are attributes."""
-    return Cost(
-        "linear", call.written * int(call.kwargs["K"]), elementwise_flops=2 * prod((call.kwargs["N"], call.kwargs["K"]))
-    )
+    columns, depth = int(call.kwargs["N"]), int(call.kwargs["K"])
+    return Cost("linear", call.written * depth, elementwise_flops=2 * columns * depth)
 
 
 def einsum(call: Call) -> Cost:
@@ -164,7 +153,7 @@ def _headed(call: Call, position: int) -> Tensor:
 
 
 def _tensor(shape: tuple[int, ...]) -> Tensor:
-    return Tensor(shape, prod(shape), 4)
+    return Tensor(shape, prod(shape))
 
 
 def packed_attention(call: Call) -> Cost:
@@ -251,12 +240,6 @@ def scatter(call: Call) -> Cost:
     """Count a copy with some elements replaced or added to."""
     adds = str(call.kwargs.get("reduction", "none")) != "none"
     return Cost("copy", elementwise_flops=call.args[2].elements if adds else 0)
-
-
-def sort(call: Call) -> Cost:
-    """Count n log2 n comparisons along the longest dimension."""
-    x = call.args[0]
-    return Cost("sort", elementwise_flops=round(x.elements * max(1.0, log2(max(x.shape or (1,))))))
 
 
 def suppression(call: Call) -> Cost:

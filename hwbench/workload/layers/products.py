@@ -10,37 +10,11 @@ from math import prod
 from typing import Literal
 
 from hwbench.errors import InputError
-from hwbench.workload.layers.elementwise import (  # fmt: skip
-    add,
-    batch_norm,
-    class_token,
-    copy,
-    gelu,
-    layer_norm,
-    local_response_norm,
-    position_embedding,
-    relu,
-    relu6,
-    scale,
-    sigmoid,
-    silu,
-    softmax,
-    tanh,
-)
+from hwbench.workload import shapes
+from hwbench.workload.layers import elementwise
+from hwbench.workload.layers.elementwise import layer
 from hwbench.workload.ops import Op, Shape
-from hwbench.workload.shapes import (
-    Pad,
-    Positive,
-    Size,
-    advance,
-    conv_kind,
-    each,
-    format_shape,
-    image,
-    pooled,
-    window,
-    wrong_shape,
-)
+from hwbench.workload.shapes import Pad, Positive, Size, each, format_shape, image, window, wrong_shape
 
 
 def _check_groups(channels: int, inputs: int, groups: int) -> None:
@@ -66,21 +40,18 @@ def conv(
     kernels, sizes = window(spatial, kernel, stride, padding, dilation=dilation)
     depth = inputs // groups * prod(kernels)
     outputs = channels * prod(sizes)
-    params = channels * depth + channels * bias
-    return Op(
-        kind=conv_kind(groups, inputs, prod(kernels)),
-        output_shape=(channels, *sizes),
-        params=params,
+    return layer(
+        shapes.conv_kind(groups, inputs, prod(kernels)),
+        shape,
+        (channels, *sizes),
+        params=channels * depth + channels * bias,
         macs=outputs * depth,
         bias_adds=outputs * bias,
-        input_elements=prod(shape),
-        weight_elements=params,
-        output_elements=outputs,
         groups=groups,
         columns=channels // groups,
         depth=depth,
         window=prod(kernels),
-        stride=advance(stride, len(spatial)),
+        stride=shapes.advance(stride, len(spatial)),
     )
 
 
@@ -102,16 +73,9 @@ def transposed_conv(
     """
     inputs, spatial = image(shape)
     _check_groups(channels, inputs, groups)
-    n = len(spatial)
+    options = {"kernel": kernel, "stride": stride, "padding": padding, "output_padding": output_padding}
     kernels, strides, pads, extra, dilations = (
-        each(value, n, what)
-        for value, what in (
-            (kernel, "kernel"),
-            (stride, "stride"),
-            (padding, "padding"),
-            (output_padding, "output_padding"),
-            (dilation, "dilation"),
-        )
+        each(value, len(spatial), what) for what, value in (options | {"dilation": dilation}).items()
     )
     sizes = tuple(
         (i - 1) * s - 2 * p + d * (k - 1) + o + 1
@@ -119,17 +83,14 @@ def transposed_conv(
     )
     if min(sizes) < 1:
         raise InputError("bad-option", f"The padding leaves nothing of the output ({format_shape(sizes)}).")
-    outputs = channels * prod(sizes)
-    params = inputs * (channels // groups) * prod(kernels) + channels * bias
-    return Op(
-        kind="transposed_conv",
-        output_shape=(channels, *sizes),
-        params=params,
-        macs=prod(shape) * (channels // groups) * prod(kernels),
-        bias_adds=outputs * bias,
-        input_elements=prod(shape),
-        weight_elements=params,
-        output_elements=outputs,
+    weights = inputs * (channels // groups) * prod(kernels)
+    return layer(
+        "transposed_conv",
+        shape,
+        (channels, *sizes),
+        params=weights + channels * bias,
+        macs=prod(spatial) * weights,
+        bias_adds=channels * prod(sizes) * bias,
         groups=groups,
         columns=channels // groups * prod(kernels),
         depth=inputs // groups,
@@ -142,20 +103,10 @@ def linear(shape: Shape, *, features: Positive, bias: bool = True) -> Op:
     """Count a fully connected layer over the last dimension, applied at every position."""
     if not shape:
         raise wrong_shape("at least one dimension", shape)
-    width, positions = shape[-1], prod(shape[:-1])
-    params = width * features + features * bias
-    return Op(
-        kind="linear",
-        output_shape=(*shape[:-1], features),
-        params=params,
-        macs=positions * width * features,
-        bias_adds=positions * features * bias,
-        input_elements=prod(shape),
-        weight_elements=params,
-        output_elements=positions * features,
-        columns=features,
-        depth=width,
-    )
+    width, output = shape[-1], (*shape[:-1], features)
+    outputs = prod(output)
+    params, adds = features * (width + bias), outputs * bias
+    return layer("linear", shape, output, params, macs=outputs * width, bias_adds=adds, columns=features, depth=width)
 
 
 def matmul(shape: Shape, *, columns: Positive) -> Op:
@@ -163,14 +114,14 @@ def matmul(shape: Shape, *, columns: Positive) -> Op:
     if len(shape) < 2:
         raise wrong_shape("a matrix", shape)
     *leading, rows, depth = shape
-    outputs = prod(leading) * rows * columns
-    return Op(
-        kind="batched_matmul" if leading else "matmul",
-        output_shape=(*leading, rows, columns),
-        macs=outputs * depth,
-        input_elements=prod(shape) + prod(leading) * depth * columns,
-        output_elements=outputs,
-        groups=prod(leading),
+    groups = prod(leading)
+    return layer(
+        "batched_matmul" if leading else "matmul",
+        shape,
+        (*leading, rows, columns),
+        macs=groups * rows * columns * depth,
+        input_elements=prod(shape) + groups * depth * columns,
+        groups=groups,
         columns=columns,
         depth=depth,
     )
@@ -190,58 +141,45 @@ def attention(shape: Shape, *, heads: Positive, kv_heads: Positive | None = None
         text = f"A width of {packed} is not (q + k + v) of {heads} heads with {kv} key-value heads."
         raise InputError("shape-mismatch", text)
     width = packed // (heads + 2 * kv) * heads
-    scores = heads * tokens * tokens
-    return Op(
-        kind="attention",
-        output_shape=(tokens, width),
+    return layer(
+        "attention",
+        shape,
+        (tokens, width),
         macs=2 * tokens * tokens * width,
-        elementwise_flops=6 * scores,
-        input_elements=tokens * packed,
-        output_elements=tokens * width,
+        elementwise_flops=6 * heads * tokens * tokens,
         groups=heads,
         columns=tokens,
         depth=width // heads,
     )
 
 
-def _pool(kind: str, shape: Shape, outputs: Shape, kernels: Shape, stride: Size, less: int = 0) -> Op:
-    """Count pooling with one operation per position of the window, less `less`."""
-    elements, positions = shape[0] * prod(outputs), prod(kernels)
-    return Op(
-        kind=kind,
-        output_shape=(shape[0], *outputs),
-        elementwise_flops=elements * (positions - less),
-        input_elements=prod(shape),
-        output_elements=elements,
-        window=positions,
-        stride=advance(stride, len(outputs)),
-    )
-
-
 def max_pool(shape: Shape, *, kernel: Size, stride: Size | None = None, padding: Pad = 0, ceil: bool = False) -> Op:
     """Count the maximum over windows: window - 1 comparisons an output. The default stride is the kernel."""
-    _, spatial = image(shape)
-    kernels, sizes = pooled(spatial, kernel, stride or kernel, padding, ceil)
-    return _pool("max_pool", shape, sizes, kernels, stride or kernel, less=1)
+    return _pool("max_pool", shape, kernel, stride or kernel, padding, ceil, less=1)
 
 
 def avg_pool(shape: Shape, *, kernel: Size, stride: Size | None = None, padding: Pad = 0, ceil: bool = False) -> Op:
     """Count the mean over windows: window - 1 additions and a division an output."""
-    _, spatial = image(shape)
-    kernels, sizes = pooled(spatial, kernel, stride or kernel, padding, ceil)
-    return _pool("avg_pool", shape, sizes, kernels, stride or kernel)
+    return _pool("avg_pool", shape, kernel, stride or kernel, padding, ceil)
+
+
+def _pool(kind: str, shape: Shape, kernel: Size, stride: Size, padding: Pad, ceil: bool, less: int = 0) -> Op:
+    """Count one operation per position of the window, less `less`; a window that could be all padding is refused."""
+    channels, spatial = image(shape)
+    n = len(spatial)
+    for size, pad in zip(each(kernel, n, "kernel"), each(padding, n, "padding"), strict=True):
+        if pad > size // 2:  # as torch does
+            raise InputError("bad-option", f"The padding ({pad}) is more than half of the kernel ({size}).")
+    kernels, sizes = window(spatial, kernel, stride, padding, ceil=ceil)
+    positions, flops = prod(kernels), channels * prod(sizes) * (prod(kernels) - less)
+    steps = shapes.advance(stride, n)
+    return layer(kind, shape, (channels, *sizes), elementwise_flops=flops, window=positions, stride=steps)
 
 
 def global_avg_pool(shape: Shape) -> Op:
     """Count the mean over all positions of each channel, which leaves `(channels,)`."""
-    channels, spatial = image(shape)
-    return Op(
-        kind="global_avg_pool",
-        output_shape=(channels,),
-        elementwise_flops=channels * prod(spatial),
-        input_elements=prod(shape),
-        output_elements=channels,
-    )
+    channels, _ = image(shape)
+    return layer("global_avg_pool", shape, (channels,), elementwise_flops=prod(shape))
 
 
 def embedding(shape: Shape, *, rows: Positive, width: Positive) -> Op:
@@ -250,19 +188,15 @@ def embedding(shape: Shape, *, rows: Positive, width: Positive) -> Op:
     The whole table counts as parameters. Samples of a batch share rows; how many depends on the data.
     """
     indices = prod(shape)
-    return Op(
-        kind="embedding",
-        output_shape=(*shape, width),
-        params=rows * width,
-        weight_elements=min(rows, indices) * width,
-        output_elements=indices * width,
-        fixed_input_bytes=8 * indices,
-    )
+    fields = {"input_elements": 0, "weight_elements": min(rows, indices) * width, "fixed_input_bytes": 8 * indices}
+    return layer("embedding", shape, (*shape, width), rows * width, **fields)
 
 
 KINDS: tuple[Callable[..., Op], ...] = (
-    conv, transposed_conv, linear, matmul, attention, max_pool, avg_pool, global_avg_pool, local_response_norm,
-    batch_norm, layer_norm, softmax, relu, relu6, sigmoid, tanh, gelu, silu, scale, add, copy, embedding,
-    class_token, position_embedding,
+    conv, transposed_conv, linear, matmul, attention, max_pool, avg_pool, global_avg_pool,
+    elementwise.local_response_norm, elementwise.batch_norm, elementwise.layer_norm, elementwise.softmax,
+    elementwise.relu, elementwise.relu6, elementwise.sigmoid, elementwise.tanh, elementwise.gelu, elementwise.silu,
+    elementwise.scale, elementwise.add, elementwise.copy, embedding, elementwise.class_token,
+    elementwise.position_embedding,
 )  # fmt: skip
 """Every layer kind that a network file may name."""

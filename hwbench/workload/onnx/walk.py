@@ -14,8 +14,7 @@ from onnx import TensorProto, helper
 
 from hwbench.errors import InputError, shown
 from hwbench.workload.formulas import onnx as onnx_formulas
-from hwbench.workload.formulas.cost import Call, Cost, Role, Tensor
-from hwbench.workload.formulas.onnx import OnnxFormula
+from hwbench.workload.formulas.cost import Call, Cost, Formula, Role, Tensor
 from hwbench.workload.formulas.tally import Tally, joint_role
 from hwbench.workload.onnx import control, values
 from hwbench.workload.onnx.state import Scope, State
@@ -136,7 +135,7 @@ def _record(
     state: State,
     operator: str,
     name: str,
-    formula: OnnxFormula | None,
+    formula: Formula | None,
     cost: Cost,
     inputs: Sequence[Value | None],
     outputs: list[Value],
@@ -185,7 +184,7 @@ def _bits(value: Value) -> int | None:
     return None if value.dtype == TensorProto.FLOAT else values.bits(value.dtype)
 
 
-def _is_parameter(operator: str, value: Value, formula: OnnxFormula | None, cost: Cost) -> bool:
+def _is_parameter(operator: str, value: Value, formula: Formula | None, cost: Cost) -> bool:
     """Return whether what an operator reads from an initializer or constant was learned.
 
     It is if it has dimensions and is floating-point (a single number in an elementwise operator is a constant of the
@@ -201,8 +200,7 @@ def _is_parameter(operator: str, value: Value, formula: OnnxFormula | None, cost
 
 def _tensor(value: Value) -> Tensor:
     shape = value.shape or ()
-    size = -(-values.bits(value.dtype) // 8)
-    return Tensor(shape, prod(shape), size, value.dtype in FLOATING, role=value.role, dtype=str(value.dtype))
+    return Tensor(shape, prod(shape), value.dtype in FLOATING, role=value.role, dtype=str(value.dtype))
 
 
 def _is_argument(value: Value) -> bool:

@@ -106,7 +106,6 @@ class _Dispatch(TorchDispatchMode):
         return Tensor(
             shape=tuple(tensor.shape),
             elements=twins.distinct_elements(tensor),
-            itemsize=tensor.element_size(),
             floating=tensor.is_floating_point(),
             contiguous=twins.is_dense(tensor),
             role="weight" if self.trace.role(tensor) == "weight" else "data",

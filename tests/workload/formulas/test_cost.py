@@ -10,7 +10,7 @@ from hwbench.workload.formulas.cost import Call, Cost, Tensor
 
 
 def tensor(*shape: int, role: Any = "data", elements: int | None = None, **more: Any) -> Tensor:
-    return Tensor(shape, prod(shape) if elements is None else elements, 4, role=role, **more)
+    return Tensor(shape, prod(shape) if elements is None else elements, role=role, **more)
 
 
 def call(*args: Any, out: Tensor | None = None, name: str = "aten.x", samples: int = 1, **kwargs: Any) -> Call:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from hwbench.workload.layers import elementwise
 from hwbench.workload.layers import products as layers
 from hwbench.workload.ops import Op
 
@@ -120,8 +121,8 @@ def test_linear(leading: list[int], inputs: int, features: int, bias: bool) -> N
 @given(sizes, sizes, sizes)
 def test_norms_and_embeddings(channels: int, height: int, width: int) -> None:
     shape = (channels, height, width)
-    assert ours(layers.batch_norm(shape)) == counted(lambda: torch.nn.BatchNorm2d(channels).eval(), shape)
-    assert ours(layers.layer_norm(shape)) == counted(lambda: torch.nn.LayerNorm(width), shape)
+    assert ours(elementwise.batch_norm(shape)) == counted(lambda: torch.nn.BatchNorm2d(channels).eval(), shape)
+    assert ours(elementwise.layer_norm(shape)) == counted(lambda: torch.nn.LayerNorm(width), shape)
     table = torch.nn.Embedding(height, width, device="meta")
     found = table(torch.zeros(1, channels, dtype=torch.int64, device="meta"))
     op = layers.embedding((channels,), rows=height, width=width)

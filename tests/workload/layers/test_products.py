@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from hwbench.errors import InputError
+from hwbench.workload.layers import elementwise
 from hwbench.workload.layers import products as layers
 from hwbench.workload.ops import Op, Work
 
@@ -240,7 +241,7 @@ CASES: dict[str, tuple[Op, Op]] = {
         ),
     ),
     "local_response_norm": (
-        layers.local_response_norm((96, 55, 55), size=5),
+        elementwise.local_response_norm((96, 55, 55), size=5),
         Op(
             kind="local_response_norm",
             output_shape=(96, 55, 55),
@@ -250,7 +251,7 @@ CASES: dict[str, tuple[Op, Op]] = {
         ),
     ),
     "batch_norm": (
-        layers.batch_norm((64, 56, 56)),
+        elementwise.batch_norm((64, 56, 56)),
         Op(
             kind="batch_norm",
             output_shape=(64, 56, 56),
@@ -262,7 +263,7 @@ CASES: dict[str, tuple[Op, Op]] = {
         ),
     ),
     "layer_norm": (
-        layers.layer_norm((128, 768)),
+        elementwise.layer_norm((128, 768)),
         Op(
             kind="layer_norm",
             output_shape=(128, 768),
@@ -274,7 +275,7 @@ CASES: dict[str, tuple[Op, Op]] = {
         ),
     ),
     "scale": (
-        layers.scale((6, 14, 14)),
+        elementwise.scale((6, 14, 14)),
         Op(
             kind="scale",
             output_shape=(6, 14, 14),
@@ -286,7 +287,7 @@ CASES: dict[str, tuple[Op, Op]] = {
         ),
     ),
     "add of three": (
-        layers.add((128, 768), inputs=3),
+        elementwise.add((128, 768), inputs=3),
         Op(
             kind="add",
             output_shape=(128, 768),
@@ -296,7 +297,7 @@ CASES: dict[str, tuple[Op, Op]] = {
         ),
     ),
     "copy": (
-        layers.copy((256, 28, 28)),
+        elementwise.copy((256, 28, 28)),
         Op(kind="copy", output_shape=(256, 28, 28), input_elements=256 * 784, output_elements=256 * 784),
     ),
     "embedding": (
@@ -311,7 +312,7 @@ CASES: dict[str, tuple[Op, Op]] = {
         ),
     ),
     "class_token": (
-        layers.class_token((196, 768)),
+        elementwise.class_token((196, 768)),
         Op(
             kind="class_token",
             output_shape=(197, 768),
@@ -322,7 +323,7 @@ CASES: dict[str, tuple[Op, Op]] = {
         ),
     ),
     "position_embedding": (
-        layers.position_embedding((197, 768)),
+        elementwise.position_embedding((197, 768)),
         Op(
             kind="position_embedding",
             output_shape=(197, 768),
@@ -335,7 +336,7 @@ CASES: dict[str, tuple[Op, Op]] = {
     ),
     **{
         name: (
-            getattr(layers, name)((3, 5)),
+            getattr(elementwise, name)((3, 5)),
             Op(
                 kind=name,
                 output_shape=(3, 5),
@@ -383,7 +384,7 @@ def test_the_products_behind_a_layer(
 
 
 def test_rows_and_windows_of_layers_without_products() -> None:
-    assert layers.layer_norm((197, 768)).depth == layers.softmax((197, 768)).depth == 768
+    assert elementwise.layer_norm((197, 768)).depth == elementwise.softmax((197, 768)).depth == 768
     pools = layers.max_pool((64, 112, 112), kernel=3, stride=2, padding=1), layers.avg_pool((8, 4, 4), kernel=2)
     assert [(pool.window, pool.stride) for pool in pools] == [(9, 4), (4, 4)]
 
@@ -487,8 +488,8 @@ def test_indices_do_not_follow_the_dtype() -> None:
         (lambda: layers.attention((3, 10), heads=3), "shape-mismatch"),
         (lambda: layers.attention((3, 12), heads=3, kv_heads=2), "shape-mismatch"),
         (lambda: layers.global_avg_pool((3,)), "shape-mismatch"),
-        (lambda: layers.local_response_norm((3,)), "shape-mismatch"),
-        (lambda: layers.class_token((3,)), "shape-mismatch"),
+        (lambda: elementwise.local_response_norm((3,)), "shape-mismatch"),
+        (lambda: elementwise.class_token((3,)), "shape-mismatch"),
     ],
 )
 def test_impossible_layers(call: object, code: str) -> None:

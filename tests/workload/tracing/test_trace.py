@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hwbench.errors import InputError
 from hwbench.workload.formulas.cost import Cost
+from hwbench.workload.layers import elementwise
 from hwbench.workload.layers import products as layers
 from hwbench.workload.ops import AssumedAnswer, Op
 
@@ -596,13 +597,13 @@ def networks(draw: st.DrawFn) -> tuple[tuple[int, ...], list[Layer]]:
         if kind == "conv":
             found.append(draw(conv_layers(shape)))
         elif kind == "relu":
-            found.append((nn.ReLU(inplace=draw(st.booleans())), layers.relu(shape)))
+            found.append((nn.ReLU(inplace=draw(st.booleans())), elementwise.relu(shape)))
         elif kind == "batch_norm":
-            found.append((nn.BatchNorm2d(shape[0]), layers.batch_norm(shape)))
+            found.append((nn.BatchNorm2d(shape[0]), elementwise.batch_norm(shape)))
         else:
             found.append((nn.MaxPool2d(2), layers.max_pool(shape, kernel=2)))
         shape = found[-1][1].output_shape
-    found.append((nn.Flatten(), layers.copy((math.prod(shape),))))
+    found.append((nn.Flatten(), elementwise.copy((math.prod(shape),))))
     width = math.prod(shape)
     for _ in range(draw(st.integers(0, 2))):
         features, bias = draw(st.integers(1, 20)), draw(st.booleans())
