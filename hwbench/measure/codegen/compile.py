@@ -9,10 +9,13 @@ import hashlib
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import wraps
 from typing import Any
 
+from llvmlite import ir
 from numba import njit
 from numba.core.caching import FunctionCache
+from numba.extending import intrinsic
 
 PACKAGE = __name__.partition(".")[0]
 
@@ -30,6 +33,26 @@ def compiled(function: Callable[..., Any], *, parallel: bool = False) -> Any:
 def inlined(function: Callable[..., Any]) -> Any:
     """Let numba copy a function into its compiled callers, so that it is not compiled by itself."""
     return njit(inline="always")(function)
+
+
+def emits(signature: Any) -> Callable[[Callable[..., ir.Value | None]], Any]:
+    """Make a function that emits LLVM's instructions, given a builder and arguments, one that numba's code calls.
+
+    `signature` is numba's, or a function that returns it for the types of the arguments.
+    """
+
+    def decorate(emit: Callable[..., ir.Value | None]) -> Any:
+        @wraps(emit)
+        def typed(_context: Any, *kinds: Any) -> Any:
+            def build(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: list[ir.Value]) -> ir.Value:
+                value = emit(builder, *arguments)
+                return context.get_dummy_value() if value is None else value
+
+            return signature(*kinds) if callable(signature) else signature, build
+
+        return intrinsic(typed)
+
+    return decorate
 
 
 class SourceCache(FunctionCache):  # type: ignore[misc]

@@ -6,12 +6,11 @@ Each thread has two such numbers on cache lines of their own: the ticket of its 
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
+from numba import int64, void
 
 from hwbench.measure.codegen import vectors
-from hwbench.measure.codegen.compile import compiled, inlined
-from hwbench.measure.codegen.vectors import I32, I64
+from hwbench.measure.codegen.compile import compiled, emits, inlined
+from hwbench.measure.codegen.vectors import I32, I64, VOID
 
 TICKET, DONE = 0, 128
 """Bytes from a thread's place to its two numbers: pairs of cache lines apart, since prefetchers fetch pairs."""
@@ -20,41 +19,26 @@ PLACE = 256
 """Bytes from one thread's place to the next's."""
 
 
-@intrinsic
-def read(_context: Any, address: Any) -> Any:
+@emits(int64)
+def read(builder: ir.IRBuilder, address: ir.Value) -> ir.Value:
     """Return the number at an address (acquire): what its writer wrote before is visible afterwards."""
-
-    def build(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
-        return builder.load_atomic(vectors.pointer(builder, arguments[0], I64), "acquire", 8)
-
-    return types.int64(address), build
+    return builder.load_atomic(vectors.pointer(builder, address, I64), "acquire", 8)
 
 
-@intrinsic
-def write(_context: Any, address: Any, number: Any) -> Any:
+@emits(void)
+def write(builder: ir.IRBuilder, address: ir.Value, number: ir.Value) -> None:
     """Write a number to an address (release), after all that was written before."""
-
-    def build(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
-        builder.store_atomic(arguments[1], vectors.pointer(builder, arguments[0], I64), "release", 8)
-        return context.get_dummy_value()
-
-    return types.void(address, number), build
+    builder.store_atomic(number, vectors.pointer(builder, address, I64), "release", 8)
 
 
-@intrinsic
-def pause(_context: Any) -> Any:
+@emits(void)
+def pause(builder: ir.IRBuilder) -> None:
     """Hint to the CPU that this thread only waits."""
-
-    def build(context: Any, builder: ir.IRBuilder, _signature: Any, _arguments: Any) -> ir.Value:
-        target = vectors.target()
-        if target.x86:
-            builder.call(vectors.declared(builder, "llvm.x86.sse2.pause", ir.VoidType(), []), [])
-        elif target.arm:
-            hint = vectors.declared(builder, "llvm.aarch64.hint", ir.VoidType(), [I32])
-            builder.call(hint, [ir.Constant(I32, 1)])  # YIELD
-        return context.get_dummy_value()
-
-    return types.void(), build
+    target = vectors.target()
+    if target.x86:
+        vectors.call(builder, "llvm.x86.sse2.pause", VOID, [])
+    elif target.arm:
+        vectors.call(builder, "llvm.aarch64.hint", VOID, [ir.Constant(I32, 1)])  # YIELD
 
 
 @inlined

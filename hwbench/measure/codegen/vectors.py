@@ -5,7 +5,8 @@ bodies. Addresses are 64-bit integers, counted in bytes. `target()` is the CPU f
 `NUMBA_CPU_NAME`, `NUMBA_CPU_FEATURES` and `NUMBA_ENABLE_AVX` can restrict it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from llvmlite import ir
@@ -15,7 +16,7 @@ FloatDtype = Literal["fp32", "fp64"]
 SIZES: dict[str, int] = {"fp32": 4, "fp64": 8}
 """Bytes of one element."""
 
-I1, I8, I32, I64 = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
+VOID, I8, I32, I64 = ir.VoidType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 FLOATS: dict[str, ir.Type] = {"fp32": ir.FloatType(), "fp64": ir.DoubleType()}
 SMALLEST_BITS = 128
 """Width in bits of the vectors of every 64-bit CPU (SSE2, NEON), assumed for unknown CPUs too."""
@@ -90,7 +91,8 @@ def vector(dtype: str, count: int) -> ir.VectorType:
     return ir.VectorType(FLOATS[dtype], count)
 
 
-def _bits(element: ir.Type) -> int:
+def bits_of(element: ir.Type) -> int:
+    """Return the bits of an element of this type."""
     return 32 if isinstance(element, ir.FloatType) else 64
 
 
@@ -98,7 +100,7 @@ def _suffix(type_: ir.Type) -> str:
     """Return LLVM's name of a type in an intrinsic: `f32`, `v16f32`."""
     if isinstance(type_, ir.VectorType):
         return f"v{type_.count}{_suffix(type_.element)}"
-    return f"f{_bits(type_)}"
+    return f"f{bits_of(type_)}"
 
 
 def constant(value: int) -> ir.Constant:
@@ -106,21 +108,22 @@ def constant(value: int) -> ir.Constant:
     return ir.Constant(I64, value)
 
 
-def declared(builder: ir.IRBuilder, name: str, result: ir.Type, arguments: Sequence[ir.Type]) -> ir.Function:
-    """Declare a function by name and full type: llvmlite's own `declare_intrinsic` gives `llvm.fma` one argument."""
+def call(builder: ir.IRBuilder, name: str, result: ir.Type, arguments: Sequence[ir.Value]) -> ir.Value:
+    """Emit a call by name and full type: llvmlite's own `declare_intrinsic` gives `llvm.fma` one argument."""
     from numba.core import cgutils
 
-    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, list(arguments)), name)
+    kind = ir.FunctionType(result, [argument.type for argument in arguments])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), list(arguments))
 
 
 def fma(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
     """Emit a · b + c, rounded once. Only for a target that is `fused`: others call a library for every element."""
-    return builder.call(declared(builder, f"llvm.fma.{_suffix(a.type)}", a.type, [a.type] * 3), [a, b, c])
+    return call(builder, f"llvm.fma.{_suffix(a.type)}", a.type, [a, b, c])
 
 
 def multiply_add(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
     """Emit a · b + c the fast way: rounded once where the target is `fused`, else a multiply and an add."""
-    return builder.call(declared(builder, f"llvm.fmuladd.{_suffix(a.type)}", a.type, [a.type] * 3), [a, b, c])
+    return call(builder, f"llvm.fmuladd.{_suffix(a.type)}", a.type, [a, b, c])
 
 
 def offset(builder: ir.IRBuilder, address: ir.Value, amount: int) -> ir.Value:
@@ -133,22 +136,39 @@ def pointer(builder: ir.IRBuilder, address: ir.Value, type_: ir.Type) -> ir.Valu
     return builder.inttoptr(address, type_.as_pointer())
 
 
-def load(builder: ir.IRBuilder, address: ir.Value, type_: ir.Type, align: int) -> ir.Value:
-    """Emit the value at an address that is a multiple of `align` bytes."""
-    value = builder.load(pointer(builder, address, type_))
+def load(
+    builder: ir.IRBuilder, address: ir.Value, type_: ir.Type, align: int, on: ir.Value | None = None
+) -> ir.Value:  # fmt: skip
+    """Emit the value at an address that is a multiple of `align` bytes.
+
+    With a mask `on`, elements that are off are zeros, whose memory is not touched.
+    """
+    place = pointer(builder, address, type_)
+    if on is not None:
+        arguments = [place, ir.Constant(I32, align), on, zeros(type_)]
+        return call(builder, f"llvm.masked.load.{_suffix(type_)}.p0", type_, arguments)
+    value = builder.load(place)
     value.align = align
     return value
 
 
 def store(
-    builder: ir.IRBuilder, value: ir.Value, address: ir.Value, align: int, nontemporal: bool = False
-) -> ir.Instruction:
-    """Emit a store; a non-temporal one bypasses the caches and needs the alignment of the whole vector."""
-    instruction = builder.store(value, pointer(builder, address, value.type))
+    builder: ir.IRBuilder, value: ir.Value, address: ir.Value, align: int, on: ir.Value | None = None,
+    nontemporal: bool = False,
+) -> None:  # fmt: skip
+    """Emit a store, with a mask `on` of the elements that are on: memory of the others is not touched.
+
+    A non-temporal one bypasses the caches and needs the alignment of the whole vector.
+    """
+    place = pointer(builder, address, value.type)
+    if on is not None:
+        arguments = [value, place, ir.Constant(I32, align), on]
+        call(builder, f"llvm.masked.store.{_suffix(value.type)}.p0", VOID, arguments)
+        return
+    instruction = builder.store(value, place)
     instruction.align = align
     if nontemporal:
         instruction.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(I32, 1)]))
-    return instruction
 
 
 def splat(builder: ir.IRBuilder, scalar: ir.Value, count: int) -> ir.Value:
@@ -178,30 +198,10 @@ def mask(builder: ir.IRBuilder, live: ir.Value, count: int) -> ir.Value:
     return builder.icmp_signed("<", numbers, splat(builder, live, count))
 
 
-def load_masked(builder: ir.IRBuilder, address: ir.Value, type_: ir.VectorType, align: int, on: ir.Value) -> ir.Value:
-    """Emit the elements whose mask is on, zeros for the others, whose memory is not touched."""
-    place = pointer(builder, address, type_)
-    arguments = [place, ir.Constant(I32, align), on, zeros(type_)]
-    name = f"llvm.masked.load.{_suffix(type_)}.p0"
-    return builder.call(declared(builder, name, type_, [part.type for part in arguments]), arguments)
-
-
-def store_masked(builder: ir.IRBuilder, value: ir.Value, address: ir.Value, align: int, on: ir.Value) -> None:
-    """Emit a store of the elements whose mask is on; memory of the others is not touched."""
-    arguments = [value, pointer(builder, address, value.type), ir.Constant(I32, align), on]
-    name = f"llvm.masked.store.{_suffix(value.type)}.p0"
-    builder.call(declared(builder, name, ir.VoidType(), [part.type for part in arguments]), arguments)
-
-
 def prefetch(builder: ir.IRBuilder, address: ir.Value, write: bool = False, locality: int = 3) -> None:
     """Emit a prefetch of the cache line at any address: `locality` 3 means to L1, 2 to L2, 0 for a single use."""
-    arguments = [
-        pointer(builder, address, I8), ir.Constant(I32, int(write)), ir.Constant(I32, locality), ir.Constant(I32, 1),
-    ]  # fmt: skip
-    builder.call(
-        declared(builder, "llvm.prefetch.p0", ir.VoidType(), [part.type for part in arguments]),
-        arguments,
-    )
+    numbers = [ir.Constant(I32, number) for number in (int(write), locality, 1)]
+    call(builder, "llvm.prefetch.p0", VOID, [pointer(builder, address, I8), *numbers])
 
 
 def add_lanes(builder: ir.IRBuilder, values: Sequence[ir.Value]) -> list[ir.Value]:
@@ -263,16 +263,13 @@ def choose(
 
 
 def switch(
-    builder: ir.IRBuilder,
-    number: ir.Value,
-    cases: Mapping[int, Callable[[], Sequence[ir.Value]]],
-    otherwise: Sequence[ir.Value],
-) -> list[ir.Value]:
-    """Emit the case of this number, `otherwise` for any other number; only the chosen code runs."""
-    result = list(otherwise)
-    for case, build in cases.items():
-        result = choose(builder, builder.icmp_signed("==", number, constant(case)), build, result)
-    return result
+    builder: ir.IRBuilder, number: ir.Value, cases: Iterable[int], build: Callable[[int], ir.Value], otherwise: ir.Value
+) -> ir.Value:
+    """Emit what `build` emits for one of the cases, `otherwise` for any other number; only the chosen code runs."""
+    for case in cases:
+        equal = builder.icmp_signed("==", number, constant(case))
+        (otherwise,) = choose(builder, equal, partial(lambda case: [build(case)], case), [otherwise])
+    return otherwise
 
 
 def _either(builder: ir.IRBuilder, a: ir.Value, from_a: ir.Block, b: ir.Value, from_b: ir.Block) -> ir.Value:

@@ -3,7 +3,9 @@
 Each takes a `vector` first, an array whose type alone matters: it selects the tile (see `vector_of`).
 """
 
+from collections import ChainMap
 from collections.abc import Callable
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from hwbench.measure.codegen import vectors
-from hwbench.measure.codegen.vectors import SIZES, constant, offset
+from hwbench.measure.codegen.vectors import constant, offset
 from hwbench.measure.gemm import microkernel
 from hwbench.measure.gemm import thin as gemm_thin
 from hwbench.measure.gemm.job import Job
@@ -22,6 +24,7 @@ from hwbench.measure.gemm.thin import AT_ONCE, FEW
 
 DTYPES = {types.float32: "fp32", types.float64: "fp64"}
 NUMPY = {"fp32": np.float32, "fp64": np.float64}
+Members = dict[str, ir.Value]
 
 
 def vector_of(tile: Tile) -> Any:
@@ -47,163 +50,128 @@ def job_of(_context: Any, numbers: Any) -> tuple[Any, Any]:
     return job(numbers), build
 
 
-def _fields(builder: ir.IRBuilder, kinds: Any, values: Any) -> dict[str, ir.Value]:
-    """Return the members of named tuples by name; those of later tuples replace those of earlier ones."""
-    members: dict[str, ir.Value] = {}
-    for kind, value in zip(kinds, values, strict=True):
-        members |= {name: builder.extract_value(value, position) for position, name in enumerate(kind.fields)}
-    return members
+def of_tile(emit: Callable[..., None]) -> Any:
+    """Make a function that emits instructions, given a builder, the tile of a vector and arguments, an intrinsic.
+
+    Named tuples arrive as their members by name.
+    """
+
+    @wraps(emit)
+    def typed(_context: Any, vector: Any, *kinds: Any) -> tuple[Any, Any]:
+        def build(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
+            arguments = map(partial(_members, builder), signature.args[1:], values[1:])
+            emit(builder, tile_of(signature.args[0]), *arguments)
+            return context.get_dummy_value()
+
+        return types.void(vector, *kinds), build
+
+    return intrinsic(typed)
 
 
-def _kernel_arguments(builder: ir.IRBuilder, signature: Any, values: Any) -> dict[str, ir.Value]:
+def _members(builder: ir.IRBuilder, kind: Any, value: ir.Value) -> Members | ir.Value:
+    if not isinstance(kind, types.BaseNamedTuple):
+        return value
+    return {name: builder.extract_value(value, position) for position, name in enumerate(kind.fields)}
+
+
+def _call(builder: ir.IRBuilder, variant: Variant, arguments: Members) -> None:
+    builder.call(microkernel.kernel(builder.module, variant), [arguments[name] for name in ARGUMENTS])
+
+
+def _arguments(job: Members, operands: Members, *others: Members) -> Members:
     """Return a kernel's arguments by name: those of the job, defaults, then those of the other named tuples.
 
     By default all rows of the tile are live, nothing is fetched or packed, and the next tile of C is this one.
     """
-    job = _fields(builder, signature.args[1:2], values[1:2])
-    members = _fields(builder, signature.args[2:], values[2:])
-    unused = ("columns", "ahead", "ahead_too", "spread", "step_b", "source", "copy")
-    defaults = {"rows": constant(ROWS), "next_b": job["b"], "row_source": job["row_b"], "next_c": members["c"]}
-    return {**job, **dict.fromkeys(unused, constant(0)), **defaults, **members}
+    unused = dict.fromkeys(("columns", "ahead", "ahead_too", "spread", "step_b", "source", "copy"), constant(0))
+    defaults = {"rows": constant(ROWS), "next_b": job["b"], "row_source": job["row_b"], "next_c": operands["c"]}
+    return dict(ChainMap(*reversed(others), operands, defaults, unused, job))
 
 
-def _call(builder: ir.IRBuilder, variant: Variant, arguments: dict[str, ir.Value]) -> None:
-    builder.call(microkernel.kernel(builder.module, variant), [arguments[name] for name in ARGUMENTS])
-
-
-@intrinsic
-def multiply_tile(_context: Any, vector: Any, job: Any, operands: Any, ahead: Any) -> tuple[Any, Any]:
+@of_tile
+def multiply_tile(builder: ir.IRBuilder, tile: Tile, job: Members, operands: Members, ahead: Members) -> None:
     """Compute one whole tile of C from packed B (Job, Operands, Ahead)."""
-
-    def build(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
-        _call(builder, Variant(tile_of(signature.args[0])), _kernel_arguments(builder, signature, values))
-        return context.get_dummy_value()
-
-    return types.void(vector, job, operands, ahead), build
+    _call(builder, Variant(tile), _arguments(job, operands, ahead))
 
 
-@intrinsic
+@of_tile
 def multiply_tile_aside(
-    _context: Any, vector: Any, job: Any, operands: Any, ahead: Any, aside: Any
-) -> tuple[Any, Any]:  # fmt: skip
+    builder: ir.IRBuilder, tile: Tile, job: Members, operands: Members, ahead: Members, aside: Members
+) -> None:
     """Compute one whole tile of C and pack some of the next block of B (Job, Operands, Ahead, Aside)."""
-
-    def build(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
-        variant = Variant(tile_of(signature.args[0]), copying=True)
-        _call(builder, variant, _kernel_arguments(builder, signature, values))
-        return context.get_dummy_value()
-
-    return types.void(vector, job, operands, ahead, aside), build
+    _call(builder, Variant(tile, copying=True), _arguments(job, operands, ahead, aside))
 
 
-@intrinsic
-def multiply_edge(_context: Any, vector: Any, job: Any, operands: Any, edge: Any) -> tuple[Any, Any]:
+@of_tile
+def multiply_edge(builder: ir.IRBuilder, tile: Tile, job: Members, operands: Members, edge: Members) -> None:
     """Compute a tile of fewer rows or columns, or from B in place, by the smallest kernel (Job, Operands, Edge)."""
-
-    def build(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
-        arguments = _kernel_arguments(builder, signature, values)
-        after = builder.append_basic_block("after_edge")
-        for variant in microkernel.edges(tile_of(signature.args[0]), vectors.target().masks):
-            inside = builder.append_basic_block("edge")
-            following = builder.append_basic_block("larger")
-            builder.cbranch(_fits(builder, variant, arguments), inside, following)
-            builder.position_at_end(inside)
-            _call(builder, variant, arguments)
-            builder.branch(after)
-            builder.position_at_end(following)
+    arguments = _arguments(job, operands, edge)
+    after = builder.append_basic_block("after_edge")
+    for variant in microkernel.edges(tile, vectors.target().masks):
+        inside = builder.append_basic_block("edge")
+        following = builder.append_basic_block("larger")
+        builder.cbranch(_fits(builder, variant.tile, arguments), inside, following)
+        builder.position_at_end(inside)
+        _call(builder, variant, arguments)
         builder.branch(after)
-        builder.position_at_end(after)
-        return context.get_dummy_value()
+        builder.position_at_end(following)
+    builder.branch(after)
+    builder.position_at_end(after)
 
-    return types.void(vector, job, operands, edge), build
 
-
-def _fits(builder: ir.IRBuilder, variant: Variant, arguments: dict[str, ir.Value]) -> ir.Value:
-    """Emit whether the live part of a tile has no more rows than a kernel, and ends in the last of its vectors."""
-    tile = variant.tile
+def _fits(builder: ir.IRBuilder, tile: Tile, arguments: Members) -> ir.Value:
+    """Emit whether the live part of a tile has no more rows than a kernel's, and ends in the last of its vectors."""
     rows = builder.icmp_signed("<=", arguments["rows"], constant(tile.rows))
     wide = builder.icmp_signed(">", arguments["columns"], constant(tile.columns - tile.lanes))
     narrow = builder.icmp_signed("<=", arguments["columns"], constant(tile.columns))
     return builder.and_(rows, builder.and_(wide, narrow))
 
 
-@intrinsic
-def copy_row(_context: Any, vector: Any, target: Any, source: Any, ahead: Any) -> tuple[Any, Any]:
+@of_tile
+def copy_row(builder: ir.IRBuilder, tile: Tile, target: ir.Value, source: ir.Value, ahead: ir.Value) -> None:
     """Copy a row of one tile's width to an aligned place, and fetch what lies `ahead` bytes further on."""
-
-    def build(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
-        tile = tile_of(signature.args[0])
-        _, target, source, ahead = values
-        for start in range(0, tile.bytes, LINE):
-            vectors.prefetch(builder, offset(builder, builder.add(source, ahead), start))
-        type_, size = vectors.vector(tile.dtype, tile.lanes), SIZES[tile.dtype]
-        for start in range(0, tile.bytes, tile.lanes * size):
-            value = vectors.load(builder, offset(builder, source, start), type_, size)
-            vectors.store(builder, value, offset(builder, target, start), tile.lanes * size)
-        return context.get_dummy_value()
-
-    return types.void(vector, target, source, ahead), build
+    for start in range(0, tile.bytes, LINE):
+        vectors.prefetch(builder, offset(builder, builder.add(source, ahead), start))
+    for start in range(0, tile.bytes, tile.width):
+        value = vectors.load(builder, offset(builder, source, start), tile.type, tile.size)
+        vectors.store(builder, value, offset(builder, target, start), tile.width)
 
 
-@intrinsic
-def copy_part(_context: Any, vector: Any, target: Any, source: Any, columns: Any) -> tuple[Any, Any]:
+@of_tile
+def copy_part(builder: ir.IRBuilder, tile: Tile, target: ir.Value, source: ir.Value, columns: ir.Value) -> None:
     """Copy the first columns of a row of one tile's width; the others become zeros."""
-
-    def build(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
-        tile = tile_of(signature.args[0])
-        _, target, source, columns = values
-        type_, size = vectors.vector(tile.dtype, tile.lanes), SIZES[tile.dtype]
-        for number in range(tile.vectors):
-            start = number * tile.lanes * size
-            live = vectors.mask(builder, builder.sub(columns, constant(number * tile.lanes)), tile.lanes)
-            value = vectors.load_masked(builder, offset(builder, source, start), type_, size, live)
-            vectors.store(builder, value, offset(builder, target, start), tile.lanes * size)
-        return context.get_dummy_value()
-
-    return types.void(vector, target, source, columns), build
+    for number in range(tile.vectors):
+        start = number * tile.width
+        live = vectors.mask(builder, builder.sub(columns, constant(number * tile.lanes)), tile.lanes)
+        value = vectors.load(builder, offset(builder, source, start), tile.type, tile.size, live)
+        vectors.store(builder, value, offset(builder, target, start), tile.width)
 
 
-@intrinsic
-def copy_element(_context: Any, vector: Any, target: Any, source: Any) -> tuple[Any, Any]:
+@of_tile
+def copy_element(builder: ir.IRBuilder, tile: Tile, target: ir.Value, source: ir.Value) -> None:
     """Copy one element."""
-
-    def build(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
-        dtype = tile_of(signature.args[0]).dtype
-        value = vectors.load(builder, values[2], vectors.FLOATS[dtype], SIZES[dtype])
-        vectors.store(builder, value, values[1], SIZES[dtype])
-        return context.get_dummy_value()
-
-    return types.void(vector, target, source), build
+    vectors.store(builder, vectors.load(builder, source, tile.type.element, tile.size), target, tile.size)
 
 
-def _thin(vector: Any, arguments: Any, kernel: Callable[..., ir.Function], count: int) -> tuple[Any, Any]:
-    def build(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
-        members = _fields(builder, signature.args[1:], values[1:])
-        builder.call(kernel(builder.module, tile_of(signature.args[0]), count), list(members.values()))
-        return context.get_dummy_value()
-
-    return types.void(vector, arguments), build
-
-
-@intrinsic
-def add_rows(_context: Any, vector: Any, row_sum: Any) -> tuple[Any, Any]:
+@of_tile
+def add_rows(builder: ir.IRBuilder, tile: Tile, row_sum: Members) -> None:
     """Add multiples of `AT_ONCE` rows of B to a row of C (RowSum)."""
-    return _thin(vector, row_sum, gemm_thin.add_rows, AT_ONCE)
+    builder.call(gemm_thin.add_rows(builder.module, tile, AT_ONCE), list(row_sum.values()))
 
 
-@intrinsic
-def add_row(_context: Any, vector: Any, row_sum: Any) -> tuple[Any, Any]:
+@of_tile
+def add_row(builder: ir.IRBuilder, tile: Tile, row_sum: Members) -> None:
     """Add a multiple of one row of B to a row of C (RowSum)."""
-    return _thin(vector, row_sum, gemm_thin.add_rows, 1)
+    builder.call(gemm_thin.add_rows(builder.module, tile, 1), list(row_sum.values()))
 
 
-@intrinsic
-def dot_one(_context: Any, vector: Any, dots: Any) -> tuple[Any, Any]:
+@of_tile
+def dot_one(builder: ir.IRBuilder, tile: Tile, dots: Members) -> None:
     """Compute dot products of up to six rows of A with one turned column of B (Dots)."""
-    return _thin(vector, dots, gemm_thin.dots, 1)
+    builder.call(gemm_thin.dots(builder.module, tile, 1), list(dots.values()))
 
 
-@intrinsic
-def dot_few(_context: Any, vector: Any, dots: Any) -> tuple[Any, Any]:
+@of_tile
+def dot_few(builder: ir.IRBuilder, tile: Tile, dots: Members) -> None:
     """Compute dot products of up to six rows of A with up to four turned columns of B (Dots)."""
-    return _thin(vector, dots, gemm_thin.dots, FEW)
+    builder.call(gemm_thin.dots(builder.module, tile, FEW), list(dots.values()))

@@ -25,7 +25,7 @@ from llvmlite import ir
 from msgspec import Struct
 
 from hwbench.measure.codegen import vectors
-from hwbench.measure.codegen.vectors import I64, SIZES, Target, constant, offset
+from hwbench.measure.codegen.vectors import I64, SIZES, VOID, Target, constant, offset
 
 ROWS = 6
 """Rows of a tile."""
@@ -60,6 +60,21 @@ class Tile(Struct, frozen=True):
     vectors: int
 
     @property
+    def size(self) -> int:
+        """Bytes of one element."""
+        return SIZES[self.dtype]
+
+    @property
+    def type(self) -> ir.VectorType:
+        """LLVM's type of its vectors."""
+        return vectors.vector(self.dtype, self.lanes)
+
+    @property
+    def width(self) -> int:
+        """Bytes of one vector."""
+        return self.lanes * self.size
+
+    @property
     def columns(self) -> int:
         """Columns of the tile."""
         return self.lanes * self.vectors
@@ -67,12 +82,12 @@ class Tile(Struct, frozen=True):
     @property
     def bytes(self) -> int:
         """Bytes of one row of the tile."""
-        return self.columns * SIZES[self.dtype]
+        return self.columns * self.size
 
     @property
     def narrow(self) -> bool:
         """Whether its vectors are those of every CPU, 128 bits wide."""
-        return 8 * self.lanes * SIZES[self.dtype] <= vectors.SMALLEST_BITS
+        return 8 * self.width <= vectors.SMALLEST_BITS
 
     @property
     def unroll(self) -> int:
@@ -110,14 +125,39 @@ class Variant(Struct, frozen=True):
 
 def kernel(module: ir.Module, variant: Variant) -> ir.Function:
     """Return the kernel as a function of the module, emitted on first use."""
-    if variant.name in module.globals:
-        return module.globals[variant.name]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64] * len(ARGUMENTS)), variant.name)
+    function = named(module, variant.name, len(ARGUMENTS))
+    if not function.blocks:
+        _Emitter(function, variant).emit()
+    return function
+
+
+def named(module: ir.Module, name: str, arguments: int) -> ir.Function:
+    """Return the function of a module with this name and so many 64-bit integers as arguments, a new one is empty."""
+    if name in module.globals:
+        return module.globals[name]
+    function = ir.Function(module, ir.FunctionType(VOID, [I64] * arguments), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
     function.attributes.add("nounwind")
-    _Emitter(function, variant).emit()
     return function
+
+
+Place = tuple[ir.Value, ir.Value | None]
+"""The address of a vector of C, and the mask of its live elements, None for all."""
+
+
+def write_sums(
+    builder: ir.IRBuilder, sums: list[ir.Value], places: list[Place], add: ir.Value, align: int
+) -> None:  # fmt: skip
+    """Emit writing sums to C, or adding them where `add`: all is read before one is written, as places may repeat."""
+
+    def added() -> list[ir.Value]:
+        return [builder.fadd(vectors.load(builder, place, value.type, align, on), value)
+                for value, (place, on) in zip(sums, places, strict=True)]  # fmt: skip
+
+    values = vectors.choose(builder, add, added, sums)
+    for value, (place, on) in zip(values, places, strict=True):
+        vectors.store(builder, value, place, align, on)
 
 
 class _Emitter:
@@ -127,9 +167,6 @@ class _Emitter:
         self.variant, self.tile = variant, variant.tile
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
         self.arguments = dict(zip(ARGUMENTS, function.args, strict=True))
-        self.type = vectors.vector(self.tile.dtype, self.tile.lanes)
-        self.size = SIZES[self.tile.dtype]
-        self.width = self.tile.lanes * self.size
         self.row_b = self.arguments["row_b"] if variant.edge else constant(self.tile.bytes)
         self.rows_a = self.offsets_of_rows("row_a")
         self.rows_c = self.offsets_of_rows("row_c")
@@ -151,12 +188,14 @@ class _Emitter:
         a, b, left, *copied = values
         longer = builder.icmp_signed(">", left, self.arguments["chain"])
         depth = builder.select(longer, self.arguments["chain"], left)
-        zeros = [vectors.zeros(self.type)] * (self.tile.rows * self.tile.vectors)
+        zeros = [vectors.zeros(self.tile.type)] * (self.tile.rows * self.tile.vectors)
         start = [a, b, self.arguments["next_c"], *copied, *zeros]
         values = vectors.loop(builder, builder.sdiv(depth, constant(unroll)), start, self.round)
         a, b, copied, sums = values[0], values[1], values[3 : 3 + len(copied)], values[3 + len(copied) :]
         a, b, *sums = vectors.loop(builder, builder.srem(depth, constant(unroll)), [a, b, *sums], self.single)
-        self.write(builder.or_(number, self.arguments["accumulate"]), sums)
+        accumulate = builder.or_(number, self.arguments["accumulate"])
+        places = list(self.places_of_c())
+        write_sums(builder, sums, places, builder.icmp_signed("!=", accumulate, constant(0)), self.tile.size)
         return [a, b, builder.sub(left, depth), *copied]
 
     def offsets_of_rows(self, distance: str) -> list[ir.Value]:
@@ -175,33 +214,13 @@ class _Emitter:
         before = constant((self.tile.vectors - 1) * self.tile.lanes)
         return vectors.mask(self.builder, self.builder.sub(self.arguments["columns"], before), self.tile.lanes)
 
-    def places_of_c(self) -> Iterator[tuple[ir.Value, bool]]:
-        """Yield the address of every vector of C, and whether the vector is only partly live."""
+    def places_of_c(self) -> Iterator[Place]:
+        """Yield every vector of C."""
         for row in self.rows_c:
             start = self.builder.add(self.arguments["c"], row)
             for column in range(self.tile.vectors):
-                last = self.variant.edge and column == self.tile.vectors - 1
-                yield offset(self.builder, start, column * self.width), last
-
-    def read(self, place: ir.Value, partly: bool) -> ir.Value:
-        if partly:
-            return vectors.load_masked(self.builder, place, self.type, self.size, self.live)
-        return vectors.load(self.builder, place, self.type, self.size)
-
-    def write(self, accumulate: ir.Value, sums: list[ir.Value]) -> None:
-        """Emit writing the sums to C, or adding them to it."""
-        builder = self.builder
-        places = list(self.places_of_c())
-
-        def added() -> list[ir.Value]:
-            return [builder.fadd(self.read(*place), value) for place, value in zip(places, sums, strict=True)]
-
-        values = vectors.choose(builder, builder.icmp_signed("!=", accumulate, constant(0)), added, sums)
-        for value, (place, partly) in zip(values, places, strict=True):
-            if partly:
-                vectors.store_masked(builder, value, place, self.size, self.live)
-            else:
-                vectors.store(builder, value, place, self.size)
+                last = column == self.tile.vectors - 1
+                yield offset(self.builder, start, column * self.tile.width), self.live if last else None
 
     def copied(self) -> list[ir.Value]:
         """Return the addresses that move along with the rounds: source and copy, or what is fetched of B in place."""
@@ -224,13 +243,13 @@ class _Emitter:
             b = offset(builder, b, self.variant.unroll * self.tile.bytes)
         if self.variant.copying:
             side = [builder.add(side[0], self.arguments["row_source"]), offset(builder, side[1], self.tile.bytes)]
-        return [offset(builder, a, self.variant.unroll * self.size), b, next_c, *side, *sums]
+        return [offset(builder, a, self.variant.unroll * self.tile.size), b, next_c, *side, *sums]
 
     def single(self, _number: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
         """Emit one row of B."""
         a, b, *sums = values
         sums = self.multiply(a, b, 0, sums)
-        return [offset(self.builder, a, self.size), self.builder.add(b, self.row_b), *sums]
+        return [offset(self.builder, a, self.tile.size), self.builder.add(b, self.row_b), *sums]
 
     def multiply(self, a: ir.Value, b: ir.Value, step: int, sums: list[ir.Value]) -> list[ir.Value]:
         """Emit adding a column of A times a row of B, `step` elements along A (and rows of packed B)."""
@@ -238,8 +257,8 @@ class _Emitter:
         row_b = [self.load_b(start, column) for column in range(self.tile.vectors)]
         result = []
         for row, begin in enumerate(self.rows_a):
-            place = offset(self.builder, self.builder.add(a, begin), step * self.size)
-            scalar = vectors.load(self.builder, place, vectors.FLOATS[self.tile.dtype], self.size)
+            place = offset(self.builder, self.builder.add(a, begin), step * self.tile.size)
+            scalar = vectors.load(self.builder, place, self.tile.type.element, self.tile.size)
             spread = vectors.splat(self.builder, scalar, self.tile.lanes)
             for column, vector in enumerate(row_b):
                 total = sums[row * self.tile.vectors + column]
@@ -247,10 +266,11 @@ class _Emitter:
         return result
 
     def load_b(self, start: ir.Value, column: int) -> ir.Value:
-        place = offset(self.builder, start, column * self.width)
+        place = offset(self.builder, start, column * self.tile.width)
         if not self.variant.edge:
-            return vectors.load(self.builder, place, self.type, self.width)
-        return self.read(place, self.variant.masks and column == self.tile.vectors - 1)
+            return vectors.load(self.builder, place, self.tile.type, self.tile.width)
+        masked = self.variant.masks and column == self.tile.vectors - 1
+        return vectors.load(self.builder, place, self.tile.type, self.tile.size, self.live if masked else None)
 
     def fetch_b(self, next_b: ir.Value) -> ir.Value:
         """Emit fetching as many lines of B (to L2) as a row of the tile has; the value is where to go on."""
@@ -279,8 +299,10 @@ class _Emitter:
                 vectors.prefetch(builder, offset(builder, ahead, start))
         for column in range(self.tile.vectors):
             if column * unroll // self.tile.vectors == step:
-                value = vectors.load(builder, offset(builder, source, column * self.width), self.type, self.size)
-                vectors.store(builder, value, offset(builder, destination, column * self.width), self.width)
+                value = vectors.load(
+                    builder, offset(builder, source, column * self.tile.width), self.tile.type, self.tile.size
+                )
+                vectors.store(builder, value, offset(builder, destination, column * self.tile.width), self.tile.width)
 
 
 def edges(tile: Tile, masks: bool) -> tuple[Variant, ...]:

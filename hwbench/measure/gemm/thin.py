@@ -7,9 +7,9 @@ its addresses. Few columns are turned into rows, and every element of C is a dot
 from llvmlite import ir
 
 from hwbench.measure.codegen import vectors
-from hwbench.measure.codegen.vectors import FLOATS, I64, SIZES, constant, offset
+from hwbench.measure.codegen.vectors import SIZES, constant, offset
 from hwbench.measure.gemm.job import Dots, RowSum
-from hwbench.measure.gemm.microkernel import ROWS, Tile
+from hwbench.measure.gemm.microkernel import ROWS, Tile, named, write_sums
 
 AT_ONCE = 8
 """Rows of B that are added to C at once. Fewer rows read and write C more often; more rows are more streams than memory
@@ -32,7 +32,7 @@ def pitch(dtype: str) -> int:
 
 def add_rows(module: ir.Module, tile: Tile, rows: int) -> ir.Function:
     """Return the kernel that adds multiples of so many rows of B to a row of C; its arguments are those of `RowSum`."""
-    function = _function(module, f"hwbench_rows_{tile.dtype}x{tile.lanes}_{rows}", len(RowSum._fields))
+    function = named(module, f"hwbench_rows_{tile.dtype}x{tile.lanes}_{rows}", len(RowSum._fields))
     if not function.blocks:
         builder = ir.IRBuilder(function.append_basic_block("entry"))
         a, b, row_b, c, columns, accumulate = function.args
@@ -43,21 +43,11 @@ def add_rows(module: ir.Module, tile: Tile, rows: int) -> ir.Function:
 
 def dots(module: ir.Module, tile: Tile, columns: int) -> ir.Function:
     """Return the kernel for six rows of A with so many turned columns of B; its arguments are those of `Dots`."""
-    function = _function(module, f"hwbench_dots_{tile.dtype}x{tile.lanes}_{columns}", len(Dots._fields))
+    function = named(module, f"hwbench_dots_{tile.dtype}x{tile.lanes}_{columns}", len(Dots._fields))
     if not function.blocks:
         builder = ir.IRBuilder(function.append_basic_block("entry"))
         _Thin(builder, tile).dots(list(function.args), ROWS, columns)
         builder.ret_void()
-    return function
-
-
-def _function(module: ir.Module, name: str, arguments: int) -> ir.Function:
-    if name in module.globals:
-        return module.globals[name]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64] * arguments), name)
-    function.linkage = "internal"
-    function.attributes.add("noinline")
-    function.attributes.add("nounwind")
     return function
 
 
@@ -66,31 +56,33 @@ class _Thin:
 
     def __init__(self, builder: ir.IRBuilder, tile: Tile) -> None:
         self.builder, self.tile = builder, tile
-        self.type, self.scalar = vectors.vector(tile.dtype, tile.lanes), FLOATS[tile.dtype]
-        self.size = SIZES[tile.dtype]
-        self.width = tile.lanes * self.size
 
     def element(self, address: ir.Value) -> ir.Value:
         """Emit the element at an address in every lane."""
-        return vectors.splat(self.builder, vectors.load(self.builder, address, self.scalar, self.size), self.tile.lanes)
+        return vectors.splat(
+            self.builder, vectors.load(self.builder, address, self.tile.type.element, self.tile.size), self.tile.lanes
+        )
 
     def add_rows(self, a: ir.Value, b: ir.Value, row_b: ir.Value, c: ir.Value, columns: ir.Value, rows: int,
                  accumulate: ir.Value) -> None:  # fmt: skip
         """Emit C (+)= elements of A times as many rows of B: strips of a tile's width, then vectors, then a part."""
         builder = self.builder
-        factors = [self.element(offset(builder, a, row * self.size)) for row in range(rows)]
+        factors = [self.element(offset(builder, a, row * self.tile.size)) for row in range(rows)]
         add = builder.icmp_signed("!=", accumulate, constant(0))
 
         def strip(places: list[ir.Value], count: int, mask: ir.Value | None) -> list[ir.Value]:
             place, target = places
-            sums = [vectors.zeros(self.type)] * count
+            sums = [vectors.zeros(self.tile.type)] * count
             for factor in factors:
                 for column in range(count):
-                    value = self.read(offset(builder, place, column * self.width), mask)
+                    value = vectors.load(
+                        builder, offset(builder, place, column * self.tile.width), self.tile.type, self.tile.size, mask
+                    )
                     sums[column] = vectors.multiply_add(builder, factor, value, sums[column])
                 place = builder.add(place, row_b)
-            self.put(sums, [offset(builder, target, column * self.width) for column in range(count)], add, mask)
-            return [offset(builder, start, count * self.width) for start in places]
+            targets = [(offset(builder, target, column * self.tile.width), mask) for column in range(count)]
+            write_sums(builder, sums, targets, add, self.tile.size)
+            return [offset(builder, start, count * self.tile.width) for start in places]
 
         strips = builder.sdiv(columns, constant(self.tile.columns))
         rest = builder.srem(columns, constant(self.tile.columns))
@@ -102,26 +94,6 @@ class _Thin:
         once = builder.select(builder.icmp_signed(">", left, constant(0)), constant(1), constant(0))
         vectors.loop(builder, once, places, lambda _, at: strip(at, 1, mask))
 
-    def read(self, place: ir.Value, mask: ir.Value | None, type_: ir.VectorType | None = None) -> ir.Value:
-        """Emit a vector of A, B or C, or the part of it under a mask."""
-        if mask is None:
-            return vectors.load(self.builder, place, type_ or self.type, self.size)
-        return vectors.load_masked(self.builder, place, type_ or self.type, self.size, mask)
-
-    def put(self, values: list[ir.Value], places: list[ir.Value], add: ir.Value, mask: ir.Value | None) -> None:
-        """Emit writing vectors to C, or adding them; all is read before anything is written, as places may repeat."""
-        builder = self.builder
-
-        def added() -> list[ir.Value]:
-            before = [self.read(place, mask, value.type) for value, place in zip(values, places, strict=True)]
-            return [builder.fadd(*pair) for pair in zip(before, values, strict=True)]
-
-        for value, place in zip(vectors.choose(builder, add, added, values), places, strict=True):
-            if mask is None:
-                vectors.store(builder, value, place, self.size)
-            else:
-                vectors.store_masked(builder, value, place, self.size, mask)
-
     def dot(self, a: list[ir.Value], b: list[ir.Value], depth: ir.Value, row_a: ir.Value) -> list[ir.Value]:
         """Emit dot products of every row of A with every turned column of B.
 
@@ -132,12 +104,12 @@ class _Thin:
         ahead = builder.mul(row_a, constant(len(a)))
 
         def step(number: ir.Value, sums: list[ir.Value], mask: ir.Value | None = None) -> list[ir.Value]:
-            distance = builder.mul(number, constant(self.width))
+            distance = builder.mul(number, constant(self.tile.width))
             places = [builder.add(start, distance) for start in starts]
-            others = [self.read(place, mask) for place in places[len(a) :]]
+            others = [vectors.load(builder, place, self.tile.type, self.tile.size, mask) for place in places[len(a) :]]
             result = []
             for row, place in enumerate(places[: len(a)]):
-                value = self.read(place, mask)
+                value = vectors.load(builder, place, self.tile.type, self.tile.size, mask)
                 if len(b) > 1:
                     vectors.prefetch(builder, builder.add(place, ahead), locality=2)
                 for column, other in enumerate(others):
@@ -146,7 +118,7 @@ class _Thin:
 
         whole = builder.sdiv(depth, constant(self.tile.lanes))
         left = builder.srem(depth, constant(self.tile.lanes))
-        sums = vectors.loop(builder, whole, [vectors.zeros(self.type)] * (len(a) * len(b)), step)
+        sums = vectors.loop(builder, whole, [vectors.zeros(self.tile.type)] * (len(a) * len(b)), step)
         rest = vectors.mask(builder, left, self.tile.lanes)
         sums = vectors.choose(
             builder, builder.icmp_signed(">", left, constant(0)), lambda: step(whole, sums, rest), sums
@@ -163,7 +135,8 @@ class _Thin:
         mask = vectors.mask(builder, live_columns, columns) if columns > 1 else None
         add = builder.icmp_signed("!=", accumulate, constant(0))
         totals = [vectors.of_elements(builder, sums[row * columns : (row + 1) * columns]) for row in range(rows)]
-        self.put(totals, self.repeated(c, row_c, rows, live_rows), add, mask)
+        places = [(place, mask) for place in self.repeated(c, row_c, rows, live_rows)]
+        write_sums(builder, totals, places, add, self.tile.size)
 
     def repeated(self, start: ir.Value, distance: ir.Value, count: int, live: ir.Value) -> list[ir.Value]:
         """Emit addresses a distance apart; those beyond the live ones are the last live one."""

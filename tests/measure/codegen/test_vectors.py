@@ -23,9 +23,9 @@ def copy_part(_context, source, destination, live):
         start, end, count = arguments
         type_ = vectors.vector("fp64", COUNT)
         on = vectors.mask(builder, count, COUNT)
-        value = vectors.load_masked(builder, start, type_, 8, on)
+        value = vectors.load(builder, start, type_, 8, on)
         one = vectors.splat(builder, ir.Constant(ir.DoubleType(), 1.0), COUNT)
-        vectors.store_masked(builder, builder.fadd(value, one), end, 8, on)
+        vectors.store(builder, builder.fadd(value, one), end, 8, on)
         return context.get_dummy_value()
 
     return types.void(source, destination, live), build

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
+from numba import int64
 
 from hwbench.measure.codegen import vectors
-from hwbench.measure.codegen.compile import compiled
+from hwbench.measure.codegen.compile import compiled, emits
 
 PAIRS = 64
 """Pairs of an addition and an exclusive or in one round of the loop."""
@@ -32,20 +31,15 @@ def pair(builder: ir.IRBuilder, value: ir.Value, step: ir.Value, mask: ir.Value)
     return builder.xor(builder.add(value, step), mask)
 
 
-@intrinsic
-def _chain(_context: Any, _rounds: Any, _start: Any, _step: Any, _mask: Any) -> Any:
-    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: list[ir.Value]) -> ir.Value:
-        rounds, start, step, mask = arguments
+@emits(int64(int64, int64, int64, int64))
+def _chain(builder: ir.IRBuilder, rounds: ir.Value, start: ir.Value, step: ir.Value, mask: ir.Value) -> ir.Value:
+    def body(_number: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
+        value = values[0]
+        for _ in range(PAIRS):
+            value = pair(builder, value, step, mask)
+        return [value]
 
-        def body(_number: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
-            value = values[0]
-            for _ in range(PAIRS):
-                value = pair(builder, value, step, mask)
-            return [value]
-
-        return vectors.loop(builder, rounds, [start], body)[0]
-
-    return types.int64(types.int64, types.int64, types.int64, types.int64), generate
+    return vectors.loop(builder, rounds, [start], body)[0]
 
 
 @compiled

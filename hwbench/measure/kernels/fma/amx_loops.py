@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 from hwbench.measure.codegen import vectors
 from hwbench.measure.codegen.compile import compiled
-from hwbench.measure.codegen.vectors import I8, I64
+from hwbench.measure.codegen.vectors import I8, I64, VOID
 from hwbench.measure.kernels.clock.loops import MASK, STEP, pair
 
 TileDtype = Literal["bf16", "int8"]
@@ -43,17 +43,17 @@ def tiles_ir(
     `addresses`: of the configuration (64 bytes), the two factors, and `SUMS` tiles for the result, one after another.
     """
     config, left, right, result = addresses
-    _call(builder, "llvm.x86.ldtilecfg", [vectors.pointer(builder, config, I8)])
+    vectors.call(builder, "llvm.x86.ldtilecfg", VOID, [vectors.pointer(builder, config, I8)])
     for tile, address in ((LEFT, left), (RIGHT, right)):
-        _call(builder, "llvm.x86.tileloadd64", _place(builder, tile, address))
+        vectors.call(builder, "llvm.x86.tileloadd64", VOID, _place(builder, tile, address))
     for tile in range(SUMS):
-        _call(builder, "llvm.x86.tilezero", [_tile(tile)])
+        vectors.call(builder, "llvm.x86.tilezero", VOID, [_tile(tile)])
     step, mask = builder.xor(link, vectors.constant(STEP)), builder.xor(link, vectors.constant(MASK))
 
     def body(_number: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
         value = values[0]
         for tile in range(SUMS):
-            _call(builder, INSTRUCTIONS[dtype], [_tile(tile), _tile(LEFT), _tile(RIGHT)])
+            vectors.call(builder, INSTRUCTIONS[dtype], VOID, [_tile(tile), _tile(LEFT), _tile(RIGHT)])
             for _ in range(pairs):
                 value = pair(builder, value, step, mask)
         return [value]
@@ -61,14 +61,9 @@ def tiles_ir(
     last = vectors.loop(builder, rounds, [link], body)[0]
     for tile in range(SUMS):
         address = vectors.offset(builder, result, tile * TILE_BYTES)
-        _call(builder, "llvm.x86.tilestored64", _place(builder, tile, address))
-    _call(builder, "llvm.x86.tilerelease", [])
+        vectors.call(builder, "llvm.x86.tilestored64", VOID, _place(builder, tile, address))
+    vectors.call(builder, "llvm.x86.tilerelease", VOID, [])
     return last
-
-
-def _call(builder: ir.IRBuilder, name: str, arguments: Sequence[ir.Value]) -> None:
-    kinds = [argument.type for argument in arguments]
-    builder.call(vectors.declared(builder, name, ir.VoidType(), kinds), list(arguments))
 
 
 def _tile(number: int) -> ir.Constant:

@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
+from numba import float32, float64, int64
 
 from hwbench.measure.codegen import vectors
-from hwbench.measure.codegen.compile import compiled
+from hwbench.measure.codegen.compile import compiled, emits
 from hwbench.measure.kernels.clock.loops import MASK, STEP, pair
 
 OPERANDS = 4
@@ -52,9 +51,7 @@ def operands(dtype: str, fused: bool) -> tuple[Any, Any, Any, Any]:
     return kind(a), kind(b), kind(left / a), kind(goal - left / a * (a * goal + b))
 
 
-def step(
-    builder: ir.IRBuilder, value: ir.Value, constants: Sequence[ir.Value], number: int, fused: bool
-) -> ir.Value:  # fmt: skip
+def step(builder: ir.IRBuilder, value: ir.Value, constants: Sequence[ir.Value], number: int, fused: bool) -> ir.Value:
     """Emit the step of this number of an accumulator: forth where it is even, back where it is odd."""
     first, second = constants[2:] if number % 2 else constants[:2]
     if fused:
@@ -70,62 +67,41 @@ def accumulators(registers: int) -> int:
     return 24 if registers >= 32 else registers - OPERANDS
 
 
-def starts(builder: ir.IRBuilder, first: ir.Value, lanes: int, count: int) -> list[ir.Value]:
+def splats(builder: ir.IRBuilder, scalars: Sequence[ir.Value], bits: int) -> list[ir.Value]:
+    """Emit a vector of each scalar."""
+    return [vectors.splat(builder, scalar, bits // vectors.bits_of(scalar.type)) for scalar in scalars]
+
+
+def starts(builder: ir.IRBuilder, first: ir.Value, bits: int, count: int) -> list[ir.Value]:
     """Emit starts of the accumulators, k/16 apart, so that LLVM cannot merge two of them."""
-    steps = [builder.fadd(first, ir.Constant(first.type, k / 16)) for k in range(count)]
-    return [vectors.splat(builder, value, lanes) for value in steps]
+    return splats(builder, [builder.fadd(first, ir.Constant(first.type, k / 16)) for k in range(count)], bits)
 
 
 def throughput_ir(
-    builder: ir.IRBuilder, rounds: ir.Value, scalars: Sequence[ir.Value], bits: int, count: int, fused: bool
-) -> ir.Value:
-    """Emit independent multiply-adds, `STEPS` a round on each of `count` accumulators; gives their sum."""
-    lanes = lanes_of(scalars[0].type, bits)
-    constants = [vectors.splat(builder, scalar, lanes) for scalar in scalars]
+    builder: ir.IRBuilder, rounds: ir.Value, scalars: Sequence[ir.Value], bits: int, count: int, fused: bool,
+    steps: int = STEPS,
+) -> ir.Value:  # fmt: skip
+    """Emit `steps` multiply-adds a round on each of `count` accumulators; gives the sum of all."""
+    constants = splats(builder, scalars, bits)
 
     def body(_number: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
-        for number in range(STEPS):
+        for number in range(steps):
             values = [step(builder, value, constants, number, fused) for value in values]
         return values
 
-    return total(builder, vectors.loop(builder, rounds, starts(builder, scalars[0], lanes, count), body))
-
-
-def latency_ir(
-    builder: ir.IRBuilder, rounds: ir.Value, scalars: Sequence[ir.Value], bits: int, fused: bool
-) -> ir.Value:  # fmt: skip
-    """Emit multiply-adds that wait for each other, `DEPENDENT` a round on one accumulator; the value is its lanes' sum.
-
-    A fused one depends on its addend, as in a dot product: some Arm cores forward that faster than a factor.
-    """
-    lanes = lanes_of(scalars[0].type, bits)
-    constants = [vectors.splat(builder, scalar, lanes) for scalar in scalars]
-
-    def body(_number: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
-        for number in range(DEPENDENT):
-            values = [step(builder, values[0], constants, number, fused)]
-        return values
-
-    return total(builder, vectors.loop(builder, rounds, starts(builder, scalars[0], lanes, 1), body))
+    return total(builder, vectors.loop(builder, rounds, starts(builder, scalars[0], bits, count), body))
 
 
 def loaded_ir(
-    builder: ir.IRBuilder,
-    rounds: ir.Value,
-    link: ir.Value,
-    scalars: Sequence[ir.Value],
-    bits: int,
-    density: int,
-    count: int,
-    fused: bool,
-) -> ir.Value:
+    builder: ir.IRBuilder, rounds: ir.Value, link: ir.Value, scalars: Sequence[ir.Value], bits: int, density: int,
+    count: int, fused: bool,
+) -> ir.Value:  # fmt: skip
     """Emit the chain with `density` multiply-adds a beat among it, on up to `count` accumulators.
 
     `link` is the chain's first value; step and mask are computed from it, so that LLVM cannot know them. The value is
     the sum of all lanes of the accumulators plus the chain's last bit, which keeps LLVM from deleting the chain.
     """
-    lanes = lanes_of(scalars[0].type, bits)
-    constants = [vectors.splat(builder, scalar, lanes) for scalar in scalars]
+    constants = splats(builder, scalars, bits)
     turns = turning(density, count)
     added, mask = builder.xor(link, vectors.constant(STEP)), builder.xor(link, vectors.constant(MASK))
 
@@ -139,7 +115,7 @@ def loaded_ir(
                 done += 1
         return [link, *states]
 
-    link, *states = vectors.loop(builder, rounds, [link, *starts(builder, scalars[0], lanes, turns)], body)
+    link, *states = vectors.loop(builder, rounds, [link, *starts(builder, scalars[0], bits, turns)], body)
     bit = builder.uitofp(builder.and_(link, vectors.constant(1)), scalars[0].type)
     return builder.fadd(total(builder, states), bit)
 
@@ -149,81 +125,54 @@ def turning(density: int, count: int) -> int:
     return max(number for number in range(1, count + 1) if density % number == 0)
 
 
-def lanes_of(element: ir.Type, bits: int) -> int:
-    """Return the elements of a type in a vector of this width."""
-    return bits // (32 if isinstance(element, ir.FloatType) else 64)
-
-
 def total(builder: ir.IRBuilder, values: Sequence[ir.Value]) -> ir.Value:
     """Emit the sum of all lanes of several vectors."""
     return functools.reduce(builder.fadd, vectors.add_lanes(builder, values))
 
 
-FLOATS = types.float32, types.float64
-
-
 def _signature(*arguments: Any) -> Any:
     """Return the signature for int64 counts and four floats of one kind; None for any other arguments."""
     kind = arguments[-1]
-    if kind not in FLOATS:
-        return None
-    counts = [types.int64] * (len(arguments) - OPERANDS)
-    return kind(*counts, *[kind] * OPERANDS)
+    return kind(*[int64] * (len(arguments) - OPERANDS), *[kind] * OPERANDS) if kind in (float32, float64) else None
 
 
-def _by_width(builder: ir.IRBuilder, bits: ir.Value, build: Callable[[int], ir.Value], kind: ir.Type) -> ir.Value:
+def _by_width(builder: ir.IRBuilder, bits: ir.Value, kind: ir.Type, build: Callable[[int], ir.Value]) -> ir.Value:
     """Emit a loop for every width of vectors; at run time `bits` selects one. The value is 0 for any other number."""
-    cases = {width: functools.partial(lambda width: [build(width)], width) for width in vectors.target().widths}
-    return vectors.switch(builder, bits, cases, [ir.Constant(kind, 0)])[0]
+    return vectors.switch(builder, bits, vectors.target().widths, build, ir.Constant(kind, 0))
 
 
-@intrinsic
-def _throughput(_context: Any, bits: Any, rounds: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: list[ir.Value]) -> ir.Value:
-        bits, rounds, *scalars = arguments
-        target = vectors.target()
-        count = accumulators(target.registers)
-
-        def build(width: int) -> ir.Value:
-            return throughput_ir(builder, rounds, scalars, width, count, target.fused)
-
-        return _by_width(builder, bits, build, scalars[0].type)
-
-    return _signature(bits, rounds, a, b, c, d), generate
+@emits(_signature)
+def _throughput(builder: ir.IRBuilder, bits: Any, rounds: Any, a: Any, b: Any, c: Any, d: Any) -> ir.Value:
+    target = vectors.target()
+    count = accumulators(target.registers)
+    return _by_width(
+        builder, bits, a.type, lambda width: throughput_ir(builder, rounds, (a, b, c, d), width, count, target.fused)
+    )
 
 
-@intrinsic
-def _latency(_context: Any, bits: Any, rounds: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: list[ir.Value]) -> ir.Value:
-        bits, rounds, *scalars = arguments
-
-        def build(width: int) -> ir.Value:
-            return latency_ir(builder, rounds, scalars, width, vectors.target().fused)
-
-        return _by_width(builder, bits, build, scalars[0].type)
-
-    return _signature(bits, rounds, a, b, c, d), generate
+@emits(_signature)
+def _latency(builder: ir.IRBuilder, bits: Any, rounds: Any, a: Any, b: Any, c: Any, d: Any) -> ir.Value:
+    # A fused one depends on its addend, as in a dot product: some Arm cores forward that faster than a factor.
+    fused = vectors.target().fused
+    return _by_width(
+        builder, bits, a.type, lambda width: throughput_ir(builder, rounds, (a, b, c, d), width, 1, fused, DEPENDENT)
+    )
 
 
-@intrinsic
+@emits(_signature)
 def _loaded(
-    _context: Any, bits: Any, density: Any, rounds: Any, link: Any, a: Any, b: Any, c: Any, d: Any
-) -> Any:  # fmt: skip
-    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: list[ir.Value]) -> ir.Value:
-        bits, density, rounds, link, *scalars = arguments
-        target = vectors.target()
-        count = accumulators(target.registers)
+    builder: ir.IRBuilder, bits: Any, density: Any, rounds: Any, link: Any, a: Any, b: Any, c: Any, d: Any
+) -> ir.Value:  # fmt: skip
+    target = vectors.target()
+    count, zero = accumulators(target.registers), ir.Constant(a.type, 0)
 
-        def build(width: int) -> ir.Value:
-            def build_density(number: int) -> list[ir.Value]:
-                return [loaded_ir(builder, rounds, link, scalars, width, number, count, target.fused)]
+    def build(width: int) -> ir.Value:
+        def build_one(number: int) -> ir.Value:
+            return loaded_ir(builder, rounds, link, (a, b, c, d), width, number, count, target.fused)
 
-            cases = {number: functools.partial(build_density, number) for number in DENSITIES}
-            return vectors.switch(builder, density, cases, [ir.Constant(scalars[0].type, 0)])[0]
+        return vectors.switch(builder, density, DENSITIES, build_one, zero)
 
-        return _by_width(builder, bits, build, scalars[0].type)
-
-    return _signature(bits, density, rounds, link, a, b, c, d), generate
+    return _by_width(builder, bits, a.type, build)
 
 
 # The width is selected at run time, so that one function serves all widths: numba cannot cache what a closure holds,
@@ -236,7 +185,7 @@ def throughput(bits: int, rounds: int, a: Any, b: Any, c: Any, d: Any) -> Any:
 
 @compiled
 def latency(bits: int, rounds: int, a: Any, b: Any, c: Any, d: Any) -> Any:
-    """Run `latency_ir` on vectors of `bits` bits."""
+    """Run `DEPENDENT` multiply-adds a round, each of which waits for the one before, on a vector of `bits` bits."""
     return _latency(bits, rounds, a, b, c, d)
 
 

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
+from numba import float64, int64, void
 
 from hwbench.measure.codegen import vectors
-from hwbench.measure.codegen.compile import compiled
+from hwbench.measure.codegen.compile import compiled, emits
 
 COPY, SCALE, ADD, TRIAD = OPERATIONS = range(4)
 """STREAM's operations as `stream_pass` numbers them."""
@@ -54,7 +53,7 @@ def pass_ir(builder: ir.IRBuilder, arguments: Sequence[ir.Value], operation: int
         start = builder.mul(number, vectors.constant(UNROLL * width))
         for part in range(UNROLL):
             place = vectors.offset(builder, start, part * width)
-            vectors.store(builder, result(place), builder.add(destination, place), width, nontemporal)
+            vectors.store(builder, result(place), builder.add(destination, place), width, nontemporal=nontemporal)
         return []
 
     vectors.loop(builder, builder.udiv(size, vectors.constant(UNROLL * width)), [], body)
@@ -62,22 +61,16 @@ def pass_ir(builder: ir.IRBuilder, arguments: Sequence[ir.Value], operation: int
         builder.fence("seq_cst")
 
 
-@intrinsic
+@emits(void(int64, int64, int64, int64, float64, int64, int64, int64))
 def _pass(
-    _context: Any, _destination: Any, _left: Any, _right: Any, _size: Any, _factor: Any, _kind: Any, _store: Any,
-    _bits: Any,
-) -> Any:  # fmt: skip
-    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: list[ir.Value]) -> ir.Value:
-        choices = itertools.product(OPERATIONS, (False, True), vectors.target().widths)
-        for operation, nontemporal, bits in choices:
-            wanted = zip(arguments[5:], (operation, int(nontemporal), bits), strict=True)
-            tests = [builder.icmp_signed("==", value, vectors.constant(known)) for value, known in wanted]
-            with builder.if_then(functools.reduce(builder.and_, tests)):
-                pass_ir(builder, arguments[:5], operation, bits, nontemporal)
-        return context.get_dummy_value()
-
-    whole = types.int64
-    return types.void(whole, whole, whole, whole, types.float64, whole, whole, whole), generate
+    builder: ir.IRBuilder, destination: Any, left: Any, right: Any, size: Any, factor: Any, kind: Any, store: Any,
+    width: Any,
+) -> None:  # fmt: skip
+    for operation, nontemporal, bits in itertools.product(OPERATIONS, (False, True), vectors.target().widths):
+        wanted = ((kind, operation), (store, int(nontemporal)), (width, bits))
+        tests = [builder.icmp_signed("==", value, vectors.constant(known)) for value, known in wanted]
+        with builder.if_then(functools.reduce(builder.and_, tests)):
+            pass_ir(builder, (destination, left, right, size, factor), operation, bits, nontemporal)
 
 
 @compiled
@@ -112,13 +105,9 @@ def read_ir(builder: ir.IRBuilder, address: ir.Value, size: ir.Value, passes: ir
     return total
 
 
-@intrinsic
-def _read(_context: Any, _address: Any, _size: Any, _passes: Any) -> Any:
-    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: list[ir.Value]) -> ir.Value:
-        address, size, passes = arguments
-        return read_ir(builder, address, size, passes, vectors.target().widths[-1])
-
-    return types.int64(types.int64, types.int64, types.int64), generate
+@emits(int64(int64, int64, int64))
+def _read(builder: ir.IRBuilder, address: ir.Value, size: ir.Value, passes: ir.Value) -> ir.Value:
+    return read_ir(builder, address, size, passes, vectors.target().widths[-1])
 
 
 @compiled
@@ -139,12 +128,7 @@ def chase_ir(builder: ir.IRBuilder, address: ir.Value, rounds: ir.Value) -> ir.V
     return vectors.loop(builder, rounds, [address], body)[0]
 
 
-@intrinsic
-def _chase(_context: Any, _address: Any, _rounds: Any) -> Any:
-    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: list[ir.Value]) -> ir.Value:
-        return chase_ir(builder, *arguments)
-
-    return types.int64(types.int64, types.int64), generate
+_chase = emits(int64(int64, int64))(chase_ir)
 
 
 @compiled
