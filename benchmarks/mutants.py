@@ -28,7 +28,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "stats/intervals": ("tests/stats", "tests/measure/test_summary.py"),
     "stats/regression": ("tests/stats",),
     "stats/ranks": ("tests/stats", "tests/predict/replay/test_metrics.py"),
-    "machine/peak": ("tests/machine/test_peak.py",),
+    "machine/device": ("tests/machine/test_peak.py",),
     "measure/summary": ("tests/measure/test_summary.py",),
     "predict/estimate": ("tests/predict/test_estimate.py",),
     "predict/forecast": ("tests/predict/test_parts_of_a_forecast.py", "tests/predict/test_forecast.py"),

@@ -8,9 +8,8 @@ from msgspec import Struct, to_builtins
 
 from hwbench import answers
 from hwbench.answers import Answer
-from hwbench.api.checks import check_dtype
+from hwbench.api.checks import DeviceRef, check_dtype
 from hwbench.api.lookup import locate
-from hwbench.api.references import DeviceRef
 from hwbench.errors import InputError
 from hwbench.files import atomic
 from hwbench.machine import calibrations

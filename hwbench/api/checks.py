@@ -1,16 +1,46 @@
-"""What every question accepts: number formats, batch sizes, clocks, and quantities as numbers or as text."""
+"""What every question accepts: names of devices, number formats, batch sizes, clocks, and quantities."""
 
-from typing import cast, get_args
+from typing import Any, Literal, cast, get_args
+
+from msgspec import Struct
 
 from hwbench import dtypes
 from hwbench.errors import InputError, shown
+from hwbench.machine.device import Device
 from hwbench.machine.parts import ClockKind
+from hwbench.notices import Notice
 from hwbench.units import Quantity, Seconds
 
 MAX_BATCH = 1_000_000_000
 MAX_ROWS = 10_000
 """Estimates of one answer."""
 MIN_BUDGET_S, MAX_BUDGET_S = 0.05, 86400.0
+
+
+class DeviceRef(Struct, frozen=True):
+    """What the name of a device refers to: this machine, a saved run, or the catalog and files."""
+
+    kind: Literal["host", "run", "catalog"]
+    name: str
+
+    @classmethod
+    def parse(cls, text: Any) -> "DeviceRef":
+        """Return the reference of `host`, `run:RUN`, a catalog name or the path of a YAML file. Raises InputError."""
+        if not isinstance(text, str):
+            message = f"The device is neither a name nor a device, but of type {type(text).__name__}."
+            raise InputError("unknown-device", message, field="device")
+        if text.lower() == "host":
+            return cls("host", text)
+        if text.lower().startswith("run:"):
+            return cls("run", text[4:])
+        return cls("catalog", text)
+
+
+class LocatedDevice(Struct, frozen=True):
+    """A device that a name refers to, and what a reader of its numbers must know."""
+
+    device: Device
+    notices: tuple[Notice, ...] = ()
 
 
 def check_dtype(name: str) -> str:

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
-from hwbench.api.checks import check_batch, check_dtype
-from hwbench.api.references import DeviceRef, LocatedDevice
+from hwbench.api.checks import DeviceRef, LocatedDevice, check_batch, check_dtype
 from hwbench.dtypes import dtype as known_dtype
 from hwbench.errors import InputError, shown
 from hwbench.machine import catalog
@@ -41,10 +40,8 @@ def locate(name: str | Device, settings: Mapping[str, str] | None = None) -> Loc
         located = host_device() if ref.kind == "host" else LocatedDevice(run_device(ref.name))
     if not settings:
         return located
-    from hwbench.machine.settings import override  # which devices as they are do without
-
     try:
-        return LocatedDevice(override(located.device, settings), located.notices)
+        return LocatedDevice(located.device.with_(**settings), located.notices)
     except InputError as error:  # about a value of the device, which is not a parameter of the question
         field = (error.field or "").rpartition(" ")[2].removeprefix("settings.")
         raise InputError(error.code, error.message, field=f"settings.{field}", nearest=error.nearest) from None

@@ -3,7 +3,7 @@
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from hwbench.api.references import DeviceRef, LocatedDevice
+from hwbench.api.checks import DeviceRef, LocatedDevice
 from hwbench.errors import InputError
 from hwbench.machine import calibrations
 from hwbench.machine.device import Device

@@ -9,11 +9,10 @@ from hwbench import answers
 from hwbench.answers import Answer
 from hwbench.api.accuracy import locate_pair
 from hwbench.api.catalogs import devices as catalog_devices
-from hwbench.api.checks import check_batch, check_dtype
+from hwbench.api.checks import DeviceRef, check_batch, check_dtype
 from hwbench.api.explanations import explained, fma_threads
 from hwbench.api.lookup import Model, locate
 from hwbench.api.machines import key as machine_key
-from hwbench.api.references import DeviceRef
 from hwbench.errors import InputError
 from hwbench.files import atomic
 from hwbench.machine.device import Device

@@ -6,9 +6,8 @@ from msgspec import Struct, to_builtins
 
 from hwbench.answers import Answer
 from hwbench.errors import InputError
-from hwbench.machine.device import Device
+from hwbench.machine.device import Device, Peak, PeakTerm, choose_clock, peaks
 from hwbench.machine.parts import ClockKind, Memory
-from hwbench.machine.peak import Peak, PeakTerm, choose_clock, peaks
 from hwbench.notices import Notice, notice
 
 

@@ -1,21 +1,12 @@
-"""What a machine consists of: units × clock × flops_per_cycle, memory, caches and power. A CPU and a GPU are alike."""
+"""The parts of a machine: units with their clocks, memory, caches; and what was published or measured of it."""
 
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from hwbench.dtypes import DtypeName
-from hwbench.machine.architecture import Engine, Kind, Name, Rate, Released, Source, Sparsity
-from hwbench.units import (
-    Bits,
-    Bytes,
-    BytesPerSecond,
-    FlopsPerSecond,
-    Hertz,
-    Seconds,
-    TransfersPerSecond,
-    Watts,
-)
+from hwbench.machine.architecture import Engine, Name, Rate, Released, Sparsity
+from hwbench.units import Bits, Bytes, BytesPerSecond, FlopsPerSecond, Hertz, Seconds, TransfersPerSecond
 
 Provenance = Literal["spec", "derived", "os", "measured", "assumed"]
 Segment = Literal["consumer", "workstation", "datacenter", "embedded"]
@@ -173,56 +164,3 @@ class Score(Struct, frozen=True, forbid_unknown_fields=True):
     url: str
     available: Released | None = None
     system: Name | None = None
-
-
-class Specification(Struct, frozen=True, forbid_unknown_fields=True):
-    """A machine as its data sheet, its operating system or a measurement describes it. SI units throughout."""
-
-    title: Name
-    kind: Kind
-    vendor: Name
-    units: Annotated[tuple[Units, ...], Meta(min_length=1, max_length=16)]
-    memory: Memory = Memory()
-    segment: Segment | None = None
-    released: Released | None = None
-    power: Watts | None = None
-    caches: tuple[Cache, ...] = ()
-    published: tuple[PublishedPeak, ...] = ()
-    disputed: tuple[DisputedPeak, ...] = ()
-    sustained: Sustained | None = None
-    calibration: DeviceCalibration | None = None
-    scores: tuple[Score, ...] = ()
-    sources: tuple[Source, ...] = ()
-    provenance: dict[Name, Provenance] = {}
-    aliases: tuple[Name, ...] = ()
-    notes: str | None = None
-    name: str = ""
-
-    def __post_init__(self) -> None:
-        names = [units.name for units in self.units]
-        if len(set(names)) < len(names):
-            raise ValueError("two classes of units have the same name")
-
-    @property
-    def label(self) -> str:
-        """Name in the catalog, or the title of a device without one."""
-        return self.name or self.title
-
-    @property
-    def count(self) -> int:
-        """Units of all classes."""
-        return sum(units.count for units in self.units)
-
-    @property
-    def architectures(self) -> str:
-        """Names of the architectures, `golden-cove + gracemont` for a hybrid."""
-        return " + ".join(dict.fromkeys(units.architecture for units in self.units))
-
-    def provenance_of(self, field: str) -> Provenance:
-        """Return where a field's value came from: the entry of the longest path at or above it, else `spec`."""
-        path = field
-        while path:
-            if path in self.provenance:
-                return self.provenance[path]
-            path = path.rpartition(".")[0]
-        return "spec"

@@ -12,9 +12,8 @@ from msgspec import Struct, field, to_builtins
 from hwbench import dtypes
 from hwbench.answers import Answer
 from hwbench.machine.architecture import Kind
-from hwbench.machine.device import Device
+from hwbench.machine.device import Device, Peak, PeakTerm, highest, peaks
 from hwbench.machine.parts import ClockKind
-from hwbench.machine.peak import Peak, PeakTerm, highest, peak, peaks
 from hwbench.notices import Notice, notice, unique
 from hwbench.predict.forecast import Forecast, Limit, OpTime, forecast
 from hwbench.predict.roofline import Bound, Roofline
@@ -197,7 +196,7 @@ def peak_for(device: Device, dtype: str, clock: ClockKind | None = None) -> Peak
     Raises InputError if the device has no rate for the dtype at all.
     """
     every = peaks(device, clock)
-    own = highest(every, dtype) or peak(device, dtype, clock)  # whose error names the dtypes that there are
+    own = highest(every, dtype) or device.peak(dtype, clock)  # whose error names the dtypes that there are
     single = highest(every, "fp32") if dtype in ("fp16", "bf16") else None
     return single if single and single.flops_per_second > own.flops_per_second else own
 

@@ -2,9 +2,8 @@
 
 from msgspec import Struct
 
-from hwbench.machine.device import Device
+from hwbench.machine.device import Device, Peak, highest, peaks
 from hwbench.machine.parts import SustainedRate
-from hwbench.machine.peak import Peak, highest, peaks
 from hwbench.measure.analysis.peaks import Cause, above_measured, above_stated, cause
 
 

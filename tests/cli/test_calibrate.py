@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hwbench.api import accuracy, machines
-from hwbench.api.references import LocatedDevice
+from hwbench.api.checks import LocatedDevice
 from hwbench.machine import catalog
 from hwbench.measure import host_calibration
 from hwbench.measure.environment import snapshot

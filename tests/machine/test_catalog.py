@@ -11,9 +11,9 @@ import pytest
 from hwbench.errors import InputError
 from hwbench.files import folders, names
 from hwbench.machine import catalog
+from hwbench.machine.device import Peak, peaks
 from hwbench.machine.lint import matching, uncovered
 from hwbench.machine.parts import Memory, PublishedPeak
-from hwbench.machine.peak import Peak, peak, peaks
 from hwbench.units import Bytes, BytesPerSecond
 
 HERE = Path(__file__).parent
@@ -88,7 +88,7 @@ def test_a_device_is_whole(name: str) -> None:
     assert device.memory.size or device.kind == "cpu", "a card has memory, a CPU may go with any"
     assert device.sources
     assert uncovered(device) == []
-    assert peak(device, "fp32").flops_per_second > 0
+    assert device.peak("fp32").flops_per_second > 0
     assert name in {device.name for device in (catalog.device(name), catalog.device(name.upper()))}
 
 
@@ -117,7 +117,7 @@ def test_the_peak_of_each_dtype_is_the_highest_dense_one(name: str) -> None:
         allowed = [p for p in every if p.dtype == dtype and p.sparsity == "dense" and p.accumulate != "fp16"]
         if not allowed:
             continue
-        found = peak(DEVICES[name], dtype)
+        found = DEVICES[name].peak(dtype)
         assert found in allowed
         assert found.flops_per_second == max(p.flops_per_second for p in allowed)
 
@@ -240,7 +240,7 @@ def test_a_path_is_a_device(folder: Path) -> None:
 def test_a_device_may_have_rates_of_its_own(folder: Path) -> None:
     rates = "rates: [{engine: vector, isa: x, dtype: fp32, flops_per_cycle: 7}]"
     write(folder, "my-cpu", CPU.replace("count: 8", f"count: 8, {rates}").replace("zen2", "nobody-knows"))
-    assert peak(catalog.device("my-cpu"), "fp32").flops_per_second == 8 * 4e9 * 7
+    assert catalog.device("my-cpu").peak("fp32").flops_per_second == 8 * 4e9 * 7
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,8 @@ import pytest
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.machine.description import describe, known_peaks, notices
-from hwbench.machine.device import Device
+from hwbench.machine.device import Device, peaks
 from hwbench.machine.parts import Clock, Memory, Units
-from hwbench.machine.peak import peaks
-from hwbench.machine.settings import override
 from hwbench.notices import notice
 from hwbench.units import Hertz
 
@@ -45,7 +43,7 @@ def test_numbers_that_differ_between_classes_are_null() -> None:
     assert (row.flops_per_cycle, row.clock_hz, row.clock) == (None, None, None)
     assert [(term.units, term.clock_hz) for term in row.terms] == [(8, 5.2e9), (8, 3.9e9)]
     assert row.flops_per_second == sum(term.flops_per_second for term in row.terms)
-    same = override(hybrid, {"clock": "3 GHz"})
+    same = hybrid.with_(clock="3 GHz")
     assert describe(same, peaks(same)).clock_hz == 3e9
 
 
@@ -82,8 +80,8 @@ def test_known_peaks() -> None:
 def test_a_reader_is_warned_of_assumed_values() -> None:
     card = catalog.device("rtx3090")
     assert notices(card, peaks(card)) == ()
-    faster = override(card, {"clock": "2 GHz"})
+    faster = card.with_(clock="2 GHz")
     assert notices(faster, peaks(faster)) == (notice("peaks-assumed", fields=["units.SM.clock"]),)
-    cooler = override(card, {"power": "200 W"})
+    cooler = card.with_(power="200 W")
     assert notices(cooler, peaks(cooler)) == ()
     assert describe(faster, peaks(faster)).provenance == {"units.SM.clock": "assumed"}

@@ -11,10 +11,8 @@ from hwbench.dtypes import BITS, DtypeName
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.machine.architecture import Rate
-from hwbench.machine.device import Device
+from hwbench.machine.device import Device, peaks
 from hwbench.machine.parts import Clock, Memory, Units
-from hwbench.machine.peak import peak, peaks
-from hwbench.machine.settings import override
 from hwbench.units import Bytes, BytesPerSecond, Hertz, Watts
 
 FMA = Rate("vector", "avx2", "fp32", 32)
@@ -39,7 +37,7 @@ HYBRID = Device(
 
 def refused(device: Device, **settings: str) -> InputError:
     with pytest.raises(InputError) as caught:
-        override(device, {field.replace("__", "."): text for field, text in settings.items()})
+        device.with_(**{field.replace("__", "."): text for field, text in settings.items()})
     assert str(caught.value).isprintable()
     return caught.value
 
@@ -112,7 +110,7 @@ def test_the_longest_path_at_or_above_a_field_says_its_origin(field: str, origin
 
 def test_each_field_is_overridden() -> None:
     settings = {"clock": "3 GHz", "units": "20", "memory": "24 GiB", "bandwidth": "936 GB/s", "power": "350 W"}
-    found = override(CARD, settings)
+    found = CARD.with_(**settings)
     assert found.units[0].clock == Clock(base=Hertz(1e9), boost=Hertz(2e9), fixed=Hertz(3e9))
     assert found.units[0].count == found.count == 20
     assert found.memory == Memory(size=Bytes(24 * 2**30), bandwidth=BytesPerSecond(936e9))
@@ -137,7 +135,7 @@ def test_each_field_is_overridden() -> None:
     ],
 )
 def test_only_what_was_set_is_assumed(field: str, text: str, changed: str) -> None:
-    assert override(CARD, {field: text}).provenance == {changed: "assumed"}
+    assert CARD.with_(**{field: text}).provenance == {changed: "assumed"}
 
 
 @pytest.mark.parametrize(
@@ -151,12 +149,12 @@ def test_only_what_was_set_is_assumed(field: str, text: str, changed: str) -> No
     ],
 )
 def test_peaks_follow_an_override(field: str, text: str, expected: float) -> None:
-    assert peak(override(CARD, {field: text}), "fp32").flops_per_second == expected
+    assert CARD.with_(**{field: text}).peak("fp32").flops_per_second == expected
 
 
 def test_one_setting_leaves_the_rest_alone() -> None:
-    assert override(CARD, {}) == CARD
-    found = override(CARD, {"power": "1 W"})
+    assert CARD.with_() == CARD
+    found = CARD.with_(power="1 W")
     assert msgspec.structs.replace(found, power=CARD.power, provenance={}) == CARD
     assert found.provenance == {"power": "assumed"}
 
@@ -175,7 +173,7 @@ def test_one_setting_leaves_the_rest_alone() -> None:
 def test_a_class_of_a_hybrid_is_overridden_alone(
     settings: dict[str, str], big: tuple[int, float], little: tuple[int, float]
 ) -> None:
-    (found,) = peaks(override(HYBRID, settings))
+    (found,) = peaks(HYBRID.with_(**settings))
     assert [(term.units, term.clock_hz) for term in found.terms] == [big, little]
     assert found.flops_per_second == big[0] * big[1] * 32 + little[0] * little[1] * 16
     assert found.provenance == "assumed"
@@ -189,16 +187,16 @@ def test_an_overridden_clock_is_assumed_whatever_it_was_before() -> None:
         units=(msgspec.structs.replace(CARD.units[0], clock=Clock(fixed=Hertz(1e9))),),
         provenance={"units.SM.clock.fixed": "measured", "units.SM.count": "os", "memory.size": "os"},
     )
-    assert peak(measured, "fp32").provenance == "os"  # the count: weaker than what was measured
-    assert peak(override(measured, {"clock": "3 GHz"}), "fp32").provenance == "assumed"
-    assert override(measured, {"units": "3"}).provenance_of("units.SM.count") == "assumed"
-    assert override(measured, {"memory": "3 GB"}).provenance_of("memory.size") == "assumed"
+    assert measured.peak("fp32").provenance == "os"  # the count: weaker than what was measured
+    assert measured.with_(clock="3 GHz").peak("fp32").provenance == "assumed"
+    assert measured.with_(units="3").provenance_of("units.SM.count") == "assumed"
+    assert measured.with_(memory="3 GB").provenance_of("memory.size") == "assumed"
 
 
 @given(st.integers(1, 10**12), st.integers(1, 10**12))
 def test_the_last_of_two_overrides_counts(one: int, other: int) -> None:
-    twice = override(override(CARD, {"clock": f"{one} Hz"}), {"clock": f"{other} Hz"})
-    assert twice == override(CARD, {"clock": f"{other} Hz"})
+    twice = CARD.with_(**{"clock": f"{one} Hz"}).with_(**{"clock": f"{other} Hz"})
+    assert twice == CARD.with_(**{"clock": f"{other} Hz"})
 
 
 @pytest.mark.parametrize(
@@ -239,7 +237,7 @@ def test_the_last_of_two_overrides_counts(one: int, other: int) -> None:
 )
 def test_what_cannot_be_set(field: str, text: str, code: str, nearest: tuple[str, ...]) -> None:
     with pytest.raises(InputError) as caught:
-        override(CARD, {field: text})
+        CARD.with_(**{field: text})
     assert (caught.value.code, caught.value.field) == (code, f"settings.{field}")
     assert str(caught.value).isprintable()
     assert set(nearest) <= set(caught.value.nearest)
@@ -255,7 +253,7 @@ def test_a_hybrid_must_be_told_which_units() -> None:
 
 def test_a_clock_of_one_isa_does_not_outlive_an_override() -> None:
     h100 = catalog.device("h100-sxm")
-    slow = override(h100, {"clock": "1 GHz"})
+    slow = h100.with_(clock="1 GHz")
     assert {term.clock_hz for found in peaks(slow) for term in found.terms} == {1e9}
     assert {found.provenance for found in peaks(slow)} == {"assumed"}
 
@@ -266,7 +264,7 @@ def test_a_clock_of_one_isa_does_not_outlive_an_override() -> None:
 )
 def test_any_setting_is_a_device_or_an_input_error(field: str, text: str) -> None:
     try:
-        found = override(CARD, {field: text})
+        found = CARD.with_(**{field: text})
     except InputError as error:
         said = str(error)
     else:

@@ -9,10 +9,8 @@ from hypothesis import strategies as st
 
 from hwbench.errors import InputError
 from hwbench.machine.architecture import Rate
-from hwbench.machine.device import Device
+from hwbench.machine.device import Device, Peak, PeakTerm, choose_clock, peaks
 from hwbench.machine.parts import Clock, ClockKind, Provenance, Units
-from hwbench.machine.peak import Peak, PeakTerm, choose_clock, peak, peaks
-from hwbench.machine.settings import override
 from hwbench.units import Hertz
 
 RATES = (
@@ -69,7 +67,7 @@ def test_sparse_accumulate_and_engine_are_never_mixed() -> None:
 def test_the_peak_of_a_dtype_is_dense_and_sums_as_frameworks_do(
     dtype: str, rate: float, engine: str, accumulate: str | None
 ) -> None:
-    found = peak(device(), dtype)
+    found = device().peak(dtype)
     assert found.flops_per_second == rate * 1e10
     assert (found.engine, found.accumulate, found.sparsity) == (engine, accumulate, "dense")
 
@@ -77,7 +75,7 @@ def test_the_peak_of_a_dtype_is_dense_and_sums_as_frameworks_do(
 @pytest.mark.parametrize("dtype", ["fp8", "int4", "bf16", "tf32", "fp6", "", "no such"])
 def test_no_other_rate_stands_in(dtype: str) -> None:
     with pytest.raises(InputError) as caught:
-        peak(device(), dtype)
+        device().peak(dtype)
     assert caught.value.field == "dtype"
     assert caught.value.message.endswith("Known rates: fp32, fp16, fp8, int8, fp64.")
 
@@ -86,12 +84,12 @@ def test_a_device_without_rates_has_no_peak() -> None:
     bare = msgspec.structs.replace(device(), units=(Units("arch", 1, Clock(boost=Hertz(1e9))),), name="bare")
     assert peaks(bare) == ()
     with pytest.raises(InputError, match="The fp32 rate of bare is unknown"):
-        peak(bare, "fp32")
+        bare.peak("fp32")
 
 
 def test_the_vector_engine_wins_where_it_is_faster() -> None:
     slow = device(Rate("vector", "cuda", "fp16", 256), Rate("matrix", "tensor-core", "fp16", 128, "fp32"))
-    assert peak(slow, "fp16").engine == "vector"
+    assert slow.peak("fp16").engine == "vector"
 
 
 ALL = Clock(
@@ -140,10 +138,10 @@ def test_each_isa_runs_at_its_own_clock() -> None:
 
 def test_a_clock_that_is_not_known_is_said() -> None:
     with pytest.raises(InputError, match="The base clock of x is unknown") as caught:
-        peak(device(), "fp32", "base")
+        device().peak("fp32", "base")
     assert caught.value.field == "clock"
     with pytest.raises(InputError, match="The bf16 rate of .* is unknown") as caught:
-        peak(device(), "bf16", "base")
+        device().peak("bf16", "base")
     assert caught.value.field == "dtype"
 
 
@@ -170,8 +168,8 @@ def test_a_hybrid_adds_what_its_classes_do_with_one_isa() -> None:
     assert found["avx2"].flops_per_second == 8 * 5e9 * 32 + 16 * 4e9 * 16
     assert [term.name for term in found["avx2"].terms] == ["P", "E"]
     assert [term.architecture for term in found["avx2"].terms] == ["big", "little"]
-    assert peak(HYBRID, "fp32").isa == "avx512"
-    assert peak(override(HYBRID, {"units.E": "32"}), "fp32").isa == "avx2"
+    assert HYBRID.peak("fp32").isa == "avx512"
+    assert HYBRID.with_(**{"units.E": "32"}).peak("fp32").isa == "avx2"
 
 
 counts = st.integers(1, 10_000)
@@ -182,7 +180,7 @@ flops = st.integers(1, 10**6).map(float)
 @given(counts, clocks, flops, st.integers(1, 1000))
 def test_a_peak_scales_with_each_factor(count: int, clock: Hertz, rate: float, times: int) -> None:
     def peak_of(count: int, clock: float, rate: float) -> float:
-        return peak(device(Rate("vector", "x", "fp32", rate), count=count, boost=Hertz(clock)), "fp32").flops_per_second
+        return device(Rate("vector", "x", "fp32", rate), count=count, boost=Hertz(clock)).peak("fp32").flops_per_second
 
     one = peak_of(count, clock, rate)
     assert one == pytest.approx(count * clock * rate, rel=1e-15)
@@ -197,8 +195,8 @@ def test_a_hybrid_is_the_sum_of_its_classes(classes: list[tuple[int, Hertz, floa
         Units("x", count, Clock(boost=clock), name=f"class {i}", rates=(Rate("vector", "x", "fp32", rate),))
         for i, (count, clock, rate) in enumerate(classes)
     )
-    whole = peak(Device("x", "cpu", "Nobody", units), "fp32")
-    alone = [peak(Device("x", "cpu", "Nobody", (one,)), "fp32").flops_per_second for one in units]
+    whole = Device("x", "cpu", "Nobody", units).peak("fp32")
+    alone = [Device("x", "cpu", "Nobody", (one,)).peak("fp32").flops_per_second for one in units]
     assert whole.flops_per_second == pytest.approx(sum(alone), rel=1e-14)
     assert whole.flops_per_second >= max(alone)
     assert [term.flops_per_second for term in whole.terms] == alone
@@ -209,7 +207,7 @@ def test_a_faster_clock_is_never_a_lower_peak(one: Hertz, other: Hertz) -> None:
     low, high = sorted((one, other))
     card = device(base=low, boost=high)
     assert [p.flops_per_second for p in peaks(card, "base")] <= [p.flops_per_second for p in peaks(card)]
-    fixed = override(card, {"clock": f"{int(one)} Hz"})
+    fixed = card.with_(**{"clock": f"{int(one)} Hz"})
     assert [p.flops_per_second for p in peaks(fixed)] == [10 * one * rate.flops_per_cycle for rate in RATES]
 
 
@@ -227,7 +225,7 @@ def test_a_term_is_as_weak_as_its_weakest_factor(clock: Provenance, count: Prove
         "units.units.count": count,
         "units.units.rates": rates,
     }
-    found = peak(msgspec.structs.replace(card, provenance=origins), "fp32")
+    found = msgspec.structs.replace(card, provenance=origins).peak("fp32")
     weakest = max((clock, count, rates), key=ORDER.index)
     assert found.terms[0].provenance == weakest
     assert found.provenance == ("derived" if weakest == "spec" else weakest)
@@ -270,5 +268,5 @@ def test_a_class_without_the_clock_asked_for_leaves_no_peak() -> None:
         (whole,) = peaks(hybrid, "boost")
         assert whole.flops_per_second == 32 * (4 * 4e9 + 8 * 3e9)
         with pytest.raises(InputError) as caught:
-            peak(hybrid, "fp32", "base")
+            hybrid.peak("fp32", "base")
         assert (caught.value.code, caught.value.field) == ("unknown-clock", "clock")

@@ -10,10 +10,8 @@ from hwbench.errors import InputError
 from hwbench.files import folders
 from hwbench.machine import catalog
 from hwbench.machine.architecture import Rate
-from hwbench.machine.device import Device
+from hwbench.machine.device import Device, peaks
 from hwbench.machine.parts import Clock, Memory, Units
-from hwbench.machine.peak import peak, peaks
-from hwbench.machine.settings import override
 from hwbench.notices import notice
 from hwbench.predict.estimate import Estimate, estimate
 from hwbench.predict.forecast import forecast
@@ -77,7 +75,7 @@ def test_a_forecast_that_nobody_asked_for_or_that_cannot_be_leaves_no_keys() -> 
 
 def test_only_the_clock_changes_what_the_clock_bounds() -> None:
     device = DEVICES["rtx3090"]
-    faster = override(device, {"clock": "3.39 GHz"})  # twice the boost clock
+    faster = device.with_(clock="3.39 GHz")  # twice the boost clock
     before, after = estimate(ALEXNET, device), estimate(ALEXNET, faster)
     assert after.ideal_time_s == pytest.approx(before.ideal_time_s / 2)
     for old, new in zip(before.layers, after.layers, strict=True):
@@ -96,7 +94,7 @@ def test_every_device_estimates_every_model_at_every_dtype_it_has(name: str) -> 
     dtypes = {p.dtype for p in peaks(device) if p.sparsity == "dense"}
     for dtype in dtypes:
         try:
-            peak(device, dtype)
+            device.peak(dtype)
         except InputError:
             continue  # only with an accumulator that no framework sums in
         for workload in MODELS.values():

@@ -9,10 +9,8 @@ from msgspec.structs import replace
 
 from hwbench.errors import InputError
 from hwbench.machine import catalog
-from hwbench.machine.device import Device
+from hwbench.machine.device import Device, peaks
 from hwbench.machine.parts import DeviceCalibration, Memory, Sustained, SustainedRate
-from hwbench.machine.peak import peaks
-from hwbench.machine.settings import override
 from hwbench.notices import notice
 from hwbench.predict.forecast import forecast
 from hwbench.predict.model.parameters import Spread, parameters
@@ -84,7 +82,7 @@ def test_better_machines_and_smaller_batches_are_never_slower(
 
 
 def test_a_higher_clock_shortens_what_computes_and_nothing_else() -> None:
-    faster = override(RTX3090, {"clock": "3.39 GHz"})  # twice the boost clock
+    faster = RTX3090.with_(clock="3.39 GHz")  # twice the boost clock
     vgg = MODELS["vgg16"]
     assert time_of(vgg, faster, batch=64) < 0.65 * time_of(vgg, RTX3090, batch=64)
     fc = Workload("fc", "fc", (4096,), tuple(op for op in ALEXNET.ops if op.name == "fc7"))
@@ -98,7 +96,7 @@ def test_elasticities_are_the_derivatives() -> None:
     faster = replace(RTX3090.memory, bandwidth=BytesPerSecond(936e9 * 1.1))
     less = 1 - time_of(vgg, replace(RTX3090, memory=faster), batch=64) / found.time_s
     assert found.elasticities.bandwidth == pytest.approx(less, rel=0.1)
-    clocked = 1 - time_of(vgg, override(RTX3090, {"clock": "1.8645 GHz"}), batch=64) / found.time_s
+    clocked = 1 - time_of(vgg, RTX3090.with_(clock="1.8645 GHz"), batch=64) / found.time_s
     assert found.elasticities.clock == pytest.approx(clocked, rel=0.05)
     assert sum([found.elasticities.clock, found.elasticities.bandwidth, found.elasticities.overhead]) <= 0.1
     small = forecast(MODELS["mobilenet-v2"], RTX3090)

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from hwbench.errors import InputError
-from hwbench.machine.device import Device
-from hwbench.machine.peak import choose_clock
+from hwbench.machine.device import Device, choose_clock
 from hwbench.measure import kernels
 from hwbench.measure.analysis.peaks import Clocks, clocks, peaks
 from hwbench.measure.analysis.sustained import value

@@ -6,9 +6,8 @@ from typing import Literal
 from msgspec import Struct
 
 from hwbench.machine.architecture import Rate
-from hwbench.machine.device import Device
+from hwbench.machine.device import ACCUMULATE_DEFAULT, Device, choose_clock
 from hwbench.machine.parts import Units
-from hwbench.machine.peak import ACCUMULATE_DEFAULT, choose_clock
 from hwbench.measure.record import Measurement
 from hwbench.measure.subject import GpuWork
 from hwbench.measure.summary import interval

@@ -5,8 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from hwbench.machine.device import Device
-from hwbench.machine.peak import choose_clock
+from hwbench.machine.device import Device, choose_clock
 from hwbench.measure import kernels
 from hwbench.measure.analysis.peaks import MAX_SHARE, Clocks, Peaks, above_measured, above_stated, clocks, peaks
 from hwbench.measure.record import MIN_ACCEPTED, Measurement, Record, Result

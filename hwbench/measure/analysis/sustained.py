@@ -13,10 +13,9 @@ import msgspec
 from msgspec import Struct
 
 from hwbench.errors import InputError
-from hwbench.machine.device import Device
+from hwbench.machine.device import Device, highest
+from hwbench.machine.device import peaks as theoretical_peaks
 from hwbench.machine.parts import Provenance, Sustained, SustainedRate, Units
-from hwbench.machine.peak import highest
-from hwbench.machine.peak import peaks as theoretical_peaks
 from hwbench.measure import kernels, store
 from hwbench.measure.analysis.peaks import Clocks, clocks
 from hwbench.measure.record import Measurement, Record

@@ -13,8 +13,7 @@ import torch
 from msgspec import Struct
 
 from hwbench.errors import InputError
-from hwbench.machine.device import Device
-from hwbench.machine.peak import highest, peaks
+from hwbench.machine.device import Device, highest, peaks
 from hwbench.measure.harness import Task
 from hwbench.measure.settings import Settings
 from hwbench.measure.subject import GpuWork

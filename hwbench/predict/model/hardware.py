@@ -4,9 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from hwbench.machine.device import Device
+from hwbench.machine.device import Device, Peak, highest, peaks
 from hwbench.machine.parts import Cache, ClockKind, Sustained
-from hwbench.machine.peak import Peak, highest, peaks
 
 ALL_CORE_SHARE = 0.35
 """Where all cores settle between base and boost under vector code, if no all-core clock is published."""

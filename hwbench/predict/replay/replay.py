@@ -15,7 +15,6 @@ from hwbench.errors import InputError, shown
 from hwbench.files import folders, names
 from hwbench.machine import catalog
 from hwbench.machine.device import Device
-from hwbench.machine.settings import override
 from hwbench.notices import Notice, notice
 from hwbench.predict.data import splits
 from hwbench.predict.data.rows import MeasuredTime, Skipped, device_words
@@ -98,7 +97,7 @@ class _Devices:
                 raise
             device = catalog.device(closest)
             self.notices.append(notice("device-similar", name=shown(name), device=closest, title=device.title))
-        return override(device, settings) if settings else device
+        return device.with_(**settings) if settings else device
 
 
 def similar(name: str) -> str | None:

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 
 from hwbench import answers
 from hwbench.machine.description import Description, DeviceDetails
-from hwbench.machine.device import Device
+from hwbench.machine.device import Device, Peak, PeakTerm
 from hwbench.machine.parts import Clock, DisputedPeak, Units
-from hwbench.machine.peak import Peak, PeakTerm
 from hwbench.report.text.format import intensity, percent
 from hwbench.report.text.layout import PLAIN, Style, field, sentences, table
 from hwbench.report.text.layout import heading as title_lines

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from hwbench.machine.device import Device
-from hwbench.machine.peak import Peak, peaks
+from hwbench.machine.device import Device, Peak, peaks
 from hwbench.stats import regression
 from hwbench.study.clock.results import PeakView
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from hwbench.machine.peak import Peak
+from hwbench.machine.device import Peak
 from hwbench.predict.estimate import Estimate, LayerEstimate
 
 FactorName = Literal["units", "clock", "flops_per_cycle", "bandwidth", "efficiency"]

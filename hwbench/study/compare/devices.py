@@ -8,9 +8,8 @@ from msgspec import Struct
 from hwbench.answers import Answer
 from hwbench.dtypes import dtype as dtype_of
 from hwbench.errors import InputError, nearest, shown
-from hwbench.machine.device import Device
+from hwbench.machine.device import Device, Peak, PeakTerm, highest, peaks
 from hwbench.machine.parts import ClockKind
-from hwbench.machine.peak import Peak, PeakTerm, highest, peaks
 from hwbench.notices import Notice, notice
 from hwbench.predict.estimate import Estimate, estimate, peak_for
 from hwbench.predict.model.runtimes import check_runtime, runs_on

@@ -13,11 +13,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hwbench.machine.device import Device
+from hwbench.machine.device import Device, peaks
 from hwbench.machine.host import fallback
 from hwbench.machine.host.describe import Host, describe, host
 from hwbench.machine.host.facts import CoreClass, Facts
-from hwbench.machine.peak import peaks
 
 HOSTS = Path(__file__).parents[2] / "hosts"
 NAMES = sorted(path.parent.name for path in HOSTS.glob("*/expected.yaml"))

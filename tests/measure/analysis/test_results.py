@@ -7,7 +7,6 @@ from hwbench.machine import catalog
 from hwbench.machine.architecture import Rate
 from hwbench.machine.device import Device
 from hwbench.machine.parts import Clock, Memory, Units
-from hwbench.machine.peak import peak
 from hwbench.measure.analysis import peaks
 from hwbench.measure.analysis.results import results
 from hwbench.measure.record import Measurement, Record, Sample
@@ -69,7 +68,7 @@ def test_peaks_at_the_stated_and_at_the_measured_clock() -> None:
 def test_a_peak_is_that_of_the_machine_room() -> None:
     device = catalog.device("i9-10940x")
     one = measured("matmul", "torch", 1e12, dtype="fp32", threads=device.count)
-    assert peaks.peaks(one, device, peaks.clocks(())).stated == pytest.approx(peak(device, "fp32").flops_per_second)
+    assert peaks.peaks(one, device, peaks.clocks(())).stated == pytest.approx(device.peak("fp32").flops_per_second)
 
 
 def test_the_all_core_clock_goes_before_that_of_one() -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from hwbench.errors import InputError
 from hwbench.machine import catalog
-from hwbench.machine.peak import peak
 from hwbench.measure import store
 from hwbench.measure.analysis.sustained import (
     ceilings,
@@ -53,7 +52,7 @@ def test_a_measured_machine_has_its_clock_and_bandwidth() -> None:
     assert found.provenance_of("units.core.clock.all_core") == "measured"
     assert found.memory.bandwidth == pytest.approx(70e9)
     assert found.provenance_of("memory.bandwidth") == "measured"
-    top = peak(found, "fp64")
+    top = found.peak("fp64")
     assert (top.isa, top.flops_per_second) == ("avx512", pytest.approx(10 * 3.3e9 * 32))
 
 

@@ -11,9 +11,8 @@ import msgspec
 import pytest
 
 from hwbench.machine import catalog
-from hwbench.machine.device import Device
+from hwbench.machine.device import Device, peaks
 from hwbench.machine.parts import Sustained, SustainedRate
-from hwbench.machine.peak import peaks
 from hwbench.measure import store
 from hwbench.measure.record import Measurement, Record, Result, Sample
 from hwbench.measure.subject import ForwardPass, LayerSeconds

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwbench.machine import catalog
+from hwbench.machine.device import peaks
 from hwbench.machine.parts import Sustained, SustainedRate
-from hwbench.machine.peak import peaks
 from hwbench.measure import store
 from hwbench.measure.analysis import results
 from hwbench.measure.cluster import Success
@@ -78,7 +78,7 @@ def _count(name: str, style: Style) -> list[str]:
 
 
 def _machine(name: str, style: Style) -> list[str]:
-    from hwbench.machine.peak import peaks
+    from hwbench.machine.device import peaks
 
     device = msgspec.structs.replace(catalog.device("i7-12700h"), name=name, title=name, aliases=(name,))
     named = tuple(msgspec.structs.replace(units, architecture=name, name=name + units.name) for units in device.units)

@@ -7,7 +7,6 @@ import pytest
 
 from hwbench.machine import catalog
 from hwbench.machine.parts import Memory
-from hwbench.machine.peak import peak
 from hwbench.predict.estimate import estimate
 from hwbench.study.clock import elasticity
 from hwbench.units import BytesPerSecond
@@ -18,7 +17,7 @@ from hwbench.workload import load
 def test_by_the_roofline(model: str, device: str, batch: int) -> None:
     machine, workload = catalog.device(device), load.workload(model)
     assert machine.memory.bandwidth is not None
-    top = peak(machine, "fp32").flops_per_second
+    top = machine.peak("fp32").flops_per_second
 
     def time(clock: float) -> float:
         works = [op.work(32, batch) for op in workload.ops]
@@ -48,7 +47,7 @@ def test_the_clock_is_everything_without_a_memory_bound_and_nothing_under_one(
 def test_a_clock_scales_every_class_of_units_and_memory_stays() -> None:
     machine = catalog.device("i7-12700h")
     faster = elasticity.at_clock(machine, 2.0)
-    assert peak(faster, "fp32").flops_per_second == pytest.approx(2 * peak(machine, "fp32").flops_per_second)
+    assert faster.peak("fp32").flops_per_second == pytest.approx(2 * machine.peak("fp32").flops_per_second)
     assert faster.memory == machine.memory
     assert [units.count for units in faster.units] == [units.count for units in machine.units]
     assert [units.clock.base for units in faster.units] == [2 * (units.clock.base or 0) for units in machine.units]

@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 from hwbench.cli.commands.compare import SORTS as OFFERED
 from hwbench.errors import InputError
 from hwbench.machine import catalog
-from hwbench.machine.device import Device
+from hwbench.machine.device import Device, highest, peaks
 from hwbench.machine.parts import Memory
-from hwbench.machine.peak import highest, peak, peaks
-from hwbench.machine.settings import override
 from hwbench.predict.estimate import estimate
 from hwbench.study.compare import decomposition
 from hwbench.study.compare.devices import SORTS, compare
@@ -29,7 +27,7 @@ names = st.sampled_from(sorted(name for name, one in DEVICES.items() if highest(
 @settings(max_examples=150, deadline=None)
 @given(names, names)
 def test_factors_of_peaks_multiply_to_the_ratio(own: str, base: str) -> None:
-    pair = peak(DEVICES[own], "fp32"), peak(DEVICES[base], "fp32")
+    pair = DEVICES[own].peak("fp32"), DEVICES[base].peak("fp32")
     found = decomposition.of_peaks(own, pair[0], base, pair[1])
     assert found.ratio == math.prod(factor.factor for factor in found.factors)
     assert found.ratio == pytest.approx(pair[0].flops_per_second / pair[1].flops_per_second, rel=1e-12)
@@ -68,7 +66,7 @@ def test_the_other_way_round_is_the_reciprocal(own: str, base: str, model: str, 
 
 
 def _changed(device: Device, **settings_of: str) -> Device:
-    changed = override(device, settings_of)
+    changed = device.with_(**settings_of)
     return msgspec.structs.replace(changed, name="changed")
 
 
@@ -76,7 +74,7 @@ def _worth(model: str, batch: int, dtype: str = "fp32", **settings_of: str) -> d
     """What each factor is worth between an RTX 3090 and one that is changed, by the roofline alone."""
     base, own = DEVICES["rtx3090"], _changed(DEVICES["rtx3090"], **settings_of)
     plain = [estimate(MODELS[model], one, dtype, batch, bounds_only=True) for one in (own, base)]
-    found = decomposition.of_times("changed", plain[0], peak(own, dtype), "rtx3090", plain[1], peak(base, dtype))
+    found = decomposition.of_times("changed", plain[0], own.peak(dtype), "rtx3090", plain[1], base.peak(dtype))
     assert found.of == "roofline"
     return {factor.name: factor.factor for factor in found.factors}
 
@@ -97,7 +95,7 @@ def test_a_clock_is_worth_nothing_where_all_waits_for_memory() -> None:
     fast = msgspec.structs.replace(_changed(slow, clock="3.39 GHz"), name="both")
     plain = [estimate(MODELS["alexnet"], one, bounds_only=True) for one in (slow, fast)]
     assert plain[0].bound == "memory"
-    one = decomposition.of_times("b", plain[1], peak(fast, "fp32"), "a", plain[0], peak(slow, "fp32"))
+    one = decomposition.of_times("b", plain[1], fast.peak("fp32"), "a", plain[0], slow.peak("fp32"))
     clock = next(factor for factor in one.factors if factor.name == "clock")
     assert clock.ratio == pytest.approx(2)
     assert clock.factor == pytest.approx(1)
@@ -113,7 +111,7 @@ def test_an_expected_time_adds_efficiency() -> None:
         )
         for one, factor in ((base, 2.0), (own, 3.0))
     ]
-    ceilings = [peak(DEVICES[name], "fp32") for name in ("rtx3090", "rtx4090")]
+    ceilings = [DEVICES[name].peak("fp32") for name in ("rtx3090", "rtx4090")]
     found = decomposition.of_times("rtx4090", known[1], ceilings[1], "rtx3090", known[0], ceilings[0])
     worth = {factor.name: factor.factor for factor in found.factors}
     assert found.of == "expected"
@@ -122,7 +120,7 @@ def test_an_expected_time_adds_efficiency() -> None:
 
 
 def test_a_hybrid_cpu_is_the_mean_of_its_units() -> None:
-    units, clock, per_cycle = decomposition.parts(peak(DEVICES["i7-12700h"], "fp32"))
+    units, clock, per_cycle = decomposition.parts(DEVICES["i7-12700h"].peak("fp32"))
     assert units == 14
     assert clock == pytest.approx((6 * 4.7e9 + 8 * 3.5e9) / 14)
     assert per_cycle == pytest.approx((6 * 4.7 * 32 + 8 * 3.5 * 16) / (6 * 4.7 + 8 * 3.5))
@@ -215,7 +213,7 @@ def test_a_runtime_of_one_kind_of_device() -> None:
 
 
 def test_notices_name_what_is_assumed() -> None:
-    guessed = override(DEVICES["rtx3090"], {"clock": "2 GHz", "bandwidth": str(BytesPerSecond(1e12))})
+    guessed = DEVICES["rtx3090"].with_(clock="2 GHz", bandwidth=str(BytesPerSecond(1e12)))
     assert [(notice.code, notice.data) for notice in compare([guessed], "fp32", MODELS["alexnet"]).notices] == [
         ("peaks-assumed-of", {"devices": ["rtx3090"]}),
         ("bandwidths-assumed-of", {"devices": ["rtx3090"]}),

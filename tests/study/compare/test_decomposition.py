@@ -8,7 +8,6 @@ import pytest
 from hwbench.machine.architecture import Rate
 from hwbench.machine.device import Device
 from hwbench.machine.parts import Clock, Memory, Units
-from hwbench.machine.peak import peak
 from hwbench.predict.estimate import estimate
 from hwbench.study.compare.decomposition import of_peaks, of_times, parts
 from hwbench.units import BytesPerSecond, Hertz
@@ -29,7 +28,7 @@ EMPTY = Op("view", (1,))
 
 def of(own: Device, *ops: Op) -> Any:
     workload = Workload("w", "w", (1,), ops)
-    sides = [(estimate(workload, each, bounds_only=True), peak(each, "fp32")) for each in (own, BASE)]
+    sides = [(estimate(workload, each, bounds_only=True), each.peak("fp32")) for each in (own, BASE)]
     return of_times("own", *sides[0], "base", *sides[1])
 
 
@@ -38,24 +37,24 @@ def factors(found: Any) -> dict[str, tuple[float, float]]:
 
 
 def test_parts_of_a_peak() -> None:
-    assert parts(peak(device(3, 2e9, 4, 1.0), "fp32")) == (3.0, 2e9, 4.0)
+    assert parts(device(3, 2e9, 4, 1.0).peak("fp32")) == (3.0, 2e9, 4.0)
     rates = (Rate("vector", "cuda", "fp32", 4),), (Rate("vector", "cuda", "fp32", 1),)
     classes = (
         Units("a", 1, Clock(fixed=Hertz(3e9)), "a", rates=rates[0]),
         Units("b", 3, Clock(fixed=Hertz(1e9)), "b", rates=rates[1]),
     )
-    mixed = peak(Device("x", "gpu", "Nobody", classes), "fp32")
+    mixed = Device("x", "gpu", "Nobody", classes).peak("fp32")
     assert parts(mixed) == pytest.approx((4.0, 1.5e9, 15 / 6))
 
 
 def test_a_ratio_of_peaks() -> None:
-    found = of_peaks("own", peak(device(4, 5e8, 6, 1.0), "fp32"), "base", peak(BASE, "fp32"))
+    found = of_peaks("own", device(4, 5e8, 6, 1.0).peak("fp32"), "base", BASE.peak("fp32"))
     assert (found.of, found.batch, found.ratio) == ("peak", None, pytest.approx(6))
     expected = {"units": 4.0, "clock": 0.5, "flops_per_cycle": 3.0}
     assert factors(found) == {name: pytest.approx((value, value)) for name, value in expected.items()}
     shares = {factor.name: factor.share for factor in found.factors}
     assert shares == {name: pytest.approx(math.log(value) / math.log(6)) for name, value in expected.items()}
-    assert [factor.share for factor in of_peaks("b", peak(BASE, "fp32"), "b", peak(BASE, "fp32")).factors] == [None] * 3
+    assert [factor.share for factor in of_peaks("b", BASE.peak("fp32"), "b", BASE.peak("fp32")).factors] == [None] * 3
 
 
 def test_compute_alone_and_memory_alone() -> None:

@@ -6,8 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from hwbench.dtypes import MIXED
-from hwbench.machine.device import Device
-from hwbench.machine.peak import ACCUMULATE_DEFAULT, peaks
+from hwbench.machine.device import ACCUMULATE_DEFAULT, Device, peaks
 from hwbench.measure.record import Result
 from hwbench.predict.estimate import Estimate
 from hwbench.report.text.format import number
