@@ -7,8 +7,13 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
-Job = Callable[[int], None]
+from msgspec import Struct
+
+from hwbench.measure.settings import Settings
+
+Job = Callable[[int], object]
 """What a member runs, given its position in the team; compiled code that releases the GIL."""
 
 
@@ -85,9 +90,42 @@ class Team:
             member.thread.join()
 
 
-def run_job(team: Team | None, job: Job) -> None:
-    """Run `job(position)` in every member of a team, or `job(0)` on this thread where there is none."""
-    if team is None:
-        job(0)
-    else:
-        team.run(job)
+class Cores(Struct, frozen=True):
+    """Where a task runs: on this thread, which is kept on the first CPU, or on all CPUs of a team."""
+
+    cpus: tuple[int, ...] = ()
+    core_class: str | None = None
+    team: Team | None = None
+
+    def __len__(self) -> int:
+        return len(self.team) if self.team else 1
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of a task that follow from where it runs."""
+        timer, close = ("wall", self.team.close) if self.team else ("cpu", None)
+        return {"cpus": self.cpus, "core_class": self.core_class, "threads": len(self), "timer": timer, "close": close}
+
+    def run(self, job: Job) -> None:
+        """Run `job(position)` in every member of the team, or `job(0)` on this thread where there is none."""
+        if self.team is None:
+            job(0)
+        else:
+            self.team.run(job)
+
+
+def one_of_each(settings: Settings) -> list[Cores]:
+    """Return the first core of each class, with the class's name where there are several."""
+    named = len(settings.classes) > 1
+    return [Cores(one.cpus[:1], one.name if named else None) for one in settings.classes]
+
+
+def first(settings: Settings, threads: int) -> Cores:
+    """Return so many cores, of a team if there are several."""
+    cpus = settings.cpus[:threads]
+    return Cores(cpus, team=Team(cpus) if threads > 1 else None)
+
+
+def teams(settings: Settings) -> list[Cores]:
+    """Return the first cores for each number of threads above one."""
+    return [first(settings, threads) for threads in settings.threads if threads > 1]

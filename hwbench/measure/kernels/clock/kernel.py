@@ -15,8 +15,8 @@ from hwbench.measure.codegen import vectors
 from hwbench.measure.harness import Task, pinned
 from hwbench.measure.kernels.clock import loops as clock_loops
 from hwbench.measure.kernels.fma import loops as fma_loops
-from hwbench.measure.kernels.team import Team, run_job
-from hwbench.measure.settings import CpuClass, Settings
+from hwbench.measure.kernels.team import Cores, one_of_each, teams
+from hwbench.measure.settings import Settings
 from hwbench.measure.subject import ClockLoad
 
 LOAD = "fp32"
@@ -45,10 +45,10 @@ class LoadedClock:
         self._rounds = 1000
 
     @classmethod
-    def each(cls, bits: int, dtype: str, cpus: Sequence[int], team: Team | None) -> "list[LoadedClock]":
+    def each(cls, bits: int, dtype: str, cores: Cores) -> "list[LoadedClock]":
         """Return a clock for every member of a team, or for the first of the CPUs where there is no team."""
-        cores = team.cpus if team else (cpus[0] if cpus else None,)
-        return [cls(bits, dtype, cpu, len(cores) - 1) for cpu in cores]
+        cpus = cores.team.cpus if cores.team else cores.cpus[:1] or (None,)
+        return [cls(bits, dtype, cpu, len(cpus) - 1) for cpu in cpus]
 
     def prepare(self) -> None:
         """Compile, and find the densest load that does not slow the chain."""
@@ -121,24 +121,13 @@ def tasks(settings: Settings) -> Sequence[Task]:
     """
     target = vectors.target()
     result = []
-    for core_class in settings.classes:
-        name, cpus = class_name(settings, core_class), core_class.cpus[:1]
-        result.append(scalar(core_class, name))
-        result += [loaded(bits, target.isa(bits), cpus, name) for bits in target.widths]
-    for threads in settings.threads:
-        if threads > 1:
-            team = Team(settings.cpus[:threads])
-            widths = target.widths[-1:] if settings.quick else target.widths
-            result += [loaded(bits, target.isa(bits), settings.cpus[:threads], None, team) for bits in widths]
-    return result
+    for core in one_of_each(settings):
+        result += [scalar(core), *(loaded(bits, target.isa(bits), core) for bits in target.widths)]
+    widths = target.widths[-1:] if settings.quick else target.widths
+    return [*result, *(loaded(bits, target.isa(bits), cores) for cores in teams(settings) for bits in widths)]
 
 
-def class_name(settings: Settings, core_class: CpuClass) -> str | None:
-    """Return the name of a class of cores, None where there is only one class."""
-    return core_class.name if len(settings.classes) > 1 else None
-
-
-def scalar(core_class: CpuClass, name: str | None) -> Task:
+def scalar(core: Cores) -> Task:
     """Return the task that measures the clock of one core that only runs the chain."""
     return Task(
         kernel="clock",
@@ -146,21 +135,20 @@ def scalar(core_class: CpuClass, name: str | None) -> Task:
         unit="Hz",
         work=clock_loops.CYCLES,
         call=lambda repetitions: clock_loops.chain(repetitions, 1, clock_loops.STEP, clock_loops.MASK),
-        cpus=core_class.cpus[:1],
-        core_class=name,
         check=clock_loops.check,
+        **core.fields,
     )
 
 
-def loaded(bits: int, isa: str, cpus: tuple[int, ...], core_class: str | None, team: Team | None = None) -> Task:
+def loaded(bits: int, isa: str, cores: Cores) -> Task:
     """Return the task that measures the clock under multiply-adds of one width, of one core or of a team (the mean).
 
     A team is timed by CPU time too: each core's clock counts only while the core works for us.
     """
-    clocks = LoadedClock.each(bits, LOAD, cpus, team)
+    clocks = LoadedClock.each(bits, LOAD, cores)
 
     def run(job: Callable[[LoadedClock], None]) -> None:
-        run_job(team, lambda position: job(clocks[position]))
+        cores.run(lambda position: job(clocks[position]))
 
     def prepare() -> ClockLoad:
         run(LoadedClock.prepare)
@@ -170,13 +158,10 @@ def loaded(bits: int, isa: str, cpus: tuple[int, ...], core_class: str | None, t
         kernel="clock",
         variant=isa,
         unit="Hz",
-        work=fma_loops.LOADED_CYCLES * (len(team) if team else 1),
+        work=fma_loops.LOADED_CYCLES * len(cores),
         call=lambda rounds: run(lambda clock: clock.run(rounds)),
         isa=isa,
-        threads=len(team) if team else 1,
-        cpus=cpus,
-        core_class=core_class,
         subject=ClockLoad(bits, LOAD),
         prepare=prepare,
-        close=team.close if team else None,
+        **{**cores.fields, "timer": "cpu"},
     )

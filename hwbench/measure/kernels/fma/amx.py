@@ -16,16 +16,9 @@ from msgspec import Struct
 from hwbench.measure.codegen.vectors import Target
 from hwbench.measure.harness import Task
 from hwbench.measure.kernels.clock.kernel import calibrated
-from hwbench.measure.kernels.fma.amx_loops import (
-    INSTRUCTIONS,
-    LOADED_CYCLES,
-    LOOPS,
-    ROW_BYTES,
-    ROWS,
-    SUMS,
-    TileDtype,
-)
-from hwbench.measure.kernels.team import Team, run_job
+from hwbench.measure.kernels.fma import amx_loops
+from hwbench.measure.kernels.fma.amx_loops import LOOPS, ROW_BYTES, ROWS, SUMS, TileDtype
+from hwbench.measure.kernels.team import Cores
 from hwbench.measure.subject import MultiplyAdds
 
 CONFIG_BYTES = 64
@@ -104,7 +97,7 @@ class Tiles:
             before = time.thread_time()
             self.run(rounds, loaded=True)
             times.append(max(time.thread_time() - before, 1e-9))
-        self.cycles = self.elapsed * LOADED_CYCLES * rounds / min(times)
+        self.cycles = self.elapsed * amx_loops.LOADED_CYCLES * rounds / min(times)
 
     def run(self, rounds: int, loaded: bool = False) -> None:
         """Run so many rounds of `SUMS` products."""
@@ -148,12 +141,12 @@ def packed(values: Any, dtype: TileDtype) -> Any:
     return np.ascontiguousarray(bits, np.uint16)
 
 
-def task(dtype: TileDtype, cpus: tuple[int, ...], core_class: str | None, team: Team | None = None) -> Task:
+def task(dtype: TileDtype, cores: Cores) -> Task:
     """Return the task that measures products of tiles on one core, or on all cores of a team."""
-    members = [Tiles(dtype) for _ in cpus] if team else [Tiles(dtype)]
+    members = [Tiles(dtype) for _ in range(len(cores))]
 
     def run(job: Callable[[Tiles], None]) -> None:
-        run_job(team, lambda position: job(members[position]))
+        cores.run(lambda position: job(members[position]))
 
     def cycles() -> float:
         run(Tiles.count)
@@ -167,12 +160,8 @@ def task(dtype: TileDtype, cpus: tuple[int, ...], core_class: str | None, team: 
         call=lambda rounds: run(lambda tiles: tiles.timed(rounds)),
         dtype=dtype,
         isa="amx",
-        threads=len(members),
-        timer="wall" if team else "cpu",
-        cpus=cpus,
-        core_class=core_class,
-        subject=MultiplyAdds(INSTRUCTIONS[dtype].rpartition(".")[2], accumulators=SUMS),
+        subject=MultiplyAdds(amx_loops.INSTRUCTIONS[dtype].rpartition(".")[2], accumulators=SUMS),
         check=lambda: all(tiles.right_answer() for tiles in members),
         cycles=cycles,
-        close=team.close if team else None,
+        **cores.fields,
     )

@@ -17,7 +17,8 @@ from hwbench.measure.harness import Task
 from hwbench.measure.kernels.clock import kernel as clock
 from hwbench.measure.kernels.fma import amx
 from hwbench.measure.kernels.fma import loops as fma_loops
-from hwbench.measure.kernels.team import Team, run_job
+from hwbench.measure.kernels.team import Cores, one_of_each, teams
+from hwbench.measure.record import Unit
 from hwbench.measure.settings import Settings
 from hwbench.measure.subject import MultiplyAdds
 
@@ -37,17 +38,13 @@ def tasks(settings: Settings) -> Sequence[Task]:
     tiles = [dtype for dtype in amx.dtypes(target) if settings.dtypes is None or dtype in settings.dtypes]
     widest = target.widths[-1 if settings.quick else 0 :]
     result = []
-    for core_class in settings.classes:
-        name, cpus = clock.class_name(settings, core_class), core_class.cpus[:1]
-        result += [throughput(target, bits, dtype, cpus, name) for bits in target.widths for dtype in dtypes]
-        result += [amx.task(dtype, cpus, name) for dtype in tiles]
-        result += [latency(target, bits, dtype, cpus, name) for bits in widest for dtype in dtypes]
-    for threads in settings.threads:
-        if threads > 1:
-            cpus = settings.cpus[:threads]
-            team = Team(cpus)
-            result += [throughput(target, bits, dtype, cpus, None, team) for bits in widest for dtype in dtypes]
-            result += [amx.task(dtype, cpus, None, team) for dtype in tiles]
+    for core in one_of_each(settings):
+        result += [throughput(target, bits, dtype, core) for bits in target.widths for dtype in dtypes]
+        result += [amx.task(dtype, core) for dtype in tiles]
+        result += [latency(target, bits, dtype, core) for bits in widest for dtype in dtypes]
+    for cores in teams(settings):
+        result += [throughput(target, bits, dtype, cores) for bits in widest for dtype in dtypes]
+        result += [amx.task(dtype, cores) for dtype in tiles]
     return result
 
 
@@ -58,17 +55,18 @@ def isa(target: Target, bits: int) -> str:
     return target.isa(bits)
 
 
+ONE = Cores()
+
+
 class FmaLoop:
     """One loop at one width and dtype: runs it, checks it, and counts the cycles of its last run."""
 
-    def __init__(
-        self, loop: Any, bits: int, dtype: vectors.FloatDtype, cpus: tuple[int, ...] = (), team: Team | None = None
-    ) -> None:
+    def __init__(self, loop: Any, bits: int, dtype: vectors.FloatDtype, cores: Cores = ONE) -> None:
         self.loop = functools.partial(loop, bits)
-        self.dtype = dtype
+        self.bits, self.dtype, self.cores = bits, dtype, cores
         self.lanes = vectors.lanes(dtype, bits)
         self.operands = fma_loops.operands(dtype, vectors.target().fused)
-        self.clocks = clock.LoadedClock.each(bits, dtype, cpus, team)
+        self.clocks = clock.LoadedClock.each(bits, dtype, cores)
         self.elapsed = [0.0] * len(self.clocks)
         self.counted = [0.0] * len(self.clocks)
 
@@ -87,6 +85,11 @@ class FmaLoop:
         """Count the cycles of the last run by the clock that this core has now, under load."""
         self.counted[position] = self.elapsed[position] * self.clocks[position].read()
 
+    def cycles(self) -> float:
+        """Return the cycles of the last run of all cores."""
+        self.cores.run(self.count)
+        return sum(self.counted)
+
     def right(self, accumulators: int, steps: int) -> bool:
         """Return whether three rounds give numpy's answer; `steps`: multiply-adds of one accumulator in a round."""
         answer = float(self.loop(_CHECKED_ROUNDS, *self.operands))
@@ -95,69 +98,34 @@ class FmaLoop:
         return math.isclose(answer, expected, rel_tol=_TOLERANCE[self.dtype])
 
 
-def throughput(
-    target: Target,
-    bits: int,
-    dtype: vectors.FloatDtype,
-    cpus: tuple[int, ...],
-    core_class: str | None,
-    team: Team | None = None,
-) -> Task:
+def throughput(target: Target, bits: int, dtype: vectors.FloatDtype, cores: Cores) -> Task:
     """Return the task that measures FLOP/s of independent multiply-adds on one core, or on all cores of a team."""
-    members = len(team) if team else 1
-    loop = FmaLoop(fma_loops.throughput, bits, dtype, cpus, team)
+    loop = FmaLoop(fma_loops.throughput, bits, dtype, cores)
     accumulators = fma_loops.accumulators(target.registers)
-
-    def cycles() -> float:
-        run_job(team, loop.count)
-        return sum(loop.counted)
-
-    return Task(
-        kernel="fma",
-        variant="throughput",
-        unit="FLOP/s",
-        work=2 * loop.lanes * accumulators * fma_loops.STEPS * members,
-        call=lambda rounds: run_job(team, functools.partial(loop.run, rounds)),
-        dtype=dtype,
-        isa=isa(target, bits),
-        threads=members,
-        timer="wall" if team else "cpu",
-        cpus=cpus,
-        core_class=core_class,
-        subject=MultiplyAdds(_instructions(target), bits, accumulators),
-        prepare=lambda: run_job(team, loop.prepare),
-        check=lambda: loop.right(accumulators, fma_loops.STEPS),
-        cycles=cycles,
-        close=team.close if team else None,
-    )
+    flop = 2 * loop.lanes * accumulators * fma_loops.STEPS * len(cores)
+    return _task(target, loop, "throughput", "FLOP/s", flop, accumulators, fma_loops.STEPS)
 
 
-def latency(
-    target: Target, bits: int, dtype: vectors.FloatDtype, cpus: tuple[int, ...], core_class: str | None
-) -> Task:
+def latency(target: Target, bits: int, dtype: vectors.FloatDtype, core: Cores) -> Task:
     """Return the task that measures seconds (and cycles) of a multiply-add that needs the answer of the one before."""
-    loop = FmaLoop(fma_loops.latency, bits, dtype, cpus)
+    loop = FmaLoop(fma_loops.latency, bits, dtype, core)
+    return _task(target, loop, "latency", "s", fma_loops.DEPENDENT, None, fma_loops.DEPENDENT)
 
-    def cycles() -> float:
-        loop.count()
-        return loop.counted[0]
 
+def _task(
+    target: Target, loop: FmaLoop, variant: str, unit: Unit, work: int, accumulators: int | None, steps: int
+) -> Task:
     return Task(
         kernel="fma",
-        variant="latency",
-        unit="s",
-        work=fma_loops.DEPENDENT,
-        call=loop.run,
-        dtype=dtype,
-        isa=isa(target, bits),
-        cpus=cpus,
-        core_class=core_class,
-        subject=MultiplyAdds(_instructions(target), bits),
-        prepare=loop.prepare,
-        check=lambda: loop.right(1, fma_loops.DEPENDENT),
-        cycles=cycles,
+        variant=variant,
+        unit=unit,
+        work=work,
+        call=lambda rounds: loop.cores.run(functools.partial(loop.run, rounds)),
+        dtype=loop.dtype,
+        isa=isa(target, loop.bits),
+        subject=MultiplyAdds(FUSED if target.fused else SEPARATE, loop.bits, accumulators),
+        prepare=lambda: loop.cores.run(loop.prepare),
+        check=lambda: loop.right(accumulators or 1, steps),
+        cycles=loop.cycles,
+        **loop.cores.fields,
     )
-
-
-def _instructions(target: Target) -> str:
-    return FUSED if target.fused else SEPARATE

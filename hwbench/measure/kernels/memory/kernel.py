@@ -13,14 +13,14 @@ from msgspec import Struct
 from hwbench.machine.host.files import Files
 from hwbench.machine.parts import Cache
 from hwbench.measure.environment import machine as environment
-from hwbench.measure.harness import Task
+from hwbench.measure.harness import Task, pinned
 from hwbench.measure.kernels.buffers import ALIGNMENT, affordable
-from hwbench.measure.kernels.clock.kernel import class_name
 from hwbench.measure.kernels.memory import latency, levels, stream, working_set
 from hwbench.measure.kernels.memory.levels import Level, Point
 from hwbench.measure.kernels.memory.working_set import Buffer
-from hwbench.measure.kernels.team import Team
-from hwbench.measure.settings import CpuClass, Settings
+from hwbench.measure.kernels.team import Cores, first, one_of_each
+from hwbench.measure.settings import Settings
+from hwbench.measure.subject import WorkingSet
 
 LARGEST_SET, LARGEST_SET_QUICK = 512 << 20, 256 << 20
 """Largest working set in bytes, where memory allows."""
@@ -59,13 +59,12 @@ def tasks(settings: Settings) -> Sequence[Task]:
     result: list[Task] = []
     arrays = stream_arrays(settings, sizes)
     for threads in settings.threads:
-        result += streams(settings, arrays[threads], threads)
+        result += streams(settings, arrays[threads])
         if threads > 1:
-            result += all_cores(settings, sizes, seen, threads)
-    for core_class in settings.classes:
-        result += sweep(settings, buffer if settings.cpus[0] in core_class.cpus else Buffer(largest), core_class)
-        cpus, name = core_class.cpus[:1], class_name(settings, core_class)
-        result += [latency.task(size, cpus, name) for size in chased(settings, sizes, seen)]
+            result += all_cores(settings, sizes, seen, first(settings, threads))
+    for core in one_of_each(settings):
+        result += sweep(settings, buffer if core.cpus == settings.cpus[:1] else Buffer(largest), core)
+        result += [latency.task(size, core) for size in chased(settings, sizes, seen)]
     return result
 
 
@@ -78,9 +77,8 @@ def largest_set(settings: Settings, memory: int) -> int:
 
 def quick_sweep(buffer: Buffer, cpu: int, steps: int) -> tuple[Level, ...]:
     """Return the levels that a short sweep by one core shows, `steps` an octave: the best of three readings a set."""
-    points: list[Point] = []
-
-    def job(_position: int) -> None:
+    points = []
+    with pinned(cpu):
         buffer.allocate()
         for size in working_set.sizes(buffer.size, steps):
             passes = max(1, (2 << 20) // size)
@@ -90,12 +88,6 @@ def quick_sweep(buffer: Buffer, cpu: int, steps: int) -> tuple[Level, ...]:
                 buffer.read(size, passes)
                 best = min(best, time.thread_time() - before)
             points.append(Point(size, size * passes / max(best, 1e-9)))
-
-    team = Team((cpu,))
-    try:
-        team.run(job)
-    finally:
-        team.close()
     return levels.levels(points)
 
 
@@ -116,53 +108,47 @@ def stream_arrays(settings: Settings, sizes: MemorySizes) -> dict[int, stream.St
     result: dict[int, stream.StreamArrays] = {}
     shared = settings.quick and (environment.numa_nodes(Files()) or 1) == 1
     for threads in sorted(settings.threads, reverse=True):
-        team = Team(settings.cpus[:threads]) if threads > 1 else None
         lender = next(iter(result.values()), None) if shared else None
-        result[threads] = stream.StreamArrays(array_size(settings, sizes, threads), team, settings.quick, lender)
+        size, cores = array_size(settings, sizes, threads), first(settings, threads)
+        result[threads] = stream.StreamArrays(size, cores, settings.quick, lender)
     return result
 
 
-def streams(settings: Settings, arrays: stream.StreamArrays, threads: int) -> list[Task]:
-    """Return STREAM's tasks with both kinds of stores by so many threads; where quick, few threads run triad only."""
-    few = settings.quick and threads < max(settings.threads)
+def streams(settings: Settings, arrays: stream.StreamArrays) -> list[Task]:
+    """Return STREAM's tasks with both kinds of stores; where quick, fewer threads than the most run triad only."""
+    few = settings.quick and len(arrays.cores) < max(settings.threads)
     operations = stream.OPERATIONS[-1 if few else 0 :]
-    cpus = settings.cpus[:threads]
-    return [
-        stream.task(operation, nontemporal, arrays, cpus) for nontemporal in (False, True) for operation in operations
-    ]
+    return [stream.task(operation, nontemporal, arrays) for nontemporal in (False, True) for operation in operations]
 
 
 def array_size(settings: Settings, sizes: MemorySizes, threads: int) -> int:
     """Return the bytes of one of STREAM's arrays: four times the caches of so many threads, if memory allows."""
-    instances = 1
     last = max(settings.caches, key=lambda cache: cache.size, default=None)
-    if last is not None and last.shared_by:
-        instances = math.ceil(threads / last.shared_by)
+    instances = math.ceil(threads / last.shared_by) if last and last.shared_by else 1
     limit = sizes.arrays // (3 * len(settings.threads))
     return max(ALIGNMENT * threads, min(TIMES_CACHE * sizes.cache * instances, limit))
 
 
-def sweep(settings: Settings, buffer: Buffer, core_class: CpuClass) -> list[Task]:
-    """Return the tasks that read every working set in a buffer by one core of a class."""
+def sweep(settings: Settings, buffer: Buffer, core: Cores) -> list[Task]:
+    """Return the tasks that read every working set in a buffer by one core."""
     reported = {cache.name: float(cache.size) for cache in settings.caches}
     return [
-        working_set.task(buffer, size, core_class.cpus[:1], class_name(settings, core_class), reported)
+        working_set.task([buffer], size, core, WorkingSet(size, reported=reported))
         for size in working_set.sizes(buffer.size, 1 if settings.quick else 2)
     ]
 
 
-def all_cores(settings: Settings, sizes: MemorySizes, seen: Sequence[Level], threads: int) -> list[Task]:
+def all_cores(settings: Settings, sizes: MemorySizes, seen: Sequence[Level], cores: Cores) -> list[Task]:
     """Return the tasks that read each measured level by all cores, each from the middle of its share."""
-    cpus = settings.cpus[:threads]
-    team = Team(cpus)
+    threads = len(cores)
     wanted = [share(level, before, settings.caches, threads)
               for level, before in zip(seen[:-1], (None, *seen), strict=False)]  # fmt: skip
     if seen:
         wanted.append(array_size(settings, sizes, threads) // threads)
     whole = [max(ALIGNMENT, size // ALIGNMENT * ALIGNMENT) for size in wanted]
-    buffers = [Buffer(max(whole, default=ALIGNMENT)) for _ in cpus]
+    buffers = [Buffer(max(whole, default=ALIGNMENT)) for _ in range(threads)]
     labels = levels.names(seen, settings.caches)
-    return [working_set.team_task(buffers, size, team, cpus, label)
+    return [working_set.task(buffers, size, cores, WorkingSet(size, label))
             for size, label in zip(whole, labels, strict=True)]  # fmt: skip
 
 

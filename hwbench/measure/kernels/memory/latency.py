@@ -13,6 +13,7 @@ from hwbench.machine.host.files import Files
 from hwbench.measure.harness import Task
 from hwbench.measure.kernels.buffers import aligned, natural
 from hwbench.measure.kernels.memory.loops import STEPS, chase, read
+from hwbench.measure.kernels.team import Cores
 from hwbench.measure.subject import PointerChase
 
 LINE = 64
@@ -58,7 +59,7 @@ class Ring:
         self.bytes = None
 
 
-def task(size: int, cpus: tuple[int, ...], core_class: str | None) -> Task:
+def task(size: int, core: Cores) -> Task:
     """Return the task that measures the latency of one working set on one core."""
     ring = Ring(size)
     return Task(
@@ -68,13 +69,11 @@ def task(size: int, cpus: tuple[int, ...], core_class: str | None) -> Task:
         work=STEPS,
         call=ring.run,
         size=str(size),
-        cpus=cpus,
-        core_class=core_class,
         subject=PointerChase(ring.lines * LINE, LINE, huge_pages(Files())),
         prepare=ring.allocate,
         check=ring.right,
-        close=ring.free,
         warm=ring.warm,
+        **{**core.fields, "close": ring.free},
     )
 
 

@@ -17,7 +17,7 @@ from hwbench.measure.codegen import vectors
 from hwbench.measure.harness import Task
 from hwbench.measure.kernels.buffers import ALIGNMENT, aligned
 from hwbench.measure.kernels.memory.loops import ADD, COPY, SCALE, TRIAD, stream_pass
-from hwbench.measure.kernels.team import Team, run_job
+from hwbench.measure.kernels.team import Cores
 from hwbench.measure.subject import StreamSize
 
 ELEMENT = 8
@@ -57,17 +57,14 @@ class StreamArrays:
     more than it has, which saves the time to allocate and fill any: only right where all memory is near to every CPU.
     """
 
-    def __init__(self, size: int, team: Team | None, quick: bool = False, lender: "StreamArrays | None" = None) -> None:
-        self.team = team
-        self.quick = quick
-        self.lender = lender
+    def __init__(self, size: int, cores: Cores, quick: bool = False, lender: "StreamArrays | None" = None) -> None:
+        self.cores, self.quick, self.lender = cores, quick, lender
         self.widths: dict[tuple[str | None, bool], int] = {}
-        self.members = len(team) if team else 1
         size = size if lender is None else min(size, lender.size)
-        self.chunk = max(1, size // self.members // ALIGNMENT) * ALIGNMENT
-        self.size: int = self.chunk * self.members
-        self.parts: tuple[Any, Any, Any] | None = None
-        self.places: tuple[int, int, int] = (0, 0, 0)
+        self.chunk = max(1, size // len(cores) // ALIGNMENT) * ALIGNMENT
+        self.size: int = self.chunk * len(cores)
+        self.parts: list[Any] | None = None
+        self.places = [0, 0, 0]
 
     def allocate(self) -> None:
         """Allocate the memory; fill the sources with different numbers, the destination with -1."""
@@ -76,13 +73,11 @@ class StreamArrays:
         if self.lender is not None:
             self.lender.allocate()
             assert self.lender.parts is not None
-            destination, left, right = (part[: self.size // ELEMENT] for part in self.lender.parts)
+            self.parts = [part[: self.size // ELEMENT] for part in self.lender.parts]
         else:
-            destination, left, right = (aligned(self.size).view(np.float64) for _ in range(3))
-        self.places = (destination.ctypes.data, left.ctypes.data, right.ctypes.data)
-        self.parts = (destination, left, right)
-        if self.lender is None:
-            run_job(self.team, self._fill)
+            self.parts = [aligned(self.size).view(np.float64) for _ in range(3)]
+            self.cores.run(self._fill)
+        self.places = [part.ctypes.data for part in self.parts]
 
     def _fill(self, position: int) -> None:
         assert self.parts is not None
@@ -103,7 +98,7 @@ class StreamArrays:
 
     def passes(self, operation: Operation, nontemporal: bool, bits: int, repetitions: int) -> None:
         """Run an operation over all chunks so many times."""
-        run_job(self.team, functools.partial(self.run, operation, nontemporal, bits, repetitions))
+        self.cores.run(functools.partial(self.run, operation, nontemporal, bits, repetitions))
 
     def width(self, operation: Operation, nontemporal: bool) -> int:
         """Return the best width of vectors in bits for an operation; it is measured once."""
@@ -141,11 +136,11 @@ class StreamArrays:
         self.parts = None
         if self.lender is not None:
             self.lender.free()
-        if self.team is not None:
-            self.team.close()
+        if self.cores.team is not None:
+            self.cores.team.close()
 
 
-def task(operation: Operation, nontemporal: bool, arrays: StreamArrays, cpus: tuple[int, ...]) -> Task:
+def task(operation: Operation, nontemporal: bool, arrays: StreamArrays) -> Task:
     """Return the task of one operation with one kind of store; tasks of the same number of threads share the arrays."""
 
     def width() -> int:
@@ -162,11 +157,8 @@ def task(operation: Operation, nontemporal: bool, arrays: StreamArrays, cpus: tu
         work=operation.arrays * arrays.size,
         call=lambda repetitions: arrays.passes(operation, nontemporal, width(), repetitions),
         dtype="fp64",
-        threads=arrays.members,
-        timer="wall" if arrays.team else "cpu",
-        cpus=cpus,
         subject=StreamSize(arrays.size),
         prepare=prepare,
         check=lambda: arrays.right(operation, nontemporal, width()),
-        close=arrays.free,
+        **{**arrays.cores.fields, "close": arrays.free},
     )

@@ -12,7 +12,7 @@ import numpy as np
 from hwbench.measure.harness import Task
 from hwbench.measure.kernels.buffers import aligned, natural
 from hwbench.measure.kernels.memory.loops import read
-from hwbench.measure.kernels.team import Team
+from hwbench.measure.kernels.team import Cores
 from hwbench.measure.subject import WorkingSet
 
 PIECE = 1 << 18
@@ -64,41 +64,15 @@ def sizes(largest: int, steps: int) -> tuple[int, ...]:
     return tuple(result)
 
 
-def task(
-    buffer: Buffer, size: int, cpus: tuple[int, ...], core_class: str | None, reported: dict[str, float]
-) -> Task:  # fmt: skip
-    """Return the task that reads one working set with one core."""
-
-    def call(passes: int) -> None:
-        buffer.read(size, passes)
-
-    return Task(
-        kernel="working-set",
-        variant="read",
-        unit="B/s",
-        work=size,
-        call=call,
-        size=str(size),
-        cpus=cpus,
-        core_class=core_class,
-        subject=WorkingSet(size, reported=reported),
-        prepare=buffer.allocate,
-        check=lambda: buffer.right(size),
-        close=buffer.free,
-    )
-
-
-def team_task(buffers: Sequence[Buffer], size: int, team: Team, cpus: tuple[int, ...], level: str) -> Task:
-    """Return the task in which each core of a team reads its own buffer; `level`: where these working sets fit."""
+def task(buffers: Sequence[Buffer], size: int, cores: Cores, subject: WorkingSet) -> Task:
+    """Return the task that reads one working set with one core, or one of its own with each core of a team."""
 
     def run(job: Callable[[Buffer], object]) -> None:
-        def member(position: int) -> None:
-            job(buffers[position])
-
-        team.run(member)
+        cores.run(lambda position: job(buffers[position]))
 
     def close() -> None:
-        team.close()
+        if cores.team:
+            cores.team.close()
         for buffer in buffers:
             buffer.free()
 
@@ -106,14 +80,11 @@ def team_task(buffers: Sequence[Buffer], size: int, team: Team, cpus: tuple[int,
         kernel="working-set",
         variant="read",
         unit="B/s",
-        work=size * len(team),
+        work=size * len(cores),
         call=lambda passes: run(lambda buffer: buffer.read(size, passes)),
-        threads=len(team),
         size=str(size),
-        timer="wall",
-        cpus=cpus,
-        subject=WorkingSet(size, level),
-        prepare=lambda: run(lambda buffer: buffer.allocate()),
+        subject=subject,
+        prepare=lambda: run(Buffer.allocate),
         check=lambda: all(buffer.right(size) for buffer in buffers),
-        close=close,
+        **{**cores.fields, "close": close},
     )
