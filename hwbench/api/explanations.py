@@ -9,7 +9,7 @@ from hwbench import answers
 from hwbench.answers import Answer
 from hwbench.api.checks import check_batch, check_dtype, check_duration
 from hwbench.api.lookup import Model, ModelOptions
-from hwbench.api.measurements import Progress, refuse_threads, refuse_training, staged
+from hwbench.api.measurements import Progress, refuse_training, staged
 from hwbench.api.records import not_saved, saved_lines
 from hwbench.api.records import save as save_record
 from hwbench.dtypes import dtype as known_dtype
@@ -127,7 +127,7 @@ def _measured(
     machine = host()
     count = threads or max(cpus.settings(machine).threads)
     settings = cpus.settings(machine, quick=True, threads=(count,), dtypes=(dtype,), sizes=(ladder.SIZE,))
-    refuse_threads(count, settings)
+    cpus.refuse_threads(count, settings)
     tasks = ladder.tasks(settings, dtype, count, memory=source is not None)
     if source is not None:
         torch_module("The run of a model")

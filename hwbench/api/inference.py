@@ -11,7 +11,7 @@ from hwbench.answers import Answer
 from hwbench.api.checks import check_batch, check_dtype, check_duration
 from hwbench.api.lookup import Model, ModelOptions
 from hwbench.api.machines import host_device
-from hwbench.api.measurements import Progress, refuse_threads, refuse_training, staged
+from hwbench.api.measurements import Progress, refuse_training, staged
 from hwbench.api.records import not_saved, saved_lines
 from hwbench.api.records import save as save_record
 from hwbench.dtypes import dtype as known_dtype
@@ -118,7 +118,7 @@ class _Runner:
         self.model, self.torch_device, self.compiled = model, torch_device, compiled
         self.machine: Host = host()
         self.settings = cpus.settings(self.machine)
-        refuse_threads(threads, self.settings)
+        cpus.refuse_threads(threads, self.settings)
         self.threads = (threads or max(self.settings.threads)) if torch_device.kind == "cpu" else 1
         self.notices: list[Notice] = []
         self.device = self._device()

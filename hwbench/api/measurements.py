@@ -13,7 +13,6 @@ from hwbench.api.records import Bench, derived
 from hwbench.api.records import save as save_record
 from hwbench.errors import HwbenchError, InputError
 from hwbench.measure import cluster, processes, session, store
-from hwbench.measure import settings as cpus
 from hwbench.measure.cluster import Failure, Success
 from hwbench.measure.harness import Progress as Stage
 from hwbench.measure.record import Record
@@ -80,13 +79,6 @@ def refuse_training(options: ModelOptions) -> None:
     """Raise InputError where a step of training is to be run."""
     if options.get("mode") == "training":
         raise InputError("inference-only", "Only inference can be run.", field="mode")
-
-
-def refuse_threads(threads: int | None, settings: cpus.Settings) -> None:
-    """Raise InputError for more threads than this process may use cores."""
-    if threads is not None and threads > len(settings.cpus):
-        message = f"This process may use {len(settings.cpus)} cores."
-        raise InputError("threads-range", message, field="threads")
 
 
 def self_check(

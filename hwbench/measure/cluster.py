@@ -1,8 +1,7 @@
-"""Benchmarks on each host of a running Dask cluster, and large computations spread over its workers.
+"""Benchmarks on each host of a running Dask cluster, and large computations spread over its workers (docs/fleet.md).
 
 The first worker of each host runs `hwbench bench` in a fresh subprocess, without the limits on threads that workers set
-for themselves. Its answer is checked: it must be a new record of the right schema, made on that host. The extra
-`[fleet]` installs `distributed`; docs/fleet.md explains how to start a cluster.
+for themselves. Its answer is checked: it must be a new record of the right schema, made on that host.
 """
 
 import os
@@ -28,10 +27,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 BENCH = ("-P", "-m", "hwbench", "bench", "--json", "--no-save")
-"""Arguments of the worker's Python that make it measure its host and write the record to standard output.
-
-`-P` keeps modules of the worker's current folder out.
-"""
+"""Arguments of the worker's Python that make it measure its host; `-P` keeps modules of its current folder out."""
 LIMITS = (
     "OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
     "NUMBA_NUM_THREADS", "BLIS_NUM_THREADS", "GOTO_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "MALLOC_TRIM_THRESHOLD_",
@@ -91,19 +87,13 @@ def cleaned(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def run_here(arguments: Sequence[str], limit_s: float) -> WorkerAnswer:
-    """Run the worker's Python with the arguments in a clean subprocess, killed with its children at the limit.
-
-    This function runs on the worker.
-    """
+    """Run this worker's Python with the arguments in a clean subprocess, killed with its children at the limit."""
     began = time.time()
     with subprocess.Popen(
         [sys.executable, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=cleaned(os.environ),
-        start_new_session=hasattr(os, "setsid"),
-    ) as process:
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=cleaned(os.environ), start_new_session=hasattr(os, "setsid"),
+    ) as process:  # fmt: skip
         try:
             out, err = process.communicate(timeout=limit_s)
         except subprocess.TimeoutExpired:
@@ -128,22 +118,21 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 @contextmanager
 def connected(scheduler: str) -> Iterator[Any]:
     """Yield a client of the scheduler at an address. Raises InputError without a scheduler or without `distributed`."""
+    import logging
+    import warnings
+
     try:
         import distributed
     except ImportError:
         message = "Clusters need the package distributed: pip install 'hwbench[fleet]'."
         raise InputError("needs-fleet", message, field="scheduler") from None
-    import logging
-    import warnings
-
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # hwbench reports errors itself, once
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             client = distributed.Client(scheduler, timeout=CONNECT_S, set_as_default=False, name="hwbench")
     except (OSError, TimeoutError, ValueError) as error:
-        reason = shown(str(error).partition("\n")[0] or type(error).__name__, 200)
-        message = f"No scheduler answers at '{shown(scheduler)}': {reason}."
+        message = f"No scheduler answers at '{shown(scheduler)}': {_first_line(error)}."
         raise InputError("no-scheduler", message, field="scheduler") from None
     try:
         yield client
@@ -165,11 +154,8 @@ def bench(
     mark = os.urandom(6).hex()
     pending = {}
     for host, worker in hosts.items():
-        key = f"hwbench-{mark}-{host}"
-        future = client.submit(
-            run_here, tuple(arguments), limit_s, key=key, workers=[worker], allow_other_workers=False, pure=False
-        )
-        pending[host] = (worker, future)
+        where = {"workers": [worker], "allow_other_workers": False, "pure": False, "key": f"hwbench-{mark}-{host}"}
+        pending[host] = (worker, client.submit(run_here, tuple(arguments), limit_s, **where))
     ids: dict[str, str] = {}
     end = time.monotonic() + limit_s + GRACE_S
     while pending:
@@ -190,21 +176,18 @@ def bench(
 
 def _workers(client: Any) -> Mapping[str, Mapping[str, Any]]:
     """Return the scheduler's description of all its workers, by address."""
+    identity = client.scheduler.identity
     try:
-        workers: Mapping[str, Mapping[str, Any]] = client.scheduler_info(n_workers=-1)["workers"]
+        workers: Mapping[str, Mapping[str, Any]] = client.sync(identity, n_workers=-1)["workers"]
     except TypeError:  # an older distributed, which always describes all of them
-        workers = client.scheduler_info()["workers"]
+        workers = client.sync(identity)["workers"]
     return workers
 
 
 def _alive(client: Any) -> set[str] | None:
     """Return the addresses of the workers that the scheduler sees; None where the scheduler itself is gone."""
-    if client.status != "running":
-        return None
     try:
-        return set(client.sync(client.scheduler.identity, n_workers=-1)["workers"])
-    except TypeError:
-        return set(client.sync(client.scheduler.identity)["workers"])
+        return set(_workers(client)) if client.status == "running" else None
     except (OSError, TimeoutError):
         return None
 
@@ -218,19 +201,13 @@ def _outcome(host: str, worker: str, future: Any, alive: set[str] | None, late: 
             return Failure(host, worker, "answer-lost", f"its answer was lost: {_first_line(error)}")
     if future.status == "error":
         return Failure(host, worker, *_cause(future.exception(timeout=CONNECT_S)))
-    lost = _loss(worker, future.status, alive, late)
-    return Failure(host, worker, *lost) if lost else None
-
-
-def _loss(worker: str, status: str, alive: set[str] | None, late: bool) -> tuple[str, str] | None:
-    """Return the code and the reason why no answer will come; None while one may."""
-    if alive is None:
-        return "scheduler-gone", "the scheduler went away"
-    if worker not in alive:
-        return "worker-gone", "the worker died or left before it answered"
-    if status in ("cancelled", "lost"):
-        return "task-dropped", f"the scheduler dropped the task ({status})"
-    return ("timeout", "no answer in time") if late else None
+    losses = (
+        (alive is None, "scheduler-gone", "the scheduler went away"),
+        (worker not in (alive or ()), "worker-gone", "the worker died or left before it answered"),
+        (future.status in ("cancelled", "lost"), "task-dropped", f"the scheduler dropped the task ({future.status})"),
+        (late, "timeout", "no answer in time"),
+    )
+    return next((Failure(host, worker, code, reason) for is_lost, code, reason in losses if is_lost), None)
 
 
 def _cause(error: BaseException) -> tuple[str, str]:
@@ -249,49 +226,44 @@ def _first_line(error: BaseException) -> str:
 
 def checked(host: str, worker: str, answer: object) -> Outcome:
     """Return the record in a worker's answer, if it is new and of the host that was asked; else a Failure."""
+    verdict = _believed(answer)
+    return Success(host, worker, verdict) if isinstance(verdict, Record) else Failure(host, worker, *verdict)
+
+
+def _believed(answer: object) -> Record | tuple[str, str]:
+    """Return the record in an answer, or the code and the reason why it cannot be the one that was asked for."""
     if not isinstance(answer, WorkerAnswer):
-        reason = f"it answered with {shown(type(answer).__name__, 40)} instead of a record"
-        return Failure(host, worker, "not-a-record", reason)
+        return "not-a-record", f"it answered with {shown(type(answer).__name__, 40)} instead of a record"
     if len(answer.out) > store.MAX_BYTES:
-        reason = f"its answer is longer than the limit of {store.MAX_BYTES >> 20} MiB"
-        return Failure(host, worker, "not-a-record", reason)
+        return "not-a-record", f"its answer is longer than the limit of {store.MAX_BYTES >> 20} MiB"
     try:
         run = store.decode_answer(answer.out, answer.err, answer.code)
     except HwbenchError as error:
         message = shown(error.message if isinstance(error, InputError) else error, 300).rstrip(".")
         if answer.code:
-            return Failure(host, worker, "bench-failed", f"hwbench bench failed there: {message}")
-        return Failure(host, worker, "not-a-record", f"its record cannot be read: {message}")
-    doubt = _doubt(run, answer)
-    return Failure(host, worker, *doubt) if doubt else Success(host, worker, run)
+            return "bench-failed", f"hwbench bench failed there: {message}"
+        return "not-a-record", f"its record cannot be read: {message}"
+    return next(_doubts(run, answer), run)
 
 
-def _doubt(run: Record, answer: WorkerAnswer) -> tuple[str, str] | None:
-    """Return the code and the reason why a record cannot be the one that was asked for; None where it can."""
+def _doubts(run: Record, answer: WorkerAnswer) -> Iterator[tuple[str, str]]:
     if not store.is_id(run.id):
-        return "bad-id", f"its record has no id of a run: '{shown(run.id, 40)}'"
+        yield "bad-id", f"its record has no id of a run: '{shown(run.id, 40)}'"
     hostname = run.environment.get("hostname")
     if hostname != answer.hostname:
         names = f"{shown(hostname or 'unnamed', 80)}, not {shown(answer.hostname, 80)}"
-        return "other-host", f"its record is of another host: {names}"
-    if doubt := _doubt_of_time(run, answer):
-        return doubt
-    if not any(measurement.samples for measurement in run.measurements):
-        return "no-measurement", "its record has no measurement"
-    return None
-
-
-def _doubt_of_time(run: Record, answer: WorkerAnswer) -> tuple[str, str] | None:
-    """Return the code and the reason why a record is not of the time at which it was asked for."""
+        yield "other-host", f"its record is of another host: {names}"
     try:
         created = datetime.fromisoformat(run.created).timestamp()
     except (ValueError, OverflowError):
-        return "undated", f"its record has no date: '{shown(run.created, 40)}'"
+        yield "undated", f"its record has no date: '{shown(run.created, 40)}'"
+        return
     if created < answer.began - _SKEW_S:
-        return "old-record", f"its record is an old one, of {shown(run.created, 40)}"
+        yield "old-record", f"its record is an old one, of {shown(run.created, 40)}"
     if created > time.time() + _DAY_S or abs(store.time_of(run.id) - created) > _DAY_S:
-        return "other-time", f"its record is of another time, {shown(run.created, 40)} or that of its id"
-    return None
+        yield "other-time", f"its record is of another time, {shown(run.created, 40)} or that of its id"
+    if not any(measurement.samples for measurement in run.measurements):
+        yield "no-measurement", "its record has no measurement"
 
 
 def _unless_repeated(outcome: Outcome, ids: dict[str, str]) -> Outcome:
@@ -310,8 +282,7 @@ def shared(outcomes: Iterable[Outcome]) -> tuple[Notice, ...]:
         if isinstance(outcome, Success):
             machine = str(outcome.run.environment.get("machine", outcome.host))
             machines.setdefault(machine, []).append(outcome.host)
-    several = (hosts for hosts in machines.values() if len(hosts) > 1)
-    return tuple(notice("hosts-share-machine", hosts=hosts) for hosts in several)
+    return tuple(notice("hosts-share-machine", hosts=hosts) for hosts in machines.values() if len(hosts) > 1)
 
 
 def spread(client: Any, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Literal
 
-import msgspec
 from msgspec import Struct
 
 from hwbench.measure.record import Measurement, Sample, Stopped, Timer, Unit, Where, label
@@ -22,11 +21,6 @@ from hwbench.measure.summary import judged, spread
 
 SAMPLE_S = 0.02
 """Shortest duration of a sample in s: the resolution of clocks and ticks is then below a thousandth of it."""
-SETTLED = 0.01
-"""Half-width of the median's interval over the median at which a task needs no more samples."""
-MIN_SAMPLES = 9
-"""Samples that an interval needs to count."""
-MAX_SAMPLES = 200
 _LEAD_IN_S = 0.025  # a single repetition longer than this warms itself up
 _SETTLE_S = 0.1
 _GROWTH = 50.0
@@ -78,33 +72,34 @@ class Progress(Struct, frozen=True):
 
 
 class SamplingLimits(Struct, frozen=True):
-    """When sampling stops: `budget_s` in all, `min_samples` of a task before its interval counts, `max_samples` of one.
+    """When a task needs no more samples: `max_samples`, or `settled`, the half-width of the median's interval over it.
 
-    `share` of the budget is reserved for sampling, however long preparation took: a first run compiles for a minute.
+    The interval counts from `min_samples` on. `share` of the budget is reserved for sampling, however long preparation
+    took: a first run compiles for a minute.
     """
 
-    budget_s: float = 30.0
     share: float = 0.4
     sample_s: float = SAMPLE_S
-    settled: float = SETTLED
-    min_samples: int = MIN_SAMPLES
-    max_samples: int = MAX_SAMPLES
+    settled: float = 0.01
+    min_samples: int = 9
+    max_samples: int = 200
 
 
 Report = Callable[[Progress], None]
+_SETTING = tuple(name for name in Task.__struct_fields__ if name in Measurement.__struct_fields__)
+"""The fields of a task that its measurement has too."""
 
 
-class _TaskState:
+class _TaskState(Struct):
     """A task with its calibrated repetitions and its samples so far."""
 
-    def __init__(self, task: Task) -> None:
-        self.task = task
-        self.subject = task.subject
-        self.repetitions = 1
-        self.once_s = 0.0
-        self.checked: bool | None = None
-        self.samples: list[Sample] = []
-        self.stopped: Stopped | None = None
+    task: Task
+    subject: Subject | None
+    repetitions: int = 1
+    once_s: float = 0.0
+    checked: bool | None = None
+    samples: list[Sample] = []
+    stopped: Stopped | None = None
 
     @property
     def lead_in(self) -> int:
@@ -113,22 +108,10 @@ class _TaskState:
 
     def measurement(self) -> Measurement:
         """Return the measurement so far."""
-        task = self.task
+        setting = {name: getattr(self.task, name) for name in _SETTING}
         return Measurement(
-            kernel=task.kernel,
-            variant=task.variant,
-            unit=task.unit,
-            work=task.work,
-            samples=judged(self.samples, task.threads, task.timer),
-            dtype=task.dtype,
-            isa=task.isa,
-            threads=task.threads,
-            size=task.size,
-            timer=task.timer,
-            cpus=task.cpus,
-            where=task.where,
-            core_class=task.core_class,
-            subject=self.subject,
+            **{**setting, "subject": self.subject},
+            samples=judged(self.samples, self.task.threads, self.task.timer),
             checked=self.checked,
             stopped=self.stopped or "interrupted",
         )
@@ -147,9 +130,9 @@ def measure(
     Every task gets one sample, even if that takes longer. An interrupt (KeyboardInterrupt) ends it early: tasks with
     samples are returned with `stopped` `interrupted`; without any sample the interrupt is raised.
     """
-    limits = msgspec.structs.replace(limits or SamplingLimits(), budget_s=budget_s)
+    limits = limits or SamplingLimits()
     report = progress or (lambda _progress: None)
-    states = [_TaskState(task) for task in tasks]
+    states = [_TaskState(task, task.subject) for task in tasks]
     order = random.Random(seed)
     interrupted = False
     try:
@@ -157,7 +140,10 @@ def measure(
             deadline = time.perf_counter() + budget_s
             for number, state in enumerate(states):
                 report(Progress(number / len(states), "preparing", state.task.label))
-                _prepare(state)
+                if state.task.prepare is not None:
+                    state.subject = state.task.prepare() or state.subject
+                if state.task.check is not None:
+                    state.checked = bool(state.task.check())
             _sample_all(states, limits, max(deadline, time.perf_counter() + limits.share * budget_s), report, order)
     except KeyboardInterrupt:
         interrupted = True
@@ -169,13 +155,6 @@ def measure(
     if interrupted and not measurements:
         raise KeyboardInterrupt
     return measurements
-
-
-def _prepare(state: _TaskState) -> None:
-    if state.task.prepare is not None:
-        state.subject = state.task.prepare() or state.subject
-    if state.task.check is not None:
-        state.checked = bool(state.task.check())
 
 
 def _sample_all(

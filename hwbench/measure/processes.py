@@ -6,34 +6,33 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-import msgspec
+from msgspec.structs import replace
 
 from hwbench.errors import HwbenchError, InputError
 from hwbench.measure import session, store
-from hwbench.measure.record import Measurement, Record
+from hwbench.measure.record import Record
 from hwbench.measure.session import BenchRequest
 from hwbench.notices import notice, unique
 from hwbench.units import Seconds, exact
 
-ReportProcess = Callable[[int], None]
 
-
-def bench(request: BenchRequest, count: int, progress: ReportProcess | None = None) -> Record:
+def bench(request: BenchRequest, count: int, progress: Callable[[int], None] | None = None) -> Record:
     """Return one record of `count` processes, run one after another, each with its share of the budget.
 
     A process that fails gives a notice; if all fail, an error is raised. An interrupt reaches the running process,
     whose samples so far are kept.
     """
     runs: list[Record] = []
-    stopped = False
     failures: list[str] = []
-    share = msgspec.structs.replace(request, budget_s=request.seconds / count)
+    share = replace(request, budget_s=request.seconds / count)
     for number in range(count):
         if progress:
             progress(number)
         try:
             run, stopped = run_process(share)
             runs.append(run)
+            if stopped:
+                break
         except HwbenchError as error:
             failures.append(str(error))
             if isinstance(error, InputError) and not runs:
@@ -42,22 +41,16 @@ def bench(request: BenchRequest, count: int, progress: ReportProcess | None = No
             if not runs:
                 raise
             break
-        if stopped:
-            break
-    if not runs:
-        raise HwbenchError(f"Every process failed: {failures[0]}" if failures else "No process measured anything.")
+    if failures and not runs:
+        raise HwbenchError(f"Every process failed: {failures[0]}")
     whole = session.joined(runs, request.command)
-    notices = list(whole.notices)
+    notices, measurements = list(whole.notices), whole.measurements
     if failures:
         notices.append(notice("processes-failed", failed=len(failures), count=count, reason=failures[0]))
     if len(runs) + len(failures) < count:
         notices.append(notice("processes-interrupted", measured=len(runs), count=count))
-        whole = msgspec.structs.replace(whole, measurements=tuple(map(_cut, whole.measurements)))
-    return msgspec.structs.replace(whole, notices=unique(notices))
-
-
-def _cut(measurement: Measurement) -> Measurement:
-    return msgspec.structs.replace(measurement, stopped="interrupted")
+        measurements = tuple(replace(measurement, stopped="interrupted") for measurement in measurements)
+    return replace(whole, notices=unique(notices), measurements=measurements)
 
 
 def record_once(request: BenchRequest) -> Record:

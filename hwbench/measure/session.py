@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hwbench.errors import HwbenchError, InputError
 from hwbench.machine.host.describe import Host, host
@@ -50,24 +50,17 @@ def bench(request: BenchRequest, progress: harness.Report | None = None) -> Reco
     settings = cpus.settings(
         machine, quick=request.quick, threads=request.threads, dtypes=request.dtypes, sizes=request.sizes
     )
-    _check_threads(request.threads, len(settings.cpus))
+    cpus.refuse_threads(max(request.threads or (1,)), settings)
     tasks, notices = kernels.tasks(chosen, settings, named=bool(request.kernels))
     if not tasks:
         raise InputError("nothing-to-measure", "Nothing is to be measured with these kernels, dtypes and sizes.")
-    limits = harness.SamplingLimits(sample_s=QUICK_SAMPLE_S if request.quick else harness.SAMPLE_S)
+    limits = harness.SamplingLimits(sample_s=QUICK_SAMPLE_S) if request.quick else None
 
     def measure() -> tuple[Measurement, ...]:
         left = request.seconds - (time.monotonic() - start)
         return harness.measure(tasks, max(left, 0.5 * request.seconds), limits=limits, progress=progress)
 
     return record(measure, machine, settings.classes, request.command, notices)
-
-
-def _check_threads(threads: tuple[int, ...] | None, most: int) -> None:
-    if threads and max(threads) > most:
-        cores = "1 core" if most == 1 else f"{most} cores"
-        message = f"{max(threads)} threads are too many: this process may use {cores}."
-        raise InputError("threads-range", message, field="threads")
 
 
 def record(
@@ -90,10 +83,8 @@ def record(
         raise HwbenchError("Nothing was measured.")
     surroundings = environment.environment(machine, classes)
     every = [*notices, *environment.cautions(surroundings), *snapshot.disturbances(before, after)]
-    if wrong := [
-        f"{measurement.kernel} {measurement.variant}" for measurement in measurements if measurement.checked is False
-    ]:
-        every.append(notice("wrong-answers", kernels=list(dict.fromkeys(wrong))))
+    if wrong := dict.fromkeys(f"{each.kernel} {each.variant}" for each in measurements if each.checked is False):
+        every.append(notice("wrong-answers", kernels=list(wrong)))
     if interrupted(measurements):
         every.append(notice("interrupted"))
     return Record(
@@ -126,9 +117,8 @@ def joined(runs: Sequence[Record], command: tuple[str, ...] = ()) -> Record:
     for process, run in enumerate(runs):
         for measurement in run.measurements:
             by_key.setdefault(measurement.key, []).append((process, measurement))
-    first = runs[0]
-    return msgspec.structs.replace(
-        first,
+    return replace(
+        runs[0],
         id=store.new_id(),
         command=command,
         after=runs[-1].after,
@@ -139,16 +129,11 @@ def joined(runs: Sequence[Record], command: tuple[str, ...] = ()) -> Record:
 
 
 def _together(parts: Sequence[tuple[int, Measurement]]) -> Measurement:
-    every = [measurement for _, measurement in parts]
-    checks = [measurement.checked for measurement in every if measurement.checked is not None]
-    stops = {measurement.stopped for measurement in every}
-    return msgspec.structs.replace(
-        every[0],
-        samples=tuple(
-            msgspec.structs.replace(sample, process=process)
-            for process, measurement in parts
-            for sample in measurement.samples
-        ),
+    checks = [measurement.checked for _, measurement in parts if measurement.checked is not None]
+    stops = {measurement.stopped for _, measurement in parts}
+    return replace(
+        parts[0][1],
+        samples=tuple(replace(sample, process=process) for process, part in parts for sample in part.samples),
         checked=all(checks) if checks else None,
-        stopped="interrupted" if "interrupted" in stops else "budget" if "budget" in stops else "settled",
+        stopped=next(stop for stop in ("interrupted", "budget", "settled") if stop in stops),
     )

@@ -1,9 +1,11 @@
 """What kernels may use: the CPUs of affinity, cpuset and quota, one a core, and what the user chose to measure."""
 
 import os
+from typing import Any
 
 from msgspec import Struct
 
+from hwbench.errors import InputError
 from hwbench.machine.host import cgroup, linux
 from hwbench.machine.host.cpuinfo import parse_cpuinfo
 from hwbench.machine.host.describe import Host, host
@@ -61,26 +63,22 @@ def allowed(root: str = "/", affinity: set[int] | None = None) -> tuple[CpuClass
     return tuple(classes)
 
 
-def settings(
-    machine: Host | None = None,
-    *,
-    quick: bool = False,
-    threads: tuple[int, ...] | None = None,
-    dtypes: tuple[str, ...] | None = None,
-    sizes: tuple[tuple[int, int, int], ...] | None = None,
-) -> Settings:
-    """Return the settings for this machine. By default kernels run on one core and on all that the quota allows."""
+def settings(machine: Host | None = None, *, threads: tuple[int, ...] | None = None, **choices: Any) -> Settings:
+    """Return the settings for this machine. By default kernels run on one core and on all that the quota allows.
+
+    `choices` are `quick`, `dtypes` and `sizes` of Settings.
+    """
     machine = machine or host()
     classes = allowed()
     cpus = tuple(cpu for core_class in classes for cpu in core_class.cpus)
     most = len(cpus) if machine.quota is None else max(1, min(len(cpus), int(machine.quota)))
-    return Settings(
-        cpus=cpus,
-        classes=classes,
-        caches=machine.device.caches,
-        host=machine,
-        threads=threads or tuple(sorted({1, most})),
-        quick=quick,
-        dtypes=dtypes,
-        sizes=sizes,
-    )
+    return Settings(cpus, classes, machine.device.caches, machine, threads or tuple(sorted({1, most})), **choices)
+
+
+def refuse_threads(threads: int | None, settings: Settings) -> None:
+    """Raise InputError for more threads than this process may use cores."""
+    most = len(settings.cpus)
+    if threads and threads > most:
+        cores = "1 core" if most == 1 else f"{most} cores"
+        message = f"{threads} threads are too many: this process may use {cores}."
+        raise InputError("threads-range", message, field="threads")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-import msgspec
+from msgspec.structs import replace
 
 from hwbench.measure.record import MIN_ACCEPTED, Measurement, Result, Sample, Timer
 from hwbench.stats.comparison import median_interval_over_processes
@@ -16,6 +16,7 @@ MIN_CPU_SHARE = 0.93
 Grade = Literal["A", "B", "C", "D"]
 _WIDTHS: tuple[tuple[Grade, float], ...] = (("A", 0.01), ("B", 0.02), ("C", 0.05))
 _QUICK_RESAMPLES = 200
+_SETTING = ("kernel", "variant", "dtype", "isa", "threads", "size", "unit", "where", "core_class")
 
 
 def judged(samples: Sequence[Sample], threads: int, timer: Timer = "cpu") -> tuple[Sample, ...]:
@@ -28,16 +29,18 @@ def judged(samples: Sequence[Sample], threads: int, timer: Timer = "cpu") -> tup
         return tuple(samples)
     shares = [sample.cpu_s / (sample.wall_s * threads) if sample.cpu_s else 1.0 for sample in samples]
     least = 1 / PREEMPTED if threads == 1 else MIN_CPU_SHARE * max(shares, default=0.0)
-    return tuple(
-        msgspec.structs.replace(sample, rejected=None if share >= least else _reason(share, threads))
-        for sample, share in zip(samples, shares, strict=True)
-    )
 
+    def reason(share: float) -> str | None:
+        if share >= least:
+            return None
+        how = (
+            f"wall time {1 / share:.2f} × CPU time"
+            if threads == 1
+            else f"its threads ran {100 * share:.0f} % of the time"
+        )
+        return f"preempted: {how}"
 
-def _reason(share: float, threads: int) -> str:
-    if threads == 1:
-        return f"preempted: wall time {1 / share:.2f} × CPU time"
-    return f"preempted: its threads ran {100 * share:.0f} % of the time"
+    return tuple(replace(sample, rejected=reason(share)) for sample, share in zip(samples, shares, strict=True))
 
 
 def spread(measurement: Measurement, min_samples: int = 2) -> float:
@@ -60,24 +63,15 @@ def interval(measurement: Measurement, value: Callable[[Sample], float] | None =
 def summarize(measurement: Measurement, peak: float | None = None, measured_peak: float | None = None) -> Result:
     """Return a measurement as one value, with its ratios to peaks in its unit at the stated and the measured clock."""
     middle = interval(measurement)
-    accepted = measurement.accepted
-    values = [measurement.value(sample) for sample in accepted]
+    values = [measurement.value(sample) for sample in measurement.accepted]
     grade, reasons = graded(measurement, middle)
     return Result(
-        kernel=measurement.kernel,
-        variant=measurement.variant,
-        dtype=measurement.dtype,
-        isa=measurement.isa,
-        threads=measurement.threads,
-        size=measurement.size,
+        **{name: getattr(measurement, name) for name in _SETTING},
         value=middle.value,
-        unit=measurement.unit,
         interval=(middle.low, middle.high),
         ratio_to_peak=middle.value / peak if peak else None,
         grade=grade,
         reasons=reasons,
-        where=measurement.where,
-        core_class=measurement.core_class,
         samples=len(values),
         rejected=sum(sample.rejected is not None for sample in measurement.samples),
         best=min(values) if measurement.unit == "s" else max(values),
@@ -99,7 +93,7 @@ def per_cycle(measurement: Measurement, flops_per_cycle: float | None = None) ->
 
     middle = interval(measurement, value)
     values = [value(sample) for sample in counted]
-    return msgspec.structs.replace(
+    return replace(
         summarize(measurement),
         value=middle.value,
         unit=unit,
