@@ -1,12 +1,13 @@
 """Ops with their work, three conventions of counting it, and workloads: ops in order of execution."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from operator import add
 from typing import Literal
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
-from hwbench.errors import InputError
+from hwbench.errors import InputError, shown
 from hwbench.notices import Notice, notice
 
 Convention = Literal["flop", "mac", "mac-bias"]
@@ -43,13 +44,7 @@ class Work(Struct, frozen=True):
         return self.flops / self.traffic if self.traffic else 0.0
 
     def __add__(self, other: "Work") -> "Work":
-        return Work(
-            self.flops + other.flops,
-            self.elementwise_flops + other.elementwise_flops,
-            self.input_bytes + other.input_bytes,
-            self.weight_bytes + other.weight_bytes,
-            self.output_bytes + other.output_bytes,
-        )
+        return Work(*map(add, astuple(self), astuple(other)))
 
 
 Shape = tuple[int, ...]
@@ -150,6 +145,11 @@ def fold(ops: Iterable[tuple[str, Op]]) -> tuple[Op, ...]:
         name, count = alike.get(key, (op.name, 0))
         alike[key] = (name, count + op.count)
     return tuple(replace(op, name=name, count=count) for (_, op), (name, count) in alike.items())
+
+
+def uncounted(operators: Mapping[str, int], ops: int) -> tuple[str, ...]:
+    """Return a line for each operator without a count: how often it runs, of so many ops."""
+    return tuple(f"{shown(name)} ({count} of {ops} operators)" for name, count in sorted(operators.items()))
 
 
 class Published(Struct, frozen=True, forbid_unknown_fields=True):

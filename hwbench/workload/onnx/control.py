@@ -1,10 +1,10 @@
-"""If, Loop and Scan: their bodies are walked once, and repeated as often as the file states that they run.
+"""If, Loop and Scan, and what a walk collects: bodies are walked once, and repeat as often as the file states.
 
 Where that depends on the data, the body counts once (of If's branches the one with more work) and the node is listed
 as uncounted.
 """
 
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -12,10 +12,14 @@ from msgspec.structs import replace
 from onnx import TensorProto
 
 from hwbench.errors import InputError
-from hwbench.workload.onnx.state import Scope, State
-from hwbench.workload.onnx.values import Value, numbers, of_tensor, shaped
+from hwbench.workload.formulas.tally import Parameters
+from hwbench.workload.onnx.values import Opsets, Origin, Value, numbers, of_tensor, shaped
+from hwbench.workload.ops import Op
 
 OPERATORS = ("If", "Loop", "Scan")
+
+Scope = ChainMap[str, Value]
+"""Values by name, those of the innermost graph first."""
 
 WalkGraph = Callable[[Any, Scope, str], list[Value]]
 """Walks a graph below a scope and a prefix of names, and returns what is known of its outputs."""
@@ -24,16 +28,45 @@ _Walk = Callable[[Any, dict[str, Value]], list[Value]]
 """Walks a graph inside the node, given values by name."""
 
 
+class State:
+    """The ops found so far in the file at `path`, for one of `batch` samples; each of them counts `repeat` times."""
+
+    def __init__(self, path: str, opsets: Opsets, batch: int, symbols: dict[str, int]) -> None:
+        self.path = path
+        self.opsets = opsets
+        self.batch = batch
+        self.symbols = symbols
+        self.ops: list[tuple[str, Op]] = []  # each with its operator
+        self.uncounted: Counter[str] = Counter()
+        self.params = Parameters()
+        self.unused_params = 0
+        self.repeat = 1
+        self._origins = 0
+
+    def stored(self, value: Value, elements: int, parameter: bool = True) -> Value:
+        """Return the value of an initializer or, not certainly a parameter, of a Constant."""
+        self._origins += 1
+        self.params.add(self._origins, elements)
+        origin = Origin(self._origins, parameter)
+        return replace(value, role="weight" if parameter else "constant", origin=origin)
+
+    def add(self, operator: str, op: Op) -> None:
+        """Add an op: in a loop it runs as often as the loop, but its parameters count once."""
+        if self.repeat > 1 and op.params:
+            self.ops += [(operator, op), (operator, replace(op, params=0, count=self.repeat - 1))]
+        elif self.repeat:
+            self.ops.append((operator, replace(op, count=self.repeat)))
+
+
 def outputs(
     state: State, node: Any, inputs: list[Value | None], scope: Scope, name: str, walk_graph: WalkGraph
 ) -> list[Value]:
     """Walk the graphs inside a node; return what is known of its outputs. Raises InputError."""
 
     def walk(body: Any, inner: dict[str, Value]) -> list[Value]:
-        return walk_graph(body, ChainMap(inner, *scope.maps), f"{name}/")
+        return walk_graph(body, scope.new_child(inner), f"{name}/")
 
-    count = {"If": _branch, "Loop": _loop, "Scan": _scan}[node.op_type]
-    return count(state, node, inputs, walk)
+    return {"If": _branch, "Loop": _loop, "Scan": _scan}[node.op_type](state, node, inputs, walk)
 
 
 def _body(node: Any, name: str) -> Any:
@@ -66,7 +99,7 @@ def _branch(state: State, node: Any, inputs: list[Value | None], walk: _Walk) ->
 
 def _unsure(value: Value, same: bool, inputs: list[Value | None]) -> Value:
     """Return the value of the counted branch without what may differ in the other."""
-    depends_on_data = any(value is not None and value.role == "data" for value in inputs)
+    depends_on_data = any(known is not None and known.role == "data" for known in inputs)
     role = "data" if depends_on_data else value.role
     return replace(value, role=role, data=None, shape=value.shape if same else None)
 
@@ -77,10 +110,8 @@ def _loop(state: State, node: Any, inputs: list[Value | None], walk: _Walk) -> l
     if len(body.input) != len(carried) + 2 or len(body.output) < len(carried) + 1:
         raise InputError("bad-node", "The inputs or outputs of its body do not match its own.")
     limit, condition = numbers(inputs[0]), numbers(inputs[1])
-    inner = {
-        body.input[0].name: shaped(TensorProto.INT64, ()),
-        body.input[1].name: shaped(TensorProto.BOOL, ()),
-    } | _carried(body.input[2:], carried)
+    turn, keeps_on = shaped(TensorProto.INT64, ()), shaped(TensorProto.BOOL, ())
+    inner = {body.input[0].name: turn, body.input[1].name: keeps_on} | _carried(body.input[2:], carried)
     begins = inputs[1] is None or condition == [True]
     trips = max(int(limit[0]), 0) if limit and begins and _keeps_condition(body) else None
     results = _repeated(state, trips, lambda: walk(body, inner))
@@ -119,7 +150,7 @@ def _scan(state: State, node: Any, inputs: list[Value | None], walk: _Walk) -> l
     trips = first.shape[axes[0]] if first and first.shape else None
     sliced = [_slice(value, axis) for value, axis in zip(inputs[states:], axes, strict=True)]
     inner = _carried(body.input[:states], inputs[:states])
-    inner |= dict(zip([info.name for info in body.input[states:]], sliced, strict=True))
+    inner |= zip((info.name for info in body.input[states:]), sliced, strict=True)
     results = _repeated(state, trips, lambda: walk(body, inner))
     out_axes = attributes["scan_output_axes"].ints if "scan_output_axes" in attributes else [0] * len(results)
     scans = [_stacked(value, trips, axis) for value, axis in zip(results[states:], out_axes, strict=False)]
@@ -142,24 +173,17 @@ def _repeated(state: State, trips: int | None, walk: Callable[[], list[Value]]) 
 def _carried(infos: Any, values: list[Value | None]) -> dict[str, Value]:
     """Return what a body knows of values that each turn replaces: their shape, not their elements."""
     return {
-        info.name: replace(
-            value or Value(),
-            data=None,
-            origin=None,
-            product=False,
-            role="data" if value and value.role == "data" else "constant",
-        )
+        info.name: Value(value.type, value.shape, "data" if value.role == "data" else "constant") if value else Value()
         for info, value in zip(infos, values, strict=True)
     }
 
 
 def _after(before: list[Value | None], after: list[Value]) -> list[Value]:
     """Return the values after the last turn: their shape is known where a turn keeps it."""
+    unchanged = (old is not None and old.shape == value.shape for old, value in zip(before, after, strict=True))
     return [
-        replace(value, data=None, origin=None)
-        if old is not None and old.shape == value.shape
-        else Value(role=value.role)
-        for old, value in zip(before, after, strict=True)
+        replace(value, data=None, origin=None) if same else Value(role=value.role)
+        for same, value in zip(unchanged, after, strict=True)
     ]
 
 

@@ -4,6 +4,7 @@ Files may come from anybody: external data is never opened (its location is drop
 and functions that would expand without end are refused.
 """
 
+import itertools
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -35,20 +36,18 @@ def read(path: str) -> Any:
     try:
         model = onnx.load_model_from_string(content)
     except Exception:  # protobuf's errors depend on its backend
-        text = "This is not an ONNX file, or it is truncated."
-        raise InputError("not-onnx", text, file=path) from None
+        raise InputError("not-onnx", "This is not an ONNX file, or it is truncated.", file=path) from None
     del content
     if not model.graph.node:
         raise InputError("not-onnx", "This is not an ONNX file, or its graph has no nodes.", file=path)
     try:
         model.ClearField("training_info")
-        for tensor in _tensors(model.graph):
+        functions = [function.node for function in model.functions]
+        graphs = [model.graph, *(graph for nodes in (model.graph.node, *functions) for graph in _graphs(nodes))]
+        nodes = [*itertools.chain(*(graph.node for graph in graphs), *functions)]
+        for tensor in _tensors(graphs, nodes):
             _empty(tensor)
-        _check_text(model.graph)
-        for function in model.functions:
-            _check_nodes(function.node)
-            for tensor in _node_tensors(function.node):
-                _empty(tensor)
+        _check_text(graphs, nodes)
         return _inlined(model) if model.functions else model
     except InputError as error:
         raise error.at(file=path) from None
@@ -74,52 +73,39 @@ def _content(path: str) -> bytes:
     raise InputError("too-large", text, file=path)
 
 
-def _tensors(graph: Any) -> Iterator[Any]:
-    """Yield every tensor in a graph and the graphs inside it."""
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    yield from _node_tensors(graph.node)
+def _graphs(nodes: Iterable[Any]) -> Iterator[Any]:
+    """Yield the graphs inside nodes, and those inside them."""
+    for attribute in (attribute for node in nodes for attribute in node.attribute):
+        for graph in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs):
+            yield graph
+            yield from _graphs(graph.node)
 
 
-def _node_tensors(nodes: Iterable[Any]) -> Iterator[Any]:
-    for node in nodes:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-                yield from (sparse.values, sparse.indices)
-            for graph in _graphs(attribute):
-                yield from _tensors(graph)
+def _tensors(graphs: Iterable[Any], nodes: Iterable[Any]) -> Iterator[Any]:
+    """Yield every tensor of graphs and nodes."""
+    for graph in graphs:
+        yield from graph.initializer
+        for sparse in graph.sparse_initializer:
+            yield from (sparse.values, sparse.indices)
+    for attribute in (attribute for node in nodes for attribute in node.attribute):
+        yield from (*([attribute.t] if attribute.HasField("t") else ()), *attribute.tensors)
+        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+            yield from (sparse.values, sparse.indices)
 
 
-def _graphs(attribute: Any) -> Iterator[Any]:
-    if attribute.HasField("g"):
-        yield attribute.g
-    yield from attribute.graphs
-
-
-def _check_text(graph: Any) -> None:
+def _check_text(graphs: Iterable[Any], nodes: Iterable[Any]) -> None:
     """Raise InputError where a name is not UTF-8: protobuf then returns bytes."""
-    infos = [*graph.input, *graph.output, *graph.value_info]
-    names = [named.name for named in (*graph.initializer, *infos)]
-    names += [sparse.values.name for sparse in graph.sparse_initializer]
-    names += [dim.dim_param for info in infos for dim in info.type.tensor_type.shape.dim]
-    if any(isinstance(name, bytes) for name in (graph.name, *names)):
-        raise InputError("not-utf8", "The file has names that are not UTF-8 text.")
-    _check_nodes(graph.node)
-
-
-def _check_nodes(nodes: Iterable[Any]) -> None:
+    names: list[Any] = []
+    for graph in graphs:
+        infos = [*graph.input, *graph.output, *graph.value_info]
+        names += [graph.name, *(named.name for named in (*graph.initializer, *infos))]
+        names += [sparse.values.name for sparse in graph.sparse_initializer]
+        names += [dim.dim_param for info in infos for dim in info.type.tensor_type.shape.dim]
     for node in nodes:
-        names = [node.name, node.op_type, node.domain, *node.input, *node.output]
+        names += [node.name, node.op_type, node.domain, *node.input, *node.output]
         names += [attribute.name for attribute in node.attribute]
-        if any(isinstance(name, bytes) for name in names):
-            raise InputError("not-utf8", "The file has names that are not UTF-8 text.")
-        for attribute in node.attribute:
-            for graph in _graphs(attribute):
-                _check_text(graph)
+    if any(isinstance(name, bytes) for name in names):
+        raise InputError("not-utf8", "The file has names that are not UTF-8 text.")
 
 
 def _empty(tensor: Any) -> None:
@@ -140,7 +126,7 @@ def _inlined(model: Any) -> Any:
     sizes: dict[_Key, int] = {}
     for key in functions:
         _inlined_nodes(key, functions, sizes, ())
-    if sum(sizes.get((node.domain, node.op_type), 1) for node in _all_nodes(model.graph.node)) > MAX_NODES:
+    if sum(sizes.get(called, 1) for called in _called(model.graph.node)) > MAX_NODES:
         raise InputError("too-large", f"Its functions expand to more than {MAX_NODES} nodes.")
     try:
         return inliner.inline_local_functions(model)
@@ -153,18 +139,15 @@ def _inlined_nodes(key: _Key, functions: dict[_Key, Any], sizes: dict[_Key, int]
     if key in callers or len(callers) > MAX_DIMENSIONS:
         raise InputError("bad-function", f"Its function '{shown(key[1])}' calls itself, or is nested too deeply.")
     if key not in sizes:
-        inside = [(node.domain, node.op_type) for node in _all_nodes(functions[key].node)]
         sizes[key] = sum(
-            _inlined_nodes(called, functions, sizes, (*callers, key)) if called in functions else 1 for called in inside
+            _inlined_nodes(called, functions, sizes, (*callers, key)) if called in functions else 1
+            for called in _called(functions[key].node)
         )
     if sizes[key] > MAX_NODES:
         raise InputError("too-large", f"Its functions expand to more than {MAX_NODES} nodes.")
     return sizes[key]
 
 
-def _all_nodes(nodes: Iterable[Any]) -> Iterator[Any]:
-    for node in nodes:
-        yield node
-        for attribute in node.attribute:
-            for graph in _graphs(attribute):
-                yield from _all_nodes(graph.node)
+def _called(nodes: Iterable[Any]) -> list[_Key]:
+    """Return the operators of nodes and of the graphs inside them."""
+    return [(node.domain, node.op_type) for node in itertools.chain(nodes, *(graph.node for graph in _graphs(nodes)))]

@@ -5,6 +5,7 @@ implementation of a few harmless standard operators. Operators without inference
 GroupNormalization) are inferred here.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
@@ -14,21 +15,21 @@ from onnx import TensorProto, TypeProto, defs, helper, numpy_helper, shape_infer
 
 from hwbench.errors import InputError, shown
 from hwbench.workload.formulas.cost import Role
-from hwbench.workload.onnx import guards
-from hwbench.workload.onnx.file import MAX_KEPT_ELEMENTS, has_data
-from hwbench.workload.ops import Shape
+from hwbench.workload.onnx.file import MAX_DIMENSIONS, MAX_KEPT_ELEMENTS, has_data
+from hwbench.workload.ops import MAX_COUNT, Shape
 
 Opsets = Mapping[str, int]
 MICROSOFT = "com.microsoft"
 STANDARD = ("", "ai.onnx")
 
-_FOLDED_NAMES = """
+_FOLDED = frozenset(
+    """
     Shape Size Gather GatherElements GatherND Concat Slice Squeeze Unsqueeze Reshape Flatten Identity Cast Transpose
     Add Sub Mul Div Mod Neg Abs Min Max Pow Sqrt Floor Ceil Round Sign Not And Or Xor Equal Less LessOrEqual Greater
     GreaterOrEqual Where ConstantOfShape Expand Tile Range ReduceProd ReduceSum ReduceMax ReduceMin ReduceMean CumSum
     NonZero ScatterElements ScatterND Split Clip Sum Trilu Reciprocal
-"""
-_FOLDED = frozenset(_FOLDED_NAMES.split())
+    """.split()  # noqa: SIM905
+)
 """Operators whose small results are evaluated: shape arithmetic of exporters."""
 
 _STANDARD_TWIN: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -51,6 +52,13 @@ _STANDARD_TWIN: dict[str, tuple[str, tuple[int, ...]]] = {
     ("Identity", (0,)),
 )  # fmt: skip
 """com.microsoft operators whose output has the shape of a standard operator's on some of their inputs."""
+
+# In C++ onnx's inference divides, indexes and allocates by some numbers unchecked: it must not be given these.
+MAX_ATTRIBUTE = (1 << 31) - 1
+"""Of whole numbers whose products onnx computes without a check."""
+_POSITIVE = ("strides", "dilations", "kernel_shape", "group", "blocksize", "num_outputs")
+_DIMENSIONS = {"Expand": 1, "Reshape": 1, "Unsqueeze": 1, "ConstantOfShape": 0, "AffineGrid": 1}
+"""Inputs whose elements are dimensions, by operator."""
 
 _TO_FLOAT = ("MatMulIntegerToFloat", "DynamicQuantizeMatMul")
 
@@ -121,12 +129,10 @@ def numbers(value: Value | None) -> list[Any] | None:
 def infer(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> list[Value]:
     """Return the node's outputs as far as their types are known. Raises InputError where its inputs do not fit."""
     inferred = _inferred(node, inputs, opsets)
-    types: list[Value] = []
-    for position, name in enumerate(node.output):
-        value = of_type(inferred.get(name))
-        if value.shape is None and position < 2:
-            value = _own(node, inputs, position) or value
-        types.append(value)
+    types = [of_type(inferred.get(name)) for name in node.output]
+    for position, value in enumerate(types[:2]):
+        if value.shape is None:
+            types[position] = _own(node, inputs, position) or value
     return _folded(node, inputs, types, opsets)
 
 
@@ -136,19 +142,15 @@ def _inferred(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> dict
         return _twin(node, inputs, opsets)
     if node.domain not in STANDARD or not opsets.get(""):
         return {}
-    types, data = {}, {}
-    for name, value in zip(node.input, inputs, strict=True):
-        if value is None:
-            continue
-        if value.type is None:
-            return {}
-        types[name] = value.type
-        if value.data is not None:
-            data[name] = value.data
+    present = {name: value for name, value in zip(node.input, inputs, strict=True) if value is not None}
+    types = {name: value.type for name, value in present.items()}
+    if None in types.values():
+        return {}
+    data = {name: value.data for name, value in present.items() if value.data is not None}
     try:
         schema = defs.get_schema(node.op_type, opsets[""], "")
-        guards.check_node(node, [value.shape if value else None for value in inputs])
-        guards.check_types(types)
+        _check_node(node, inputs)
+        _check_types(types)
         inferred = shape_inference.infer_node_outputs(
             schema, node, types, data, opset_imports=[helper.make_opsetid(*item) for item in opsets.items()]
         )
@@ -158,15 +160,44 @@ def _inferred(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> dict
         raise
     except Exception as error:  # of two modules, and of whatever a malformed attribute raises
         raise InputError("bad-node", f"Its inputs do not fit: {shown(error, 300)}") from None
-    guards.check_types(inferred)
+    _check_types(inferred)
     return dict(inferred)
+
+
+def _check_node(node: Any, inputs: Sequence[Value | None]) -> None:
+    """Raise InputError for a node by whose attributes, or number of dimensions, onnx would abort or take all memory."""
+    for attribute in node.attribute:
+        name, numbers = attribute.name, [*attribute.ints, *([attribute.i] if attribute.HasField("i") else ())]
+        if name in _POSITIVE and any(number < 1 for number in numbers or [0]):
+            raise InputError("bad-node", f"Its {name} must be positive.")
+        if node.op_type != "Shape" and not all(-MAX_ATTRIBUTE - 1 <= number <= MAX_ATTRIBUTE for number in numbers):
+            raise InputError("bad-node", f"Its {shown(name, 40)} is out of range.")  # onnx limits those of Shape itself
+        if name == "num_outputs" and attribute.i != len(node.output):
+            raise InputError("bad-node", f"Its num_outputs is {attribute.i}, but it has {len(node.output)} outputs.")
+    position = _DIMENSIONS.get(node.op_type, len(inputs))
+    value = inputs[position] if position < len(inputs) else None
+    if value is not None and value.shape is not None and prod(value.shape) > MAX_DIMENSIONS:
+        raise InputError("too-large", f"Its output would have more than {MAX_DIMENSIONS} dimensions.")
+
+
+def _check_types(types: Mapping[str, Any]) -> None:
+    """Raise InputError for a tensor with a negative size, or with more elements than any machine has memory for."""
+    for name, proto in types.items():
+        dims = proto.tensor_type.shape.dim
+        sizes = [dim.dim_value for dim in dims if dim.HasField("dim_value")]
+        if any(size < 0 for size in sizes):
+            raise InputError("bad-node", f"The tensor '{shown(name)}' would have a negative size.")
+        if prod(sizes) > MAX_COUNT:
+            raise InputError("too-large", f"The tensor '{shown(name)}' is larger than the memory of any machine.")
+        if len(dims) > MAX_DIMENSIONS:
+            raise InputError("too-large", f"The tensor '{shown(name)}' has more than {MAX_DIMENSIONS} dimensions.")
 
 
 def _twin(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> dict[str, Any]:
     """Return the output's type as the standard operator infers it, though that may not take the element type."""
     name, positions = _STANDARD_TWIN[node.op_type]
     present = [position for position in positions if position < len(inputs)]
-    twin = helper.make_node(name, [node.input[position] for position in present], list(node.output[:1]))
+    twin = helper.make_node(name, [node.input[position] for position in present], node.output[:1])
     known = defs.get_schema(name).attributes
     twin.attribute.extend(attribute for attribute in node.attribute if attribute.name in known)
     values = [inputs[position] for position in present]
@@ -197,12 +228,9 @@ def _own(node: Any, inputs: Sequence[Value | None], position: int) -> Value | No
 
 
 def _fused_matmul(shapes: list[Shape], attributes: dict[str, int]) -> list[Shape]:
-    a, b = list(shapes[0]), list(shapes[1])
-    if attributes.get("transA"):
-        a[-2:] = a[:-3:-1]
-    if attributes.get("transB"):
-        b[-2:] = b[:-3:-1]
-    return [(*(a if len(a) >= len(b) else b)[:-2], a[-2], b[-1])]
+    a, b = shapes[:2]
+    rows, columns = a[-1 if attributes.get("transA") else -2], b[-2 if attributes.get("transB") else -1]
+    return [(*max(a, b, key=len)[:-2], rows, columns)]
 
 
 _OWN: dict[tuple[str, str], Callable[[list[Shape], dict[str, int]], list[Shape]]] = {
@@ -222,18 +250,18 @@ def _folded(node: Any, inputs: Sequence[Value | None], types: list[Value], opset
     if node.domain not in STANDARD or node.op_type not in _FOLDED or not types:
         return types
     if node.op_type in ("Shape", "Size"):
-        return _shape_of(node, inputs, types)
+        sizes = inputs[0].shape if inputs and inputs[0] else None
+        return types if sizes is None else [_shape_of(node, sizes)]
     if not all(value is None or (value.data is not None and not _is_weight(value)) for value in inputs):
         return types
     unbounded = node.op_type != "NonZero" and any(value.shape is None for value in types)
     if unbounded or sum(prod(value.shape or ()) for value in types) > MAX_KEPT_ELEMENTS:
         return types
     try:
-        feeds = {
-            name: numpy_helper.to_array(value.data) for name, value in zip(node.input, inputs, strict=True) if value
-        }
         from onnx import reference
 
+        present = [(name, value.data) for name, value in zip(node.input, inputs, strict=True) if value]
+        feeds = {name: numpy_helper.to_array(data) for name, data in present}
         arrays = reference.ReferenceEvaluator(node, opsets=dict(opsets)).run(None, feeds)
         return [of_tensor(numpy_helper.from_array(array)) for array in arrays]
     except Exception:  # whatever a malformed tensor or an operator that numpy cannot do raises
@@ -245,30 +273,20 @@ def _is_weight(value: Value) -> bool:
     return value.origin is not None and value.role == "weight" and value.dtype in FLOATING and bool(value.shape)
 
 
-def _shape_of(node: Any, inputs: Sequence[Value | None], types: list[Value]) -> list[Value]:
-    first = inputs[0] if inputs else None
-    if first is None or first.shape is None:
-        return types
-    limits = {attribute.name: attribute.i for attribute in node.attribute}
-    part = list(first.shape[limits.get("start", 0) : limits.get("end", len(first.shape))])
+def _shape_of(node: Any, sizes: Shape) -> Value:
     if node.op_type == "Size":
-        return [of_tensor(helper.make_tensor("", TensorProto.INT64, (), [prod(first.shape)]))]
-    return [of_tensor(helper.make_tensor("", TensorProto.INT64, (len(part),), part))]
+        return of_tensor(helper.make_tensor("", TensorProto.INT64, (), [prod(sizes)]))
+    limits = {attribute.name: attribute.i for attribute in node.attribute}
+    part = sizes[limits.get("start", 0) : limits.get("end", len(sizes))]
+    return of_tensor(helper.make_tensor("", TensorProto.INT64, (len(part),), part))
 
 
 FLOATING = frozenset((TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE))
-_BITS = {
-    TensorProto.FLOAT: 32, TensorProto.UINT8: 8, TensorProto.INT8: 8, TensorProto.UINT16: 16, TensorProto.INT16: 16,
-    TensorProto.INT32: 32, TensorProto.INT64: 64, TensorProto.BOOL: 8, TensorProto.FLOAT16: 16,
-    TensorProto.DOUBLE: 64, TensorProto.UINT32: 32, TensorProto.UINT64: 64, TensorProto.COMPLEX64: 64,
-    TensorProto.COMPLEX128: 128, TensorProto.BFLOAT16: 16,
-} | {
-    number: 4 if name.endswith("INT4") or name.startswith("FLOAT4") else 8
-    for name, number in TensorProto.DataType.items()
-    if name.startswith(("FLOAT4", "FLOAT8", "INT4", "UINT4"))
-}  # fmt: skip
+_BITS = {TensorProto.FLOAT: 32, TensorProto.BOOL: 8} | {
+    number: int(size[0]) for name, number in TensorProto.DataType.items() if (size := re.search("[0-9]+", name))
+}
 
 
 def bits(dtype: int) -> int:
-    """Return the bits of an element; text counts as a pointer of 64."""
+    """Return the bits of an element: 64 of DOUBLE, and of text, which counts as a pointer."""
     return _BITS.get(dtype, 64)

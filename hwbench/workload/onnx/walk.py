@@ -14,10 +14,10 @@ from onnx import TensorProto, helper
 
 from hwbench.errors import InputError, shown
 from hwbench.workload.formulas import onnx as onnx_formulas
-from hwbench.workload.formulas.cost import Call, Cost, Formula, Role, Tensor
+from hwbench.workload.formulas.cost import Call, Cost, Formula, Tensor
 from hwbench.workload.formulas.tally import Tally, joint_role
 from hwbench.workload.onnx import control, values
-from hwbench.workload.onnx.state import Scope, State
+from hwbench.workload.onnx.control import Scope, State
 from hwbench.workload.onnx.values import FLOATING, STANDARD, Value
 from hwbench.workload.ops import MAX_COUNT
 
@@ -73,10 +73,8 @@ def _read(name: str, scope: Scope) -> Value | None:
 
 def _stated(state: State, value: Value, stated: Any) -> Value:
     """Return the value with the shape that the file states, where inference found none."""
-    if value.shape is not None or stated is None:
-        return value
-    known = values.of_type(stated, value.role, state.symbols)
-    return known if known.shape is not None else value
+    known = values.of_type(stated, value.role, state.symbols) if value.shape is None else value
+    return value if known.shape is None else known
 
 
 def _node(
@@ -91,7 +89,7 @@ def _node(
         return [state.stored(value, prod(value.shape or ()), parameter=False)]
     inferred = values.infer(node, inputs, state.opsets)
     outputs = [_stated(state, value, stated.get(key)) for key, value in zip(node.output, inferred, strict=False)]
-    role = role_of(inputs)
+    role = joint_role(value.role for value in inputs if value is not None)
     if operator in onnx_formulas.FREE:
         first = inputs[0] if inputs else None
         origin = first.origin if first and node.op_type not in ("Shape", "Size") else None
@@ -125,7 +123,8 @@ def _emit(
         cost = Cost("uncounted")
     else:
         cost = formula.cost(call)
-    if operator == "Add" and any(value and value.product for value in inputs) and _adds_bias(inputs):
+    is_bias = any(value and value.role == "weight" and len(value.shape or ()) == 1 for value in inputs)
+    if operator == "Add" and is_bias and any(value and value.product for value in inputs):
         cost = Cost(cost.kind, bias_adds=cost.elementwise_flops)
     _record(state, operator, name, formula, cost, inputs, outputs)
     return cost.kind in ("linear", "matmul", "batched_matmul") and not cost.bias_adds
@@ -140,43 +139,36 @@ def _record(
     inputs: Sequence[Value | None],
     outputs: list[Value],
 ) -> None:
-    reads_data = role_of(inputs) == "data"
+    present = {position: value for position, value in enumerate(inputs) if value is not None}
+    reads_data = joint_role(value.role for value in present.values()) == "data"
     tally = Tally(state.batch if reads_data else 1)
-    for position, value in enumerate(inputs):
-        if value is None or value.shape is None or _is_argument(value):
-            continue
-        elements = cost.reads if position == 0 else None
-        # What is looked up in a table grows with the samples, even in one of weights.
-        is_data = value.role == "data" or (elements is not None and reads_data)
-        tally.read(prod(value.shape) if elements is None else elements, _bits(value), is_data)
+    for position, value in present.items():
+        if value.shape is not None and not _is_argument(value):
+            elements = cost.reads if position == 0 else None
+            # What is looked up in a table grows with the samples, even in one of weights.
+            is_data = value.role == "data" or (elements is not None and reads_data)
+            tally.read(prod(value.shape) if elements is None else elements, _bits(value), is_data)
     for value in outputs:
         if value.shape is not None:
             tally.write(prod(value.shape), _bits(value))
-    shape = outputs[0].shape if outputs and outputs[0].shape else ()
+    shape = (outputs[0].shape if outputs else None) or ()
+    learned = present if formula is None or formula.params is None else formula.params
     op = tally.op(
         cost,
-        shape[1:] if shape and tally.samples > 1 and shape[0] == state.batch else shape,
+        shape[1:] if tally.samples > 1 and shape[:1] == (state.batch,) else shape,
         params=state.params.claim(
             value.origin.number
-            for position, value in enumerate(inputs)
-            if value is not None
-            and value.origin is not None
-            and (formula is None or formula.params is None or position in formula.params)
-            and _is_parameter(operator, value, formula, cost)
+            for position, value in present.items()
+            if value.origin and position in learned and _is_parameter(operator, value, formula, cost)
         ),
         name=name,
-        dtype=_computed_in(inputs) if cost.macs else None,
+        dtype=_DTYPES.get(next((value.dtype for value in present.values()), 0)) if cost.macs else None,
         constant=not reads_data,
     )
     largest = max(op.macs, op.params, op.input_elements, op.output_elements, op.elementwise_flops, 1)
     if largest * state.repeat > MAX_COUNT:
         raise InputError("too-large", "It is larger than the memory of any machine.")
     state.add(operator, op)
-
-
-def role_of(inputs: Sequence[Value | None]) -> Role:
-    """Return the role of what is made of these."""
-    return joint_role(value.role for value in inputs if value is not None)
 
 
 def _bits(value: Value) -> int | None:
@@ -211,32 +203,26 @@ def _is_argument(value: Value) -> bool:
     return not value.shape or few
 
 
-def _adds_bias(inputs: Sequence[Value | None]) -> bool:
-    return any(value is not None and value.role == "weight" and len(value.shape or ()) == 1 for value in inputs)
-
-
-def _computed_in(inputs: Sequence[Value | None]) -> str | None:
-    """Return the dtype that a product is computed in, where it is not the run's."""
-    return _DTYPES.get(next((value.dtype for value in inputs if value is not None), 0))
-
-
 def _plain(attribute: Any) -> Any:
     value = helper.get_attribute_value(attribute)
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
+_CONSTANTS = {
+    "value_int": TensorProto.INT64, "value_ints": TensorProto.INT64, "value_float": TensorProto.FLOAT,
+    "value_floats": TensorProto.FLOAT, "value_string": TensorProto.STRING, "value_strings": TensorProto.STRING,
+}  # fmt: skip
+
+
 def _constant(node: Any) -> Any:
     """Return the value of a Constant node as a TensorProto. Raises InputError."""
     for attribute in node.attribute:
-        value = helper.get_attribute_value(attribute)
-        if attribute.name == "value":
+        name, value = attribute.name, helper.get_attribute_value(attribute)
+        if name == "value":
             return value
-        if attribute.name == "sparse_value":
+        if name == "sparse_value":
             return TensorProto(data_type=value.values.data_type, dims=value.dims)
-        single, many = attribute.name.removeprefix("value_"), attribute.name.removeprefix("value_").removesuffix("s")
-        dtype = {"int": TensorProto.INT64, "float": TensorProto.FLOAT, "string": TensorProto.STRING}.get(many)
-        if dtype is not None:
-            return helper.make_tensor(
-                "", dtype, [] if single == many else [len(value)], [value] if single == many else value
-            )
+        if name in _CONSTANTS:
+            many = name.endswith("s")
+            return helper.make_tensor("", _CONSTANTS[name], [len(value)] if many else [], value if many else [value])
     raise InputError("bad-node", "It has no value.")

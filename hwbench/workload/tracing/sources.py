@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from hwbench.errors import InputError, nearest, shown
-from hwbench.workload.ops import Workload
+from hwbench.workload.ops import Workload, uncounted
 from hwbench.workload.request import ModelRequest
 from hwbench.workload.tracing import trace as torch_trace
 from hwbench.workload.tracing import transformers
@@ -55,9 +55,7 @@ def count_module(built: Built, request: ModelRequest) -> Workload:
         title=built.title,
         input_shape=shape[1:] or shape,
         ops=trace.folded(),
-        uncounted=tuple(
-            f"{name} ({count} of {len(trace.ops)} operators)" for name, count in sorted(trace.uncounted.items())
-        ),
+        uncounted=uncounted(trace.uncounted, len(trace.ops)),
         assumed=tuple(trace.assumed),
         unused_params=trace.params.unclaimed,
         state_elements=_state_elements(trace.output, built.batch) if built.cache else 0,
