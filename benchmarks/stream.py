@@ -14,7 +14,7 @@ from contest import HEAD, library, rate, ratio, times
 
 from hwbench.measure.codegen import vectors
 from hwbench.measure.kernels.memory import stream
-from hwbench.measure.kernels.team import Cores
+from hwbench.measure.kernels.team import Placement
 
 LOOPS = {"copy": "a[i]", "scale": "s * a[i]", "add": "a[i] + b[i]", "triad": "a[i] + s * b[i]"}
 ARGUMENTS = "(double *restrict d, const double *restrict a, const double *restrict b, size_t n, double s)"
@@ -54,7 +54,7 @@ def main() -> None:
     """Print a line for each loop and kind of store."""
     options = dict(text.split("=") for text in sys.argv[1:])
     seconds, size = float(options.get("seconds", 6)), int(options.get("mib", 128)) << 20
-    arrays = stream.StreamArrays(size, Cores())
+    arrays = stream.StreamArrays(size, Placement())
     arrays.allocate()
     target = vectors.target()
     sides = {"": library(PLAIN, "-fno-tree-loop-distribute-patterns")}

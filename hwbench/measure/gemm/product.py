@@ -4,16 +4,18 @@ import mmap
 import weakref
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
 from msgspec import Struct, structs
 
 from hwbench.errors import InputError
+from hwbench.machine.host.describe import host
 from hwbench.machine.parts import Cache
 from hwbench.measure.codegen import vectors
 from hwbench.measure.codegen.vectors import SIZES
-from hwbench.measure.gemm import blocking, host, microkernel
+from hwbench.measure.gemm import blocking, microkernel
 from hwbench.measure.gemm import threads as gemm_threads
 from hwbench.measure.gemm.blocking import BlockLimits
 from hwbench.measure.gemm.intrinsics import vector_of
@@ -21,6 +23,7 @@ from hwbench.measure.gemm.job import Job
 from hwbench.measure.gemm.loops import run
 from hwbench.measure.gemm.microkernel import Tile
 from hwbench.measure.gemm.threads import JOB_STRIDE, NOTHING, Share
+from hwbench.measure.settings import allowed
 
 DTYPES = {"float32": "fp32", "float64": "fp64"}
 HUGE_PAGE = 2 << 20
@@ -67,10 +70,17 @@ def make_plan(
         text = f"Vectors here hold {', '.join(map(str, widths))} elements of {dtype}, not {lanes}."
         raise InputError("vector-lanes", text, field="lanes")
     tile = microkernel.tile_for(dtype, lanes or max(widths), target)
-    limits = blocking.limits(tile, host.caches() if caches is None else caches)
+    limits = blocking.limits(tile, _caches() if caches is None else caches)
     if threads == 1:
         return GemmPlan(dtype, tile, limits, (0,))  # the calling thread, wherever it is
-    return GemmPlan(dtype, tile, limits, tuple(host.cpus() if cpus is None else cpus)[:threads])
+    if cpus is None:
+        cpus = [cpu for group in allowed() for cpu in group.cpus]
+    return GemmPlan(dtype, tile, limits, tuple(cpus)[:threads])
+
+
+@cache
+def _caches() -> tuple[Cache, ...]:
+    return host().device.caches
 
 
 def matmul(a: Array, b: Array, out: Array | None = None, threads: int = 1) -> Array:

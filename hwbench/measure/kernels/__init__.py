@@ -1,6 +1,9 @@
 """The microbenchmarks by name, the tasks of each, and the results that follow from measurements of several tasks."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
+from typing import Any
 
 from msgspec import Struct
 
@@ -31,50 +34,30 @@ class Benchmark(Struct, frozen=True):
     optional: bool = False
 
 
-def _clock(settings: Settings) -> Sequence[Task]:
-    from hwbench.measure.kernels.clock import kernel as clock
-
-    return clock.tasks(settings)
-
-
-def _fma(settings: Settings) -> Sequence[Task]:
-    from hwbench.measure.kernels.fma import kernel as fma
-
-    return fma.tasks(settings)
-
-
-def _memory(settings: Settings) -> Sequence[Task]:
-    from hwbench.measure.kernels.memory import kernel as memory
-
-    return memory.tasks(settings)
-
-
-def _memory_rows(measurements: Sequence[Measurement]) -> Sequence[Result]:
-    from hwbench.measure.kernels.memory import results
-
-    return results.rows(measurements)
-
-
-def _matmul(settings: Settings) -> Sequence[Task]:
-    from hwbench.measure.kernels.matmul import kernel as matmul
-
-    return matmul.tasks(settings)
+def _call(function: str, argument: Any) -> Any:
+    """Call a function of one of the modules here, which is imported only now."""
+    module, _, name = function.rpartition(".")
+    return getattr(import_module(f"{__name__}.{module}"), name)(argument)
 
 
 def _gpu(settings: Settings) -> Sequence[Task]:
     from hwbench.measure.torch.device import torch_module
 
     torch_module("The kernel gpu")
-    from hwbench.measure.kernels import gpu
-
-    return gpu.tasks(settings)
+    return list(_call("gpu.tasks", settings))
 
 
 KERNELS = (
-    Benchmark("clock", "the real clock, idle and under vector load", _clock),
-    Benchmark("fma", "multiply-adds a second and a cycle, by ISA and dtype", _fma),
-    Benchmark("matmul", "matrix products: hwbench, plain loops, numpy, torch", _matmul),
-    Benchmark("memory", "STREAM, caches and latency", _memory, "working-set", _memory_rows),
+    Benchmark("clock", "the real clock, idle and under vector load", partial(_call, "clock.kernel.tasks")),
+    Benchmark("fma", "multiply-adds a second and a cycle, by ISA and dtype", partial(_call, "fma.kernel.tasks")),
+    Benchmark("matmul", "matrix products: hwbench, plain loops, numpy, torch", partial(_call, "matmul.kernel.tasks")),
+    Benchmark(
+        "memory",
+        "STREAM, caches and latency",
+        partial(_call, "memory.kernel.tasks"),
+        "working-set",
+        partial(_call, "memory.results.rows"),
+    ),
     Benchmark("gpu", "matrix products, copies and launches on torch's GPU", _gpu, optional=True),
 )
 """Every microbenchmark of `hwbench bench`."""

@@ -90,7 +90,7 @@ class Team:
             member.thread.join()
 
 
-class Cores(Struct, frozen=True):
+class Placement(Struct, frozen=True):
     """Where a task runs: on this thread, which is kept on the first CPU, or on all CPUs of a team."""
 
     cpus: tuple[int, ...] = ()
@@ -114,18 +114,18 @@ class Cores(Struct, frozen=True):
             self.team.run(job)
 
 
-def one_of_each(settings: Settings) -> list[Cores]:
+def one_of_each(settings: Settings) -> list[Placement]:
     """Return the first core of each class, with the class's name where there are several."""
     named = len(settings.classes) > 1
-    return [Cores(one.cpus[:1], one.name if named else None) for one in settings.classes]
+    return [Placement(group.cpus[:1], group.name if named else None) for group in settings.classes]
 
 
-def first(settings: Settings, threads: int) -> Cores:
+def first(settings: Settings, threads: int) -> Placement:
     """Return so many cores, of a team if there are several."""
     cpus = settings.cpus[:threads]
-    return Cores(cpus, team=Team(cpus) if threads > 1 else None)
+    return Placement(cpus, team=Team(cpus) if threads > 1 else None)
 
 
-def teams(settings: Settings) -> list[Cores]:
+def teams(settings: Settings) -> list[Placement]:
     """Return the first cores for each number of threads above one."""
     return [first(settings, threads) for threads in settings.threads if threads > 1]

@@ -11,7 +11,7 @@ from hwbench.measure.codegen import vectors
 from hwbench.measure.codegen.vectors import Target
 from hwbench.measure.kernels.fma import amx, amx_loops
 from hwbench.measure.kernels.fma import kernel as fma
-from hwbench.measure.kernels.team import Cores, Team
+from hwbench.measure.kernels.team import Placement, Team
 
 X86 = "x86_64-unknown-linux-gnu"
 FEATURES = "+amx-tile,+amx-bf16,+amx-int8,+avx512f"
@@ -110,7 +110,7 @@ def test_answers_are_numpys_where_there_are_tiles(dtype: amx_loops.TileDtype) ->
         pytest.skip("this CPU has no AMX, or the system gives no tiles")
     assert amx.Tiles(dtype).right_answer()
     found = harness.measure(
-        [amx.task(dtype, Cores())], 0.1, limits=harness.SamplingLimits(sample_s=0.002, max_samples=3)
+        [amx.task(dtype, Placement())], 0.1, limits=harness.SamplingLimits(sample_s=0.002, max_samples=3)
     )
     assert found[0].checked
     assert all((sample.cycles or 0) > 0 for sample in found[0].samples)
@@ -125,7 +125,7 @@ def test_a_task_runs_every_members_tiles_and_counts_them(team: Team | None, monk
         sum(range(100 * rounds))
 
     monkeypatch.setattr(amx.Tiles, "run", instead)
-    task = amx.task("int8", Cores((0, 1) if team else (0,), team=team))
+    task = amx.task("int8", Placement((0, 1) if team else (0,), team=team))
     found = harness.measure([task], 0.1, limits=harness.SamplingLimits(sample_s=0.002, max_samples=3))
     members = 2 if team else 1
     assert found[0].checked

@@ -12,7 +12,7 @@ from hwbench.measure.codegen import vectors
 from hwbench.measure.kernels.clock import kernel as clock
 from hwbench.measure.kernels.clock import loops as clock_loops
 from hwbench.measure.kernels.fma import loops as fma_loops
-from hwbench.measure.kernels.team import Cores, Team
+from hwbench.measure.kernels.team import Placement, Team
 from hwbench.measure.settings import CpuClass
 from hwbench.measure.subject import ClockLoad
 from tests.measure.kernels.conftest import settings
@@ -92,9 +92,9 @@ def test_every_class_of_cores_is_measured_by_its_name() -> None:
 
 
 def test_a_measured_clock_says_its_load_and_is_checked() -> None:
-    scalar = clock.scalar(Cores())
-    loaded = clock.loaded(128, "any", Cores())
-    team = clock.loaded(128, "any", Cores(team=Team((None, None))))
+    scalar = clock.scalar(Placement())
+    loaded = clock.loaded(128, "any", Placement())
+    team = clock.loaded(128, "any", Placement(team=Team((None, None))))
     found = harness.measure([scalar, loaded, team], 0.2, limits=harness.SamplingLimits(sample_s=0.002, max_samples=3))
     assert [one.checked for one in found] == [True, None, None]
     assert isinstance(found[1].subject, ClockLoad)
@@ -105,7 +105,7 @@ def test_a_measured_clock_says_its_load_and_is_checked() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs affinity")
 def test_a_load_is_looked_for_once_a_core_and_on_that_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cores of another class have other pipes, and cores that work together may share some."""
+    """Placement of another class have other pipes, and cores that work together may share some."""
     before = os.sched_getaffinity(0)
     cpu = max(before)
     looked: list[tuple[object, set[int]]] = []
@@ -130,11 +130,11 @@ def test_a_load_is_looked_for_once_a_core_and_on_that_core(monkeypatch: pytest.M
 
 
 def test_clocks_are_those_of_the_members_of_a_team() -> None:
-    each = clock.LoadedClock.each(128, "fp64", Cores((4, 5)))
+    each = clock.LoadedClock.each(128, "fp64", Placement((4, 5)))
     assert [one.key for one in each] == [(128, "fp64", 4, 0)]
-    each = clock.LoadedClock.each(128, "fp64", Cores((4, 5), team=Team((4, 5))))
+    each = clock.LoadedClock.each(128, "fp64", Placement((4, 5), team=Team((4, 5))))
     assert [one.key for one in each] == [(128, "fp64", 4, 1), (128, "fp64", 5, 1)]
-    assert [one.key for one in clock.LoadedClock.each(128, "fp64", Cores())] == [(128, "fp64", None, 0)]
+    assert [one.key for one in clock.LoadedClock.each(128, "fp64", Placement())] == [(128, "fp64", None, 0)]
 
 
 def test_calibration_counts_up_to_the_time_asked_for() -> None:

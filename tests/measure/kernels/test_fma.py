@@ -12,7 +12,7 @@ from hwbench.measure import harness
 from hwbench.measure.codegen import vectors
 from hwbench.measure.kernels.fma import kernel as fma
 from hwbench.measure.kernels.fma import loops as fma_loops
-from hwbench.measure.kernels.team import Cores, Team
+from hwbench.measure.kernels.team import Placement, Team
 from hwbench.measure.settings import CpuClass
 from tests.measure.kernels.conftest import settings
 
@@ -122,9 +122,9 @@ def test_tasks_of_one_core_and_of_all() -> None:
 
 def test_a_measurement_counts_its_cycles() -> None:
     target = vectors.target()
-    alone = fma.throughput(target, 128, "fp64", Cores())
-    both = fma.throughput(target, 128, "fp64", Cores(team=Team((None, None))))
-    late = fma.latency(target, 128, "fp64", Cores())
+    alone = fma.throughput(target, 128, "fp64", Placement())
+    both = fma.throughput(target, 128, "fp64", Placement(team=Team((None, None))))
+    late = fma.latency(target, 128, "fp64", Placement())
     found = harness.measure([alone, both, late], 0.2, limits=harness.SamplingLimits(sample_s=0.002, max_samples=3))
     assert [one.checked for one in found] == [True, True, True]
     assert found[1].work == 2 * found[0].work
@@ -139,14 +139,14 @@ from hwbench.measure.codegen import vectors
 from hwbench.measure.kernels.clock import kernel as clock
 from hwbench.measure.kernels.fma import kernel as fma
 from hwbench.measure.kernels.memory import stream
-from hwbench.measure.kernels.team import Cores
+from hwbench.measure.kernels.team import Placement
 from hwbench.measure.settings import settings
 assert vectors.target().widths == (128,), vectors.target()
 chosen = settings(quick=True, threads=(1,))
 tasks = [*clock.tasks(chosen), *fma.tasks(chosen)]
 found = harness.measure(tasks, 0.1, limits=harness.SamplingLimits(sample_s=0.001, max_samples=1))
 assert all(one.checked is not False for one in found)
-arrays = stream.StreamArrays(1 << 20, Cores())
+arrays = stream.StreamArrays(1 << 20, Placement())
 arrays.allocate()
 assert all(arrays.right(one, store, 128) for one in stream.OPERATIONS for store in (False, True))
 print(*sorted({(one.isa, one.subject.instructions) for one in found if one.kernel == "fma"}))

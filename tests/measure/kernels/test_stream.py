@@ -12,7 +12,7 @@ from hwbench.measure.codegen import vectors
 from hwbench.measure.kernels import buffers
 from hwbench.measure.kernels.memory import loops as memory_loops
 from hwbench.measure.kernels.memory import stream
-from hwbench.measure.kernels.team import Cores, Team
+from hwbench.measure.kernels.team import Placement, Team
 from hwbench.measure.subject import StreamSize
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -23,8 +23,10 @@ SHORT = harness.SamplingLimits(sample_s=0.001, max_samples=2)
 @pytest.mark.parametrize("bits", WIDTHS)
 @pytest.mark.parametrize("nontemporal", [False, True])
 @pytest.mark.parametrize("operation", stream.OPERATIONS, ids=lambda one: one.name)
-@pytest.mark.parametrize("cores", [Cores(), Cores(team=Team((None, None)))], ids=["one", "two"])
-def test_streams_give_numpys_answer(operation: stream.Operation, nontemporal: bool, bits: int, cores: Cores) -> None:
+@pytest.mark.parametrize("cores", [Placement(), Placement(team=Team((None, None)))], ids=["one", "two"])
+def test_streams_give_numpys_answer(
+    operation: stream.Operation, nontemporal: bool, bits: int, cores: Placement
+) -> None:
     arrays = stream.StreamArrays(3 * MIB, cores)
     arrays.allocate()
     assert arrays.right(operation, nontemporal, bits)
@@ -35,7 +37,7 @@ def test_streams_give_numpys_answer(operation: stream.Operation, nontemporal: bo
 
 
 def test_a_stream_that_does_something_else_is_noticed() -> None:
-    arrays = stream.StreamArrays(1 * MIB, Cores())
+    arrays = stream.StreamArrays(1 * MIB, Placement())
     arrays.allocate()
     mixed = msgspec.structs.replace(stream.OPERATIONS[0], answer=stream.OPERATIONS[1].answer)
     assert not arrays.right(mixed, False, WIDTHS[0])
@@ -44,7 +46,7 @@ def test_a_stream_that_does_something_else_is_noticed() -> None:
 
 
 def test_bytes_are_counted_as_stream_counts_them() -> None:
-    arrays = stream.StreamArrays(1 * MIB, Cores())
+    arrays = stream.StreamArrays(1 * MIB, Placement())
     counts = {one.name: stream.task(one, False, arrays).work / arrays.size for one in stream.OPERATIONS}
     assert counts == {"copy": 2, "scale": 2, "add": 3, "triad": 3}
 
@@ -75,7 +77,7 @@ def test_stores_pass_by_the_caches_only_when_asked(
 
 
 def test_the_width_is_one_of_those_on_trial() -> None:
-    arrays = stream.StreamArrays(1 * MIB, Cores())
+    arrays = stream.StreamArrays(1 * MIB, Placement())
     task = stream.task(stream.OPERATIONS[3], True, arrays)
     found = harness.measure([task], 0.1, limits=SHORT)[0]
     assert found.checked
@@ -89,7 +91,7 @@ def test_the_width_is_one_of_those_on_trial() -> None:
 def test_where_quick_a_width_is_looked_for_once_a_kind_of_store(
     quick: bool, looks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arrays = stream.StreamArrays(1 * MIB, Cores(), quick)
+    arrays = stream.StreamArrays(1 * MIB, Placement(), quick)
     tried: list[tuple[str, bool]] = []
 
     def best(operation: stream.Operation, nontemporal: bool, _widths: object) -> int:
@@ -106,9 +108,9 @@ def test_where_quick_a_width_is_looked_for_once_a_kind_of_store(
 
 @pytest.mark.parametrize("operation", stream.OPERATIONS, ids=lambda one: one.name)
 def test_arrays_may_be_lent(operation: stream.Operation) -> None:
-    lender = stream.StreamArrays(3 * MIB, Cores(team=Team((None, None))))
-    assert stream.StreamArrays(9 * MIB, Cores(), lender=lender).size == lender.size
-    arrays = stream.StreamArrays(2 * MIB, Cores(), lender=lender)
+    lender = stream.StreamArrays(3 * MIB, Placement(team=Team((None, None))))
+    assert stream.StreamArrays(9 * MIB, Placement(), lender=lender).size == lender.size
+    arrays = stream.StreamArrays(2 * MIB, Placement(), lender=lender)
     arrays.allocate()
     assert arrays.places == lender.places
     assert arrays.right(operation, True, WIDTHS[-1])
@@ -122,6 +124,6 @@ def test_arrays_may_be_lent(operation: stream.Operation) -> None:
 def test_chunks_are_whole_pages_and_fill_the_arrays() -> None:
     for members in (1, 2, 3):
         team = Team((None,) * members) if members > 1 else None
-        arrays = stream.StreamArrays(1_000_000, Cores(team=team))
+        arrays = stream.StreamArrays(1_000_000, Placement(team=team))
         assert arrays.chunk % buffers.ALIGNMENT == 0
         assert arrays.size == arrays.chunk * members <= 1_000_000

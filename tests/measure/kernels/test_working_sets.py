@@ -13,7 +13,7 @@ from hwbench.measure.codegen import vectors
 from hwbench.measure.kernels import buffers
 from hwbench.measure.kernels.memory import latency, working_set
 from hwbench.measure.kernels.memory import loops as memory_loops
-from hwbench.measure.kernels.team import Cores
+from hwbench.measure.kernels.team import Placement
 from hwbench.measure.subject import PointerChase
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -82,7 +82,7 @@ def test_the_chase_is_a_chain_of_loads() -> None:
 
 
 def test_a_latency_goes_on_where_it_ended_and_tells_its_pages() -> None:
-    task = latency.task(16 * KIB, Cores())
+    task = latency.task(16 * KIB, Placement())
     found = harness.measure([task], 0.05, limits=SHORT)[0]
     assert found.checked
     assert found.unit == "s"

@@ -15,7 +15,7 @@ from hwbench.measure.codegen import vectors
 from hwbench.measure.harness import Task, pinned
 from hwbench.measure.kernels.clock import loops as clock_loops
 from hwbench.measure.kernels.fma import loops as fma_loops
-from hwbench.measure.kernels.team import Cores, one_of_each, teams
+from hwbench.measure.kernels.team import Placement, one_of_each, teams
 from hwbench.measure.settings import Settings
 from hwbench.measure.subject import ClockLoad
 
@@ -45,7 +45,7 @@ class LoadedClock:
         self._rounds = 1000
 
     @classmethod
-    def each(cls, bits: int, dtype: str, cores: Cores) -> "list[LoadedClock]":
+    def each(cls, bits: int, dtype: str, cores: Placement) -> "list[LoadedClock]":
         """Return a clock for every member of a team, or for the first of the CPUs where there is no team."""
         cpus = cores.team.cpus if cores.team else cores.cpus[:1] or (None,)
         return [cls(bits, dtype, cpu, len(cpus) - 1) for cpu in cpus]
@@ -127,7 +127,7 @@ def tasks(settings: Settings) -> Sequence[Task]:
     return [*result, *(loaded(bits, target.isa(bits), cores) for cores in teams(settings) for bits in widths)]
 
 
-def scalar(core: Cores) -> Task:
+def scalar(core: Placement) -> Task:
     """Return the task that measures the clock of one core that only runs the chain."""
     return Task(
         kernel="clock",
@@ -140,7 +140,7 @@ def scalar(core: Cores) -> Task:
     )
 
 
-def loaded(bits: int, isa: str, cores: Cores) -> Task:
+def loaded(bits: int, isa: str, cores: Placement) -> Task:
     """Return the task that measures the clock under multiply-adds of one width, of one core or of a team (the mean).
 
     A team is timed by CPU time too: each core's clock counts only while the core works for us.

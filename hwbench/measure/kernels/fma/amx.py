@@ -18,7 +18,7 @@ from hwbench.measure.harness import Task
 from hwbench.measure.kernels.clock.kernel import calibrated
 from hwbench.measure.kernels.fma import amx_loops
 from hwbench.measure.kernels.fma.amx_loops import LOOPS, ROW_BYTES, ROWS, SUMS, TileDtype
-from hwbench.measure.kernels.team import Cores
+from hwbench.measure.kernels.team import Placement
 from hwbench.measure.subject import MultiplyAdds
 
 CONFIG_BYTES = 64
@@ -141,7 +141,7 @@ def packed(values: Any, dtype: TileDtype) -> Any:
     return np.ascontiguousarray(bits, np.uint16)
 
 
-def task(dtype: TileDtype, cores: Cores) -> Task:
+def task(dtype: TileDtype, cores: Placement) -> Task:
     """Return the task that measures products of tiles on one core, or on all cores of a team."""
     members = [Tiles(dtype) for _ in range(len(cores))]
 

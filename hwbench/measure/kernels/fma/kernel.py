@@ -17,7 +17,7 @@ from hwbench.measure.harness import Task
 from hwbench.measure.kernels.clock import kernel as clock
 from hwbench.measure.kernels.fma import amx
 from hwbench.measure.kernels.fma import loops as fma_loops
-from hwbench.measure.kernels.team import Cores, one_of_each, teams
+from hwbench.measure.kernels.team import Placement, one_of_each, teams
 from hwbench.measure.record import Unit
 from hwbench.measure.settings import Settings
 from hwbench.measure.subject import MultiplyAdds
@@ -55,13 +55,13 @@ def isa(target: Target, bits: int) -> str:
     return target.isa(bits)
 
 
-ONE = Cores()
+ONE = Placement()
 
 
 class FmaLoop:
     """One loop at one width and dtype: runs it, checks it, and counts the cycles of its last run."""
 
-    def __init__(self, loop: Any, bits: int, dtype: vectors.FloatDtype, cores: Cores = ONE) -> None:
+    def __init__(self, loop: Any, bits: int, dtype: vectors.FloatDtype, cores: Placement = ONE) -> None:
         self.loop = functools.partial(loop, bits)
         self.bits, self.dtype, self.cores = bits, dtype, cores
         self.lanes = vectors.lanes(dtype, bits)
@@ -98,7 +98,7 @@ class FmaLoop:
         return math.isclose(answer, expected, rel_tol=_TOLERANCE[self.dtype])
 
 
-def throughput(target: Target, bits: int, dtype: vectors.FloatDtype, cores: Cores) -> Task:
+def throughput(target: Target, bits: int, dtype: vectors.FloatDtype, cores: Placement) -> Task:
     """Return the task that measures FLOP/s of independent multiply-adds on one core, or on all cores of a team."""
     loop = FmaLoop(fma_loops.throughput, bits, dtype, cores)
     accumulators = fma_loops.accumulators(target.registers)
@@ -106,7 +106,7 @@ def throughput(target: Target, bits: int, dtype: vectors.FloatDtype, cores: Core
     return _task(target, loop, "throughput", "FLOP/s", flop, accumulators, fma_loops.STEPS)
 
 
-def latency(target: Target, bits: int, dtype: vectors.FloatDtype, core: Cores) -> Task:
+def latency(target: Target, bits: int, dtype: vectors.FloatDtype, core: Placement) -> Task:
     """Return the task that measures seconds (and cycles) of a multiply-add that needs the answer of the one before."""
     loop = FmaLoop(fma_loops.latency, bits, dtype, core)
     return _task(target, loop, "latency", "s", fma_loops.DEPENDENT, None, fma_loops.DEPENDENT)

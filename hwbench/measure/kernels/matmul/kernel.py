@@ -3,17 +3,18 @@
 Sizes are m x k x n: (m × k) · (k × n), 2·m·k·n FLOP. Every product is checked on some rows in double precision.
 """
 
+import functools
 import importlib.util
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from hwbench.errors import InputError
-from hwbench.measure import gemm
 from hwbench.measure.environment import software
+from hwbench.measure.gemm import product as gemm
 from hwbench.measure.harness import Task
 from hwbench.measure.kernels.matmul import loops as matmul_loops
 from hwbench.measure.settings import Settings
@@ -32,51 +33,52 @@ LOOPS_SIZE_QUICK: Size = (256, 256, 256)
 """Where quick: at 512 one product of the slowest takes as long as a sample of twenty other kernels."""
 MAX_LOOPS_FLOP = 2.0 * 1024**3
 """FLOP above which plain loops are left out, even where a size is requested."""
+INSTRUCTIONS = {
+    "bf16": {"amx_bf16", "avx512_bf16", "bf16", "svebf16"},
+    "int8": {"amx_int8", "avx512_vnni", "avx_vnni", "i8mm", "asimddp"},
+}
+"""Flags of the CPU for products below fp32."""
+KINDS = {"fp32": np.float32, "fp64": np.float64}
 _CHECKED_ROWS = 16
 _EPSILON = {"fp32": 2.0**-23, "fp64": 2.0**-52, "bf16": 2.0**-7, "fp16": 2.0**-10, "int8": 0.0}
 
 
-class MatmulOperands:
-    """The matrices of each dtype and size, created on first use and shared by the products of all libraries."""
-
-    def __init__(self) -> None:
-        self._matrices: dict[tuple[str, Size], tuple[Any, Any]] = {}
-
-    def get(self, dtype: str, size: Size) -> tuple[Any, Any]:
-        """Return two numpy matrices: uniform from -1 to 1, whole numbers for int8; fp32 where numpy lacks the dtype."""
-        kind = dtype if dtype in ("fp64", "int8") else "fp32"
-        if (kind, size) not in self._matrices:
-            random = np.random.default_rng(1)
-            m, k, n = size
-            shapes = ((m, k), (k, n))
-            if kind == "int8":
-                pair = tuple(random.integers(-9, 10, shape, dtype=np.int8) for shape in shapes)
-            else:
-                type_ = np.float32 if kind == "fp32" else np.float64
-                pair = tuple(random.uniform(-1, 1, shape).astype(type_) for shape in shapes)
-            self._matrices[kind, size] = (pair[0], pair[1])
-        return self._matrices[kind, size]
-
-    def free(self) -> None:
-        """Free all matrices."""
-        self._matrices.clear()
+def matrices(kind: str, size: Size) -> tuple[Any, Any]:
+    """Return two numpy matrices: uniform from -1 to 1, whole numbers for int8."""
+    random = np.random.default_rng(1)
+    m, k, n = size
+    if kind == "int8":
+        a, b = (random.integers(-9, 10, shape, dtype=np.int8) for shape in ((m, k), (k, n)))
+    else:
+        a, b = (random.uniform(-1, 1, shape).astype(KINDS[kind]) for shape in ((m, k), (k, n)))
+    return a, b
 
 
-Maker = Callable[[Any, Any], tuple[Callable[[], Any], Any]]
-"""Given two matrices, returns the function that multiplies them and one that returns the product as numpy's."""
+Made = tuple[Callable[[], Any], Any]
+"""The function that multiplies two matrices, and one that returns the product as numpy's."""
+
+Maker = Callable[[Any, Any], Made]
 
 
 class MatmulProduct:
-    """One product by one library: `prepare` creates the function that computes it into memory allocated before."""
+    """One product by one library: `prepare` creates the function that computes it into memory allocated before.
 
-    def __init__(self, make: Maker, operands: MatmulOperands, dtype: str, size: Size) -> None:
+    Its matrices come from a cache of `matrices` that all products share; they are in fp32 where numpy lacks the dtype.
+    """
+
+    def __init__(self, make: Maker, operands: Any, dtype: str, size: Size) -> None:
         self._make, self._operands, self.dtype, self.size = make, operands, dtype, size
         self._function: Callable[[], Any] | None = None
         self._out: Any = None
 
+    def operands(self) -> tuple[Any, Any]:
+        """Return the two matrices."""
+        a, b = self._operands(self.dtype if self.dtype in ("fp64", "int8") else "fp32", self.size)
+        return a, b
+
     def prepare(self) -> None:
         """Allocate, compile, warm up."""
-        self._function, self._out = self._make(*self._operands.get(self.dtype, self.size))
+        self._function, self._out = self._make(*self.operands())
 
     def call(self, repetitions: int) -> None:
         """Compute the product so many times."""
@@ -88,7 +90,7 @@ class MatmulProduct:
     def check(self) -> bool:
         """Return whether some rows are right: within 64 roundings of |A|·|B|, exact for whole numbers."""
         self.call(1)
-        a, b = (matrix.astype(np.float64) for matrix in self._operands.get(self.dtype, self.size))
+        a, b = (matrix.astype(np.float64) for matrix in self.operands())
         out = self._out()
         rows = np.unique(np.linspace(0, a.shape[0] - 1, _CHECKED_ROWS).astype(int))
         error = np.abs(np.asarray(out)[rows].astype(np.float64) - a[rows] @ b)
@@ -98,57 +100,47 @@ class MatmulProduct:
     def close(self) -> None:
         """Free the memory of the product and of the operands."""
         self._function = self._out = None
-        self._operands.free()
+        self._operands.cache_clear()
 
 
 def tasks(settings: Settings) -> Sequence[Task]:
     """Return the tasks: gemm, numpy and torch at every size, plain loops at one size. Raises InputError."""
     dtypes = settings.dtypes or (("fp32",) if settings.quick else (*GEMM_DTYPES, *narrow(settings)))
     _check_dtypes(dtypes)
-    operands = MatmulOperands()
+    task = partial(_task, settings, functools.cache(matrices))
     result: list[Task] = []
     for threads, dtype, size in itertools.product(settings.threads, dtypes, _sizes(settings)):
         if dtype in GEMM_DTYPES:
-            result.append(_task("numba", _numba(settings, dtype, threads), operands, settings, threads, dtype, size))
+            result.append(task("numba", partial(_numba, settings, dtype, threads), threads, dtype, size))
         if dtype in GEMM_DTYPES and software.blas_threads(threads):
-            result.append(_task("numpy", _numpy(threads), operands, settings, threads, dtype, size))
+            result.append(task("numpy", partial(_numpy, threads), threads, dtype, size))
         if has_torch():
-            result.append(_task("torch", _torch(dtype, threads), operands, settings, threads, dtype, size))
+            result.append(task("torch", partial(_torch, dtype, threads), threads, dtype, size))
     if not settings.quick and settings.sizes is None:
         for dtype, size in itertools.product([d for d in dtypes if d in GEMM_DTYPES], ODD):
-            result.append(_task("numba", _numba(settings, dtype, 1), operands, settings, 1, dtype, size))
+            result.append(task("numba", partial(_numba, settings, dtype, 1), 1, dtype, size))
             if has_torch():
-                result.append(_task("torch", _torch(dtype, 1), operands, settings, 1, dtype, size))
-    return [*result, *_loops(settings, dtypes, operands)]
+                result.append(task("torch", partial(_torch, dtype, 1), 1, dtype, size))
+    return [*result, *(task(name, partial(_plain, name, threads), threads, dtype, size)
+                       for name, threads, dtype, size in _loops(settings, dtypes))]  # fmt: skip
 
 
 def _sizes(settings: Settings) -> Sequence[Size]:
     return settings.sizes or (QUICK if settings.quick else SQUARES)
 
 
-def _loops(settings: Settings, dtypes: Sequence[str], operands: MatmulOperands) -> list[Task]:
-    """Return the tasks of plain loops: `parallel` for several threads, else all others; fp64 only on request."""
+def _loops(settings: Settings, dtypes: Sequence[str]) -> Iterator[tuple[str, int, str, Size]]:
+    """Yield name, threads, dtype and size of plain loops: `parallel` for several threads; fp64 only on request."""
     usual = (LOOPS_SIZE_QUICK if settings.quick else LOOPS_SIZE,)
     sizes = [size for size in settings.sizes or usual if 2.0 * size[0] * size[1] * size[2] <= MAX_LOOPS_FLOP]
     kinds = [dtype for dtype in dtypes if dtype in GEMM_DTYPES]
     kinds = kinds if settings.dtypes else kinds[:1]
-    result = []
     for name, dtype, size in itertools.product(dict(matmul_loops.LOOPS), kinds, sizes):
-        counts = [count for count in settings.threads if (count > 1) == (name == "parallel")]
-        for threads in counts[-1:]:
-            result.append(_task(name, _plain(name, threads), operands, settings, threads, dtype, size))
-    return result
+        for threads in [count for count in settings.threads if (count > 1) == (name == "parallel")][-1:]:
+            yield name, threads, dtype, size
 
 
-def _task(
-    variant: str,
-    make: Maker,
-    operands: MatmulOperands,
-    settings: Settings,
-    threads: int,
-    dtype: str,
-    size: Size,
-) -> Task:
+def _task(settings: Settings, operands: Any, variant: str, make: Maker, threads: int, dtype: str, size: Size) -> Task:
     product = MatmulProduct(make, operands, dtype, size)
     return Task(
         kernel="matmul",
@@ -167,56 +159,44 @@ def _task(
     )
 
 
-def _numba(settings: Settings, dtype: str, threads: int) -> Maker:
-    def make(a: Any, b: Any) -> tuple[Callable[[], Any], Any]:
-        plan = gemm.make_plan(dtype, threads, caches=settings.caches, cpus=settings.cpus)
-        product = gemm.prepare(a, b, plan=plan)
-        return product, lambda: product.out
-
-    return make
+def _numba(settings: Settings, dtype: str, threads: int, a: Any, b: Any) -> Made:
+    plan = gemm.make_plan(dtype, threads, caches=settings.caches, cpus=settings.cpus)
+    product = gemm.prepare(a, b, plan=plan)
+    return product, lambda: product.out
 
 
-def _plain(name: str, threads: int) -> Maker:
-    def make(a: Any, b: Any) -> tuple[Callable[[], Any], Any]:
-        out = np.empty((a.shape[0], b.shape[1]), a.dtype)
-        loop = partial(matmul_loops.on_threads, threads) if threads > 1 else dict(matmul_loops.LOOPS)[name]
-        return partial(loop, a, b, out), lambda: out
-
-    return make
+def _plain(name: str, threads: int, a: Any, b: Any) -> Made:
+    out = np.empty((a.shape[0], b.shape[1]), a.dtype)
+    loop = partial(matmul_loops.on_threads, threads) if threads > 1 else dict(matmul_loops.LOOPS)[name]
+    return partial(loop, a, b, out), lambda: out
 
 
-def _numpy(threads: int) -> Maker:
-    def make(a: Any, b: Any) -> tuple[Callable[[], Any], Any]:
-        out = np.empty((a.shape[0], b.shape[1]), a.dtype)
+def _numpy(threads: int, a: Any, b: Any) -> Made:
+    out = np.empty((a.shape[0], b.shape[1]), a.dtype)
 
-        def product() -> None:
-            software.blas_threads(threads)
-            np.matmul(a, b, out=out)
+    def product() -> None:
+        software.blas_threads(threads)
+        np.matmul(a, b, out=out)
 
-        return product, lambda: out
-
-    return make
+    return product, lambda: out
 
 
-def _torch(dtype: str, threads: int) -> Maker:
-    def make(a: Any, b: Any) -> tuple[Callable[[], Any], Any]:
-        import torch
+def _torch(dtype: str, threads: int, a: Any, b: Any) -> Made:
+    import torch
 
-        names = {"bf16": torch.bfloat16, "fp16": torch.float16}
-        first, second = (torch.from_numpy(matrix) for matrix in (a, b))
-        if dtype in names:
-            first, second = first.to(names[dtype]), second.to(names[dtype])
-        out = torch.empty(a.shape[0], b.shape[1], dtype=torch.int32 if dtype == "int8" else first.dtype)
-        multiply = torch._int_mm if dtype == "int8" else torch.mm
+    names = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    first, second = (torch.from_numpy(matrix) for matrix in (a, b))
+    if dtype in names:
+        first, second = first.to(names[dtype]), second.to(names[dtype])
+    out = torch.empty(a.shape[0], b.shape[1], dtype=torch.int32 if dtype == "int8" else first.dtype)
+    multiply = torch._int_mm if dtype == "int8" else torch.mm
 
-        def product() -> None:
-            if torch.get_num_threads() != threads:
-                torch.set_num_threads(threads)
-            multiply(first, second, out=out)
+    def product() -> None:
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        multiply(first, second, out=out)
 
-        return product, lambda: out.to(torch.float32).numpy() if dtype in names else out.numpy()
-
-    return make
+    return product, lambda: out.to(torch.float32).numpy() if dtype in names else out.numpy()
 
 
 def has_torch() -> bool:
@@ -229,9 +209,7 @@ def narrow(settings: Settings) -> tuple[str, ...]:
     flags = set(settings.host.flags)
     if not has_torch():
         return ()
-    bf16 = flags & {"amx_bf16", "avx512_bf16", "bf16", "svebf16"}
-    int8 = flags & {"amx_int8", "avx512_vnni", "avx_vnni", "i8mm", "asimddp"}
-    return (*(("bf16",) if bf16 else ()), *(("int8",) if int8 else ()))
+    return tuple(dtype for dtype, names in INSTRUCTIONS.items() if flags & names)
 
 
 def _check_dtypes(dtypes: Sequence[str]) -> None:

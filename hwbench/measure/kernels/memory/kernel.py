@@ -18,7 +18,7 @@ from hwbench.measure.kernels.buffers import ALIGNMENT, affordable
 from hwbench.measure.kernels.memory import latency, levels, stream, working_set
 from hwbench.measure.kernels.memory.levels import Level, Point
 from hwbench.measure.kernels.memory.working_set import Buffer
-from hwbench.measure.kernels.team import Cores, first, one_of_each
+from hwbench.measure.kernels.team import Placement, first, one_of_each
 from hwbench.measure.settings import Settings
 from hwbench.measure.subject import WorkingSet
 
@@ -129,7 +129,7 @@ def array_size(settings: Settings, sizes: MemorySizes, threads: int) -> int:
     return max(ALIGNMENT * threads, min(TIMES_CACHE * sizes.cache * instances, limit))
 
 
-def sweep(settings: Settings, buffer: Buffer, core: Cores) -> list[Task]:
+def sweep(settings: Settings, buffer: Buffer, core: Placement) -> list[Task]:
     """Return the tasks that read every working set in a buffer by one core."""
     reported = {cache.name: float(cache.size) for cache in settings.caches}
     return [
@@ -138,7 +138,7 @@ def sweep(settings: Settings, buffer: Buffer, core: Cores) -> list[Task]:
     ]
 
 
-def all_cores(settings: Settings, sizes: MemorySizes, seen: Sequence[Level], cores: Cores) -> list[Task]:
+def all_cores(settings: Settings, sizes: MemorySizes, seen: Sequence[Level], cores: Placement) -> list[Task]:
     """Return the tasks that read each measured level by all cores, each from the middle of its share."""
     threads = len(cores)
     wanted = [share(level, before, settings.caches, threads)

@@ -13,7 +13,7 @@ from hwbench.machine.host.files import Files
 from hwbench.measure.harness import Task
 from hwbench.measure.kernels.buffers import aligned, natural
 from hwbench.measure.kernels.memory.loops import STEPS, chase, read
-from hwbench.measure.kernels.team import Cores
+from hwbench.measure.kernels.team import Placement
 from hwbench.measure.subject import PointerChase
 
 LINE = 64
@@ -59,7 +59,7 @@ class Ring:
         self.bytes = None
 
 
-def task(size: int, core: Cores) -> Task:
+def task(size: int, core: Placement) -> Task:
     """Return the task that measures the latency of one working set on one core."""
     ring = Ring(size)
     return Task(

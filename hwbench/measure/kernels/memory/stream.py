@@ -17,7 +17,7 @@ from hwbench.measure.codegen import vectors
 from hwbench.measure.harness import Task
 from hwbench.measure.kernels.buffers import ALIGNMENT, aligned
 from hwbench.measure.kernels.memory.loops import ADD, COPY, SCALE, TRIAD, stream_pass
-from hwbench.measure.kernels.team import Cores
+from hwbench.measure.kernels.team import Placement
 from hwbench.measure.subject import StreamSize
 
 ELEMENT = 8
@@ -57,7 +57,7 @@ class StreamArrays:
     more than it has, which saves the time to allocate and fill any: only right where all memory is near to every CPU.
     """
 
-    def __init__(self, size: int, cores: Cores, quick: bool = False, lender: "StreamArrays | None" = None) -> None:
+    def __init__(self, size: int, cores: Placement, quick: bool = False, lender: "StreamArrays | None" = None) -> None:
         self.cores, self.quick, self.lender = cores, quick, lender
         self.widths: dict[tuple[str | None, bool], int] = {}
         size = size if lender is None else min(size, lender.size)

@@ -12,7 +12,7 @@ import numpy as np
 from hwbench.measure.harness import Task
 from hwbench.measure.kernels.buffers import aligned, natural
 from hwbench.measure.kernels.memory.loops import read
-from hwbench.measure.kernels.team import Cores
+from hwbench.measure.kernels.team import Placement
 from hwbench.measure.subject import WorkingSet
 
 PIECE = 1 << 18
@@ -64,7 +64,7 @@ def sizes(largest: int, steps: int) -> tuple[int, ...]:
     return tuple(result)
 
 
-def task(buffers: Sequence[Buffer], size: int, cores: Cores, subject: WorkingSet) -> Task:
+def task(buffers: Sequence[Buffer], size: int, cores: Placement, subject: WorkingSet) -> Task:
     """Return the task that reads one working set with one core, or one of its own with each core of a team."""
 
     def run(job: Callable[[Buffer], object]) -> None:
