@@ -6,27 +6,9 @@ from typing import TYPE_CHECKING, Any
 from hwbench.version import VERSION as __version__  # noqa: N811
 
 if TYPE_CHECKING:
-    from hwbench.api import (
-        bench,
-        calibrate,
-        compare,
-        count,
-        device,
-        devices,
-        estimate,
-        estimate_all,
-        explain,
-        model,
-        models,
-        peak,
-        require,
-        run,
-        self_check,
-        study_clock,
-        sweep,
-        trace,
-        validate,
-        write_report,
+    from hwbench.api import (  # noqa: I001
+        bench, calibrate, compare, count, device, devices, estimate, estimate_all, explain, model, models, peak,
+        require, run, self_check, study_clock, sweep, trace, validate, write_report,
     )  # fmt: skip
     from hwbench.errors import HwbenchError, InputError
 

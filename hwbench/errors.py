@@ -44,13 +44,9 @@ class InputError(HwbenchError, ValueError):
         if message is None:
             code, message = "invalid", code
         super().__init__(message)
-        self.code = code
-        self.message = message
-        self.file = file
-        self.line = line
-        self.column = column
-        self.field = field
-        self.nearest = tuple(nearest)
+        self.code, self.message = code, message
+        self.file, self.line, self.column = file, line, column
+        self.field, self.nearest = field, tuple(nearest)
 
     def __str__(self) -> str:
         return self.described(self.field)
@@ -66,15 +62,8 @@ class InputError(HwbenchError, ValueError):
 
     def at(self, *, file: str | None = None, field: str | None = None) -> "InputError":
         """Return the same error with a place, where none was known when it was raised."""
-        return InputError(
-            self.code,
-            self.message,
-            file=self.file or file,
-            line=self.line,
-            column=self.column,
-            field=self.field or field,
-            nearest=self.nearest,
-        )
+        known = {**vars(self), "file": self.file or file, "field": self.field or field}
+        return InputError(known.pop("code"), known.pop("message"), **known)
 
 
 def shown(text: object, longest: int = _LONGEST_SHOWN) -> str:

@@ -22,7 +22,9 @@ class Notice(Struct, frozen=True):
     def text(self) -> str:
         """The sentence for people."""
         text = TEXTS[self.code]
-        return text.format(**self.data) if isinstance(text, str) else text(**self.data)
+        if not isinstance(text, str):
+            return text(**self.data)
+        return text.format(**{name: _readable(name, value) for name, value in self.data.items()})
 
     def __str__(self) -> str:
         return self.text
@@ -44,7 +46,18 @@ def unique(notices: Iterable[Notice]) -> tuple[Notice, ...]:
     return tuple(first.values())
 
 
-_NO_BOUND = "peaks computed from it are not upper bounds."
+def _readable(name: str, value: Any) -> Any:
+    """Return a value of a template: lists joined, shares and quantities with their unit, by the end of their name."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    if name in ("share", "utilization"):
+        return f"{100 * value:.0f} %"
+    quantity = next((kind for end, kind in _QUANTITIES.items() if name.endswith(end)), None)
+    return quantity(value) if quantity else value
+
+
+_QUANTITIES = {"_hz": Hertz, "_bytes": Bytes, "_flops_per_second": FlopsPerSecond}
+_NO_BOUND = "and peaks computed from it are not upper bounds."
 
 
 def _of_class(core_class: str) -> str:
@@ -53,16 +66,6 @@ def _of_class(core_class: str) -> str:
 
 def _value(value: Any) -> str:
     return "unknown" if value is None else str(value)[:60]
-
-
-def _clock_from_hypervisor(clock_hz: float, core_class: str) -> str:
-    stated = f"The hypervisor states a clock{_of_class(core_class)} of {Hertz(clock_hz)}"
-    return f"{stated}; the real one may be higher, and {_NO_BOUND}"
-
-
-def _clock_without_boost(clock_hz: float, core_class: str) -> str:
-    stated = f"The system states a clock{_of_class(core_class)} of {Hertz(clock_hz)} and no boost"
-    return f"{stated}; the real one may be higher, and {_NO_BOUND}"
 
 
 _ROWS = {
@@ -118,34 +121,35 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     "traced-without-data": "The trace has no data: {text}.",
     # machine
     "file-left-out": "A file is left out: {error}",
-    "peaks-assumed": lambda fields: f"Peaks marked `assumed` rest on assumed values: {', '.join(fields)}.",
+    "peaks-assumed": "Peaks marked `assumed` rest on assumed values: {fields}.",
     # machine.host
     "affinity": "This process may use {usable} of {online} logical CPUs (numbers {cpus}).",
     "architecture-left-out": lambda error, others: (
         f"An architecture's file is left out{f' (and {others} more)' if others else ''}: {error}"
     ),
     "brand-contradicted": "The brand says {title}, but the flags show more: the brand is not believed.",
-    "clock-above-catalog": lambda clock_hz, catalog_hz: (
-        f"The system states a clock of up to {Hertz(clock_hz)}, above the {Hertz(catalog_hz)} of the catalog: "
-        "peaks use the catalog's."
+    "clock-above-catalog": (
+        "The system states a clock of up to {clock_hz}, above the {catalog_hz} of the catalog: peaks use the catalog's."
     ),
     "clock-assumed": lambda clock_hz, core_class: (
-        f"No clock{_of_class(core_class)} is known; {Hertz(clock_hz)} is assumed, and {_NO_BOUND}"
+        f"No clock{_of_class(core_class)} is known; {Hertz(clock_hz)} is assumed, {_NO_BOUND}"
     ),
-    "clock-from-hypervisor": _clock_from_hypervisor,
-    "clock-without-boost": _clock_without_boost,
+    "clock-from-hypervisor": lambda clock_hz, core_class: (
+        f"The hypervisor states a clock{_of_class(core_class)} of {Hertz(clock_hz)}; the real one may be higher, "
+        + _NO_BOUND
+    ),
+    "clock-without-boost": lambda clock_hz, core_class: (
+        f"The system states a clock{_of_class(core_class)} of {Hertz(clock_hz)} and no boost; the real one may be "
+        f"higher, {_NO_BOUND}"
+    ),
     "cores-uncounted": "The system does not tell cores from threads: every logical CPU is assumed to be a core.",
     "core-classes-hidden": "{title} has more classes of cores than the system shows: some count as faster ones.",
     "cpu-unknown": lambda core_class, identity, isas: (
         f"The catalog does not know this CPU{f' ({core_class})' if core_class else ''}, {identity}: "
         f"its rates are assumed from its flags ({', '.join(isas)})."
     ),
-    "isa-hidden": lambda title, isas: (
-        f"{title} has {', '.join(isas)}, but the flags do not show it: those rates are left out."
-    ),
-    "memory-limited": lambda limit_bytes, total_bytes: (
-        f"The control group limits memory to {Bytes(limit_bytes)} of {Bytes(total_bytes)}."
-    ),
+    "isa-hidden": "{title} has {isas}, but the flags do not show it: those rates are left out.",
+    "memory-limited": "The control group limits memory to {limit_bytes} of {total_bytes}.",
     "model-ambiguous": lambda title, others: (
         f"The model number fits {title} and {' and '.join(others)}: the first is assumed."
     ),
@@ -176,78 +180,72 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         "The forecast is for convolutions in tf32, as torch computes them by default; it may be below the bounds."
     ),
     "device-similar": "The device '{name}' is taken to be {device} ({title}).",
-    "does-not-fit": lambda dtype, device, needed_bytes, size_bytes: (
-        f"The model does not fit at {dtype}: it needs at least {Bytes(needed_bytes)}, {device} has {Bytes(size_bytes)}."
-    ),
+    "does-not-fit": "The model does not fit at {dtype}: it needs at least {needed_bytes}, {device} has {size_bytes}.",
     "memory-size-unknown": "The memory size of {device} is unknown, so the model may not fit.",
     "peak-assumed": lambda device, fields: (
         f"The peak of {device} rests on assumed values ({', '.join(fields) or 'clock or units'})."
     ),
-    "rate-missing": lambda units, dtype: f"The peak leaves out {', '.join(units)}, whose {dtype} rate is unknown.",
-    "tf32-by-default": lambda peak_flops_per_second: (
+    "rate-missing": "The peak leaves out {units}, whose {dtype} rate is unknown.",
+    "tf32-by-default": (
         "The bounds are for strict fp32; torch computes convolutions in tf32 by default, whose peak is "
-        f"{FlopsPerSecond(peak_flops_per_second)}."
+        "{peak_flops_per_second}."
     ),
-    "uncounted": lambda ops: f"Not counted: {', '.join(ops)}. The bounds leave their arithmetic out.",
+    "uncounted": "Not counted: {ops}. The bounds leave their arithmetic out.",
     # measure
     # conditions of a measurement
     "governor-slow": "The frequency governor is {governor}: set the performance governor before measuring.",
     "turbo-off": "Turbo is switched off: the clock stays at its base.",
     "blas-kernels-chosen": "{variable}={value} makes the BLAS use other kernels than those for this CPU.",
     "numba-target-chosen": "{variable}={value} makes numba compile for a different CPU.",
-    "quota-below-one-cpu": lambda quota: (
-        f"The control group allows {quota:g} of one CPU: samples are interrupted, so only CPU time counts."
+    "quota-below-one-cpu": (
+        "The control group allows {quota:g} of one CPU: samples are interrupted, so only CPU time counts."
     ),
-    "quota-below-cores": lambda quota, cores: (
-        f"The control group allows the time of {quota:g} of {cores} cores: by default, kernels use no more threads."
+    "quota-below-cores": (
+        "The control group allows the time of {quota:g} of {cores} cores: by default, kernels use no more threads."
     ),
     "python-development-mode": "Python runs in development mode, which slows it.",
-    "other-work": lambda share: f"Other work took {100 * share:.0f} % of the CPUs' time during the measurement.",
-    "hypervisor-steal": lambda share: (
-        f"The hypervisor gave {100 * share:.0f} % of the CPUs' time to others during the measurement."
-    ),
-    "quota-throttled": lambda share: f"The control group stopped this process for {100 * share:.0f} % of the time.",
-    "processor-hot": lambda celsius: f"The processor is at {celsius:.0f} °C and may have slowed down.",
+    "other-work": "Other work took {share} of the CPUs' time during the measurement.",
+    "hypervisor-steal": "The hypervisor gave {share} of the CPUs' time to others during the measurement.",
+    "quota-throttled": "The control group stopped this process for {share} of the time.",
+    "processor-hot": "The processor is at {celsius:.0f} °C and may have slowed down.",
     # api
     "host-not-saved": "The run of {host} was not saved: {reason}",
     "host-failed": "{host} ({worker}) gave no record: {reason}",
     "host-not-compared": "{host} is not compared: {reason}",
     "newest-run-left-out": "The newest saved run is left out: {reason}",
     "no-prediction": "There is no prediction at {dtype}: {reason}",
-    "rates-unknown": lambda model, dtype, devices: (
-        f"Left out because no rate for {model} at {dtype} is known: {', '.join(devices)}."
-    ),
+    "rates-unknown": "Left out because no rate for {model} at {dtype} is known: {devices}.",
     "rows-left-out": "{count} rows were left out, the first because: {reason}",
     "run-not-saved": "The run was not saved: {reason}",
     "torch-device-unknown": "Nothing is known of {title}: there are no predictions.",
-    "uncounted-in": lambda model, operators: f"Not counted in {model}: {', '.join(operators)}.",
-    "calibrated-with-other-ceilings": lambda was, now: (
-        f"The calibration was made with the ceilings of {was}, which are now those of {now}: calibrate again."
+    "uncounted-in": "Not counted in {model}: {operators}.",
+    "calibrated-with-other-ceilings": (
+        "The calibration was made with the ceilings of {was}, which are now those of {now}: calibrate again."
     ),
     # a run
-    "wrong-answers": lambda kernels: f"These kernels gave wrong answers, so ignore their speed: {', '.join(kernels)}.",
+    "wrong-answers": "These kernels gave wrong answers, so ignore their speed: {kernels}.",
     "interrupted": "The run was interrupted: some kernels have no samples, or fewer than usual.",
     "kernel-left-out": "{kernel} was not measured: {reason}",
     "processes-failed": "{failed} of {count} processes failed: {reason}",
     "processes-interrupted": "The run was interrupted: {measured} of {count} processes measured.",
-    "hosts-share-machine": lambda hosts: f"{', '.join(hosts)} are one machine, which measured for all of them at once.",
+    "hosts-share-machine": "{hosts} are one machine, which measured for all of them at once.",
     "above-stated-peak": _above_stated_peak,
     "above-measured-peak": _above_measured_peak,
-    "above-memory-peak": lambda name, share: (
-        f"{name} reaches {100 * share:.0f} % of the memory's peak: its arrays may fit in a cache, "
-        "or the memory is faster than the catalog says."
+    "above-memory-peak": (
+        "{name} reaches {share} of the memory's peak: its arrays may fit in a cache, or the memory is faster than the "
+        "catalog says."
     ),
     "cores-shared": lambda name, share, virtual: (
         f"{name} gives each CPU {100 * share:.0f} % of what one has alone: "
         + ("the hypervisor's CPUs are threads of shared cores." if virtual else "they share cores, or power.")
     ),
-    "ceilings-of-one-sample": lambda run, kernels: (
-        f"Some ceilings of run {run} rest on a single sample ({', '.join(kernels)}): "
+    "ceilings-of-one-sample": (
+        "Some ceilings of run {run} rest on a single sample ({kernels}): "
         "run `hwbench bench` again while the machine is idle."
     ),
     # study
-    "bandwidths-assumed-of": lambda devices: f"Memory bandwidths are assumed: {', '.join(devices)}.",
-    "columns-read": lambda columns: f"Columns are read as {', '.join(columns)}.",
+    "bandwidths-assumed-of": "Memory bandwidths are assumed: {devices}.",
+    "columns-read": "Columns are read as {columns}.",
     "condition-differs": lambda what, field, a, b: f"The runs have {what}: {field} {_value(a)} against {_value(b)}.",
     "devices-with-several-clocks": lambda devices, names: (
         f"{devices} device{'s' * (devices > 1)} with several clocks ({', '.join(names)}): every row is used, but some "
@@ -256,20 +254,20 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     "few-microarchitectures": (
         "{count} microarchitectures are few: the intervals depend on their number, not on that of the rows."
     ),
-    "measured-in-part": lambda kernels: f"The run was interrupted during: {', '.join(kernels)}.",
-    "model-does-not-fit-on": lambda devices: f"The model does not fit the memory of: {', '.join(devices)}.",
+    "measured-in-part": "The run was interrupted during: {kernels}.",
+    "model-does-not-fit-on": "The model does not fit the memory of: {devices}.",
     "no-microarchitecture-known": (
         "No microarchitecture is known: rows instead of microarchitectures are resampled, and none are left out."
     ),
     "one-microarchitecture": "All rows are of one microarchitecture ({name}), so none is left out in turn.",
-    "peaks-assumed-of": lambda devices: f"Peaks rest on assumed values: {', '.join(devices)}.",
+    "peaks-assumed-of": "Peaks rest on assumed values: {devices}.",
     "rows-alone": (
         "{alone} of {rows} rows are the only ones of their microarchitecture, whose effect explains them completely."
     ),
     "rows-drawn": "{drawn:,} of {rows:,} rows were drawn at random: comparing all pairs would take too long.",
     "rows-without-microarchitecture": "{rows} rows without a microarchitecture are left out.",
-    "run-above-peak": lambda utilization, model, dtype, batch: (
-        f"{model} at {dtype}, batch {batch} runs at {100 * utilization:.0f} % of the peak: the real clock is above the "
+    "run-above-peak": (
+        "{model} at {dtype}, batch {batch} runs at {utilization} of the peak: the real clock is above the "
         "stated one, or its convolutions take fewer operations than were counted (Winograd, FFT)."
     ),
     "run-output-wrong": (
@@ -284,4 +282,4 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     "suite-too-small": "{suite} has {rows} usable rows and is not studied: the minimum is {minimum}.",
     **{code: _rows(what) for code, what in _ROWS.items()},
 }
-"""The sentence of each code: a template of its data, or a function of it where a value has to be formatted."""
+"""The sentence of each code: a template of its data (see `_readable`), or a function of it where words depend on it."""
