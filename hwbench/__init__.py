@@ -1,10 +1,12 @@
 """hwbench: predict, measure and explain how fast a neural network runs on a CPU or GPU."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from hwbench.version import VERSION as __version__  # noqa: N811
 
+TYPE_CHECKING = (
+    False  # as type checkers know it: importing typing before `__main__` tunes the collector costs a start 2 %
+)
 if TYPE_CHECKING:
     from hwbench.api import (  # noqa: I001
         bench, calibrate, compare, count, device, devices, estimate, estimate_all, explain, model, models, peak,
@@ -19,7 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Return a public name, importing its module first: `import hwbench` imports nothing else."""
     if name not in __all__:
         raise AttributeError(f"module 'hwbench' has no attribute '{name}'")

@@ -18,7 +18,8 @@ MAX_WHOLE = 1 << 53
 _LARGE = {"": 0, "k": 3, "K": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _SMALL = {"m": -3, "u": -6, "µ": -6, "μ": -6, "n": -9, "p": -12}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
-_NUMBER = re.compile(r"\s*([+-]?)([0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE]([+-]?[0-9]{1,4}))?\s*(.*?)\s*", re.DOTALL)
+_NUMBER = re.compile(r"([0-9]*\.?[0-9]*)(?:[eE]([+-]?[0-9]{1,4}))?")
+"""Digits and exponent of a number; simple, because compiling it is a part of every start."""
 
 
 class Quantity(float):
@@ -35,14 +36,14 @@ class Quantity(float):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read `<number> <prefix><unit>`. Raises InputError that names the unit expected."""
-        match = _NUMBER.fullmatch(text) if len(text) <= 100 else None
-        if match is None:
+        bare = text.strip()
+        match = _NUMBER.match(bare, bare.startswith(("+", "-"))) if len(text) <= 100 else None
+        if match is None or match[1] in ("", "."):
             raise InputError("not-a-quantity", f"'{shown(text, 40)}' is not a quantity: write it like '{cls.example}'.")
-        sign, digits, exponent, unit = match.groups()
-        if sign == "-":
+        if bare.startswith("-"):
             raise InputError("negative-quantity", f"'{shown(text, 40)}' is negative.")
-        power, factor = cls._scale(unit, text)
-        value = float(f"{digits}e{int(exponent or 0) + power}") * factor
+        power, factor = cls._scale(bare[match.end() :].lstrip(), text)
+        value = float(f"{match[1]}e{int(match[2] or 0) + power}") * factor
         if value and not MIN_VALUE <= value <= MAX_VALUE:
             raise InputError("quantity-range", f"'{shown(text, 40)}' is out of range.")
         return cls(value)

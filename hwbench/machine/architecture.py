@@ -9,6 +9,7 @@ from hwbench.dtypes import DtypeName
 Kind = Literal["cpu", "gpu"]
 Engine = Literal["vector", "matrix"]
 Sparsity = Literal["dense", "2:4"]
+Accumulator = DtypeName | Literal["int32"]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Released = Annotated[str, Meta(pattern=r"^(19|20)[0-9]{2}(-(0[1-9]|1[0-2]))?$")]
 
@@ -32,7 +33,7 @@ class Rate(Struct, frozen=True, forbid_unknown_fields=True):
     isa: Name
     dtype: DtypeName
     flops_per_cycle: Annotated[float, Meta(gt=0, le=1e7)]
-    accumulate: DtypeName | Literal["int32"] | None = None
+    accumulate: Accumulator | None = None
     sparsity: Sparsity = "dense"
     how: str | None = None
 

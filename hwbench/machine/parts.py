@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from hwbench.dtypes import DtypeName
-from hwbench.machine.architecture import Engine, Name, Rate, Released, Sparsity
+from hwbench.machine.architecture import Accumulator, Engine, Name, Rate, Released, Sparsity
 from hwbench.units import Bits, Bytes, BytesPerSecond, FlopsPerSecond, Hertz, Seconds, TransfersPerSecond
 
 Provenance = Literal["spec", "derived", "os", "measured", "assumed"]
@@ -76,7 +76,7 @@ class PublishedPeak(Struct, frozen=True, forbid_unknown_fields=True):
     engine: Engine
     dtype: DtypeName
     flops_per_second: FlopsPerSecond
-    accumulate: DtypeName | Literal["int32"] | None = None
+    accumulate: Accumulator | None = None
     sparsity: Sparsity = "dense"
     isa: Name | None = None
     clock: ClockKind | None = None
