@@ -27,7 +27,6 @@ DTYPES: dict[str, Any] = {
     "fp64": torch.float64, "fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16,
     "bf16": torch.bfloat16, "fp8": getattr(torch, "float8_e4m3fn", None), "int8": torch.int8,
 }  # fmt: skip
-SQUARES = (1024, 2048, 4096, 8192)
 CANDIDATES: tuple[Shape, ...] = (
     (4096, 4096, 4096), (8192, 8192, 8192), (8192, 4096, 4096), (8192, 4096, 8192), (4096, 8192, 4096),
     (16384, 4096, 4096), (6144, 6144, 6144), (5120, 5120, 5120), (8192, 2048, 8192),
@@ -36,7 +35,6 @@ CANDIDATES: tuple[Shape, ...] = (
 SETS = 3
 """Sets of operands among which products rotate."""
 
-COPY_BYTES = 1 << 28
 TOLERANCE = {"fp64": 1e-12, "fp32": 1e-5, "tf32": 2e-3, "fp16": 2e-3, "bf16": 1e-2, "fp8": 1e-2, "int8": 0.0}
 """Largest error of a product, as a share of the norm of its rows."""
 
@@ -44,9 +42,9 @@ TOLERANCE = {"fp64": 1e-12, "fp32": 1e-5, "tf32": 2e-3, "fp16": 2e-3, "bf16": 1e
 class GpuSizes(Struct, frozen=True):
     """Sizes of the tasks: squares and candidate shapes of products, bytes of a copied array."""
 
-    squares: tuple[int, ...] = SQUARES
+    squares: tuple[int, ...] = (1024, 2048, 4096, 8192)
     candidates: tuple[Shape, ...] = CANDIDATES
-    copy_bytes: int = COPY_BYTES
+    copy_bytes: int = 1 << 28
 
 
 def tasks(settings: Settings, gpu: TorchDevice | None = None, sizes: GpuSizes | None = None) -> list[Task]:
@@ -125,8 +123,7 @@ def best_shape(gpu: TorchDevice, dtype: str, candidates: Sequence[Shape], tries:
             continue
         rates[shape] = 2.0 * shape[0] * shape[1] * shape[2] / min(seconds)
     if not rates:
-        text = f"{gpu.title} has too little memory for every shape of a {dtype} product."
-        raise InputError("out-of-memory", text)
+        raise InputError("out-of-memory", f"{gpu.title} has too little memory for every shape of a {dtype} product.")
     return max(rates, key=lambda shape: rates[shape])
 
 
@@ -146,17 +143,18 @@ def matmul(gpu: TorchDevice, device: Device | None, dtype: str, shape: Shape) ->
         variant="torch",
         unit="op/s" if dtype == "int8" else "FLOP/s",
         work=2.0 * m * k * n,
-        call=watch,
         dtype=dtype,
         size=f"{m}x{k}x{n}",
-        timer="device",
-        where="gpu",
         subject=subject,
         prepare=prepare,
         check=lambda: bool(watch.step.check()),
-        elapsed=lambda: watch.seconds,
-        close=watch.release,
+        **timed_by(watch),
     )
+
+
+def timed_by(watch: Stopwatch) -> dict[str, Any]:
+    """Return the fields of a task that a stopwatch runs on a GPU."""
+    return {"call": watch, "timer": "device", "where": "gpu", "elapsed": watch.last, "close": watch.release}
 
 
 def _read_under_load(gpu: TorchDevice, watch: Stopwatch) -> dict[str, Any]:
@@ -185,16 +183,12 @@ def copies(gpu: TorchDevice, device: Device | None, size: int) -> list[Task]:
             variant=variant,
             unit="B/s",
             work=float(arrays * (size // 4) * 4),
-            call=watch,
             dtype="fp32",
             size=str(size),
-            timer="device",
-            where="gpu",
             subject=about(gpu, device, device.memory.bandwidth if device else None),
             prepare=prepare,
             check=lambda: bool(watch.step.check()),
-            elapsed=lambda: watch.seconds,
-            close=watch.release,
+            **timed_by(watch),
         )
 
     return [task("copy", 2), task("triad", 3)]
@@ -238,19 +232,8 @@ def launches(gpu: TorchDevice, device: Device | None) -> list[Task]:
 
             watch.step = step
 
-        return Task(
-            kernel="launch",
-            variant=variant,
-            unit="s",
-            work=1,
-            call=watch,
-            timer="device",
-            where="gpu",
-            subject=about(gpu, device),
-            prepare=prepare,
-            elapsed=lambda: watch.seconds,
-            close=watch.release,
-        )
+        subject = about(gpu, device)
+        return Task("launch", variant, "s", 1, subject=subject, prepare=prepare, **timed_by(watch))
 
     return [task("queued", False), task("round-trip", True)]
 

@@ -5,6 +5,7 @@ Tests run the same code on `cpu`; the project's tests have not timed the events 
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
@@ -86,6 +87,10 @@ class Stopwatch:
         self.device.synchronize()
         self.seconds = self.device.between(start, end)
 
+    def last(self) -> float:
+        """Return the seconds of the last stretch."""
+        return self.seconds
+
     def release(self) -> None:
         """Drop the step and the memory that it holds."""
         self.step = None
@@ -126,10 +131,8 @@ def torch_module(what: str) -> Any:
 def accelerator() -> TorchDevice | None:
     """Return the first GPU that torch can use, None where there is no GPU or no torch."""
     for name in NAMES[1:]:
-        try:
+        with suppress(InputError):
             return find_device(name)
-        except InputError:
-            continue
     return None
 
 

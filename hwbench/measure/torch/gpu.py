@@ -1,6 +1,7 @@
 """GPUs that torch reaches as devices of the catalog, and what an NVIDIA driver reports of them now."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -31,7 +32,9 @@ def describe(torch_device: TorchDevice) -> Device | None:
     if torch_device.kind == "cpu":
         return None
     if torch_device.kind == "mps":
-        return _known(f"{_apple()} gpu")
+        from hwbench.machine.host.describe import host
+
+        return _known(f"{host().brand} gpu")
     import torch
 
     facts = torch.cuda.get_device_properties(torch_device.torch_name)
@@ -50,17 +53,9 @@ def describe(torch_device: TorchDevice) -> Device | None:
 
 def _known(title: str) -> Device | None:
     for name in (title, title.removeprefix("NVIDIA ").removeprefix("AMD ")):
-        try:
+        with suppress(InputError):
             return catalog.device(name)
-        except InputError:
-            continue
     return None
-
-
-def _apple() -> str:
-    from hwbench.machine.host.describe import host
-
-    return host().brand
 
 
 _CONSUMER = ("GeForce", "TITAN", "Radeon RX")
@@ -137,8 +132,6 @@ def _nvml(nvml: Any, torch_device: TorchDevice) -> dict[str, Any]:
     }
     result: dict[str, Any] = {}
     for name, (query, scale) in queries.items():
-        try:
+        with suppress(nvml.NVMLError):
             result[name] = query() * scale
-        except nvml.NVMLError:
-            continue
     return result

@@ -7,6 +7,7 @@ parameters as the workload counts. Inputs rotate among a few, so that no pass fi
 import copy
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -68,15 +69,14 @@ class RunSetting(Struct, frozen=True):
     channels_last: bool = False
 
     @property
-    def runtime(self) -> str:
-        """The software that runs it, such as `torch-2.13-eager`."""
-        version = ".".join(torch.__version__.split(".")[:2])
-        return f"torch-{version}-{self.variant}"
-
-    @property
     def variant(self) -> str:
         """`eager` or `compile`."""
         return "compile" if self.compiled else "eager"
+
+    @property
+    def runtime(self) -> str:
+        """The software that runs it, such as `torch-2.13-eager`."""
+        return f"torch-{'.'.join(torch.__version__.split('.')[:2])}-{self.variant}"
 
 
 def build(request: ModelRequest) -> RunnableModel:
@@ -106,16 +106,9 @@ def _traced(request: ModelRequest) -> RunnableModel:
     config = getattr(built.module, "config", None)
     rows = getattr(config and config.get_text_config(), "vocab_size", None)
     tables = [module.num_embeddings for _, module in modules if isinstance(module, torch.nn.Embedding)]
-    return RunnableModel(
-        workload=workload,
-        module=built.module.eval(),
-        args=built.args,
-        kwargs=built.kwargs,
-        batch=built.batch,
-        modules=modules,
-        rows=rows or min(tables, default=2),
-        traced=True,
-    )
+    rows = rows or min(tables, default=2)
+    module = built.module.eval()
+    return RunnableModel(workload, module, built.args, built.kwargs, built.batch, modules, rows, traced=True)
 
 
 def unfolded(model: RunnableModel, request: ModelRequest) -> Workload:
@@ -241,18 +234,14 @@ def task(model: RunnableModel, setting: RunSetting, cpus: tuple[int, ...] = ()) 
     """Return the task that times one model at one setting: kernel `inference`, in seconds a forward pass."""
     on_cpu = setting.device.kind == "cpu"
 
-    def precise() -> None:
-        set_fp32(setting.device, setting.dtype != "tf32")
-
+    precise = partial(set_fp32, setting.device, setting.dtype != "tf32")
     watch = Stopwatch(setting.device, before=precise)
 
     def prepare() -> None:
         if on_cpu:
             torch.set_num_threads(setting.threads)
         precise()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # from packages about themselves: nothing the user could change
-            watch.step = PreparedModel(model, setting)
+        watch.step = _quietly(lambda: PreparedModel(model, setting))
 
     return Task(
         kernel="inference",
@@ -277,7 +266,7 @@ def task(model: RunnableModel, setting: RunSetting, cpus: tuple[int, ...] = ()) 
         ),
         prepare=prepare,
         check=lambda: _quietly(watch.step.check),
-        elapsed=None if on_cpu else lambda: watch.seconds,
+        elapsed=None if on_cpu else watch.last,
         close=watch.release,
     )
 
@@ -289,7 +278,7 @@ def paired(settings: Sequence[RunSetting], measurements: Sequence[Measurement]) 
     return [(setting, passes[key]) for setting, key in keys if key in passes]
 
 
-def _quietly(call: Callable[[], bool]) -> bool:
+def _quietly(call: Callable[[], Any]) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # from packages about themselves: nothing the user could change
         return call()

@@ -32,13 +32,9 @@ class ModuleTime(Struct, frozen=True):
 def module_times(prepared: PreparedModel, budget_s: float = 2.0) -> tuple[ModuleTime, ...]:
     """Return the median time of every module over as many passes as the budget allows, in order of execution."""
     clock = _Clock(prepared.setting.device)
-    names = {id(module): name for name, module in _counterparts(prepared)}
     hooks = []
-    for module in prepared.eager.modules():
-        if id(module) in names:
-            name = names[id(module)]
-            hooks.append(module.register_forward_pre_hook(clock.before(name)))
-            hooks.append(module.register_forward_hook(clock.after))
+    for module, name in _counterparts(prepared).items():
+        hooks += [module.register_forward_pre_hook(clock.before(name)), module.register_forward_hook(clock.after)]
     try:
         passes: list[dict[str, list[float]]] = []
         end = time.perf_counter() + budget_s
@@ -51,11 +47,10 @@ def module_times(prepared: PreparedModel, budget_s: float = 2.0) -> tuple[Module
         for hook in hooks:
             hook.remove()
     measured = passes[1:]  # the first pass warms up
-    result = []
-    for name, calls in measured[0].items():
-        seconds = tuple(sum(times[name]) for times in measured)
-        result.append(ModuleTime(name, median_interval(seconds), len(calls), seconds))
-    return tuple(result)
+    seconds = {name: tuple(sum(times[name]) for times in measured) for name in measured[0]}
+    return tuple(
+        ModuleTime(name, median_interval(sums), len(measured[0][name]), sums) for name, sums in seconds.items()
+    )
 
 
 def recorded(run: Record, timed: Sequence[ModuleTime]) -> Record:
@@ -70,10 +65,20 @@ def recorded(run: Record, timed: Sequence[ModuleTime]) -> Record:
     return msgspec.structs.replace(run, measurements=tuple(measurements))
 
 
-def _counterparts(prepared: PreparedModel) -> list[tuple[str, Any]]:
-    """Return the model's modules in the copy that runs, which has them in the same order."""
-    twins = dict(zip(map(id, prepared.model.module.modules()), prepared.eager.modules(), strict=True))
-    return [(name, twins[id(module)]) for name, module in prepared.model.modules]
+def _counterparts(prepared: PreparedModel) -> dict[Any, str]:
+    """Return the names of the model's modules by those of the copy that runs, which has them in the same order."""
+    twins = dict(zip(prepared.model.module.modules(), prepared.eager.modules(), strict=True))
+    return {twins[module]: name for name, module in prepared.model.modules}
+
+
+class _Call(Struct):
+    """One call of a module, within the call `above` if there is one."""
+
+    name: str
+    above: "_Call | None"
+    start: Any = None
+    end: Any = None
+    inside: float = 0.0
 
 
 class _Clock:
@@ -109,13 +114,3 @@ class _Clock:
             result.setdefault(call.name, []).append(max(seconds - call.inside, 0.0))
         self.calls.clear()
         return result
-
-
-class _Call:
-    """One call of a module, within the call `above` if there is one."""
-
-    def __init__(self, name: str, above: "_Call | None") -> None:
-        self.name, self.above = name, above
-        self.start: Any = None
-        self.end: Any = None
-        self.inside = 0.0

@@ -4,6 +4,8 @@ A factory takes the kind's checked options, the input shape of one sample and th
 module's input is the batch. `inplace` activations overwrite an input that nobody else reads.
 """
 
+import functools
+import operator
 from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
@@ -60,31 +62,24 @@ class Attention(nn.Module):
     def forward(self, packed: Any) -> Any:
         """Return a batch of `(tokens, heads × width)`."""
         batch, tokens, _ = packed.shape
-        sizes = [heads * self.width for heads in (self.heads, self.kv_heads, self.kv_heads)]
-        counts = (self.heads, self.kv_heads, self.kv_heads)
-        parts = [
-            part.view(batch, tokens, heads, self.width).transpose(1, 2)
-            for part, heads in zip(packed.split(sizes, dim=-1), counts, strict=True)
-        ]
+        heads = (self.heads, self.kv_heads, self.kv_heads)
+        split = packed.split([count * self.width for count in heads], dim=-1)
+        parts = [part.view(batch, tokens, -1, self.width).transpose(1, 2) for part in split]
         grouped = {"enable_gqa": True} if self.kv_heads != self.heads else {}
         mixed = nn.functional.scaled_dot_product_attention(*parts, **grouped)
         return mixed.transpose(1, 2).reshape(batch, tokens, -1)
 
 
-class Mean(nn.Module):
-    """Mean over all positions of each channel."""
+class Applied(nn.Module):
+    """A function without weights, of a batch or, where branches join, of a list of batches."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.function = function
 
     def forward(self, data: Any) -> Any:
-        """Return a batch of `(channels,)`."""
-        return data.mean(dim=tuple(range(2, data.dim())))
-
-
-class Copy(nn.Module):
-    """A copy."""
-
-    def forward(self, data: Any) -> Any:
-        """Return a copy of the batch."""
-        return data.clone()
+        """Apply the function."""
+        return self.function(data)
 
 
 class Lookup(nn.Module):
@@ -157,16 +152,12 @@ def conv(options: Options, shape: Shape, op: Op) -> Any:
     if padding != "same":
         return kind(shape[0], channels, kernel, padding=padding, **rest)
     stride, dilation = each(rest.get("stride", 1), n, "stride"), each(rest.get("dilation", 1), n, "dilation")
-    totals = [
-        max((o - 1) * s + d * (k - 1) + 1 - i, 0)
-        for i, o, k, s, d in zip(
-            shape[1:], op.output_shape[1:], each(kernel, n, "kernel"), stride, dilation, strict=True
-        )
-    ]
+    sides = zip(shape[1:], op.output_shape[1:], each(kernel, n, "kernel"), stride, dilation, strict=True)
+    totals = [max((o - 1) * s + d * (k - 1) + 1 - i, 0) for i, o, k, s, d in sides]
     if not any(total % 2 for total in totals):
         return kind(shape[0], channels, kernel, padding=tuple(total // 2 for total in totals), **rest)
-    sides = [side for total in reversed(totals) for side in (total // 2, total - total // 2)]
-    return Padded(kind(shape[0], channels, kernel, **rest), tuple(sides))
+    padding = tuple(side for total in reversed(totals) for side in (total // 2, total - total // 2))
+    return Padded(kind(shape[0], channels, kernel, **rest), padding)
 
 
 def transposed_conv(options: Options, shape: Shape, _: Op) -> Any:
@@ -191,52 +182,34 @@ def _pool(stem: str) -> Callable[[Options, Shape, Op], Any]:
     return pool
 
 
-def _activation(kind: str, **fixed: Any) -> Callable[[Options, Shape, Op], Any]:
-    return lambda _options, _shape, _op: getattr(nn, kind)(**fixed)
-
-
-def _matmul(options: Options, shape: Shape, _: Op) -> Any:
-    return Second((*shape[:-2], shape[-1], options["columns"]), torch.matmul)
-
-
-def _add(options: Options, shape: Shape, _: Op) -> Any:
-    return Second(shape, lambda *parts: total(parts, False), options.get("inputs", 2) - 1)
-
-
 def total(parts: Sequence[Any], inplace: bool) -> Any:
     """Return the sum of equal shapes; `inplace` overwrites the first."""
-    result = parts[0].add_(parts[1]) if inplace else parts[0] + parts[1]
-    for part in parts[2:]:
-        result += part
-    return result
-
-
-def _batch_norm(_options: Options, shape: Shape, _: Op) -> Any:
-    return of_dimensions("BatchNorm", len(shape) - 1)(shape[0])
+    first = parts[0].add_(parts[1]) if inplace else parts[0] + parts[1]
+    return functools.reduce(operator.iadd, parts[2:], first)
 
 
 FACTORIES: dict[str, Callable[[Options, Shape, Op], Any]] = {
     "conv": conv,
     "transposed_conv": transposed_conv,
     "linear": lambda options, shape, _: nn.Linear(shape[-1], options["features"], bias=options.get("bias", True)),
-    "matmul": _matmul,
+    "matmul": lambda options, shape, _: Second((*shape[:-2], shape[-1], options["columns"]), torch.matmul),
     "attention": attention,
     "max_pool": _pool("MaxPool"),
     "avg_pool": _pool("AvgPool"),
-    "global_avg_pool": lambda _options, _shape, _op: Mean(),
+    "global_avg_pool": lambda *_: Applied(lambda data: data.mean(dim=tuple(range(2, data.dim())))),
     "local_response_norm": lambda options, _shape, _op: nn.LocalResponseNorm(options.get("size", 5)),
-    "batch_norm": _batch_norm,
+    "batch_norm": lambda _options, shape, _op: of_dimensions("BatchNorm", len(shape) - 1)(shape[0]),
     "layer_norm": lambda _options, shape, _op: nn.LayerNorm(shape[-1]),
-    "softmax": _activation("Softmax", dim=-1),
-    "relu": _activation("ReLU"),
-    "relu6": _activation("ReLU6"),
-    "sigmoid": _activation("Sigmoid"),
-    "tanh": _activation("Tanh"),
-    "gelu": _activation("GELU"),
-    "silu": _activation("SiLU"),
+    "softmax": lambda *_: nn.Softmax(dim=-1),
+    "relu": lambda *_: nn.ReLU(),
+    "relu6": lambda *_: nn.ReLU6(),
+    "sigmoid": lambda *_: nn.Sigmoid(),
+    "tanh": lambda *_: nn.Tanh(),
+    "gelu": lambda *_: nn.GELU(),
+    "silu": lambda *_: nn.SiLU(),
     "scale": lambda _options, shape, _op: Scale(shape),
-    "add": _add,
-    "copy": lambda _options, _shape, _op: Copy(),
+    "add": lambda options, shape, _: Second(shape, lambda *parts: total(parts, False), options.get("inputs", 2) - 1),
+    "copy": lambda *_: Applied(torch.clone),
     "embedding": lambda options, shape, _: Lookup(options["rows"], options["width"], shape),
     "class_token": lambda _options, shape, _op: ClassToken(shape[-1]),
     "position_embedding": lambda _options, shape, _op: Positions(shape),

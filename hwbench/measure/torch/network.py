@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from math import prod
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ from torch import nn
 
 from hwbench.errors import InputError, shown
 from hwbench.files import folders, names
-from hwbench.measure.torch.modules import FACTORIES, IN_PLACE, Lookup, total
+from hwbench.measure.torch.modules import FACTORIES, IN_PLACE, Applied, Lookup, total
 from hwbench.workload import load
 from hwbench.workload.layers import file as layers_file
 from hwbench.workload.layers import network
@@ -39,19 +40,8 @@ class Network(nn.Module):
         return self.body(data)
 
 
-class _Residual(nn.Module):
-    """Layers and a shortcut around them, added."""
-
-    def __init__(self, body: Any, shortcut: Any, join: Any) -> None:
-        super().__init__()
-        self.body, self.shortcut, self.join = body, shortcut, join
-
-    def forward(self, data: Any) -> Any:
-        return self.join([self.body(data), self.shortcut(data)])
-
-
 class _Branches(nn.Module):
-    """Paths side by side, joined."""
+    """Paths side by side, joined; a residual's are its layers and a shortcut."""
 
     def __init__(self, paths: list[Any], join: Any) -> None:
         super().__init__()
@@ -59,42 +49,6 @@ class _Branches(nn.Module):
 
     def forward(self, data: Any) -> Any:
         return self.join([path(data) for path in self.paths])
-
-
-class _Sum(nn.Module):
-    """The sum of equal shapes; `inplace` where nobody else reads the first."""
-
-    def __init__(self, inplace: bool) -> None:
-        super().__init__()
-        self.inplace = inplace
-
-    def forward(self, parts: list[Any]) -> Any:
-        return total(parts, self.inplace)
-
-
-class _Concatenation(nn.Module):
-    """Channels one after the other."""
-
-    def forward(self, parts: list[Any]) -> Any:
-        return torch.cat(parts, dim=1)
-
-
-class _Select(nn.Module):
-    """A view of one position of a sequence."""
-
-    def __init__(self, index: int) -> None:
-        super().__init__()
-        self.index = index
-
-    def forward(self, data: Any) -> Any:
-        return data[:, self.index]
-
-
-class _Tokens(nn.Module):
-    """A view of an image as a sequence of positions."""
-
-    def forward(self, data: Any) -> Any:
-        return data.flatten(2).transpose(1, 2)
 
 
 class _Assembler:
@@ -146,13 +100,14 @@ class _Assembler:
         body, _, left = self.sequence(options["layers"], shape, outside)
         shortcut, _, _ = self.sequence(options.get("shortcut", []), shape, outside)
         op = next(self.ops)
-        return _Residual(body, shortcut, self.joined(_Sum(left == "own"), op)), op.output_shape, "own"
+        join = self.joined(_sum(left), op)
+        return _Branches([body, shortcut], join), op.output_shape, "own"
 
     def branches(self, options: dict[str, Any], shape: Shape, readers: Readers) -> tuple[Any, Shape, Readers]:
         outside: Readers = "input" if readers == "input" else "shared"
         paths = [self.sequence(path, shape, outside) for path in options["layers"]]
         op = next(self.ops)
-        join = _Sum(paths[0][2] == "own") if options.get("combine") == "add" else _Concatenation()
+        join = _sum(paths[0][2]) if options.get("combine") == "add" else Applied(partial(torch.cat, dim=1))
         return _Branches([path for path, _, _ in paths], self.joined(join, op)), op.output_shape, "own"
 
     def repeat(self, options: dict[str, Any], shape: Shape, readers: Readers) -> tuple[Any, Shape, Readers]:
@@ -163,12 +118,18 @@ class _Assembler:
         return nn.Sequential(*modules), shape, readers
 
 
+def _sum(readers: Readers) -> Applied:
+    """Return the sum of equal shapes, which overwrites the first where nobody else reads it."""
+    return Applied(partial(total, inplace=readers == "own"))
+
+
 def _view(kind: str, options: dict[str, Any], shape: Shape) -> tuple[Any, Shape]:
     if kind == "flatten":
         return nn.Flatten(), (prod(shape),)
     if kind == "tokens":
-        return _Tokens(), (prod(shape[1:]), shape[0])
-    return _Select(options.get("index", 0)), shape[1:]
+        return Applied(lambda data: data.flatten(2).transpose(1, 2)), (prod(shape[1:]), shape[0])
+    index = options.get("index", 0)
+    return Applied(lambda data: data[:, index]), shape[1:]
 
 
 def module(listed: list[Any], shape: Shape) -> Network:
@@ -182,9 +143,9 @@ def module(listed: list[Any], shape: Shape) -> Network:
     rows = None
     if assembler.lookups:
         rows = max(assembler.lookups, key=lambda lookup: lookup.table.num_embeddings).take_input()
-    network_module = Network(body, assembler.leaves, rows)
-    network_module.eval()
-    return network_module
+    whole = Network(body, assembler.leaves, rows)
+    whole.eval()
+    return whole
 
 
 def of_model(name: str) -> tuple[Network, Workload]:

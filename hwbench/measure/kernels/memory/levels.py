@@ -13,7 +13,7 @@
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from statistics import fmean, median
 
 from msgspec import Struct
@@ -73,21 +73,15 @@ def levels(points: Sequence[Point]) -> tuple[Level, ...]:
 
 def raised(points: Sequence[Point]) -> list[Point]:
     """Return points by size, each with the best bandwidth of all points at or above its size."""
-    best = 0.0
-    result = []
-    for point in reversed(points):
-        best = max(best, point.bandwidth)
-        result.append(Point(point.size, best))
-    return result[::-1]
+    best = accumulate((point.bandwidth for point in reversed(points)), max)
+    return [Point(point.size, bandwidth) for point, bandwidth in zip(reversed(points), best, strict=True)][::-1]
 
 
 def segments(points: Sequence[Point]) -> list[list[Point]]:
     """Return the points in segments with the least squared deviation of the logarithms, plus `PENALTY` a segment."""
     logs = [math.log(point.bandwidth) for point in points]
-    sums, squares = [0.0], [0.0]
-    for value in logs:
-        sums.append(sums[-1] + value)
-        squares.append(squares[-1] + value * value)
+    sums = [0.0, *accumulate(logs)]
+    squares = [0.0, *accumulate(value * value for value in logs)]
 
     def deviation(start: int, end: int) -> float:
         total = sums[end] - sums[start]
@@ -98,12 +92,10 @@ def segments(points: Sequence[Point]) -> list[list[Point]]:
         cost, start = min((least[start] + deviation(start, end) + PENALTY, start) for start in range(end))
         least.append(cost)
         cuts.append(start)
-    parts = []
-    end = len(points)
-    while end:
-        parts.append(list(points[cuts[end] : end]))
-        end = cuts[end]
-    return parts[::-1]
+    ends = [len(points)]
+    while ends[-1]:
+        ends.append(cuts[ends[-1]])
+    return [list(points[start:end]) for start, end in pairwise(reversed(ends))]
 
 
 def flat(part: Sequence[Point]) -> list[Point]:

@@ -56,12 +56,9 @@ class Buffer:
 
 def sizes(largest: int, steps: int) -> tuple[int, ...]:
     """Return working sets in bytes from 4 KiB to `largest`: `steps` an octave (1 or 2), multiples of 2 KiB."""
-    result = []
-    size = MIN_BYTES
-    while size <= largest:
-        result += [size, size * 3 // 2] if steps == 2 and size * 3 // 2 <= largest else [size]
-        size *= 2
-    return tuple(result)
+    octaves = range((largest // MIN_BYTES).bit_length())
+    found = (size for octave in octaves for size in (MIN_BYTES << octave, 3 * MIN_BYTES << octave >> 1)[:steps])
+    return tuple(size for size in found if size <= largest)
 
 
 def task(buffers: Sequence[Buffer], size: int, cores: Placement, subject: WorkingSet) -> Task:
