@@ -104,7 +104,8 @@ def self_check(
             done = (pair + process / (2 * fresh_processes)) / pairs
             show(done, f"pair {pair + 1} of {pairs}, process {process + 1} of {2 * fresh_processes}")
             sides[(pair + process) % 2].append(processes.record_once(request))
-        first, second = (session.joined(side, request.command) for side in sides)
+        turns = store.new_id()
+        first, second = (session.joined(side, request.command, turns) for side in sides)
         compared.append((first, second))
     return study.self_check(compared)
 

@@ -87,8 +87,9 @@ class Measurement(Struct, frozen=True, omit_defaults=True):
         accepted = tuple(sample for sample in self.samples if sample.rejected is None)
         if len(accepted) >= MIN_ACCEPTED or len(accepted) == len(self.samples):
             return accepted
-        least_disturbed = sorted(self.samples, key=lambda sample: sample.wall_s / (sample.cpu_s or sample.wall_s))
-        return tuple(least_disturbed[: max(MIN_ACCEPTED, len(least_disturbed) // 4)])
+        disturbed = [sample.wall_s / (sample.cpu_s or sample.wall_s) for sample in self.samples]
+        least = sorted(range(len(disturbed)), key=disturbed.__getitem__)[: max(MIN_ACCEPTED, len(disturbed) // 4)]
+        return tuple(self.samples[index] for index in sorted(least))
 
     def value(self, sample: Sample) -> float:
         """Return a sample's value in `unit`."""
@@ -110,7 +111,8 @@ def label(item: Any) -> str:
 class Record(Struct, frozen=True):
     """One run of `hwbench bench` or `hwbench run`: its machine, conditions before and after, measurements and notices.
 
-    `device` is the machine as the system describes it; files hold its quantities as text with units. The environment
+    `device` is the machine as the system describes it; files hold its quantities as text with units. Runs whose
+    processes took turns have the same `turns`. The environment
     and its snapshots are plain mappings (keys: docs/measuring.md): a record outlives its reader.
     """
 
@@ -125,6 +127,7 @@ class Record(Struct, frozen=True):
     notices: tuple[Notice, ...] = ()
     processes: int = 1
     device: Device | None = None
+    turns: str | None = None
     schema: str = msgspec.field(default=SCHEMA)
 
     @property

@@ -106,8 +106,10 @@ def interrupted(measurements: Sequence[Measurement]) -> bool:
     return any(measurement.stopped == "interrupted" for measurement in measurements)
 
 
-def joined(runs: Sequence[Record], command: tuple[str, ...] = ()) -> Record:
+def joined(runs: Sequence[Record], command: tuple[str, ...] = (), turns: str | None = None) -> Record:
     """Return runs of fresh processes as one, whose samples are numbered by process.
+
+    Another run whose processes took turns with these has the same `turns`.
 
     Conditions are those before the first and after the last run. Raises HwbenchError without runs.
     """
@@ -125,6 +127,7 @@ def joined(runs: Sequence[Record], command: tuple[str, ...] = ()) -> Record:
         measurements=tuple(_together(parts) for parts in by_key.values()),
         notices=unique(each for run in runs for each in run.notices),
         processes=len(runs),
+        turns=turns,
     )
 
 

@@ -15,7 +15,6 @@ MIN_CPU_SHARE = 0.93
 """Share of the best sample's CPU time per wall time, below which several threads were delayed."""
 Grade = Literal["A", "B", "C", "D"]
 _WIDTHS: tuple[tuple[Grade, float], ...] = (("A", 0.01), ("B", 0.02), ("C", 0.05))
-_QUICK_RESAMPLES = 200
 _SETTING = ("kernel", "variant", "dtype", "isa", "threads", "size", "unit", "where", "core_class")
 
 
@@ -48,7 +47,7 @@ def spread(measurement: Measurement, min_samples: int = 2) -> float:
     values = [measurement.value(sample) for sample in measurement.samples if sample.rejected is None]
     if len(values) < max(min_samples, 2):
         return float("inf")
-    return median_interval(values, resamples=_QUICK_RESAMPLES).half_width
+    return median_interval(values).half_width
 
 
 def interval(measurement: Measurement, value: Callable[[Sample], float] | None = None) -> Interval:

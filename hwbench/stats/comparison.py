@@ -1,37 +1,85 @@
-"""Statistics of measurements: medians and ratios with bootstrap intervals; seeded, so that they can be repeated."""
+"""Ratios of medians with their intervals, and p-values for verdicts. Processes are the units that vary, not samples."""
 
 from collections.abc import Sequence
+from math import exp, inf, log, log1p, sqrt
+from statistics import fmean, median, variance
 
-import numpy as np
 from msgspec import Struct
 
-from hwbench.stats.intervals import LEVEL, RESAMPLES, Interval, blocks, median_interval
+from hwbench.stats.intervals import LEVEL, Interval, median_interval, normal_quantile
+
+ASSUMED_SPREAD = 0.02
+"""Standard deviation of the log of a fresh process's median, taken where there is one process and it cannot be known.
+
+Above the 0.3 to 1.8 % that the kernels of `hwbench bench` showed on a crowded machine (docs/comparing.md)."""
+
+Kernel = Sequence[Sequence[float]]
+"""The positive samples of each process that measured a kernel, in the order in which they were taken."""
 
 
-def median_interval_over_processes(
-    processes: Sequence[Sequence[float]], level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
-) -> Interval:
-    """Return the median of positive samples of several processes, its interval Student's t over resampled processes.
+class LogMean(Struct, frozen=True):
+    """The log of a geometric mean of kernels: of each process, and the variance of their mean with its freedom."""
 
-    This is one side of `ratio_of_medians`; of one process, `median_interval`.
+    processes: tuple[float, ...]
+    variance: float
+    freedom: float
+
+    @property
+    def value(self) -> float:
+        """The mean over processes."""
+        return fmean(self.processes)
+
+
+def log_mean(kernels: Sequence[Kernel]) -> LogMean:
+    """Return the log of the geometric mean of kernels' medians, each process a mean of the same kernels.
+
+    Every process counts alike, however many samples it has. Of one process the spread between processes is assumed and
+    known, and the kernels' own uncertainty is added: each interval is that of a median. Raises ValueError without
+    samples.
     """
-    groups = [group for group in processes if len(group)]
-    if len(groups) < 2:
-        return median_interval(groups[0] if groups else (), level, resamples, seed)
+    whole = [[process for process in kernel if len(process)] for kernel in kernels]
+    if not whole or not all(whole):
+        raise ValueError("a ratio needs a sample on each side")
+    processes = tuple(map(fmean, zip(*([log(median(own)) for own in kernel] for kernel in whole), strict=True)))
+    if len(processes) > 1:
+        return LogMean(processes, variance(processes) / len(processes), len(processes) - 1.0)
+    own = sum(_own_variance(kernel[0]) for kernel in whole) / len(whole) ** 2
+    return LogMean(processes, own + ASSUMED_SPREAD**2, inf)
+
+
+def _own_variance(samples: Sequence[float]) -> float:
+    """Return the variance of the log of one process's median."""
+    middle = median_interval(samples)
+    return float((log(middle.high / middle.low) / (2 * normal_quantile(middle.level))) ** 2)
+
+
+def median_interval_over_processes(kernel: Kernel, level: float = LEVEL) -> Interval:
+    """Return the geometric mean of processes' medians, its interval Student's t; of one process `median_interval`."""
+    processes = [process for process in kernel if len(process)]
+    if len(processes) < 2:
+        return median_interval(processes[0] if processes else (), level)
+    mean = log_mean([processes])
+    return _interval(mean.value, mean.variance, mean.freedom, level)
+
+
+def _interval(estimate: float, variance: float, freedom: float, level: float) -> Interval:
+    """Return the interval of a log, as that of its exponential."""
+    half = _t_quantile(freedom, level) * sqrt(variance)
+    return Interval(exp(estimate), exp(estimate - half), exp(estimate + half), level)
+
+
+def _t_quantile(freedom: float, level: float) -> float:
     from scipy.special import stdtrit
 
-    center, variance, freedom = _log_median(groups, resamples, np.random.default_rng(seed))
-    half = float(np.sqrt(variance)) * float(stdtrit(freedom, (1 + level) / 2))
-    low, value, high = (float(np.exp(x)) for x in (center - half, center, center + half))
-    return Interval(value, low, high, level)
+    return normal_quantile(level) if freedom == inf else float(stdtrit(freedom, (1 + level) / 2))
 
 
 class Ratio(Struct, frozen=True):
     """How many times `b` is `a`, with its interval, and the p-values for verdicts.
 
-    `p_equal` is of the hypothesis that they are equal (two-sided), `p_apart` of the hypothesis that they differ by the
-    margin or more (two one-sided tests: Schuirmann 1987). `processes` are the fewer of the two sides; `assumed` tells
-    that one side had a single process, so that the spread between processes is assumed.
+    `p_equal` is of the hypothesis that they differ by no more than an allowance (two-sided), `p_apart` of the
+    hypothesis that they differ by the margin or more (two one-sided tests: Schuirmann 1987). `processes` are the fewer
+    of the two sides; `assumed` tells that one side had a single process, so that the spread between them is assumed.
     """
 
     value: float
@@ -44,84 +92,46 @@ class Ratio(Struct, frozen=True):
     assumed: bool = False
 
 
-ASSUMED_SPREAD = 0.02
-"""Standard deviation of the log of a fresh process's median, taken where there is one process and it cannot be known.
-
-Above the 0.3 to 1.8 % that the kernels of `hwbench bench` showed on a crowded machine (docs/comparing.md)."""
-
-
 def ratio_of_medians(
-    a: Sequence[Sequence[float]],
-    b: Sequence[Sequence[float]],
+    a: Sequence[Kernel],
+    b: Sequence[Kernel],
     margin: float,
     level: float = LEVEL,
-    resamples: int = RESAMPLES // 2,
-    seed: int = 0,
+    *,
+    allowance: float = 0.0,
+    paired: bool = False,
 ) -> Ratio:
-    """Return the median of `b` over that of `a`, each given as the positive samples of each of its processes.
+    """Return the median of `b` over that of `a`, of one kernel or of the geometric mean of several.
 
-    Processes are resampled, not samples: those of one process resemble each other. The interval is Student's t around
-    the log of the ratio, with the bootstrap's standard error enlarged by n / (n - 1) and Welch's degrees of freedom,
-    because percentiles of five resampled processes miss the truth twice as often as they say (Hesterberg 2015, The
-    American Statistician 69(4); simulated in study/compare/simulation.py). Raises ValueError without samples.
+    The interval is Welch's t over processes; `paired` processes were run in turns, and their differences vary less
+    where the machine drifts. `allowance` is a share by which both may differ for other reasons. Raises ValueError
+    without samples.
     """
-    from scipy.special import stdtr, stdtrit
-
-    random = np.random.default_rng(seed)
-    sides = [_log_median([side for side in sides if len(side)], resamples, random) for sides in (a, b)]
-    estimate = sides[1][0] - sides[0][0]
-    parts = [variance for _, variance, _ in sides]
-    error = float(np.sqrt(sum(parts)))
-    spread = sum(part**2 / freedom for (_, part, freedom) in sides)
-    freedom = sum(parts) ** 2 / spread if spread else float("inf")
-    half = error * float(stdtrit(min(freedom, 1e9), (1 + level) / 2))
-    edge = float(np.log1p(margin))
-    if error:
-        p_equal = 2 * float(stdtr(min(freedom, 1e9), -abs(estimate) / error))
-        p_apart = float(stdtr(min(freedom, 1e9), (abs(estimate) - edge) / error))
+    first, second = log_mean(a), log_mean(b)
+    estimate, both = second.value - first.value, (first, second)
+    fewer = min(len(side.processes) for side in both)
+    if paired and fewer > 1:
+        differences = [y - x for x, y in zip(first.processes, second.processes, strict=True)]
+        total, freedom = variance(differences) / fewer, fewer - 1.0
     else:
-        p_equal, p_apart = float(estimate == 0), float(abs(estimate) >= edge)
-    low, value, high = (float(np.exp(x)) for x in (estimate - half, estimate, estimate + half))
-    processes = min(sum(1 for side in sides if len(side)) for sides in (a, b))
-    return Ratio(value, low, high, level, p_equal, p_apart, processes, processes < 2)
+        total = sum(side.variance for side in both)
+        spread = sum(side.variance**2 / side.freedom for side in both)
+        freedom = total**2 / spread if spread else inf
+    ratio = _interval(estimate, total, freedom, level)
+    away, allowed, edge = abs(estimate), log1p(allowance), log1p(margin)
+    if total:
+        p_equal = _tail((away - allowed) / sqrt(total), freedom) + _tail((away + allowed) / sqrt(total), freedom)
+        p_apart = _tail((edge - away) / sqrt(total), freedom)
+    else:
+        p_equal, p_apart = float(away <= allowed), float(away >= edge)
+    return Ratio(ratio.value, ratio.low, ratio.high, level, p_equal, p_apart, fewer, fewer < 2)
 
 
-def _log_median(
-    processes: Sequence[Sequence[float]], resamples: int, random: np.random.Generator
-) -> tuple[float, float, float]:
-    """Return the log of the median of all samples, its variance over resampled processes, and the degrees of freedom.
+def _tail(deviations: float, freedom: float) -> float:
+    """Return the chance that Student's t exceeds so many deviations."""
+    from scipy.special import ndtr, stdtr
 
-    Of one process the samples are resampled, and the spread between processes is assumed and known.
-    """
-    if not processes:
-        raise ValueError("a ratio needs a sample on each side")
-    alone = len(processes) == 1
-    groups = [[value] for value in processes[0]] if alone else processes
-    values = np.concatenate([np.asarray(group, dtype=float) for group in groups])
-    owners = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
-    order = np.argsort(values, kind="stable")
-    values, owners = np.log(values[order]), owners[order]
-    shares = np.full(len(groups), 1 / len(groups))
-    medians = np.concatenate(
-        [
-            _weighted_medians(values, random.multinomial(len(groups), shares, rows)[:, owners])
-            for rows in blocks(resamples, values.size)
-        ]
-    )
-    inflation = len(groups) / (len(groups) - 1) if len(groups) > 1 else 1.0
-    center = float(_weighted_medians(values, np.ones((1, values.size), dtype=np.int64))[0])
-    variance = float(np.var(medians - center)) * inflation + (ASSUMED_SPREAD**2 if alone else 0.0)
-    return center, variance, 1e9 if alone else len(groups) - 1.0
-
-
-def _weighted_medians(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the median of sorted `values` under each row of whole-number weights."""
-    cumulated = np.cumsum(weights, axis=1)
-    half = cumulated[:, -1:] / 2
-    lower = np.argmax(cumulated >= half, axis=1)
-    upper = np.argmax(cumulated > half, axis=1)
-    middle: np.ndarray = (values[lower] + values[upper]) / 2
-    return middle
+    return float(ndtr(-deviations) if freedom == inf else stdtr(freedom, -deviations))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -1,16 +1,14 @@
-"""Medians and shares with their intervals; resampling is seeded, so that it can be repeated."""
+"""Medians and shares with their intervals, in closed form."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from itertools import pairwise
+from math import floor, sqrt
+from statistics import NormalDist
 
-import numpy as np
 from msgspec import Struct
 
 LEVEL = 0.95
-
-
-RESAMPLES = 2000
-MAX_DRAWN = 1 << 22
-"""Numbers that resampling draws at a time: 32 MiB."""
 
 
 class Interval(Struct, frozen=True):
@@ -27,31 +25,51 @@ class Interval(Struct, frozen=True):
         return (self.high - self.low) / (2 * abs(self.value)) if self.value else float("inf")
 
 
-def blocks(rows: int, width: int) -> list[int]:
-    """Return numbers of rows that add up to `rows`, so few that a block of rows of a width takes little memory."""
-    block = max(1, MAX_DRAWN // width)
-    return [min(block, rows - start) for start in range(0, rows, block)]
+def normal_quantile(level: float) -> float:
+    """Return how many standard deviations around the mean hold `level` of a normal distribution: 1.96 for 95 %."""
+    return NormalDist().inv_cdf((1 + level) / 2)
 
 
-def median_interval(
-    samples: Sequence[float], level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
-) -> Interval:
-    """Return the median with its percentile-bootstrap interval (Efron and Tibshirani 1993, chapter 13).
+def median_interval(samples: Sequence[float], level: float = LEVEL) -> Interval:
+    """Return the median with its distribution-free interval; samples are in the order in which they were taken.
 
-    One sample gives an interval of no width: nothing is known of its spread. Raises ValueError without samples.
+    How many samples lie below the median is binomial, so that the interval ends at the order statistics (n + 1) / 2 ±
+    z √n / 2, between two of them in proportion, and at the lowest and highest where the samples are too few (Hahn and
+    Meeker 1991, Statistical Intervals, 5.2). n is the effective number: samples that follow from each other count for
+    fewer. One sample gives an interval of no width: nothing is known of its spread. Raises ValueError without samples.
     """
-    values = np.asarray(samples, dtype=float)
-    if not values.size:
+    if not len(samples):
         raise ValueError("a median needs a sample")
-    random = np.random.default_rng(seed)
-    medians = np.concatenate(
-        [
-            np.median(values[random.integers(0, values.size, (rows, values.size))], axis=1)
-            for rows in blocks(resamples, values.size)
-        ]
-    )
-    low, high = np.quantile(medians, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(np.median(values)), float(low), float(high), level)
+    values, count = sorted(map(float, samples)), effective_count(samples)
+    reach = normal_quantile(level) * sqrt(count) / (2 * (count + 1))
+    low, middle, high = (_order_statistic(values, 0.5 + side * reach) for side in (-1, 0, 1))
+    return Interval(middle, low, high, level)
+
+
+def _order_statistic(values: Sequence[float], share: float) -> float:
+    """Return the value below which an expected share of the population lies, of sorted samples (Weibull 1939)."""
+    place = min(max(share * (len(values) + 1), 1.0), float(len(values))) - 1
+    below = floor(place)
+    above = min(below + 1, len(values) - 1)
+    return values[below] + (place - below) * (values[above] - values[below]) if above > below else values[below]
+
+
+def effective_count(samples: Sequence[float]) -> float:
+    """Return how many independent samples tell as much of the median as these, in the order in which they were taken.
+
+    n (1 - ρ) / (1 + ρ) for the correlation ρ of neighbors' ranks, corrected for its bias (1 + 3ρ) / n (Marriott and
+    Pope 1954, Biometrika 41), where it is more than chance makes it (1 / √n). Fewer than about 20 samples hide much of
+    a correlation.
+    """
+    count = len(samples)
+    values = sorted(samples)
+    around = [(bisect_left(values, x) + bisect_right(values, x) - count) / 2 for x in samples]  # ranks less their mean
+    total = sum(each * each for each in around)
+    neighbors = sum(a * b for a, b in pairwise(around)) / total if total else 0.0
+    if neighbors <= 1 / sqrt(count):
+        return float(count)
+    correlation = min(neighbors + (1 + 3 * neighbors) / count, (count - 1) / (count + 1))
+    return count * (1 - correlation) / (1 + correlation)
 
 
 def proportion_interval(hits: int, count: int, level: float = LEVEL) -> tuple[float, float]:

@@ -124,7 +124,7 @@ def test_saved_runs(cli: Callable[..., Any], saved: Path) -> None:
     assert [metric["verdict"] for metric in faster["metrics"]] == ["faster"] * 2
     assert faster["metrics"][0]["ratio"] == pytest.approx(1.2)
     assert faster["geometric_mean"]["ratio"] == pytest.approx(1.2)
-    assert [notice["code"] for notice in found["notices"]] == ["condition-differs"]
+    assert [notice["code"] for notice in found["notices"]] == ["same-run", "condition-differs", "not-in-turns"]
     assert cli("compare", str(saved / f"{IDS[0]}.json"), "latest", "--json").json["comparisons"][0] == faster
 
 

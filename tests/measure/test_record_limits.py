@@ -10,7 +10,7 @@ import pytest
 from hwbench.errors import InputError
 from hwbench.measure import record, store
 from hwbench.stats.comparison import ratio_of_medians
-from hwbench.stats.intervals import blocks, median_interval
+from hwbench.stats.intervals import median_interval
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "run-2.json"
 
@@ -39,26 +39,11 @@ def test_the_number_of_samples_is_limited() -> None:
     assert caught.value.field == "measurements[0].samples"
 
 
-def test_blocks_add_up() -> None:
-    assert blocks(2000, 9) == [2000]
-    assert blocks(5, 1 << 22) == [1] * 5
-    assert sum(blocks(2000, 30_000)) == 2000
-
-
-def test_blocks_draw_what_one_piece_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = [1 + (index * 37 % 101) / 1000 for index in range(50)]
-    sides = [values[:20], values[20:30], values[30:]]
-    whole = median_interval(values), ratio_of_medians(sides, sides[1:], 0.03), ratio_of_medians([values], sides, 0.03)
-    monkeypatch.setattr("hwbench.stats.intervals.MAX_DRAWN", 333)
-    apart = median_interval(values), ratio_of_medians(sides, sides[1:], 0.03), ratio_of_medians([values], sides, 0.03)
-    assert whole == apart
-
-
-def test_resampling_many_samples_takes_little_memory() -> None:
+def test_intervals_of_many_samples_take_little_memory() -> None:
     values = [1 + index % 7 for index in range(50_000)]
     tracemalloc.start()
-    median_interval(values, resamples=400)
-    ratio_of_medians([values], [values], 0.03, resamples=400)
+    median_interval(values)
+    ratio_of_medians([[values]], [[values]], 0.03)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 400 << 20
+    assert peak < 40 << 20

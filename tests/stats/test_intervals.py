@@ -1,10 +1,10 @@
-"""Intervals of medians and shares against numpy and scipy."""
+"""Intervals of medians and shares against numpy and scipy; simulations say what they hold."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from hwbench.stats.intervals import Interval, median_interval, proportion_interval
+from hwbench.stats.intervals import Interval, effective_count, median_interval, proportion_interval
 
 
 def test_half_width_is_a_share_of_the_value() -> None:
@@ -13,16 +13,49 @@ def test_half_width_is_a_share_of_the_value() -> None:
     assert Interval(0.0, -1.0, 1.0).half_width == float("inf")
 
 
-def test_a_medians_interval_is_percentiles_of_resampled_medians() -> None:
-    samples = [3.0, 1.0, 2.0, 10.0, 4.0, 7.0]
-    random = np.random.default_rng(5)
-    medians = [np.median([samples[i] for i in row]) for row in random.integers(0, 6, (400, 6))]
-    found = median_interval(samples, 0.9, 400, seed=5)
-    assert (found.value, found.level) == (3.5, 0.9)
-    assert (found.low, found.high) == pytest.approx(np.percentile(medians, [5, 95]))
+SAMPLES = [3.0, 1.0, 10.0, 2.0, 7.0, 4.0, 5.0, 6.0, 0.5]
+
+
+def test_a_medians_interval_is_between_order_statistics() -> None:
+    """Of nine independent samples: (n + 1) / 2 ± z √n / 2, by Weibull's positions."""
+    found = median_interval(SAMPLES, 0.9)
+    assert (found.value, found.level) == (4.0, 0.9)
+    reach = stats.norm.ppf(0.95) * 3 / 2 / 10
+    ends = np.quantile(SAMPLES, [0.5 - reach, 0.5 + reach], method="weibull")
+    assert (found.low, found.high) == pytest.approx(tuple(ends))
     assert median_interval([2.0]) == Interval(2.0, 2.0, 2.0)
+    assert median_interval([2.0, 1.0, 4.0, 3.0]) == Interval(2.5, 1.0, 4.0)  # too few: all of them
     with pytest.raises(ValueError, match="sample"):
         median_interval([])
+
+
+def test_samples_that_follow_from_each_other_count_for_fewer() -> None:
+    steps = [1.0, 2.0, 4.0, 3.0, 3.0, 5.0, 6.0, 8.0, 7.0, 9.0]
+    ranks = stats.rankdata(steps) - 5.5
+    found = float(ranks[1:] @ ranks[:-1] / (ranks @ ranks))
+    corrected = found + (1 + 3 * found) / 10
+    expected = 10 * (1 - min(corrected, 9 / 11)) / (1 + min(corrected, 9 / 11))
+    assert effective_count(steps) == pytest.approx(expected)
+    assert effective_count(SAMPLES) == 9
+    assert effective_count([1.0] * 5) == 5
+    assert effective_count([1.0]) == 1
+    assert median_interval(steps).high - median_interval(steps).low > 5
+
+
+@pytest.mark.parametrize(
+    ("correlation", "count", "least"),
+    [(0.0, 9, 0.95), (0.0, 50, 0.95), (0.5, 50, 0.95), (0.5, 200, 0.95), (0.9, 200, 0.94), (0.5, 20, 0.90)],
+)
+def test_intervals_of_correlated_samples_hold_the_median(correlation: float, count: int, least: float) -> None:
+    """Without the effective number 95 % intervals hold it in 80 % of cases at ρ = 0.5, and in 40 % at 0.9."""
+    random, trials, held = np.random.default_rng(1), 1000, 0
+    for _ in range(trials):
+        steps = random.normal(size=count + 60)
+        for index in range(1, len(steps)):
+            steps[index] += correlation * steps[index - 1]
+        found = median_interval(steps[60:].tolist())
+        held += found.low <= 0 <= found.high
+    assert held / trials >= least - 3 * (least * (1 - least) / trials) ** 0.5
 
 
 @pytest.mark.parametrize(("hits", "count"), [(0, 7), (3, 7), (7, 7), (1, 2)])

@@ -29,10 +29,12 @@ def runs(comparison: RunComparison, style: Style = PLAIN) -> list[str]:
         for kernel in c.blocked:
             lines += sentences(f"{kernel.kernel} {kernel.variant}: {kernel.reason}", style, "  ")
     level, margin = f"{100 * c.level:g} %", f"{100 * c.margin:g} %"
+    largest = max(metric.allowance for metric in c.metrics)
+    above = f", or significantly above {100 * largest:g} % where a drift or one process may be why" if largest else ""
     note = (
         f"`times` is how many times as fast {c.b} is, with its {level} interval over processes. Faster or slower: "
-        f"significant at {level} after Holm's correction for {len(c.metrics)} metrics, and by more than {margin}. "
-        f"Equivalent: a difference of {margin} is ruled out at {level}, corrected likewise."
+        f"significant at {level} after Holm's correction for {len(c.metrics)} metrics, and by more than {margin}"
+        f"{above}. Equivalent: a difference of {margin} is ruled out at {level}, corrected likewise."
     )
     return [*lines, "", *sentences(note, style)]
 

@@ -1,16 +1,18 @@
 """Two saved runs compared: conditions that differ, kernels that are comparable, and a verdict for each of these.
 
-A verdict needs two things: the medians differ at the level (Welch's t over resampled processes, Holm-corrected over
-all metrics), and by more than the margin. So two runs of one machine are called different no more often than the level
-allows, and a real but negligible difference is not reported.
+A verdict needs two things: the medians differ at the level (Student's t over processes, Holm-corrected over all
+metrics), and by more than the margin. So two runs of one machine are called different no more often than the level
+allows, and a real but negligible difference is not reported. Runs that were not measured in turns, or by one process
+each, must differ by more than a drift of the machine or the spread between processes could make.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from math import exp, log
+from statistics import fmean, median
 from typing import Any, ClassVar, Literal
 
-import msgspec
-import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hwbench.answers import Answer
 from hwbench.errors import InputError
@@ -20,6 +22,8 @@ from hwbench.stats.comparison import ASSUMED_SPREAD, Ratio, holm, ratio_of_media
 from hwbench.stats.intervals import LEVEL
 
 MARGIN = 0.03
+DRIFT = 0.1
+"""Share by which a machine may drift between two runs, or a process differ from others, where neither was measured."""
 Verdict = Literal["faster", "slower", "equivalent", "inconclusive"]
 _SPEEDS = ("FLOP/s", "op/s", "B/s", "s")
 """Units of a kernel's speed; FLOP/cycle repeats another measurement, Hz is the clock, B a size."""
@@ -36,6 +40,10 @@ _CONDITIONS = {
 """Conditions that change results without being the machine's own speed, by the beginning of their path."""
 
 
+Pair = tuple[Measurement, Measurement]
+"""One kernel in both runs."""
+
+
 class Difference(Struct, frozen=True):
     """A condition in which two runs differ, by its path; `warning` names one that makes the comparison doubtful."""
 
@@ -49,7 +57,8 @@ class Metric(Struct, frozen=True):
     """One kernel in both runs: medians in `unit`, and `ratio`, how many times as fast `b` is, with its interval.
 
     `p_equal` and `p_apart` are Holm-corrected over all metrics of the comparison (see `Ratio`). `spread_assumed`: a run
-    has one process, so that its spread from process to process is assumed.
+    has one process, so that its spread from process to process is assumed. `allowance` is the share that a difference
+    has to exceed for a verdict because a drift, or the spread, could make it.
     """
 
     kernel: str
@@ -71,6 +80,7 @@ class Metric(Struct, frozen=True):
     processes: int
     samples: tuple[int, int]
     spread_assumed: bool
+    allowance: float = 0.0
 
 
 class Blocked(Struct, frozen=True):
@@ -82,7 +92,10 @@ class Blocked(Struct, frozen=True):
 
 
 class Overall(Struct, frozen=True):
-    """The geometric mean of the ratios over `kernels` identical kernels, with its interval over processes."""
+    """The geometric mean of the ratios over `kernels` identical kernels.
+
+    Its interval is over processes; that of single processes has the kernels' own uncertainty and an assumed spread.
+    """
 
     ratio: float
     interval: tuple[float, float]
@@ -92,7 +105,7 @@ class Overall(Struct, frozen=True):
 
 
 class RunComparison(Answer, Struct, frozen=True):
-    """Run `b` compared with run `a`, the baseline."""
+    """Run `b` compared with run `a`, the baseline; `in_turns` tells whether their processes were run in turns."""
 
     SCHEMA: ClassVar[str] = "compare-runs"
     MAIN: ClassVar[tuple[str, ...]] = ("a", "b", "margin", "level", "geometric_mean.ratio")
@@ -107,6 +120,7 @@ class RunComparison(Answer, Struct, frozen=True):
     blocked: tuple[Blocked, ...]
     geometric_mean: Overall | None
     notices: tuple[Notice, ...]
+    in_turns: bool = False
 
 
 def compare_runs(a: Record, b: Record, margin: float = MARGIN, level: float = LEVEL) -> RunComparison:
@@ -116,10 +130,11 @@ def compare_runs(a: Record, b: Record, margin: float = MARGIN, level: float = LE
         reasons = "; ".join(f"{kernel.kernel} {kernel.variant}: {kernel.reason}" for kernel in blocked[:3])
         message = f"Runs {a.id} and {b.id} have no kernel that can be compared ({reasons or 'they are empty'})."
         raise InputError("nothing-comparable", message)
-    ratios = [_ratio(first, second, margin, level) for first, second in pairs]
+    method = _Method(margin, level, in_turns(a, b))
+    ratios = [method.ratio([pair]) for pair in pairs]
     equal, apart = holm([ratio.p_equal for ratio in ratios]), holm([ratio.p_apart for ratio in ratios])
     metrics = tuple(
-        _metric(pair, ratio, p_equal, p_apart, margin, level)
+        _metric(pair, replace(ratio, p_equal=p_equal, p_apart=p_apart), method)
         for pair, ratio, p_equal, p_apart in zip(pairs, ratios, equal, apart, strict=True)
     )
     differences = _differences(a, b)
@@ -131,12 +146,18 @@ def compare_runs(a: Record, b: Record, margin: float = MARGIN, level: float = LE
         differences=differences,
         metrics=metrics,
         blocked=tuple(blocked),
-        geometric_mean=_overall(pairs, margin, level),
-        notices=_notices(differences, metrics, pairs),
+        geometric_mean=_overall(pairs, method),
+        notices=tuple(_notices(a, b, differences, metrics, pairs)),
+        in_turns=method.in_turns,
     )
 
 
-def _pairs(a: Record, b: Record) -> tuple[list[tuple[Measurement, Measurement]], list[Blocked]]:
+def in_turns(a: Record, b: Record) -> bool:
+    """Return whether the processes of two runs took turns, so that a drift of the machine fell on both alike."""
+    return a.turns is not None and a.turns == b.turns
+
+
+def _pairs(a: Record, b: Record) -> tuple[list[Pair], list[Blocked]]:
     """Return measurements of the same thing in both runs, and those without a partner, with the reason."""
     in_b = {measurement.key: measurement for measurement in b.measurements}
     pairs, blocked = [], []
@@ -199,26 +220,58 @@ def _processes(measurement: Measurement) -> dict[int, list[float]]:
         samples.setdefault(sample.process, []).append(sample)
     values = {}
     for process, own in sorted(samples.items()):
-        accepted = msgspec.structs.replace(measurement, samples=tuple(own)).accepted
+        accepted = replace(measurement, samples=tuple(own)).accepted
         positive = [value for value in map(measurement.value, accepted) if value > 0]
         if positive:
             values[process] = positive
     return values
 
 
-def _ratio(a: Measurement, b: Measurement, margin: float, level: float) -> Ratio:
-    """Return how many times as fast `b` is: rates are divided, times the other way round."""
-    first, second = (list(_processes(measurement).values()) for measurement in (a, b))
-    if a.unit == "s":
-        first, second = second, first
-    return ratio_of_medians(first, second, margin, level)
+class _Method(Struct, frozen=True):
+    """How the kernels of two runs are compared."""
+
+    margin: float
+    level: float
+    in_turns: bool
+
+    def ratio(self, pairs: Sequence[Pair]) -> Ratio:
+        """Return how many times as fast run `b` is at a kernel, or in the geometric mean of several."""
+        a, b = ([_speeds(pair[side]) for pair in pairs] for side in (0, 1))
+        same = set(a[0]) == set(b[0])
+        first, second = ([[*kernel.values()] for kernel in side] for side in (a, b))
+        allowance = self.allowance(min(len(a[0]), len(b[0])))
+        return ratio_of_medians(
+            first, second, self.margin, self.level, allowance=allowance, paired=self.in_turns and same
+        )
+
+    def allowance(self, processes: int) -> float:
+        """Return the share by which runs may differ that are the same."""
+        return 0.0 if self.in_turns and processes > 1 else DRIFT
+
+    def verdict(self, ratio: Ratio) -> Verdict:
+        """Return equivalent if a difference of the margin is ruled out, different if significant and beyond it."""
+        if ratio.p_apart < 1 - self.level:
+            return "equivalent"
+        if ratio.p_equal < 1 - self.level and ratio.value > 1 + self.margin:
+            return "faster"
+        if ratio.p_equal < 1 - self.level and ratio.value < 1 / (1 + self.margin):
+            return "slower"
+        return "inconclusive"
 
 
-def _metric(
-    pair: tuple[Measurement, Measurement], ratio: Ratio, p_equal: float, p_apart: float, margin: float, level: float
-) -> Metric:
+def _speeds(measurement: Measurement) -> dict[int, list[float]]:
+    """Return the samples by process, times as speeds."""
+    values = _processes(measurement)
+    if measurement.unit != "s":
+        return values
+    return {process: [1 / value for value in own] for process, own in values.items()}
+
+
+def _metric(pair: Pair, ratio: Ratio, method: _Method) -> Metric:
+    """Return a row of the comparison; the p-values of its ratio are corrected."""
     a = pair[0]
-    values = [np.concatenate(list(_processes(measurement).values())) for measurement in pair]
+    values = [_processes(measurement) for measurement in pair]
+    medians = [exp(fmean(log(median(own)) for own in each.values())) for each in values]
     return Metric(
         kernel=a.kernel,
         variant=a.variant,
@@ -229,52 +282,33 @@ def _metric(
         where=a.where,
         core_class=a.core_class,
         unit=a.unit,
-        a=float(np.median(values[0])),
-        b=float(np.median(values[1])),
+        a=medians[0],
+        b=medians[1],
         ratio=ratio.value,
         interval=(ratio.low, ratio.high),
-        p_equal=p_equal,
-        p_apart=p_apart,
-        verdict=_verdict(ratio.value, p_equal, p_apart, margin, level),
+        p_equal=ratio.p_equal,
+        p_apart=ratio.p_apart,
+        verdict=method.verdict(ratio),
         processes=ratio.processes,
-        samples=(len(values[0]), len(values[1])),
+        samples=(sum(map(len, values[0].values())), sum(map(len, values[1].values()))),
         spread_assumed=ratio.assumed,
+        allowance=method.allowance(ratio.processes),
     )
 
 
-def _verdict(ratio: float, p_equal: float, p_apart: float, margin: float, level: float) -> Verdict:
-    """Return different if significant and beyond the margin, equivalent if a difference of the margin is ruled out."""
-    if p_apart < 1 - level:
-        return "equivalent"
-    if p_equal < 1 - level and ratio > 1 + margin:
-        return "faster"
-    if p_equal < 1 - level and ratio < 1 / (1 + margin):
-        return "slower"
-    return "inconclusive"
+def _overall(pairs: Sequence[Pair], method: _Method) -> Overall | None:
+    """Return the geometric mean of the speeds' ratios, over kernels that every process measured.
 
-
-def _overall(pairs: Sequence[tuple[Measurement, Measurement]], margin: float, level: float) -> Overall | None:
-    """Return the geometric mean of the speeds' ratios; processes are resampled whole, as their kernels vary together.
-
-    Only kernels that every process measured count, so that all processes are means of the same.
+    So all processes are means of the same kernels, and what slows a process slows all of its kernels.
     """
-    speeds = [tuple(_speeds(measurement) for measurement in pair) for pair in pairs if pair[0].unit in _SPEEDS]
-    processes = [set().union(*(pair[side] for pair in speeds)) for side in (0, 1)]
-    whole = [pair for pair in speeds if set(pair[0]) == processes[0] and set(pair[1]) == processes[1]]
+    speeds = [pair for pair in pairs if pair[0].unit in _SPEEDS]
+    known = [tuple(set(_processes(measurement)) for measurement in pair) for pair in speeds]
+    every = [set().union(*(sides[side] for sides in known)) for side in (0, 1)]
+    whole = [pair for pair, sides in zip(speeds, known, strict=True) if [*sides] == every]
     if len(whole) < 2:
         return None
-    sides = [
-        [[float(np.exp(np.mean([pair[side][process] for pair in whole])))] for process in sorted(processes[side])]
-        for side in (0, 1)
-    ]
-    ratio = ratio_of_medians(sides[0], sides[1], margin, level)
+    ratio = method.ratio(whole)
     return Overall(ratio.value, (ratio.low, ratio.high), len(whole), ratio.processes, ratio.assumed)
-
-
-def _speeds(measurement: Measurement) -> dict[int, float]:
-    """Return the log of the median speed by process."""
-    sign = -1.0 if measurement.unit == "s" else 1.0
-    return {process: sign * float(np.log(np.median(values))) for process, values in _processes(measurement).items()}
 
 
 def _differences(a: Record, b: Record) -> tuple[Difference, ...]:
@@ -305,19 +339,21 @@ def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def _notices(
-    differences: Sequence[Difference],
-    metrics: Sequence[Metric],
-    pairs: Sequence[tuple[Measurement, Measurement]],
-) -> tuple[Notice, ...]:
-    """Return what a reader must know before believing a verdict."""
-    notices = [
-        notice("condition-differs", what=difference.warning, field=difference.field, a=difference.a, b=difference.b)
-        for difference in differences
-        if difference.warning
-    ]
-    if any(metric.spread_assumed for metric in metrics):
-        notices.append(notice("spread-assumed", spread=ASSUMED_SPREAD))
+    a: Record, b: Record, differences: Sequence[Difference], metrics: Sequence[Metric], pairs: Sequence[Pair]
+) -> Iterator[Notice]:
+    """Yield what a reader must know before believing a verdict."""
+    same = a.measurements == b.measurements
+    if same:
+        yield notice("same-run", same_id=a.id == b.id)
+    for difference in differences:
+        if difference.warning:
+            yield notice(
+                "condition-differs", what=difference.warning, field=difference.field, a=difference.a, b=difference.b
+            )
+    if not same and any(metric.spread_assumed for metric in metrics):
+        yield notice("spread-assumed", spread=ASSUMED_SPREAD)
+    if not same and not in_turns(a, b):
+        yield notice("not-in-turns", allowance=DRIFT)
     parts = {f"{m.kernel} {m.variant}" for pair in pairs for m in pair if m.stopped == "interrupted"}
     if parts:
-        notices.append(notice("measured-in-part", kernels=sorted(parts)))
-    return tuple(notices)
+        yield notice("measured-in-part", kernels=sorted(parts))

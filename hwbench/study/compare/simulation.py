@@ -30,21 +30,34 @@ class Noise(Struct, frozen=True):
 DEFAULT_NOISE = Noise()
 
 
-def compare_simulated(seed: int, scale: float, kernels: int = 1, noise: Noise = DEFAULT_NOISE) -> RunComparison:
-    """Return the comparison of two simulated runs, of which the second is `scale` times as fast."""
+def compare_simulated(
+    seed: int,
+    scale: float,
+    kernels: int = 1,
+    noise: Noise = DEFAULT_NOISE,
+    *,
+    turns: str | None = "turns",
+    processes: int = PROCESSES,
+) -> RunComparison:
+    """Return the comparison of two simulated runs, of which the second is `scale` times as fast.
+
+    `turns` is what runs in turns have in common, None for runs one after the other.
+    """
     random = np.random.default_rng(seed)
-    a, b = ([noisy_rates(random, factor, noise) for _ in range(kernels)] for factor in (1.0, scale))
-    return compare_runs(record("a", a), record("b", b))
+    a, b = ([noisy_rates(random, factor, noise, processes) for _ in range(kernels)] for factor in (1.0, scale))
+    return compare_runs(record("a", a, turns), record("b", b, turns))
 
 
-def noisy_rates(random: np.random.Generator, scale: float, noise: Noise) -> NDArray[np.float64]:
+def noisy_rates(
+    random: np.random.Generator, scale: float, noise: Noise, processes: int = PROCESSES
+) -> NDArray[np.float64]:
     """Return rates in FLOP/s of [processes, samples]."""
-    level = random.normal(0, noise.between, (PROCESSES, 1))
-    rates: NDArray[np.float64] = scale * RATE * np.exp(level - random.exponential(noise.within, (PROCESSES, SAMPLES)))
+    level = random.normal(0, noise.between, (processes, 1))
+    rates: NDArray[np.float64] = scale * RATE * np.exp(level - random.exponential(noise.within, (processes, SAMPLES)))
     return rates
 
 
-def record(name: str, kernels: Sequence[NDArray[np.float64]]) -> Record:
+def record(name: str, kernels: Sequence[NDArray[np.float64]], turns: str | None = None) -> Record:
     """Return a run whose kernels have these rates of [processes, samples]."""
     measurements = tuple(
         Measurement(
@@ -63,4 +76,5 @@ def record(name: str, kernels: Sequence[NDArray[np.float64]]) -> Record:
         )
         for number, rates in enumerate(kernels)
     )
-    return Record(name, "2026-11-24T08:00:00Z", "0", ("bench",), {}, {}, {}, measurements, (), PROCESSES)
+    created, processes = "2026-11-24T08:00:00Z", max(map(len, kernels))
+    return Record(name, created, "0", ("bench",), {}, {}, {}, measurements, (), processes, turns=turns)

@@ -16,7 +16,18 @@ def a_run(random: np.random.Generator, number: int, spread: float, shift: float 
         for _ in range(9)
     ]
     one = Measurement("clock", "scalar", "Hz", 1e9, tuple(samples))
-    return Record(f"20260101-000000-000-{number:06x}", "2026-01-01T00:00:00", "0", (), {}, {}, {}, (one,), processes=3)
+    return Record(
+        f"20260101-000000-000-{number:06x}",
+        "2026-01-01T00:00:00",
+        "0",
+        (),
+        {},
+        {},
+        {},
+        (one,),
+        processes=3,
+        turns="both",
+    )
 
 
 def test_a_steady_machine_holds() -> None:
