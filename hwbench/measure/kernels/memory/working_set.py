@@ -57,8 +57,8 @@ class Buffer:
 def sizes(largest: int, steps: int) -> tuple[int, ...]:
     """Return working sets in bytes from 4 KiB to `largest`: `steps` an octave (1 or 2), multiples of 2 KiB."""
     octaves = range((largest // MIN_BYTES).bit_length())
-    found = (size for octave in octaves for size in (MIN_BYTES << octave, 3 * MIN_BYTES << octave >> 1)[:steps])
-    return tuple(size for size in found if size <= largest)
+    series = (size for octave in octaves for size in (MIN_BYTES << octave, 3 * MIN_BYTES << octave >> 1)[:steps])
+    return tuple(size for size in series if size <= largest)
 
 
 def task(buffers: Sequence[Buffer], size: int, cores: Placement, subject: WorkingSet) -> Task:
