@@ -29,18 +29,10 @@ def study(answer: ClockStudy, style: Style = PLAIN) -> list[str]:
 
 
 def _summary(suites: Sequence[Suite], style: Style) -> list[str]:
-    rows = [
-        (
-            cut(each.suite, MAX_NAME),
-            str(each.n),
-            _r2(each.r2_clock),
-            _r2(each.r2_clock_cv),
-            _r2(each.r2_microarchitecture),
-            _r2(each.inversions.share),
-            each.grade,
-        )
-        for each in suites
-    ]
+    rows = []
+    for each in suites:
+        shares = (each.r2_clock, each.r2_clock_cv, each.r2_microarchitecture, each.inversions.share)
+        rows.append((cut(each.suite, MAX_NAME), str(each.n), *map(_r2, shares), each.grade))
     header = ("suite", "n", "R² clock", "R² unseen", "R² microarch.", "lower wins", "predictor")
     return [*table(header, rows, "lrrrrrl", style, spare=("R² unseen", "n")), ""]
 
@@ -50,11 +42,12 @@ def suite(answer: Suite, style: Style = PLAIN) -> list[str]:
     """Return the verdict, the R² behind it, and the classes and pairs in which the lower clock wins."""
     groups = f" · {answer.microarchitectures} microarchitectures" if answer.microarchitectures else ""
     low, high = (str(Hertz(clock)) for clock in answer.clock_hz)
-    lines = heading(f"{answer.suite}: clock speed is {_article(predictor(answer.grade))}", style)
+    what = predictor(answer.grade)
+    lines = heading(f"{answer.suite}: clock speed is {what if what.startswith('no ') else f'a {what}'}", style)
     lines += [*heading(f"{answer.n} rows · {answer.devices} devices{groups} · {low} to {high}", style, "dim"), ""]
     lines += [*sentences(answer.verdict, style), "", *_fits(answer, style), ""]
     if answer.spearman is not None:
-        text = f"Spearman's correlation of clock and score {answer.spearman:.2f}{_ends(answer)}"
+        text = f"Spearman's correlation of clock and score {answer.spearman:.2f}{_ends(answer.intervals.spearman)}"
         lines += field("ranks", text, style)
     for pair in answer.striking:
         lines += field("lower wins", _pair(pair), style)
@@ -67,10 +60,6 @@ def suite(answer: Suite, style: Style = PLAIN) -> list[str]:
     for note in answer.notes:
         lines += ["", *sentences(str(note), style)]
     return lines
-
-
-def _article(text: str) -> str:
-    return text if text.startswith("no ") else f"a {text}"
 
 
 def _fits(suite: Suite, style: Style) -> list[str]:
@@ -118,18 +107,12 @@ def peak_views(views: Sequence[PeakView], style: Style = PLAIN) -> list[str]:
     if not views:
         return []
     title = f"The catalog's own peaks ({views[0].engine} {views[0].dtype}) explained by their factors"
-    rows = [
-        (
-            {"cpu": "CPUs", "gpu": "GPUs", "all": "both"}[view.kind],
-            str(view.n),
-            _r2(view.r2_clock),
-            _r2(view.r2_clock_cv),
-            _r2(view.r2_clock_units),
-            _r2(view.r2_product),
-            *(_r2(view.shares[name]) for name in ("clock", "units", "flops_per_cycle")),
-        )
-        for view in views
-    ]
+    rows = []
+    for view in views:
+        shares = (view.r2_clock, view.r2_clock_cv, view.r2_clock_units, view.r2_product)
+        factors = (view.shares[name] for name in ("clock", "units", "flops_per_cycle"))
+        kind = {"cpu": "CPUs", "gpu": "GPUs", "all": "both"}[view.kind]
+        rows.append((kind, str(view.n), *map(_r2, (*shares, *factors))))
     header = ("", "n", "clock", "unseen", "clock, units", "all three", "clock's", "units'", "width's share")
     lines = table(header, rows, "lrrrrrrrr", style, spare=("unseen", "units'", "width's share"))
     note = (
@@ -169,11 +152,8 @@ def _span(ends: Ends) -> str:
 
 
 def _slope(value: float | None, ends: Ends) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.2f}" + (f" ({ends[0]:.2f} to {ends[1]:.2f})" if ends else "")
+    return "-" if value is None else f"{value:.2f}{_ends(ends)}"
 
 
-def _ends(suite: Suite) -> str:
-    ends = suite.intervals.spearman
+def _ends(ends: Ends) -> str:
     return f" ({ends[0]:.2f} to {ends[1]:.2f})" if ends else ""

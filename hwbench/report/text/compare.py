@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from hwbench import answers
 from hwbench.dtypes import BITS
-from hwbench.report.text.format import ceil_digits, cut, floor_digits, intensity, number, rate
+from hwbench.report.text.format import ceil_digits, cut, floor_digits, intensity, known, number, rate
 from hwbench.report.text.layout import PLAIN, Style, sentences, table
 from hwbench.report.text.layout import heading as headed
 from hwbench.study.compare.decomposition import Decomposition, Factor
@@ -18,13 +18,6 @@ FEW = 4
 _MAX_NAME = 22
 _SPARE = ("year", "ideal", "GFLOP/s/W", "GOP/s/W", "/s/W", "units", "power")
 """Columns that a narrow terminal leaves out, in this order."""
-_WORDS = {
-    "units": "units",
-    "clock": "clock",
-    "flops_per_cycle": "FLOP per cycle",
-    "bandwidth": "bandwidth",
-    "efficiency": "efficiency",
-}
 _SPEEDS = {"peak": "peak", "roofline": "roofline throughput", "expected": "expected throughput"}
 
 
@@ -84,62 +77,35 @@ def tables(comparison: Comparison) -> Iterator[TextTable]:
 
 
 def _summary(comparison: Comparison) -> TextTable:
-    unit = operations_unit(comparison.dtype)
-    header = (
-        "device",
-        "year",
-        "units",
-        "clock",
-        f"{comparison.dtype} peak",
-        "bandwidth",
-        "ridge",
-        "power",
-        f"G{unit}/s/W",
-    )
-    rows = tuple(
-        (
-            cut(row.name, _MAX_NAME),
-            (row.released or "-")[:4],
-            str(row.units),
-            si(row.clock_hz, "Hz", 3) if row.clock_hz else "-",
-            si(row.peak_flops_per_second, f"{unit}/s") if row.peak_flops_per_second else "-",
-            si(row.bandwidth_bytes_per_second, "B/s") if row.bandwidth_bytes_per_second else "-",
-            intensity(row.ridge_point) if row.ridge_point else "-",
-            si(row.power_w, "W") if row.power_w else "-",
-            f"{row.peak_flops_per_second_per_w / 1e9:.3g}" if row.peak_flops_per_second_per_w else "-",
-        )
-        for row in comparison.devices
-    )
-    return TextTable("", header, rows, "llrrrrrrr")
+    unit, peak = operations_unit(comparison.dtype), f"{comparison.dtype} peak"
+    header = ("device", "year", "units", "clock", peak, "bandwidth", "ridge", "power", f"G{unit}/s/W")
+    rows = []
+    for row in comparison.devices:
+        ridge = intensity(row.ridge_point) if row.ridge_point else "-"
+        efficiency = f"{row.peak_flops_per_second_per_w / 1e9:.3g}" if row.peak_flops_per_second_per_w else "-"
+        rates = (known(row.peak_flops_per_second, f"{unit}/s"), known(row.bandwidth_bytes_per_second, "B/s"), ridge)
+        start = (cut(row.name, _MAX_NAME), (row.released or "-")[:4], str(row.units), known(row.clock_hz, "Hz", 3))
+        rows.append((*start, *rates, known(row.power_w, "W"), efficiency))
+    return TextTable("", header, tuple(rows), "llrrrrrrr")
 
 
 def _peaks(comparison: Comparison) -> TextTable:
     """Return a row for each engine and dtype, a column for each device."""
-    known = [{(peak.engine, peak.dtype): peak.flops_per_second for peak in row.peaks} for row in comparison.devices]
-    every = sorted({kind for own in known for kind in own}, key=_kind_order)
+    peaks = [{(peak.engine, peak.dtype): peak.flops_per_second for peak in row.peaks} for row in comparison.devices]
+    every = sorted(  # vector before matrix, wide dtypes before narrow ones
+        {kind for own in peaks for kind in own}, key=lambda kind: (kind[0] != "vector", -BITS.get(kind[1], 0), kind[1])
+    )
     rows = tuple(
-        (
-            f"{engine} {dtype}",
-            *(
-                si(own[engine, dtype], operations_unit(dtype) + "/s") if (engine, dtype) in own else "-"
-                for own in known
-            ),
-        )
-        for engine, dtype in every
+        (" ".join(kind), *(known(own.get(kind), operations_unit(kind[1]) + "/s") for own in peaks)) for kind in every
     )
     header = ("peak", *(cut(row.name, _MAX_NAME) for row in comparison.devices))
-    return TextTable("Peaks by engine and dtype", header, rows, "l" + "r" * len(known))
-
-
-def _kind_order(kind: tuple[str, str]) -> tuple[bool, int, str]:
-    """Return a sort key: vector before matrix, wide dtypes before narrow ones."""
-    return kind[0] != "vector", -BITS.get(kind[1], 0), kind[1]
+    return TextTable("Peaks by engine and dtype", header, rows, "l" + "r" * len(peaks))
 
 
 def _times(comparison: Comparison) -> TextTable:
     levels = {timing.interval_level for row in comparison.devices for timing in row.times if timing.interval_level}
     expected, within = bool(levels), " ".join(f"{100 * level:g} % interval" for level in sorted(levels))
-    header = ("device", "batch", "ideal", "roofline", "expected", within, "rate", "/s/W", "bound")
+    header: tuple[str, ...] = ("device", "batch", "ideal", "roofline", "expected", within, "rate", "/s/W", "bound")
     rows = []
     for row in comparison.devices:
         for timing in row.times:
@@ -149,28 +115,20 @@ def _times(comparison: Comparison) -> TextTable:
     title = "Time of a batch" + ("" if expected else "; rates are upper bounds from the roofline")
     left_out = ("ideal",) if expected else ("expected", within)
     shown = [i for i, name in enumerate(header) if name not in left_out]
-    align = "lrrrrrrrl"
-    return TextTable(
-        title,
-        tuple(header[i] for i in shown),
-        tuple(tuple(cells[i] for i in shown) for cells in rows),
-        "".join(align[i] for i in shown),
-    )
+    header, align, *body = (tuple(cells[i] for i in shown) for cells in (header, "lrrrrrrrl", *rows))
+    return TextTable(title, header, tuple(body), "".join(align))
 
 
 def _time_cells(timing: Timing) -> tuple[str, ...]:
     bound = timing.expected_time_s is None  # then rates are upper bounds, and rounded as such
-    speed = timing.throughput_per_s
+    speed, per_watt = timing.throughput_per_s, timing.throughput_per_s_per_w
     return (
-        str(timing.batch),
-        si(floor_digits(timing.ideal_time_s), "s"),
-        si(floor_digits(timing.roofline_time_s), "s") if timing.roofline_time_s is not None else "-",
-        si(timing.expected_time_s, "s") if timing.expected_time_s is not None else "-",
-        _interval(*timing.interval_s) if timing.interval_s else "-",
-        rate(ceil_digits(speed) if bound else speed),
-        f"{timing.throughput_per_s_per_w:.3g}" if timing.throughput_per_s_per_w else "-",
-        timing.bound or "-",
-    )
+        str(timing.batch), si(floor_digits(timing.ideal_time_s), "s"),
+        "-" if timing.roofline_time_s is None else si(floor_digits(timing.roofline_time_s), "s"),
+        "-" if timing.expected_time_s is None else si(timing.expected_time_s, "s"),
+        _interval(*timing.interval_s) if timing.interval_s else "-", rate(ceil_digits(speed) if bound else speed),
+        f"{per_watt:.3g}" if per_watt else "-", timing.bound or "-",
+    )  # fmt: skip
 
 
 def _interval(low: float, high: float) -> str:
@@ -191,7 +149,7 @@ def _factors(comparison: Comparison) -> TextTable:
         rows.append((*start, f"{decomposition.ratio:.3g}", *(factors.get(name, "-") for name in names)))
     speeds = " or ".join(dict.fromkeys(_SPEEDS[each.of] for each in comparison.decompositions))
     title = f"{speeds[:1].upper()}{speeds[1:]} relative to {comparison.baseline}, split into factors"
-    header = ("device", *(("batch",) if batches else ()), "times", *(_WORDS[name] for name in names))
+    header = ("device", *(("batch",) if batches else ()), "times", *map(_words, names))
     return TextTable(title, header, tuple(rows), "l" + "r" * (len(header) - 1))
 
 
@@ -244,8 +202,12 @@ def _listed(factors: Sequence[Factor]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def _words(name: str) -> str:
+    return name.replace("flops", "FLOP").replace("_", " ")
+
+
 def _named(factor: Factor) -> str:
     """Return a factor with its own ratio, and its contribution where that is another number."""
-    text = f"{_WORDS[factor.name]} ×{factor.ratio:.3g}"
+    text = f"{_words(factor.name)} ×{factor.ratio:.3g}"
     same = abs(factor.ratio / factor.factor - 1) < 0.005
     return text if same else f"{text} (contributes ×{factor.factor:.3g})"

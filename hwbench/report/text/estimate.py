@@ -5,7 +5,16 @@ from collections.abc import Sequence
 from hwbench import answers
 from hwbench.predict.estimate import Estimate, Estimates, LayerEstimate
 from hwbench.predict.forecast import Forecast
-from hwbench.report.text.format import ceil_digits, floor_digits, intensity, layer_name, percent, rate, throughput
+from hwbench.report.text.format import (
+    ceil_digits,
+    floor_digits,
+    intensity,
+    known,
+    layer_name,
+    percent,
+    rate,
+    throughput,
+)
 from hwbench.report.text.layout import PLAIN, Style, field, heading, name_width, sentences, table
 from hwbench.units import Bytes, operations_unit, si
 
@@ -37,8 +46,8 @@ def single(estimate: Estimate, style: Style = PLAIN, all_layers: bool = False) -
         text += f"and {percent(ceil_digits(e.utilization, 2))} of the peak"
         lines += field("roofline", text, style)
     lines += [*_forecast(e, style), "", *_layers(e, style, all_layers)]
-    reason = _reason(e)
-    lines += ["", *sentences(reason, style)] if reason else []
+    if reason := _reason(e):
+        lines += ["", *sentences(reason, style)]
     return lines + _largest_shares(e, style)
 
 
@@ -106,23 +115,13 @@ def _layers(e: Estimate, style: Style, all_layers: bool) -> list[str]:
 
 
 def _row(layer: LayerEstimate, e: Estimate, longest: int) -> tuple[str, ...]:
-    start = (
-        layer_name(layer.name, layer.count, longest),
-        layer.kind,
-        si(layer.flops, "") if layer.flops else "-",
-        si(layer.traffic_bytes, "B", 3),
-        intensity(layer.intensity) if layer.flops else "-",
-    )
+    work = (si(layer.traffic_bytes, "B", 3), intensity(layer.intensity) if layer.flops else "-")
+    start = (layer_name(layer.name, layer.count, longest), layer.kind, known(layer.flops, ""), *work)
     if layer.roofline_time_s is None:  # no bandwidth: nothing beyond the ideal
         return (*start, si(layer.ideal_time_s, "s", 3) if layer.flops else "-")
     time, total = layer.forecast_time_s, e.forecast and e.forecast.time_s
-    return (
-        *start,
-        si(layer.roofline_time_s, "s", 3),
-        si(time, "s", 3) if time is not None else "-",
-        percent(time / total if time and total else None),
-        layer.bound or "-",
-    )
+    times = (si(layer.roofline_time_s, "s", 3), si(time, "s", 3) if time is not None else "-")
+    return (*start, *times, percent(time / total if time and total else None), layer.bound or "-")
 
 
 def _time(layer: LayerEstimate) -> float:
@@ -189,21 +188,16 @@ def drawing(estimate: Estimate, style: Style = PLAIN) -> list[str]:
 
 def several(estimates: Sequence[Estimate], style: Style = PLAIN) -> list[str]:
     """Return a row for each estimate."""
-    rows = [
-        (
-            e.dtype,
-            str(e.batch),
-            si(e.peak_flops_per_second, operations_unit(e.dtype) + "/s"),
-            si(floor_digits(e.ideal_time_s), "s"),
-            si(floor_digits(e.roofline_time_s), "s") if e.roofline_time_s is not None else "-",
-            si(e.forecast.time_s, "s", 3) if e.forecast else "-",
-            " - ".join(si(end, "s", 3) for end in e.forecast.interval_s) if e.forecast else "-",
-            rate(e.forecast.throughput_per_s if e.forecast else None),
-            e.bound or "-",
-            {True: "yes", False: "no", None: "?"}[e.fits],
-        )
-        for e in estimates
-    ]
+    rows = []
+    for e in estimates:
+        roofline = si(floor_digits(e.roofline_time_s), "s") if e.roofline_time_s is not None else "-"
+        start = (e.dtype, str(e.batch), si(e.peak_flops_per_second, operations_unit(e.dtype) + "/s"))
+        forecast = ("-", "-", "-")
+        if e.forecast:
+            interval = " - ".join(si(end, "s", 3) for end in e.forecast.interval_s)
+            forecast = (si(e.forecast.time_s, "s", 3), interval, rate(e.forecast.throughput_per_s))
+        fits = {True: "yes", False: "no", None: "?"}[e.fits]
+        rows.append((*start, si(floor_digits(e.ideal_time_s), "s"), roofline, *forecast, e.bound or "-", fits))
     header = ("dtype", "batch", "peak", "ideal", "roofline", "expected", "80 % interval", "rate", "bound", "fits")
     first = estimates[0]
     lines = [*heading(f"{first.title} on {first.device}", style), ""]
@@ -211,5 +205,5 @@ def several(estimates: Sequence[Estimate], style: Style = PLAIN) -> list[str]:
     note = f"ideal and roofline are lower bounds at the peak's clock, the latter {_UNCACHED}"
     if not is_strict(first):
         note = "ideal and roofline are not strict bounds: the peak rests on what the system reports or on assumptions"
-    forecast = f"; expected is a forecast for {first.forecast.runtime}" if first.forecast else ""
-    return [*lines, "", *sentences(f"{note}{forecast}.", style)]
+    note += f"; expected is a forecast for {first.forecast.runtime}" if first.forecast else ""
+    return [*lines, "", *sentences(f"{note}.", style)]

@@ -33,16 +33,8 @@ def explanation(answer: Explanation, style: Style = PLAIN) -> list[str]:
 def _row(step: Step, most: float) -> tuple[str, ...]:
     length = round(BAR * step.share / most)
     low, high = step.ratio_interval or (0.0, 0.0)
-    return (
-        step.title,
-        "█" * length if length else "▏",
-        si(step.flops_per_second, "FLOP/s"),
-        percent(step.share),
-        f"{step.ratio:.3g}" if step.ratio is not None else "",
-        _interval(low, high) if step.ratio is not None else "",
-        step.lost or "",
-    )
-
-
-def _interval(low: float, high: float) -> str:
-    return f"{low:.3g} to {high:.3g}" if low < high else "one sample"
+    change = ("", "")
+    if step.ratio is not None:
+        change = (f"{step.ratio:.3g}", f"{low:.3g} to {high:.3g}" if low < high else "one sample")
+    start = (step.title, "█" * length or "▏", si(step.flops_per_second, "FLOP/s"), percent(step.share))
+    return (*start, *change, step.lost or "")

@@ -2,6 +2,8 @@
 
 import math
 
+from hwbench.units import si
+
 _WIDE = "\u2e80"
 """From here on characters may take two columns."""
 
@@ -21,6 +23,11 @@ def percent(share: float | None) -> str:
 def rate(value: float | None) -> str:
     """Return a rate in four digits: `312.9/s`, `13,720/s`; `-` where unknown."""
     return "-" if value is None else f"{_four_digits(value)}/s"
+
+
+def known(value: float | None, unit: str, digits: int = 4) -> str:
+    """Return a quantity with its unit; `-` where unknown or zero."""
+    return si(value, unit, digits) if value else "-"
 
 
 def throughput(value: float | None) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hwbench import answers
-from hwbench.report.text.format import layer_name, number, percent, rate, throughput
+from hwbench.report.text.format import known, layer_name, number, percent, rate, throughput
 from hwbench.report.text.layout import PLAIN, Style, field, heading, name_width, sentences, table
 from hwbench.study.inference import Inference
 from hwbench.units import operations_unit, si
@@ -45,26 +45,17 @@ def _threads(run: Inference) -> str:
 
 
 def _ratio(time: float | None, ratio: float | None, missing: str) -> str:
-    if time is None or ratio is None:
-        return missing
-    return f"{si(time, 's')}: the run takes {ratio:.3g} times as long"
+    return missing if time is None or ratio is None else f"{si(time, 's')}: the run takes {ratio:.3g} times as long"
 
 
 def _layers(run: Inference, style: Style) -> list[str]:
     unit = operations_unit(run.dtype)
-    rows = [
-        (
-            layer_name(layer.name, longest=name_width(28, style)),
-            layer.kind,
-            si(layer.flops, "") if layer.flops else "-",
-            si(layer.time_s, "s", 3),
-            percent(layer.share),
-            si(layer.roofline_time_s, "s", 3) if layer.roofline_time_s is not None else "-",
-            si(layer.expected_time_s, "s", 3) if layer.expected_time_s is not None else "-",
-            percent(layer.utilization),
-        )
-        for layer in run.layers
-    ]
+    rows = []
+    for layer in run.layers:
+        start = (layer_name(layer.name, longest=name_width(28, style)), layer.kind, known(layer.flops, ""))
+        predicted = map(_time, (layer.roofline_time_s, layer.expected_time_s))
+        measured = (si(layer.time_s, "s", 3), percent(layer.share))
+        rows.append((*start, *measured, *predicted, percent(layer.utilization)))
     header = ("layer", "kind", unit, "measured", "share", "roofline", "expected", "of peak")
     lines = table(header, rows, "llrrrrrr", style, spare=("kind", unit, "share"))
     if run.between_s is not None and run.between_s > 0:
@@ -73,25 +64,20 @@ def _layers(run: Inference, style: Style) -> list[str]:
     return lines
 
 
+def _time(time: float | None) -> str:
+    return "-" if time is None else si(time, "s", 3)
+
+
 def several(runs: Sequence[Inference], style: Style = PLAIN) -> list[str]:
     """Return a row for each run."""
-    rows = [
-        (
-            run.dtype,
-            str(run.batch),
-            si(run.time_s, "s"),
-            f"± {percent((run.interval_s[1] - run.interval_s[0]) / (2 * run.time_s))}" if run.samples > 1 else "",
-            rate(run.throughput_per_s),
-            si(run.achieved_flops_per_second, operations_unit(run.dtype) + "/s", 3),
-            percent(run.utilization),
-            *(
-                si(time, "s", 3) if time is not None else "-"
-                for time in (run.ideal_time_s, run.roofline_time_s, run.expected_time_s)
-            ),
-            run.grade,
-        )
-        for run in runs
-    ]
+    rows = []
+    for run in runs:
+        half = percent((run.interval_s[1] - run.interval_s[0]) / (2 * run.time_s))
+        measured = (si(run.time_s, "s"), f"± {half}" if run.samples > 1 else "", rate(run.throughput_per_s))
+        achieved = si(run.achieved_flops_per_second, operations_unit(run.dtype) + "/s", 3)
+        predicted = map(_time, (run.ideal_time_s, run.roofline_time_s, run.expected_time_s))
+        start = (run.dtype, str(run.batch), *measured, achieved, percent(run.utilization))
+        rows.append((*start, *predicted, run.grade))
     header = ("dtype", "batch", "measured", "", "rate", "achieved", "of peak", "ideal", "roofline", "expected", "")
     lines = table(header, rows, "lrrrrrrrrrl", style, spare=("achieved", "ideal", "rate"))
     return [*heading(f"{_title(runs[0])}{_threads(runs[0])}", style), "", *lines]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from hwbench import answers
 from hwbench.machine.description import Description, DeviceDetails
 from hwbench.machine.device import Device, Peak, PeakTerm
-from hwbench.machine.parts import Clock, DisputedPeak, Units
-from hwbench.report.text.format import intensity, percent
+from hwbench.machine.parts import Cache, Clock, DisputedPeak, Units
+from hwbench.report.text.format import intensity, known, percent
 from hwbench.report.text.layout import PLAIN, Style, field, sentences, table
 from hwbench.report.text.layout import heading as title_lines
 from hwbench.units import Hertz, operations_unit, si
@@ -37,21 +37,16 @@ def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> l
     rows = []
     for peak in peaks:
         for index, term in enumerate(peak.terms):
-            first = index == 0
-            ridge = peak.flops_per_second / device.memory.bandwidth if device.memory.bandwidth and first else None
-            rows.append(
-                (
-                    f"{peak.engine} {peak.isa}" if first else "",
-                    peak.dtype + ("" if peak.sparsity == "dense" else f" {peak.sparsity}") if first else "+",
-                    (peak.accumulate or "-") if first else "",
-                    f"{term.units} × {term.name}",
-                    f"{si(term.clock_hz, 'Hz')} {_which(device, term)}",
-                    f"{term.flops_per_cycle:g}",
-                    si(peak.flops_per_second, operations_unit(peak.dtype) + "/s") if first else "",
-                    intensity(ridge) if ridge else "-" if first else "",
-                    peak.provenance if first else "",
-                )
-            )
+            clock = f"{si(term.clock_hz, 'Hz')} {_which(device, term)}"
+            factors = (f"{term.units} × {term.name}", clock, f"{term.flops_per_cycle:g}")
+            if index:
+                rows.append(("", "+", "", *factors, "", "", ""))
+                continue
+            dtype = peak.dtype + ("" if peak.sparsity == "dense" else f" {peak.sparsity}")
+            bandwidth, total = device.memory.bandwidth, si(peak.flops_per_second, operations_unit(peak.dtype) + "/s")
+            ridge = intensity(peak.flops_per_second / bandwidth) if bandwidth else "-"
+            start = (f"{peak.engine} {peak.isa}", dtype, peak.accumulate or "-")
+            rows.append((*start, *factors, total, ridge, peak.provenance))
     header = ("engine", "dtype", "accum.", "units", "clock", "per cycle", "peak", "ridge", "from")
     return table(header, rows, "llllrrrrl", style, spare=("ridge", "accum.", "from", "per cycle", "clock", "units"))
 
@@ -70,7 +65,7 @@ def heading(device: Device, style: Style = PLAIN) -> list[str]:
         lines += field("units", _units(device, units), style)
     lines += field("memory", _memory(device), style)
     if device.caches:
-        lines += field("caches", ", ".join(_cache(c.name, str(c.size), c.shared_by) for c in device.caches), style)
+        lines += field("caches", ", ".join(map(_cache, device.caches)), style)
     if device.power:
         lines += field("power", f"{device.power} TDP", style)
     if device.released:
@@ -105,13 +100,8 @@ def device_list(devices: Iterable[Device], style: Style = PLAIN) -> list[str]:
     """Return a row for each device."""
     rows = [
         (
-            d.name,
-            d.kind,
-            d.released or "-",
-            _counts(d),
-            d.architectures,
-            si(d.memory.bandwidth, "B/s") if d.memory.bandwidth else "-",
-            str(d.power or "-"),
+            *(d.name, d.kind, d.released or "-", _counts(d), d.architectures),
+            *(known(d.memory.bandwidth, "B/s"), str(d.power or "-")),
         )
         for d in devices
     ]
@@ -121,20 +111,13 @@ def device_list(devices: Iterable[Device], style: Style = PLAIN) -> list[str]:
 
 def achieved(rows: "Sequence[Achieved]", device: Device, style: Style = PLAIN) -> list[str]:
     """Return a row for each measured ceiling: its peak at both clocks, the rates, the memory, and findings."""
-    cells = [
-        (
-            row.isa,
-            row.dtype,
-            _rate(row.stated_flops_per_second, row.dtype),
-            si(row.measured_clock_hz, "Hz") if row.measured_clock_hz else "-",
-            _rate(row.measured_flops_per_second, row.dtype),
-            _rate(row.fma_flops_per_second, row.dtype),
-            _rate(row.matmul_flops_per_second, row.dtype),
-            percent(row.share),
-            percent(row.share_at_clock),
-        )
-        for row in rows
-    ]
+    cells = []
+    for row in rows:
+        unit = f"{operations_unit(row.dtype)}/s"
+        rates = (row.measured_flops_per_second, row.fma_flops_per_second, row.matmul_flops_per_second)
+        stated = (row.isa, row.dtype, known(row.stated_flops_per_second, unit, 3), known(row.measured_clock_hz, "Hz"))
+        shares = (percent(row.share), percent(row.share_at_clock))
+        cells.append((*stated, *(known(each, unit, 3) for each in rates), *shares))
     header = ("measured", "dtype", "stated peak", "clock", "peak at it", "FMA", "matmul", "of stated", "of it")
     lines = table(header, cells, "llrrrrrrr", style, spare=("clock", "of stated"))
     sustained = device.sustained
@@ -148,10 +131,6 @@ def achieved(rows: "Sequence[Achieved]", device: Device, style: Style = PLAIN) -
         more = f" The same applies to {len(above) - 1} more." if len(above) > 1 else ""
         lines += ["", *sentences(f"{above[0].finding}{more}", style)]
     return lines
-
-
-def _rate(value: float | None, dtype: str) -> str:
-    return si(value, f"{operations_unit(dtype)}/s", 3) if value else "-"
 
 
 def _counts(device: Device) -> str:
@@ -189,6 +168,6 @@ def _memory(device: Device) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _cache(name: str, size: str, shared_by: int | None) -> str:
-    sharing = "" if shared_by is None else " each" if shared_by == 1 else f" per {shared_by}"
-    return f"{name} {size}{sharing}"
+def _cache(cache: Cache) -> str:
+    sharing = "" if cache.shared_by is None else " each" if cache.shared_by == 1 else f" per {cache.shared_by}"
+    return f"{cache.name} {cache.size}{sharing}"

@@ -1,7 +1,6 @@
 """A roofline in text: intensity across, FLOP/s up, both logarithmic, each layer a mark by its share of the time."""
 
 import math
-from collections.abc import Callable
 
 from hwbench.predict.estimate import Estimate, LayerEstimate
 from hwbench.report.text.format import intensity
@@ -36,7 +35,10 @@ def roofline(e: Estimate, style: Style) -> list[str]:
     for x in range(width):
         slope = low * (high / low) ** (x / (width - 1)) * e.bandwidth_bytes_per_second
         grid[row(min(slope, e.peak_flops_per_second))][x] = "-" if slope >= e.peak_flops_per_second else "/"
-    _mark(grid, points, column, row)
+    total = sum(map(_time, points))
+    for layer in sorted(points, key=_time):  # the most expensive last, over the others
+        mark = next(mark for least, mark in _MARKS if _time(layer) / total >= least)
+        grid[row(layer.flops / _time(layer))][column(layer.intensity)] = mark
     return _framed(grid, (low, high), (top, bottom), e, style)
 
 
@@ -47,19 +49,6 @@ def _time(layer: LayerEstimate) -> float:
 def _bottom(points: list[LayerEstimate], low: float, e: Estimate) -> float:
     lowest = min(x.flops / _time(x) for x in points)
     return min(lowest, low * (e.bandwidth_bytes_per_second or 1.0), e.peak_flops_per_second / 10) / 1.2
-
-
-def _mark(
-    grid: list[list[str]],
-    points: list[LayerEstimate],
-    column: Callable[[float], int],
-    row: Callable[[float], int],
-) -> None:
-    """Draw the layers, the most expensive last, over the others."""
-    total = sum(map(_time, points))
-    for x in sorted(points, key=_time):
-        share = _time(x) / total
-        grid[row(x.flops / _time(x))][column(x.intensity)] = next(mark for least, mark in _MARKS if share >= least)
 
 
 def _framed(

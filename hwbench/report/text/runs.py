@@ -7,7 +7,7 @@ from hwbench.measure.cluster import Failure, Success
 from hwbench.measure.record import label
 from hwbench.report.text.format import cut, number, percent
 from hwbench.report.text.layout import PLAIN, Style, field, heading, sentences, table
-from hwbench.study.compare.runs import Metric, Overall, RunComparison
+from hwbench.study.compare.runs import Overall, RunComparison
 from hwbench.study.compare.self_check import SelfCheck
 from hwbench.units import si
 
@@ -53,23 +53,13 @@ def _value(value: object) -> str:
 
 
 def _metrics(comparison: RunComparison, style: Style) -> list[str]:
-    rows = [
-        (
-            _name(metric),
-            si(metric.a, metric.unit),
-            si(metric.b, metric.unit),
-            f"{metric.ratio:.3f}",
-            f"{metric.interval[0]:.3f} – {metric.interval[1]:.3f}",
-            metric.verdict,
-        )
-        for metric in comparison.metrics
-    ]
+    rows = []
+    for metric in comparison.metrics:
+        values = (si(metric.a, metric.unit), si(metric.b, metric.unit), f"{metric.ratio:.3f}")
+        interval = f"{metric.interval[0]:.3f} – {metric.interval[1]:.3f}"
+        rows.append((cut(label(metric), 36), *values, interval, metric.verdict))
     roles = [_ROLES.get(metric.verdict, "") for metric in comparison.metrics]
     return table(("kernel", "was", "is", "times", "interval", "verdict"), rows, "lrrrrl", style, roles)
-
-
-def _name(metric: Metric) -> str:
-    return cut(label(metric), 36)
 
 
 def _overall(overall: Overall) -> str:

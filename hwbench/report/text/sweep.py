@@ -12,19 +12,14 @@ MAX_ROWS = 20
 @answers.lines.register
 def sweep(answer: Sweep, style: Style = PLAIN) -> list[str]:
     """Return how many points there are, and the devices on the front of time and power."""
-    lines = heading(f"{number(answer.count, 'point')}: {_sizes(answer.sizes)}", style)
+    sizes = " × ".join(map(number, answer.sizes, ("model", "dtype", "device", "batch size")))
+    lines = heading(f"{number(answer.count, 'point')}: {sizes}", style)
     groups: dict[tuple[str, str], list[FrontRow]] = {}
     for row in answer.front:
         groups.setdefault((row.model, row.dtype), []).append(row)
     for (model, dtype), rows in groups.items():
         cells = [
-            (
-                row.device,
-                si(row.power_w, "W"),
-                cut(row.batches, 34),
-                si(row.time_s, "s"),
-                rate(row.throughput_per_s),
-            )
+            (row.device, si(row.power_w, "W"), cut(row.batches, 34), si(row.time_s, "s"), rate(row.throughput_per_s))
             for row in rows[:MAX_ROWS]
         ]
         header = ("device", "power", "on the front at batch", "time", "rate")
@@ -38,8 +33,3 @@ def sweep(answer: Sweep, style: Style = PLAIN) -> list[str]:
         "--format csv."
     )
     return [*lines, "", *sentences(note, style)]
-
-
-def _sizes(sizes: tuple[int, int, int, int]) -> str:
-    """Return `1 model × 1 dtype × 2 devices × 4 batch sizes`."""
-    return " × ".join(map(number, sizes, ("model", "dtype", "device", "batch size")))

@@ -34,11 +34,8 @@ def summary(validation: Validation, style: Style = PLAIN, rows: bool = False) ->
     families = [family for family in v.families if family.all.n > 2][:MAX_FAMILIES]
     if len(v.families) > 1 and families:
         lines += ["", *_families(families, len(v.families), style)]
-    if rows:
-        lines += ["", *every(v.rows, style)]
-    else:
-        lines += ["", *_worst(v.worst, style)]
-    return [*lines, "", *_skipped(v.skipped, style)]
+    listed = every(v.rows, style) if rows else _worst(v.worst, style)
+    return [*lines, "", *listed, "", *_skipped(v.skipped, style)]
 
 
 def _overall(v: Validation, style: Style) -> list[str]:
@@ -61,11 +58,9 @@ def _groups(title: str, groups: Iterable[tuple[ReplayGroup, Metrics]], style: St
 
 def _families(families: Sequence[Family], of: int, style: Style) -> list[str]:
     body = [(cut(f.family, 30), f.split, *_cells(f.all), _intervals(f.all)[0]) for f in families]
-    title = f"families with the largest errors ({len(families)} of {of})"
-    return [
-        *heading(title, style, "dim"),
-        *table(("family", "split", *_METRICS, _INTERVALS[0]), body, "llrrrrrrrrr", style, spare=_SPARE),
-    ]
+    title, header = f"families with the largest errors ({len(families)} of {of})", ("family", "split", *_METRICS)
+    lines = table((*header, _INTERVALS[0]), body, "llrrrrrrrrr", style, spare=_SPARE)
+    return [*heading(title, style, "dim"), *lines]
 
 
 def _worst(rows: Sequence[ReplayRow], style: Style) -> list[str]:
@@ -84,17 +79,10 @@ def every(rows: Sequence[ReplayRow], style: Style) -> list[str]:
     for row in rows:
         how = ", ".join(filter(None, (row.dtype, row.layout, row.runtime)))
         groups.setdefault(f"{row.device}, {how}, as {row.assumed_runtime}", []).append(row)
-    body = [
-        (
-            cut(row.model, 36),
-            str(row.image_size or "-"),
-            str(row.batch),
-            *(si(time, "s", 3) for time in (row.measured_s, row.forecast_s, *row.interval_s)),
-            _signed(row.error),
-        )
-        for some in groups.values()
-        for row in some
-    ]
+    body = []
+    for row in (row for some in groups.values() for row in some):
+        times = (si(time, "s", 3) for time in (row.measured_s, row.forecast_s, *row.interval_s))
+        body.append((cut(row.model, 36), str(row.image_size or "-"), str(row.batch), *times, _signed(row.error)))
     header = ("model", "image", "batch", "measured", "expected", "low", "high", "error")
     first, *lines = table(header, body, "lrrrrrrr", style, spare=("image",))
     result = [first]

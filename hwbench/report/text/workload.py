@@ -25,17 +25,10 @@ def summary(count: Count, style: Style = PLAIN) -> list[str]:
     rows, roles = [], []
     for op in workload.ops:
         work = op.work(bits, workload.repeats(batch))
-        rows.append(
-            (
-                layer_name(op.name, op.count),
-                op.kind,
-                format_shape(op.output_shape),
-                integer(op.params * op.count) if op.params else "-",
-                integer(op.operations(convention, workload.repeats(batch))) if op.macs else "-",
-                si(work.traffic, "B"),
-                intensity(work.intensity) if work.flops else "-",
-            )
-        )
+        params = integer(op.params * op.count) if op.params else "-"
+        operations = integer(op.operations(convention, workload.repeats(batch))) if op.macs else "-"
+        start = (layer_name(op.name, op.count), op.kind, format_shape(op.output_shape), params, operations)
+        rows.append((*start, si(work.traffic, "B"), intensity(work.intensity) if work.flops else "-"))
         roles.append("" if op.params else "dim")
     header = ("layer", "kind", "output", "params", _HEADINGS[convention], "traffic", "FLOP/B")
     total = workload.work(bits, batch)
@@ -82,9 +75,8 @@ def model_list(workloads: Iterable[Workload], style: Style = PLAIN) -> list[str]
         (w.name, w.title, format_shape(w.input_shape), integer(w.params), si(w.macs, "MAC"), str(len(w.ops)))
         for w in workloads
     ]
-    return table(
-        ("name", "title", "input", "params", "per sample", "ops"), rows, "lllrrr", style, spare=("ops", "input")
-    )
+    header = ("name", "title", "input", "params", "per sample", "ops")
+    return table(header, rows, "lllrrr", style, spare=("ops", "input"))
 
 
 class Audited(Protocol):
