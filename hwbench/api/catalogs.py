@@ -304,9 +304,9 @@ def models(search: str | None = None) -> Models:
 
 def lint_models() -> Faults:
     """Return which networks have parameter or MAC counts other than the published ones."""
-    from hwbench.workload import lint
+    from hwbench.workload import load
 
-    faults, checked = lint.lint()
+    faults, checked = load.lint()
     return Faults("models-lint", tuple(faults), {"models": checked})
 
 

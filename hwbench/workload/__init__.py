@@ -4,6 +4,6 @@
 """
 
 __all__ = [
-    "audit", "cached", "counting", "formulas", "inputs", "layers", "lint", "load", "onnx", "ops", "request", "saved",
+    "audit", "cached", "counting", "formulas", "layers", "load", "onnx", "ops", "request", "saved",
     "shapes", "tracing",
 ]  # fmt: skip

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from hwbench.errors import InputError, shown
 from hwbench.files import folders, names
 from hwbench.notices import Notice, notice
-from hwbench.workload.layers import file as layers_file
 from hwbench.workload.layers import network
 from hwbench.workload.ops import Workload
 from hwbench.workload.request import ModelRequest
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
 
 TRACED = ("torchvision", "timm", "hf", "torch")
 """Sources of networks that torch runs without data."""
-
-_PARAMETERS = {"training": "mode", "autocast": "dtype"}
-"""Parameters by which callers set fields of a request that have other names."""
 
 
 def workload(model: str | ModelRequest) -> Workload:
@@ -34,8 +30,14 @@ def workload(model: str | ModelRequest) -> Workload:
     if source in TRACED and colon:
         return _traced(request)
     if (source == "onnx" and colon) or request.model.endswith(".onnx"):
-        return _graph(rest if source == "onnx" and colon else request.model, request)
-    _refuse_tracing(request)
+        path = rest if source == "onnx" and colon else request.model
+        _require("onnx", path, "model")
+        from hwbench.workload.onnx import graph
+
+        return graph.workload(path, request)
+    for name in request.parameters_but("batch"):
+        text = "This applies to traced models (torchvision:, timm:, hf:, torch: and ONNX), not to lists of layers."
+        raise InputError("not-traced", text, field=name)
     if source == "matmul" and colon:
         return _matmul(request.model, rest)
     is_path = names.is_path(request.model) or request.model.endswith(".json")
@@ -51,10 +53,12 @@ def _traced(request: ModelRequest) -> Workload:
     if request.model.startswith(f"{shipped.SOURCE}:") and not shipped.installed(shipped.SOURCE):
         remedy = f"pip install 'hwbench[torch]' {shipped.SOURCE}"
         raise shipped.missing(request, f"'{shown(request.model)}' needs {shipped.SOURCE}: run `{remedy}`.")
-    if reason := _import_failure("torch"):
+    try:
+        _require("torch", request.model, "model")
+    except InputError as error:
         if packed := shipped.workload(request):
             return packed
-        raise shipped.missing(request, _needs(request.model, "torch", reason))
+        raise shipped.missing(request, error.message) from None
     from hwbench.workload.tracing import sources
 
     return sources.workload(request)
@@ -65,48 +69,26 @@ def audit(request: ModelRequest, ours: Workload) -> "tuple[Audit, ...]":
     if request.model.partition(":")[0] not in TRACED or request.training or request.autocast:
         text = "Only a torch model in inference and in one dtype can be audited."
         raise InputError("not-auditable", text, field="audit")
-    if reason := _import_failure("torch"):
-        raise InputError("missing-package", _needs("An audit", "torch", reason), field="audit")
+    _require("torch", "An audit", "audit")
     from hwbench.workload.audit import audit as auditing
     from hwbench.workload.tracing import sources
 
     return auditing.audit(sources.build(request), ours)
 
 
-def _graph(path: str, request: ModelRequest) -> Workload:
-    if reason := _import_failure("onnx"):
-        raise InputError("missing-package", _needs(path, "onnx", reason), field="model")
-    from hwbench.workload.onnx import graph as onnx_graph
-
-    return onnx_graph.workload(path, request)
-
-
-def _import_failure(package: str) -> str | None:
-    """Return why a package cannot be imported; None where it can."""
+def _require(package: str, name: str, field: str) -> None:
+    """Raise InputError where a package that `name` needs cannot be imported."""
     try:
         importlib.import_module(package)
     except ImportError as error:
-        return shown(error)
-    return None
-
-
-def _needs(name: str, package: str, reason: str) -> str:
-    return f"'{shown(name)}' needs {package} ({reason}): run `pip install 'hwbench[{package}]'`."
-
-
-def _refuse_tracing(request: ModelRequest) -> None:
-    """Raise InputError for parameters of tracing: a list of layers has its own input and no modes."""
-    plain = ModelRequest(request.model, batch=request.batch)
-    for name in ModelRequest.__struct_fields__:
-        if getattr(request, name) != getattr(plain, name):
-            text = "This applies to traced models (torchvision:, timm:, hf:, torch: and ONNX), not to lists of layers."
-            raise InputError("not-traced", text, field=_PARAMETERS.get(name, name))
+        text = f"'{shown(name)}' needs {package} ({shown(error)}): run `pip install 'hwbench[{package}]'`."
+        raise InputError("missing-package", text, field=field) from None
 
 
 def load(path: str) -> Workload:
     """Return the workload in a YAML file, or in a file that `hwbench models export` saved. Raises InputError."""
     if not path.endswith(".json"):
-        return layers_file.load(path)
+        return network.load(path)
     from hwbench.workload.saved import file as saved_file  # which lists of layers do without
 
     return saved_file.load(path)
@@ -126,6 +108,26 @@ def valid_workloads() -> tuple[dict[str, Workload], tuple[Notice, ...]]:
 def workloads() -> dict[str, Workload]:
     """Return every network of the catalog by name, the user's included. Raises InputError."""
     return {name: load(path) for name, path in folders.files("models").items()}
+
+
+def lint() -> tuple[list[str], int]:
+    """Return one line per fault, and how many networks were checked."""
+    faults: list[str] = []
+    paths = folders.files("models")
+    for path in paths.values():
+        try:
+            faults += [f"{path}: {fault}" for fault in _faults(load(path))]
+        except InputError as error:
+            faults.append(str(error))
+    return [*faults, *folders.lint_names("models")], len(paths)
+
+
+def _faults(listed: Workload) -> list[str]:
+    published = listed.published
+    if published is None:
+        return ["has no published counts"]
+    pairs = (("parameters", listed.params, published.params), ("MACs", listed.macs, published.macs))
+    return [f"{ours} {what}, published are {theirs}" for what, ours, theirs in pairs if ours != theirs]
 
 
 def _matmul(name: str, sizes: str) -> Workload:

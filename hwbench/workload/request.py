@@ -1,10 +1,18 @@
-"""The parameters of a model beyond its name."""
+"""The parameters of a model beyond its name, and shapes of inputs as people type them: `2x3x224x224`, `2x128:int64`."""
 
+import re
+from collections.abc import Collection
 from typing import Literal
 
 from msgspec import Struct
 
+from hwbench.errors import InputError, nearest, shown
+from hwbench.workload.ops import Shape
+
 Phase = Literal["prefill", "decode"]
+
+_NAMES = {"training": "mode", "autocast": "dtype"}
+"""Fields that callers set by a parameter of another name."""
 
 
 class ModelRequest(Struct, frozen=True):
@@ -24,3 +32,30 @@ class ModelRequest(Struct, frozen=True):
     autocast: str | None = None
     channels_last: bool = False
     batch: int = 1
+
+    def parameters_but(self, *fields: str) -> list[str]:
+        """Return the parameters that are set besides the model and these fields, by the names that callers use."""
+        defaults = zip(self.__struct_fields__[1:], self.__struct_defaults__, strict=True)
+        differing = (name for name, default in defaults if name not in fields and getattr(self, name) != default)
+        return [_NAMES.get(name, name) for name in differing]
+
+
+class TypedShape(Struct, frozen=True):
+    """The shape of an input, and its dtype where that is given."""
+
+    shape: Shape
+    dtype: str | None = None
+
+
+def typed_shape(text: str, dtypes: Collection[str]) -> TypedShape:
+    """Return the shape and dtype in a text such as `2x128:int64`. Raises InputError."""
+    match = re.fullmatch(r"([0-9]{1,9}(?:x[0-9]{1,9}){0,15})(?::([a-z0-9]+))?", text)
+    shape = tuple(int(size) for size in match.group(1).split("x")) if match else ()
+    if match is None or not all(shape):
+        sentence = f"'{shown(text)}' is not a shape such as 2x8x16x16 or 2x128:int64."
+        raise InputError("not-a-shape", sentence, field="input")
+    dtype = match.group(2)
+    if dtype and dtype not in dtypes:
+        choices = nearest(dtype, dtypes) or tuple(dtypes)
+        raise InputError("unknown-dtype", f"There is no input dtype '{shown(dtype)}'.", field="input", nearest=choices)
+    return TypedShape(shape, dtype)

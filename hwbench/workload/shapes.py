@@ -55,15 +55,13 @@ def wrong_shape(needed: str, shape: Shape) -> InputError:
     return InputError("shape-mismatch", f"The input must be {needed}, not {format_shape(shape) or 'a single number'}.")
 
 
+Sizes = int | tuple[int, ...]
+"""One number for every spatial dimension, or one for each."""
+
+
 def window(
-    spatial: Shape,
-    kernel: int | tuple[int, ...],
-    stride: int | tuple[int, ...],
-    padding: int | tuple[int, ...] | str,
-    *,
-    dilation: int | tuple[int, ...] = 1,
-    ceil: bool = False,
-) -> tuple[tuple[int, ...], Shape]:
+    spatial: Shape, kernel: Sizes, stride: Sizes, padding: Sizes | str, *, dilation: Sizes = 1, ceil: bool = False
+) -> tuple[Shape, Shape]:
     """Return kernel and output size of a sliding window: ⌊(i + 2p - d(k - 1) - 1) / s⌋ + 1.
 
     Dumoulin and Visin, A guide to convolution arithmetic, arXiv:1603.07285, relationship 15. Rounding up (`ceil`)

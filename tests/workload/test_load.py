@@ -10,8 +10,8 @@ import pytest
 from hwbench.errors import InputError
 from hwbench.files import names, places
 from hwbench.workload import load
-from hwbench.workload.layers import file as layers_file
-from hwbench.workload.layers.file import ModelFile
+from hwbench.workload.layers import network
+from hwbench.workload.layers.network import ModelFile
 from hwbench.workload.ops import Workload
 
 HERE = Path(__file__).parent
@@ -35,7 +35,7 @@ def only_the_shipped_catalog(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 
 def file_of(name: str) -> ModelFile:
-    return layers_file.read(os.path.join(MODELS, name + ".yaml"))[1]
+    return network.read(os.path.join(MODELS, name + ".yaml"))[1]
 
 
 @pytest.mark.parametrize("name", CATALOG)

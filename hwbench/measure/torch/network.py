@@ -13,7 +13,6 @@ from hwbench.errors import InputError, shown
 from hwbench.files import folders, names
 from hwbench.measure.torch.modules import FACTORIES, IN_PLACE, Applied, Lookup, total
 from hwbench.workload import load
-from hwbench.workload.layers import file as layers_file
 from hwbench.workload.layers import network
 from hwbench.workload.layers import products as layers
 from hwbench.workload.ops import Op, Shape, Workload
@@ -161,7 +160,7 @@ def of_model(name: str) -> tuple[Network, Workload]:
         text = f"'{shown(name)}' holds counts, not layers that could run: name the model from which it was counted."
         raise InputError("not-runnable", text, field="model")
     workload = load.load(path)
-    _, file = layers_file.read(path)
+    _, file = network.read(path)
     try:
         return module(file.layers, file.input), workload
     except InputError as error:

@@ -1,7 +1,9 @@
 """Other counters run on the same model: each that is installed counts the same run, and differences are explained."""
 
+import collections
 import copy
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec import Struct
@@ -9,8 +11,7 @@ from msgspec.structs import replace
 
 from hwbench.errors import shown
 from hwbench.workload.audit import counters as other_counters
-from hwbench.workload.audit import text
-from hwbench.workload.audit.causes import Cause, ModuleCounts, OwnCounts, explain, same
+from hwbench.workload.audit.causes import Cause, CauseKind, ModuleCounts, OwnCounts, Term, TermKind, explain, same
 from hwbench.workload.audit.counters import MAX_COPY_BYTES, Counter, Unit
 from hwbench.workload.ops import Op, Workload
 from hwbench.workload.saved import shipped
@@ -18,6 +19,31 @@ from hwbench.workload.tracing import trace as torch_trace
 from hwbench.workload.tracing.build import Built
 from hwbench.workload.tracing.patches import disable_fast_path
 
+_CAUSES: dict[CauseKind, str] = {
+    "counts-nothing": "counts nothing of {ops}",
+    "fast-path": "does not see into torch's fast path for transformer layers",
+    "grouped-as-dense": "counts grouped convolutions as dense ones",
+    "names-counted-again": "adds modules that have several names once for each name",
+    "no-arithmetic": "counts modules without arithmetic, for an unknown reason",
+    "no-formula": "counts operators that hwbench has no formula for",
+    "runs-counted-again": "multiplies the MACs of modules that run several times by the number of runs once more",
+    "runs-counted-once": "counts modules that run several times once",
+    "transposed-by-output": "counts transposed convolutions by output positions, not by input",
+    "unexplained": "differs for an unknown reason",
+    "unexplained-but-small": "differs for an unknown reason, by less than the biases and elementwise operations there",
+    "weights-once-per-entry": (
+        "counts the weights of linear layers once for each entry of the first dimension, not for each position"
+    ),
+}
+_TERMS: dict[TermKind, str] = {
+    "adds-biases": "adds biases",
+    "adds-operations": "adds operations of {ops}",
+    "counts-again": "counts again {ops}",
+    "counts-outside-modules": "counts, though in no module, {ops}",
+    "leaves-out": "leaves out {ops}",
+}
+MAX_MODULES = 3
+"""Modules that a sentence names."""
 _TRANSFORMER = ("MultiheadAttention", "TransformerEncoderLayer")
 
 
@@ -52,10 +78,12 @@ def audit(
 def _audited(counter: Counter, built: Built, workload: Workload, own: OwnCounts) -> Audit:
     """Return one counter's result; an exception in it becomes its `error`."""
     version = shipped.installed(counter.package)
+    error = None
     if version is None:
-        return Audit(counter.name, says=counter.says, error=text.not_installed(counter))
-    if counter.needs_data and other_counters.state_bytes(built.module) > MAX_COPY_BYTES:
+        error = f"{counter.name} is not installed; run `pip install {counter.package}`."
+    elif counter.needs_data and other_counters.state_bytes(built.module) > MAX_COPY_BYTES:
         error = f"{counter.name} needs the weights in memory; the model is too large for that."
+    if error is not None:
         return Audit(counter.name, version, counter.says, error=error)
     try:
         unit = other_counters.calibrated(counter)
@@ -63,8 +91,8 @@ def _audited(counter: Counter, built: Built, workload: Workload, own: OwnCounts)
         theirs = other_counters.per_sample(counter, built, unit)
         seconds = time.perf_counter() - started
         slow = _without_fast_path(counter, built, unit, theirs, own)
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+    except Exception as raised:
+        reason = f"{type(raised).__name__}: {raised}".partition("\n")[0]
         return Audit(counter.name, version, counter.says, error=f"{counter.name} failed: {shown(reason, 200)}")
     causes = explain(slow or theirs, own)
     if slow is not None:
@@ -79,7 +107,7 @@ def _audited(counter: Counter, built: Built, workload: Workload, own: OwnCounts)
         seconds=seconds,
         layers=theirs.layers,
         causes=causes,
-        explanations=tuple(text.explanations(counter, unit, causes, own, workload)),
+        explanations=tuple(_explanations(counter, unit, causes, own, workload)),
     )
 
 
@@ -89,11 +117,10 @@ def count(built: Built) -> OwnCounts:
 
     modules = dict(built.module.named_modules())
     paths = {id(module): name for name, module in modules.items()}
-    calls: dict[str, int] = {}
+    calls: collections.Counter[str] = collections.Counter()
 
     def enter(module: Any, _args: Any) -> None:
-        name = paths.get(id(module), "")
-        calls[name] = calls.get(name, 0) + 1
+        calls[paths.get(id(module), "")] += 1
 
     args, kwargs = copy.deepcopy((built.args, built.kwargs))
     hook = hooks.register_module_forward_pre_hook(enter)
@@ -104,9 +131,7 @@ def count(built: Built) -> OwnCounts:
     ops: dict[str, list[Op]] = {}
     for op in _with_attention(trace.ops):
         ops.setdefault(op.name.rpartition(":")[0], []).append(op)
-    names: dict[str, int] = {}
-    for _, module in built.module.named_modules(remove_duplicate=False):
-        names[paths[id(module)]] = names.get(paths[id(module)], 0) + 1
+    names = collections.Counter(paths[id(module)] for _, module in built.module.named_modules(remove_duplicate=False))
     return OwnCounts(modules, ops, names, calls, built.batch)
 
 
@@ -134,3 +159,44 @@ def _without_fast_path(
     with disable_fast_path():
         slow = other_counters.per_sample(counter, built, unit)
     return None if same(slow.total, theirs.total) else slow
+
+
+def _explanations(
+    counter: Counter, unit: Unit | None, causes: tuple[Cause, ...], own: OwnCounts, workload: Workload
+) -> Iterator[str]:
+    """Yield sentences about a counter that found these causes of its difference from `own`."""
+    if unit is None:
+        yield (
+            f"{counter.name} counts a plain linear layer and a plain convolution in different units, or wrongly; "
+            "its counts are taken as MACs."
+        )
+    elif unit == "flop":
+        yield f"{counter.name} counts FLOPs, two for each multiply-add; they are halved here."
+    elif counter.says != "mac":
+        yield f"{counter.name} states FLOPs, but counts one for each multiply-add, which is a MAC."
+    if not same(own.total, workload.macs):
+        yield (
+            f"{counter.name} is compared with {own.total:,.0f} MACs, the count of hwbench for one sample of a forward "
+            f"pass of {own.batch}; the workload has {workload.macs:,}."
+        )
+    for cause in causes:
+        yield f"{counter.name} {_sentence(cause, own.total)}."
+
+
+def _sentence(cause: Cause, total: float) -> str:
+    if cause.kind == "changes":
+        text = _terms(cause.terms)
+        if cause.alternatives:
+            text += f" [or equally: {'; '.join(map(_terms, cause.alternatives))}]"
+    else:
+        text = _CAUSES[cause.kind].format(ops=", ".join(cause.ops))
+    if cause.modules:
+        names = ["in total" if name is None else name or "the module itself" for name in cause.modules]
+        more = f" and {len(names) - MAX_MODULES} more" if len(names) > MAX_MODULES else ""
+        text += f" ({', '.join(names[:MAX_MODULES])}{more})"
+    share = f"{100 * cause.amount / total:+.3g} % of our MACs" if total else f"{cause.amount:+,.0f} MACs"
+    return f"{text}: {share}"
+
+
+def _terms(terms: tuple[Term, ...]) -> str:
+    return " and ".join(_TERMS[term.kind].format(ops=", ".join(term.ops)) for term in terms)

@@ -1,6 +1,6 @@
 """Why another counter differs from ours: rules whose numbers agree with the difference, per module or in total.
 
-A difference is attributed to a cause only where the numbers agree. `text.py` writes the sentences.
+A difference is attributed to a cause only where the numbers agree. `audit.py` writes the sentences.
 """
 
 import itertools
@@ -14,20 +14,10 @@ from msgspec.structs import replace
 from hwbench.workload.ops import Op
 
 CauseKind = Literal[
-    "changes",  # see terms
-    "counts-nothing",
-    "fast-path",
-    "grouped-as-dense",
-    "names-counted-again",
-    "no-arithmetic",
-    "no-formula",
-    "runs-counted-again",
-    "runs-counted-once",
-    "transposed-by-output",
-    "unexplained",
-    "unexplained-but-small",
+    "changes", "counts-nothing", "fast-path", "grouped-as-dense", "names-counted-again", "no-arithmetic", "no-formula",
+    "runs-counted-again", "runs-counted-once", "transposed-by-output", "unexplained", "unexplained-but-small",
     "weights-once-per-entry",
-]
+]  # fmt: skip
 TermKind = Literal["leaves-out", "counts-again", "counts-outside-modules", "adds-biases", "adds-operations"]
 
 IN_TOTAL = None
@@ -113,19 +103,14 @@ def explain(theirs: ModuleCounts, own: OwnCounts) -> tuple[Cause, ...]:
             cause = _cause(ops, own.total + rest, own, theirs.each, None, surplus_term)
         places.setdefault(cause, []).append((IN_TOTAL, rest))
     causes = []
-    for cause, found_at in places.items():
-        modules = tuple(name for name, _ in sorted(found_at, key=lambda place: -abs(place[1])))
-        causes.append(replace(cause, modules=modules, amount=sum(surplus for _, surplus in found_at)))
+    for cause, surpluses in places.items():
+        modules = tuple(name for name, _ in sorted(surpluses, key=lambda place: -abs(place[1])))
+        causes.append(replace(cause, modules=modules, amount=sum(surplus for _, surplus in surpluses)))
     return tuple(sorted(causes, key=lambda cause: -abs(cause.amount)))
 
 
 def _cause(
-    ops: list[Op],
-    theirs: float,
-    own: OwnCounts,
-    each: float,
-    name: str | None,
-    surplus_term: TermKind = "counts-again",
+    ops: list[Op], theirs: float, own: OwnCounts, each: float, name: str | None, surplus: TermKind = "counts-again"
 ) -> Cause:
     """Return the rule that makes theirs of our ops' MACs, in the module `name` if it is of one."""
     ours = own.macs(ops)
@@ -140,7 +125,7 @@ def _cause(
         for amount, kind in _mistakes(own.modules[name], ops, ours, theirs, own.calls.get(name, 1), own.batch):
             if same(theirs, amount):
                 return Cause(kind)
-    return _changes(ops, theirs, own, each, surplus_term)
+    return _changes(ops, theirs, own, each, surplus)
 
 
 def _mistakes(

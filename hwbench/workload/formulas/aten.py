@@ -55,7 +55,7 @@ FORMULAS: tuple[tuple[str, Callable[[Call], Cost], str], ...] = (
     ("embedding", count.embedding, "rows looked up are read, the table is not"),
     ("_embedding_bag _embedding_bag_forward_only", count.embedding_bag, "rows looked up are read and summed"),
     ("embedding_dense_backward", per_output("embedding_backward", 1), count.ELEMENTS),
-    ("index index_select gather take _unsafe_index unfold_copy", count.gather, "no more is read than written"),
+    ("index index_select gather take _unsafe_index unfold_copy", count.part("gather"), "no more is read than written"),
     ("""clone copy_ contiguous cat stack constant_pad_nd reflection_pad1d reflection_pad2d replication_pad2d
         replication_pad1d replication_pad3d reflection_pad3d _pad_circular roll flip repeat repeat_interleave
         pixel_shuffle pixel_unshuffle im2col col2im channel_shuffle native_channel_shuffle slice_scatter select_scatter

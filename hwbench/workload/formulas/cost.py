@@ -298,9 +298,9 @@ def embedding_bag(call: Call) -> Cost:
     return Cost("embedding", elementwise_flops=rows, reads=rows)
 
 
-def gather(call: Call) -> Cost:
-    """Count a gather, which reads as much of the first tensor as it writes."""
-    return Cost("gather", reads=call.written)
+def part(kind: str) -> Callable[[Call], Cost]:
+    """Return the cost function of what reads as much of the first tensor as it writes."""
+    return lambda call: Cost(kind, reads=call.written)
 
 
 def sort(call: Call) -> Cost:

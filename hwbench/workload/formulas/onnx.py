@@ -65,7 +65,7 @@ FORMULAS: dict[str, Formula] = {
     "GridSample": Formula(count.grid_sample, "Jaderberg et al., arXiv:1506.02025"),
     "Gather GatherElements GatherND": Formula(count.gather, "no more is read than written"),
     "Scatter ScatterElements ScatterND TensorScatter": Formula(count.scatter, "read once, written once"),
-    "Slice CenterCropPad": Formula(count.part, "no more is read than written", (0,)),
+    "Slice CenterCropPad": Formula(shared.part("copy"), "no more is read than written", (0,)),
     "Concat Split Pad Tile Expand DepthToSpace SpaceToDepth ReverseSequence Trilu Col2Im":
         Formula(per_output("copy"), "read once, written once"),
     "com.microsoft.QLinearConcat": Formula(per_output("copy"), "read once, written once", ()),

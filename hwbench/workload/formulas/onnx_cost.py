@@ -211,8 +211,7 @@ def roi_align(call: Call) -> Cost:
 def resize(call: Call) -> Cost:
     """Count interpolation along the dimensions that change: 3, 9 or 21 operations if linear, 35 if cubic."""
     mode = str(call.kwargs.get("mode", "nearest"))
-    shapes = zip(call.args[0].shape, call.outputs[0].shape, strict=True)
-    changed = sum(before != after for before, after in shapes)
+    changed = sum(before != after for before, after in zip(call.args[0].shape, call.outputs[0].shape, strict=True))
     each = 35 if mode == "cubic" else (0, 3, 9, 21)[min(changed, 3)] if mode in ("linear", "bilinear") else 0
     return Cost("upsample", elementwise_flops=each * call.written)
 
@@ -229,11 +228,6 @@ def gather(call: Call) -> Cost:
     table = call.args[0]
     is_embedding = table.role == "weight" and table.floating and len(table.shape) == 2
     return Cost("embedding" if is_embedding else "gather", reads=call.written)
-
-
-def part(call: Call) -> Cost:
-    """Count a copy of a part."""
-    return Cost("copy", reads=call.written)
 
 
 def scatter(call: Call) -> Cost:

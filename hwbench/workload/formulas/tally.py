@@ -47,12 +47,11 @@ class Tally:
     def op(self, cost: Cost, output_shape: Shape, **fields: Any) -> Op:
         """Return the op of a cost, with further fields of Op."""
         samples = self.samples
+        fields |= {name: share(getattr(cost, name), samples) for name in ("macs", "bias_adds", "elementwise_flops")}
+        fields |= {name: getattr(cost, name) for name in ("columns", "depth", "window", "stride", "masked")}
         return Op(
             kind=cost.kind,
             output_shape=output_shape,
-            macs=share(cost.macs, samples),
-            bias_adds=share(cost.bias_adds, samples),
-            elementwise_flops=share(cost.elementwise_flops, samples),
             input_elements=self.inputs.elements,
             weight_elements=self.weights.elements,
             output_elements=self.outputs.elements,
@@ -60,11 +59,6 @@ class Tally:
             fixed_weight_bytes=self.weights.bytes,
             fixed_output_bytes=self.outputs.bytes,
             groups=share(cost.groups, samples if cost.kind in _PER_SAMPLE else 1),
-            columns=cost.columns,
-            depth=cost.depth,
-            window=cost.window,
-            stride=cost.stride,
-            masked=cost.masked,
             **fields,
         )
 

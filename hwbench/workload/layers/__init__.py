@@ -1,3 +1,3 @@
 """Networks written as lists of layers: the kinds of layers, network files, and the ops that they become."""
 
-__all__ = ["elementwise", "file", "network", "products"]
+__all__ = ["elementwise", "network", "products"]

@@ -1,4 +1,4 @@
-"""Ops of a network written as a list of layers, with shapes inferred from layer to layer.
+"""YAML files of networks, and the ops of a network written as a list of layers, with shapes inferred on the way.
 
 A layer is `kind` or `kind: {option: value, ...}`. Any layer may have a `name` and `then`, a list of layers that
 follow it. Besides the kinds of `products.py` and `elementwise.py` there are structures: `residual` (layers, added to a
@@ -6,18 +6,22 @@ shortcut), `branches` (lists of layers side by side, concatenated or added), `re
 `tokens` and `select`.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from math import prod
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta, Struct
 
 from hwbench.errors import InputError, nearest, shown
+from hwbench.files import documents
+from hwbench.files.documents import Document
 from hwbench.workload.layers import elementwise
 from hwbench.workload.layers import products as layers
-from hwbench.workload.ops import MAX_COUNT, Op, Shape
-from hwbench.workload.shapes import format_shape, wrong_shape
+from hwbench.workload.ops import MAX_COUNT, Op, Published, Shape, Workload
+from hwbench.workload.shapes import Positive, format_shape, wrong_shape
 
 MAX_OPS = 100_000
 MAX_VISITS = 4 * MAX_OPS
@@ -25,6 +29,37 @@ MAX_VISITS = 4 * MAX_OPS
 MAX_DIMENSIONS = 16
 MAX_NAME_LENGTH = 100
 _KINDS = {kind.__name__: kind for kind in layers.KINDS}
+_STRUCTURES = ("residual", "branches", "repeat", "flatten", "tokens", "select")
+"""Methods of the builder."""
+
+
+class ModelFile(Struct, frozen=True, forbid_unknown_fields=True):
+    """A network file. `input` is one sample's shape; `layers` is what `build` takes."""
+
+    title: Annotated[str, Meta(min_length=1, max_length=200)]
+    input: Annotated[tuple[Positive, ...], Meta(min_length=1, max_length=6)]
+    layers: list[Any]
+    published: Published | None = None
+    released: str | None = None
+    aliases: tuple[str, ...] = ()
+    notes: str | None = None
+
+
+def read(path: str) -> tuple[Document, ModelFile]:
+    """Return a network file as text and data. Raises InputError at the first field that is wrong."""
+    document = documents.read(path)
+    return document, documents.convert(document, ModelFile)
+
+
+def load(path: str) -> Workload:
+    """Return the workload of a network file. Raises InputError at the layer that is wrong."""
+    document, model = read(path)
+    try:
+        ops = build(model.layers, model.input)
+    except InputError as error:
+        raise document.error(error.code, error.message, error.field or "", error.nearest) from None
+    name = os.path.splitext(os.path.basename(path))[0]
+    return Workload(name, model.title, model.input, ops, model.published)
 
 
 def build(listed: Any, shape: Shape, field: str = "layers") -> tuple[Op, ...]:
@@ -47,14 +82,6 @@ class _Builder:
         self.names: set[str] = set()
         self.numbers: Counter[str] = Counter()
         self.visits = 0
-        self.structures: dict[str, Callable[[dict[str, Any], Shape, str, str], Shape]] = {
-            "residual": self.residual,
-            "branches": self.branches,
-            "repeat": self.repeat,
-            "flatten": self.flatten,
-            "tokens": self.tokens,
-            "select": self.select,
-        }
 
     def layers(self, listed: Any, shape: Shape, field: str, scope: str) -> Shape:
         if not isinstance(listed, list):
@@ -64,20 +91,23 @@ class _Builder:
         return shape
 
     def layer(self, layer: Any, shape: Shape, field: str, scope: str) -> Shape:
-        self.visits += 1  # views are not ops, but repeating them takes time
-        if self.visits > MAX_VISITS:
-            raise InputError("too-large", f"The network expands to more than {MAX_VISITS} layers.", field=field)
+        self.visit(field)
         kind, options = split(layer, field)
         inside = f"{field}.{kind}" if isinstance(layer, dict) else field
         then = options.pop("then", [])
-        if kind in self.structures:
-            shape = self.structures[kind](options, shape, inside, scope)
+        if kind in _STRUCTURES:
+            shape = getattr(self, kind)(options, shape, inside, scope)
         elif kind in _KINDS:
             shape = self.op(kind, options, shape, inside, scope)
         else:
-            choices = nearest(kind, [*_KINDS, *self.structures])
+            choices = nearest(kind, [*_KINDS, *_STRUCTURES])
             raise InputError("unknown-layer", f"There is no layer kind '{shown(kind)}'.", field=field, nearest=choices)
         return self.layers(then, shape, f"{inside}.then", scope)
+
+    def visit(self, field: str) -> None:
+        self.visits += 1  # views are not ops, but repeating them takes time
+        if self.visits > MAX_VISITS:
+            raise InputError("too-large", f"The network expands to more than {MAX_VISITS} layers.", field=field)
 
     def op(self, kind: str, options: dict[str, Any], shape: Shape, field: str, scope: str) -> Shape:
         name = self.name(kind, options, field, scope)
@@ -114,8 +144,7 @@ class _Builder:
 
     def residual(self, options: dict[str, Any], shape: Shape, field: str, scope: str) -> Shape:
         inner = _scope(options, scope, field)
-        body, shortcut = options.pop("layers", None), options.pop("shortcut", [])
-        _refuse(options, field, ("layers", "shortcut", "name", "then"))
+        body, shortcut = _take(options, field, layers=None, shortcut=[])
         left = self.layers(body, shape, f"{field}.layers", inner)
         right = self.layers(shortcut, shape, f"{field}.shortcut", inner)
         if left != right:
@@ -126,16 +155,14 @@ class _Builder:
 
     def branches(self, options: dict[str, Any], shape: Shape, field: str, scope: str) -> Shape:
         inner = _scope(options, scope, field)
-        paths, combine = options.pop("layers", None), options.pop("combine", "concat")
-        _refuse(options, field, ("layers", "combine", "name", "then"))
+        paths, combine = _take(options, field, layers=None, combine="concat")
         if not isinstance(paths, list) or len(paths) < 2:
             raise InputError("bad-layer", "Branches need at least two lists of layers.", field=f"{field}.layers")
         if combine not in ("concat", "add"):
             text = f"Branches can be combined by concat or add, not by '{shown(combine)}'."
             raise InputError("bad-option", text, field=f"{field}.combine")
         shapes = [self.layers(path, shape, f"{field}.layers[{i}]", inner) for i, path in enumerate(paths)]
-        rest = {s if combine == "add" else s[1:] for s in shapes}
-        if len(rest) > 1:
+        if len({s if combine == "add" else s[1:] for s in shapes}) > 1:
             where = f"branches {inner}".rstrip(". ")
             text = f"The shapes of {where} do not fit together: {', '.join(map(format_shape, shapes))}."
             raise InputError("shape-mismatch", text, field=field)
@@ -145,19 +172,14 @@ class _Builder:
         return self.emit(elementwise.copy(joined), self.name("concat", {}, field, inner), field)
 
     def repeat(self, options: dict[str, Any], shape: Shape, field: str, scope: str) -> Shape:
-        named, first = options.get("name"), options.pop("first", 0)
-        inner = _scope(options, scope, field)
-        count, body = options.pop("count", None), options.pop("layers", None)
-        _refuse(options, field, ("count", "layers", "first", "name", "then"))
+        named, inner = options.get("name"), _scope(options, scope, field)
+        count, body, first = _take(options, field, count=None, layers=None, first=0)
         for label, value in (("count", count), ("first", first)):
             if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_OPS:
                 text = f"`{label}` must be a whole number from 0 to {MAX_OPS}."
                 raise InputError("bad-option", text, field=f"{field}.{label}")
         for turn in range(first, first + count):
-            self.visits += 1
-            if self.visits > MAX_VISITS:
-                text = f"The network repeats more than {MAX_VISITS} times."
-                raise InputError("too-large", text, field=f"{field}.count")
+            self.visit(f"{field}.count")
             shape = self.layers(body, shape, f"{field}.layers", f"{inner}{turn}." if named else scope)
         return shape
 
@@ -195,6 +217,13 @@ def split(layer: Any, field: str) -> tuple[str, dict[str, Any]]:
     raise InputError("bad-layer", text, field=field)
 
 
+def _take(options: dict[str, Any], field: str, **defaults: Any) -> list[Any]:
+    """Return these options, or their defaults. Raises InputError where there are others."""
+    values = [options.pop(name, default) for name, default in defaults.items()]
+    _refuse(options, field, (*defaults, "name", "then"))
+    return values
+
+
 def _scope(options: dict[str, Any], scope: str, field: str) -> str:
     name = _take_name(options, field)
     return f"{scope}{name}." if name else scope
@@ -205,8 +234,7 @@ def _take_name(options: dict[str, Any], field: str) -> str | None:
     name = options.pop("name", None)
     if name is None or (isinstance(name, str) and len(name) <= MAX_NAME_LENGTH):
         return name
-    text = f"A name must be text of up to {MAX_NAME_LENGTH} characters."
-    raise InputError("bad-option", text, field=f"{field}.name")
+    raise InputError("bad-option", f"A name must be text of up to {MAX_NAME_LENGTH} characters.", field=f"{field}.name")
 
 
 def _refuse(options: Iterable[str], field: str, known: Sequence[str]) -> None:
@@ -217,8 +245,6 @@ def _refuse(options: Iterable[str], field: str, known: Sequence[str]) -> None:
 
 def checked(kind: Callable[..., Op], options: dict[str, Any], field: str) -> dict[str, Any]:
     """Return the options converted to the types in the layer function's annotations. Raises InputError."""
-    if not options and not kind.__annotations__.keys() - {"shape", "return"}:
-        return {}  # an activation, say: most layers of most networks
     known = {name: hint for name, hint in kind.__annotations__.items() if name not in ("shape", "return")}
     result = {}
     for option, value in options.items():

@@ -24,16 +24,9 @@ def _check_groups(channels: int, inputs: int, groups: int) -> None:
 
 
 def conv(
-    shape: Shape,
-    *,
-    channels: Positive,
-    kernel: Size,
-    stride: Size = 1,
-    padding: Pad | Literal["same"] = 0,
-    dilation: Size = 1,
-    groups: Positive = 1,
-    bias: bool = True,
-) -> Op:
+    shape: Shape, *, channels: Positive, kernel: Size, stride: Size = 1, padding: Pad | Literal["same"] = 0,
+    dilation: Size = 1, groups: Positive = 1, bias: bool = True,
+) -> Op:  # fmt: skip
     """Count a convolution: each output element sums over kernel × input channels / groups."""
     inputs, spatial = image(shape)
     _check_groups(channels, inputs, groups)
@@ -56,17 +49,9 @@ def conv(
 
 
 def transposed_conv(
-    shape: Shape,
-    *,
-    channels: Positive,
-    kernel: Size,
-    stride: Size = 1,
-    padding: Pad = 0,
-    output_padding: Pad = 0,
-    dilation: Size = 1,
-    groups: Positive = 1,
-    bias: bool = True,
-) -> Op:
+    shape: Shape, *, channels: Positive, kernel: Size, stride: Size = 1, padding: Pad = 0, output_padding: Pad = 0,
+    dilation: Size = 1, groups: Positive = 1, bias: bool = True,
+) -> Op:  # fmt: skip
     """Count a transposed convolution: each input element meets kernel × output channels / groups.
 
     Output size (i - 1)s - 2p + d(k - 1) + output padding + 1: Dumoulin and Visin, relationship 14.

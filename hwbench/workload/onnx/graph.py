@@ -13,13 +13,12 @@ from typing import Any
 from onnx import TensorProto
 
 from hwbench.errors import InputError, shown
-from hwbench.workload.inputs import TypedShape, typed_shape
 from hwbench.workload.onnx import file as onnx_file
 from hwbench.workload.onnx import walk
 from hwbench.workload.onnx.control import State
 from hwbench.workload.onnx.values import STANDARD, shaped
 from hwbench.workload.ops import Shape, Workload, fold, uncounted
-from hwbench.workload.request import ModelRequest
+from hwbench.workload.request import ModelRequest, TypedShape, typed_shape
 
 TRACED_BATCH = 2
 """Samples where the file leaves the batch open, as in a torch trace."""
@@ -37,7 +36,9 @@ def workload(path: str, request: ModelRequest) -> Workload:
 
     An open batch dimension is taken as 2 or as in `request.input`; where the graph only fits a batch of 1, as 1.
     """
-    _refuse_options(request)
+    for name in request.parameters_but("input", "image_size", "batch"):
+        text = "This does not apply to an ONNX file, which is counted unchanged; export the model accordingly."
+        raise InputError("not-for-onnx", text, field=name)
     requested_inputs(request)  # fails before the file is read
     try:
         model = onnx_file.read(path)
@@ -71,15 +72,6 @@ def _walked(path: str, graph: Any, opsets: dict[str, int], sizes: "SymbolicSizes
     values = {info.name: shaped(info.type.tensor_type.elem_type, shape, "data") for info, shape in inputs}
     walk.walk_graph(state, graph, ChainMap(values))
     return state
-
-
-def _refuse_options(request: ModelRequest) -> None:
-    """Raise InputError for parameters that apply to a module but not to a file."""
-    fields = {"mode": "training", "dtype": "autocast", "phase": "phase", "context": "context"}
-    for name, field in (fields | {"channels_last": "channels_last"}).items():
-        if getattr(request, field):
-            text = "This does not apply to an ONNX file, which is counted unchanged; export the model accordingly."
-            raise InputError("not-for-onnx", text, field=name)
 
 
 class SymbolicSizes:

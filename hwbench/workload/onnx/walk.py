@@ -131,14 +131,9 @@ def _emit(
 
 
 def _record(
-    state: State,
-    operator: str,
-    name: str,
-    formula: Formula | None,
-    cost: Cost,
-    inputs: Sequence[Value | None],
+    state: State, operator: str, name: str, formula: Formula | None, cost: Cost, inputs: Sequence[Value | None],
     outputs: list[Value],
-) -> None:
+) -> None:  # fmt: skip
     present = {position: value for position, value in enumerate(inputs) if value is not None}
     reads_data = joint_role(value.role for value in present.values()) == "data"
     tally = Tally(state.batch if reads_data else 1)

@@ -46,11 +46,8 @@ def load(path: str) -> Workload:
         saved = msgspec.json.decode(text, type=SavedWorkload)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         wrong = complaint(error) if isinstance(error, msgspec.ValidationError) else None
-        sentence = wrong.sentence if wrong else f"{shown(error, 200)}."
-        field = wrong.field if wrong else None
-        raise InputError(
-            "not-a-workload", f"This is not a saved workload. {sentence}", file=path, field=field
-        ) from None
+        sentence = f"This is not a saved workload. {wrong.sentence if wrong else f'{shown(error, 200)}.'}"
+        raise InputError("not-a-workload", sentence, file=path, field=wrong.field if wrong else None) from None
     if saved.schema != SCHEMA:
         sentence = f"The schema is '{shown(saved.schema)}'; this version of hwbench reads {SCHEMA}."
         raise InputError("unknown-schema", sentence, file=path, field="schema")

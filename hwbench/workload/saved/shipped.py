@@ -22,6 +22,8 @@ from hwbench.workload.request import ModelRequest
 SCHEMA = "hwbench.workloads/1"
 SOURCE = "timm"
 INDEX = "index.json"
+_UNCHANGED = ("input_shape", "uncounted", "assumed", "unused_params", "state_elements")
+"""Fields of a workload that a packed trace has too."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that zip knows: the same traces give the same file
 _OPTIONAL = dict(zip(Op.__struct_fields__[-len(Op.__struct_defaults__) :], Op.__struct_defaults__, strict=True))
 
@@ -49,6 +51,12 @@ class TraceIndex(Struct, frozen=True):
     other_heads: tuple[str, ...] = ()
     renamed: dict[str, str] = {}
 
+    def find(self, name: str) -> tuple[str, str, PackedModel | None]:
+        """Return a model's current name with and without its tag, and the model if it was traced."""
+        name = self.renamed.get(name, name)
+        base = name.partition(".")[0]
+        return name, base, self.models.get(base)
+
 
 class PackedTrace(Struct, frozen=True, array_like=True):
     """One trace: a model at a side and in a mode, its ops as columns of `length`."""
@@ -73,14 +81,8 @@ def path() -> str:
 
 def mode(request: ModelRequest) -> str | None:
     """Return the mode of tracing that a request needs; None where no shipped trace can answer it."""
-    plain = ModelRequest(
-        request.model,
-        image_size=request.image_size,
-        autocast=request.autocast,
-        channels_last=request.channels_last,
-        batch=request.batch,
-    )
-    if request != plain or request.autocast not in (None, "fp16"):
+    traced = ("image_size", "autocast", "channels_last", "batch")
+    if request.parameters_but(*traced) or request.autocast not in (None, "fp16"):
         return None
     return f"{'amp' if request.autocast else 'plain'}-{'nhwc' if request.channels_last else 'nchw'}"
 
@@ -92,9 +94,7 @@ def workload(request: ModelRequest) -> Workload | None:
     traces = index() if source == SOURCE and wanted else None
     if traces is None:
         return None
-    name = traces.renamed.get(name, name)
-    base = name.partition(".")[0]
-    model = traces.models.get(base)
+    name, base, model = traces.find(name)
     if model is None or name in traces.other_heads:
         return None
     side = request.image_size or traces.tags.get(name, model.usual)
@@ -115,9 +115,7 @@ def missing(request: ModelRequest, needs: str) -> InputError:
     traces, (source, _, name) = index(), request.model.partition(":")
     if traces is None or source != SOURCE:
         return InputError("missing-package", needs, field="model")
-    name = traces.renamed.get(name, name)
-    base = name.partition(".")[0]
-    model = traces.models.get(base)
+    name, base, model = traces.find(name)
     close: tuple[str, ...] = ()
     if name in traces.other_heads:
         reason = "these weights have another number of classes than the traced model"
@@ -169,23 +167,12 @@ def _read(file: str, member: str) -> bytes:
 
 def _workload(trace: PackedTrace, name: str, traces: TraceIndex) -> Workload:
     versions = ", ".join(f"{package} {version}" for package, version in traces.made_with.items())
-    return Workload(
-        name=name,
-        title=f"{trace.title} (traced by {versions})",
-        input_shape=trace.input_shape,
-        ops=_ops(trace),
-        uncounted=trace.uncounted,
-        assumed=trace.assumed,
-        unused_params=trace.unused_params,
-        state_elements=trace.state_elements,
-    )
-
-
-def _ops(trace: PackedTrace) -> tuple[Op, ...]:
     columns = [trace.columns.get(name) or [_OPTIONAL[name]] * trace.length for name in Op.__struct_fields__]
     shapes = Op.__struct_fields__.index("output_shape")
     columns[shapes] = [tuple(shape) for shape in columns[shapes]]
-    return tuple(Op(*values) for values in zip(*columns, strict=True))
+    ops = tuple(Op(*values) for values in zip(*columns, strict=True))
+    fields = {field: getattr(trace, field) for field in _UNCHANGED}
+    return Workload(name, f"{trace.title} (traced by {versions})", ops=ops, **fields)
 
 
 @lru_cache(maxsize=8)
@@ -205,10 +192,8 @@ def pack(workload: Workload, model: str, side: int, mode: str) -> PackedTrace:
     for name, default in _OPTIONAL.items():
         if all(value == default for value in columns[name]):
             del columns[name]
-    return PackedTrace(
-        model, side, mode, workload.title, workload.input_shape, workload.uncounted, workload.assumed,
-        workload.unused_params, workload.state_elements, len(workload.ops), columns,
-    )  # fmt: skip
+    fields = {field: getattr(workload, field) for field in _UNCHANGED}
+    return PackedTrace(model, side, mode, workload.title, length=len(workload.ops), columns=columns, **fields)
 
 
 def write(file: str, traces: TraceIndex, members: Iterable[tuple[str, list[PackedTrace]]]) -> None:

@@ -8,7 +8,7 @@ import torch
 from msgspec import Struct
 
 from hwbench.errors import InputError, shown
-from hwbench.workload.inputs import typed_shape
+from hwbench.workload.request import typed_shape
 from hwbench.workload.tracing.patches import skip_initializers
 
 TRACED_BATCH = 2

@@ -8,7 +8,13 @@ The rules, after what TorchInductor does (Ansel et al., PyTorch 2, ASPLOS 2024, 
 3. A joint kernel reads each tensor from outside once, and writes only what is read outside of it or not at all.
 """
 
+from collections.abc import Iterable
+from functools import reduce
+from operator import or_
+
 from msgspec import Struct
+
+from hwbench.workload.formulas.tally import Amount
 
 MAPS = frozenset(
     """
@@ -20,14 +26,14 @@ MAPS = frozenset(
 
 ROWS = frozenset("layer_norm group_norm rms_norm softmax reduction avg_pool global_avg_pool weight_norm".split())  # noqa: SIM905
 """Kinds that sum over elements: they go over what they read."""
+_JOINING = MAPS | ROWS
 
 
 class Access(Struct, frozen=True):
     """One tensor that an op reads or writes: which, and its share of the op's counts for one sample."""
 
     tensor: int
-    elements: int = 0
-    bytes: int = 0
+    amount: Amount = Amount()
 
 
 class Node(Struct, frozen=True):
@@ -40,35 +46,28 @@ class Node(Struct, frozen=True):
 
 
 class Saving(Struct, frozen=True):
-    """What fusion saves of one op: elements, bytes of other tensors, and whether it has no kernel of its own."""
+    """What fusion saves of one op, and whether it has no kernel of its own."""
 
-    elements: int = 0
-    bytes: int = 0
+    amount: Amount = Amount()
     fused: bool = False
 
 
 def savings(nodes: list[Node]) -> list[Saving]:
     """Return what fusion saves of each op, in order of execution."""
     group, producer = _groups(nodes)
-    read_outside: set[int] = set()  # writes, by position of the op that wrote, that another kernel reads
-    read_inside: set[int] = set()
-    for position, sources in enumerate(producer):
-        for source in sources:
-            if source is not None:
-                (read_inside if group[source] == group[position] else read_outside).add(source)
+    readers = [(source, reader) for reader, sources in enumerate(producer) for source in sources if source is not None]
+    read_outside = {source for source, reader in readers if group[source] != group[reader]}
+    only_inside = {source for source, _ in readers} - read_outside
     result, begun = [], set()
     already_read: set[tuple[int, int, int | None]] = set()  # (kernel, tensor, position of its writer)
     for position, node in enumerate(nodes):
-        elements = size = 0
+        amount = sum((access.amount for access in node.writes), Amount()) if position in only_inside else Amount()
         for access, source in zip(node.reads, producer[position], strict=True):
             key = (group[position], access.tensor, source)
             if (source is not None and group[source] == group[position]) or key in already_read:
-                elements, size = elements + access.elements, size + access.bytes
+                amount += access.amount
             already_read.add(key)
-        if position in read_inside and position not in read_outside:
-            elements += sum(access.elements for access in node.writes)
-            size += sum(access.bytes for access in node.writes)
-        result.append(Saving(elements, size, group[position] in begun))
+        result.append(Saving(amount, group[position] in begun))
         begun.add(group[position])
     return result
 
@@ -99,16 +98,8 @@ def _groups(nodes: list[Node]) -> tuple[list[int], list[list[int | None]]]:
         parents = list(dict.fromkeys(group[source] for source in latest_first))
         joined = _joined(node, nodes, parents, members, needs)
         own = joined[0] if joined else position
-        outside = 0
-        for parent in parents:
-            if parent not in joined:
-                outside |= members[parent] | needs[parent]
-        for other in joined:
-            outside |= needs[other]
-        together = 1 << position
-        for other in joined:
-            together |= members.pop(other)
-            needs.pop(other)
+        outside = _union(needs[p] | (0 if p in joined else members[p]) for p in parents)
+        together = 1 << position | _union(members.pop(other) for other in joined)
         group.append(own)
         for other in joined[1:]:
             group = [own if known == other else known for known in group]
@@ -123,21 +114,16 @@ def _joined(
     node: Node, nodes: list[Node], parents: list[int], members: dict[int, int], needs: dict[int, int]
 ) -> list[int]:
     """Return the kernels among an op's parents, latest first, that it can join."""
-    if node.kind not in MAPS and node.kind not in ROWS:
+    if node.kind not in _JOINING:
         return []
-    fitting = [
-        parent
-        for parent in parents
-        if (nodes[parent].kind in MAPS or nodes[parent].kind in ROWS) and nodes[parent].extent == node.extent
-    ]
+    fitting = [parent for parent in parents if nodes[parent].kind in _JOINING and nodes[parent].extent == node.extent]
     joined: list[int] = []
-    for parent in fitting:
-        others = [other for other in parents if other != parent and other not in joined]
-        before = 0  # what must run before the joint kernel without being part of it
-        for other in others:
-            before |= needs[other] | (0 if other in fitting else members[other])
-        for other in joined:
-            before |= needs[other]
+    for parent in fitting:  # what must run before the joint kernel without being part of it:
+        before = _union(needs[p] | (0 if p in fitting else members[p]) for p in parents if p != parent)
         if not members[parent] & before:
             joined.append(parent)
     return joined
+
+
+def _union(sets: Iterable[int]) -> int:
+    return reduce(or_, sets, 0)

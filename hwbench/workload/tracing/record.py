@@ -103,8 +103,8 @@ class Trace:
                 op,
                 channels_last=op.channels_last or position in norms,
                 fused=saving.fused,
-                fused_elements=saving.elements,
-                fused_bytes=saving.bytes,
+                fused_elements=saving.amount.elements,
+                fused_bytes=saving.amount.bytes,
             )
             for position, (op, saving) in enumerate(zip(self.ops, savings(self.nodes), strict=True))
         ]
@@ -122,8 +122,7 @@ class Trace:
 
 
 def _access(tensor: torch.Tensor, amount: Amount) -> Access:
-    storage = address(tensor) if tensor.layout is torch.strided else id(tensor)
-    return Access(storage, amount.elements, amount.bytes)
+    return Access(address(tensor) if tensor.layout is torch.strided else id(tensor), amount)
 
 
 def _is_strided(cost: Cost, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> bool:

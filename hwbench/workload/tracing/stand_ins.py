@@ -8,8 +8,7 @@ import torch
 def get_item(tensor: torch.Tensor, index: Any) -> torch.Tensor:
     """Return `tensor[index]`, which a torch built without CUDA refuses for a fake CUDA tensor."""
     view, picks = _basic(tensor, index)
-    picked: torch.Tensor = torch.ops.aten.index.Tensor(view, picks) if picks else view
-    return picked
+    return torch.ops.aten.index.Tensor(view, picks) if picks else view
 
 
 def set_item(tensor: torch.Tensor, index: Any, value: Any) -> None:
@@ -26,14 +25,12 @@ def make_contiguous(tensor: torch.Tensor, memory_format: Any = torch.contiguous_
     """Return `tensor.contiguous(...)`, likewise."""
     if tensor.is_contiguous(memory_format=memory_format):
         return tensor
-    moved: torch.Tensor = torch.ops.aten.clone.default(tensor, memory_format=memory_format)
-    return moved
+    return torch.ops.aten.clone.default(tensor, memory_format=memory_format)
 
 
 def copy_into(tensor: torch.Tensor, value: torch.Tensor, *_: Any) -> torch.Tensor:
     """Do `tensor.copy_(value)`, likewise."""
-    written: torch.Tensor = torch.ops.aten.copy_.default(tensor, value)
-    return written
+    return torch.ops.aten.copy_.default(tensor, value)
 
 
 def _basic(tensor: torch.Tensor, index: Any) -> tuple[torch.Tensor, list[torch.Tensor | None]]:
@@ -84,10 +81,8 @@ def attention_output(query: torch.Tensor, _key: torch.Tensor, value: torch.Tenso
 
 def grouped_product_output(a: torch.Tensor, b: torch.Tensor, offsets: Any) -> torch.Tensor:
     """Return the output of a grouped product: a matrix per group unless exactly one operand has groups."""
-    shape = (a.shape[-2], b.shape[-1])
-    if a.dim() == b.dim():
-        return a.new_empty((a.shape[0] if a.dim() == 3 else offsets.numel(), *shape))
-    return a.new_empty(shape)
+    groups = () if a.dim() != b.dim() else (a.shape[0] if a.dim() == 3 else offsets.numel(),)
+    return a.new_empty((*groups, a.shape[-2], b.shape[-1]))
 
 
 def recurrent_output(args: tuple[Any, ...]) -> tuple[torch.Tensor, Any, Any, list[torch.Tensor]]:

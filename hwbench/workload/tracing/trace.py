@@ -26,6 +26,7 @@ _ANSWERS = {"aten.all": True, "aten.any": False, "aten.eq": True, "aten.ne": Fal
 
 Each answer is recorded in the trace and reported to the user: other data may take another path.
 """
+_RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 _GUARDED: dict[Any, Callable[..., Any]] = {
     torch.Tensor.__getitem__: stand_ins.get_item,
     torch.Tensor.__setitem__: stand_ins.set_item,
@@ -54,9 +55,7 @@ class _Dispatch(TorchDispatchMode):
         if name in _ANSWERS and output.dim() == 0:
             self.questions[twins.address(output)] = (name, output.untyped_storage())
         if name not in aten.FREE and not func.is_view and func.namespace != "prim":
-            tags = func.tags
-            reduction = getattr(torch.Tag, "reduction", None) in tags
-            self.count(name, args, kwargs, list(twins.tensors(output)), torch.Tag.pointwise in tags, reduction)
+            self.count(name, args, kwargs, list(twins.tensors(output)), func.tags)
         return output
 
     def _run(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
@@ -72,44 +71,29 @@ class _Dispatch(TorchDispatchMode):
         self.trace.assumed[AssumedAnswer(question.removeprefix("aten."), module, answer)] = None
         return answer
 
-    def count(
-        self,
-        name: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        outputs: list[torch.Tensor],
-        pointwise: bool = False,
-        reduction: bool = False,
-    ) -> None:
+    def count(self, name: str, args: Any, kwargs: Any, outputs: list[torch.Tensor], tags: Any = ()) -> None:
         """Record one call with the cost of its formula."""
         call = Call(
-            name=name,
-            args=tuple(self._described(argument) for argument in args),
-            kwargs={key: self._described(value) for key, value in kwargs.items()},
-            outputs=tuple(self._tensor(tensor) for tensor in outputs),
-            samples=self.trace.batch,
+            name,
+            twins.convert_all(args, self._tensor, False),
+            twins.convert_all(kwargs, self._tensor, False),
+            tuple(self._tensor(tensor) for tensor in outputs),
+            self.trace.batch,
         )
-        cost = aten.cost(call, pointwise, reduction)
+        cost = aten.cost(call, torch.Tag.pointwise in tags, getattr(torch.Tag, "reduction", None) in tags)
         if cost is None:
             self.trace.uncounted[name] = self.trace.uncounted.get(name, 0) + 1
             cost = Cost("uncounted")
         self.trace.record(call, cost, list(twins.tensors((args, kwargs))), outputs)
 
-    def _described(self, value: Any) -> Any:
-        if isinstance(value, torch.Tensor):
-            return self._tensor(value)
-        if isinstance(value, (list, tuple)):
-            return tuple(self._described(item) for item in value)
-        return value
-
     def _tensor(self, tensor: torch.Tensor) -> Tensor:
         return Tensor(
-            shape=tuple(tensor.shape),
-            elements=twins.distinct_elements(tensor),
-            floating=tensor.is_floating_point(),
-            contiguous=twins.is_dense(tensor),
-            role="weight" if self.trace.role(tensor) == "weight" else "data",
-            dtype=str(tensor.dtype).removeprefix("torch."),
+            tuple(tensor.shape),
+            twins.distinct_elements(tensor),
+            tensor.is_floating_point(),
+            twins.is_dense(tensor),
+            "weight" if self.trace.role(tensor) == "weight" else "data",
+            str(tensor.dtype).removeprefix("torch."),
         )
 
 
@@ -120,17 +104,11 @@ class _Functions(TorchFunctionMode):
         super().__init__()
         self.trace = trace
         self.dispatch = dispatch
-        self.recurrent = {
-            getattr(home, name): name
-            for home in (torch, torch._VF)
-            for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")
-            if hasattr(home, name)
-        }
-        self.cells = {
-            getattr(torch._VF, name): name for name in ("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
-        }
-        self.grouped = {torch._grouped_mm} if hasattr(torch, "_grouped_mm") else set()
-        self.grouped |= {function for function in [getattr(torch.nn.functional, "grouped_mm", None)] if function}
+        homes = [(home, name) for home in (torch, torch._VF) for name in _RECURRENT]
+        self.recurrent = {getattr(home, name): name for home, name in homes if hasattr(home, name)}
+        self.cells = {getattr(torch._VF, f"{name}_cell"): f"{name}_cell" for name in _RECURRENT}
+        homes = [(torch, "_grouped_mm"), (torch.nn.functional, "grouped_mm")]
+        self.grouped = {getattr(home, name) for home, name in homes if hasattr(home, name)}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -153,18 +131,11 @@ class _Functions(TorchFunctionMode):
         dtype = torch.get_autocast_dtype("cuda") if self.trace.autocast and torch.is_autocast_enabled("cuda") else None
         if dtype is not None:
             query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
-        output: torch.Tensor = _Fused.apply(
-            self.dispatch, _ATTENTION, stand_ins.attention_output, query, key, value, attn_mask
-        )
-        return output
+        return _Fused.apply(self.dispatch, _ATTENTION, stand_ins.attention_output, query, key, value, attn_mask)
 
-    def _multiply_groups(
-        self, mat_a: torch.Tensor, mat_b: torch.Tensor, offs: Any = None, *_: Any, **__: Any
-    ) -> torch.Tensor:
-        output: torch.Tensor = _Fused.apply(
-            self.dispatch, "aten._grouped_mm", stand_ins.grouped_product_output, mat_a, mat_b, offs
-        )
-        return output
+    def _multiply_groups(self, mat_a: torch.Tensor, mat_b: torch.Tensor, offs: Any = None, *_: Any, **__: Any) -> Any:
+        result = stand_ins.grouped_product_output
+        return _Fused.apply(self.dispatch, "aten._grouped_mm", result, mat_a, mat_b, offs)
 
     def _recur(self, name: str, args: tuple[Any, ...]) -> tuple[torch.Tensor, ...]:
         """Run a recurrent layer as one op for all its steps."""
@@ -185,31 +156,24 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, dispatch: _Dispatch, name: str, result: Any, *operands: Any) -> torch.Tensor:
         ctx.dispatch, ctx.name, ctx.operands = dispatch, name, operands
-        output: torch.Tensor = result(*operands)
+        output = result(*operands)
         dispatch.count(name, operands, {}, [output])
         return output
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         wanted = ctx.needs_input_grad[-len(ctx.operands) :]
-        results = [
-            tensor.new_empty(tensor.shape) if need else None for tensor, need in zip(ctx.operands, wanted, strict=True)
-        ]
+        pairs = zip(ctx.operands, wanted, strict=True)
+        results = [tensor.new_empty(tensor.shape) if need else None for tensor, need in pairs]
         outputs = [tensor for tensor in results if tensor is not None]
         ctx.dispatch.count(f"{ctx.name}_backward", (*gradients, *ctx.operands), {}, outputs)
         return (None, None, None, *results)
 
 
 def trace(
-    module: torch.nn.Module,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any] | None = None,
-    *,
-    batch: int = 1,
-    training: bool = False,
-    autocast: torch.dtype | None = None,
-    channels_last: bool = False,
-) -> Trace:
+    module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None, *, batch: int = 1,
+    training: bool = False, autocast: torch.dtype | None = None, channels_last: bool = False,
+) -> Trace:  # fmt: skip
     """Run `module` on tensors without data and count it.
 
     `args` and `kwargs` hold `batch` samples; counts are per sample. `training` adds the backward pass of the summed
@@ -238,10 +202,8 @@ def trace(
             enter(torch.device("meta" if fake is None else "cuda"))  # where the module makes tensors of its own
             enter(patches.autocast_as_cuda(autocast))
             result.enter(module, args, kwargs)
-            dispatch = _Dispatch(result)
-            enter(dispatch)
-            functions = _Functions(result, dispatch)
-            enter(functions)
+            dispatch = enter(_Dispatch(result))
+            functions = enter(_Functions(result, dispatch))
             # torch's own multi-head attention hides its call from the mode
             enter(patches.replace_attribute(torch.nn.functional, "scaled_dot_product_attention", functions.attend))
             result.output = module(*args, **kwargs)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
+from math import prod
 from typing import Any
 
 import torch
@@ -64,11 +65,8 @@ def tensors(value: Any) -> Iterator[torch.Tensor]:
     """Yield every tensor in nested lists, tuples, dicts, dataclasses (outputs of transformers) and key-value caches."""
     if isinstance(value, torch.Tensor):
         yield value
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from tensors(item)
-    elif isinstance(value, dict):
-        for item in value.values():
+    elif isinstance(value, (list, tuple, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
             yield from tensors(item)
     elif hasattr(value, "__dataclass_fields__") or _is_cache(value):
         yield from tensors(vars(value))
@@ -82,11 +80,8 @@ def address(tensor: torch.Tensor) -> int:
 
 def distinct_elements(tensor: torch.Tensor) -> int:
     """Count the elements at different places in memory: an expanded dimension has one."""
-    elements = 1
     strides = tensor.stride() if tensor.layout is torch.strided else tensor.shape
-    for size, stride in zip(tensor.shape, strides, strict=True):
-        elements *= size if stride or not size else 1
-    return elements
+    return prod(size for size, stride in zip(tensor.shape, strides, strict=True) if stride or not size)
 
 
 def is_dense(tensor: torch.Tensor) -> bool:

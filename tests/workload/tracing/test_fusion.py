@@ -1,11 +1,12 @@
 """Fusion by the stated rules, on graphs small enough to do by hand."""
 
+from hwbench.workload.formulas.tally import Amount
 from hwbench.workload.tracing.fusion import Access, Node, norms_of_images, savings
 
 
 def node(kind: str, reads: list[int], writes: list[int], extent: int = 10) -> Node:
     """An op over `extent` elements; each tensor counts so many."""
-    return Node(kind, extent, *(tuple(Access(t, elements=extent) for t in some) for some in (reads, writes)))
+    return Node(kind, extent, *(tuple(Access(t, Amount(extent)) for t in some) for some in (reads, writes)))
 
 
 def test_a_chain_reads_its_first_tensor_and_writes_its_last() -> None:
@@ -13,14 +14,14 @@ def test_a_chain_reads_its_first_tensor_and_writes_its_last() -> None:
         [node("conv", [0], [1]), node("batch_norm", [1], [2]), node("relu", [2], [3]), node("conv", [3], [4])]
     )
     assert [one.fused for one in found] == [False, False, True, False]
-    assert [one.elements for one in found] == [0, 10, 10, 0]  # what batch norm writes and relu reads
+    assert [one.amount.elements for one in found] == [0, 10, 10, 0]  # what batch norm writes and relu reads
 
 
 def test_a_result_that_somebody_else_reads_is_written() -> None:
     found = savings([node("relu", [0], [1]), node("add", [1, 0], [2]), node("conv", [1], [3])])
     assert [one.fused for one in found] == [False, True, False]
-    assert found[0].elements == 0  # the convolution reads it
-    assert found[1].elements == 20  # both of its inputs are at hand already
+    assert found[0].amount.elements == 0  # the convolution reads it
+    assert found[1].amount.elements == 20  # both of its inputs are at hand already
 
 
 def test_both_sides_of_a_residual_end_in_one_kernel() -> None:
@@ -45,7 +46,7 @@ def test_nothing_joins_a_kernel_that_its_other_input_waits_for() -> None:
     ]
     found = savings(nodes)
     assert [one.fused for one in found] == [False, True, False, False]
-    assert found[3].elements == 0
+    assert found[3].amount.elements == 0
 
 
 def test_other_sizes_and_other_kinds_stay_apart() -> None:
@@ -57,7 +58,7 @@ def test_other_sizes_and_other_kinds_stay_apart() -> None:
 def test_in_place_ops_read_what_was_written_before() -> None:
     found = savings([node("add", [0, 1], [2]), node("relu", [2], [2]), node("conv", [2], [3])])
     assert [one.fused for one in found] == [False, True, False]
-    assert [one.elements for one in found] == [10, 10, 0]
+    assert [one.amount.elements for one in found] == [10, 10, 0]
 
 
 def test_layer_norms_that_a_convolution_reads() -> None:
