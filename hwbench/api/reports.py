@@ -98,9 +98,8 @@ def _records(names: Sequence[str], notices: list[Notice]) -> list[Record]:
     """Return the runs of names; without names the newest, if there is one and it can be read."""
     if names:
         return [store.load(name) for name in names]
-    newest = store.latest()
     try:
-        return [store.load(newest)] if newest else []
+        return [store.load(store.LATEST)] if store.names() else []
     except InputError as error:  # nobody asked for it
         notices.append(notice("newest-run-left-out", reason=str(error)))
         return []

@@ -11,14 +11,9 @@ from hwbench.workload.ops import Workload
 from hwbench.workload.request import ModelRequest
 
 NETWORKS = (
-    ("alexnet", 1),
-    ("resnet18", 1),
-    ("resnet18", 4),
-    ("mobilenet-v2", 1),
-    ("mobilenet-v1", 8),
-    ("squeezenet1.0", 1),
+    ("alexnet", 1), ("resnet18", 1), ("resnet18", 4), ("mobilenet-v2", 1), ("mobilenet-v1", 8), ("squeezenet1.0", 1),
     ("vit-b-16", 1),
-)
+)  # fmt: skip
 """Models and batches with different shares of compute, of weights and activations from memory, and of overhead. Most of
 the time is compute: only the larger batch of MobileNet, where activations take almost half, determines memory."""
 BUDGET_S = 40.0
@@ -35,10 +30,10 @@ def times(settings: Settings, progress: Callable[[float], None]) -> list[tuple[W
     except ImportError as error:
         message = f"Calibration of this machine needs torch ({error}): pip install 'hwbench[torch]'."
         raise InputError("needs-torch", message) from None
-    cpu, threads = CPU, max(settings.threads)
+    threads = max(settings.threads)
     models = {name: inference.build(ModelRequest(name)) for name, _ in NETWORKS}
     tasks = [
-        inference.task(models[name], inference.RunSetting(cpu, batch=batch, threads=threads), settings.cpus[:threads])
+        inference.task(models[name], inference.RunSetting(CPU, batch=batch, threads=threads), settings.cpus[:threads])
         for name, batch in NETWORKS
     ]
     measurements = measure(tasks, BUDGET_S, progress=lambda at: progress(at.share))

@@ -116,9 +116,8 @@ def find(name: str, where: str | None = None) -> str:
     if not known:
         message = "There are no saved runs: make one with `hwbench bench`."
         raise InputError("no-runs", message, file=folder(where))
-    if name.lower() == LATEST:
-        return os.path.join(folder(where), known[-1] + SUFFIX)
     fitting = [identity for identity in known if identity.startswith(name)] if name else []
+    fitting = known[-1:] if name.lower() == LATEST else fitting
     if len(fitting) == 1:
         return os.path.join(folder(where), fitting[0] + SUFFIX)
     if fitting:
@@ -143,9 +142,8 @@ def decode(text: str, path: str | None = None) -> Record:
         record = msgspec.convert(_upgraded(data), Record, dec_hook=documents.quantity)
     except msgspec.ValidationError as error:
         wrong = complaint(error)
-        raise InputError(
-            "not-a-run", f"This is not a saved run. {wrong.sentence}", file=path, field=wrong.field
-        ) from None
+        message = f"This is not a saved run. {wrong.sentence}"
+        raise InputError("not-a-run", message, file=path, field=wrong.field) from None
     except InputError as error:
         raise error.at(file=path) from None
     except RecursionError:
@@ -209,21 +207,3 @@ def _upgraded(data: Any) -> dict[str, Any]:
     for upgrade in UPGRADES[version - 1 :]:
         data = upgrade(data)
     return {**data, "schema": SCHEMA}
-
-
-def latest(where: str | None = None, kernel: str | None = None) -> str | None:
-    """Return the path of the newest record, of those that measured a kernel if one is named; None without one.
-
-    Files that cannot be read are skipped.
-    """
-    for name in reversed(names(where)):
-        path = os.path.join(folder(where), name + SUFFIX)
-        if kernel is None:
-            return path
-        try:
-            run = load(path)
-        except InputError:
-            continue
-        if any(measurement.kernel == kernel for measurement in run.measurements):
-            return path
-    return None

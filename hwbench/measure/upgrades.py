@@ -1,6 +1,7 @@
 """Records of older schemas as data of the newest: files that were saved once keep loading."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from hwbench.errors import InputError
@@ -20,9 +21,7 @@ def from_1(data: dict[str, Any]) -> dict[str, Any]:
     """
     measurements, warnings, environment = data.get("measurements"), data.pop("warnings", []), data.get("environment")
     if isinstance(measurements, list):
-        data["measurements"] = [
-            _measurement(measurement) if isinstance(measurement, dict) else measurement for measurement in measurements
-        ]
+        data["measurements"] = [_measurement(each) if isinstance(each, dict) else each for each in measurements]
     if isinstance(warnings, list):
         warnings = [{"code": "recorded", "data": {"text": text}} for text in warnings]
     if isinstance(environment, dict):
@@ -34,13 +33,9 @@ def from_1(data: dict[str, Any]) -> dict[str, Any]:
 
 def _is_device(data: Any) -> bool:
     """Whether data describes a device: a record without one could be read before, and still can."""
-    if not isinstance(data, dict):
-        return False
-    try:
-        documents.convert(documents.Document("", "{}", data), Device)
-    except InputError:
-        return False
-    return True
+    with suppress(InputError):
+        return isinstance(data, dict) and bool(documents.convert(documents.Document("", "{}", data), Device))
+    return False
 
 
 def _measurement(data: dict[str, Any]) -> dict[str, Any]:

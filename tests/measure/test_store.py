@@ -160,11 +160,6 @@ def test_a_run_is_found_by_id_beginning_path_and_as_latest(tmp_path: Path) -> No
     assert store.load(new.id, where) == new
     assert store.load("LATEST", where) == new
     assert store.load(str(tmp_path / f"{old.id}.json")) == old
-    assert store.latest(where) == str(tmp_path / f"{new.id}.json")
-    assert store.latest(where, "clock") == str(tmp_path / f"{old.id}.json")
-    assert store.latest(where, "gpu") is None
-    (tmp_path / f"{new.id}.json").write_text("{broken")
-    assert store.latest(where, "fma") is None
     with pytest.raises(InputError) as caught:
         store.load("20", where)
     assert (caught.value.code, len(caught.value.nearest)) == ("ambiguous-run", 2)

@@ -20,11 +20,18 @@ INFLUENCES = (
     "OMP_", "MKL_", "OPENBLAS_", "NUMBA_", "KMP_", "GOMP_", "BLIS_", "TORCH", "ATEN_", "CUDA_VISIBLE", "LD_PRE",
 )  # fmt: skip
 """Prefixes of environment variables that change measurements."""
+CHOICES = {
+    "blas-kernels-chosen": ("OPENBLAS_CORETYPE", "MKL_DEBUG_CPU_TYPE", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR"),
+    "numba-target-chosen": ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_ENABLE_AVX", "NUMBA_OPT"),
+}
+"""Environment variables that choose what computes, by the code of the notice."""
 
 
 def environment(machine: Host, classes: tuple[CpuClass, ...], files: Files | None = None) -> dict[str, Any]:
     """Return the environment of a record: the machine besides its device, settings and software."""
     files = files or Files()
+    cpufreq = f"{CPU}/cpu{classes[0].cpus[0] if classes else 0}/cpufreq"
+    pages = files.text("/sys/kernel/mm/transparent_hugepage/enabled") or ""  # such as `always [madvise] never`
     values: dict[str, Any] = {
         "machine": machine_key(machine, files),
         "hostname": platform.node(),
@@ -41,11 +48,11 @@ def environment(machine: Host, classes: tuple[CpuClass, ...], files: Files | Non
         "hypervisor": machine.hypervisor,
         "classes": {core_class.name: format_cpulist(core_class.cpus) for core_class in classes},
         "governor": governor(files, classes),
-        "driver": files.text(f"{CPU}/cpu{_first(classes)}/cpufreq/scaling_driver"),
-        "preference": files.text(f"{CPU}/cpu{_first(classes)}/cpufreq/energy_performance_preference"),
+        "driver": files.text(f"{cpufreq}/scaling_driver"),
+        "preference": files.text(f"{cpufreq}/energy_performance_preference"),
         "turbo": turbo(files),
         "numa_nodes": numa_nodes(files),
-        "huge_pages": _chosen(files.text("/sys/kernel/mm/transparent_hugepage/enabled")),
+        "huge_pages": pages.partition("[")[2].partition("]")[0],
         "versions": versions(),
         "variables": variables(dict(os.environ)),
         "warnings": [str(notice) for notice in machine.notices],
@@ -73,8 +80,7 @@ def governor(files: Files, classes: tuple[CpuClass, ...]) -> str | None:
 
 def turbo(files: Files) -> bool | None:
     """Return whether the clock may rise above the base: by intel_pstate's `no_turbo`, else by cpufreq's `boost`."""
-    forbidden = files.number(f"{CPU}/intel_pstate/no_turbo")
-    if forbidden is not None:
+    if (forbidden := files.number(f"{CPU}/intel_pstate/no_turbo")) is not None:
         return forbidden == 0
     boost = files.number(f"{CPU}/cpufreq/boost")
     return None if boost is None else boost == 1
@@ -91,15 +97,6 @@ def variables(every: dict[str, str]) -> dict[str, str]:
     return {name: value[:200] for name, value in sorted(every.items()) if name.startswith(INFLUENCES)}
 
 
-def _first(classes: tuple[CpuClass, ...]) -> int:
-    return classes[0].cpus[0] if classes else 0
-
-
-def _chosen(text: str | None) -> str | None:
-    """Return the word in brackets of a list such as `always [madvise] never`."""
-    return text.partition("[")[2].partition("]")[0] or None if text else None
-
-
 def cautions(environment: dict[str, Any]) -> list[Notice]:
     """Return a notice for each setting of an environment that keeps measurements below what the machine can do."""
     notices = []
@@ -110,12 +107,8 @@ def cautions(environment: dict[str, Any]) -> list[Notice]:
     if environment.get("turbo") is False:
         notices.append(notice("turbo-off"))
     variables = environment.get("variables", {})
-    for name in ("OPENBLAS_CORETYPE", "MKL_DEBUG_CPU_TYPE", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR"):
-        if name in variables:
-            notices.append(notice("blas-kernels-chosen", variable=name, value=variables[name]))
-    for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_ENABLE_AVX", "NUMBA_OPT"):
-        if name in variables:
-            notices.append(notice("numba-target-chosen", variable=name, value=variables[name]))
+    chosen = ((code, name) for code, names in CHOICES.items() for name in names if name in variables)
+    notices += [notice(code, variable=name, value=variables[name]) for code, name in chosen]
     quota = environment.get("quota")
     cores = sum(len(parse_cpulist(cpus)) for cpus in environment.get("classes", {}).values())
     if quota is not None and quota < 1:

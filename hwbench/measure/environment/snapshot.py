@@ -3,9 +3,12 @@
 A snapshot is a plain mapping in the record, without the keys of what is unknown.
 """
 
+import math
 import os
+import re
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from hwbench.machine.host import cgroup, memory
@@ -50,30 +53,21 @@ def while_idle(cpus: Iterable[int], seconds: float) -> list[Notice]:
 
 def _load(files: Files) -> list[float] | None:
     """Return the load averages over 1, 5 and 15 minutes."""
-    parts = (files.text("/proc/loadavg") or "").split()[:3]
-    try:
-        return [float(part) for part in parts] or None
-    except ValueError:
-        return None
+    with suppress(ValueError):
+        return [float(part) for part in (files.text("/proc/loadavg") or "").split()[:3]] or None
+    return None
 
 
 def _pressure(files: Files) -> float | None:
     """Return the share of the last ten seconds in which something waited for a CPU (PSI; Linux, accounting/psi)."""
-    for line in (files.text("/proc/pressure/cpu") or "").splitlines():
-        kind, _, rest = line.partition(" ")
-        if kind == "some" and rest.startswith("avg10="):
-            try:
-                return float(rest.split()[0].removeprefix("avg10=")) / 100
-            except ValueError:
-                return None
-    return None
+    some = re.search(r"^some avg10=(\d+(?:\.\d+)?)(?:\s|$)", files.text("/proc/pressure/cpu") or "", re.MULTILINE)
+    return float(some[1]) / 100 if some else None
 
 
 def _busy(files: Files, cpus: list[int]) -> tuple[float, float] | None:
     """Return the seconds that these CPUs worked, and those that the hypervisor withheld (proc(5), /proc/stat)."""
-    wanted = {f"cpu{cpu}" for cpu in cpus}
+    wanted, listed = {f"cpu{cpu}" for cpu in cpus}, False
     busy = steal = 0.0
-    listed = False
     for line in (files.text("/proc/stat") or "").splitlines():
         name, *fields = line.split()
         values = [whole_number(field) for field in fields[:8]]
@@ -132,21 +126,17 @@ def disturbances(before: dict[str, Any], after: dict[str, Any]) -> list[Notice]:
     available = elapsed * after.get("cpus", 1)
     if available <= 0:
         return notices
-    busy, own, steal = (_difference(before, after, key) for key in ("busy_s", "own_cpu_s", "steal_s"))
-    if busy is not None and own is not None and (other := (busy - own) / available) > 0.05:
+
+    def spent(key: str) -> float:
+        known = key in before and key in after
+        return max(0.0, float(after[key]) - float(before[key])) if known else math.nan  # above no limit
+
+    if (other := (spent("busy_s") - spent("own_cpu_s")) / available) > 0.05:
         notices.append(notice("other-work", share=other))
-    if steal is not None and steal / available > 0.01:
-        notices.append(notice("hypervisor-steal", share=steal / available))
-    throttled = _difference(before, after, "throttled_s")
-    if throttled is not None and throttled > 0.01 * elapsed:
-        notices.append(notice("quota-throttled", share=throttled / elapsed))
-    celsius = after.get("temperature_c")
-    if celsius is not None and celsius >= MAX_CELSIUS:
+    if (steal := spent("steal_s") / available) > 0.01:
+        notices.append(notice("hypervisor-steal", share=steal))
+    if (throttled := spent("throttled_s") / elapsed) > 0.01:
+        notices.append(notice("quota-throttled", share=throttled))
+    if (celsius := after.get("temperature_c", 0.0)) >= MAX_CELSIUS:
         notices.append(notice("processor-hot", celsius=celsius))
     return notices
-
-
-def _difference(before: dict[str, Any], after: dict[str, Any], key: str) -> float | None:
-    if key not in before or key not in after:
-        return None
-    return max(0.0, float(after[key]) - float(before[key]))

@@ -7,14 +7,13 @@ import ctypes
 import platform
 import re
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from importlib import metadata
+from typing import Any
 
 PACKAGES = ("numba", "llvmlite", "numpy", "scipy", "torch", "mkl", "threadpoolctl")
-_CORE_NAMES = ("scipy_openblas_get_corename64_", "scipy_openblas_get_corename", "openblas_get_corename64_",
-               "openblas_get_corename")  # fmt: skip
+_SPELLINGS = ("scipy_openblas_{}64_", "scipy_openblas_{}", "openblas_{}64_", "openblas_{}")
 
 
 def versions() -> dict[str, str]:
@@ -49,20 +48,16 @@ def blas() -> str | None:
 
 def openblas_kernel() -> str | None:
     """Return OpenBLAS's name of the kernel that it chose in this process; None where it is not loaded."""
-    for path in _loaded("openblas"):
-        with suppress(OSError):
-            library = ctypes.CDLL(path)
-            for name in _CORE_NAMES:
-                if hasattr(library, name):
-                    function = getattr(library, name)
-                    function.restype = ctypes.c_char_p
-                    return (function() or b"").decode("ascii", "replace") or None
-    return None
+    function = _openblas("get_corename")
+    if function is None:
+        return None
+    function.restype = ctypes.c_char_p
+    return (function() or b"").decode("ascii", "replace") or None
 
 
 def blas_threads(count: int) -> bool:
     """Set the number of threads of numpy's BLAS; return False where it has no function for that."""
-    function = _blas_threads()
+    function = _openblas_threads()
     if function is None:
         return False
     if _set[0] != count:
@@ -75,27 +70,22 @@ _set = [0]
 
 
 @cache
-def _blas_threads() -> Callable[[int], object] | None:
-    """Return OpenBLAS's function that sets the number of threads."""
-    for path in _loaded("openblas"):
+def _openblas_threads() -> Any:
+    return _openblas("set_num_threads")
+
+
+def _openblas(name: str) -> Any:
+    """Return a function of the loaded OpenBLAS; None without one, or where the system lists no loaded libraries."""
+    paths: set[str] = set()
+    with suppress(OSError), open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+        paths = {"/" + line.rstrip("\n").partition("/")[2] for line in file if "openblas" in line and ".so" in line}
+    for path in sorted(paths):
         with suppress(OSError):
             library = ctypes.CDLL(path)
-            for name in _CORE_NAMES:
-                name = name.replace("get_corename", "set_num_threads")  # noqa: PLW2901
-                if hasattr(library, name):
-                    function: Callable[[int], object] = getattr(library, name)
+            for pattern in _SPELLINGS:
+                if function := getattr(library, pattern.format(name), None):
                     return function
     return None
-
-
-def _loaded(name: str) -> list[str]:
-    """Return the paths of loaded libraries that contain a name; none where the system does not list them."""
-    try:
-        with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
-            paths = {line.rstrip("\n").partition("/")[2] for line in file if name in line and ".so" in line}
-    except OSError:
-        return []
-    return sorted(f"/{path}" for path in paths)
 
 
 def torch_blas() -> str | None:
