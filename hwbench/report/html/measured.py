@@ -65,9 +65,8 @@ def measured(
             ran = measurement.subject
             if not isinstance(ran, ForwardPass):
                 continue
-            if (ran.model, ran.batch, measurement.dtype) != (e.model, e.batch, e.dtype):
-                continue
-            if ran.flops not in (None, e.flops):
+            same = (ran.model, ran.batch, measurement.dtype) == (e.model, e.batch, e.dtype)
+            if not same or ran.flops not in (None, e.flops):
                 continue
             if _same_device(run, ran, device, machine):
                 here.append(_measured(run, measurement, ran, e, device))
@@ -121,13 +120,12 @@ def best(runs: Sequence[MeasuredEstimate]) -> MeasuredEstimate | None:
 def sentences(runs: Sequence[MeasuredEstimate], elsewhere: Sequence[OtherMachineRun], e: Estimate) -> list[str]:
     """Return what is drawn next to the prediction, what has no counterpart, and what other machines measured."""
     drawn = best(runs)
-    texts = [_sentence(drawn, e)] if drawn else []
-    for other in elsewhere:
-        texts.append(
-            f"Run {other.run} measured the same model in {si(other.time_s, 's')} on another machine, {other.machine}. "
-            f"It is not {e.device} and is not drawn here."
-        )
-    return texts
+    others = (
+        f"Run {other.run} measured the same model in {si(other.time_s, 's')} on another machine, {other.machine}. "
+        f"It is not {e.device} and is not drawn here."
+        for other in elsewhere
+    )
+    return [*([_sentence(drawn, e)] if drawn else []), *others]
 
 
 def _sentence(run: MeasuredEstimate, e: Estimate) -> str:
@@ -140,12 +138,9 @@ def _sentence(run: MeasuredEstimate, e: Estimate) -> str:
         return f"{text}, drawn as one point: its layers were not timed (`hwbench run --layers` times them).{remarks}"
     total = sum(run.layers.values())
     text += f", and {len(run.layers)} of {len(e.layers)} layers by hooks, {si(total, 's')} together."
-    if run.missing:
-        text += f" Layers without a measured time: {_names(run.missing)}."
-    if run.folded:
-        text += f" {run.folded} layers represent several alike; their times are not drawn."
-    if run.others:
-        text += f" Timed modules that are not layers of the estimate: {_names(run.others)}."
+    text += f" Layers without a measured time: {_names(run.missing)}." if run.missing else ""
+    text += f" {run.folded} layers represent several alike; their times are not drawn." if run.folded else ""
+    text += f" Timed modules that are not layers of the estimate: {_names(run.others)}." if run.others else ""
     return text + remarks
 
 

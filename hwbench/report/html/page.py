@@ -68,18 +68,11 @@ def render(title: str, answer: str, sections: Sequence[Section], data: Any) -> s
     body = "\n".join(_section(section) for section in sections)
     drawn = [{"name": f.name, "traces": f.traces, "layout": f.layout} for f in figures]
     filled = {
-        "TITLE": text(title),
-        "STYLE": _asset("page.css"),
-        "ANSWER": f"<p>{text(answer, 2000)}</p>",
-        "LINKS": links,
-        "BODY": body,
-        "FIGURES": _embedded(drawn),
-        "DATA": _embedded(data),
-        "SCRIPT": _asset("page.js"),
-        "PLOTLY": _plotly() if figures else "",
-    }
-    page = _asset("page.html")
-    head, *rest = page.split("{{")
+        "TITLE": text(title), "ANSWER": f"<p>{text(answer, 2000)}</p>", "LINKS": links, "BODY": body,
+        "STYLE": _asset("page.css"), "SCRIPT": _asset("page.js"), "PLOTLY": _plotly() if figures else "",
+        "FIGURES": _embedded(drawn), "DATA": _embedded(data),
+    }  # fmt: skip
+    head, *rest = _asset("page.html").split("{{")
     parts = [head]
     for piece in rest:  # one pass: filled-in text is never replaced again
         name, _, after = piece.partition("}}")

@@ -106,18 +106,15 @@ def measured(runs: Sequence[tuple[Record, Results]]) -> list[Section]:
     """Return the results of saved runs: figures of the newest, and a table of all."""
     sections = []
     for index, (run, results) in enumerate(runs[-MAX_RUNS:]):
-        parts: list[Figure | HtmlTable] = []
-        for figure in (
+        figures = (
             figures_run.ladder(run, results.results, f"ladder-{index}"),
             figures_run.working_sets(run, results.results, f"working-sets-{index}"),
-        ):
-            parts += [figure] if figure else []
-        parts += [figures_run.result_table(run, results.results), figures_run.conditions(run)]
-        sentences = (
-            f"Made on {run.created} by hwbench {run.hwbench_version}.",
-            *map(str, (*results.findings, *run.notices)),
         )
-        sections.append(Section(f"run-{index}", f"Measured: run {run.id}", sentences, tuple(parts)))
+        tables = (figures_run.result_table(run, results.results), figures_run.conditions(run))
+        made = f"Made on {run.created} by hwbench {run.hwbench_version}."
+        sentences = (made, *map(str, (*results.findings, *run.notices)))
+        parts: tuple[Figure | HtmlTable, ...] = (*(figure for figure in figures if figure), *tables)
+        sections.append(Section(f"run-{index}", f"Measured: run {run.id}", sentences, parts))
     if len(runs) > MAX_RUNS:
         rows = tuple((run.id, run.created, " ".join(run.command), len(results.results)) for run, results in runs)
         table = HtmlTable("All runs", ("run", "created", "command", "results"), rows, right=(3,))
@@ -175,19 +172,14 @@ def studied(answer: ClockStudy, rows: Sequence[ScoreRow]) -> Section:
 def validated(validation: Validation) -> Section:
     """Return the errors of forecasts against measurements."""
     metrics = validation.all
-    coverage = (
-        f"; the 80 % interval contains {percent(metrics.interval_coverage)}"
-        if metrics.interval_coverage is not None
-        else ""
-    )
+    coverage = metrics.interval_coverage
+    within = "" if coverage is None else f"; the 80 % interval contains {percent(coverage)}"
     sentence = (
         f"{metrics.n} measurements: the expected time is off by {percent(metrics.mape)} on average, the roofline by "
-        f"{percent(validation.roofline.mape)}, total operations / peak by {percent(validation.ideal.mape)}{coverage}."
+        f"{percent(validation.roofline.mape)}, total operations / peak by {percent(validation.ideal.mape)}{within}."
     )
-    parts: tuple[Figure | HtmlTable, ...] = (
-        study.predicted_vs_measured(validation, "ledger"),
-        study.errors(validation, "errors"),
-    )
+    parts: tuple[Figure | HtmlTable, ...]
+    parts = (study.predicted_vs_measured(validation, "ledger"), study.errors(validation, "errors"))
     if validation.skipped:
         rows = tuple((row.device or None, row.model, row.reason) for row in validation.skipped)
         parts += (HtmlTable("Rows that could not be predicted", ("device", "model", "why"), rows),)

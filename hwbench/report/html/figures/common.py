@@ -6,7 +6,7 @@ from typing import Any
 
 from hwbench.predict.estimate import Estimate, LayerEstimate
 from hwbench.report.html.measured import MeasuredEstimate
-from hwbench.report.html.page import Cell, Figure, HtmlTable, label
+from hwbench.report.html.page import Figure, HtmlTable, label
 from hwbench.units import operations_unit, si
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#999999")
@@ -41,28 +41,15 @@ def log_axis(title: str, values: Iterable[float], unit: str = "", **more: Any) -
 def layer_table(e: Estimate, measured: MeasuredEstimate | None = None) -> HtmlTable:
     """Return every layer of an estimate with its full numbers, and its measured time where a run has one."""
     unit = operations_unit(e.dtype)
-    header: tuple[str, ...] = ("layer", "kind", "count", unit, "bytes", f"{unit}/B")
-    header = (*header, "ideal s", "roofline s", "expected s", "bound")
-    rows: tuple[tuple[Cell, ...], ...] = tuple(
-        (
-            x.name,
-            x.kind,
-            x.count,
-            x.flops,
-            x.traffic_bytes,
-            x.intensity,
-            x.ideal_time_s,
-            x.roofline_time_s,
-            x.forecast_time_s,
-            x.bound,
-        )
-        for x in e.layers
-    )
-    right = tuple(range(2, 9))
-    if measured and measured.layers:
-        header, right = (*header, "measured s"), (*right, 10)
-        rows = tuple((*row, measured.layers.get(index)) for index, row in enumerate(rows))
-    return HtmlTable(f"Layers of {e.model} on {e.device}", header, rows, right)
+    header = ["layer", "kind", "count", unit, "bytes", f"{unit}/B", "ideal s", "roofline s", "expected s", "bound"]
+    timed = measured.layers if measured else {}
+    rows = []
+    for index, x in enumerate(e.layers):
+        work, times = (x.flops, x.traffic_bytes, x.intensity), (x.ideal_time_s, x.roofline_time_s, x.forecast_time_s)
+        rows.append((x.name, x.kind, x.count, *work, *times, x.bound, *((timed.get(index),) if timed else ())))
+    header += ["measured s"] if timed else []
+    right = (*range(2, 9), *((10,) if timed else ()))
+    return HtmlTable(f"Layers of {e.model} on {e.device}", tuple(header), tuple(rows), right)
 
 
 def time_of(layer: LayerEstimate) -> float:

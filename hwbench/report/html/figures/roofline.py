@@ -5,7 +5,7 @@ main memory as in the cache-aware roofline (A. Ilic et al., IEEE Computer Archit
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hwbench.machine.device import Device
@@ -33,7 +33,7 @@ def roofline(
     low, high = _reach([e.layers[index] for index in points], e, margin=10 if levels else 4)
     top = max(roof.rate for roof in roofs)
     lines = [
-        *_roof(low, high, e, roofs[0]),
+        _roof(low, high, e, roofs[0]),
         *_ceiling_traces(roofs[1:], high, e),
         *_slope_traces(levels, low, high, top),
     ]
@@ -43,46 +43,36 @@ def roofline(
     names = _at_ceilings(roofs, high, upper - bottom, unit) + _at_slopes(levels, low, e, upper - bottom)
     for trace in lines:
         trace["showlegend"] = trace["name"] not in {label["name"] for label in names}
-    layout = {
-        "xaxis": log_axis(f"intensity, {unit}/B", (low, high), range=[math.log10(low), math.log10(high)]),
-        "yaxis": log_axis(f"{unit}/s", every, range=[bottom, upper]),
-        "annotations": names,
-    }
     return Figure(
         name=name,
         title=f"Roofline of {e.model} on {e.device}, {e.dtype}, batch {e.batch}",
         alternative=_description(e, roofs, levels, len(points), measured),
         traces=(*lines, *marks),
-        layout=layout,
+        layout={
+            "xaxis": log_axis(f"intensity, {unit}/B", (low, high), range=[math.log10(low), math.log10(high)]),
+            "yaxis": log_axis(f"{unit}/s", every, range=[bottom, upper]),
+            "annotations": names,
+        },
         table=layer_table(e, measured),
         height=HEIGHT,
     )
 
 
 def _description(
-    e: Estimate,
-    roofs: Sequence[CeilingLine],
-    levels: Sequence[SlopeLine],
-    points: int,
-    measured: MeasuredEstimate | None,
+    e: Estimate, roofs: Sequence[CeilingLine], levels: Sequence[SlopeLine], points: int, measured: object
 ) -> str:
     """Return the picture in words."""
     unit = operations_unit(e.dtype)
     memory = e.bandwidth_bytes_per_second
     slope = f"{si(memory, 'B/s')} of memory bandwidth under it" if memory else "its memory bandwidth is unknown"
     text = f"The roof: {si(e.peak_flops_per_second, unit + '/s')} at most; {slope}."
-    if len(roofs) > 1:
-        others = ", ".join(roof.description(unit) for roof in roofs[1:])
-        text += f" Other ceilings: {others}."
-    if levels:
-        known = ", ".join(level.description for level in levels)
-        text += f" Slopes: {known}."
+    others, known = (roof.description(unit) for roof in roofs[1:]), (level.description for level in levels)
+    text += f" Other ceilings: {', '.join(others)}." if len(roofs) > 1 else ""
+    text += f" Slopes: {', '.join(known)}." if levels else ""
     hidden = len(e.layers) - points
     text += f" {points} layers with multiply-adds as points sized by their time"
     text += f"; {hidden} without multiply-adds are not drawn." if hidden else "."
-    if measured:
-        text += " Hollow points are measured."
-    return text
+    return text + (" Hollow points are measured." if measured else "")
 
 
 def _reach(points: Sequence[LayerEstimate], e: Estimate, margin: float) -> tuple[float, float]:
@@ -98,14 +88,13 @@ def _line(name: str, hover: str, xs: list[float], ys: list[float], line: dict[st
     }  # fmt: skip
 
 
-def _roof(low: float, high: float, e: Estimate, first: CeilingLine) -> list[dict[str, Any]]:
+def _roof(low: float, high: float, e: Estimate, first: CeilingLine) -> dict[str, Any]:
     bandwidth, peak = e.bandwidth_bytes_per_second, e.peak_flops_per_second
     corners = [low, high] if not bandwidth else sorted({low, min(max(peak / bandwidth, low), high), high})
     heights = [min(peak, x * bandwidth) if bandwidth else peak for x in corners]
     unit = operations_unit(e.dtype)
-    hover = first.description(unit)
-    hover += f"; memory {si(bandwidth, 'B/s')}" if bandwidth else ""
-    return [_line(first.titled(unit), hover, corners, heights, {"color": _GRAY, "width": 3})]
+    hover = first.description(unit) + (f"; memory {si(bandwidth, 'B/s')}" if bandwidth else "")
+    return _line(first.titled(unit), hover, corners, heights, {"color": _GRAY, "width": 3})
 
 
 def _ceiling_traces(roofs: Sequence[CeilingLine], high: float, e: Estimate) -> list[dict[str, Any]]:
@@ -133,30 +122,30 @@ def _slope_traces(levels: Sequence[SlopeLine], low: float, high: float, top: flo
 
 def _at_ceilings(roofs: Sequence[CeilingLine], high: float, span: float, unit: str) -> list[dict[str, Any]]:
     """Return labels at the right ends of ceilings, as many as fit: above a peak, below a measured rate."""
-    taken: list[float] = []
     labels = []
     for roof in (roofs[0], *sorted(roofs[1:], key=lambda roof: not roof.measured)):
-        height = math.log10(roof.rate)
+        height, side = math.log10(roof.rate), "top" if roof.measured else "bottom"
         middle = height + (-0.5 if roof.measured else 0.5) * _LABEL_HEIGHT * span
-        if all(abs(middle - other) > _LABEL_HEIGHT * span for other in taken):
-            taken.append(middle)
-            side = "top" if roof.measured else "bottom"
-            labels.append(_note(roof.titled(unit), math.log10(high), height, "right", side))
-    return labels
+        labels.append((middle, _note(roof.titled(unit), math.log10(high), height, "right", side)))
+    return _apart(labels, span)
 
 
 def _at_slopes(levels: Sequence[SlopeLine], low: float, e: Estimate, span: float) -> list[dict[str, Any]]:
     """Return labels at the left ends of slopes, below their lines."""
     name = "memory, measured" if e.provenance.get("bandwidth") == "measured" else "memory"
     every = [SlopeLine(name, e.bandwidth_bytes_per_second)] if e.bandwidth_bytes_per_second else []
-    taken: list[float] = []
-    labels = []
-    for level in (*every, *levels):
-        height = math.log10(low * level.bandwidth)
-        if all(abs(height - other) > _LABEL_HEIGHT * span for other in taken):
-            taken.append(height)
-            labels.append(_note(level.short, math.log10(low), height, "left", "top"))
-    return labels
+    heights = ((level, math.log10(low * level.bandwidth)) for level in (*every, *levels))
+    labels = ((height, _note(level.short, math.log10(low), height, "left", "top")) for level, height in heights)
+    return _apart(labels, span)
+
+
+def _apart(labels: Iterable[tuple[float, dict[str, Any]]], span: float) -> list[dict[str, Any]]:
+    """Return the labels whose middles keep their height from those before them."""
+    taken: dict[float, dict[str, Any]] = {}
+    for middle, text in labels:
+        if all(abs(middle - other) > _LABEL_HEIGHT * span for other in taken):
+            taken[middle] = text
+    return [*taken.values()]
 
 
 def _note(text: str, x: float, y: float, xanchor: str, yanchor: str) -> dict[str, Any]:
@@ -203,10 +192,8 @@ def _measured_traces(points: Sequence[int], e: Estimate, measured: MeasuredEstim
             "y": [y for pair in ends for y in (*pair, None)], "hoverinfo": "skip",
             "line": {"color": MEASURED, "width": 1},
         }  # fmt: skip
-        return [
-            pairs,
-            _hollow("measured", [e.layers[index].intensity for index in timed], ys, texts, sizes, "circle-open"),
-        ]
+        xs = [e.layers[index].intensity for index in timed]
+        return [pairs, _hollow("measured", xs, ys, texts, sizes, "circle-open")]
     if not e.flops or not e.traffic_bytes:
         return []
     x, rate = e.flops / e.traffic_bytes, e.flops / measured.result.value

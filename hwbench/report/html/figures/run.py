@@ -1,6 +1,7 @@
 """Figures of saved runs: the ladder of matrix products, bandwidth by working set, and all results in a table."""
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from hwbench.measure.record import Record, Result
@@ -11,6 +12,7 @@ from hwbench.units import Bytes, si, whole_number
 
 _VARIANTS = ("ijk", "ikj", "parallel", "blocked", "numpy", "torch", "numba")
 """Ways to multiply matrices, from the plain loop to libraries: rungs of the ladder in this order."""
+_DASHES = {"fp32": "solid", "fp64": "dash"}
 
 
 def result_table(run: Record, results: Iterable[Result]) -> HtmlTable:
@@ -32,8 +34,7 @@ def result_table(run: Record, results: Iterable[Result]) -> HtmlTable:
 def conditions(run: Record) -> HtmlTable:
     """Return the conditions of a run: plain values of its record, before and after."""
     rows: list[tuple[Cell, ...]] = [("created", run.created, None), ("command", " ".join(run.command), None)]
-    keys = dict.fromkeys((*run.environment, *run.before, *run.after))
-    for key in keys:
+    for key in dict.fromkeys((*run.environment, *run.before, *run.after)):
         first = run.environment.get(key, run.before.get(key))
         later = run.after.get(key)
         if first is not None or later is not None:
@@ -51,20 +52,14 @@ def _plain(value: Any) -> Cell:
 
 def _whisker(points: Sequence[Result]) -> dict[str, Any]:
     """Return the intervals of results as error bars of a trace."""
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [x.interval[1] - x.value for x in points],
-        "arrayminus": [x.value - x.interval[0] for x in points],
-        "thickness": 1,
-    }
+    above, below = [x.interval[1] - x.value for x in points], [x.value - x.interval[0] for x in points]
+    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "thickness": 1}
 
 
 def _cube(size: str | None) -> int | None:
     """Return the side of a square product `n x n x n`, None for any other."""
-    sides = set((size or "").split("x"))
-    side = sides.pop() if len(sides) == 1 else ""
-    return whole_number(side)
+    side, *others = set((size or "").split("x"))
+    return None if others else whole_number(side)
 
 
 def ladder(run: Record, results: Sequence[Result], name: str) -> Figure | None:
@@ -97,27 +92,28 @@ def ladder(run: Record, results: Sequence[Result], name: str) -> Figure | None:
 
 def _hide_other_dtypes(traces: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
     """Return the traces, those of other dtypes than fp32 only in the legend if some are fp32."""
-    if not any("fp32" in trace["name"] for trace in traces):
-        return tuple(traces)
-    return tuple(trace if "fp32" in trace["name"] else {**trace, "visible": "legendonly"} for trace in traces)
+    some = any("fp32" in trace["name"] for trace in traces)
+    return tuple({**t, "visible": "legendonly"} if some and "fp32" not in t["name"] else t for t in traces)
 
 
 def _series(squares: Sequence[Result]) -> list[tuple[tuple[str, str, int], list[Result]]]:
     series: dict[tuple[str, str, int], list[Result]] = {}
     for x in sorted(squares, key=lambda x: _cube(x.size) or 0):
         series.setdefault((x.variant, x.dtype or "", x.threads), []).append(x)
-    order = {variant: rank for rank, variant in enumerate(_VARIANTS)}
-    return sorted(series.items(), key=lambda item: (order.get(item[0][0], len(order)), item[0]))
+    return sorted(series.items(), key=lambda item: (_rank(item[0][0]), item[0]))
+
+
+def _rank(variant: str) -> int:
+    return _VARIANTS.index(variant) if variant in _VARIANTS else len(_VARIANTS)
 
 
 def _rung(points: Sequence[Result], key: tuple[str, str, int]) -> dict[str, Any]:
     variant, dtype, threads = key
-    rank = _VARIANTS.index(variant) if variant in _VARIANTS else len(_VARIANTS)
     text = label(f"{variant} {dtype}" + (f" ×{threads}" if threads > 1 else ""))
     return {
         "type": "scatter", "mode": "lines+markers", "name": text,
         "x": [_cube(x.size) for x in points], "y": [x.value for x in points], "error_y": _whisker(points),
-        "line": {"color": COLORS[rank % len(COLORS)], "dash": {"fp32": "solid", "fp64": "dash"}.get(dtype, "dot")},
+        "line": {"color": COLORS[_rank(variant) % len(COLORS)], "dash": _DASHES.get(dtype, "dot")},
         "marker": {"symbol": "circle" if threads == 1 else "diamond", "size": 8},
         "hovertemplate": "%{y:.4s}<extra>" + text + "</extra>",
     }  # fmt: skip
@@ -125,19 +121,15 @@ def _rung(points: Sequence[Result], key: tuple[str, str, int]) -> dict[str, Any]
 
 def _ceiling(x: Result, results: Sequence[Result]) -> bool:
     """Return whether a result is the highest FMA rate of its dtype and number of threads."""
-    alike = [
-        y.value
-        for y in results
-        if (y.kernel, y.variant, y.unit, y.dtype, y.threads) == (x.kernel, x.variant, x.unit, x.dtype, x.threads)
-    ]
-    return x.value == max(alike)
+    kind = attrgetter("kernel", "variant", "unit", "dtype", "threads")
+    return x.value == max(y.value for y in results if kind(y) == kind(x))
 
 
 def _line(x: Result, low: int, high: int) -> dict[str, Any]:
     text = label(f"FMA ceiling {x.dtype}" + (f" ×{x.threads}" if x.threads > 1 else ""))
     return {
         "type": "scatter", "mode": "lines", "name": text, "x": [low, high], "y": [x.value, x.value],
-        "line": {"color": COLORS[7], "width": 2, "dash": {"fp32": "solid", "fp64": "dash"}.get(x.dtype or "", "dot")},
+        "line": {"color": COLORS[7], "width": 2, "dash": _DASHES.get(x.dtype or "", "dot")},
         "hovertemplate": "%{y:.4s}<extra>" + text + "</extra>",
     }  # fmt: skip
 
@@ -157,13 +149,13 @@ def working_sets(run: Record, results: Sequence[Result], name: str) -> Figure | 
             {
                 "type": "scatter", "mode": "lines+markers" if len(some) > 1 else "markers", "name": text,
                 "x": [_bytes(x) for x in some], "y": [x.value for x in some], "error_y": _whisker(some),
-                "text": [str(Bytes(_bytes(x))) for x in some],
+                "text": [_size(_bytes(x)) for x in some],
                 "line": {"color": COLORS[index % len(COLORS)]}, "marker": {"size": 6},
                 "hovertemplate": "%{text}: %{y:.4s}B/s<extra>" + text + "</extra>",
             }
         )  # fmt: skip
-    ticks = [1 << shift for shift in range(12, 40, 4) if min(map(_bytes, points)) <= 1 << shift]
-    ticks = [tick for tick in ticks if tick <= max(map(_bytes, points))]
+    low, high = min(map(_bytes, points)), max(map(_bytes, points))
+    ticks = [1 << shift for shift in range(12, 40, 4) if low <= 1 << shift <= high]
     rows = [x for x in results if x.kernel in ("cache", "working-set", "stream", "latency")]
     plateaus = ", ".join(f"{x.variant} {Bytes(x.value)}" for x in results if x.kernel == "cache" and x.unit == "B")
     return Figure(
@@ -172,13 +164,15 @@ def working_sets(run: Record, results: Sequence[Result], name: str) -> Figure | 
         alternative=f"Lines of bytes a second over the size of the data read. Plateaus: {plateaus or 'not found'}.",
         traces=tuple(traces),
         layout={
-            "xaxis": axis(
-                "working set", type="log", tickvals=ticks, ticktext=[str(Bytes(tick)) for tick in ticks], tickangle=0
-            ),
+            "xaxis": axis("working set", type="log", tickvals=ticks, ticktext=[*map(_size, ticks)], tickangle=0),
             "yaxis": log_axis("B/s", [x.value for x in points]),
         },
         table=result_table(run, rows),
     )
+
+
+def _size(count: int) -> str:
+    return str(Bytes(count))
 
 
 def _bytes(x: Result) -> int:

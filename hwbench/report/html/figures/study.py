@@ -1,6 +1,7 @@
 """Figures of studies: devices compared factor by factor, score over clock, and predicted against measured times."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,9 +28,10 @@ def decomposition(comparison: Comparison, name: str) -> Figure | None:
     if not chosen:
         return None
     factors = list(dict.fromkeys(f.name for d in chosen for f in d.factors))
+    known = [{f.name: f.factor for f in d.factors} for d in chosen]
     traces: list[dict[str, Any]] = []
     for index, factor in enumerate(factors):
-        values = [next((f.factor for f in d.factors if f.name == factor), 1.0) for d in chosen]
+        values = [own.get(factor, 1.0) for own in known]
         traces.append(
             {
                 "type": "bar", "orientation": "h", "name": factor.replace("_", " "),
@@ -42,10 +44,7 @@ def decomposition(comparison: Comparison, name: str) -> Figure | None:
         )  # fmt: skip
     of, batch = chosen[0].of, f" at batch {chosen[0].batch}" if chosen[0].batch else ""
     header = ("device", "baseline", "times as fast", *factors)
-    rows = tuple(
-        (d.device, d.baseline, d.ratio, *(next((f.factor for f in d.factors if f.name == n), None) for n in factors))
-        for d in chosen
-    )
+    rows = tuple((d.device, d.baseline, d.ratio, *map(own.get, factors)) for d, own in zip(chosen, known, strict=True))
     best = max(chosen, key=lambda d: d.ratio)
     return Figure(
         name=name,
@@ -66,26 +65,21 @@ def decomposition(comparison: Comparison, name: str) -> Figure | None:
 
 def _most_detailed(every: Sequence[Decomposition]) -> list[Decomposition]:
     """Return the most detailed decompositions: expected before roofline before peak, of the first batch."""
-    for of in ("expected", "roofline", "peak"):
-        some = [d for d in every if d.of == of]
-        if some:
-            return [d for d in some if d.batch == some[0].batch]
-    return []
+    of = next((of for of in ("expected", "roofline", "peak") if any(d.of == of for d in every)), None)
+    some = [d for d in every if d.of == of]
+    return [d for d in some if d.batch == some[0].batch]
 
 
 def clock_scatter(suite: Suite, rows: Sequence[ScoreRow], name: str) -> Figure:
     """Return score over clock, log-log, a color for each microarchitecture, with the line of clock alone."""
     used = [row for row in rows if row.clock and row.score]
-    sizes: dict[str, int] = {}
-    for row in used:
-        sizes[row.microarchitecture or "unknown"] = sizes.get(row.microarchitecture or "unknown", 0) + 1
-    largest = sorted(sizes, key=lambda group: -sizes[group])[:MAX_GROUPS]
-    groups: dict[str, list[ScoreRow]] = {group: [] for group in largest}
+    sizes = Counter(row.microarchitecture or "unknown" for row in used).most_common(MAX_GROUPS)
+    groups: dict[str, list[ScoreRow]] = {group: [] for group, _ in sizes}
+    largest = [*groups]
     for row in used:
         group = row.microarchitecture or "unknown"
         groups.setdefault(group if group in largest else "others", []).append(row)
-    traces = [_cloud(group, some, index) for index, (group, some) in enumerate(groups.items())]
-    traces.append(_fit(used, suite))
+    clouds = (_cloud(group, some, index) for index, (group, some) in enumerate(groups.items()))
     table = HtmlTable(
         f"Rows of {suite.suite}",
         ("device", "microarchitecture", "clock Hz", "score", "year"),
@@ -96,7 +90,7 @@ def clock_scatter(suite: Suite, rows: Sequence[ScoreRow], name: str) -> Figure:
         name=name,
         title=f"{suite.suite}: score over clock, {suite.n} rows",
         alternative=suite.verdict,
-        traces=tuple(traces),
+        traces=(*clouds, _fit(used, suite)),
         layout={
             "xaxis": log_axis("clock, Hz", [row.clock or 0.0 for row in used]),
             "yaxis": log_axis("score", [row.score for row in used]),
@@ -123,9 +117,8 @@ def _cloud(group: str, rows: Sequence[ScoreRow], index: int) -> dict[str, Any]:
 def _fit(rows: Sequence[ScoreRow], suite: Suite) -> dict[str, Any]:
     """Return the line of clock alone: through the means of the logs, with the study's slope."""
     logs = [(math.log(row.clock or 1.0), math.log(row.score)) for row in rows]
-    x_mean = sum(x for x, _ in logs) / len(logs)
-    y_mean = sum(y for _, y in logs) / len(logs)
-    ends = [min(x for x, _ in logs), max(x for x, _ in logs)]
+    x_mean, y_mean = (sum(values) / len(values) for values in zip(*logs, strict=True))
+    ends = [min(logs)[0], max(logs)[0]]
     return {
         "type": "scatter", "mode": "lines", "name": f"R² {suite.r2_clock:.2f}",
         "x": [math.exp(x) for x in ends], "y": [math.exp(y_mean + suite.slope_clock * (x - x_mean)) for x in ends],
@@ -157,11 +150,10 @@ def predicted_vs_measured(validation: Validation, name: str) -> Figure:
             "line": {"color": COLORS[7], "dash": "dash"}, "hoverinfo": "skip",
         }
     )  # fmt: skip
-    mape = validation.all.mape or 0.0
     return Figure(
         name=name,
         title=f"Expected against measured time, {len(validation.rows)} measurements",
-        alternative=f"Points along the diagonal; the mean error is {percent(mape)}.",
+        alternative=f"Points along the diagonal; the mean error is {percent(validation.all.mape or 0.0)}.",
         traces=tuple(traces),
         layout={"xaxis": log_axis("measured", every, "s"), "yaxis": log_axis("expected", every, "s")},
         table=_rows_table(validation.rows),
@@ -214,12 +206,9 @@ def errors(validation: Validation, name: str) -> Figure:
 
 def _histogram(logs: Sequence[float]) -> list[tuple[float, float]]:
     """Return the middle of each bin and its share in %, with an empty bin at both ends."""
-    counts: dict[int, int] = {}
-    for value in logs:
-        place = math.floor(value / _BIN)
-        counts[place] = counts.get(place, 0) + 1
+    counts = Counter(math.floor(value / _BIN) for value in logs)
     places = range(min(counts) - 1, max(counts) + 2) if counts else ()
-    return [((place + 0.5) * _BIN, 100 * counts.get(place, 0) / len(logs)) for place in places]
+    return [((place + 0.5) * _BIN, 100 * counts[place] / len(logs)) for place in places]
 
 
 def _coverage(validation: Validation) -> str:
@@ -230,12 +219,9 @@ def _coverage(validation: Validation) -> str:
 def _rows_table(rows: Sequence[ReplayRow]) -> HtmlTable:
     header = ("device", "model", "batch", "dtype", "runtime", "measured s", "expected s", "low s", "high s", "error")
     body = tuple(
-        (
-            r.device, r.model, r.batch, r.dtype, r.runtime, r.measured_s, r.forecast_s, r.interval_s[0],
-            r.interval_s[1], r.error,
-        )
+        (r.device, r.model, r.batch, r.dtype, r.runtime, r.measured_s, r.forecast_s, *r.interval_s, r.error)
         for r in rows
-    )  # fmt: skip
+    )
     return HtmlTable("Predicted and measured", header, body, right=(2, 5, 6, 7, 8, 9))
 
 
