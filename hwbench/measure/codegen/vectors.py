@@ -7,7 +7,7 @@ bodies. Addresses are 64-bit integers, counted in bytes. `target()` is the CPU f
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from llvmlite import ir
 from msgspec import Struct
@@ -277,15 +277,3 @@ def _either(builder: ir.IRBuilder, a: ir.Value, from_a: ir.Block, b: ir.Value, f
     phi.add_incoming(a, from_a)
     phi.add_incoming(b, from_b)
     return phi
-
-
-def assembly(module: ir.Module, triple: str, cpu: str = "", features: str = "") -> str:
-    """Return LLVM's assembly of a module for any target, this machine's or another's (tests read it)."""
-    import llvmlite.binding as llvm
-
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
-    module.triple = triple
-    parsed = llvm.parse_assembly(str(module))
-    machine: Any = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features, opt=3)
-    return str(machine.emit_assembly(parsed))

@@ -153,25 +153,21 @@ def copy_element(builder: ir.IRBuilder, tile: Tile, target: ir.Value, source: ir
     vectors.store(builder, vectors.load(builder, source, tile.type.element, tile.size), target, tile.size)
 
 
-@of_tile
-def add_rows(builder: ir.IRBuilder, tile: Tile, row_sum: Members) -> None:
-    """Add multiples of `AT_ONCE` rows of B to a row of C (RowSum)."""
-    builder.call(gemm_thin.add_rows(builder.module, tile, AT_ONCE), list(row_sum.values()))
+def _thin(kernel: Callable[..., ir.Function], count: int) -> Any:
+    def emit(builder: ir.IRBuilder, tile: Tile, arguments: Members) -> None:
+        builder.call(kernel(builder.module, tile, count), list(arguments.values()))
+
+    return of_tile(emit)
 
 
-@of_tile
-def add_row(builder: ir.IRBuilder, tile: Tile, row_sum: Members) -> None:
-    """Add a multiple of one row of B to a row of C (RowSum)."""
-    builder.call(gemm_thin.add_rows(builder.module, tile, 1), list(row_sum.values()))
+add_rows = _thin(gemm_thin.add_rows, AT_ONCE)
+"""Add multiples of `AT_ONCE` rows of B to a row of C (RowSum)."""
 
+add_row = _thin(gemm_thin.add_rows, 1)
+"""Add a multiple of one row of B to a row of C (RowSum)."""
 
-@of_tile
-def dot_one(builder: ir.IRBuilder, tile: Tile, dots: Members) -> None:
-    """Compute dot products of up to six rows of A with one turned column of B (Dots)."""
-    builder.call(gemm_thin.dots(builder.module, tile, 1), list(dots.values()))
+dot_one = _thin(gemm_thin.dots, 1)
+"""Compute dot products of up to six rows of A with one turned column of B (Dots)."""
 
-
-@of_tile
-def dot_few(builder: ir.IRBuilder, tile: Tile, dots: Members) -> None:
-    """Compute dot products of up to six rows of A with up to four turned columns of B (Dots)."""
-    builder.call(gemm_thin.dots(builder.module, tile, FEW), list(dots.values()))
+dot_few = _thin(gemm_thin.dots, FEW)
+"""Compute dot products of up to six rows of A with up to four turned columns of B (Dots)."""

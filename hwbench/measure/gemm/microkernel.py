@@ -19,7 +19,7 @@ The design follows Goto and van de Geijn, "Anatomy of High-Performance Matrix Mu
 except for packing A, which costs more here than the six streams that it would save.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from llvmlite import ir
 from msgspec import Struct
@@ -125,21 +125,40 @@ class Variant(Struct, frozen=True):
 
 def kernel(module: ir.Module, variant: Variant) -> ir.Function:
     """Return the kernel as a function of the module, emitted on first use."""
-    function = named(module, variant.name, len(ARGUMENTS))
-    if not function.blocks:
-        _Emitter(function, variant).emit()
-    return function
+    return function(
+        module, variant.name, ARGUMENTS, lambda builder, by_name: _Emitter(builder, by_name, variant).emit()
+    )
 
 
-def named(module: ir.Module, name: str, arguments: int) -> ir.Function:
-    """Return the function of a module with this name and so many 64-bit integers as arguments, a new one is empty."""
+def function(module: ir.Module, name: str, arguments: Sequence[str], emit: Callable[..., None]) -> ir.Function:
+    """Return the function of a module with this name, emitted on first use; its arguments are 64-bit integers.
+
+    `emit` is given a builder and the arguments by name.
+    """
     if name in module.globals:
         return module.globals[name]
-    function = ir.Function(module, ir.FunctionType(VOID, [I64] * arguments), name)
-    function.linkage = "internal"
-    function.attributes.add("noinline")
-    function.attributes.add("nounwind")
-    return function
+    result = ir.Function(module, ir.FunctionType(VOID, [I64] * len(arguments)), name)
+    result.linkage = "internal"
+    result.attributes.add("noinline")
+    result.attributes.add("nounwind")
+    builder = ir.IRBuilder(result.append_basic_block("entry"))
+    emit(builder, dict(zip(arguments, result.args, strict=True)))
+    builder.ret_void()
+    return result
+
+
+def repeated(
+    builder: ir.IRBuilder, start: ir.Value, distance: ir.Value, count: int, live: ir.Value | None
+) -> list[ir.Value]:  # fmt: skip
+    """Emit places a distance apart; those beyond the live ones, where that many are stated, are the last live one."""
+    places = [start]
+    for number in range(1, count):
+        following = builder.add(places[-1], distance)
+        if live is not None:
+            alive = builder.icmp_signed("<", constant(number), live)
+            following = builder.select(alive, following, places[-1])
+        places.append(following)
+    return places
 
 
 Place = tuple[ir.Value, ir.Value | None]
@@ -163,13 +182,13 @@ def write_sums(
 class _Emitter:
     """Emits the body of one kernel; `arguments` are its arguments by name."""
 
-    def __init__(self, function: ir.Function, variant: Variant) -> None:
-        self.variant, self.tile = variant, variant.tile
-        self.builder = ir.IRBuilder(function.append_basic_block("entry"))
-        self.arguments = dict(zip(ARGUMENTS, function.args, strict=True))
-        self.row_b = self.arguments["row_b"] if variant.edge else constant(self.tile.bytes)
-        self.rows_a = self.offsets_of_rows("row_a")
-        self.rows_c = self.offsets_of_rows("row_c")
+    def __init__(self, builder: ir.IRBuilder, arguments: dict[str, ir.Value], variant: Variant) -> None:
+        self.builder, self.arguments, self.variant, self.tile = builder, arguments, variant, variant.tile
+        self.row_b = arguments["row_b"] if variant.edge else constant(self.tile.bytes)
+        # Rows that are not live repeat the last live one, whose values they write too.
+        live = arguments["rows"] if variant.edge else None
+        self.rows_a = repeated(builder, constant(0), arguments["row_a"], self.tile.rows, live)
+        self.rows_c = repeated(builder, constant(0), arguments["row_c"], self.tile.rows, live)
         self.live = self.mask_of_last() if variant.edge else None
 
     def emit(self) -> None:
@@ -177,7 +196,6 @@ class _Emitter:
         builder, depth, chain = self.builder, self.arguments["depth"], self.arguments["chain"]
         links = builder.sdiv(builder.add(depth, builder.sub(chain, constant(1))), chain)
         vectors.loop(builder, links, [self.arguments["a"], self.arguments["b"], depth, *self.copied()], self.link)
-        builder.ret_void()
 
     def link(self, number: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
         """Emit a chain: a sum in registers from zero, in unrolled rounds, then row by row, which is then added to C.
@@ -197,18 +215,6 @@ class _Emitter:
         places = list(self.places_of_c())
         write_sums(builder, sums, places, builder.icmp_signed("!=", accumulate, constant(0)), self.tile.size)
         return [a, b, builder.sub(left, depth), *copied]
-
-    def offsets_of_rows(self, distance: str) -> list[ir.Value]:
-        """Emit where each row begins; rows that are not live repeat the last live one, whose values they write too."""
-        builder = self.builder
-        offsets = [constant(0)]
-        for row in range(1, self.tile.rows):
-            following = builder.add(offsets[-1], self.arguments[distance])
-            if self.variant.edge:
-                live = builder.icmp_signed("<", constant(row), self.arguments["rows"])
-                following = builder.select(live, following, offsets[-1])
-            offsets.append(following)
-        return offsets
 
     def mask_of_last(self) -> ir.Value:
         before = constant((self.tile.vectors - 1) * self.tile.lanes)

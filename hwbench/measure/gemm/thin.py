@@ -9,7 +9,7 @@ from llvmlite import ir
 from hwbench.measure.codegen import vectors
 from hwbench.measure.codegen.vectors import SIZES, constant, offset
 from hwbench.measure.gemm.job import Dots, RowSum
-from hwbench.measure.gemm.microkernel import ROWS, Tile, named, write_sums
+from hwbench.measure.gemm.microkernel import ROWS, Tile, function, repeated, write_sums
 
 AT_ONCE = 8
 """Rows of B that are added to C at once. Fewer rows read and write C more often; more rows are more streams than memory
@@ -32,23 +32,16 @@ def pitch(dtype: str) -> int:
 
 def add_rows(module: ir.Module, tile: Tile, rows: int) -> ir.Function:
     """Return the kernel that adds multiples of so many rows of B to a row of C; its arguments are those of `RowSum`."""
-    function = named(module, f"hwbench_rows_{tile.dtype}x{tile.lanes}_{rows}", len(RowSum._fields))
-    if not function.blocks:
-        builder = ir.IRBuilder(function.append_basic_block("entry"))
-        a, b, row_b, c, columns, accumulate = function.args
-        _Thin(builder, tile).add_rows(a, b, row_b, c, columns, rows, accumulate)
-        builder.ret_void()
-    return function
+    name = f"hwbench_rows_{tile.dtype}x{tile.lanes}_{rows}"
+    return function(
+        module, name, RowSum._fields, lambda builder, by_name: _Thin(builder, tile).add_rows(rows, **by_name)
+    )
 
 
 def dots(module: ir.Module, tile: Tile, columns: int) -> ir.Function:
     """Return the kernel for six rows of A with so many turned columns of B; its arguments are those of `Dots`."""
-    function = named(module, f"hwbench_dots_{tile.dtype}x{tile.lanes}_{columns}", len(Dots._fields))
-    if not function.blocks:
-        builder = ir.IRBuilder(function.append_basic_block("entry"))
-        _Thin(builder, tile).dots(list(function.args), ROWS, columns)
-        builder.ret_void()
-    return function
+    name = f"hwbench_dots_{tile.dtype}x{tile.lanes}_{columns}"
+    return function(module, name, Dots._fields, lambda builder, by_name: _Thin(builder, tile).dots(columns, **by_name))
 
 
 class _Thin:
@@ -63,11 +56,11 @@ class _Thin:
             self.builder, vectors.load(self.builder, address, self.tile.type.element, self.tile.size), self.tile.lanes
         )
 
-    def add_rows(self, a: ir.Value, b: ir.Value, row_b: ir.Value, c: ir.Value, columns: ir.Value, rows: int,
+    def add_rows(self, count: int, a: ir.Value, b: ir.Value, row_b: ir.Value, c: ir.Value, columns: ir.Value,
                  accumulate: ir.Value) -> None:  # fmt: skip
         """Emit C (+)= elements of A times as many rows of B: strips of a tile's width, then vectors, then a part."""
         builder = self.builder
-        factors = [self.element(offset(builder, a, row * self.tile.size)) for row in range(rows)]
+        factors = [self.element(offset(builder, a, row * self.tile.size)) for row in range(count)]
         add = builder.icmp_signed("!=", accumulate, constant(0))
 
         def strip(places: list[ir.Value], count: int, mask: ir.Value | None) -> list[ir.Value]:
@@ -125,24 +118,17 @@ class _Thin:
         )
         return vectors.add_lanes(builder, sums)
 
-    def dots(self, arguments: list[ir.Value], rows: int, columns: int) -> None:
+    def dots(
+        self, count: int, a: ir.Value, row_a: ir.Value, b: ir.Value, row_b: ir.Value, c: ir.Value, row_c: ir.Value,
+        depth: ir.Value, accumulate: ir.Value, rows: ir.Value, columns: ir.Value,
+    ) -> None:  # fmt: skip
         """Emit C (+)= dot products. Rows and columns that are not live repeat the last; the columns are not written."""
         builder = self.builder
-        a, row_a, b, row_b, c, row_c, depth, accumulate, live_rows, live_columns = arguments
-        starts_a = self.repeated(a, row_a, rows, live_rows)
-        starts_b = self.repeated(b, row_b, columns, live_columns)
+        starts_a = repeated(builder, a, row_a, ROWS, rows)
+        starts_b = repeated(builder, b, row_b, count, columns)
         sums = self.dot(starts_a, starts_b, depth, row_a)
-        mask = vectors.mask(builder, live_columns, columns) if columns > 1 else None
+        mask = vectors.mask(builder, columns, count) if count > 1 else None
         add = builder.icmp_signed("!=", accumulate, constant(0))
-        totals = [vectors.of_elements(builder, sums[row * columns : (row + 1) * columns]) for row in range(rows)]
-        places = [(place, mask) for place in self.repeated(c, row_c, rows, live_rows)]
+        totals = [vectors.of_elements(builder, sums[row * count : (row + 1) * count]) for row in range(ROWS)]
+        places = [(place, mask) for place in repeated(builder, c, row_c, ROWS, rows)]
         write_sums(builder, totals, places, add, self.tile.size)
-
-    def repeated(self, start: ir.Value, distance: ir.Value, count: int, live: ir.Value) -> list[ir.Value]:
-        """Emit addresses a distance apart; those beyond the live ones are the last live one."""
-        addresses = [start]
-        for number in range(1, count):
-            following = self.builder.add(addresses[-1], distance)
-            alive = self.builder.icmp_signed("<", constant(number), live)
-            addresses.append(self.builder.select(alive, following, addresses[-1]))
-        return addresses

@@ -10,6 +10,7 @@ from numba.extending import intrinsic
 
 from hwbench.measure.codegen import vectors
 from hwbench.measure.codegen.vectors import I64, Target
+from tests.measure.codegen.assembly import assembly
 
 COUNT = 4
 VOID = ir.VoidType()
@@ -199,13 +200,13 @@ def module_of(dtype: str, count: int, fused: bool) -> ir.Module:
 ])  # fmt: skip
 def test_multiply_adds_are_one_instruction(triple, features, dtype, count, pattern) -> None:
     for fused in (True, False):
-        text = vectors.assembly(module_of(dtype, count, fused), triple, features=features)
+        text = assembly(module_of(dtype, count, fused), triple, features=features)
         assert re.search(pattern, text), text
 
 
 def test_without_fused_instructions_no_library_is_called() -> None:
     triple = "x86_64-unknown-linux-gnu"
-    text = vectors.assembly(module_of("fp32", 4, fused=False), triple, features="+sse2")
+    text = assembly(module_of("fp32", 4, fused=False), triple, features="+sse2")
     assert "mulps" in text
     assert "addps" in text
     assert "fmaf" not in text

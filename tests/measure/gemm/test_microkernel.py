@@ -9,6 +9,7 @@ from hwbench.measure.codegen import vectors
 from hwbench.measure.codegen.vectors import Target
 from hwbench.measure.gemm import microkernel
 from hwbench.measure.gemm.microkernel import Tile, Variant
+from tests.measure.codegen.assembly import assembly
 
 LINUX = "unknown-linux-gnu"
 AVX2 = "+avx,+avx2,+fma"
@@ -18,7 +19,7 @@ AVX512 = "+avx,+avx2,+fma,+avx512f,+avx512vl,+avx512bw,+avx512dq"
 def code(variant: Variant, triple: str, cpu: str, features: str) -> str:
     module = ir.Module()
     microkernel.kernel(module, variant)
-    return vectors.assembly(module, triple, cpu, features)
+    return assembly(module, triple, cpu, features)
 
 
 CPUS = [

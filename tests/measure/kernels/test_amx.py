@@ -12,6 +12,7 @@ from hwbench.measure.codegen.vectors import Target
 from hwbench.measure.kernels.fma import amx, amx_loops
 from hwbench.measure.kernels.fma import kernel as fma
 from hwbench.measure.kernels.team import Placement, Team
+from tests.measure.codegen.assembly import assembly as code_of
 
 X86 = "x86_64-unknown-linux-gnu"
 FEATURES = "+amx-tile,+amx-bf16,+amx-int8,+avx512f"
@@ -23,7 +24,7 @@ def assembly(dtype: amx_loops.TileDtype, pairs: int) -> str:
     builder = ir.IRBuilder(function.append_basic_block())
     rounds, *addresses, link = function.args
     builder.ret(amx_loops.tiles_ir(builder, rounds, addresses, link, dtype, pairs))
-    return vectors.assembly(module, X86, features=FEATURES)
+    return code_of(module, X86, features=FEATURES)
 
 
 @pytest.mark.parametrize(("dtype", "instruction"), [("bf16", "tdpbf16ps"), ("int8", "tdpbssd")])

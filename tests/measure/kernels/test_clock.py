@@ -15,6 +15,7 @@ from hwbench.measure.kernels.fma import loops as fma_loops
 from hwbench.measure.kernels.team import Placement, Team
 from hwbench.measure.settings import CpuClass
 from hwbench.measure.subject import ClockLoad
+from tests.measure.codegen.assembly import assembly
 from tests.measure.kernels.conftest import settings
 
 
@@ -42,7 +43,7 @@ def test_every_link_is_an_instruction_of_registers(triple: str, add: str, exclus
     for _ in range(clock_loops.PAIRS):
         value = clock_loops.pair(builder, value, step, mask)
     builder.ret(value)
-    text = vectors.assembly(module, triple)
+    text = assembly(module, triple)
     assert len(re.findall(add, text)) == clock_loops.PAIRS
     assert len(re.findall(exclusive, text)) == clock_loops.PAIRS
 

@@ -14,6 +14,7 @@ from hwbench.measure.kernels.fma import kernel as fma
 from hwbench.measure.kernels.fma import loops as fma_loops
 from hwbench.measure.kernels.team import Placement, Team
 from hwbench.measure.settings import CpuClass
+from tests.measure.codegen.assembly import assembly
 from tests.measure.kernels.conftest import settings
 
 pytestmark = pytest.mark.slow
@@ -62,7 +63,7 @@ def loop(build: object, dtype: str, triple: str, features: str, bits: int, *extr
     builder = ir.IRBuilder(function.append_basic_block())
     rounds, *operands = function.args
     builder.ret(build(builder, rounds, operands, bits, *extra))  # type: ignore[operator]
-    return vectors.assembly(module, triple, features=features)
+    return assembly(module, triple, features=features)
 
 
 X86, ARM = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"

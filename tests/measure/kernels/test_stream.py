@@ -14,6 +14,7 @@ from hwbench.measure.kernels.memory import loops as memory_loops
 from hwbench.measure.kernels.memory import stream
 from hwbench.measure.kernels.team import Placement, Team
 from hwbench.measure.subject import StreamSize
+from tests.measure.codegen.assembly import assembly
 
 KIB, MIB = 1 << 10, 1 << 20
 WIDTHS = vectors.target().widths
@@ -68,7 +69,7 @@ def test_stores_pass_by_the_caches_only_when_asked(
         builder = ir.IRBuilder(function.append_basic_block())
         memory_loops.pass_ir(builder, function.args, memory_loops.TRIAD, bits, nontemporal)
         builder.ret_void()
-        return vectors.assembly(module, triple, features=features)
+        return assembly(module, triple, features=features)
 
     assert re.search(rf"\t{plain}\t", text(False))
     assert not re.search(rf"\t{past}\t", text(False))

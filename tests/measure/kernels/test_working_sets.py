@@ -15,6 +15,7 @@ from hwbench.measure.kernels.memory import latency, working_set
 from hwbench.measure.kernels.memory import loops as memory_loops
 from hwbench.measure.kernels.team import Placement
 from hwbench.measure.subject import PointerChase
+from tests.measure.codegen.assembly import assembly
 
 KIB, MIB = 1 << 10, 1 << 20
 SHORT = harness.SamplingLimits(sample_s=0.001, max_samples=2)
@@ -77,7 +78,7 @@ def test_the_chase_is_a_chain_of_loads() -> None:
     function = ir.Function(module, ir.FunctionType(vectors.I64, [vectors.I64] * 2), "chase")
     builder = ir.IRBuilder(function.append_basic_block())
     builder.ret(memory_loops.chase_ir(builder, *function.args))
-    text = vectors.assembly(module, "x86_64-unknown-linux-gnu")
+    text = assembly(module, "x86_64-unknown-linux-gnu")
     assert len(re.findall(r"\tmovq\t\(%(\w+)\), %\1", text)) >= memory_loops.STEPS - 1
 
 

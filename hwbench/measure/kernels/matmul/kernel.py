@@ -109,18 +109,16 @@ def tasks(settings: Settings) -> Sequence[Task]:
     _check_dtypes(dtypes)
     task = partial(_task, settings, functools.cache(matrices))
     result: list[Task] = []
-    for threads, dtype, size in itertools.product(settings.threads, dtypes, _sizes(settings)):
-        if dtype in GEMM_DTYPES:
+    usual = itertools.product(settings.threads, dtypes, _sizes(settings), (True,))
+    own = [dtype for dtype in dtypes if dtype in GEMM_DTYPES]
+    odd = itertools.product((1,), own, () if settings.quick or settings.sizes is not None else ODD, (False,))
+    for threads, dtype, size, by_numpy in itertools.chain(usual, odd):
+        if dtype in own:
             result.append(task("numba", partial(_numba, settings, dtype, threads), threads, dtype, size))
-        if dtype in GEMM_DTYPES and software.blas_threads(threads):
+        if dtype in own and by_numpy and software.blas_threads(threads):
             result.append(task("numpy", partial(_numpy, threads), threads, dtype, size))
         if has_torch():
             result.append(task("torch", partial(_torch, dtype, threads), threads, dtype, size))
-    if not settings.quick and settings.sizes is None:
-        for dtype, size in itertools.product([d for d in dtypes if d in GEMM_DTYPES], ODD):
-            result.append(task("numba", partial(_numba, settings, dtype, 1), 1, dtype, size))
-            if has_torch():
-                result.append(task("torch", partial(_torch, dtype, 1), 1, dtype, size))
     return [*result, *(task(name, partial(_plain, name, threads), threads, dtype, size)
                        for name, threads, dtype, size in _loops(settings, dtypes))]  # fmt: skip
 

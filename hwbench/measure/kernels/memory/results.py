@@ -53,20 +53,17 @@ def _summary(
     """Return one result; its grade is the median of its points' grades."""
     grade = median_low([result.grade for result in inside])
     first = next(result for result in inside if result.grade == grade)
-    return Result(
+    return msgspec.structs.replace(
+        first,
         kernel="cache",
         variant=name,
-        dtype=None,
-        isa=None,
-        threads=1,
         size=None,
         value=value,
         unit=unit,
         interval=interval,
-        ratio_to_peak=None,
         grade=grade if not doubts else "D",
         reasons=(*doubts, *first.reasons),
-        core_class=first.core_class,
         samples=sum(result.samples for result in inside),
         rejected=sum(result.rejected for result in inside),
+        best=None,
     )
