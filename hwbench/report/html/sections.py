@@ -111,8 +111,8 @@ def measured(runs: Sequence[tuple[Record, Results]]) -> list[Section]:
             figures_run.working_sets(run, results.results, f"working-sets-{index}"),
         )
         tables = (figures_run.result_table(run, results.results), figures_run.conditions(run))
-        made = f"Made on {run.created} by hwbench {run.hwbench_version}."
-        sentences = (made, *map(str, (*results.findings, *run.notices)))
+        origin = f"Made on {run.created} by hwbench {run.hwbench_version}."
+        sentences = (origin, *map(str, (*results.findings, *run.notices)))
         parts: tuple[Figure | HtmlTable, ...] = (*(figure for figure in figures if figure), *tables)
         sections.append(Section(f"run-{index}", f"Measured: run {run.id}", sentences, parts))
     if len(runs) > MAX_RUNS:
