@@ -15,6 +15,11 @@ ROUNDED_PARAMS = 5e3
 Workloads = Callable[[ModelRequest], Workload]
 
 
+def by_trace(row: MeasuredTime) -> tuple[object, ...]:
+    """Return a key that sorts rows of one trace together, and traces of one file: each is read once."""
+    return (row.model, row.image_size or 0, row.dtype, row.layout or "")
+
+
 def measured_workload(row: MeasuredTime, count: Workloads) -> Workload:
     """Return what was measured, as `count` counts it. Raises InputError if that is another network or image now."""
     workload = _counted(row, count)

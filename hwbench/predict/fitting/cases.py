@@ -1,11 +1,13 @@
 """Measurements as cases to fit: each row with its device and its traced workload."""
 
+from functools import lru_cache
+
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.predict.data.rows import MeasuredTime, Skipped
 from hwbench.predict.data.splits import family
 from hwbench.predict.data.tables import MeasuredTable
-from hwbench.predict.data.workloads import measured_workload
+from hwbench.predict.data.workloads import Workloads, by_trace, measured_workload
 from hwbench.predict.fitting.problem import Case
 from hwbench.predict.model.runtimes import is_foreign, runtime_of
 from hwbench.workload import cached
@@ -15,9 +17,10 @@ def cases(table: MeasuredTable) -> tuple[dict[str, list[Case]], tuple[Skipped, .
     """Return cases by kind of runtime, and the rows that cannot be fitted with the reason."""
     usable: dict[str, list[Case]] = {}
     skipped = list(table.skipped)
-    for row in table.rows:
+    count = lru_cache(maxsize=8)(cached.workload)
+    for row in sorted(table.rows, key=by_trace):
         try:
-            case = _case(row)
+            case = _case(row, count)
         except InputError as error:
             skipped.append(Skipped(row.model, error.message, row.place, row.device))
         else:
@@ -25,8 +28,8 @@ def cases(table: MeasuredTable) -> tuple[dict[str, list[Case]], tuple[Skipped, .
     return usable, tuple(skipped)
 
 
-def _case(row: MeasuredTime) -> Case:
+def _case(row: MeasuredTime, count: Workloads) -> Case:
     if is_foreign(row.runtime):
         raise InputError("foreign-runtime", f"The runtime {row.runtime} is not torch's, so it is not fitted.")
-    workload = measured_workload(row, cached.workload)
+    workload = measured_workload(row, count)
     return Case(workload, catalog.device(row.device), row.dtype, row.batch, row.time_s, family(row.model))

@@ -143,11 +143,18 @@ def _reached(sustained: Sustained, dtype: str, units: int) -> float | None:
 
 def _cache(device: Device) -> float | None:
     """Return the bytes of the levels below the first, all instances together; on a GPU of the largest."""
-    sizes = [_total(cache, device.count) for cache in device.caches if not cache.name.startswith(("L1", "L0"))]
+    sizes = [
+        _total(cache, device) for cache in device.caches if not cache.name.rpartition(" ")[2].startswith(("L1", "L0"))
+    ]
     if not sizes:
         return None
     return max(sizes) if device.kind == "gpu" else sum(sizes)
 
 
-def _total(cache: Cache, units: int) -> float:
-    return float(cache.size) * (units / cache.shared_by if cache.shared_by else 1.0)
+def _total(cache: Cache, device: Device) -> float:
+    """Return the bytes of a cache's instances; `P-core L2` is of the units of that name alone."""
+    if not cache.shared_by:
+        return float(cache.size)
+    owner = cache.name.rpartition(" ")[0]
+    units = next((units.count for units in device.units if units.name == owner), device.count)
+    return float(cache.size) * units / cache.shared_by

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from hwbench.dtypes import BITS
 from hwbench.workload.ops import Op
 
 Number = Any
@@ -61,6 +62,7 @@ CONVOLUTIONS = frozenset(("conv", "pointwise", "grouped", "depthwise", "stem"))
 """Families with multiply-adds; TILED are those that compute tile by tile of the result."""
 _ORDERED = ("map", "erf", "copy", "cast")
 """Families that are as fast as memory only if all tensors have the same order."""
+FUSED_RANK = 4
 UNSTATED = 256
 """Columns and depth of products whose shapes are not known."""
 
@@ -140,7 +142,7 @@ def family_of(op: Op) -> str:
     return "broadcast" if name == "map" and op.broadcast else name
 
 
-def _interpolated(op: Op, elements: int) -> int:
+def _interpolated(op: Op, elements: float) -> int:
     """Return the positions that an upsampling kernel has a thread for, each for all images and channels; else 0.
 
     torch's kernel works so for channels first if it mixes neighbors (more than 4 operations an element).
@@ -151,11 +153,31 @@ def _interpolated(op: Op, elements: int) -> int:
     return shape[-1] * shape[-2]
 
 
+def _elements(op: Op) -> float:
+    """Return the elements that one sample's launch writes; a shape may have two samples folded into it.
+
+    Ops of mixed precision count bytes alone, and in their own dtype where they multiply and add.
+    """
+    if op.output_elements:
+        return op.output_elements
+    return op.fixed_output_bytes * 8 / BITS[op.dtype] if op.macs and op.dtype else prod(op.output_shape)
+
+
+def _fuses(op: Op) -> bool:
+    """Return whether torch has one kernel for an attention: its tensors are batch × heads × tokens × width.
+
+    A shape lacks the batch, unless windows are folded into it: then it has more than one sample's heads. Two dimensions
+    are those of a network file, which has the heads in the width.
+    """
+    shape = op.output_shape
+    return len(shape) <= 2 or len(shape) + (prod(shape[:-2]) == op.groups) == FUSED_RANK
+
+
 def launch_of(op: Op, samples: Number, bits: int) -> Launch:
     """Return the launch of an op for `samples` samples (a number or an array) whose elements take `bits` bits each."""
     times = 1 if op.constant else samples
     size = bits / 8
-    elements = prod(op.output_shape)
+    elements = _elements(op)
     return Launch(
         family=family_of(op),
         count=op.count,
@@ -179,7 +201,7 @@ def launch_of(op: Op, samples: Number, bits: int) -> Launch:
         ),
         fused=op.fused,
         masked=op.masked,
-        unfused=len(op.output_shape) > 3,
+        unfused=op.kind.startswith("attention") and not _fuses(op),
         backward=op.kind.endswith("_backward"),
     )
 

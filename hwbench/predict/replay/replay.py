@@ -19,7 +19,7 @@ from hwbench.notices import Notice, notice
 from hwbench.predict.data import splits
 from hwbench.predict.data.rows import MeasuredTime, Skipped, device_words
 from hwbench.predict.data.tables import MeasuredTable
-from hwbench.predict.data.workloads import Workloads, measured_workload
+from hwbench.predict.data.workloads import Workloads, by_trace, measured_workload
 from hwbench.predict.estimate import Estimate, estimate
 from hwbench.predict.forecast import Forecast, forecast
 from hwbench.predict.model.parameters import ParameterFile
@@ -52,7 +52,7 @@ def replay(
     skipped = list(table.skipped)
     devices = _Devices(finder or (lambda name: (catalog.device(name), ())))
     count = lru_cache(maxsize=8)(workloads or cached.workload)
-    for row in sorted(table.rows, key=lambda row: (row.model, row.image_size or 0, row.dtype, row.layout or "")):
+    for row in sorted(table.rows, key=by_trace):
         try:
             rows[row.place] = _replayed(row, devices.device(row.device), count, known)
         except InputError as error:

@@ -74,6 +74,16 @@ def test_all_cores_of_a_cpu_run_between_base_and_boost() -> None:
     assert of(single).vector.flops_per_second == 4e9 * 32
 
 
+def test_caches_of_a_class_are_those_of_its_units() -> None:
+    small = Units("other", 4, BOOST, "E-core", rates=CPU_RATES)
+    caches = (
+        Cache("P-core L1d", Bytes(48e3), 1), Cache("P-core L2", Bytes(1e6), 1), Cache("E-core L2", Bytes(2e6), 4),
+        Cache("L3", Bytes(24e6)),
+    )  # fmt: skip
+    hybrid = replace(CPU, units=(replace(CPU.units[0], name="P-core"), small), caches=caches)
+    assert of(hybrid).cache == 8 * 1e6 + 2e6 + 24e6
+
+
 def test_a_matrix_engine_keeps_the_clock_of_the_data_sheet() -> None:
     tiles = replace(CPU.units[0], rates=(*CPU_RATES, Rate("matrix", "amx", "bf16", 1024, "fp32")))
     assert of(replace(CPU, units=(tiles,)), "bf16").rates["bf16"] == Rates(8 * 4e9 * 1024, 1024, True)

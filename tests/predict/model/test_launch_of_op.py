@@ -1,11 +1,15 @@
 """Launches of ops: family, counts, product and layout by hand."""
 
+from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import pytest
 
 from hwbench.predict.model.launch import UNSTATED, Counts, Layout, Product, family_of, launch_of
-from hwbench.workload.ops import Op
+from hwbench.workload.ops import Op, Workload
+from hwbench.workload.request import ModelRequest
+from hwbench.workload.saved import shipped
 
 
 def op(kind: str, shape: tuple[int, ...] = (4,), **more: Any) -> Op:
@@ -46,20 +50,62 @@ COUNTED = {
 
 def test_a_batch_multiplies_everything_but_weights() -> None:
     found = launch_of(op("linear", (10, 3), columns=10, depth=30, groups=2, count=9, **COUNTED), 5, 16)
-    assert found.counts == Counts(60000, 35, 23 * 5, 28, 37 * 5, 150, 14 * 5)
+    assert found.counts == Counts(60000, 35, 23 * 5, 28, 37 * 5, 85, 14 * 5)
     assert found.product == Product(rows=50, columns=10, depth=30, groups=2)
     assert found.layout == Layout(window=1, stride=1, channels_last=False, strided=False, half=True, positions=0)
     assert (found.count, found.unfused, found.backward, found.masked, found.fused) == (9, False, False, False, False)
     constant = launch_of(op("linear", (10, 3), columns=10, depth=30, groups=2, constant=True, **COUNTED), 5, 16)
-    assert constant.counts == Counts(12000, 7, 23, 28, 37, 30, 14)
+    assert constant.counts == Counts(12000, 7, 23, 28, 37, 17, 14)
 
 
 @pytest.mark.parametrize("kind", ["batched_matmul", "attention", "attention_backward"])
 def test_where_each_sample_has_its_own_operands_a_batch_is_more_products(kind: str) -> None:
     found = launch_of(op(kind, (2, 3, 4, 5), macs=6000, columns=10, depth=30, groups=2, masked=True), 5, 32)
     assert found.product == Product(rows=10, columns=10, depth=30, groups=10)
-    assert (found.unfused, found.backward, found.masked) == (True, kind.endswith("_backward"), True)
-    assert not launch_of(op(kind, (2, 3, 4), macs=1), 1, 32).unfused
+    assert (found.backward, found.masked) == (kind.endswith("_backward"), True)
+
+
+@pytest.mark.parametrize(
+    ("shape", "heads", "unfused"),
+    [
+        ((12, 197, 64), 12, False),  # batch × 12 heads
+        ((32, 2, 49, 32), 32, False),  # the 16 windows of two samples are the batch of 2 heads
+        ((3, 16, 196, 32), 48, True),  # batch × 3 heads × 16 windows
+        ((24, 196, 64), 12, True),  # the heads of two samples are the batch: three dimensions
+        ((197, 768), 12, False),  # a network file, with heads in the width
+    ],
+)
+def test_torch_fuses_attention_in_four_dimensions(shape: tuple[int, ...], heads: int, unfused: bool) -> None:
+    assert launch_of(op("attention", shape, macs=1, groups=heads), 1, 32).unfused == unfused
+    assert not launch_of(op("batched_matmul", shape, macs=1, groups=heads), 1, 32).unfused
+
+
+def packed(mode: str) -> Iterator[Workload]:
+    """Yield every trace of a mode that comes with hwbench."""
+    index = shipped.index()
+    assert index is not None
+    autocast = "fp16" if mode == "amp" else None
+    for name, model in index.models.items():
+        for side in model.sides:
+            found = shipped.workload(ModelRequest(f"timm:{name}", image_size=side, autocast=autocast))
+            if found is not None:
+                yield found
+
+
+def test_derived_fields_of_the_packed_traces_follow_their_definitions() -> None:
+    for workload in packed("plain"):
+        for one in workload.ops:
+            found, elements = launch_of(one, 1, 32), one.output_elements
+            assert not elements or found.counts.elements == elements
+            assert found.layout.positions in (0, prod(one.output_shape[-2:]))
+            if one.kind == "attention":  # all of the batch of two, or one sample without the dimension of the batch
+                rank = len(one.output_shape) + (prod(one.output_shape) == elements)
+                assert prod(one.output_shape) in (elements, 2 * elements)
+                assert found.unfused == (rank != 4), one
+    for workload in packed("amp"):
+        for one in (op for op in workload.ops if op.macs):
+            size = 4 if one.dtype == "fp32" else 2
+            assert launch_of(one, 1, 16).counts.elements * size == one.fixed_output_bytes
 
 
 def test_unknown_shapes_and_ops_without_products() -> None:
