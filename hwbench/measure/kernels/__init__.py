@@ -15,9 +15,6 @@ from hwbench.notices import Notice, notice
 
 __all__ = ["KERNELS", "NAMES", "Benchmark", "rows", "select", "tasks"]
 
-Tasks = Callable[[Settings], Sequence[Task]]
-Rows = Callable[[Sequence[Measurement]], Sequence[Result]]
-
 
 class Benchmark(Struct, frozen=True):
     """One microbenchmark: `tasks` returns its tasks; `rows` derives further results from measurements of kind `read`.
@@ -28,9 +25,9 @@ class Benchmark(Struct, frozen=True):
 
     name: str
     about: str
-    tasks: Tasks
+    tasks: Callable[[Settings], Sequence[Task]]
     read: str | None = None
-    rows: Rows | None = None
+    rows: Callable[[Sequence[Measurement]], Sequence[Result]] | None = None
     optional: bool = False
 
 

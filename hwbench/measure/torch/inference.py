@@ -151,18 +151,16 @@ class PreparedModel:
     def forward(self, module: Any, number: int) -> Any:
         """Run one forward pass of the eager or the compiled module. Raises HwbenchError where torch fails."""
         args, kwargs = self.inputs[number % INPUTS]
+        cast = torch.autocast(self.setting.device.kind, torch.float16, enabled=self.setting.dtype == dtypes.MIXED)
         try:
-            with torch.inference_mode(), self._autocast():
-                return module(*args, **_fresh(kwargs))
+            with torch.inference_mode(), cast:  # a pass appends to its key-value cache: each gets a new one
+                return module(*args, **convert_all(kwargs, lambda tensor, _last=False: tensor, False))
         except (KeyboardInterrupt, MemoryError):
             raise
         except Exception as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             text = f"torch cannot run {self.model.workload.name} in {self.setting.dtype}: {shown(reason, 300)}"
             raise HwbenchError(text) from error
-
-    def _autocast(self) -> Any:
-        return torch.autocast(self.setting.device.kind, torch.float16, enabled=self.setting.dtype == dtypes.MIXED)
 
     def check(self) -> bool:
         """Return whether the output is finite and, when compiled, agrees with that of the eager module.
@@ -185,11 +183,6 @@ class PreparedModel:
             float((a.double() - b.double()).norm()) <= share * float(b.double().norm()) + 1e-6
             for a, b in zip(floating, eager, strict=True)
         )
-
-
-def _fresh(kwargs: dict[str, Any]) -> Any:
-    """Return the arguments with a new key-value cache around the same tensors, since a pass appends to its cache."""
-    return convert_all(kwargs, lambda tensor, _last=False: tensor, False)
 
 
 def _filled(

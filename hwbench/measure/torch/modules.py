@@ -6,6 +6,7 @@ module's input is the batch. `inplace` activations overwrite an input that nobod
 
 import functools
 import operator
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
@@ -38,18 +39,6 @@ class Second(nn.Module):
             others = [torch.rand(data.shape[0], *self.shape, device=data.device) for _ in range(self.count)]
             self.others = tuple(tensor.to(data.dtype) for tensor in others)
         return self.operation(data, *self.others)
-
-
-class Padded(nn.Module):
-    """A convolution whose output is ⌈input / stride⌉: the odd position of padding goes to the end, as in TensorFlow."""
-
-    def __init__(self, convolution: Any, padding: tuple[int, ...]) -> None:
-        super().__init__()
-        self.convolution, self.padding = convolution, padding
-
-    def forward(self, data: Any) -> Any:
-        """Pad and convolve a batch."""
-        return self.convolution(nn.functional.pad(data, self.padding))
 
 
 class Attention(nn.Module):
@@ -145,7 +134,7 @@ def of_dimensions(stem: str, count: int) -> Any:
 
 
 def conv(options: Options, shape: Shape, op: Op) -> Any:
-    """Return a convolution."""
+    """Return a convolution; where `same` padding is odd, more of it goes to the end, as in TensorFlow."""
     kind, n = of_dimensions("Conv", len(shape) - 1), len(shape) - 1
     rest = {"padding": 0, **options}
     channels, kernel, padding = rest.pop("channels"), rest.pop("kernel"), rest.pop("padding")
@@ -157,7 +146,8 @@ def conv(options: Options, shape: Shape, op: Op) -> Any:
     if not any(total % 2 for total in totals):
         return kind(shape[0], channels, kernel, padding=tuple(total // 2 for total in totals), **rest)
     padding = tuple(side for total in reversed(totals) for side in (total // 2, total - total // 2))
-    return Padded(kind(shape[0], channels, kernel, **rest), padding)
+    pad = of_dimensions("ConstantPad", n)(padding, 0.0)
+    return nn.Sequential(OrderedDict(pad=pad, convolution=kind(shape[0], channels, kernel, **rest)))
 
 
 def transposed_conv(options: Options, shape: Shape, _: Op) -> Any:

@@ -6,6 +6,7 @@ core (Agner Fog, Instruction tables; uops.info), and neither can be reordered ac
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from llvmlite import ir
@@ -58,10 +59,7 @@ def values(start: int, step: int = STEP, mask: int = MASK) -> Iterator[int]:
 
 def expected(pairs: int, start: int) -> int:
     """Return the chain's value after so many pairs (at least one)."""
-    following = values(start)
-    for _ in range(pairs - 1):
-        next(following)
-    return next(following)
+    return next(islice(values(start), pairs - 1, None))
 
 
 def check() -> bool:

@@ -1,6 +1,7 @@
 """What a sweep of working sets shows: effective sizes and bandwidths of caches and main memory."""
 
 from collections.abc import Sequence
+from itertools import chain
 from statistics import median, median_low
 
 import msgspec
@@ -16,23 +17,20 @@ from hwbench.units import Bytes
 
 def rows(measurements: Sequence[Measurement]) -> tuple[Result, ...]:
     """Return each level's effective size in B and its bandwidth in B/s, for one core and for all cores."""
-    swept = [row for row in measurements if isinstance(row.subject, WorkingSet)]
-    alone = [row for row in swept if row.threads == 1]
-    result: list[Result] = []
-    for core_class in dict.fromkeys(row.core_class for row in alone):
-        result += _levels([row for row in alone if row.core_class == core_class])
-    for row in swept:
-        if isinstance(row.subject, WorkingSet) and row.subject.level:
-            result.append(msgspec.structs.replace(summarize(row), kernel="cache", variant=row.subject.level))
-    return tuple(result)
+    swept = [(row.subject, summarize(row)) for row in measurements if isinstance(row.subject, WorkingSet)]
+    alone = [(subject, result) for subject, result in swept if result.threads == 1]
+    together = [msgspec.structs.replace(result, kernel="cache", variant=subject.level)
+                for subject, result in swept if subject.level]  # fmt: skip
+    classes = dict.fromkeys(result.core_class for _, result in alone)
+    levels_of = [_levels([pair for pair in alone if pair[1].core_class == core_class]) for core_class in classes]
+    return (*chain.from_iterable(levels_of), *together)
 
 
-def _levels(measurements: Sequence[Measurement]) -> list[Result]:
-    sets = [row.subject for row in measurements if isinstance(row.subject, WorkingSet)]
-    results = {subject.bytes: summarize(row) for subject, row in zip(sets, measurements, strict=True)}
+def _levels(swept: Sequence[tuple[WorkingSet, Result]]) -> list[Result]:
+    results = {subject.bytes: result for subject, result in swept}
     # Each set's best sample shows what fits: other work on the machine evicts from caches, and never fills them for us.
     shown = levels.levels([Point(size, result.best or result.value) for size, result in results.items()])
-    reported = sets[0].reported
+    reported = swept[0][0].reported
     caches = [Cache(name, Bytes(size)) for name, size in reported.items()]
     rows = []
     for level, name in zip(shown, levels.names(shown, caches), strict=True):

@@ -143,8 +143,7 @@ class StreamArrays:
 def task(operation: Operation, nontemporal: bool, arrays: StreamArrays) -> Task:
     """Return the task of one operation with one kind of store; tasks of the same number of threads share the arrays."""
 
-    def width() -> int:
-        return arrays.width(operation, nontemporal)
+    width = functools.partial(arrays.width, operation, nontemporal)
 
     def prepare() -> StreamSize:
         arrays.allocate()
