@@ -112,6 +112,14 @@ def _above_measured_peak(name: str, share: float, why: str) -> str:
     return f"{name} reaches {100 * share:.0f} % of the peak at the measured clock: {reason[why]}"
 
 
+_DOUBTS = {
+    "interrupted": "which was interrupted",
+    "disturbed": "which other work disturbed",
+    "poor": "whose samples are few or differ much (grade D)",
+}
+"""Why a measurement counts only where there is no other."""
+
+
 TEXTS: dict[str, str | Callable[..., str]] = {
     "recorded": "{text}",  # saved by a version that wrote sentences only
     # workload
@@ -239,9 +247,9 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         f"{name} gives each CPU {100 * share:.0f} % of what one has alone: "
         + ("the hypervisor's CPUs are threads of shared cores." if virtual else "they share cores, or power.")
     ),
-    "ceilings-of-one-sample": (
-        "Some ceilings of run {run} rest on a single sample ({kernels}): "
-        "run `hwbench bench` again while the machine is idle."
+    "ceilings-doubtful": lambda run, why, kernels: (
+        f"Ceilings of {', '.join(kernels)} rest on run {run}, {_DOUBTS[why]}, because no run has better ones: "
+        "`hwbench bench` on a machine at rest measures them."
     ),
     # study
     "bandwidths-assumed-of": "Memory bandwidths are assumed: {devices}.",

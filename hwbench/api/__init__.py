@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hwbench.report import renderers as _renderers  # noqa: F401  (registers the texts of answers)
 
 if TYPE_CHECKING:
-    from hwbench.api.accuracy import calibrate, saved_calibration, validate
+    from hwbench.api.accuracy import calibrate, validate
     from hwbench.api.catalogs import (
         device_details,
         device_template,
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 __all__ = [
     "bench", "bench_cluster", "calibrate", "compare", "count", "device", "device_details", "device_template", "devices",
     "estimate", "estimate_all", "explain", "export", "lint_devices", "lint_models", "model", "models", "peak",
-    "require", "run", "saved_calibration", "saved_run", "saved_run_path", "saved_runs", "self_check", "study_clock",
+    "require", "run", "saved_run", "saved_run_path", "saved_runs", "self_check", "study_clock",
     "sweep", "trace", "validate", "write_report",
 ]  # fmt: skip
 
 _MODULES = {
-    "accuracy": "calibrate saved_calibration validate",
+    "accuracy": "calibrate validate",
     "catalogs": "device_details device_template devices export lint_devices lint_models models",
     "comparisons": "compare require",
     "counts": "count",

@@ -125,14 +125,22 @@ def calibrate(
     *files: str,
     device: str | None = None,
     output: str | None = None,
+    show: bool = False,
+    reset: bool = False,
     progress: Callable[[float, str], None] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> TimeModel | Calibration | SavedCalibration:
     """Fit the time model to measured times in CSV files; `device` is that of files that do not name theirs.
 
     Without files, the device `host` times networks on this machine and saves factors that estimates for it then use,
-    and no device gives the parameters in use. `output` is a file for the fitted parameters; `say` hears of each fit.
+    and no device gives the parameters in use. `show` and `reset` give and remove what is saved of the device, this
+    machine by default to `reset`. `output` is a file for the fitted parameters; `say` hears of each fit.
     """
+    if (show or reset) and (files or output or show == reset):
+        message = "A calibration is shown or removed by itself, without files and output."
+        raise InputError("exclusive", message, field="show" if show else "reset")
+    if reset or (show and device):
+        return _saved_calibration(device or "host", reset)
     if not files and device is not None and DeviceRef.parse(device).kind == "host":
         return _calibrate_host(progress)
     if not files:
@@ -197,10 +205,10 @@ def _refuse_disturbed(disturbances: Sequence[Notice]) -> None:
         raise InputError("disturbed", " ".join([*map(str, disturbances), message]), field="device")
 
 
-def saved_calibration(device: str = "host", *, remove: bool = False) -> SavedCalibration:
-    """Return the saved calibration of a device; with `remove`, forecasts are the time model's again."""
+def _saved_calibration(device: str, reset: bool) -> SavedCalibration:
+    """Return the calibration that is saved of a device; with `reset`, forecasts are the time model's again."""
     from hwbench.api.machines import host_key  # measured machines need what other answers do without
 
     key = host_key() if DeviceRef.parse(device).kind == "host" else locate(device).device.label
     known, file = calibrations.load(key), calibrations.path(key)
-    return SavedCalibration(device, known, file, removed=remove and calibrations.remove(key))
+    return SavedCalibration(device, known, file, removed=reset and calibrations.remove(key))

@@ -9,6 +9,7 @@ from hwbench import answers
 from hwbench.answers import Answer
 from hwbench.api.checks import check_batch, check_dtype, check_duration
 from hwbench.api.lookup import Model, ModelOptions
+from hwbench.api.machines import completed
 from hwbench.api.measurements import Progress, refuse_training, staged
 from hwbench.api.records import not_saved, saved_lines
 from hwbench.api.records import save as save_record
@@ -18,6 +19,7 @@ from hwbench.machine.host.describe import host
 from hwbench.measure import harness, session, store
 from hwbench.measure import settings as cpus
 from hwbench.measure.analysis import ladder
+from hwbench.measure.analysis.evidence import doubts, sources
 from hwbench.measure.record import Measurement, Record
 from hwbench.measure.torch.device import CPU, free_memory, torch_module
 from hwbench.notices import Notice
@@ -43,7 +45,7 @@ class ModelExplanation(Answer, Struct, frozen=True):
     @property
     def notices(self) -> tuple[Notice, ...]:
         """What a reader must know of the run."""
-        return (*self.run.notices, *not_saved(self.trouble))
+        return (*self.run.notices, *self.explanation.notices, *not_saved(self.trouble))
 
     @property
     def interrupted(self) -> bool:
@@ -88,10 +90,10 @@ def explain(
     workload = source.workload(name, size) if source else None
     if record is not None:
         run = store.load(record)
-        count = _recorded_threads(run, threads)
+        steps = explained(run, workload, name, size, threads, named=record)
     else:
         run, count = _measured(source, name, size, threads, seconds, progress, command)
-    steps = explained(run, workload, name, size, count)
+        steps = explained(run, workload, name, size, count)
     path, trouble = save_record(run, save)
     return ModelExplanation(steps, path, run, record is None, trouble)
 
@@ -106,12 +108,7 @@ def _recorded_threads(run: Record, wanted: int | None) -> int:
         names = " and ".join(map(str, counts)) or "no number of cores"
         message = f"This run has no measurement on {wanted} cores, but on {names}."
         raise InputError("not-in-run", message, field="threads")
-    return wanted or fma_threads(run)
-
-
-def fma_threads(run: Record) -> int:
-    """Return the most cores that the multiply-adds of a run were measured on, 1 where none were."""
-    return max((row.threads for row in run.measurements if row.kernel == "fma"), default=1)
+    return wanted or max((row.threads for row in run.measurements if row.kernel == "fma"), default=1)
 
 
 def _measured(
@@ -145,21 +142,29 @@ def _measured(
     return session.record(measure, machine, settings.classes, tuple(command)), count
 
 
-def explained(run: Record, workload: Workload | None, dtype: str, batch: int, threads: int) -> Explanation:
-    """Return the steps from the peak down that a run's measurements give."""
+def explained(
+    run: Record, workload: Workload | None, dtype: str, batch: int, threads: int | None = None, *, named: str = ""
+) -> Explanation:
+    """Return the steps from the peak down that a run's measurements give.
+
+    A saved run, by the name that the user gave it, is completed by the best evidence of its machine.
+    """
+    whole, evidence = completed(run, named) if named else (run, ())
+    count = _recorded_threads(whole, threads)
     bits = known_dtype(dtype).bits
     works = [op.work(bits, workload.repeats(batch)) for op in workload.ops] if workload else []
-    rates = ladder.read(run, dtype, threads, workload.name if workload else None, batch)
+    rates = ladder.read(whole, dtype, count, workload.name if workload else None, batch)
     rungs, missing = explanation.rungs(rates, works)
     steps = explanation.steps(rungs)
     return Explanation(
         device=str(run.environment.get("brand") or "this machine"),
         model=workload.title if workload else None,
         dtype=dtype,
-        threads=threads,
+        threads=count,
         batch=batch if workload else None,
-        source=run.id,
+        source=", ".join(sources(evidence)) or run.id,
         steps=steps,
         missing=missing,
         summary=explanation.summary(steps),
+        notices=tuple(doubts(evidence)),
     )

@@ -37,7 +37,7 @@ def locate(name: str | Device, settings: Mapping[str, str] | None = None) -> Loc
             run_device,
         )
 
-        located = host_device() if ref.kind == "host" else LocatedDevice(run_device(ref.name))
+        located = host_device() if ref.kind == "host" else run_device(ref.name)
     if not settings:
         return located
     try:

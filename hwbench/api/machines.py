@@ -9,8 +9,11 @@ from hwbench.machine import calibrations
 from hwbench.machine.device import Device
 from hwbench.machine.host.describe import CLOCK_DOUBTS, Host, host
 from hwbench.measure import store
+from hwbench.measure.analysis import evidence
 from hwbench.measure.analysis import sustained as ceilings
+from hwbench.measure.analysis.evidence import Evidence
 from hwbench.measure.environment import machine as environment
+from hwbench.measure.record import Record
 from hwbench.notices import notice
 
 
@@ -20,9 +23,24 @@ def host_device() -> LocatedDevice:
     return calibrated(measured(machine), host_key(machine))
 
 
-def run_device(name: str) -> Device:
-    """Return the machine of a saved run, with the ceilings that it measured. Raises InputError."""
-    return ceilings.measured_device(store.load(name))
+def run_device(name: str) -> LocatedDevice:
+    """Return the machine of a saved run, with the ceilings that it measured and the best of others."""
+    run = store.load(name)
+    stated = ceilings.stated_device(run)
+    if ceilings.is_gpu(run):
+        return LocatedDevice(ceilings.with_ceilings(stated, ceilings.ceilings(run)))
+    _, known = completed(run, name)
+    return calibrated(_with_evidence(LocatedDevice(stated), known), f"host-{run.environment.get('machine')}")
+
+
+def completed(run: Record, name: str) -> tuple[Record, tuple[Evidence, ...]]:
+    """Return a saved run with the best evidence of its machine's ceilings, and that evidence.
+
+    Where the run is named, what it measured comes first; `latest` names no run but the machine.
+    """
+    machine = run.environment.get("machine")
+    others = evidence.saved(machine) if machine else ()
+    return evidence.completed(run, others, prefer=name.lower() != store.LATEST)
 
 
 def stated(ref: DeviceRef) -> Device:
@@ -35,14 +53,6 @@ def key(ref: DeviceRef) -> str | None:
     if ref.kind == "host":
         return environment.machine_key(host())
     return str(store.load(ref.name).environment.get("machine")) if ref.kind == "run" else None
-
-
-def newest_ceilings(machine: Host) -> ceilings.Ceilings | None:
-    """Return what the saved runs of a machine measured; None where there are none or they cannot be read."""
-    try:
-        return ceilings.newest(environment.machine_key(machine)) if store.names() else None
-    except InputError:
-        return None
 
 
 def host_key(machine: Host | None = None) -> str:
@@ -63,11 +73,19 @@ def calibrated(located: LocatedDevice, key: str) -> LocatedDevice:
 
 
 def measured(machine: Host) -> LocatedDevice:
-    """Return a machine with the ceilings of its saved runs, and those of its notices that still apply."""
-    saved = newest_ceilings(machine)
-    if saved is None:
-        return LocatedDevice(machine.device, machine.notices)
-    device = ceilings.with_ceilings(machine.device, saved)
+    """Return a machine with the best ceilings of its saved runs, and those of its notices that still apply."""
+    located = LocatedDevice(machine.device, machine.notices)
+    try:
+        return _with_evidence(located, evidence.best(evidence.saved(environment.machine_key(machine))))
+    except InputError:  # the folder of runs cannot be read
+        return located
+
+
+def _with_evidence(located: LocatedDevice, known: tuple[Evidence, ...]) -> LocatedDevice:
+    """Return a device with its measured ceilings, and a notice of those that are doubtful."""
+    if not known:
+        return located
+    device = ceilings.with_ceilings(located.device, ceilings.of_evidence(known))
     clocks = any(origin == "measured" and ".clock" in field for field, origin in device.provenance.items())
-    notices = [notice for notice in machine.notices if not (clocks and notice.code in CLOCK_DOUBTS)]
-    return LocatedDevice(device, (*notices, *ceilings.doubts(saved)))
+    notices = [notice for notice in located.notices if not (clocks and notice.code in CLOCK_DOUBTS)]
+    return LocatedDevice(device, (*notices, *evidence.doubts(known)))

@@ -10,7 +10,7 @@ from hwbench.answers import Answer
 from hwbench.api.accuracy import locate_pair
 from hwbench.api.catalogs import devices as catalog_devices
 from hwbench.api.checks import DeviceRef, check_batch, check_dtype
-from hwbench.api.explanations import explained, fma_threads
+from hwbench.api.explanations import explained
 from hwbench.api.lookup import Model, locate
 from hwbench.api.machines import key as machine_key
 from hwbench.errors import InputError
@@ -81,7 +81,7 @@ def write_report(
     ]
     if len(located) > 1:
         parts.append(sections.compared(compare([row.device for row in located], name, workloads[0], (size,))))
-    parts += _run_sections(records, workloads[0], name, size)
+    parts += _run_sections(records, workloads[0], name, size, named=bool(runs))
     parts += [_study_section(data), _validation_section(measurements)]
     title = f"{', '.join(models)} on {', '.join(devices)}"
     body = {
@@ -116,13 +116,13 @@ def _estimate_section(
     return sections.estimated(answer, index, device, *beside, next(swept, []))
 
 
-def _run_sections(runs: Sequence[Record], workload: Workload, dtype: str, batch: int) -> list[Section]:
+def _run_sections(runs: Sequence[Record], workload: Workload, dtype: str, batch: int, *, named: bool) -> list[Section]:
     """Return the sections of runs, and where performance is lost by the newest of them that shows it."""
     parts = sections.measured([(run, results(run)) for run in runs])
     if dtype not in ("fp32", "fp64"):
         return parts
     for run in reversed(runs):
-        steps = explained(run, workload, dtype, batch, fma_threads(run))
+        steps = explained(run, workload, dtype, batch, named=run.id if named else store.LATEST)
         if len(steps.steps) > 1:
             return [*parts, sections.explained(steps)]
     return parts

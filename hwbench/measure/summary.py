@@ -59,6 +59,11 @@ def interval(measurement: Measurement, value: Callable[[Sample], float] | None =
     return median_interval_over_processes(list(processes.values()))
 
 
+def value(measurement: Measurement) -> float:
+    """Return a measurement's value in its unit, without its interval."""
+    return interval(measurement).value
+
+
 def summarize(measurement: Measurement, peak: float | None = None, measured_peak: float | None = None) -> Result:
     """Return a measurement as one value, with its ratios to peaks in its unit at the stated and the measured clock."""
     middle = interval(measurement)

@@ -52,16 +52,10 @@ def calibrate(
       $ hwbench calibrate --device host
     """
     paths = (*measurements, *files)
-    if (show or reset) and (path or paths or show == reset):
-        message = "A calibration is shown or removed by itself, without files and output."
-        raise InputError("exclusive", message, field="show" if show else "reset")
-    if reset or (show and device):
-        output.show(api.saved_calibration(device or "host", remove=reset), as_json)
-        return
-    if not show and not paths and (device or "").lower() != "host":
+    if not (show or reset or paths) and (device or "").lower() != "host":
         message = "Files of measurements are needed, or the device host to time networks on this machine."
         raise InputError("missing", message, field="measurements")
     with line() as progress:
         say = partial(click.echo, err=True)
-        answer = api.calibrate(*paths, device=device, output=path, progress=progress, say=say)
+        answer = api.calibrate(*paths, device=device, output=path, show=show, reset=reset, progress=progress, say=say)
     output.show(answer, as_json)

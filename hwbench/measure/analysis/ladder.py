@@ -8,12 +8,11 @@ from hwbench.errors import InputError
 from hwbench.machine.device import Device, choose_clock
 from hwbench.measure import kernels
 from hwbench.measure.analysis.peaks import Clocks, clocks, peaks
-from hwbench.measure.analysis.sustained import value
 from hwbench.measure.harness import Task
 from hwbench.measure.record import Measurement, Record
 from hwbench.measure.settings import Settings
 from hwbench.measure.subject import ForwardPass
-from hwbench.measure.summary import interval
+from hwbench.measure.summary import interval, value
 from hwbench.stats.intervals import Interval
 
 DTYPES = ("fp32", "fp64")

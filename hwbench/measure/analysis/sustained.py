@@ -6,7 +6,6 @@ microbenchmarks reached are its `sustained`. Its memory bandwidth is the measure
 
 from collections.abc import Sequence
 from itertools import accumulate
-from statistics import median
 from typing import Any
 
 import msgspec
@@ -16,19 +15,13 @@ from hwbench.errors import InputError
 from hwbench.machine.device import Device, highest
 from hwbench.machine.device import peaks as theoretical_peaks
 from hwbench.machine.parts import Provenance, Sustained, SustainedRate, Units
-from hwbench.measure import kernels, store
+from hwbench.measure import kernels
+from hwbench.measure.analysis.evidence import CEILING_KERNELS, Evidence, engine, sources
 from hwbench.measure.analysis.peaks import Clocks, clocks
 from hwbench.measure.record import Measurement, Record
 from hwbench.measure.subject import GpuWork, WorkingSet
-from hwbench.notices import Notice, notice
+from hwbench.measure.summary import value
 from hwbench.units import BytesPerSecond, FlopsPerSecond, Hertz, Seconds
-
-MATRIX_ISAS = ("amx", "amx-bf16", "amx-int8", "amx-tile", "sme")
-MAX_RUNS = 40
-"""Newest runs that are searched for those of one machine."""
-CPU_KERNELS = {"clock", "fma", "matmul", "stream", "working-set"}
-CEILING_KERNELS = {*CPU_KERNELS, "launch"}
-"""Kernels whose measurements make a device's ceilings."""
 
 
 class Ceilings(Struct, frozen=True):
@@ -46,11 +39,6 @@ class Ceilings(Struct, frozen=True):
         return [measurement for measurement in self.measurements if measurement.kernel in names]
 
 
-def value(measurement: Measurement) -> float:
-    """Return the median of the accepted samples, in the measurement's unit."""
-    return median(measurement.value(sample) for sample in measurement.accepted)
-
-
 def is_gpu(run: Record) -> bool:
     """Return whether a run measured the ceilings of a GPU and none of a CPU."""
     return {measurement.where for measurement in run.measurements if measurement.kernel in CEILING_KERNELS} == {"gpu"}
@@ -66,29 +54,9 @@ def _valid(run: Record, gpu: bool) -> list[Measurement]:
     return [item for item in run.measurements if (item.where == "gpu") == gpu and item.checked is not False]
 
 
-def newest(machine: str, where: str | None = None) -> Ceilings | None:
-    """Return the ceilings of a machine's CPU, each kernel by the newest run that measured it; None without a run.
-
-    `machine` is the key in the environments of its runs. Files that cannot be read are skipped.
-    """
-    kernels_seen: set[str] = set()
-    sources: list[str] = []
-    measurements: list[Measurement] = []
-    for name in reversed(store.names(where)[-MAX_RUNS:]):
-        try:
-            run = store.load(name, where)
-        except InputError:
-            continue
-        if run.environment.get("machine") != machine:
-            continue
-        fresh = [item for item in _valid(run, gpu=False) if item.kernel in CEILING_KERNELS - kernels_seen]
-        if fresh:
-            sources.append(run.id)
-            measurements += fresh
-            kernels_seen |= {item.kernel for item in fresh}
-        if kernels_seen >= CPU_KERNELS:
-            break
-    return Ceilings(tuple(sources), tuple(measurements)) if sources else None
+def of_evidence(evidence: Sequence[Evidence]) -> Ceilings:
+    """Return the ceilings that the evidence of a machine makes."""
+    return Ceilings(sources(evidence), tuple(each.measurement for each in evidence))
 
 
 def sustained(measured: Ceilings, device: Device | None = None) -> Sustained:
@@ -125,25 +93,17 @@ def _rates(products: Sequence[Measurement], device: Device | None) -> tuple[Sust
         units = device.count if device else measurement.threads
         rates[units] = max(rates.get(units, 0.0), value(measurement))
     return tuple(
-        SustainedRate(kernel, engine, dtype, FlopsPerSecond(rate), units, isa)
-        for (kernel, engine, dtype, isa), rates in best.items()
+        SustainedRate(kernel, engine_name, dtype, FlopsPerSecond(rate), units, isa)
+        for (kernel, engine_name, dtype, isa), rates in best.items()
         for units, rate in zip(sorted(rates), accumulate((rates[few] for few in sorted(rates)), max), strict=True)
     )
-
-
-def doubts(measured: Ceilings) -> list[Notice]:
-    """Return a notice where some ceilings rest on a single sample."""
-    weighty = measured.of("fma", "matmul", "stream")
-    single = sorted({measurement.kernel for measurement in weighty if len(measurement.accepted) == 1})
-    run = ", ".join(measured.sources)
-    return [notice("ceilings-of-one-sample", run=run, kernels=single)] if single else []
 
 
 def _engine(measurement: Measurement, device: Device | None) -> str:
     if device is not None:
         top = highest(theoretical_peaks(device), measurement.dtype or "")
         return top.engine if top else "vector"
-    return "matrix" if (measurement.isa or "").startswith(MATRIX_ISAS) else "vector"
+    return engine(measurement)
 
 
 def _bandwidth(streams: Sequence[Measurement], any_threads: bool) -> BytesPerSecond | None:
@@ -217,11 +177,6 @@ def _at_measured_clock(units: Units, measured: Clocks, hybrid: bool, provenance:
     return msgspec.structs.replace(
         units, clock=msgspec.structs.replace(units.clock, all_core={**units.clock.all_core, **measured_hz})
     )
-
-
-def measured_device(run: Record) -> Device:
-    """Return the machine, or the GPU, of a run with the ceilings that it measured. Raises InputError."""
-    return with_ceilings(stated_device(run), ceilings(run))
 
 
 def stated_device(run: Record) -> Device:

@@ -1,6 +1,5 @@
 """A run as a machine's ceilings: which measurement becomes which, and how a device uses them."""
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -8,20 +7,22 @@ import pytest
 
 from hwbench.errors import InputError
 from hwbench.machine import catalog
-from hwbench.measure import store
+from hwbench.machine.device import Device
 from hwbench.measure.analysis.sustained import (
     ceilings,
-    doubts,
     is_gpu,
-    measured_device,
-    newest,
     stated_device,
     sustained,
     with_ceilings,
 )
-from hwbench.measure.record import Measurement
+from hwbench.measure.record import Measurement, Record
 from hwbench.measure.subject import GpuWork, WorkingSet
 from tests.measure.analysis.runs import CLOCKS, RATES, STREAMS, machine, made, run
+
+
+def measured(made: Record) -> Device:
+    """The machine, or the GPU, of a run with the ceilings that it measured."""
+    return with_ceilings(stated_device(made), ceilings(made))
 
 
 def test_sustained() -> None:
@@ -64,7 +65,7 @@ def test_a_bandwidth_that_is_known_stays_the_ceiling() -> None:
 
 
 def test_a_run_is_a_device_wherever_it_was_made() -> None:
-    found = measured_device(run(*CLOCKS, *RATES))
+    found = measured(run(*CLOCKS, *RATES))
     assert (found.name, found.title, found.count) == ("run:20260101-120000-000-abcdef", machine().title, 10)
     assert found.sustained is not None
     assert stated_device(run(*CLOCKS)).sustained is None
@@ -73,7 +74,7 @@ def test_a_run_is_a_device_wherever_it_was_made() -> None:
 def test_a_run_without_a_machine_is_no_device() -> None:
     bare = msgspec.structs.replace(run(*CLOCKS), device=None)
     with pytest.raises(InputError) as caught:
-        measured_device(bare)
+        measured(bare)
     assert caught.value.code == "no-device"
 
 
@@ -90,7 +91,7 @@ def test_a_run_of_a_gpu_is_the_gpu() -> None:
         gpu("stream", "copy", "B/s", 850e9),
         gpu("launch", "queued", "s", 4e-6),
     )
-    found = measured_device(run(*measurements))
+    found = measured(run(*measurements))
     reached = found.sustained
     assert reached is not None
     assert (found.kind, found.title) == ("gpu", catalog.device("rtx3090").title)
@@ -106,27 +107,8 @@ def test_a_run_of_a_gpu_is_the_gpu() -> None:
 def test_a_run_of_both_is_the_cpu() -> None:
     both = run(*RATES, gpu("matmul", "torch", "FLOP/s", 65e12, dtype="fp16"))
     assert not is_gpu(both)
-    assert measured_device(both).kind == "cpu"
+    assert measured(both).kind == "cpu"
     assert {one.dtype for one in sustained(ceilings(both)).rates} == {"fp32", "fp64"}
-
-
-def test_the_newest_of_each_kernel_counts(tmp_path: Path) -> None:
-    folder = str(tmp_path)
-    old = run(*CLOCKS, *RATES, identity="20260101-120000-000-aaaaaa")
-    new = run(made("clock", "avx512", "Hz", 3.0e9, isa="avx512"), identity="20260102-120000-000-bbbbbb")
-    other = run(made("fma", "throughput", "FLOP/s", 1.0, dtype="fp32", isa="avx512"),
-                identity="20260103-120000-000-cccccc", key="another machine")  # fmt: skip
-    for one in (old, new, other):
-        store.save(one, folder)
-    (tmp_path / "20260104-120000-000-dddddd.json").write_text("{broken")
-    found = newest("this", folder)
-    assert found is not None
-    assert found.sources == ("20260102-120000-000-bbbbbb", "20260101-120000-000-aaaaaa")
-    assert [one.kernel for one in found.measurements].count("clock") == 1
-    rates = {one.units: one.flops_per_second for one in sustained(found).rates if one.kernel == "fma"}
-    assert rates == pytest.approx({1: 230e9, 10: 2000e9})
-    assert newest("nobody", folder) is None
-    assert newest("this", str(tmp_path / "no-such-folder")) is None
 
 
 def test_more_units_sustain_no_less_than_fewer() -> None:
@@ -134,13 +116,6 @@ def test_more_units_sustain_no_less_than_fewer() -> None:
     disturbed = made("fma", "throughput", "FLOP/s", 90e6, isa="avx512", dtype="fp32", threads=10)
     found = sustained(ceilings(run(RATES[0], disturbed)))
     assert {one.units: one.flops_per_second for one in found.rates} == pytest.approx({1: 230e9, 10: 230e9})
-
-
-def test_a_ceiling_of_one_sample_is_doubted() -> None:
-    assert doubts(ceilings(run(*RATES, *STREAMS))) == []
-    few = msgspec.structs.replace(STREAMS[0], samples=STREAMS[0].samples[:1])
-    (doubt,) = doubts(ceilings(run(*RATES, few)))
-    assert (doubt.code, doubt.data["kernels"]) == ("ceilings-of-one-sample", ["stream"])
 
 
 def test_caches_are_those_that_all_cores_read_by_their_names() -> None:
