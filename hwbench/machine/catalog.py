@@ -20,8 +20,7 @@ def device(name: str) -> Device:
 
     Raises InputError with the nearest names, or with file, line and field where a file is wrong.
     """
-    path = name if names.is_path(name) else folders.find("devices", name)
-    return load_device(path)
+    return load_device(name if names.is_path(name) else folders.find("devices", name))
 
 
 def load_device(path: str) -> Device:
@@ -32,23 +31,20 @@ def load_device(path: str) -> Device:
     loaded = documents.convert(document, Device)
     units = []
     for position, described in enumerate(loaded.units):
-        rates = described.rates
+        rates, field = described.rates, f"units[{position}].architecture"
         if not rates:
             try:
                 known = architecture(described.architecture)
             except InputError as error:
                 if error.file is not None:
                     raise
-                field = f"units[{position}].architecture"
                 raise document.error(error.code, error.message, field, error.nearest) from None
             if known.kind != loaded.kind:
-                field = f"units[{position}].architecture"
-                raise document.error(
-                    "architecture-kind", f"The architecture is of a {known.kind}, the device is a {loaded.kind}.", field
-                )
+                message = f"The architecture is of a {known.kind}, the device is a {loaded.kind}."
+                raise document.error("architecture-kind", message, field)
             rates = known.rates
         units.append(msgspec.structs.replace(described, rates=rates))
-    return msgspec.structs.replace(loaded, units=tuple(units), name=_stem(path))
+    return msgspec.structs.replace(loaded, units=tuple(units), name=os.path.splitext(os.path.basename(path))[0])
 
 
 def architecture(name: str) -> Architecture:
@@ -82,10 +78,6 @@ def architectures() -> dict[str, Architecture]:
     return {name: load_architecture(path) for name, path in folders.files("architectures").items()}
 
 
-def _stem(path: str) -> str:
-    return os.path.splitext(os.path.basename(path))[0]
-
-
 def _resolved(path: str, chain: tuple[str, ...]) -> Document:
     """Return the document with what its `based_on` names beneath it: mappings merge, everything else is replaced.
 
@@ -104,7 +96,9 @@ def _resolved(path: str, chain: tuple[str, ...]) -> Document:
         raise document.error("based-on-type", "The base is not the name of a file or a catalog entry.", "based_on")
     kind = os.path.basename(os.path.dirname(os.path.abspath(path)))
     try:
-        parent_path = _base_path(base, path, kind if kind in ("devices", "architectures") else "devices")
+        kind = kind if kind in ("devices", "architectures") else "devices"
+        is_path = names.is_path(base)
+        parent_path = os.path.join(os.path.dirname(path), base) if is_path else folders.find(kind, base)
     except InputError as error:
         raise document.error(error.code, error.message, "based_on", error.nearest) from None
     if not os.path.isfile(parent_path):
@@ -113,12 +107,6 @@ def _resolved(path: str, chain: tuple[str, ...]) -> Document:
     inherited = {key: value for key, value in parent.items() if key not in ("aliases", "published", "disputed")}
     own = {key: value for key, value in document.data.items() if key != "based_on"}
     return Document(path, document.text, _merged(inherited, own))
-
-
-def _base_path(base: str, path: str, kind: str) -> str:
-    if names.is_path(base):
-        return os.path.join(os.path.dirname(path), base)
-    return folders.find(kind, base)
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

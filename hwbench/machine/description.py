@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from msgspec import Struct, to_builtins
+from msgspec.structs import asdict
 
 from hwbench.answers import Answer
 from hwbench.errors import InputError
@@ -83,17 +84,18 @@ class DeviceDetails(Answer, Struct, frozen=True):
 def known_peaks(device: Device, clock: ClockKind | None = None) -> tuple[Peak, ...]:
     """Return every peak of a device. Raises InputError when it has none, or none at this kind of clock."""
     ceilings = peaks(device, clock)
-    if not ceilings and clock:
+    if ceilings:
+        return ceilings
+    if clock:
         name = clock.replace("_", "-")
         raise InputError("unknown-clock", f"The {name} clock of {device.label} is unknown.", field="clock")
-    if not ceilings:
-        raise InputError("unknown-rate", f"No rate of {device.label} is known.", field="device")
-    return ceilings
+    raise InputError("unknown-rate", f"No rate of {device.label} is known.", field="device")
 
 
 def describe(device: Device, ceilings: tuple[Peak, ...]) -> Description:
     """Return a device with its peaks, as `hwbench peak` shows them."""
     clocks = {clock for units in device.units if (clock := choose_clock(units.clock, ""))}
+    numbers = (device.memory.size, device.memory.bandwidth, device.memory.bus, device.memory.rate)
     return Description(
         device=device.label,
         title=device.title,
@@ -102,9 +104,9 @@ def describe(device: Device, ceilings: tuple[Peak, ...]) -> Description:
         architecture=device.architectures,
         clock_hz=float(next(iter(clocks))[0]) if len(clocks) == 1 else None,
         peaks=tuple(_row(peak, device.memory) for peak in ceilings),
-        memory=_memory(device.memory),
+        memory=MemoryRow(device.memory.type, *map(_number, numbers)),
         caches=tuple({"name": c.name, "size_bytes": float(c.size), "shared_by": c.shared_by} for c in device.caches),
-        power_w=float(device.power) if device.power else None,
+        power_w=_number(device.power),
         provenance=dict(device.provenance) or {"*": "spec"},
         source=device,
         known=ceilings,
@@ -122,22 +124,15 @@ def notices(device: Device, ceilings: tuple[Peak, ...]) -> tuple[Notice, ...]:
 def _row(peak: Peak, memory: Memory) -> PeakRow:
     only: PeakTerm | None = peak.terms[0] if len(peak.terms) == 1 else None
     return PeakRow(
-        engine=peak.engine,
-        isa=peak.isa,
-        dtype=peak.dtype,
-        accumulate=peak.accumulate,
-        sparsity=peak.sparsity,
+        **asdict(peak),
         flops_per_cycle=only.flops_per_cycle if only else None,
         flops_per_second=peak.flops_per_second,
         clock_hz=only.clock_hz if only else None,
         clock=only.clock if only else None,
         ridge_point=peak.flops_per_second / memory.bandwidth if memory.bandwidth else None,
         provenance=peak.provenance,
-        terms=peak.terms,
-        missing=peak.missing,
     )
 
 
-def _memory(memory: Memory) -> MemoryRow:
-    numbers = (memory.size, memory.bandwidth, memory.bus, memory.rate)
-    return MemoryRow(memory.type, *(float(number) if number else None for number in numbers))
+def _number(value: float | None) -> float | None:
+    return float(value) if value else None

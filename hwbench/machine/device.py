@@ -172,16 +172,9 @@ def peaks(device: Device, clock: ClockKind | None = None) -> tuple[Peak, ...]:
             if chosen is None:
                 partial.add(identity)
                 continue
-            term = PeakTerm(
-                name=units.name,
-                architecture=units.architecture,
-                units=units.count,
-                clock_hz=float(chosen[0]),
-                clock=chosen[1],
-                flops_per_cycle=rate.flops_per_cycle,
-                provenance=_provenance(device, units, chosen[1]),
-                how=rate.how,
-            )
+            clock_hz, kind = chosen
+            speed = (units.count, float(clock_hz), kind, rate.flops_per_cycle)
+            term = PeakTerm(units.name, units.architecture, *speed, _provenance(device, units, kind), rate.how)
             result.setdefault(identity, []).append(term)
     names = [units.name for units in device.units]
     return tuple(

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from operator import attrgetter
 
 from hwbench.errors import InputError, nearest
 from hwbench.files import folders
@@ -63,9 +64,8 @@ def lint_device(device: Device) -> list[str]:
     faults += [fault for published in device.published if (fault := _peak_fault(device, published))]
     for disputed in device.disputed:
         if matching(device, disputed) is not None and _peak_fault(device, disputed) is None:
-            faults.append(
-                f"the disputed {disputed.dtype} peak of {disputed.flops_per_second} agrees with the computed one"
-            )
+            what = f"the disputed {disputed.dtype} peak of {disputed.flops_per_second}"
+            faults.append(f"{what} agrees with the computed one")
     faults += _score_faults(device)
     memory = device.memory
     if memory.bus and memory.rate:
@@ -103,17 +103,13 @@ def uncovered(device: Device) -> list[str]:
     """Return fields that hold numbers and that no source claims to give, unless they are marked `assumed`."""
     fields = [f"units.{units.name}.{part}" for units in device.units for part in ("count", "clock")]
     fields += [f"units.{u.name}.rates" for u in device.units if u.rates != _rates_of(u.architecture)]
-    fields += [
-        f"memory.{name}" for name in ("size", "bandwidth", "bus", "rate") if getattr(device.memory, name) is not None
-    ]
+    numbers = ("size", "bandwidth", "bus", "rate")
+    fields += [f"memory.{name}" for name in numbers if getattr(device.memory, name) is not None]
     fields += [name for name in ("power", "published", "released") if getattr(device, name)]
     fields += [f"caches.{cache.name}" for cache in device.caches]
     fields += ["published"] if device.disputed else []
-    return [
-        field
-        for field in fields
-        if not _covers(device.sources, field) and device.provenance_of(field) not in ("assumed", "derived")
-    ]
+    stated = (field for field in fields if device.provenance_of(field) not in ("assumed", "derived"))
+    return [field for field in stated if not _covers(device.sources, field)]
 
 
 def _rates_of(architecture: str) -> tuple[Rate, ...]:
@@ -130,17 +126,9 @@ def _covers(sources: tuple[Source, ...], field: str) -> bool:
 
 def matching(device: Device, published: PublishedPeak) -> Peak | None:
     """Return the computed peak that a published one is about."""
-    for peak in peaks(device, published.clock):
-        if (peak.engine, peak.dtype, peak.accumulate, peak.sparsity) != (
-            published.engine,
-            published.dtype,
-            published.accumulate,
-            published.sparsity,
-        ):
-            continue
-        if published.isa in (None, peak.isa):
-            return peak
-    return None
+    kind = attrgetter("engine", "dtype", "accumulate", "sparsity")
+    alike = (peak for peak in peaks(device, published.clock) if kind(peak) == kind(published))
+    return next((peak for peak in alike if published.isa in (None, peak.isa)), None)
 
 
 def _peak_fault(device: Device, published: PublishedPeak) -> str | None:

@@ -16,6 +16,7 @@ UNLIMITED = 1 << 60
 """Bytes from which a memory limit means none: version 1 writes the largest multiple of a page."""
 
 MOUNT = "/sys/fs/cgroup"
+CONTROLLERS = frozenset({"cpu", "cpuset", "memory"})
 
 
 class CgroupLimits(Struct, frozen=True):
@@ -69,12 +70,9 @@ def parse_mounts(text: str) -> tuple[Mount, ...]:
         fields, kind = left.split(), right.split()
         if len(fields) < 5 or len(kind) < 3:
             continue
-        if kind[0] == "cgroup2":
-            mounts.append(Mount(_unescaped(fields[4]), _unescaped(fields[3])))
-        elif kind[0] == "cgroup":
-            controllers = frozenset(kind[2].split(",")) & {"cpu", "cpuset", "memory"}
-            if controllers:
-                mounts.append(Mount(_unescaped(fields[4]), _unescaped(fields[3]), controllers))
+        controllers = frozenset(kind[2].split(",")) & CONTROLLERS if kind[0] == "cgroup" else frozenset()
+        if kind[0] == "cgroup2" or controllers:
+            mounts.append(Mount(_unescaped(fields[4]), _unescaped(fields[3]), controllers))
     return tuple(mounts)
 
 
@@ -83,7 +81,7 @@ def usual_mounts(files: Files) -> tuple[Mount, ...]:
     version_1 = [
         Mount(f"{MOUNT}/{name}", "/", controllers)
         for name in files.names(MOUNT)
-        if (controllers := frozenset(name.split(",")) & {"cpu", "cpuset", "memory"})
+        if (controllers := frozenset(name.split(",")) & CONTROLLERS)
     ]
     return (*version_1, Mount(f"{MOUNT}/unified"), Mount(MOUNT))
 
@@ -123,18 +121,13 @@ def _sets(files: Files, folder: str, mount: Mount) -> list[frozenset[int]]:
 def _quotas(files: Files, folder: str, mount: Mount) -> list[float]:
     if not mount.controllers:
         time, _, period = (files.text(f"{folder}/cpu.max") or "").partition(" ")
-        quota = _quota(time, period.strip() or "100000")
+        numbers = whole_number(time), whole_number(period.strip() or "100000")
     elif "cpu" in mount.controllers:
-        quota = _quota(files.text(f"{folder}/cpu.cfs_quota_us"), files.text(f"{folder}/cpu.cfs_period_us"))
+        numbers = files.number(f"{folder}/cpu.cfs_quota_us"), files.number(f"{folder}/cpu.cfs_period_us")
     else:
-        quota = None
-    return [] if quota is None else [quota]
-
-
-def _quota(time: str | None, period: str | None) -> float | None:
-    """Return CPUs' worth of time: microseconds of CPU time in each period of wall time. None: no limit (`max`, -1)."""
-    allowed, length = whole_number(time), whole_number(period)
-    return allowed / length if allowed and length and allowed > 0 and length > 0 else None
+        return []
+    allowed, length = (number or 0 for number in numbers)  # microseconds of CPU time in each period of wall time
+    return [allowed / length] if allowed > 0 and length > 0 else []  # `max` or -1: no limit
 
 
 def _memories(files: Files, folder: str, mount: Mount) -> list[int]:

@@ -1,6 +1,6 @@
 """The clocks of a Linux CPU, in Hz, as the system states them: not measured, and a hypervisor may invent them.
 
-Documentation/admin-guide/pm/cpufreq: `cpuinfo_max_freq` and `base_frequency` in kHz.
+Documentation/admin-guide/pm/cpufreq: `cpuinfo_max_freq` and `base_frequency` in kHz. ACPI's CPPC: in MHz.
 """
 
 import re
@@ -18,20 +18,16 @@ def linux_clock(files: Files, cpus: Cpus, group: Iterable[int]) -> tuple[float |
     numbers = sorted(group)
     policies = _policies(files)
     folders = [policies.get(cpu, f"{CPU}/cpu{cpu}/cpufreq") for cpu in numbers]
-    top = highest(_kilohertz(files, f"{folder}/cpuinfo_max_freq") for folder in folders)
-    base = highest(_kilohertz(files, f"{folder}/base_frequency") for folder in folders)
-    base = base or highest(_nominal(files, cpu) for cpu in numbers)
+    top = highest(_hertz(files, f"{folder}/cpuinfo_max_freq", 1e3) for folder in folders)
+    base = highest(_hertz(files, f"{folder}/base_frequency", 1e3) for folder in folders)
+    base = base or highest(_hertz(files, f"{CPU}/cpu{cpu}/acpi_cppc/nominal_freq", 1e6) for cpu in numbers)
     if top and _hides_boost(files, folders[0], top):
         return max(top, base or 0), None
     if top:
         return (base if base is not None and base <= top else None), top
     blocks = [cpus[cpu] for cpu in numbers if cpu in cpus]
-    base = base or highest(value for fields in blocks for value in (_megahertz(fields), brand_clock(_name(fields))))
-    return base or _device_tree(files), None
-
-
-def _name(fields: dict[str, str]) -> str:
-    return fields.get("model name", "")
+    stated = (value for block in blocks for value in (_megahertz(block), brand_clock(block.get("model name", ""))))
+    return base or highest(stated) or _device_tree(files), None
 
 
 def brand_clock(brand: str) -> float | None:
@@ -45,15 +41,9 @@ def _megahertz(fields: dict[str, str]) -> float | None:
     return clock(round(float(text) * 1e6)) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,9})?", text) else None
 
 
-def _kilohertz(files: Files, name: str) -> float | None:
+def _hertz(files: Files, name: str, unit: float) -> float | None:
     number = files.number(name)
-    return None if number is None else clock(number * 1e3)
-
-
-def _nominal(files: Files, cpu: int) -> float | None:
-    """Return the nominal clock of ACPI's CPPC, which is in MHz."""
-    number = files.number(f"{CPU}/cpu{cpu}/acpi_cppc/nominal_freq")
-    return None if number is None else clock(number * 1e6)
+    return None if number is None else clock(number * unit)
 
 
 def _policies(files: Files) -> dict[int, str]:
@@ -66,10 +56,10 @@ def _policies(files: Files) -> dict[int, str]:
     return folders
 
 
-def _spaced(files: Files, name: str) -> frozenset[int]:
-    """Return CPUs of a list with blanks in between, as cpufreq writes it."""
-    numbers = (whole_number(part) for part in (files.text(name) or "").split())
-    return frozenset(number for number in numbers if number is not None)
+def _spaced(files: Files, name: str) -> list[int]:
+    """Return numbers with blanks in between, as cpufreq writes them."""
+    numbers = map(whole_number, (files.text(name) or "").split())
+    return [number for number in numbers if number is not None]
 
 
 def _hides_boost(files: Files, folder: str, top: float) -> bool:
@@ -79,8 +69,7 @@ def _hides_boost(files: Files, folder: str, top: float) -> bool:
     """
     if files.text(f"{folder}/scaling_driver") != "acpi-cpufreq":
         return False
-    listed = (whole_number(part) for part in (files.text(f"{folder}/scaling_available_frequencies") or "").split())
-    known = highest(float(number) * 1e3 for number in listed if number is not None)
+    known = highest(float(number) * 1e3 for number in _spaced(files, f"{folder}/scaling_available_frequencies"))
     if known is None or top > known:
         return False
     return files.number(f"{CPU}/cpufreq/boost") == 1 or top % 1e7 == 1e6

@@ -31,12 +31,8 @@ def identity_of(fields: dict[str, str]) -> Identity:
     if "CPU implementer" in fields:
         implementer, part = hexadecimal(fields["CPU implementer"]), hexadecimal(fields.get("CPU part", ""))
         return Identity(vendor=f"{implementer:#x}" if implementer is not None else "", model=part)
-    return Identity(
-        vendor=fields.get("vendor_id", "")[:40],
-        family=_decimal(fields.get("cpu family", "")),
-        model=_decimal(fields.get("model", "")),
-        stepping=_decimal(fields.get("stepping", "")),
-    )
+    numbers = (_decimal(fields.get(name, "")) for name in ("cpu family", "model", "stepping"))
+    return Identity(fields.get("vendor_id", "")[:40], *numbers)
 
 
 def flags_of(blocks: Iterable[dict[str, str]]) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ from msgspec import Struct
 
 from hwbench.errors import shown
 from hwbench.files import places
-from hwbench.machine.architecture import Rate
 from hwbench.machine.device import Device
 from hwbench.machine.host import fallback, linux, macos, match
 from hwbench.machine.host.facts import CoreClass, Facts
@@ -90,9 +89,7 @@ def _facts(root: str, affinity: set[int] | None, system: str) -> Facts:
         facts = linux.read(Files(root), affinity)
     elif system == "darwin":
         facts = macos.read(Files(root), live)
-    if facts is None:
-        facts = fallback.read(affinity) if live else Facts()
-    return facts
+    return facts or (fallback.read(affinity) if live else Facts())
 
 
 def describe(facts: Facts) -> Host:
@@ -100,14 +97,11 @@ def describe(facts: Facts) -> Host:
     known, pairs, doubts = _recognized(facts)
     notices = [*facts.notices, *doubts]
     counts = _within_quota(facts)
-    described = []
-    for position, cores in enumerate(facts.classes):
-        if not counts[position]:
-            continue
-        if known:
-            described.append(_from_device(pairs[cores.name], cores, facts, counts[position]))
-        else:
-            described.append(_from_identity(cores, facts, counts[position], position))
+    described = [
+        _from_device(pairs[cores.name], cores, facts, count) if known else _from_identity(cores, facts, count, position)
+        for position, (cores, count) in enumerate(zip(facts.classes, counts, strict=True))
+        if count
+    ]
     notices += _count_notices(facts, counts)
     notices += [notice for cores in described for notice in cores.notices]
     if facts.hypervisor and facts.smt is not True and "fpu" in facts.flags:
@@ -152,12 +146,10 @@ def _within_quota(facts: Facts) -> list[int]:
 
 
 def _count_notices(facts: Facts, counts: list[int]) -> list[Notice]:
-    notices = []
     cores = sum(core_class.cores for core_class in facts.classes)
+    notices = [] if facts.counted else [notice("cores-uncounted")]
     if facts.quota is not None and facts.quota < facts.usable:
-        notices.append(notice("quota", quota=facts.quota, counted=sum(counts), cores=cores))
-    if not facts.counted:
-        notices.append(notice("cores-uncounted"))
+        notices.insert(0, notice("quota", quota=facts.quota, counted=sum(counts), cores=cores))
     return notices
 
 
@@ -179,8 +171,7 @@ def _from_identity(cores: CoreClass, facts: Facts, count: int, position: int) ->
     """Return units of a CPU that is known by what it calls itself, or by its flags alone."""
     matched: Match = match.match(cores, facts.flags, position)
     clock, how, notices = _clock(cores, facts)
-    rates: tuple[Rate, ...] = matched.rates
-    units = Units(matched.architecture, count, clock, cores.name, cores.threads or None, rates)
+    units = Units(matched.architecture, count, clock, cores.name, cores.threads or None, matched.rates)
     return _Class(units, _provenance(facts, cores.name, how, matched.how), (*matched.notices, *notices))
 
 
@@ -198,13 +189,11 @@ def _clock(cores: CoreClass, facts: Facts) -> tuple[Clock, Provenance, tuple[Not
     if stated is None:
         doubt = notice("clock-assumed", clock_hz=ASSUMED_CLOCK, core_class=core_class)
         return Clock(base=Hertz(ASSUMED_CLOCK)), "assumed", (doubt,)
-    if facts.hypervisor:
-        doubt = notice("clock-from-hypervisor", clock_hz=float(stated), core_class=core_class)
-        return Clock(base=base, boost=boost), "os", (doubt,)
-    if boost is None:
-        doubt = notice("clock-without-boost", clock_hz=float(stated), core_class=core_class)
-        return Clock(base=base), "os", (doubt,)
-    return Clock(base=base, boost=boost), "os", ()
+    clock = Clock(base=base, boost=boost)
+    if not facts.hypervisor and boost:
+        return clock, "os", ()
+    code = "clock-from-hypervisor" if facts.hypervisor else "clock-without-boost"
+    return clock, "os", (notice(code, clock_hz=float(stated), core_class=core_class),)
 
 
 def _device(facts: Facts, known: Device | None, classes: list[_Class]) -> Device:
@@ -249,13 +238,5 @@ def _memory(facts: Facts, known: Device | None) -> tuple[Memory, dict[str, Prove
     spec = known.memory
     if sockets > 1:
         origins |= {"memory.bandwidth": "derived", "memory.bus": "derived"}
-    return (
-        Memory(
-            type=spec.type,
-            size=size,
-            bandwidth=BytesPerSecond(spec.bandwidth * sockets) if spec.bandwidth else None,
-            bus=Bits(spec.bus * sockets) if spec.bus else None,
-            rate=spec.rate,
-        ),
-        origins,
-    )
+    bandwidth = BytesPerSecond(spec.bandwidth * sockets) if spec.bandwidth else None
+    return Memory(spec.type, size, bandwidth, Bits(spec.bus * sockets) if spec.bus else None, spec.rate), origins

@@ -19,22 +19,14 @@ def read(affinity: set[int] | None) -> Facts:
     logical = _attempt(lambda: _count(_psutil().cpu_count(logical=True))) or len(affinity or ()) or 1
     physical = _attempt(lambda: _count(_psutil().cpu_count(logical=False)))
     usable = min(len(affinity), logical) if affinity else logical
-    brand = info.get("brand_raw")
+    brand, flags = info.get("brand_raw"), info.get("flags")
     brand = brand if isinstance(brand, str) else ""
-    flags = info.get("flags")
     frequency = _attempt(lambda: _psutil().cpu_freq().max)
     hertz = clock(frequency * 1e6) if isinstance(frequency, int | float) else None
-    cores = CoreClass(
-        identity=Identity(
-            vendor=str(info.get("vendor_id_raw") or "")[:40],
-            family=_count(info.get("family")),
-            model=_count(info.get("model")),
-            stepping=_count(info.get("stepping")),
-        ),
-        cores=min(physical or usable, usable),
-        threads=usable,
-        base=highest([hertz, brand_clock(brand)]),
-    )
+    numbers = (_count(info.get(name)) for name in ("family", "model", "stepping"))
+    identity = Identity(str(info.get("vendor_id_raw") or "")[:40], *numbers)
+    base = highest([hertz, brand_clock(brand)])
+    cores = CoreClass(identity=identity, cores=min(physical or usable, usable), threads=usable, base=base)
     return Facts(
         brand=brand,
         flags=tuple(flag for flag in flags if isinstance(flag, str)) if isinstance(flags, list) else (),

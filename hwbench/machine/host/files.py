@@ -61,12 +61,9 @@ def parse_cpulist(text: str) -> frozenset[int]:
     """Return the CPUs of a kernel list such as `0-3,8`. What is no number or range is left out; nothing raises."""
     cpus: set[int] = set()
     for part in text.strip().split(","):
-        match = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part)
-        if match:
-            first = int(match[1])
-            last = int(match[2] or first)
-            cpus.update(range(first, min(last, HIGHEST_CPU) + 1))
-    return frozenset(cpu for cpu in cpus if cpu <= HIGHEST_CPU)
+        if match := re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part):
+            cpus.update(range(int(match[1]), min(int(match[2] or match[1]), HIGHEST_CPU) + 1))
+    return frozenset(cpus)
 
 
 def format_cpulist(cpus: Iterable[int]) -> str:

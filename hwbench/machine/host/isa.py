@@ -4,12 +4,11 @@ Flags have Linux's names (arch/x86/include/asm/cpufeatures.h; Documentation/arch
 """
 
 from collections.abc import Iterable
-from typing import get_args
 
 from msgspec import Struct
 
 from hwbench.dtypes import DtypeName
-from hwbench.machine.architecture import Engine, Rate
+from hwbench.machine.architecture import Accumulator, Engine, Rate
 
 Flags = frozenset[str]
 
@@ -35,12 +34,12 @@ class Assumption(Struct, frozen=True):
     needs: tuple[str, ...]
     isa: str
     how: str
-    rates: tuple[tuple[str, float], ...]
+    rates: tuple[tuple[DtypeName, float], ...]
     engine: Engine = "vector"
     unless: tuple[str, ...] = ()
 
 
-def _fp(fp32: float) -> tuple[tuple[str, float], ...]:
+def _fp(fp32: float) -> tuple[tuple[DtypeName, float], ...]:
     return (("fp32", fp32), ("fp64", fp32 / 2))
 
 
@@ -102,17 +101,11 @@ def assumed_rates(flags: Iterable[str], vendor: str = "") -> tuple[Rate, ...]:
         if not known.issuperset(assumption.needs) or known.intersection(assumption.unless):
             continue
         named = " and ".join(flag for flag in assumption.needs if flag != "wide")
+        how = f"assumed from the flag {named}: {assumption.how}"
         for dtype, flops in assumption.rates:
-            rates.append(
-                Rate(
-                    engine=assumption.engine,
-                    isa=assumption.isa,
-                    dtype=_dtype(dtype),
-                    flops_per_cycle=flops,
-                    accumulate=None if assumption.engine == "vector" else "int32" if dtype == "int8" else "fp32",
-                    how=f"assumed from the flag {named}: {assumption.how}",
-                )
-            )
+            sums: Accumulator | None = "int32" if dtype == "int8" else "fp32"
+            accumulate = None if assumption.engine == "vector" else sums
+            rates.append(Rate(assumption.engine, assumption.isa, dtype, flops, accumulate, how=how))
     return tuple(rates) if any(rate.engine == "vector" for rate in rates) else (*rates, *_scalar())
 
 
@@ -120,7 +113,3 @@ def _scalar() -> tuple[Rate, ...]:
     how = "assumed, with no flag to go by: an addition and a multiplication"
     dtypes: tuple[DtypeName, ...] = ("fp32", "fp64")
     return tuple(Rate(engine="vector", isa="scalar", dtype=dtype, flops_per_cycle=2, how=how) for dtype in dtypes)
-
-
-def _dtype(name: str) -> DtypeName:
-    return next(dtype for dtype in get_args(DtypeName) if dtype == name)

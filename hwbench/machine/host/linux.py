@@ -138,15 +138,9 @@ def cpu_classes(files: Files, cpus: Cpus, online: frozenset[int]) -> dict[str, f
 
 def _core_class(files: Files, cpus: Cpus, cores: dict[int, Core], group: _Group) -> CoreClass:
     """Return one class of cores; its clocks are those of its usable CPUs, if there are any."""
-    base, boost = linux_clock(files, cpus, group.mine or group.all)
-    return CoreClass(
-        name=group.name,
-        identity=identity_of(cpus.get(min(group.all), {})),
-        cores=len({cores[cpu] for cpu in group.mine}),
-        threads=len(group.mine),
-        base=base,
-        boost=boost,
-    )
+    clocks = linux_clock(files, cpus, group.mine or group.all)
+    identity, own = identity_of(cpus.get(min(group.all), {})), {cores[cpu] for cpu in group.mine}
+    return CoreClass(group.name, identity, len(own), len(group.mine), *clocks)
 
 
 def _x86_classes(files: Files, online: frozenset[int]) -> dict[str, frozenset[int]]:
@@ -166,9 +160,8 @@ def _arm_classes(files: Files, cpus: Cpus, online: frozenset[int]) -> dict[str, 
         groups.setdefault((capacity, identity), set()).add(cpu)
     if len(groups) < 2:
         return {}
-    names = {2: ("big", "little"), 3: ("prime", "big", "little")}.get(
-        len(groups), tuple(f"class {number}" for number in range(1, len(groups) + 1))
-    )
+    numbered = tuple(f"class {number}" for number in range(1, len(groups) + 1))
+    names = {2: ("big", "little"), 3: ("prime", "big", "little")}.get(len(groups), numbered)
     boosts = {key: linux_clock(files, cpus, group)[1] or 0 for key, group in groups.items()}
     order = sorted(groups, key=lambda key: (key[0], boosts[key], max(groups[key])), reverse=True)
     return {name: frozenset(groups[key]) for name, key in zip(names, order, strict=True)}
@@ -180,17 +173,15 @@ def caches(files: Files, cores: dict[int, Core], group: Iterable[int]) -> tuple[
     for cpu in sorted(group):
         folder = f"{CPU}/cpu{cpu}/cache"
         for index in files.names(folder):
-            level = files.number(f"{folder}/{index}/level")
-            kind = files.text(f"{folder}/{index}/type")
+            level, kind = files.number(f"{folder}/{index}/level"), files.text(f"{folder}/{index}/type")
             size = cache_size(files.text(f"{folder}/{index}/size") or "")
             if level is None or not 0 < level < 10 or kind not in ("Data", "Unified") or not size:
                 continue
             name = "L1d" if kind == "Data" and level == 1 else f"L{level}"
             if (level, name) in facts and facts[level, name].size >= size:
                 continue
-            shared = files.cpus(f"{folder}/{index}/shared_cpu_list")
-            sharers = len({cores[other] for other in shared if other in cores})
-            facts[level, name] = CacheFact(name, size, sharers or None)
+            sharers = {cores[other] for other in files.cpus(f"{folder}/{index}/shared_cpu_list") if other in cores}
+            facts[level, name] = CacheFact(name, size, len(sharers) or None)
     return tuple(facts[key] for key in sorted(facts))
 
 
@@ -218,6 +209,4 @@ def hypervisor(files: Files, flags: tuple[str, ...]) -> str | bool | None:
     name = kind or (f"{vendor} {product}".strip() if virtual else "")
     if "hypervisor" in flags:
         return name or True
-    if any(flag in flags for flag in ("fpu", "sse2")):
-        return False
-    return name or None
+    return False if "fpu" in flags or "sse2" in flags else name or None

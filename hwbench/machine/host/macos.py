@@ -28,9 +28,7 @@ Values = dict[str, str]
 def read(files: Files, live: bool) -> Facts | None:
     """Return what macOS says, None without an answer. `live`: run the `sysctl` command if there is no recording."""
     text = files.text(RECORDING)
-    if text is None and live:
-        text = _ask()
-    values = parse_sysctl(text or "")
+    values = parse_sysctl((_ask() if text is None and live else text) or "")
     logical = _number(values, "hw.logicalcpu") or _number(values, "hw.ncpu") or _number(values, "hw.activecpu")
     if not logical:
         return None
@@ -71,10 +69,9 @@ def caches(values: Values, names: list[str]) -> tuple[CacheFact, ...]:
     by_class: dict[str, tuple[CacheFact, ...]] = {}
     for level, name in enumerate(names):
         prefix = f"hw.perflevel{level}."
+        known = (("L1d", "l1dcachesize", 1), ("L2", "l2cachesize", _number(values, f"{prefix}cpusperl2")))
         by_class[name] = tuple(
-            CacheFact(label, size, shared)
-            for label, key, shared in (("L1d", "l1dcachesize", 1), ("L2", "l2cachesize", _cores_per_l2(values, level)))
-            if (size := _number(values, prefix + key))
+            CacheFact(label, size, shared) for label, key, shared in known if (size := _number(values, prefix + key))
         )
     if any(by_class.values()):
         return merged_caches(by_class)
@@ -88,15 +85,12 @@ def caches(values: Values, names: list[str]) -> tuple[CacheFact, ...]:
     return tuple(facts)
 
 
-def _cores_per_l2(values: Values, level: int) -> int | None:
-    return _number(values, f"hw.perflevel{level}.cpusperl2")
-
-
 def _performance_levels(values: Values) -> tuple[CoreClass, ...]:
     """Return classes of cores of an Apple chip, the fastest first; none where macOS does not tell them apart."""
     levels = [level for level in range(4) if _number(values, f"hw.perflevel{level}.physicalcpu")]
     names = {1: ("core",), 2: ("P-core", "E-core")}.get(len(levels), tuple(f"level {level}" for level in levels))
-    parts = _parts(values.get("machdep.cpu.brand_string", ""))
+    vendor, generation, *_ = *values.get("machdep.cpu.brand_string", "").split(), "", ""
+    parts = PARTS.get(generation) if vendor == "Apple" else None
     return tuple(
         CoreClass(
             name=name,
@@ -108,26 +102,12 @@ def _performance_levels(values: Values) -> tuple[CoreClass, ...]:
     )
 
 
-def _parts(brand: str) -> tuple[int, int] | None:
-    words = brand.split()
-    return PARTS.get(words[1]) if len(words) > 1 and words[0] == "Apple" else None
-
-
 def _single_class(values: Values, logical: int) -> CoreClass:
     clocks = (_number(values, "hw.cpufrequency_max"), _number(values, "hw.cpufrequency"))
     base = highest([*(clock(hertz) for hertz in clocks), brand_clock(values.get("machdep.cpu.brand_string", ""))])
-    cpu = "machdep.cpu."
-    return CoreClass(
-        identity=Identity(
-            vendor=values.get(f"{cpu}vendor", ""),
-            family=_number(values, f"{cpu}family"),
-            model=_number(values, f"{cpu}model"),
-            stepping=_number(values, f"{cpu}stepping"),
-        ),
-        cores=_number(values, "hw.physicalcpu") or logical,
-        threads=logical,
-        base=base,
-    )
+    numbers = (_number(values, f"machdep.cpu.{name}") for name in ("family", "model", "stepping"))
+    identity = Identity(values.get("machdep.cpu.vendor", ""), *numbers)
+    return CoreClass(identity=identity, cores=_number(values, "hw.physicalcpu") or logical, threads=logical, base=base)
 
 
 def _number(values: Values, name: str) -> int | None:

@@ -54,9 +54,7 @@ def match(cores: CoreClass, flags: tuple[str, ...], position: int = 0) -> Match:
     The classes of a hybrid x86 CPU share one identity, that of its fastest class (`position` 0).
     """
     candidates, notices = _candidates(cores.identity)
-    lies = {
-        name: flag for name, architecture in candidates.items() if (flag := contradicted(architecture.rates, flags))
-    }
+    lies = {name: flag for name, known in candidates.items() if (flag := contradicted(known.rates, flags))}
     names = sorted(candidates.keys() - lies.keys(), key=lambda name: (-widest(candidates[name].rates), name))
     if lies and not names:
         name = min(lies)
@@ -71,11 +69,8 @@ def match(cores: CoreClass, flags: tuple[str, ...], position: int = 0) -> Match:
     rates = within_reach(candidates[name].rates, flags)
     if not any(rate.engine == "vector" for rate in rates):
         return unknown(cores, flags, notices)
-    others = [
-        candidates[other].title
-        for other in names[1:]
-        if widest(candidates[other].rates) < widest(candidates[name].rates)
-    ]
+    width = widest(candidates[name].rates)
+    others = [candidates[other].title for other in names[1:] if widest(candidates[other].rates) < width]
     if "avx512f" in flags and name + VARIANT in folders.files("architectures"):
         others.append("a variant with one AVX-512 FMA unit")
     notices += masked(candidates[name].title, candidates[name].rates, rates)
@@ -159,8 +154,7 @@ def known_device(brand: str) -> Device | None:
             paths.append(folders.find("devices", name))
     for path in paths:
         with contextlib.suppress(InputError):
-            device = catalog.load_device(path)
-            if device.kind == "cpu":
+            if (device := catalog.load_device(path)).kind == "cpu":
                 return device
     return None
 
