@@ -7,12 +7,13 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from hwbench.measure.settings import Settings
 
+Member = TypeVar("Member")
 Job = Callable[[int], object]
 """What a member runs, given its position in the team; compiled code that releases the GIL."""
 
@@ -112,6 +113,10 @@ class Placement(Struct, frozen=True):
             job(0)
         else:
             self.team.run(job)
+
+    def each(self, members: Sequence[Member], job: Callable[[Member], object]) -> None:
+        """Run a job in every member of the team, each with its own of `members`."""
+        self.run(lambda position: job(members[position]))
 
 
 def one_of_each(settings: Settings) -> list[Placement]:

@@ -77,9 +77,7 @@ class LoadedClock:
         return max(self._reading(self.density) for _ in range(3))
 
     def _reading(self, density: int) -> float:
-        before = time.thread_time()
-        self.run(self._rounds, density)
-        return fma_loops.LOADED_CYCLES * self._rounds / max(time.thread_time() - before, 1e-9)
+        return fma_loops.LOADED_CYCLES * self._rounds / max(cpu_seconds(self.run, self._rounds, density), 1e-9)
 
 
 @functools.cache
@@ -102,13 +100,18 @@ def densest(clocks: dict[int, float]) -> int:
     return result
 
 
+def cpu_seconds(run: Callable[..., object], *arguments: object) -> float:
+    """Return the CPU time in s that this thread takes for a call."""
+    before = time.thread_time()
+    run(*arguments)
+    return time.thread_time() - before
+
+
 def calibrated(run: Callable[[int], object], seconds: float = READING_S) -> int:
     """Return repetitions that take at least so long, by the CPU time of this thread."""
     repetitions = 1
     while True:
-        before = time.thread_time()
-        run(repetitions)
-        elapsed = time.thread_time() - before
+        elapsed = cpu_seconds(run, repetitions)
         if elapsed >= seconds:
             return repetitions
         repetitions = math.ceil(repetitions * min(50.0, 1.2 * seconds / max(elapsed, 1e-9)))
@@ -147,11 +150,8 @@ def loaded(bits: int, isa: str, cores: Placement) -> Task:
     """
     clocks = LoadedClock.each(bits, LOAD, cores)
 
-    def run(job: Callable[[LoadedClock], None]) -> None:
-        cores.run(lambda position: job(clocks[position]))
-
     def prepare() -> ClockLoad:
-        run(LoadedClock.prepare)
+        cores.each(clocks, LoadedClock.prepare)
         return ClockLoad(bits, LOAD, min(clock.density for clock in clocks))
 
     return Task(
@@ -159,7 +159,7 @@ def loaded(bits: int, isa: str, cores: Placement) -> Task:
         variant=isa,
         unit="Hz",
         work=fma_loops.LOADED_CYCLES * len(cores),
-        call=lambda rounds: run(lambda clock: clock.run(rounds)),
+        call=lambda rounds: cores.each(clocks, lambda clock: clock.run(rounds)),
         isa=isa,
         subject=ClockLoad(bits, LOAD),
         prepare=prepare,

@@ -5,8 +5,6 @@ Linux gives a process the state for tiles only on request (Documentation/arch/x8
 
 import ctypes
 import sys
-import time
-from collections.abc import Callable
 from functools import cache
 from typing import Any, Literal
 
@@ -15,7 +13,7 @@ from msgspec import Struct
 
 from hwbench.measure.codegen.vectors import Target
 from hwbench.measure.harness import Task
-from hwbench.measure.kernels.clock.kernel import calibrated
+from hwbench.measure.kernels.clock.kernel import calibrated, cpu_seconds
 from hwbench.measure.kernels.fma import amx_loops
 from hwbench.measure.kernels.fma.amx_loops import LOOPS, ROW_BYTES, ROWS, SUMS, TileDtype
 from hwbench.measure.kernels.team import Placement
@@ -85,19 +83,13 @@ class Tiles:
 
     def timed(self, rounds: int) -> None:
         """Run so many rounds on this thread, and keep its CPU time."""
-        before = time.thread_time()
-        self.run(rounds)
-        self.elapsed = time.thread_time() - before
+        self.elapsed = cpu_seconds(self.run, rounds)
 
     def count(self) -> None:
         """Count the cycles of the last timed run, by the highest of three readings of the clock under this load."""
         rounds = calibrated(lambda rounds: self.run(rounds, loaded=True))
-        times = []
-        for _ in range(3):
-            before = time.thread_time()
-            self.run(rounds, loaded=True)
-            times.append(max(time.thread_time() - before, 1e-9))
-        self.cycles = self.elapsed * amx_loops.LOADED_CYCLES * rounds / min(times)
+        fastest = min(cpu_seconds(self.run, rounds, True) for _ in range(3))
+        self.cycles = self.elapsed * amx_loops.LOADED_CYCLES * rounds / max(fastest, 1e-9)
 
     def run(self, rounds: int, loaded: bool = False) -> None:
         """Run so many rounds of `SUMS` products."""
@@ -145,11 +137,8 @@ def task(dtype: TileDtype, cores: Placement) -> Task:
     """Return the task that measures products of tiles on one core, or on all cores of a team."""
     members = [Tiles(dtype) for _ in range(len(cores))]
 
-    def run(job: Callable[[Tiles], None]) -> None:
-        cores.run(lambda position: job(members[position]))
-
     def cycles() -> float:
-        run(Tiles.count)
+        cores.each(members, Tiles.count)
         return sum(tiles.cycles for tiles in members)
 
     return Task(
@@ -157,7 +146,7 @@ def task(dtype: TileDtype, cores: Placement) -> Task:
         variant="throughput",
         unit=PRODUCTS[dtype].unit,
         work=PRODUCTS[dtype].operations * SUMS * len(members),
-        call=lambda rounds: run(lambda tiles: tiles.timed(rounds)),
+        call=lambda rounds: cores.each(members, lambda tiles: tiles.timed(rounds)),
         dtype=dtype,
         isa="amx",
         subject=MultiplyAdds(amx_loops.INSTRUCTIONS[dtype].rpartition(".")[2], accumulators=SUMS),

@@ -7,7 +7,6 @@ a multiply and an add are measured, two instructions for the same two FLOP; the 
 
 import functools
 import math
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -77,9 +76,7 @@ class FmaLoop:
 
     def run(self, rounds: int, position: int = 0) -> None:
         """Run so many rounds on this thread, and keep its CPU time."""
-        before = time.thread_time()
-        self.loop(rounds, *self.operands)
-        self.elapsed[position] = time.thread_time() - before
+        self.elapsed[position] = clock.cpu_seconds(self.loop, rounds, *self.operands)
 
     def count(self, position: int = 0) -> None:
         """Count the cycles of the last run by the clock that this core has now, under load."""

@@ -5,7 +5,6 @@ sweep comes first, and what lies beyond its last step is main memory.
 """
 
 import math
-import time
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -15,6 +14,7 @@ from hwbench.machine.parts import Cache
 from hwbench.measure.environment import machine as environment
 from hwbench.measure.harness import Task, pinned
 from hwbench.measure.kernels.buffers import ALIGNMENT, affordable
+from hwbench.measure.kernels.clock.kernel import cpu_seconds
 from hwbench.measure.kernels.memory import latency, levels, stream, working_set
 from hwbench.measure.kernels.memory.levels import Level, Point
 from hwbench.measure.kernels.memory.working_set import Buffer
@@ -82,11 +82,7 @@ def quick_sweep(buffer: Buffer, cpu: int, steps: int) -> tuple[Level, ...]:
         buffer.allocate()
         for size in working_set.sizes(buffer.size, steps):
             passes = max(1, (2 << 20) // size)
-            best = math.inf
-            for _ in range(_LOOKS):
-                before = time.thread_time()
-                buffer.read(size, passes)
-                best = min(best, time.thread_time() - before)
+            best = min(cpu_seconds(buffer.read, size, passes) for _ in range(_LOOKS))
             points.append(Point(size, size * passes / max(best, 1e-9)))
     return levels.levels(points)
 

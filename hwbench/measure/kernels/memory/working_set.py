@@ -4,7 +4,7 @@ The kernel adds up vectors of integers, eight sums at once, pass after pass over
 longer than the loads.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -64,9 +64,6 @@ def sizes(largest: int, steps: int) -> tuple[int, ...]:
 def task(buffers: Sequence[Buffer], size: int, cores: Placement, subject: WorkingSet) -> Task:
     """Return the task that reads one working set with one core, or one of its own with each core of a team."""
 
-    def run(job: Callable[[Buffer], object]) -> None:
-        cores.run(lambda position: job(buffers[position]))
-
     def close() -> None:
         if cores.team:
             cores.team.close()
@@ -78,10 +75,10 @@ def task(buffers: Sequence[Buffer], size: int, cores: Placement, subject: Workin
         variant="read",
         unit="B/s",
         work=size * len(cores),
-        call=lambda passes: run(lambda buffer: buffer.read(size, passes)),
+        call=lambda passes: cores.each(buffers, lambda buffer: buffer.read(size, passes)),
         size=str(size),
         subject=subject,
-        prepare=lambda: run(Buffer.allocate),
+        prepare=lambda: cores.each(buffers, Buffer.allocate),
         check=lambda: all(buffer.right(size) for buffer in buffers),
         **{**cores.fields, "close": close},
     )
