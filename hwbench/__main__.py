@@ -13,15 +13,11 @@ def main() -> None:
 
         run()
     except KeyboardInterrupt:  # while importing or leaving: what lies between, cli/main.py reports
-        sys.exit(_interrupted())
+        if sys.stderr is not None:
+            sys.stderr.write("hwbench: interrupted\n")
+        sys.exit(130)
     finally:
         gc.freeze()  # nor is anything freed at exit that the system does not take back anyway
-
-
-def _interrupted() -> int:
-    if sys.stderr is not None:
-        sys.stderr.write("hwbench: interrupted\n")
-    return 130
 
 
 if __name__ == "__main__":

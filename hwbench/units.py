@@ -60,9 +60,8 @@ class Quantity(float):
                     return 0, 1 << _BINARY[prefix]
         if not unit:
             raise InputError("no-unit", f"'{shown(text, 40)}' has no unit: write it like '{cls.example}'.")
-        raise InputError(
-            "wrong-unit", f"'{shown(unit, 40)}' is not a unit of {cls.unit}: write it like '{cls.example}'."
-        )
+        message = f"'{shown(unit, 40)}' is not a unit of {cls.unit}: write it like '{cls.example}'."
+        raise InputError("wrong-unit", message)
 
     @classmethod
     def parse_positive(cls, text: str) -> Self:
@@ -167,16 +166,14 @@ def si(value: float, unit: str, digits: int = 4, binary: bool = False) -> str:
     if value == 0:
         return f"0 {unit}".strip()
     step, names = (1024.0, ["", *_BINARY]) if binary else (1000.0, ["", "k", "M", "G", "T", "P", "E"])
-    names = [""] if unit in ("s", "bit") else names
-    index = 0
-    small = ["", "m", "µ", "n", "p"] if unit == "s" else [""]
-    while abs(value) < 1 and -index < len(small) - 1:
+    names = {"s": ["p", "n", "µ", "m", ""], "bit": [""]}.get(unit, names)
+    index = names.index("")
+    while abs(value) < 1 and index > 0:
         value, index = value * 1000, index - 1
     while abs(float(f"{value:.{digits}g}")) >= step and index < len(names) - 1:
         value, index = value / step, index + 1
-    prefix = names[index] if index >= 0 else small[-index]
     number = f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}" if value < 1e15 else f"{value:.3e}"
-    return f"{number} {prefix}{unit}".strip()
+    return f"{number} {names[index]}{unit}".strip()
 
 
 def exact(quantity: Quantity) -> str:

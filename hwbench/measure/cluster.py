@@ -107,7 +107,6 @@ def run_here(arguments: Sequence[str], limit_s: float) -> WorkerAnswer:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Kill a process and all that it started, and wait for it."""
     if hasattr(os, "killpg"):
         os.killpg(process.pid, signal.SIGKILL)  # it leads a group of its own
     else:
@@ -169,13 +168,14 @@ def bench(
             del pending[host]
             if future.status in ("pending", "lost"):
                 future.cancel()
-            yield _unless_repeated(outcome, ids)
+            first = ids.setdefault(outcome.run.id, host) if isinstance(outcome, Success) else host
+            repeated = Failure(host, worker, "repeated", f"its record is the one that {first} sent")
+            yield outcome if first == host else repeated
         if pending:
             time.sleep(POLL_S)
 
 
 def _workers(client: Any) -> Mapping[str, Mapping[str, Any]]:
-    """Return the scheduler's description of all its workers, by address."""
     identity = client.scheduler.identity
     try:
         workers: Mapping[str, Mapping[str, Any]] = client.sync(identity, n_workers=-1)["workers"]
@@ -211,7 +211,6 @@ def _outcome(host: str, worker: str, future: Any, alive: set[str] | None, late: 
 
 
 def _cause(error: BaseException) -> tuple[str, str]:
-    """Return the code and the reason of a task that failed on its worker."""
     name = type(error).__name__
     if name == "KilledWorker":
         return "worker-gone", "the worker died while it measured"
@@ -264,15 +263,6 @@ def _doubts(run: Record, answer: WorkerAnswer) -> Iterator[tuple[str, str]]:
         yield "other-time", f"its record is of another time, {shown(run.created, 40)} or that of its id"
     if not any(measurement.samples for measurement in run.measurements):
         yield "no-measurement", "its record has no measurement"
-
-
-def _unless_repeated(outcome: Outcome, ids: dict[str, str]) -> Outcome:
-    """Return the outcome, or a Failure where another host has sent the same record."""
-    if isinstance(outcome, Success):
-        first = ids.setdefault(outcome.run.id, outcome.host)
-        if first != outcome.host:
-            return Failure(outcome.host, outcome.worker, "repeated", f"its record is the one that {first} sent")
-    return outcome
 
 
 def shared(outcomes: Iterable[Outcome]) -> tuple[Notice, ...]:

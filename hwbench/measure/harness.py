@@ -91,8 +91,6 @@ _SETTING = tuple(name for name in Task.__struct_fields__ if name in Measurement.
 
 
 class _TaskState(Struct):
-    """A task with its calibrated repetitions and its samples so far."""
-
     task: Task
     subject: Subject | None
     repetitions: int = 1
@@ -107,7 +105,6 @@ class _TaskState(Struct):
         return max(1, self.repetitions // 8) if self.once_s < _LEAD_IN_S else 0
 
     def measurement(self) -> Measurement:
-        """Return the measurement so far."""
         setting = {name: getattr(self.task, name) for name in _SETTING}
         return Measurement(
             **{**setting, "subject": self.subject},
@@ -173,10 +170,9 @@ def _sample_all(
             if time.perf_counter() > deadline and state.samples:
                 state.stopped = "budget"
                 continue
-            now = time.perf_counter()
-            share = 0.2 + 0.8 * min(1.0, (now - calibrated) / max(deadline - calibrated, 1e-3))
+            spent = (time.perf_counter() - calibrated) / max(deadline - calibrated, 1e-3)
             settled = sum(other.stopped is not None for other in states) / len(states)
-            report(Progress(max(share, 0.2 + 0.8 * settled), "sampling", state.task.label))
+            report(Progress(0.2 + 0.8 * max(min(1.0, spent), settled), "sampling", state.task.label))
             if state.task.threads > 1 and not crowd:
                 crowd = True
                 _settle(state)
@@ -209,10 +205,10 @@ def _calibrate(state: _TaskState, sample_s: float) -> None:
 
 def _settle(state: _TaskState) -> None:
     """Let all cores reach the clock that they sustain together, before the first all-core sample of a round."""
-    end = time.perf_counter() + _SETTLE_S
-    state.task.call(state.repetitions)
-    while time.perf_counter() < end:
+    end, now = time.perf_counter() + _SETTLE_S, 0.0
+    while now < end:
         state.task.call(state.repetitions)
+        now = time.perf_counter()
 
 
 def _sample(state: _TaskState) -> None:
@@ -252,7 +248,6 @@ def _enough(state: _TaskState, limits: SamplingLimits) -> bool:
 
 @contextmanager
 def _steady() -> Iterator[None]:
-    """Keep the garbage collector off during samples."""
     enabled = gc.isenabled()
     gc.collect()
     gc.disable()

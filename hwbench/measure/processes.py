@@ -84,10 +84,9 @@ def run_process(request: BenchRequest) -> tuple[Record, bool]:
 
 
 def _answer(process: "subprocess.Popen[bytes]") -> tuple[bytes, bytes, bool]:
-    """Return what a process wrote, and whether it was interrupted; a second interrupt kills it."""
     try:
         return *process.communicate(), False
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # a second one kills it
         process.send_signal(signal.SIGINT)
         try:
             return *process.communicate(timeout=30), True
@@ -100,14 +99,14 @@ def arguments(request: BenchRequest) -> list[str]:
     """Return the arguments of hwbench that measure a request and write its record to standard output."""
     words = ["bench", *request.kernels, "--json", "--no-save", "--budget", exact(Seconds(request.seconds))]
     words += ["--quick"] if request.quick else []
-    words += ["--threads", ",".join(map(str, request.threads))] if request.threads else []
-    words += ["--dtype", ",".join(request.dtypes)] if request.dtypes else []
-    words += ["--size", ",".join("x".join(map(str, size)) for size in request.sizes)] if request.sizes else []
+    sizes = ["x".join(map(str, size)) for size in request.sizes or ()]
+    for option, values in (("--threads", request.threads), ("--dtype", request.dtypes), ("--size", sizes)):
+        words += [option, ",".join(map(str, values))] if values else []
     return words
 
 
 def _environment() -> dict[str, str]:
-    """Return our environment with a PYTHONPATH to this package, wherever the process starts."""
+    """Return our environment with a PYTHONPATH to this package."""
     package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     paths = [package_parent, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

@@ -52,7 +52,6 @@ def while_idle(cpus: Iterable[int], seconds: float) -> list[Notice]:
 
 
 def _load(files: Files) -> list[float] | None:
-    """Return the load averages over 1, 5 and 15 minutes."""
     with suppress(ValueError):
         return [float(part) for part in (files.text("/proc/loadavg") or "").split()[:3]] or None
     return None

@@ -83,13 +83,11 @@ def read(path: str, columns: str | None = None, clock: str = "base") -> ScoreTab
     for line, record in records:
         if len(record) > len(header):
             faults["row-too-long"].append(f"line {line}")
-            continue
-        if tuple(record) in earlier:
+        elif tuple(record) in earlier:
             faults["row-repeated"].append(f"line {line}")
-            continue
-        earlier.add(tuple(record))
-        values = dict(zip(header, record, strict=False))
-        rows += _rows(values, mapping, clock, faults, line)
+        else:
+            earlier.add(tuple(record))
+            rows += _rows(dict(zip(header, record, strict=False)), mapping, clock, faults, line)
     rows = _plausible(rows, faults)
     notices = [*_reported(faults), *_several_clocks(rows)]
     if {column for _, column in mapping} - _CANONICAL_COLUMNS:
@@ -100,17 +98,16 @@ def read(path: str, columns: str | None = None, clock: str = "base") -> ScoreTab
 def _records(path: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return the header and numbered records; lines that begin with `#` are comments."""
     text = content.read_text(path, MAX_FILE_BYTES)
-    lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")]
+    lines = {n: line for n, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")}
     if not lines:
         raise InputError("empty-table", "The table has no rows.", file=path)
-    reader = csv.reader([line for _, line in lines])
+    numbers, reader = list(lines), csv.reader(lines.values())
     try:
-        parsed = [[cell.strip() for cell in record] for record in reader]
+        header, *records = [[cell.strip() for cell in record] for record in reader]
     except csv.Error as error:
-        line = lines[min(reader.line_num, len(lines)) - 1][0]
+        line = numbers[min(reader.line_num, len(numbers)) - 1]
         raise InputError("not-csv", f"The file is not valid CSV: {error}.", file=path, line=line) from None
-    numbers = [n for n, _ in lines]
-    return parsed[0], list(zip(numbers[1:], parsed[1:], strict=False))
+    return header, list(zip(numbers[1:], records, strict=False))
 
 
 def _rows(values: dict[str, str], mapping: Mapping, clock: str, faults: Faults, line: int) -> Iterator[ScoreRow]:
@@ -134,15 +131,14 @@ def _rows(values: dict[str, str], mapping: Mapping, clock: str, faults: Faults, 
     for column in (column for field, column in mapping if field == "score"):
         text = clock_columns.value(values, column)
         score = _positive(text)
+        suite = cells.get("suite", column)
+        branch, family = (cells.get(field) or None for field in ("microarchitecture", "family"))
         if score is None:
             faults["row-score-invalid" if text else "row-without-score"].append(device)
-            continue
-        suite = cells.get("suite", column)
-        if not suite:
+        elif not suite:
             faults["row-without-suite"].append(device)
-            continue
-        branch, family = (cells.get(field) or None for field in ("microarchitecture", "family"))
-        yield ScoreRow(suite, device, hertz, score, cores, branch, year, family)
+        else:
+            yield ScoreRow(suite, device, hertz, score, cores, branch, year, family)
 
 
 def _positive(text: str) -> float | None:
@@ -253,16 +249,9 @@ def of_catalog(devices: Iterable[Device], clock: str = "base") -> ScoreTable:
             if chosen is None:
                 faults["row-without-base-clock"].append(device.name)
                 continue
+            year = _year(score.available or device.released or "")
+            cores, branch = float(device.count), device.architectures
             rows.append(
-                ScoreRow(
-                    suite=score.suite,
-                    device=device.name,
-                    clock=float(chosen),
-                    score=score.score,
-                    cores=float(device.count),
-                    microarchitecture=device.architectures,
-                    year=_year(score.available or device.released or ""),
-                    family=device.vendor,
-                )
+                ScoreRow(score.suite, device.name, float(chosen), score.score, cores, branch, year, device.vendor)
             )
     return ScoreTable("catalog", tuple(rows), _reported(faults))

@@ -71,7 +71,6 @@ def study(
 
 
 def _chosen(rows_of: dict[str, list[ScoreRow]], suites: Sequence[str]) -> list[str]:
-    """Return the names of the requested suites as the table spells them."""
     known = {name.casefold(): name for name in rows_of}
     for name in suites:
         if name.casefold() not in known:
@@ -96,7 +95,6 @@ def _check(pairs: Sequence[tuple[str, str]], rows: list[ScoreRow]) -> None:
 
 
 def _refusal(name: str, rows: list[ScoreRow]) -> Notice | None:
-    """Return why a suite cannot be studied, None where it can."""
     known = [row for row in rows if row.microarchitecture] or rows
     if len(known) < MIN_ROWS:
         return notice("suite-too-small", suite=shown(name, 60), rows=len(known), minimum=MIN_ROWS)
@@ -184,8 +182,8 @@ def _cores(arrays: _Arrays, rows: list[ScoreRow]) -> Cores | None:
     cores = np.log([row.cores or 1.0 for row in rows])[known]
     if known.sum() < MIN_ROWS or np.ptp(cores) == 0:
         return None
-    clock, score = regression.centered(arrays.clock[known]), regression.centered(arrays.score[known])
-    design = np.column_stack([clock, regression.centered(cores)])
+    clock, cores, score = map(regression.centered, (arrays.clock[known], cores, arrays.score[known]))
+    design = np.column_stack([clock, cores])
     groups = np.unique(arrays.groups[known], return_inverse=True)[1]
     slope = regression.slope(regression.moments(_constant(design), score, groups), 2)
     return Cores(
@@ -199,7 +197,6 @@ def _cores(arrays: _Arrays, rows: list[ScoreRow]) -> Cores | None:
 
 
 def _constant(design: regression.Array) -> regression.Array:
-    """Return the design with a column of ones before it."""
     return np.column_stack([np.ones(len(design)), design])
 
 

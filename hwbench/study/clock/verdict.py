@@ -45,10 +45,9 @@ def _clock_alone(suite: Suite) -> str:
 def _microarchitecture(suite: Suite) -> str:
     if suite.r2_microarchitecture is None:
         return ""
-    text = f"Clock and microarchitecture together explain {_share(suite.r2_microarchitecture)}"
-    if suite.r2_microarchitecture_seen is not None:
-        text += f" ({_share(suite.r2_microarchitecture_seen)} of rows left out one at a time)"
-    return text + "."
+    seen = suite.r2_microarchitecture_seen
+    left_out = "" if seen is None else f" ({_share(seen)} of rows left out one at a time)"
+    return f"Clock and microarchitecture together explain {_share(suite.r2_microarchitecture)}{left_out}."
 
 
 def _cores(suite: Suite) -> str:
