@@ -22,10 +22,8 @@ def write_atomically(path: str, content: str | bytes | Iterable[str]) -> None:
     (`/dev/null`, `/dev/stdout`) is written to: root could replace it by a file. Temporary files that processes of this
     machine left when they were killed are removed.
     """
-    pieces = (
-        [content] if isinstance(content, bytes)
-        else (piece.encode() for piece in ([content] if isinstance(content, str) else content))
-    )  # fmt: skip
+    whole = [content] if isinstance(content, (str, bytes)) else content
+    pieces = (piece.encode() if isinstance(piece, str) else piece for piece in whole)
     temporary = None
     try:
         target = os.path.realpath(path)
@@ -33,7 +31,8 @@ def write_atomically(path: str, content: str | bytes | Iterable[str]) -> None:
             with open(path, "wb") as device:
                 device.writelines(pieces)
             return
-        folder, mode = os.path.dirname(target), _mode(target)
+        folder = os.path.dirname(target)
+        mode = os.stat(target).st_mode & 0o777 if os.path.exists(target) else None
         _remove_abandoned(folder)
         # Threads of one process write too.
         temporary = os.path.join(folder, f".hwbench.{machine()}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
@@ -51,14 +50,6 @@ def write_atomically(path: str, content: str | bytes | Iterable[str]) -> None:
         if temporary:
             with suppress(OSError):
                 os.unlink(temporary)
-
-
-def _mode(path: str) -> int | None:
-    """Return the permissions of a file; None where there is none yet."""
-    try:
-        return os.stat(path).st_mode & 0o777
-    except OSError:
-        return None
 
 
 @cache

@@ -98,15 +98,11 @@ def _refreshed(folder: str) -> dict[str, Entry]:
     """Return every file of a folder; where the folder is cached and has changed, the cache is written too."""
     place = _place(folder)
     old = _load(place, folder) if place else CachedFolder()
-    entries = {}
-    try:
+    names: list[str] = []
+    with suppress(OSError):
         names = sorted(name for name in os.listdir(folder) if name.endswith(SUFFIX))
-    except OSError:
-        names = []
-    for name in names:
-        entry = _valid(old, folder, name) or _parsed(os.path.join(folder, name))
-        if entry is not None:
-            entries[name] = entry
+    every = ((name, _valid(old, folder, name) or _parsed(os.path.join(folder, name))) for name in names)
+    entries = {name: entry for name, entry in every if entry}
     if place and old.folder:
         new = _catalog(folder, {name: entry for name, entry in entries.items() if _is_settled(entry.stamp)})
         is_pipe = os.path.exists(place) and not os.path.isfile(place)  # writing to it would wait for a reader

@@ -8,6 +8,7 @@ answers, those of the shipped catalog first, so that files of the user are read 
 
 import os
 from collections.abc import Iterator
+from itertools import chain
 
 from hwbench.errors import InputError, nearest, shown
 from hwbench.files import cache, documents, names, places
@@ -43,18 +44,14 @@ def find(kind: str, name: str) -> str:
     folders = _folders(kind)
     wanted = key(name)
     if wanted and len(name) <= 200:
-        for folder in folders:
-            path = os.sep not in name and "\0" not in name and names.file(folder, name.lower())
-            if path:
-                return path
-        for folder in folders:
-            path = names.file(folder, _by_key(folder).get(wanted, ""))
-            if path:
-                return path
-        for folder in (folders[-1], *folders[:-1]):
-            path = names.file(folder, cache.find(folder, wanted) or "")
-            if path:
-                return path
+        stem = "" if os.sep in name or "\0" in name else name.lower()
+        paths = chain(
+            (names.file(folder, stem) for folder in folders),
+            (names.file(folder, _by_key(folder).get(wanted, "")) for folder in folders),
+            (names.file(folder, cache.find(folder, wanted) or "") for folder in (folders[-1], *folders[:-1])),
+        )
+        if path := next(filter(None, paths), None):
+            return path
     known = spellings(kind)
     close = dict.fromkeys(known[spelling] for spelling in nearest(wanted, known, most=6))
     hint = "" if close or kind == "architectures" else f" Run `hwbench {kind}` to list them."

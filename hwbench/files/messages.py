@@ -24,13 +24,11 @@ def complaint(error: ValidationError, kind: Any = None) -> Complaint:
     """Return what msgspec found wrong; with the type that was converted to, an unknown name has its nearest choices."""
     match = re.fullmatch(_FORM, str(error), re.DOTALL)
     reason, field = (match[1], match[2] or "") if match else (str(error), "")
-    field = field.lstrip(".").replace("[...]", "")
-    sentence = _plain(reason)
+    field, sentence = field.lstrip(".").replace("[...]", ""), _plain(reason)
     named = re.fullmatch(_NAMED, reason, re.DOTALL)
     if named is None or kind is None:
         return Complaint(sentence, field)
-    unknown, value = named[1], named[2]
-    choices = _choices(kind, field)
+    (unknown, value), choices = named.groups(), _choices(kind, field)
     if unknown is not None:
         return Complaint(sentence, f"{field}.{unknown}".lstrip("."), nearest(unknown, choices))
     return Complaint(sentence, field, nearest(value, choices) or tuple(choices))

@@ -28,9 +28,7 @@ class _Builder:
     """Builds plain data from the parser's events, without YAML's object construction or recursion without a limit."""
 
     def __init__(self, text: str, path: str, marks: Marks | None = None) -> None:
-        self.path = path
-        self.marks = marks
-        self.text = text
+        self.text, self.path, self.marks = text, path, marks
 
     def document(self) -> Any:
         """Return the data of the only document of the text."""
@@ -83,9 +81,8 @@ class _Builder:
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
             raise self._error(event, "yaml-anchor", "Anchors and aliases are not allowed: write the value out.")
         if event.tag not in _PLAIN_DATA:
-            raise self._error(
-                event, "yaml-tag", f"The tag {shown(event.tag, 60)} is not allowed: files are plain data."
-            )
+            message = f"The tag {shown(event.tag, 60)} is not allowed: files are plain data."
+            raise self._error(event, "yaml-tag", message)
 
     def _mapping(self, field: str, depth: int) -> dict[str, Any]:
         mapping: dict[str, Any] = {}

@@ -8,23 +8,11 @@ from hwbench import answers
 from hwbench.report.text.layout import PLAIN, Style
 
 TEXTS = {
-    "ClockStudy": "clock",
-    "Comparison": "compare",
-    "Count": "workload",
-    "Description": "machine",
-    "DeviceDetails": "machine",
-    "Estimate": "estimate",
-    "Estimates": "estimate",
-    "Explanation": "explain",
-    "Inference": "inference",
-    "ModelClock": "clock",
-    "Requirement": "requirement",
-    "RunComparison": "runs",
-    "SelfCheck": "runs",
-    "Suite": "clock",
-    "Sweep": "sweep",
-    "Validation": "validation",
-}
+    "ClockStudy": "clock", "ModelClock": "clock", "Suite": "clock", "Comparison": "compare", "Count": "workload",
+    "Description": "machine", "DeviceDetails": "machine", "Estimate": "estimate", "Estimates": "estimate",
+    "Explanation": "explain", "Inference": "inference", "Requirement": "requirement", "RunComparison": "runs",
+    "SelfCheck": "runs", "Sweep": "sweep", "Validation": "validation",
+}  # fmt: skip
 """By class, the module of `hwbench.report.text` that registers with `answers.lines`."""
 ROWS = {"Comparison": "compare"}
 """By class, the module of `hwbench.report.export` that registers with `answers.rows`; the default serves others."""

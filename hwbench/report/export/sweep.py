@@ -67,16 +67,9 @@ class PointWriter:
         time, power = panel.expected[row], panel.power[row]
         with np.errstate(divide="ignore"):  # of a network that does nothing
             speed = panel.batches / time
-        return [
-            self._numbers(panel.ideal[row]),
-            self._numbers(panel.roofline[row]),
-            self._numbers(time),
-            self._numbers(speed),
-            self._numbers(speed / power),
-            _names(panel.bound_by_memory[row], *self._bounds),
-            _names(panel.fits[row], "false", "true", self._unknown),
-            _names(panel.pareto[row], "false", "true", self._unknown),
-        ]
+        numbers = (panel.ideal[row], panel.roofline[row], time, speed, speed / power)
+        flags = (_names(which[row], "false", "true", self._unknown) for which in (panel.fits, panel.pareto))
+        return [*map(self._numbers, numbers), _names(panel.bound_by_memory[row], *self._bounds), *flags]
 
     def _numbers(self, array: Array) -> list[str]:
         """Return numbers as JSON writes them, each the shortest that parses back to the same."""

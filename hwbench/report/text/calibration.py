@@ -11,23 +11,18 @@ from hwbench.report.text.layout import PLAIN, Style, heading, sentences, table
 from hwbench.units import si
 
 _SPLITS = (
-    "Mean absolute error of families that were fitted (fit), that set the intervals (tune), and of neither (test)."
+    "Mean absolute error of families that were fitted (fit), that set intervals (tune), and of neither (test)."
 )
 
 
 def lines(fits: Sequence[Fit], differences: Mapping[str, float], style: Style = PLAIN) -> list[str]:
     """Return the mean errors of each runtime and device, and how much parameters differ from the shipped ones."""
-    rows = [
-        (
-            fit.name,
-            device,
-            str(fit.cases),
-            *(percent(errors.get(split)) for split in ("fit", "tune", "test")),
-            f"-{percent(fit.runtime.spread.low)} +{percent(fit.runtime.spread.high)}",
-        )
-        for fit in fits
-        for device, errors in sorted(fit.errors.items())
-    ]
+    rows = []
+    for fit in fits:
+        spread = f"-{percent(fit.runtime.spread.low)} +{percent(fit.runtime.spread.high)}"
+        for device, errors in sorted(fit.errors.items()):
+            means = (percent(errors.get(split)) for split in ("fit", "tune", "test"))
+            rows.append((fit.name, device, str(fit.cases), *means, spread))
     header = ("runtime", "device", "cases", "fit", "tune", "test", "80 % of log errors")
     result = [*table(header, rows, "llrrrrl", style, spare=("cases",)), "", *sentences(_SPLITS, style)]
     for name, largest in sorted(differences.items()):

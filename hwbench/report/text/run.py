@@ -37,22 +37,17 @@ def machine_name(record: Record) -> str:
 
 def heading(record: Record, style: Style = PLAIN) -> list[str]:
     """Return the conditions that results depend on most."""
-    known = record.environment
-    parts = (
-        [f"{known['usable']} of {known['logical']} logical CPUs"] if "usable" in known and "logical" in known else []
-    )
-    if known.get("quota"):
-        parts.append(f"quota {known['quota']:g} CPUs")
-    if known.get("hypervisor"):
-        parts.append("virtual" if known["hypervisor"] is True else str(known["hypervisor"]))
-    if known.get("governor"):
-        parts.append(f"governor {known['governor']}")
-    versions = known.get("versions")
+    known, versions = record.environment, record.environment.get("versions")
+    parts = [
+        f"{known['usable']} of {known['logical']} logical CPUs" if "usable" in known and "logical" in known else "",
+        f"quota {known['quota']:g} CPUs" if known.get("quota") else "",
+        "virtual" if known.get("hypervisor") is True else str(known.get("hypervisor") or ""),
+        f"governor {known['governor']}" if known.get("governor") else "",
+    ]
     if isinstance(versions, dict):
         parts += [f"{name} {versions[name]}" for name in ("numba", "blas", "torch") if name in versions]
-    if record.processes > 1:
-        parts.append(f"{record.processes} processes")
-    return sentences(" · ".join(parts), style) if parts else []
+    parts += [f"{record.processes} processes"] if record.processes > 1 else []
+    return sentences(" · ".join(filter(None, parts)), style) if any(parts) else []
 
 
 def result_table(results: Sequence[Result], style: Style = PLAIN) -> list[str]:
@@ -67,11 +62,7 @@ def result_table(results: Sequence[Result], style: Style = PLAIN) -> list[str]:
             rows[-1] = (rows[-1][0], result)
         elif result.kernel not in HIDDEN:
             rows.append((result, None))
-    lines: list[str] = []
-    for kernel, rows in tables.items():
-        if rows:
-            lines += ["", *_table(kernel, rows, style)]
-    return lines[1:]
+    return [line for kernel, rows in tables.items() if rows for line in ("", *_table(kernel, rows, style))][1:]
 
 
 def _table(kernel: str, rows: Sequence[tuple[Result, Result | None]], style: Style) -> list[str]:
@@ -79,7 +70,7 @@ def _table(kernel: str, rows: Sequence[tuple[Result, Result | None]], style: Sty
     lines = []
     for result, twin in rows:
         core = "gpu" if result.where == "gpu" else result.core_class
-        name = " ".join(part for part in (result.variant, _isa(result), core) if part)
+        name = " ".join(filter(None, (result.variant, _isa(result), core)))
         cells = [name, result.dtype or "", _size(result), str(result.threads), amount(result.value, result.unit)]
         cells += [percent(half_width(result)), amount(result.best or result.value, result.unit)]
         lines.append([*cells, *(_optional(column, result, twin) for column in OPTIONAL), result.grade])
@@ -114,13 +105,9 @@ def _size(result: Result) -> str:
 
 def amount(value: float, unit: str) -> str:
     """Return a value with its unit and prefix; sizes of memory in powers of two, cycles without a prefix."""
-    if unit == "B":
-        return str(Bytes(value))
-    if unit == "Hz":
-        return str(Hertz(value))
-    if "cycle" in unit:
-        return f"{value:.4g} {unit}"
-    return si(value, unit)
+    if unit in ("B", "Hz"):
+        return str(Bytes(value) if unit == "B" else Hertz(value))
+    return f"{value:.4g} {unit}" if "cycle" in unit else si(value, unit)
 
 
 def half_width(result: Result) -> float | None:
@@ -138,7 +125,7 @@ def doubts(results: Sequence[Result], style: Style = PLAIN) -> list[str]:
     for result in doubtful[:MAX_REASONS]:
         threads = f"×{result.threads}" if result.threads > 1 else ""
         parts = (result.kernel, result.variant, _isa(result), result.dtype, _size(result), threads)
-        name = " ".join(part for part in parts if part)
+        name = " ".join(filter(None, parts))
         lines += sentences(f"{result.grade}: {name}: {'; '.join(result.reasons)}", style)
     if len(doubtful) > MAX_REASONS:
         lines.append(f"… and {len(doubtful) - MAX_REASONS} more below A (--json has every reason)")
