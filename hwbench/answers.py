@@ -77,9 +77,7 @@ class Answer:
         names = zip(struct.__struct_fields__, struct.__struct_encode_fields__, strict=True)
         values = {key: getattr(self, name) for name, key in names if name not in self.CONTEXT}
         body = {key: plain(value) for key, value in values.items() if value is not msgspec.UNSET}
-        if "notices" in values:
-            body |= _notices(values["notices"])
-        return body
+        return body | (_notices(values["notices"]) if "notices" in values else {})
 
 
 @singledispatch

@@ -31,8 +31,6 @@ class Quantity(float):
     binary: ClassVar[bool] = False
     example: ClassVar[str]
 
-    __slots__ = ()
-
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read `<number> <prefix><unit>`. Raises InputError that names the unit expected."""
@@ -79,21 +77,18 @@ class Hertz(Quantity):
     """A frequency, 1/s."""
 
     unit, example = "Hz", "2.4 GHz"
-    __slots__ = ()
 
 
 class Bytes(Quantity):
     """An amount of memory; `MB` is 10^6 and `MiB` is 2^20 bytes."""
 
     unit, example, binary = "B", "24 GiB", True
-    __slots__ = ()
 
 
 class BytesPerSecond(Quantity):
     """A memory or link bandwidth."""
 
     unit, example, binary = "B/s", "936 GB/s", True
-    __slots__ = ()
 
 
 class FlopsPerSecond(Quantity):
@@ -101,7 +96,6 @@ class FlopsPerSecond(Quantity):
 
     unit, example = "FLOP/s", "35.58 TFLOP/s"
     spellings = ("FLOPS", "FLOPs/s", "Flop/s", "Flops/s", "flop/s", "flops/s", "OP/s", "OPS")
-    __slots__ = ()
 
 
 def operations_unit(dtype: str) -> str:
@@ -114,7 +108,6 @@ class TransfersPerSecond(Quantity):
 
     unit, example = "T/s", "19.5 GT/s"
     spellings = ("bps", "bit/s")
-    __slots__ = ()
 
 
 class Bits(Quantity):
@@ -122,28 +115,24 @@ class Bits(Quantity):
 
     unit, example, prefixes = "bit", "384 bit", {"": 0}
     spellings = ("bits", "-bit")
-    __slots__ = ()
 
 
 class Watts(Quantity):
     """A power."""
 
     unit, example, prefixes = "W", "350 W", {**_LARGE, "m": -3}
-    __slots__ = ()
 
 
 class Seconds(Quantity):
     """A duration."""
 
     unit, example, prefixes = "s", "5 ms", {"": 0, **_SMALL}
-    __slots__ = ()
 
 
 class PerSecond(Quantity):
     """A rate of whole inferences."""
 
     unit, example = "/s", "30/s"
-    __slots__ = ()
 
 
 def whole_number(text: str, high: int = MAX_WHOLE, low: int = 1) -> int | None:

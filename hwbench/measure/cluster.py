@@ -162,8 +162,7 @@ def bench(
             waiting(", ".join(pending))
         alive = _alive(client)
         for host, (worker, future) in list(pending.items()):
-            outcome = _outcome(host, worker, future, alive, time.monotonic() > end)
-            if outcome is None:
+            if (outcome := _outcome(host, worker, future, alive, time.monotonic() > end)) is None:
                 continue
             del pending[host]
             if future.status in ("pending", "lost"):

@@ -99,11 +99,6 @@ class _TaskState(Struct):
     samples: list[Sample] = []
     stopped: Stopped | None = None
 
-    @property
-    def lead_in(self) -> int:
-        """Repetitions before a sample that bring the caches and the clock to the state that the task itself causes."""
-        return max(1, self.repetitions // 8) if self.once_s < _LEAD_IN_S else 0
-
     def measurement(self) -> Measurement:
         setting = {name: getattr(self.task, name) for name in _SETTING}
         return Measurement(
@@ -176,7 +171,10 @@ def _sample_all(
             if state.task.threads > 1 and not crowd:
                 crowd = True
                 _settle(state)
-            _sample(state)
+            with pinned(_place(state.task)):
+                if state.once_s < _LEAD_IN_S:  # brings caches and clock to the state that the task itself causes
+                    state.task.call(max(1, state.repetitions // 8))
+                state.samples.append(_stretch(state.task, state.repetitions))
             if _enough(state, limits):
                 state.stopped = "settled"
 
@@ -209,13 +207,6 @@ def _settle(state: _TaskState) -> None:
     while now < end:
         state.task.call(state.repetitions)
         now = time.perf_counter()
-
-
-def _sample(state: _TaskState) -> None:
-    with pinned(_place(state.task)):
-        if state.lead_in:
-            state.task.call(state.lead_in)
-        state.samples.append(_stretch(state.task, state.repetitions))
 
 
 def _stretch(task: Task, repetitions: int, counting: bool = True) -> Sample:

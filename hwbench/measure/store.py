@@ -152,8 +152,6 @@ def decode(text: str, path: str | None = None) -> Record:
 
 
 class _Reported(Struct, frozen=True):
-    """An error as the JSON of a command describes it."""
-
     message: str
     code: str = "failure"
     field: str | None = None

@@ -114,6 +114,11 @@ def inference(
     layers = tuple(_layers(timed, estimate, peak, traced)) if estimate else ()
     utilization = achieved / peak if peak else None
     setting: dict[str, Any] = {name: getattr(timed, name) for name in TimedRun.__struct_fields__[1:-1]}
+    run, notices = {"model": model, "dtype": timed.dtype, "batch": timed.batch}, []
+    if utilization is not None and utilization > 1:
+        notices.append(notice("run-above-peak", utilization=utilization, **run))
+    if timed.checked is False:
+        notices.append(notice("run-output-wrong", **run))
     return Inference(
         model=model,
         device=device,
@@ -131,7 +136,7 @@ def inference(
         expected_ratio=time.value / forecast.time_s if forecast and forecast.time_s else None,
         layers=layers,
         between_s=time.value - sum(layer.time_s for layer in layers) if layers else None,
-        notices=tuple(_notices(timed, model, utilization)),
+        notices=tuple(notices),
         title=title,
         **bounds,
         **setting,
@@ -162,12 +167,3 @@ def _layers(timed: TimedRun, estimate: Estimate, peak: float | None, traced: boo
 def _sum(times: Iterable[float | None]) -> float | None:
     known = list(times)
     return None if None in known else sum(time or 0.0 for time in known)
-
-
-def _notices(timed: TimedRun, model: str, utilization: float | None) -> Iterator[Notice]:
-    """Yield what in a run needs an explanation: a time below the peak's, a wrong output."""
-    setting = {"model": model, "dtype": timed.dtype, "batch": timed.batch}
-    if utilization is not None and utilization > 1:
-        yield notice("run-above-peak", utilization=utilization, **setting)
-    if timed.checked is False:
-        yield notice("run-output-wrong", **setting)

@@ -82,25 +82,21 @@ def _throttled(files: Files) -> float | None:
     """Return the seconds for which the quotas of control groups have stopped this process, of all levels together."""
     groups = cgroup.parse_groups(files.text("/proc/self/cgroup") or "")
     mounts = cgroup.parse_mounts(files.text("/proc/self/mountinfo") or "") or cgroup.usual_mounts(files)
-    total, listed = 0.0, False
-    for mount in mounts:
-        if mount.controllers and "cpu" not in mount.controllers:
-            continue
+    seconds = []
+    for mount in (mount for mount in mounts if not mount.controllers or "cpu" in mount.controllers):
         for folder in cgroup.levels(files, mount, groups):
             for line in (files.text(f"{folder}/cpu.stat") or "").splitlines():
                 name, _, value = line.partition(" ")
                 unit = {"throttled_usec": 1e-6, "throttled_time": 1e-9}.get(name)
-                number = whole_number(value)
-                if unit and number is not None:
-                    total, listed = total + number * unit, True
-    return total if listed else None
+                if unit and (number := whole_number(value)) is not None:
+                    seconds.append(number * unit)
+    return sum(seconds) if seconds else None
 
 
 def _temperature(files: Files) -> float | None:
     """Return the highest temperature of the processor in °C, of thermal zones where it has no driver."""
     readings = []
-    for chip in files.names("/sys/class/hwmon"):
-        folder = f"/sys/class/hwmon/{chip}"
+    for folder in (f"/sys/class/hwmon/{chip}" for chip in files.names("/sys/class/hwmon")):
         if files.text(f"{folder}/name") in ("coretemp", "k10temp", "zenpower", "cpu_thermal"):
             names = (name for name in files.names(folder) if name.startswith("temp") and name.endswith("_input"))
             readings += [files.number(f"{folder}/{name}") for name in names]

@@ -33,8 +33,7 @@ def total(counts: regression.PairCounts, window: float | None = None) -> Inversi
 
 def between(a: list[ScoreRow], b: list[ScoreRow], a_name: str, b_name: str) -> Between:
     """Return the pairs of one row of each side."""
-    clock = np.sign(_column(a, "clock")[:, None] - _column(b, "clock")[None, :])
-    score = np.sign(_column(a, "score")[:, None] - _column(b, "score")[None, :])
+    clock, score = (np.sign(_column(a, name)[:, None] - _column(b, name)[None, :]) for name in ("clock", "score"))
     pairs, equal, inverted = clock.size, int(np.sum(clock == 0)), int(np.sum(clock * score < 0))
     wins = int(np.sum((clock < 0) & (score > 0)))
     share = inverted / (pairs - equal) if pairs > equal else None
