@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from msgspec import Struct, structs
 
 from hwbench.machine.parts import Cache
-from hwbench.measure.codegen.vectors import SIZES
 from hwbench.measure.gemm.microkernel import LINE, UNROLL_EDGE, Tile
 from hwbench.measure.gemm.thin import FEW, pitch
 
@@ -106,9 +105,8 @@ def limits(tile: Tile, caches: Iterable[Cache]) -> BlockLimits:
     l1 = cache_bytes(known, "L1d") or SMALL_L1
     l2 = cache_bytes(known, "L2") or SMALL_L2
     l3 = cache_bytes(known, "L3") or l2
-    size = SIZES[tile.dtype]
     block = min(SHARE_L2 * l2, MAX_BLOCK)
-    depth = min(SHARE_L1 * l1 / (tile.rows * size), block / (MIN_STRIPS * tile.bytes))
+    depth = min(SHARE_L1 * l1 / (tile.rows * tile.size), block / (MIN_STRIPS * tile.bytes))
     depth = max(DEPTH_STEP, int(depth) // DEPTH_STEP * DEPTH_STEP)
     strips = max(MIN_STRIPS, int(block / (depth * tile.bytes)))
     return BlockLimits(depth, strips * tile.columns, SMALL_B * l2, FAR_B * l3, SHALLOW_L2 * l2)
@@ -129,7 +127,7 @@ def fitted(limits: BlockLimits, tile: Tile, rows: int, columns: int, depth: int,
     columns -= few
     if columns == 0:
         return structs.replace(NOTHING, few=few)
-    of_b = columns * depth * SIZES[tile.dtype]
+    of_b = columns * depth * tile.size
     small, far = of_b <= limits.unpacked, of_b > limits.near
     few_rows = FEW_ROWS_CLASHING if row_b % CLASHING == 0 else FEW_ROWS
     in_place = (small or rows <= few_rows) and (masks or columns % tile.columns == 0)
@@ -142,17 +140,9 @@ def fitted(limits: BlockLimits, tile: Tile, rows: int, columns: int, depth: int,
         block = depth if small else DIRECT_DEPTH, columns
     else:
         block = _packed(limits, tile, columns, depth, chain)
-    return Blocks(
-        block_depth=block[0],
-        block_columns=block[1],
-        in_place=in_place,
-        in_order=in_order,
-        together=tile.rows if small else rows,
-        thin=thin,
-        few=few,
-        aside=not tile.narrow and of_b <= MAX_ASIDE and not (far and depth <= block[0]),
-        chain=chain,
-    )
+    together = tile.rows if small else rows
+    aside = not tile.narrow and of_b <= MAX_ASIDE and not (far and depth <= block[0])
+    return Blocks(*block, in_place, in_order, together, thin, few, aside, chain)
 
 
 def _few(columns: int, lanes: int) -> int:
@@ -186,15 +176,14 @@ def head(blocks: Blocks, tile: Tile, columns: int, c: int, row_c: int) -> int:
 
     It is 0 unless C's rows, `row_c` bytes apart from address `c` on, are aligned alike and written once, whole.
     """
-    size = SIZES[tile.dtype]
     whole = blocks.thin or (blocks.in_place and not blocks.in_order and blocks.together == tile.rows)
-    alike = row_c % LINE == 0 and c % size == 0 and columns >= MIN_HEAD_STRIPS * tile.columns
-    return -c % LINE // size if whole and alike else 0
+    alike = row_c % LINE == 0 and c % tile.size == 0 and columns >= MIN_HEAD_STRIPS * tile.columns
+    return -c % LINE // tile.size if whole and alike else 0
 
 
 def buffer_bytes(limits: BlockLimits, tile: Tile) -> int:
     """Return the bytes of the largest packed block, with a padded strip and up to a whole page."""
-    block = limits.depth * (limits.columns + tile.columns) * SIZES[tile.dtype]
+    block = limits.depth * (limits.columns + tile.columns) * tile.size
     return _up(max(block, FEW * pitch(tile.dtype)), 4096)
 
 

@@ -146,12 +146,11 @@ class GemmProduct:
         if share.rows and share.columns:
             blocks = blocking.fitted(self.plan.limits, tile, share.rows, share.columns, depth, row_b, masks)
         buffer, spare = self._blocks.addresses(position)
-        size = SIZES[tile.dtype]
-        c = self._c.ctypes.data + share.row * row_c + share.column * size
+        c = self._c.ctypes.data + share.row * row_c + share.column * tile.size
         return Job(
             a=self._a.ctypes.data + share.row * row_a,
             row_a=row_a,
-            b=self._b.ctypes.data + share.column * size,
+            b=self._b.ctypes.data + share.column * tile.size,
             row_b=row_b,
             c=c,
             row_c=row_c,
@@ -164,7 +163,7 @@ class GemmProduct:
             **{name: int(value) for name, value in structs.asdict(blocks).items()},
             unroll=tile.unroll,
             tile_columns=tile.columns,
-            size=size,
+            size=tile.size,
         )
 
 
