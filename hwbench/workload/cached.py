@@ -28,7 +28,8 @@ def workload(request: ModelRequest) -> Workload:
     versions = [shipped.installed(package) for package in (source, "torch")] if source in _CACHED else [None]
     if None in versions:  # another source, or a package is missing
         return load.workload(request)
-    file = os.path.join(folder(), _name(request, [VERSION, *map(str, versions)]))
+    key = msgspec.json.encode([request, [VERSION, *map(str, versions)]])
+    file = os.path.join(folder(), f"{sha256(key).hexdigest()[:32]}.json")
     if os.path.isfile(file):
         with suppress(InputError):  # a damaged file is replaced
             return saved_file.load(file)
@@ -42,8 +43,3 @@ def workload(request: ModelRequest) -> Workload:
 def folder() -> str:
     """Return the folder of cached traces."""
     return os.path.join(places.user("cache"), "traces")
-
-
-def _name(request: ModelRequest, versions: list[str]) -> str:
-    key = msgspec.json.encode([request, versions])
-    return f"{sha256(key).hexdigest()[:32]}.json"

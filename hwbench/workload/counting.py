@@ -60,35 +60,17 @@ def count(workload: Workload, convention: Convention, dtype: str, bits: int, bat
     total = workload.work(bits, batch)
     conventions = {name: workload.operations(name, batch) for name in CONVENTIONS}
     return Count(
-        model=workload.name,
-        dtype=dtype,
-        batch=batch,
-        params=workload.params,
-        macs=total.flops // 2,
-        flops=total.flops,
-        traffic_bytes=total.traffic,
-        elementwise_flops=total.elementwise_flops,
-        convention=convention,
-        count=conventions[convention],
-        conventions=conventions,
-        uncounted=workload.uncounted,
-        layers=tuple(_layer(op, bits, workload.repeats(batch)) for op in workload.ops),
-        workload=workload,
-    )
+        model=workload.name, dtype=dtype, batch=batch, params=workload.params, macs=total.flops // 2, flops=total.flops,
+        traffic_bytes=total.traffic, elementwise_flops=total.elementwise_flops, convention=convention,
+        count=conventions[convention], conventions=conventions, uncounted=workload.uncounted,
+        layers=tuple(_layer(op, bits, workload.repeats(batch)) for op in workload.ops), workload=workload,
+    )  # fmt: skip
 
 
 def _layer(op: Op, bits: int, batch: int) -> LayerCount:
     work = op.work(bits, batch)
     return LayerCount(
-        name=op.name,
-        kind=op.kind,
-        params=op.params * op.count,
-        count=op.count,
-        macs=work.flops // 2,
-        flops=work.flops,
-        elementwise_flops=work.elementwise_flops,
-        traffic_bytes=work.traffic,
-        weight_bytes=work.weight_bytes,
-        output_shape=op.output_shape,
-        conventions={name: op.operations(name, batch) for name in CONVENTIONS},
-    )
+        name=op.name, kind=op.kind, params=op.params * op.count, count=op.count, macs=work.flops // 2, flops=work.flops,
+        elementwise_flops=work.elementwise_flops, traffic_bytes=work.traffic, weight_bytes=work.weight_bytes,
+        output_shape=op.output_shape, conventions={name: op.operations(name, batch) for name in CONVENTIONS},
+    )  # fmt: skip

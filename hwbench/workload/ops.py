@@ -116,13 +116,8 @@ class Op(Struct, frozen=True, omit_defaults=True):
         inputs = _bytes(self.input_elements * samples, bits) + self.fixed_input_bytes * samples
         weights = _bytes(self.weight_elements, bits) + self.fixed_weight_bytes
         outputs = _bytes(self.output_elements * samples, bits) + self.fixed_output_bytes * samples
-        return Work(
-            flops=2 * self.macs * samples * self.count,
-            elementwise_flops=self.elementwise_flops * samples * self.count,
-            input_bytes=inputs * self.count,
-            weight_bytes=weights * self.count,
-            output_bytes=outputs * self.count,
-        )
+        flops, elementwise_flops = 2 * self.macs * samples, self.elementwise_flops * samples
+        return Work(*(self.count * each for each in (flops, elementwise_flops, inputs, weights, outputs)))
 
     def live_bytes(self, bits: int, batch: int = 1) -> int:
         """Return the bytes of a batch's input and output that exist at once: folded ops run one after the other."""

@@ -98,17 +98,10 @@ def _audited(counter: Counter, built: Built, workload: Workload, own: OwnCounts)
     if slow is not None:
         causes = (Cause("fast-path", amount=theirs.total - slow.total), *causes)
     return Audit(
-        counter=counter.name,
-        version=version,
-        says=counter.says,
-        unit=unit,
-        macs=theirs.total,
-        ratio=theirs.total / own.total if own.total else None,
-        seconds=seconds,
-        layers=theirs.layers,
-        causes=causes,
+        counter=counter.name, version=version, says=counter.says, unit=unit, macs=theirs.total,
+        ratio=theirs.total / own.total if own.total else None, seconds=seconds, layers=theirs.layers, causes=causes,
         explanations=tuple(_explanations(counter, unit, causes, own, workload)),
-    )
+    )  # fmt: skip
 
 
 def count(built: Built) -> OwnCounts:
@@ -123,11 +116,8 @@ def count(built: Built) -> OwnCounts:
         calls[paths.get(id(module), "")] += 1
 
     args, kwargs = copy.deepcopy((built.args, built.kwargs))
-    hook = hooks.register_module_forward_pre_hook(enter)
-    try:
+    with hooks.register_module_forward_pre_hook(enter):
         trace = torch_trace.trace(built.module, args, kwargs, batch=built.batch)
-    finally:
-        hook.remove()
     ops: dict[str, list[Op]] = {}
     for op in _with_attention(trace.ops):
         ops.setdefault(op.name.rpartition(":")[0], []).append(op)

@@ -96,13 +96,9 @@ def product(a: Tensor, b: Tensor, written: int, bias: bool = False) -> Cost:
     """Count a product of matrices, batched from three dimensions on; `linear` where one of them is a weight."""
     kind = "batched_matmul" if len(a.shape) > 2 else "linear" if "weight" in (a.role, b.role) else "matmul"
     return Cost(
-        kind,
-        macs=prod(a.shape) * b.shape[-1],
-        bias_adds=written if bias else 0,
-        groups=prod(a.shape[:-2]),
-        columns=b.shape[-1],
-        depth=a.shape[-1],
-    )
+        kind, macs=prod(a.shape) * b.shape[-1], bias_adds=written if bias else 0, groups=prod(a.shape[:-2]),
+        columns=b.shape[-1], depth=a.shape[-1],
+    )  # fmt: skip
 
 
 def mm(call: Call) -> Cost:
@@ -128,21 +124,12 @@ def linear(call: Call) -> Cost:
     return Cost("linear", call.written * depth, call.bias_adds(2, "bias"), columns=columns, depth=depth)
 
 
-def grouped_mm(call: Call) -> Cost:
+def grouped_mm(call: Call, first: int = 0) -> Cost:
     """Count a product whose rows of `a` belong to groups of `b` (mixture of experts): each meets one group's matrix.
 
     Of the groups, no more are read than one sample has rows; a larger batch may read more.
     """
-    return _grouped(call, *call.args[:2])
-
-
-def grouped_mm_backward(call: Call) -> Cost:
-    """Count the gradients of both operands, one product each."""
-    forward = _grouped(call, *call.args[1:3])
-    return Cost("grouped_matmul_backward", macs=len(call.outputs) * forward.macs)
-
-
-def _grouped(call: Call, a: Tensor, b: Tensor) -> Cost:
+    a, b = call.args[first : first + 2]
     macs = a.shape[-2] * a.shape[-1] * b.shape[-1]
     if len(a.shape) == len(b.shape) == 3:
         return Cost("grouped_matmul", macs=a.shape[0] * macs)
@@ -150,6 +137,11 @@ def _grouped(call: Call, a: Tensor, b: Tensor) -> Cost:
         return Cost("grouped_matmul", macs=macs)
     experts = min(b.shape[0], max(1, a.shape[0] // call.samples))
     return Cost("grouped_matmul", macs=macs, reads_second=experts * b.shape[1] * b.shape[2])
+
+
+def grouped_mm_backward(call: Call) -> Cost:
+    """Count the gradients of both operands, one product each."""
+    return Cost("grouped_matmul_backward", macs=len(call.outputs) * grouped_mm(call, first=1).macs)
 
 
 def trilinear(call: Call) -> Cost:
@@ -189,15 +181,11 @@ def convolution(call: Call) -> Cost:
     macs = (prod(x.shape) if transposed else call.written) * prod(weight.shape[1:])
     window = prod(weight.shape[2:])
     return Cost(
-        conv_kind(groups, x.shape[1], window, transposed),
-        macs=macs,
-        bias_adds=call.bias_adds(2, "bias"),
-        groups=groups,
-        columns=weight.shape[1] * window if transposed else weight.shape[0] // groups,
-        depth=x.shape[1] // groups if transposed else prod(weight.shape[1:]),
-        window=window,
+        conv_kind(groups, x.shape[1], window, transposed), macs=macs, bias_adds=call.bias_adds(2, "bias"),
+        groups=groups, columns=weight.shape[1] * window if transposed else weight.shape[0] // groups,
+        depth=x.shape[1] // groups if transposed else prod(weight.shape[1:]), window=window,
         stride=advance(call.get(3, "stride", 1), len(weight.shape) - 2),
-    )
+    )  # fmt: skip
 
 
 def convolution_backward(call: Call) -> Cost:
@@ -208,15 +196,10 @@ def convolution_backward(call: Call) -> Cost:
     window = prod(weight.shape[2:])
     kind = conv_kind(groups, x.shape[1], window, transposed)
     return Cost(
-        f"{kind}_backward",
-        macs=each * (bool(wanted[0]) + bool(wanted[1])),
-        elementwise_flops=prod(gradient.shape) if wanted[2] else 0,
-        groups=groups,
-        columns=weight.shape[0] // groups,
-        depth=prod(weight.shape[1:]),
-        window=window,
-        stride=advance(call.args[4], len(weight.shape) - 2),
-    )
+        f"{kind}_backward", macs=each * (bool(wanted[0]) + bool(wanted[1])),
+        elementwise_flops=prod(gradient.shape) if wanted[2] else 0, groups=groups, columns=weight.shape[0] // groups,
+        depth=prod(weight.shape[1:]), window=window, stride=advance(call.args[4], len(weight.shape) - 2),
+    )  # fmt: skip
 
 
 def attention(
@@ -272,18 +255,12 @@ def per_input(kind: str, each: int = 1) -> Callable[[Call], Cost]:
 
 def pool(call: Call) -> Cost:
     """Count window - 1 comparisons, or window - 1 additions and a division, an output."""
-    kind = "max_pool" if "max" in call.name else "avg_pool"
-    window = call.get(1, "kernel_size", ())
-    size = prod(window) if isinstance(window, (list, tuple)) else int(window)
-    if isinstance(window, (list, tuple)) and len(window) == 1:
-        size = window[0] ** (len(call.args[0].shape) - 2)
-    stride = call.get(2, "stride", ()) or window
-    return Cost(
-        kind,
-        elementwise_flops=call.written * max(size - (kind == "max_pool"), 0),
-        window=size,
-        stride=advance(stride, len(call.args[0].shape) - 2),
-    )
+    kind, dimensions = "max_pool" if "max" in call.name else "avg_pool", len(call.args[0].shape) - 2
+    kernel = call.get(1, "kernel_size", ())
+    window = kernel if isinstance(kernel, int) else advance(kernel, dimensions)
+    stride = advance(call.get(2, "stride", ()) or kernel, dimensions)
+    flops = call.written * max(window - (kind == "max_pool"), 0)
+    return Cost(kind, elementwise_flops=flops, window=window, stride=stride)
 
 
 def embedding(call: Call) -> Cost:

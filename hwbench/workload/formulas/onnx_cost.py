@@ -27,16 +27,10 @@ def conv(x: int = 0, weight: int = 1, bias: int = 2, after: int = 0) -> Callable
         window = prod(kernel.shape[2:])
         kind = conv_kind(groups, image.shape[1], window)
         return Cost(
-            kind,
-            call.written * prod(kernel.shape[1:]),
-            call.bias_adds(bias),
-            after * call.written,
-            groups=groups,
-            columns=kernel.shape[0] // max(groups, 1),
-            depth=prod(kernel.shape[1:]),
-            window=window,
+            kind, call.written * prod(kernel.shape[1:]), call.bias_adds(bias), after * call.written, groups=groups,
+            columns=kernel.shape[0] // max(groups, 1), depth=prod(kernel.shape[1:]), window=window,
             stride=prod(call.kwargs.get("strides", ())),
-        )
+        )  # fmt: skip
 
     return count
 

@@ -50,17 +50,12 @@ class Tally:
         fields |= {name: share(getattr(cost, name), samples) for name in ("macs", "bias_adds", "elementwise_flops")}
         fields |= {name: getattr(cost, name) for name in ("columns", "depth", "window", "stride", "masked")}
         return Op(
-            kind=cost.kind,
-            output_shape=output_shape,
-            input_elements=self.inputs.elements,
-            weight_elements=self.weights.elements,
-            output_elements=self.outputs.elements,
-            fixed_input_bytes=self.inputs.bytes,
-            fixed_weight_bytes=self.weights.bytes,
+            kind=cost.kind, output_shape=output_shape, input_elements=self.inputs.elements,
+            weight_elements=self.weights.elements, output_elements=self.outputs.elements,
+            fixed_input_bytes=self.inputs.bytes, fixed_weight_bytes=self.weights.bytes,
             fixed_output_bytes=self.outputs.bytes,
-            groups=share(cost.groups, samples if cost.kind in _PER_SAMPLE else 1),
-            **fields,
-        )
+            groups=share(cost.groups, samples if cost.kind in _PER_SAMPLE else 1), **fields,
+        )  # fmt: skip
 
 
 class Parameters:

@@ -230,7 +230,6 @@ def _scope(options: dict[str, Any], scope: str, field: str) -> str:
 
 
 def _take_name(options: dict[str, Any], field: str) -> str | None:
-    """Remove the name from the options and return it."""
     name = options.pop("name", None)
     if name is None or (isinstance(name, str) and len(name) <= MAX_NAME_LENGTH):
         return name

@@ -34,18 +34,10 @@ def conv(
     depth = inputs // groups * prod(kernels)
     outputs = channels * prod(sizes)
     return layer(
-        shapes.conv_kind(groups, inputs, prod(kernels)),
-        shape,
-        (channels, *sizes),
-        params=channels * depth + channels * bias,
-        macs=outputs * depth,
-        bias_adds=outputs * bias,
-        groups=groups,
-        columns=channels // groups,
-        depth=depth,
-        window=prod(kernels),
-        stride=shapes.advance(stride, len(spatial)),
-    )
+        shapes.conv_kind(groups, inputs, prod(kernels)), shape, (channels, *sizes),
+        params=channels * depth + channels * bias, macs=outputs * depth, bias_adds=outputs * bias, groups=groups,
+        columns=channels // groups, depth=depth, window=prod(kernels), stride=shapes.advance(stride, len(spatial)),
+    )  # fmt: skip
 
 
 def transposed_conv(
@@ -70,18 +62,10 @@ def transposed_conv(
         raise InputError("bad-option", f"The padding leaves nothing of the output ({format_shape(sizes)}).")
     weights = inputs * (channels // groups) * prod(kernels)
     return layer(
-        "transposed_conv",
-        shape,
-        (channels, *sizes),
-        params=weights + channels * bias,
-        macs=prod(spatial) * weights,
-        bias_adds=channels * prod(sizes) * bias,
-        groups=groups,
-        columns=channels // groups * prod(kernels),
-        depth=inputs // groups,
-        window=prod(kernels),
-        stride=prod(strides),
-    )
+        "transposed_conv", shape, (channels, *sizes), params=weights + channels * bias, macs=prod(spatial) * weights,
+        bias_adds=channels * prod(sizes) * bias, groups=groups, columns=channels // groups * prod(kernels),
+        depth=inputs // groups, window=prod(kernels), stride=prod(strides),
+    )  # fmt: skip
 
 
 def linear(shape: Shape, *, features: Positive, bias: bool = True) -> Op:
@@ -101,15 +85,10 @@ def matmul(shape: Shape, *, columns: Positive) -> Op:
     *leading, rows, depth = shape
     groups = prod(leading)
     return layer(
-        "batched_matmul" if leading else "matmul",
-        shape,
-        (*leading, rows, columns),
-        macs=groups * rows * columns * depth,
-        input_elements=prod(shape) + groups * depth * columns,
-        groups=groups,
-        columns=columns,
-        depth=depth,
-    )
+        "batched_matmul" if leading else "matmul", shape, (*leading, rows, columns),
+        macs=groups * rows * columns * depth, input_elements=prod(shape) + groups * depth * columns, groups=groups,
+        columns=columns, depth=depth,
+    )  # fmt: skip
 
 
 def attention(shape: Shape, *, heads: Positive, kv_heads: Positive | None = None) -> Op:
@@ -127,15 +106,9 @@ def attention(shape: Shape, *, heads: Positive, kv_heads: Positive | None = None
         raise InputError("shape-mismatch", text)
     width = packed // (heads + 2 * kv) * heads
     return layer(
-        "attention",
-        shape,
-        (tokens, width),
-        macs=2 * tokens * tokens * width,
-        elementwise_flops=6 * heads * tokens * tokens,
-        groups=heads,
-        columns=tokens,
-        depth=width // heads,
-    )
+        "attention", shape, (tokens, width), macs=2 * tokens * tokens * width,
+        elementwise_flops=6 * heads * tokens * tokens, groups=heads, columns=tokens, depth=width // heads,
+    )  # fmt: skip
 
 
 def max_pool(shape: Shape, *, kernel: Size, stride: Size | None = None, padding: Pad = 0, ceil: bool = False) -> Op:

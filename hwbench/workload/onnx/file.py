@@ -82,7 +82,6 @@ def _graphs(nodes: Iterable[Any]) -> Iterator[Any]:
 
 
 def _tensors(graphs: Iterable[Any], nodes: Iterable[Any]) -> Iterator[Any]:
-    """Yield every tensor of graphs and nodes."""
     for graph in graphs:
         yield from graph.initializer
         for sparse in graph.sparse_initializer:
@@ -121,7 +120,6 @@ def _empty(tensor: Any) -> None:
 
 
 def _inlined(model: Any) -> Any:
-    """Return the model with calls of its local functions replaced by their bodies."""
     functions = {(function.domain, function.name): function for function in model.functions}
     sizes: dict[_Key, int] = {}
     for key in functions:

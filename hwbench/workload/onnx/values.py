@@ -33,16 +33,10 @@ _FOLDED = frozenset(
 """Operators whose small results are evaluated: shape arithmetic of exporters."""
 
 _STANDARD_TWIN: dict[str, tuple[str, tuple[int, ...]]] = {
-    "FusedConv": ("Conv", (0, 1, 2)),
-    "FusedGemm": ("Gemm", (0, 1, 2)),
-    "QGemm": ("Gemm", (0, 3)),
-    "QLinearGlobalAveragePool": ("GlobalAveragePool", (0,)),
-    "QLinearAveragePool": ("AveragePool", (0,)),
-    "QLinearAdd": ("Add", (0, 3)),
-    "QLinearMul": ("Mul", (0, 3)),
-    "QLinearConcat": ("Concat", tuple(range(2, 3000, 3))),
-    "MatMulIntegerToFloat": ("MatMul", (0, 1)),
-    "DynamicQuantizeMatMul": ("MatMul", (0, 1)),
+    "FusedConv": ("Conv", (0, 1, 2)), "FusedGemm": ("Gemm", (0, 1, 2)), "QGemm": ("Gemm", (0, 3)),
+    "QLinearGlobalAveragePool": ("GlobalAveragePool", (0,)), "QLinearAveragePool": ("AveragePool", (0,)),
+    "QLinearAdd": ("Add", (0, 3)), "QLinearMul": ("Mul", (0, 3)), "QLinearConcat": ("Concat", tuple(range(2, 3000, 3))),
+    "MatMulIntegerToFloat": ("MatMul", (0, 1)), "DynamicQuantizeMatMul": ("MatMul", (0, 1)),
 } | dict.fromkeys(
     (
         "QLinearSigmoid", "QLinearLeakyRelu", "QLinearSoftmax", "BiasGelu", "Gelu", "FastGelu", "QuickGelu",

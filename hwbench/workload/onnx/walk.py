@@ -210,7 +210,6 @@ _CONSTANTS = {
 
 
 def _constant(node: Any) -> Any:
-    """Return the value of a Constant node as a TensorProto. Raises InputError."""
     for attribute in node.attribute:
         name, value = attribute.name, helper.get_attribute_value(attribute)
         if name == "value":

@@ -45,13 +45,11 @@ def track_modules(module: torch.nn.Module, stack: list[str]) -> Iterator[None]:
     def after(_child: torch.nn.Module, _args: Any, _output: Any) -> None:
         stack.pop()
 
-    first = hooks.register_module_forward_pre_hook(before)
-    second = hooks.register_module_forward_hook(after, always_call=True)
     try:
-        yield
+        pre, post = hooks.register_module_forward_pre_hook, hooks.register_module_forward_hook
+        with pre(before), post(after, always_call=True):
+            yield
     finally:
-        first.remove()
-        second.remove()
         stack.clear()
 
 

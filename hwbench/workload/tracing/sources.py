@@ -51,16 +51,12 @@ def count_module(built: Built, request: ModelRequest) -> Workload:
     )
     shape = next((tuple(t.shape) for t in tensors((built.args, built.kwargs))), (built.batch,))
     return Workload(
-        name=request.model,
-        title=built.title,
-        input_shape=shape[1:] or shape,
-        ops=trace.folded(),
-        uncounted=uncounted(trace.uncounted, len(trace.ops)),
-        assumed=tuple(trace.assumed),
+        name=request.model, title=built.title, input_shape=shape[1:] or shape, ops=trace.folded(),
+        uncounted=uncounted(trace.uncounted, len(trace.ops)), assumed=tuple(trace.assumed),
         unused_params=trace.params.unclaimed,
         state_elements=_state_elements(trace.output, built.batch) if built.cache else 0,
         samples=built.batch if request.training else 1,
-    )
+    )  # fmt: skip
 
 
 def _state_elements(output: Any, batch: int) -> int:

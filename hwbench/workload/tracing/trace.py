@@ -48,7 +48,10 @@ class _Dispatch(TorchDispatchMode):
         kwargs = kwargs or {}
         name = f"{func.namespace}.{func._schema.name.partition('::')[2]}"
         if name == "aten._local_scalar_dense" and twins.address(args[0]) in self.questions:
-            return self._answer(self.questions[twins.address(args[0])][0])
+            question = self.questions[twins.address(args[0])][0]
+            asking = self.trace.modules[-1] if self.trace.modules else ""
+            self.trace.assumed[AssumedAnswer(question.removeprefix("aten."), asking, _ANSWERS[question])] = None
+            return _ANSWERS[question]
         output: Any = self._run(func, name, args, kwargs)
         if name == "aten.convolution" and any(twins.is_channels_last(tensor) for tensor in args[:2]):
             output = stand_ins.make_contiguous(output, torch.channels_last)  # as cuDNN does; `meta` tensors forget
@@ -66,20 +69,10 @@ class _Dispatch(TorchDispatchMode):
             return func(stand_ins.make_contiguous(args[0]), stand_ins.make_contiguous(args[1]), *args[2:], **kwargs)
         return func(*args, **kwargs)
 
-    def _answer(self, question: str) -> bool:
-        module, answer = self.trace.modules[-1] if self.trace.modules else "", _ANSWERS[question]
-        self.trace.assumed[AssumedAnswer(question.removeprefix("aten."), module, answer)] = None
-        return answer
-
     def count(self, name: str, args: Any, kwargs: Any, outputs: list[torch.Tensor], tags: Any = ()) -> None:
         """Record one call with the cost of its formula."""
-        call = Call(
-            name,
-            twins.convert_all(args, self._tensor, False),
-            twins.convert_all(kwargs, self._tensor, False),
-            tuple(self._tensor(tensor) for tensor in outputs),
-            self.trace.batch,
-        )
+        args_described, kwargs_described = twins.convert_all((args, kwargs), self._tensor, False)
+        call = Call(name, args_described, kwargs_described, tuple(map(self._tensor, outputs)), self.trace.batch)
         cost = aten.cost(call, torch.Tag.pointwise in tags, getattr(torch.Tag, "reduction", None) in tags)
         if cost is None:
             self.trace.uncounted[name] = self.trace.uncounted.get(name, 0) + 1
@@ -189,7 +182,11 @@ def trace(
     try:
         with contextlib.ExitStack() as stack:
             enter = stack.enter_context
-            fake = twins.fake_mode(autocast is not None)
+            fake = None  # or a mode whose tensors claim to be on CUDA; `meta` tensors are faster
+            if autocast is not None:
+                from torch._subclasses.fake_tensor import FakeTensorMode
+
+                fake = FakeTensorMode(allow_non_fake_inputs=True)
             convert = twins.converter(fake, training)
             enter(patches.swap_tensors(module, convert, training, channels_last))
             args, kwargs = twins.convert_all((args, kwargs or {}), convert, channels_last)

@@ -5,6 +5,7 @@ prompt of n tokens, `decode` makes one token against a key-value cache of n.
 """
 
 import re
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -79,10 +80,8 @@ def _config(transformers: Any, kind: str, query: str, place: str) -> Any:
 
 def _value(text: str) -> Any:
     for kind in (int, float):
-        try:
+        with suppress(ValueError):
             return kind(text)
-        except ValueError:
-            continue
     return {"true": True, "false": False, "none": None}.get(text.lower(), text)
 
 
@@ -102,9 +101,7 @@ def _ids(batch: int, tokens: int) -> torch.Tensor:
 
 
 def _inputs(module: Any, config: Any, batch: int, tokens: int, request: ModelRequest) -> dict[str, Any]:
-    """Return the arguments that fit the name of the model's main input."""
-    main = module.main_input_name
-    kwargs = {}
+    main, kwargs = module.main_input_name, {}
     if main == "input_values":
         return {main: torch.empty(batch, 16_000, device="meta")}
     if main == "input_features":

@@ -7,16 +7,6 @@ from typing import Any
 
 import torch
 
-
-def fake_mode(wanted: bool) -> Any:
-    """Return a mode whose tensors claim to be on CUDA; None where `meta` tensors, which are faster, suffice."""
-    if not wanted:
-        return None
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
-    return FakeTensorMode(allow_non_fake_inputs=True)
-
-
 Convert = Callable[..., torch.Tensor]
 """Takes a tensor and, optionally, whether images become channels last."""
 
