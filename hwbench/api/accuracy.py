@@ -1,5 +1,6 @@
 """How far predictions are from measured times, and the parameters that they are made with."""
 
+import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
@@ -10,14 +11,15 @@ from hwbench import answers
 from hwbench.answers import Answer
 from hwbench.api.checks import DeviceRef, check_dtype
 from hwbench.api.lookup import locate
-from hwbench.errors import InputError
+from hwbench.errors import InputError, shown
 from hwbench.files import atomic
 from hwbench.machine import calibrations
 from hwbench.machine.device import Device
 from hwbench.machine.parts import DeviceCalibration
 from hwbench.notices import Notice, notice
 from hwbench.predict.data import tables
-from hwbench.predict.data.rows import Defaults
+from hwbench.predict.data.rows import Defaults, device_words
+from hwbench.predict.model.hardware import hardware_of
 from hwbench.predict.model.parameters import ParameterFile, dumped
 from hwbench.predict.model.parameters import parameters as shipped_parameters
 from hwbench.predict.model.parameters import read as read_parameters
@@ -27,6 +29,8 @@ from hwbench.report.text.layout import PLAIN, Style
 
 MAX_DISTURBED = 0.1
 """Share of the CPUs' time that others may take while networks are timed for a calibration."""
+MIN_TIMINGS = 3
+"""Timings of a device without which its factors are not fitted."""
 REST_S = 1.0
 """Seconds for which the machine is watched before that."""
 
@@ -130,11 +134,12 @@ def calibrate(
     progress: Callable[[float, str], None] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> TimeModel | Calibration | SavedCalibration:
-    """Fit the time model to measured times in CSV files; `device` is that of files that do not name theirs.
+    """Fit to measured times in CSV files: the factors of one `device`, or without one the time model itself.
 
-    Without files, the device `host` times networks on this machine and saves factors that estimates for it then use,
-    and no device gives the parameters in use. `show` and `reset` give and remove what is saved of the device, this
-    machine by default to `reset`. `output` is a file for the fitted parameters; `say` hears of each fit.
+    Factors are saved, and forecasts for the device then use them; a dozen timings are enough. Without files, the device
+    `host` times networks on this machine, and no device gives the parameters in use. `show` and `reset` give and remove
+    what is saved of the device, this machine by default to `reset`. `output` is a file for the fitted parameters of the
+    model, and `device` then that of files that do not name theirs; `say` hears of each fit.
     """
     if (show or reset) and (files or output or show == reset):
         message = "A calibration is shown or removed by itself, without files and output."
@@ -145,6 +150,8 @@ def calibrate(
         return _calibrate_host(progress)
     if not files:
         return TimeModel(shipped_parameters())
+    if device is not None and output is None:
+        return _calibrate_device(device, files)
     from hwbench.predict.fitting import fit as fitting  # numpy and scipy, which validating does without
     from hwbench.predict.fitting.cases import cases
 
@@ -168,7 +175,7 @@ def _calibrate_host(progress: Callable[[float, str], None] | None) -> SavedCalib
     from hwbench.measure import host_calibration
     from hwbench.measure import settings as cpus
     from hwbench.measure.environment import snapshot
-    from hwbench.predict.fitting.host import TimedNetwork, factors
+    from hwbench.predict.fitting.device_factors import TimedNetwork, factors
 
     machine = host()
     located = measured_device(machine)
@@ -184,10 +191,10 @@ def _calibrate_host(progress: Callable[[float, str], None] | None) -> SavedCalib
     times = host_calibration.times(settings, lambda share: show(share, "timing networks"))
     disturbances = snapshot.disturbances(before, snapshot.snapshot(settings.cpus))
     _refuse_disturbed(disturbances)
-    fitted = factors(tuple(TimedNetwork(*row) for row in times), device, "torch-eager-cpu")
+    fitted = factors([TimedNetwork(*row, runtime="torch-eager-cpu") for row in times], device)
     calibration = DeviceCalibration(
         device="host",
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=_now(),
         source=f"{len(times)} networks timed on this machine",
         timings=len(times),
         ceilings=device.sustained.source if device.sustained else None,
@@ -196,6 +203,46 @@ def _calibrate_host(progress: Callable[[float, str], None] | None) -> SavedCalib
     path = calibrations.save(host_key(machine), calibration)
     timed = tuple({"model": workload.name, "batch": batch, "time_s": time} for workload, batch, time in times)
     return SavedCalibration("host", calibration, path, timed, notices=(*located.notices, *disturbances))
+
+
+def _calibrate_device(name: str, files: Sequence[str]) -> SavedCalibration:
+    """Save how a device differs from the model by its rows in files. Raises InputError where they are too few."""
+    from hwbench.predict.fitting.cases import timings
+    from hwbench.predict.fitting.device_factors import factors
+
+    device = locate(name).device
+    table = tables.read(files, Defaults(device=name))
+    timed, skipped = timings(table, device, lambda text: locate(device_words(text)[0]).device)
+    if len(timed) < MIN_TIMINGS:
+        reason = f" {skipped[0].place}: {skipped[0].reason}" if skipped else ""
+        message = f"{len(timed)} usable timings of {device.label} are fewer than {MIN_TIMINGS}.{reason}"
+        raise InputError("too-few-cases", message, field="measurements")
+    if hardware_of(device, ()) is None:
+        message = f"The bandwidth or a rate of {device.label} is unknown."
+        raise InputError("device-incomplete", message, field="device")
+    calibration = DeviceCalibration(
+        device=name,
+        created=_now(),
+        source=f"{len(timed)} timings in {shown(', '.join(map(os.path.basename, files)), 100)}",
+        timings=len(timed),
+        ceilings=device.sustained.source if device.sustained else None,
+        **to_builtins(factors(timed, device)),
+    )
+    path = calibrations.save(_key(name), calibration)
+    left_out = [notice("rows-left-out", count=len(skipped), reason=skipped[0].reason)] if skipped else []
+    rows = tuple({"model": net.workload.name, "batch": net.batch, "time_s": net.time_s} for net in timed)
+    return SavedCalibration(name, calibration, path, rows, notices=(*table.notices, *left_out))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _key(device: str) -> str:
+    """Return the key under which the calibration of a device is kept: that of this machine, or the device's name."""
+    from hwbench.api.machines import host_key  # measured machines need what other answers do without
+
+    return host_key() if DeviceRef.parse(device).kind == "host" else locate(device).device.label
 
 
 def _refuse_disturbed(disturbances: Sequence[Notice]) -> None:
@@ -207,8 +254,6 @@ def _refuse_disturbed(disturbances: Sequence[Notice]) -> None:
 
 def _saved_calibration(device: str, reset: bool) -> SavedCalibration:
     """Return the calibration that is saved of a device; with `reset`, forecasts are the time model's again."""
-    from hwbench.api.machines import host_key  # measured machines need what other answers do without
-
-    key = host_key() if DeviceRef.parse(device).kind == "host" else locate(device).device.label
+    key = _key(device)
     known, file = calibrations.load(key), calibrations.path(key)
     return SavedCalibration(device, known, file, removed=reset and calibrations.remove(key))

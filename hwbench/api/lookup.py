@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
+from msgspec.structs import replace
+
 from hwbench.api.checks import DeviceRef, LocatedDevice, check_batch, check_dtype
 from hwbench.dtypes import dtype as known_dtype
 from hwbench.errors import InputError, shown
-from hwbench.machine import catalog
+from hwbench.machine import calibrations, catalog
 from hwbench.machine.device import Device
 from hwbench.workload import load
 from hwbench.workload.ops import Workload
@@ -30,7 +32,7 @@ def locate(name: str | Device, settings: Mapping[str, str] | None = None) -> Loc
     if isinstance(name, Device):
         located = LocatedDevice(name)
     elif (ref := DeviceRef.parse(name)).kind == "catalog":
-        located = LocatedDevice(catalog.device(name))
+        located = _calibrated(catalog.device(name))
     else:
         from hwbench.api.machines import (  # measured machines need what estimates of catalogued devices do without
             host_device,
@@ -45,6 +47,12 @@ def locate(name: str | Device, settings: Mapping[str, str] | None = None) -> Loc
     except InputError as error:  # about a value of the device, which is not a parameter of the question
         field = (error.field or "").rpartition(" ")[2].removeprefix("settings.")
         raise InputError(error.code, error.message, field=f"settings.{field}", nearest=error.nearest) from None
+
+
+def _calibrated(device: Device) -> LocatedDevice:
+    """Return a catalogued device with the calibration that `hwbench calibrate --device` saved for it, if it did."""
+    known = calibrations.load(device.label)
+    return LocatedDevice(replace(device, calibration=known) if known else device)
 
 
 def stated(name: str) -> Device:

@@ -1,4 +1,4 @@
-"""`hwbench calibrate --device host`: kept, named in every forecast, removed; refused on a disturbed machine."""
+"""`hwbench calibrate --device D`: kept, named in every forecast, removed; refused if disturbed, or for few timings."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -76,3 +76,34 @@ def test_a_disturbed_machine_is_refused(cli: Callable[..., Any], monkeypatch: py
     answer = cli("calibrate --reset --json") and cli("calibrate --device host --json")
     assert (answer.code, answer.json["error"]["code"]) == (2, "disturbed")
     assert cli("calibrate --show --device host --json").json["calibration"] is None
+
+
+def table(path: Path, rows: int) -> Path:
+    """Write timings of an RTX 4070 that takes half as long again as expected, and one of another card."""
+    lines = ["device,model,image_size,batch,dtype,layout,runtime,time_ms,source"]
+    for batch in (16, 32, 64, 128)[:rows]:
+        for model in ("resnet50", "vgg16", "alexnet"):
+            found = forecast(load.workload(model), catalog.device("rtx4070"), "fp16", batch)
+            assert found is not None
+            lines.append(f"rtx 4070,{model},,{batch},fp16,,,{1500 * found.time_s},mine")
+    path.write_text("\n".join([*lines, "rtx3090,resnet50,,64,fp16,,,10,other"]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_a_dozen_timings_correct_a_catalogued_device(cli: Callable[..., Any], tmp_path: Path) -> None:
+    before = cli("estimate -m resnet18 -d rtx4070 --dtype fp16 --batch 64 --json").json
+    result = cli(f"calibrate --device rtx4070 {table(tmp_path / 'few.csv', 4)} --json").json
+    assert (result["calibration"]["timings"], len(result["timed"])) == (12, 12)
+    assert [each["code"] for each in result["notices"]] == ["rows-left-out"]
+    after = cli("estimate -m resnet18 -d geforce-rtx-4070 --dtype fp16 --batch 64 --json").json
+    assert after["expected_time_s"] / before["expected_time_s"] == pytest.approx(1.5, rel=0.1)
+    width = [body["interval_s"][1] / body["interval_s"][0] for body in (before, after)]
+    assert width[1] < width[0]
+    assert "calibrated" in [each["code"] for each in after["notices"]]
+    assert cli("calibrate --reset --device rtx4070 --json").json["removed"]
+    assert cli("estimate -m resnet18 -d rtx4070 --dtype fp16 --batch 64 --json").json == before
+
+
+def test_too_few_timings_are_refused(cli: Callable[..., Any], tmp_path: Path) -> None:
+    answer = cli(f"calibrate --device rtx3090 {table(tmp_path / 'few.csv', 1)} --json")
+    assert (answer.code, answer.json["error"]["code"]) == (2, "too-few-cases")

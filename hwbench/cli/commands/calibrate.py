@@ -15,7 +15,7 @@ from hwbench.errors import InputError
 @click.option("--measurements", multiple=True, metavar="FILE", help="CSV file of measured times; more may follow.")
 @click.option(
     "--device", "-d", metavar="D",
-    help="host times networks on this machine; otherwise the device of files that do not name one.",
+    help="Fit the factors of this device alone to the files; without files, host times networks on this machine.",
 )  # fmt: skip
 @click.option("--show", is_flag=True, help="Show the parameters in use, or with --device its calibration; do not fit.")
 @click.option("--reset", is_flag=True, help="Remove the calibration of the device [default: host].")
@@ -36,9 +36,11 @@ def calibrate(
     The same files give the same parameters. The shipped parameters were fitted to timm's published results (about two
     minutes).
 
+    With --device it fits three correction factors of that device alone, which every forecast for it then uses and
+    names: how much longer compute, memory and overhead take than expected. A dozen timings in the file are enough.
+
     With --device host and no files it times seven networks on this machine (under a minute, needs torch) and saves
-    three correction factors that every forecast for this machine then uses and names. A machine that does other work
-    is refused: the factors would describe that work.
+    the factors of this machine. A machine that does other work is refused: the factors would describe that work.
 
     \b
     Examples:
@@ -49,6 +51,7 @@ def calibrate(
     \b
     With files (a checkout of timm has them), and with a minute of timing:
       $ hwbench calibrate --measurements results/benchmark-infer-*.csv -o parameters.json
+      $ hwbench calibrate --device rtx4070 mine.csv
       $ hwbench calibrate --device host
     """
     paths = (*measurements, *files)

@@ -1,16 +1,21 @@
 """Measurements as cases to fit: each row with its device and its traced workload."""
 
+from collections.abc import Callable
 from functools import lru_cache
 
 from hwbench.errors import InputError
 from hwbench.machine import catalog
+from hwbench.machine.device import Device
 from hwbench.predict.data.rows import MeasuredTime, Skipped
 from hwbench.predict.data.splits import family
 from hwbench.predict.data.tables import MeasuredTable
 from hwbench.predict.data.workloads import Workloads, by_trace, measured_workload
+from hwbench.predict.fitting.device_factors import TimedNetwork
 from hwbench.predict.fitting.problem import Case
 from hwbench.predict.model.runtimes import is_foreign, runtime_of
 from hwbench.workload import cached
+
+Finder = Callable[[str], Device]
 
 
 def cases(table: MeasuredTable) -> tuple[dict[str, list[Case]], tuple[Skipped, ...]]:
@@ -28,8 +33,29 @@ def cases(table: MeasuredTable) -> tuple[dict[str, list[Case]], tuple[Skipped, .
     return usable, tuple(skipped)
 
 
-def _case(row: MeasuredTime, count: Workloads) -> Case:
+def timings(table: MeasuredTable, device: Device, finder: Finder) -> tuple[list[TimedNetwork], tuple[Skipped, ...]]:
+    """Return the rows of one device as timed networks, and the others with the reason; `finder` finds their devices."""
+    timed: list[TimedNetwork] = []
+    skipped = list(table.skipped)
+    count, find = lru_cache(maxsize=8)(cached.workload), lru_cache(finder)
+    for row in sorted(table.rows, key=by_trace):
+        try:
+            if find(row.device).label != device.label:
+                raise InputError("other-device", f"The row is of the device {row.device}.")
+            _refuse_foreign(row)
+            workload, runtime = measured_workload(row, count), runtime_of(row.runtime, device.kind)
+            timed.append(TimedNetwork(workload, row.batch, row.time_s, runtime, row.dtype))
+        except InputError as error:
+            skipped.append(Skipped(row.model, error.message, row.place, row.device))
+    return timed, tuple(skipped)
+
+
+def _refuse_foreign(row: MeasuredTime) -> None:
     if is_foreign(row.runtime):
         raise InputError("foreign-runtime", f"The runtime {row.runtime} is not torch's, so it is not fitted.")
+
+
+def _case(row: MeasuredTime, count: Workloads) -> Case:
+    _refuse_foreign(row)
     workload = measured_workload(row, count)
     return Case(workload, catalog.device(row.device), row.dtype, row.batch, row.time_s, family(row.model))

@@ -3,6 +3,7 @@
 Functions take floats with `scalar` as `xp`, or arrays with numpy.
 """
 
+from collections.abc import Sequence
 from types import ModuleType
 
 from msgspec import Struct
@@ -51,16 +52,22 @@ def launch_time(
         compute = gpu.compute_time(xp, launch, hardware, dtype, runtime.gpu)
         memory = gpu.memory_time(xp, launch, hardware, runtime.gpu, weights, fuses)
         kernels = xp.where(launch.fused, 0.0, 1.0) if fuses else 1.0
-        host = runtime.gpu.host if hardware.op_overhead is None else hardware.op_overhead
-        return LaunchTime(compute, memory, kernels * runtime.gpu.launch, kernels * host, launch.count)
-    assert runtime.cpu is not None  # a runtime has one of the two
-    compute = cpu.compute_time(xp, launch, hardware, dtype, runtime.cpu)
-    memory = cpu.memory_time(xp, launch, hardware, runtime.cpu, weights, fuses)
-    overhead = cpu.overhead(xp, launch, hardware, runtime.cpu, fuses)
-    if hardware.factors is not None:
-        factors = hardware.factors
-        compute, memory, overhead = compute * factors[0], memory * factors[1], overhead * factors[2]
-    return LaunchTime(compute, memory, overhead, 0.0, launch.count)
+        overhead = kernels * runtime.gpu.launch
+        host = kernels * (runtime.gpu.host if hardware.op_overhead is None else hardware.op_overhead)
+    else:
+        assert runtime.cpu is not None  # a runtime has one of the two
+        compute = cpu.compute_time(xp, launch, hardware, dtype, runtime.cpu)
+        memory = cpu.memory_time(xp, launch, hardware, runtime.cpu, weights, fuses)
+        overhead, host = cpu.overhead(xp, launch, hardware, runtime.cpu, fuses), 0.0
+    return scaled(LaunchTime(compute, memory, overhead, host, launch.count), hardware.factors or (1.0, 1.0, 1.0))
+
+
+def scaled(time: LaunchTime, factors: Sequence[Number]) -> LaunchTime:
+    """Return a time with its compute, its memory and its overhead multiplied; the host's part is overhead too."""
+    compute, memory, overhead = factors
+    return LaunchTime(
+        time.compute * compute, time.memory * memory, time.overhead * overhead, time.host * overhead, time.count
+    )
 
 
 def compute_dtype(dtype: str, family: str, hardware: Hardware) -> str:

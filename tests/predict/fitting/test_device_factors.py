@@ -6,8 +6,9 @@ from msgspec.structs import replace
 
 from hwbench.machine import catalog
 from hwbench.machine.parts import DeviceCalibration
-from hwbench.predict.fitting.host import TimedNetwork, factors
+from hwbench.predict.fitting.device_factors import TimedNetwork, factors
 from hwbench.predict.forecast import forecast
+from hwbench.predict.model.parameters import parameters
 from hwbench.workload import load
 
 CPU = catalog.device("ryzen7-5800x")
@@ -24,19 +25,41 @@ def made(model: str, batch: int) -> TimedNetwork:
     device = replace(CPU, calibration=kept(**TRUE))
     found = forecast(workload, device, batch=batch)
     assert found is not None
-    return TimedNetwork(workload, batch, found.time_s)
+    return TimedNetwork(workload, batch, found.time_s, "torch-eager-cpu")
 
 
 def test_the_factors_that_made_the_times_are_found() -> None:
-    found = factors([made(model, batch) for model in MODELS for batch in (1, 4)], CPU, "torch-eager-cpu")
+    found = factors([made(model, batch) for model in MODELS for batch in (1, 4)], CPU)
     assert found.compute == pytest.approx(0.7, rel=0.05)
     assert found.memory == pytest.approx(1.4, rel=0.1)
-    assert found.spread == pytest.approx(0.1024)  # what the model keeps on one machine, and no less
+
+
+def test_the_interval_narrows_with_the_number_of_timings_that_agree() -> None:
+    usual = parameters().runtimes["torch-eager-cpu"].spread.high
+    few, many = ([made(model, batch) for model in MODELS for batch in range(1, n)] for n in (2, 9))
+    assert 0.3 * usual < factors(many, CPU).spread < factors(few, CPU).spread < usual * 1.1
+
+
+def test_few_timings_move_the_factors_less_than_many() -> None:
+    slower = [replace(made(model, 1), time_s=2 * made(model, 1).time_s) for model in MODELS]
+    assert 1 < factors(slower[:1], CPU).compute < factors(slower * 3, CPU).compute
+
+
+def test_a_gpu_has_factors_too() -> None:
+    card = catalog.device("rtx4070")
+    timed = []
+    for model in MODELS:
+        workload = load.workload(model)
+        found = forecast(workload, replace(card, calibration=kept(**TRUE)), "fp16", 64)
+        assert found is not None
+        timed.append(TimedNetwork(workload, 64, found.time_s, "torch-eager-cuda", "fp16"))
+    found = factors(timed * 4, card)
+    assert (found.compute, found.memory) == pytest.approx((0.7, 1.4), rel=0.15)
 
 
 def test_a_calibrated_machine_is_expected_to_run_so_and_the_interval_is_its_own() -> None:
     timed = [made(model, 1) for model in MODELS]
-    device = replace(CPU, calibration=kept(**to_builtins(factors(timed, CPU, "torch-eager-cpu"))))
+    device = replace(CPU, calibration=kept(**to_builtins(factors(timed, CPU))))
     plain, calibrated = (forecast(load.workload("vgg16"), one) for one in (CPU, device))
     assert plain is not None
     assert calibrated is not None
@@ -47,4 +70,4 @@ def test_a_calibrated_machine_is_expected_to_run_so_and_the_interval_is_its_own(
 
 def test_without_bandwidth_nothing_can_be_compared() -> None:
     with pytest.raises(ValueError, match="no known bandwidth"):
-        factors([], replace(CPU, memory=replace(CPU.memory, bandwidth=None)), "torch-eager-cpu")
+        factors([made("alexnet", 1)], replace(CPU, memory=replace(CPU.memory, bandwidth=None)))
