@@ -8,8 +8,8 @@ import msgspec
 from hwbench.errors import InputError, shown
 from hwbench.files import documents, folders, names
 from hwbench.files.documents import Document
-from hwbench.machine.architecture import Architecture
 from hwbench.machine.device import Device
+from hwbench.machine.parts import Architecture
 from hwbench.notices import Notice, notice
 
 MAX_CHAIN = 8

@@ -7,8 +7,7 @@ from msgspec import Meta, Struct
 
 from hwbench.errors import InputError, nearest, shown
 from hwbench.machine import parts
-from hwbench.machine.architecture import Kind, Name, Released, Source
-from hwbench.machine.parts import Clock, ClockKind, Provenance, Units
+from hwbench.machine.parts import Clock, ClockKind, Kind, Name, Provenance, Released, Source, Units
 from hwbench.units import Bytes, BytesPerSecond, Hertz, Quantity, Watts, whole_number
 
 ACCUMULATE_DEFAULT = (None, "fp64", "fp32", "int32")

@@ -7,9 +7,8 @@ from operator import attrgetter
 from hwbench.errors import InputError, nearest
 from hwbench.files import folders
 from hwbench.machine import catalog
-from hwbench.machine.architecture import Architecture, Rate, Source
 from hwbench.machine.device import Device, Peak, peaks
-from hwbench.machine.parts import PublishedPeak
+from hwbench.machine.parts import Architecture, PublishedPeak, Rate, Source
 
 TOLERANCE = 0.01
 """How far a published figure may be from the computed one: published figures are rounded."""

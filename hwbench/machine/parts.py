@@ -1,19 +1,72 @@
-"""The parts of a machine: units with their clocks, memory, caches; and what was published or measured of it."""
+"""The parts of a machine: architectures and their rates, units, clocks, memory, caches; figures published of it."""
 
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from hwbench.dtypes import DtypeName
-from hwbench.machine.architecture import Accumulator, Engine, Name, Rate, Released, Sparsity
 from hwbench.units import Bits, Bytes, BytesPerSecond, FlopsPerSecond, Hertz, Seconds, TransfersPerSecond
 
+Kind = Literal["cpu", "gpu"]
+Engine = Literal["vector", "matrix"]
+Sparsity = Literal["dense", "2:4"]
+Accumulator = DtypeName | Literal["int32"]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Released = Annotated[str, Meta(pattern=r"^(19|20)[0-9]{2}(-(0[1-9]|1[0-2]))?$")]
 Provenance = Literal["spec", "derived", "os", "measured", "assumed"]
 Segment = Literal["consumer", "workstation", "datacenter", "embedded"]
 """Market that a GPU was made for: consumer cards run above their printed boost clock unless power limits them."""
 ClockKind = Literal["base", "boost", "all_core", "fixed"]
 Count = Annotated[int, Meta(gt=0, le=10_000_000)]
 Factor = Annotated[float, Meta(gt=1e-3, lt=1e3)]
+
+
+class Source(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where numbers came from, and which: `gives` holds paths of fields, each covering all below it."""
+
+    title: Name
+    gives: tuple[Name, ...]
+    url: str | None = None
+
+
+class Rate(Struct, frozen=True, forbid_unknown_fields=True):
+    """FLOP (or integer operations) that one unit completes each cycle; a fused multiply-add is two.
+
+    `accumulate` is the type that a matrix engine sums in; `sparsity` is `2:4` only for structured-sparse rates,
+    which are never compared with dense ones; `how` shows the arithmetic behind the number.
+    """
+
+    engine: Engine
+    isa: Name
+    dtype: DtypeName
+    flops_per_cycle: Annotated[float, Meta(gt=0, le=1e7)]
+    accumulate: Accumulator | None = None
+    sparsity: Sparsity = "dense"
+    how: str | None = None
+
+
+class Cpuid(Struct, frozen=True, forbid_unknown_fields=True):
+    """What an x86 or Arm core of this microarchitecture calls itself."""
+
+    vendor: Name
+    models: tuple[int, ...]
+    family: int | None = None
+    steppings: tuple[int, ...] | None = None
+
+
+class Architecture(Struct, frozen=True, forbid_unknown_fields=True):
+    """A microarchitecture. `unit` is the vendor's word for what devices count: core, SM, CU ..."""
+
+    title: Name
+    vendor: Name
+    kind: Kind
+    unit: Name
+    released: Released
+    rates: Annotated[tuple[Rate, ...], Meta(min_length=1)]
+    sources: tuple[Source, ...]
+    aliases: tuple[Name, ...] = ()
+    cpuid: tuple[Cpuid, ...] = ()
+    notes: str | None = None
 
 
 class Clock(Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,14 +175,8 @@ class Sustained(Struct, frozen=True, forbid_unknown_fields=True):
 
         `isa` and `engine` limit the choice where they are given.
         """
-        fitting = (
-            rate
-            for rate in self.rates
-            if (rate.kernel, rate.dtype) == (kernel, dtype)
-            and isa in (None, rate.isa)
-            and engine in (None, rate.engine)
-            and rate.units >= units
-        )
+        alike = (rate for rate in self.rates if (rate.kernel, rate.dtype) == (kernel, dtype) and rate.units >= units)
+        fitting = (rate for rate in alike if isa in (None, rate.isa) and engine in (None, rate.engine))
         return max(fitting, key=lambda rate: (rate.units, rate.flops_per_second), default=None)
 
 

@@ -11,9 +11,8 @@ from msgspec import Struct, field, to_builtins
 
 from hwbench import dtypes
 from hwbench.answers import Answer
-from hwbench.machine.architecture import Kind
 from hwbench.machine.device import Device, Peak, PeakTerm, highest, peaks
-from hwbench.machine.parts import ClockKind
+from hwbench.machine.parts import ClockKind, Kind
 from hwbench.notices import Notice, notice, unique
 from hwbench.predict.forecast import Forecast, Limit, OpTime, forecast
 from hwbench.predict.roofline import Bound, Roofline

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from hwbench.dtypes import BITS, DtypeName
 from hwbench.errors import InputError
 from hwbench.machine import catalog
-from hwbench.machine.architecture import Rate
 from hwbench.machine.device import Device, peaks
-from hwbench.machine.parts import Clock, Memory, Units
+from hwbench.machine.parts import Clock, Memory, Rate, Units
 from hwbench.units import Bytes, BytesPerSecond, Hertz, Watts
 
 FMA = Rate("vector", "avx2", "fp32", 32)

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwbench.errors import InputError
-from hwbench.machine.architecture import Rate
 from hwbench.machine.device import Device, Peak, PeakTerm, choose_clock, peaks
-from hwbench.machine.parts import Clock, ClockKind, Provenance, Units
+from hwbench.machine.parts import Clock, ClockKind, Provenance, Rate, Units
 from hwbench.units import Hertz
 
 RATES = (

@@ -9,9 +9,8 @@ from hwbench.dtypes import BITS
 from hwbench.errors import InputError
 from hwbench.files import folders
 from hwbench.machine import catalog
-from hwbench.machine.architecture import Rate
 from hwbench.machine.device import Device, peaks
-from hwbench.machine.parts import Clock, Memory, Units
+from hwbench.machine.parts import Clock, Memory, Rate, Units
 from hwbench.notices import notice
 from hwbench.predict.estimate import Estimate, estimate
 from hwbench.predict.forecast import forecast

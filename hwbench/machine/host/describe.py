@@ -197,9 +197,7 @@ def _clock(cores: CoreClass, facts: Facts) -> tuple[Clock, Provenance, tuple[Not
 
 
 def _device(facts: Facts, known: Device | None, classes: list[_Class]) -> Device:
-    provenance: dict[str, Provenance] = {}
-    for core_class in classes:
-        provenance.update(core_class.provenance)
+    provenance = {field: origin for core_class in classes for field, origin in core_class.provenance.items()}
     memory, origins = _memory(facts, known)
     caches = tuple(Cache(fact.name, Bytes(fact.size), fact.shared_by) for fact in facts.caches)
     if caches:

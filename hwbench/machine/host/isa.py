@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from hwbench.dtypes import DtypeName
-from hwbench.machine.architecture import Accumulator, Engine, Rate
+from hwbench.machine.parts import Accumulator, Engine, Rate
 
 Flags = frozenset[str]
 

@@ -9,11 +9,10 @@ from msgspec import Struct
 from hwbench.errors import InputError
 from hwbench.files import content, folders, names
 from hwbench.machine import catalog
-from hwbench.machine.architecture import Architecture, Cpuid, Rate
 from hwbench.machine.device import Device
 from hwbench.machine.host.facts import CoreClass, Identity
 from hwbench.machine.host.isa import assumed_rates, contradicted, within_reach
-from hwbench.machine.parts import Provenance, Units
+from hwbench.machine.parts import Architecture, Cpuid, Provenance, Rate, Units
 from hwbench.notices import Notice, notice
 
 UNKNOWN = "unknown"

@@ -5,9 +5,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from hwbench.machine.architecture import Rate
 from hwbench.machine.device import ACCUMULATE_DEFAULT, Device, choose_clock
-from hwbench.machine.parts import Units
+from hwbench.machine.parts import Rate, Units
 from hwbench.measure.record import Measurement
 from hwbench.measure.subject import GpuWork
 from hwbench.measure.summary import interval

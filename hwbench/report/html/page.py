@@ -99,17 +99,19 @@ def _figure(figure: Figure) -> str:
 
 
 def _table(table: HtmlTable) -> str:
-    def cells(tag: str, values: Sequence[Cell], scope: str = "") -> str:
-        return "".join(
-            f"<{tag}{scope}{' class=r' if i in table.right else ''}{_exact(value)}>{text(_readable(value))}</{tag}>"
-            for i, value in enumerate(values)
-        )
+    def cell(tag: str, index: int, value: Cell) -> str:
+        side = " class=r" if index in table.right else ""
+        exact = f' data-v="{value!r}"' if isinstance(value, (int, float)) else ""  # for the CSV and for tests
+        return f"<{tag}{side}{exact}>{text(_readable(value))}</{tag.partition(' ')[0]}>"
+
+    def cells(tag: str, values: Sequence[Cell]) -> str:
+        return "".join(cell(tag, index, value) for index, value in enumerate(values))
 
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in table.rows)
     return (
         f'<div class="table" tabindex="0" role="region" aria-label="{text(table.caption, 200)}"><table>'
         f"<caption>{text(table.caption, 300)}</caption>"
-        f"<thead><tr>{cells('th', table.header, ' scope=col')}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<thead><tr>{cells('th scope=col', table.header)}</tr></thead><tbody>{body}</tbody></table></div>"
         '<button type="button" class="csv">Save as CSV</button>'
     )
 
@@ -121,11 +123,6 @@ def _readable(value: Cell) -> str:
         readable = 1e5 <= value < 1e18 or 1e-12 <= value < 1e-3
         return si(value, "").strip() if readable else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else value
-
-
-def _exact(value: Cell) -> str:
-    """Return an attribute with the full number, for the CSV and for tests."""
-    return f' data-v="{value!r}"' if isinstance(value, (int, float)) else ""
 
 
 def _embedded(data: Any) -> str:

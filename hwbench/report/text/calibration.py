@@ -10,9 +10,7 @@ from hwbench.report.text.format import percent
 from hwbench.report.text.layout import PLAIN, Style, heading, sentences, table
 from hwbench.units import si
 
-_SPLITS = (
-    "Mean absolute error of families that were fitted (fit), that set intervals (tune), and of neither (test)."
-)
+_SPLITS = "Mean absolute error of families that were fitted (fit), that set intervals (tune), and of neither (test)."
 
 
 def lines(fits: Sequence[Fit], differences: Mapping[str, float], style: Style = PLAIN) -> list[str]:

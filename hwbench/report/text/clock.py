@@ -126,12 +126,13 @@ def peak_views(views: Sequence[PeakView], style: Style = PLAIN) -> list[str]:
 def model(answer: ModelClock, style: Style = PLAIN) -> list[str]:
     """Return what a faster clock would bring to one model."""
     lines = [*heading(f"{answer.model} on {answer.device} · {answer.dtype} · batch {answer.batch}", style), ""]
+    known = (
+        ("roofline", answer.roofline_time_s, answer.elasticity_roofline),
+        ("expected", answer.expected_time_s, answer.elasticity_expected),
+    )
     rows = [
-        (name, "-" if time is None else si(time, "s"), "-" if value is None else f"{value:.3f}")
-        for name, time, value in (
-            ("roofline", answer.roofline_time_s, answer.elasticity_roofline),
-            ("expected", answer.expected_time_s, answer.elasticity_expected),
-        )
+        (name, "-" if time is None else si(time, "s"), f"{value:.3f}")
+        for name, time, value in known
         if value is not None
     ]
     lines += table((f"at {Hertz(answer.clock_hz)}", "time", "% speed for 1 % clock"), rows, "lrr", style)

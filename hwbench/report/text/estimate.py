@@ -57,9 +57,8 @@ def is_strict(e: Estimate) -> bool:
 
 
 def _kind_of_bound(e: Estimate) -> str:
-    if is_strict(e):
-        return "a lower bound at that clock"
-    return "no strict bound (the peak rests on what the system reports or on assumptions)"
+    doubt = "no strict bound (the peak rests on what the system reports or on assumptions)"
+    return "a lower bound at that clock" if is_strict(e) else doubt
 
 
 def _clocks(e: Estimate) -> str:
@@ -108,8 +107,7 @@ def _layers(e: Estimate, style: Style, all_layers: bool) -> list[str]:
     rows = [_row(layer, e, name_width(MAX_NAME, style)) for layer in layers]
     roles = [layer.bound or "" for layer in layers]
     lines = table(header, rows, "llrrrrrrl"[: len(header)], style, roles, (f"{unit}/B", "kind", "share"))
-    hidden = len(e.layers) - len(layers)
-    if hidden:
+    if hidden := len(e.layers) - len(layers):
         lines += heading(f"... the {len(layers)} most expensive; {hidden} more layers with --layers", style, "dim")
     return lines
 

@@ -16,8 +16,7 @@ def explanation(answer: Explanation, style: Style = PLAIN) -> list[str]:
     threads = number(answer.threads, "thread")
     lines = heading(f"Where performance is lost: {model}{answer.device} · {answer.dtype} · {threads}", style)
     if answer.steps:
-        most = max(step.share for step in answer.steps)
-        rows = [_row(step, most) for step in answer.steps]
+        rows = [_row(step, max(step.share for step in answer.steps)) for step in answer.steps]
         header = ("", "", "rate", "of first", "× last", "interval", "cause")
         lines += ["", *table(header, rows, "llrrrll", style, spare=("", "of first", "interval"))]
     lines += ["", *sentences(answer.summary, style)]

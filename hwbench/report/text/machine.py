@@ -66,18 +66,14 @@ def heading(device: Device, style: Style = PLAIN) -> list[str]:
     lines += field("memory", _memory(device), style)
     if device.caches:
         lines += field("caches", ", ".join(map(_cache, device.caches)), style)
-    if device.power:
-        lines += field("power", f"{device.power} TDP", style)
-    if device.released:
-        lines += field("released", device.released, style)
-    return lines
+    lines += field("power", f"{device.power} TDP", style) if device.power else []
+    return lines + (field("released", device.released, style) if device.released else [])
 
 
 def details(device: Device, style: Style = PLAIN) -> list[str]:
     """Return aliases, notes, published figures and sources of a catalogued device."""
     lines = field("aliases", ", ".join(device.aliases), style) if device.aliases else []
-    if device.notes:
-        lines += field("notes", device.notes, style)
+    lines += field("notes", device.notes, style) if device.notes else []
     for peak in (*device.published, *device.disputed):
         extras = [f"{peak.accumulate} accumulate"] if peak.accumulate else []
         extras += [] if peak.sparsity == "dense" else [f"{peak.sparsity} sparse"]
@@ -98,13 +94,10 @@ def details(device: Device, style: Style = PLAIN) -> list[str]:
 
 def device_list(devices: Iterable[Device], style: Style = PLAIN) -> list[str]:
     """Return a row for each device."""
-    rows = [
-        (
-            *(d.name, d.kind, d.released or "-", _counts(d), d.architectures),
-            *(known(d.memory.bandwidth, "B/s"), str(d.power or "-")),
-        )
-        for d in devices
-    ]
+    rows = []
+    for d in devices:
+        start = (d.name, d.kind, d.released or "-", _counts(d), d.architectures)
+        rows.append((*start, known(d.memory.bandwidth, "B/s"), str(d.power or "-")))
     header = ("name", "kind", "released", "units", "architecture", "bandwidth", "power")
     return table(header, rows, "lllllrr", style, spare=("released", "units"))
 
@@ -157,15 +150,13 @@ def _clock(clock: Clock) -> str:
 
 def _memory(device: Device) -> str:
     memory = device.memory
-    parts = [str(memory.size) if memory.size else "size unknown", memory.type or ""]
+    bandwidth = "bandwidth unknown"
     if memory.bandwidth:
         product = memory.bus * memory.rate / 8 if memory.bus and memory.rate else 0.0
         same = abs(product - memory.bandwidth) <= 0.01 * memory.bandwidth  # as far as a data sheet rounds
         bus = f" {'=' if same else '≠'} {memory.bus} × {memory.rate} / 8" if product else ""
-        parts.append(f"{memory.bandwidth}{bus} ({device.provenance_of('memory.bandwidth')})")
-    else:
-        parts.append("bandwidth unknown")
-    return ", ".join(part for part in parts if part)
+        bandwidth = f"{memory.bandwidth}{bus} ({device.provenance_of('memory.bandwidth')})"
+    return ", ".join(filter(None, (str(memory.size or "size unknown"), memory.type, bandwidth)))
 
 
 def _cache(cache: Cache) -> str:

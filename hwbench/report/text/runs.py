@@ -102,13 +102,10 @@ def self_check(check: SelfCheck, style: Style = PLAIN) -> list[str]:
         f"with a margin of {100 * check.margin:g} %:",
         style,
     )
-    different = (
-        f"{check.false_positives} of {check.pairs} = {percent(check.rate)} ({level} interval {low} to {high}): "
-        "some kernel was called faster or slower"
-    )
-    significant = (
-        f"{check.significant} of {check.pairs}, however small the difference; the level allows {percent(check.stated)}"
-    )
+    different = f"{check.false_positives} of {check.pairs} = {percent(check.rate)} ({level} interval {low} to {high}): "
+    different += "some kernel was called faster or slower"
+    significant = f"{check.significant} of {check.pairs}, however small the difference"
+    significant += f"; the level allows {percent(check.stated)}"
     lines += ["", *field("different", different, style), *field("significant", significant, style)]
     lines += field("largest", f"ratio {check.worst_ratio:.4f}: {check.worst_kernel}", style)
     verdict = (

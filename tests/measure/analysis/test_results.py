@@ -4,9 +4,8 @@ import msgspec
 import pytest
 
 from hwbench.machine import catalog
-from hwbench.machine.architecture import Rate
 from hwbench.machine.device import Device
-from hwbench.machine.parts import Clock, Memory, Units
+from hwbench.machine.parts import Clock, Memory, Rate, Units
 from hwbench.measure.analysis import peaks
 from hwbench.measure.analysis.results import results
 from hwbench.measure.record import Measurement, Record, Sample

@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from hwbench.machine.architecture import Rate
 from hwbench.machine.device import Device
-from hwbench.machine.parts import Cache, Clock, DeviceCalibration, Memory, Sustained, SustainedRate, Units
+from hwbench.machine.parts import Cache, Clock, DeviceCalibration, Memory, Rate, Sustained, SustainedRate, Units
 from hwbench.predict.model.hardware import ALL_CORE_SHARE, CAUTION, MATMUL_SHARE, Hardware, Rates, hardware_of
 from hwbench.units import Bytes, BytesPerSecond, FlopsPerSecond, Hertz, Seconds
 

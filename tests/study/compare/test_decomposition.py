@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from hwbench.machine.architecture import Rate
 from hwbench.machine.device import Device
-from hwbench.machine.parts import Clock, Memory, Units
+from hwbench.machine.parts import Clock, Memory, Rate, Units
 from hwbench.predict.estimate import estimate
 from hwbench.study.compare.decomposition import of_peaks, of_times, parts
 from hwbench.units import BytesPerSecond, Hertz

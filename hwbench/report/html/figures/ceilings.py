@@ -66,10 +66,10 @@ def ceilings(e: Estimate, device: Device) -> list[CeilingLine]:
     dtypes = ("fp16", "fp32") if e.dtype == MIXED else (e.dtype,)
     main = next((p for p in peaks(device) if p.label == e.peak), None)
     first = " ".join((main.engine, main.isa, main.dtype)) if main else e.peak
+    others = (p for p in peaks(device) if p.sparsity == "dense" and p.accumulate in ACCUMULATE_DEFAULT)
+    known = [(p.label, f"{p.engine} {p.isa} {p.dtype}", p.flops_per_second) for p in others if p.dtype in dtypes]
     lines = [CeilingLine(e.peak, first, e.peak_flops_per_second)]
-    for peak in sorted(peaks(device), key=lambda p: -p.flops_per_second):
-        if peak.dtype in dtypes and peak.sparsity == "dense" and peak.accumulate in ACCUMULATE_DEFAULT:
-            lines.append(CeilingLine(peak.label, f"{peak.engine} {peak.isa} {peak.dtype}", peak.flops_per_second))
+    lines += [CeilingLine(*each) for each in sorted(known, key=lambda each: -each[2])]
     return _distinct(lines) + _distinct(_measured(device, dtypes))
 
 
