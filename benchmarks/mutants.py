@@ -42,7 +42,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "study/requirement": ("tests/study/test_requirement.py",),
     "study/compare/runs": ("tests/study/compare",),
     "study/compare/decomposition": ("tests/study/compare",),
-    "study/sweep/pareto": ("tests/study/sweep",),
+    "study/sweep/panel": ("tests/study/sweep",),
     "workload/formulas/cost": ("tests/workload/formulas",),
     "workload/formulas/aten": ("tests/workload/formulas", "tests/workload/tracing/test_trace.py"),
 }

@@ -156,7 +156,6 @@ def _short(value: Any) -> str:
 
 
 def _unit_name(name: str) -> str | None:
-    """Return the end of a value's name that tells its unit."""
     return next((end for end in _UNITS if name == end or name.endswith((f"_{end}", f".{end}"))), None)
 
 

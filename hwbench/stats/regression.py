@@ -138,7 +138,6 @@ def _solved(products: Array) -> Array:
 
 
 def _errors(products: Array, slopes: Array) -> Array:
-    """Return the sum of squared errors of slopes on moments."""
     normal, cross = products[..., :-1, :-1], products[..., :-1, -1]
     fitted = np.einsum("...i,...ij,...j->...", slopes, normal, slopes)
     result: Array = products[..., -1, -1] - 2 * np.einsum("...i,...i->...", slopes, cross) + fitted

@@ -88,5 +88,4 @@ def value(values: dict[str, str], column: str) -> str:
 
 def suffix(name: str) -> str:
     """Return the unit of a clock at the end of a column's name; GHz where there is none."""
-    match = re.search(r"(ghz|mhz|khz|hz)$", name, re.IGNORECASE)
-    return match.group(1) if match else "ghz"
+    return next((unit for unit in ("ghz", "mhz", "khz", "hz") if name.casefold().endswith(unit)), "ghz")

@@ -70,6 +70,5 @@ def at_clock(device: Device, factor: float) -> Device:
         all_core = {isa: Hertz(value * factor) for isa, value in clock.all_core.items()}
         return Clock(base=scaled(clock.base), boost=scaled(clock.boost), all_core=all_core, fixed=scaled(clock.fixed))
 
-    return structs.replace(
-        device, units=tuple(structs.replace(units, clock=faster(units.clock)) for units in device.units)
-    )
+    every = tuple(structs.replace(units, clock=faster(units.clock)) for units in device.units)
+    return structs.replace(device, units=every)

@@ -1,7 +1,6 @@
 """Tables of scores: CSV files with known or mapped columns, and the catalog; what is left out is noticed."""
 
 import csv
-import math
 import re
 import statistics
 from collections import defaultdict
@@ -142,12 +141,10 @@ def _rows(values: dict[str, str], mapping: Mapping, clock: str, faults: Faults, 
 
 
 def _positive(text: str) -> float | None:
-    """Return a finite number above zero, else None."""
-    try:
+    with suppress(ValueError):
         value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and 0 < value < 1e30 else None
+        return value if 0 < value < 1e30 else None
+    return None
 
 
 def _year(text: str) -> float | None:
@@ -177,9 +174,9 @@ def _clock(text: str, column: str, device: str, faults: Faults) -> float | None:
     hertz = value * UNITS.get(stated, 1e9)
     if hertz <= MAX_CLOCK:
         return hertz
-    for smaller in ("mhz", "hz"):
+    for smaller, code in (("mhz", "row-clock-read-as-mhz"), ("hz", "row-clock-read-as-hz")):
         if 1e4 <= value * UNITS[smaller] <= MAX_CLOCK:
-            faults["row-clock-read-as-mhz" if smaller == "mhz" else "row-clock-read-as-hz"].append(device)
+            faults[code].append(device)
             return value * UNITS[smaller]
     faults["row-clock-impossible"].append(device)
     return None
@@ -201,7 +198,6 @@ def _plausible(rows: list[ScoreRow], faults: Faults) -> list[ScoreRow]:
 
 
 def _several_clocks(rows: Iterable[ScoreRow]) -> Iterator[Notice]:
-    """Yield a notice of the devices that have several clocks."""
     clocks: dict[tuple[str, str], set[float]] = {}
     for row in rows:
         clocks.setdefault((row.suite, row.device), set()).add(row.clock)
@@ -250,8 +246,6 @@ def of_catalog(devices: Iterable[Device], clock: str = "base") -> ScoreTable:
                 faults["row-without-base-clock"].append(device.name)
                 continue
             year = _year(score.available or device.released or "")
-            cores, branch = float(device.count), device.architectures
-            rows.append(
-                ScoreRow(score.suite, device.name, float(chosen), score.score, cores, branch, year, device.vendor)
-            )
+            clocked = (score.suite, device.name, float(chosen), score.score)
+            rows.append(ScoreRow(*clocked, float(device.count), device.architectures, year, device.vendor))
     return ScoreTable("catalog", tuple(rows), _reported(faults))

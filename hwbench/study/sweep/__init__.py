@@ -1,3 +1,3 @@
 """Times of many models on many devices at many dtypes and batches, and the Pareto front of time and power."""
 
-__all__ = ["front", "panel", "pareto", "sweep"]
+__all__ = ["front", "panel", "sweep"]

@@ -1,7 +1,8 @@
-"""Points of one model and dtype as arrays: what a sweep yields, piece by piece."""
+"""Points of one model and dtype as arrays, which a sweep yields piece by piece, and their Pareto front."""
 
 from typing import Any
 
+import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
@@ -35,3 +36,19 @@ class Panel(Struct, frozen=True):
     def points(self) -> int:
         """The number of points."""
         return len(self.devices) * int(self.batches.size)
+
+
+def pareto(time: Array, power: Array) -> Array:
+    """Return which of [devices, batches] no other device beats: faster at no more power, or less power and no slower.
+
+    `power` is by device. Devices of unknown (NaN) power or time are never on the front; equals are on it together.
+    """
+    front = np.zeros(time.shape, dtype=bool)
+    known = np.where(np.isnan(time), np.inf, time)
+    best = np.full(time.shape[1:], np.inf)
+    for watts in np.unique(power[~np.isnan(power)]):
+        same_power = power == watts
+        fastest = known[same_power].min(axis=0)
+        front[same_power] = (known[same_power] == fastest) & (fastest < best)
+        best = np.minimum(best, fastest)
+    return front

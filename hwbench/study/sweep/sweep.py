@@ -15,8 +15,7 @@ from hwbench.errors import InputError
 from hwbench.machine.device import Device
 from hwbench.predict.estimate import peak_for
 from hwbench.predict.model.grid import grid
-from hwbench.study.sweep.panel import Array, Panel
-from hwbench.study.sweep.pareto import pareto
+from hwbench.study.sweep.panel import Array, Panel, pareto
 from hwbench.workload.ops import Op, Workload
 
 MAX_PANEL_POINTS = 500_000

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hwbench.study.sweep.pareto import pareto
+from hwbench.study.sweep.panel import pareto
 
 
 @pytest.mark.parametrize("seed", range(5))

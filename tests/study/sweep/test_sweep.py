@@ -13,7 +13,7 @@ from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.predict.estimate import estimate
 from hwbench.study.sweep.front import Front, ranges
-from hwbench.study.sweep.pareto import pareto
+from hwbench.study.sweep.panel import pareto
 from hwbench.study.sweep.sweep import MAX_PANEL_BATCHES, MAX_PANEL_POINTS, Chunk, capable, chunks, panel
 from hwbench.workload import load
 from hwbench.workload.ops import Op, Workload
