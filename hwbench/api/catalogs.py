@@ -9,7 +9,7 @@ from msgspec import Struct, json, to_builtins
 
 from hwbench import answers
 from hwbench.answers import Answer
-from hwbench.api.checks import check_batch, check_dtype
+from hwbench.api.checks import check_dtype
 from hwbench.api.lookup import Model, ModelOptions
 from hwbench.errors import InputError, nearest, shown
 from hwbench.files import folders, names, places
@@ -315,7 +315,7 @@ def export(
     path: str,
     *,
     dtype: str = "fp32",
-    batch: int = 1,
+    batch: int | None = None,
     inputs: str | None = None,
     **options: Unpack[ModelOptions],
 ) -> Export:
@@ -324,6 +324,7 @@ def export(
 
     if not path.endswith(".json"):
         raise InputError("bad-suffix", "The name of the file must end in .json.", field="path")
-    workload = Model(model, inputs, options).workload(check_dtype(dtype), check_batch(batch))
+    source, name = Model(model, inputs, options), check_dtype(dtype)
+    workload = source.workload(name, source.batch(batch, name))
     saved_file.save(workload, path)
     return Export(path, workload.title, len(workload.ops))

@@ -33,7 +33,7 @@ def compare(
     *names: str | Device | Sequence[str | Device],
     model: "str | Workload | torch.nn.Module | None" = None,
     dtype: str = "fp32",
-    batches: Sequence[int] = (1,),
+    batches: Sequence[int] | None = None,
     clock: str | None = None,
     runtime: str | None = None,
     sort: str | None = None,
@@ -60,10 +60,11 @@ def compare(
     runs = [name for name in every if isinstance(name, str) and _is_run(name)]
     if not runs:
         located = _devices(every, wanted)
-        if len(located) * len(batches) > MAX_ROWS:
+        if len(located) * len(batches or ()) > MAX_ROWS:
             raise InputError("too-many", f"There are more than {MAX_ROWS} rows.", field="batch")
-        sizes, name = tuple(check_batch(batch) for batch in batches), check_dtype(dtype)
-        workload = Model(model, inputs, options).workload(name, sizes[0]) if model is not None else None
+        source, name = Model(model, inputs, options) if model is not None else None, check_dtype(dtype)
+        sizes = tuple(check_batch(batch) for batch in batches or (source.batch(None, name) if source else 1,))
+        workload = source.workload(name, sizes[0]) if source else None
         answer = comparison.compare(
             [device for device, _ in located.values()], name, workload, sizes, sort=sort,
             baseline=_baseline(baseline, located), clock=check_clock(clock), runtime=runtime,
@@ -147,7 +148,7 @@ def require(
         "latency": check_quantity(Seconds, latency, "latency") if latency is not None else None,
     }
     source, name = Model(model, inputs, options), check_dtype(dtype)
-    size, catalog = source.batch(batch), catalog_devices()
+    size, catalog = source.batch(batch, name), catalog_devices()
     workload = source.workload(name, size)
     answer = requirement.require(workload, catalog.values(), **target, utilization=utilization, dtype=name, batch=size)
     return replace(answer, notices=unique((*catalog.notices, *answer.notices)))

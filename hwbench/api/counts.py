@@ -34,7 +34,7 @@ def count(
     if convention not in CONVENTIONS:
         message = f"There is no convention '{shown(convention)}'."
         raise InputError("unknown-convention", message, field="convention", nearest=CONVENTIONS)
-    size = source.batch(batch)
+    size = source.batch(batch, name)
     workload = source.workload(name, size)
     answer = counting.count(workload, convention, name, known_dtype(name).bits, size)
     return replace(answer, audit=load.audit(source.request(name, size), workload)) if audit else answer

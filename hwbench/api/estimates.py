@@ -41,7 +41,8 @@ def estimate(
 
     `model` is a name, a workload, or a torch module, whose `inputs` are then a tensor or a tuple of tensors that hold
     one batch (their values do not matter; `torch.empty(..., device="meta")` is enough). `batch` is that of the inputs
-    by default, 1 without inputs. `settings` replace values of the device: `{"clock": "3 GHz"}`.
+    by default, 1 without inputs; `batch_dim` states along which dimension of the inputs samples lie, where that cannot
+    be found. `settings` replace values of the device: `{"clock": "3 GHz"}`.
     """
     batches = None if batch is None else (batch,)
     several = estimate_all(
@@ -66,7 +67,7 @@ def estimate_all(
     """Return an estimate for each dtype and batch, as `estimate` does for one."""
     source = Model(model, inputs, options)
     formats = [check_dtype(name) for name in dtypes]
-    sizes = [source.batch(batch) for batch in (batches if batches is not None else (None,))]
+    sizes = [source.batch(batch, formats[0]) for batch in (batches if batches is not None else (None,))]
     if len(formats) * len(sizes) > MAX_ROWS:
         raise InputError("too-many", f"There are more than {MAX_ROWS} estimates.", field="batch")
     if clock and any(field.startswith("clock") for field in settings or ()):

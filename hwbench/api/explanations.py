@@ -66,7 +66,7 @@ def explain(
     model: str | None = None,
     *,
     dtype: str = "fp32",
-    batch: int = 1,
+    batch: int | None = None,
     threads: int | None = None,
     record: str | None = None,
     budget: float | str = 20.0,
@@ -81,12 +81,13 @@ def explain(
     Each step is a ratio with its interval and what is lost: clock, ports, memory, code or overhead. `record` is a file,
     an id or `latest`; nothing is measured then.
     """
-    name, size, seconds = check_dtype(dtype), check_batch(batch), check_duration(budget, "budget")
+    name, seconds = check_dtype(dtype), check_duration(budget, "budget")
     if record is not None and save:
         message = "A saved run cannot be saved again: leave out either."
         raise InputError("exclusive", message, field="record")
     refuse_training(options)
     source = Model(model, inputs, options) if model is not None else None
+    size = source.batch(batch, name) if source else check_batch(batch or 1)
     workload = source.workload(name, size) if source else None
     if record is not None:
         run = store.load(record)

@@ -77,7 +77,7 @@ def run(
     model: str,
     *,
     dtypes: Sequence[str] = ("fp32",),
-    batches: Sequence[int] = (1,),
+    batches: Sequence[int] | None = None,
     on: str = "cpu",
     threads: int | None = None,
     compiled: bool = False,
@@ -93,10 +93,11 @@ def run(
 
     `on` is where torch runs: `cpu`, `cuda` or `mps`; `layers` times every layer too. Raises InputError without torch.
     """
-    formats, sizes = [check_dtype(name) for name in dtypes], [check_batch(batch) for batch in batches]
+    formats, sizes = [check_dtype(name) for name in dtypes], [check_batch(batch) for batch in batches or ()]
     seconds = check_duration(budget, "budget")
-    several = len(formats) * len(sizes) > 1
-    if len(formats) * len(sizes) > MAX_RUNS:
+    count = len(formats) * max(len(sizes), 1)
+    several = count > 1
+    if count > MAX_RUNS:
         raise InputError("too-many", f"There are more than {MAX_RUNS} runs.", field="batch")
     if layers and (several or compiled):
         message = "Layers are timed at a single dtype and batch size of a model that is not compiled."
@@ -104,6 +105,7 @@ def run(
     refuse_training(options)
     torch_module("A run")
     runner = _Runner(Model(model, inputs, options), find_device(on), threads, compiled)
+    sizes = sizes or [runner.built(formats[0]).workload.batch]
     runs, record = runner.runs(formats, sizes, seconds, layers, progress, command)
     path, trouble = save_record(record, save)
     notices = [*runner.notices, *(own for row in runs for own in row.notices), *record.notices]

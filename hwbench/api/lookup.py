@@ -63,12 +63,16 @@ def stated(name: str) -> Device:
 
 
 class ModelOptions(TypedDict, total=False):
-    """How a model is traced, for models that are; `strict` refuses operators that cannot be counted."""
+    """How a model is traced, for models that are; `strict` refuses operators that cannot be counted.
+
+    `batch_dim` is the dimension of the inputs along which samples lie, for models of which it cannot be found.
+    """
 
     image_size: int | None
     phase: Literal["prefill", "decode"] | None
     context: int | None
     mode: Literal["inference", "training"]
+    batch_dim: int | None
     channels_last: bool
     strict: bool
 
@@ -104,8 +108,8 @@ class Model:
         """True where steps of training are counted."""
         return self.options.get("mode") == "training"
 
-    def request(self, dtype: str = "fp32", batch: int = 1) -> ModelRequest:
-        """Return what is counted at a dtype and batch; the batch matters to training steps alone."""
+    def request(self, dtype: str = "fp32", batch: int | None = None) -> ModelRequest:
+        """Return what is counted at a dtype, and at a batch where the cost is not a multiple of it."""
         name = self.name if isinstance(self.name, str) else type(self.name).__name__
         return ModelRequest(
             model=name,
@@ -116,29 +120,32 @@ class Model:
             training=self.training,
             autocast=known_dtype(dtype).autocast,
             channels_last=self.options.get("channels_last", False),
-            batch=batch if self.training else 1,
+            batch=batch,
+            batch_dim=self.options.get("batch_dim"),
         )
 
-    def batch(self, batch: int | None) -> int:
-        """Return the batch that was asked for, or else that of a module's inputs, or 1."""
-        if batch is not None:
-            return check_batch(batch)
-        if isinstance(self.name, str | Workload):
-            return self.name.samples if isinstance(self.name, Workload) else 1
-        return int(_tracing_of(self.name, self.inputs).batch)
+    def batch(self, batch: int | None, dtype: str = "fp32") -> int:
+        """Return the batch that was asked for, or else that of the inputs, which is 1 where there are no inputs."""
+        return self.workload(dtype).batch if batch is None else check_batch(batch)
 
-    def workload(self, dtype: str = "fp32", batch: int = 1) -> Workload:
-        """Return the workload at a dtype and batch. Raises InputError."""
+    def workload(self, dtype: str = "fp32", batch: int | None = None) -> Workload:
+        """Return the workload at a dtype, one that holds for `batch`. Raises InputError."""
         if isinstance(self.name, Workload):
             return self.name
-        request = self.request(dtype, batch)
-        if request not in self._workloads:
-            self._workloads[request] = self._count(request)
-        workload = self._workloads[request]
+        workload = self._counted(self.request(dtype, batch if self.training else None))
+        if batch is None and workload.fixed:
+            self._workloads.setdefault(self.request(dtype, workload.batch), workload)
+        if workload.fixed and batch not in (None, workload.batch):
+            workload = self._counted(self.request(dtype, batch))
         if self.options.get("strict") and workload.uncounted:
             names = ", ".join(workload.uncounted)
             raise InputError("not-counted", f"These operators are not counted: {names}.", field="strict")
         return workload
+
+    def _counted(self, request: ModelRequest) -> Workload:
+        if request not in self._workloads:
+            self._workloads[request] = self._count(request)
+        return self._workloads[request]
 
     def _count(self, request: ModelRequest) -> Workload:
         if isinstance(self.name, str):
@@ -146,7 +153,7 @@ class Model:
         module = _tracing_of(self.name, self.inputs)
         from hwbench.workload.tracing import sources
 
-        return sources.count_module(module, request)
+        return sources.count_module(module, request)[1]
 
 
 def _tracing_of(module: Any, inputs: Any) -> Any:
@@ -163,11 +170,10 @@ def _tracing_of(module: Any, inputs: Any) -> Any:
         message = f"The model is neither a name nor a workload nor a torch module, but of type {type(module).__name__}."
         raise InputError("unknown-model", message, field="model")
     arguments: Sequence[Any] = (inputs,) if isinstance(inputs, torch.Tensor) else tuple(inputs or ())
-    first = next(iter(tensors(arguments)), None)
-    if first is None:
+    if next(iter(tensors(arguments)), None) is None:
         message = "A torch module needs its inputs: a tensor, or a tuple of tensors."
         raise InputError("missing", message, field="inputs")
-    return Built(module, tuple(arguments), {}, first.shape[0] if first.dim() else 1, type(module).__name__)
+    return Built(module, tuple(arguments), {}, 1, type(module).__name__, None, stated=True)
 
 
 def model(name: str, **options: Unpack[ModelOptions]) -> Workload:

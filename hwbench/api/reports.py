@@ -55,7 +55,7 @@ def write_report(
     models: Sequence[str] = ("alexnet",),
     devices: Sequence[str] = ("host",),
     dtype: str = "fp32",
-    batch: int = 1,
+    batch: int | None = None,
     data: str | None = None,
     measurements: Sequence[str] = (),
     path: str = "report.html",
@@ -65,10 +65,12 @@ def write_report(
     `runs` are files, ids or `latest`; without them the newest saved run is shown if there is one. `data` is a CSV file
     of scores for the clock study, `measurements` are those of times to compare with predictions.
     """
-    name, size = check_dtype(dtype), check_batch(batch)
+    name = check_dtype(dtype)
     if len(models) * len(devices) > MAX_ESTIMATES:
         raise InputError("too-many", f"There are more than {MAX_ESTIMATES} estimates.", field="devices")
-    workloads = [Model(model, None, {}).workload(name, size) for model in models]
+    sources = [Model(model, None, {}) for model in models]
+    size = sources[0].batch(batch, name) if sources else check_batch(batch or 1)
+    workloads = [source.workload(name, size) for source in sources]
     located = [locate(device) for device in devices]
     keys = [machine_key(DeviceRef.parse(device)) for device in devices]
     notices: list[Notice] = list(unique(own for row in located for own in row.notices))

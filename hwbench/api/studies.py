@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from hwbench.api.catalogs import devices as catalog_devices
-from hwbench.api.checks import check_batch, check_dtype
+from hwbench.api.checks import check_dtype
 from hwbench.api.lookup import Model, locate
 from hwbench.errors import InputError
 from hwbench.notices import Notice
@@ -26,7 +26,7 @@ def study_clock(
     model: str | None = None,
     device: str | None = None,
     dtype: str = "fp32",
-    batch: int = 1,
+    batch: int | None = None,
 ) -> ClockStudy:
     """Study whether clock speed predicts scores: of the catalog's CPUs, or of a CSV file `data`.
 
@@ -41,8 +41,9 @@ def study_clock(
             message = "A model and a device are needed together."
             raise InputError("missing", message, field="device" if device is None else "model")
         located, name = locate(device), check_dtype(dtype)
-        workload = Model(model, None, {}).workload(name)
-        answer = elasticity.elasticity(workload, located.device, name, check_batch(batch))
+        source = Model(model, None, {})
+        size = source.batch(batch, name)
+        answer = elasticity.elasticity(source.workload(name, size), located.device, name, size)
         return ClockStudy(model=answer, notices=located.notices)
     if columns is not None and data is None:
         raise InputError("missing", "A map of columns needs the file that they are of.", field="columns")

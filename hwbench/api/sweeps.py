@@ -138,7 +138,7 @@ def sweep(
     devices: "str | Device | Sequence[str | Device] | Mapping[str, Device] | None" = None,
     *,
     dtypes: Sequence[str] = ("fp32",),
-    batches: Sequence[int] = (1,),
+    batches: Sequence[int] | None = None,
     runtime: str | None = None,
     kind: str | None = None,
     vendor: str | None = None,
@@ -159,10 +159,10 @@ def sweep(
         raise InputError("not-swept", message, field="mode")
     names = [models] if isinstance(models, str | Workload) or not isinstance(models, Sequence) else list(models)
     formats = [check_dtype(name) for name in dtypes]
-    sizes = batches if isinstance(batches, range) else tuple(check_batch(batch) for batch in batches)
+    sizes = batches if isinstance(batches, range) else tuple(check_batch(batch) for batch in batches or ())
     chosen, notices = _devices(devices, Filter(kind, vendor, architecture, year))
     distinct = list(dict.fromkeys(names))
-    points = len(distinct) * len(formats) * len(chosen) * len(sizes)
+    points = len(distinct) * len(formats) * len(chosen) * max(len(sizes), 1)
     if points > MAX_POINTS:
         raise InputError("too-many", f"{points:,} points are more than {MAX_POINTS:,}.", field="batch")
     if runtime:
@@ -173,14 +173,14 @@ def sweep(
         for dtype in formats:
             workload = source.workload(dtype)
             able, unable = study.capable(chosen, workload, dtype)
-            chunks += study.chunks(workload, dtype, able, sizes, runtime)
+            chunks += study.chunks(workload, dtype, able, sizes or (workload.batch,), runtime)
             if unable:
                 notices.append(notice("rates-unknown", model=workload.name, dtype=dtype, devices=list(unable)))
             if workload.uncounted:
                 notices.append(notice("uncounted-in", model=workload.name, operators=list(workload.uncounted)))
     if not chunks:
         raise InputError("no-rate", f"No device has a known {' or '.join(formats)} rate.", field="dtype")
-    counts = (len(distinct), len(formats), len(chosen), len(sizes))
+    counts = (len(distinct), len(formats), len(chosen), max(len(sizes), 1))
     return PlannedSweep(chunks, counts, unique(notices), scheduler, progress)
 
 

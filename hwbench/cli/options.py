@@ -114,6 +114,9 @@ def tracing_options(function: F) -> F:
     """Add the options of models that are traced rather than read from a list of layers."""
     for option in (
         click.option("--input", "inputs", metavar="SHAPE", help="Input of a traced model: 2x3x224x224, 2x128:int64."),
+        click.option(
+            "--batch-dim", type=click.IntRange(0, 15), metavar="K", help="Dimension of the inputs that is the batch."
+        ),
         click.option("--image-size", type=click.IntRange(1, 100_000), metavar="N", help="Image size in pixels."),
         click.option("--phase", type=click.Choice(["prefill", "decode"]), help="Phase of a causal language model."),
         click.option("--context", type=click.IntRange(1, 100_000_000), metavar="N", help="Context length in tokens."),
@@ -141,8 +144,8 @@ def dtype_option(several: bool = False) -> Callable[[F], F]:
 def batch_option(several: bool = False) -> Callable[[F], F]:
     """Return a decorator that adds `--batch`, of one size or of several."""
     name, kind = ("batches", BATCHES) if several else ("batch", BATCH)
-    text = "Batch size, or several: 1,8,64." if several else "Batch size."
-    return click.option("--batch", name, type=kind, metavar="N", default="1", show_default=True, help=text)
+    text = "Batch size, or several: 1,8,64" if several else "Batch size"
+    return click.option("--batch", name, type=kind, metavar="N", help=f"{text} [default: that of the inputs, else 1].")
 
 
 def device_option(required: bool) -> Callable[[F], F]:

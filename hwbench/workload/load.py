@@ -73,7 +73,7 @@ def audit(request: ModelRequest, ours: Workload) -> "tuple[Audit, ...]":
     from hwbench.workload.audit import audit as auditing
     from hwbench.workload.tracing import sources
 
-    return auditing.audit(sources.build(request), ours)
+    return auditing.audit(sources.count_module(sources.build(request), request)[0], ours)
 
 
 def _require(package: str, name: str, field: str) -> None:

@@ -164,13 +164,21 @@ class AssumedAnswer(Struct, frozen=True):
     answer: bool
 
 
+_FIXED = {
+    "training": "A training step is traced at its batch",
+    "unknown": "Which dimension of the inputs is the batch is not known",
+    "interplay": "The cost is not a multiple of the batch",
+}
+"""Why a workload is known at one batch only."""
+
+
 class Workload(Struct, frozen=True, omit_defaults=True):
     """A network as its ops in order of execution. `uncounted` names what could not be counted,
     `assumed` what was assumed about values (as text in files of earlier versions).
 
     `unused_params` belong to no op; `state_elements` a run keeps in memory beside weights and activations (a
-    key-value cache), for one sample. Where samples cannot be told apart, as in a training step, ops are counted for
-    `samples` at once, and a batch is a multiple of it.
+    key-value cache), for one sample. `batch` is that of the inputs as they were given. Where the cost is not known to
+    be a multiple of the batch (`fixed`), ops are counted for `samples` at once and for no other batch.
     """
 
     name: str
@@ -183,6 +191,8 @@ class Workload(Struct, frozen=True, omit_defaults=True):
     unused_params: int = 0
     state_elements: int = 0
     samples: int = 1
+    batch: int = 1
+    fixed: Literal["", "training", "unknown", "interplay"] = ""
 
     @property
     def notices(self) -> tuple[Notice, ...]:
@@ -196,6 +206,9 @@ class Workload(Struct, frozen=True, omit_defaults=True):
 
     def repeats(self, batch: int) -> int:
         """Return how often a batch repeats the ops' counts. Raises InputError for one that was not traced."""
+        if self.fixed and batch != self.samples:
+            text = f"{_FIXED[self.fixed]}: this is counted for a batch of {self.samples} and not for one of {batch}."
+            raise InputError("batch-not-traced", text, field="batch")
         if batch % self.samples:
             text = f"The model was traced with {self.samples} samples, so a batch of {batch} needs its own trace."
             raise InputError("batch-not-traced", text, field="batch")

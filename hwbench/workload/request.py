@@ -18,9 +18,10 @@ _NAMES = {"training": "mode", "autocast": "dtype"}
 class ModelRequest(Struct, frozen=True):
     """A model's name and how to run it.
 
-    `input` is a shape such as `2x3x224x224` or `2x128:int64` whose first dimension is the batch. A language model's
-    `phase` is `prefill` (a prompt of `context` tokens) or `decode` (one token against a cache of `context`).
-    `autocast` is `fp16` or `bf16` for mixed precision as CUDA does it. A training step is traced at `batch`.
+    `input` is a shape such as `2x3x224x224` or `2x128:int64`. A language model's `phase` is `prefill` (a prompt of
+    `context` tokens) or `decode` (one token against a cache of `context`). `autocast` is `fp16` or `bf16` for mixed
+    precision as CUDA does it. `batch` is that of a training step, and of a model whose cost is not a multiple of it;
+    None is that of the inputs, along dimension `batch_dim` of them.
     """
 
     model: str
@@ -31,7 +32,8 @@ class ModelRequest(Struct, frozen=True):
     training: bool = False
     autocast: str | None = None
     channels_last: bool = False
-    batch: int = 1
+    batch: int | None = None
+    batch_dim: int | None = None
 
     def parameters_but(self, *fields: str) -> list[str]:
         """Return the parameters that are set besides the model and these fields, by the names that callers use."""

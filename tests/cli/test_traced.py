@@ -50,9 +50,10 @@ def factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_module_of_ones_own(cli: Callable[..., Any], factory: str) -> None:
-    for asked in (f"{factory}:with_input", f"{factory}:net --input 2x3x16x16"):
+    for asked, batch in ((f"{factory}:with_input", 4), (f"{factory}:net --input 2x3x16x16", 2)):
         found = cli(f"count --model {asked} --json").json
-        assert found["macs"] == MACS
+        assert (found["macs"], found["batch"]) == (batch * MACS, batch)  # what was given is what is counted
+        assert cli(f"count --model {asked} --batch 1 --json").json["macs"] == MACS
         assert found["params"] == 8 * 27 + 8 + 8 * 16 * 16 * 10 + 10
         assert found["uncounted"] == []
         assert [layer["kind"] for layer in found["layers"]] == ["conv", "elementwise", "linear"]
@@ -74,7 +75,8 @@ def test_estimates_of_a_traced_module(cli: Callable[..., Any], factory: str) -> 
 def test_export_and_load_without_torch(cli: Callable[..., Any], factory: str, tmp_path: Path) -> None:
     path = tmp_path / "saved.json"
     assert cli(f"models export {factory}:with_input -o {path}").code == 0
-    assert cli(f"count --model {path} --json").json["macs"] == MACS
+    assert cli(f"count --model {path} --batch 1 --json").json["macs"] == MACS
+    assert cli(f"count --model {path} --json").json["batch"] == 4  # of the factory's input
     assert cli(f"models export {factory}:with_input -o {tmp_path}/saved.txt").code == 2
     assert cli(f"models export {factory}:with_input -o {tmp_path}/no/saved.json").code == 2
 

@@ -50,7 +50,7 @@ def estimate(
       hwbench estimate --model hf:resnet --device rtx3090 --dtype amp --batch 256
       hwbench estimate --model hf:llama --phase decode --context 4096 --device h100-sxm --dtype bf16
     """
-    several = len(parameters["dtypes"]) * len(parameters["batches"]) > 1
+    several = len(parameters["dtypes"]) * len(parameters["batches"] or "1") > 1
     for field, value in (("layers", layers), ("roofline", roofline)):
         if value and several:
             raise InputError("single-value", "This needs a single dtype and batch size.", field=field)

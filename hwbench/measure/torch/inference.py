@@ -43,7 +43,8 @@ MAX_DIFFERENCE = {"fp64": 1e-9, "fp32": 1e-3, "tf32": 2e-2, "amp": 0.1, "fp16": 
 class RunnableModel(Struct, frozen=True):
     """A module that runs, and its workload. `modules` are those after which ops are named, with their names.
 
-    `args` and `kwargs` are those of one pass over `batch` samples: meta tensors, or the user's own data. An index in
+    `args` and `kwargs` are those of one pass over `batch` samples along dimension `batch_dim` (None where that is not
+    known): meta tensors, or the user's own data. An index in
     the input has `rows` possible values. `output_shape` is that of one sample, None where only a run shows it.
     """
 
@@ -56,6 +57,7 @@ class RunnableModel(Struct, frozen=True):
     rows: int
     output_shape: tuple[int, ...] | None = None
     traced: bool = False
+    batch_dim: int | None = 0
 
 
 class RunSetting(Struct, frozen=True):
@@ -100,15 +102,16 @@ def build(request: ModelRequest) -> RunnableModel:
 
 
 def _traced(request: ModelRequest) -> RunnableModel:
-    built = sources.build(request, "cpu")
-    workload = sources.count_module(built, request)
+    built, workload = sources.count_module(sources.build(request, "cpu"), request)
     modules = tuple(built.module.named_modules())
     config = getattr(built.module, "config", None)
     rows = getattr(config and config.get_text_config(), "vocab_size", None)
     tables = [module.num_embeddings for _, module in modules if isinstance(module, torch.nn.Embedding)]
     rows = rows or min(tables, default=2)
     module = built.module.eval()
-    return RunnableModel(workload, module, built.args, built.kwargs, built.batch, modules, rows, traced=True)
+    return RunnableModel(
+        workload, module, built.args, built.kwargs, built.batch, modules, rows, traced=True, batch_dim=built.batch_dim
+    )
 
 
 def unfolded(model: RunnableModel, request: ModelRequest) -> Workload:
@@ -116,8 +119,9 @@ def unfolded(model: RunnableModel, request: ModelRequest) -> Workload:
     if not model.traced:
         return model.workload
     traced = torch_trace.trace(
-        model.module, model.args, model.kwargs, batch=model.batch, channels_last=request.channels_last
-    )
+        model.module, model.args, model.kwargs, batch=model.batch, channels_last=request.channels_last,
+        whole=bool(model.workload.fixed),
+    )  # fmt: skip
     return msgspec.structs.replace(model.workload, ops=tuple(traced.finished()))
 
 
@@ -189,11 +193,15 @@ def _filled(
     tensor: Any, model: RunnableModel, setting: RunSetting, random: Any, dtype: Any, channels_last: bool
 ) -> Any:
     """Return a tensor of the setting's batch with random data: normal reals, integers as indices, masks all true."""
-    shape = list(tensor.shape)
-    if shape and shape[0] == model.batch:
-        shape[0] = setting.batch
+    shape, dim = list(tensor.shape), model.batch_dim
+    if dim is not None and len(shape) > dim and shape[dim] == model.batch:
+        shape[dim] = setting.batch
     if not tensor.is_meta:
-        data = tensor[torch.arange(shape[0]) % tensor.shape[0]] if shape else tensor
+        data = (
+            tensor
+            if dim is None or len(shape) <= dim
+            else tensor.index_select(dim, torch.arange(shape[dim]) % tensor.shape[dim])
+        )
         data = data.to(dtype) if data.is_floating_point() else data
     elif tensor.is_floating_point():
         data = torch.randn(shape, generator=random).to(dtype)

@@ -64,11 +64,11 @@ def chunks(
 
 
 def panel(chunk: Chunk) -> Panel:
-    """Compute the points of a chunk. Raises InputError for a training step, which was traced at one batch."""
+    """Compute the points of a chunk. Raises InputError for a workload that was traced at one batch only."""
     workload, devices = chunk.workload, chunk.devices
     if workload.samples > 1:
-        message = "A training step is traced at one batch size and cannot be swept."
-        raise InputError("training-sweep", message, field="mode")
+        message = f"{workload.name} is counted for a batch of {workload.samples} only and cannot be swept."
+        raise InputError("batch-not-traced", message, field="batch")
     sizes = np.asarray(chunk.batches, dtype=np.int64)
     dtype = dtype_of(chunk.dtype)
     works = _Works(workload, dtype.computes_in, dtype.bits, sizes.astype(float))

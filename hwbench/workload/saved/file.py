@@ -16,7 +16,7 @@ SCHEMA = "hwbench.workload/1"
 MAX_BYTES = 64 << 20
 MAX_OPS = 100_000
 MAX_DIMENSIONS = 64
-_FACTORS = ("count", "groups", "stride", "samples")
+_FACTORS = ("count", "groups", "stride", "samples", "batch")
 """Fields that are at least 1."""
 
 

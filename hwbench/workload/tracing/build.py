@@ -8,7 +8,7 @@ import torch
 from msgspec import Struct
 
 from hwbench.errors import InputError, shown
-from hwbench.workload.request import typed_shape
+from hwbench.workload.request import ModelRequest, typed_shape
 from hwbench.workload.tracing.patches import skip_initializers
 
 TRACED_BATCH = 2
@@ -19,14 +19,30 @@ _INPUT_DTYPES = {"float32": torch.float32, "int64": torch.int64, "int32": torch.
 
 
 class Built(Struct, frozen=True):
-    """A module with the arguments of one run, which hold `batch` samples. It may return a `cache` to be kept."""
+    """A module with the arguments of one run, which hold `batch` samples along dimension `batch_dim` of them.
+
+    The dimension is None where it has to be found. `stated` says whether the batch is the user's, or only one to trace
+    at. The module may return a `cache` to be kept.
+    """
 
     module: Any
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     batch: int
     title: str
+    batch_dim: int | None = 0
+    stated: bool = False
     cache: bool = False
+
+
+def usual_batch(request: ModelRequest) -> int:
+    """Return the batch of a model's usual inputs."""
+    return request.batch or 1 if request.training else TRACED_BATCH
+
+
+def stated(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], title: str) -> Built:
+    """Return a module with the inputs that the user states, whose batch comes first."""
+    return Built(module, args, kwargs, args[0].shape[0], title, stated=True)
 
 
 def import_package(name: str) -> Any:

@@ -1,5 +1,6 @@
 """What a traced run does, operator by operator: roles of tensors, bytes, parameters, each turned into an op."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -19,11 +20,20 @@ _FIRST_OUTPUT = ("batch_norm", "layer_norm", "group_norm", "rms_norm", "attentio
 """Operators whose further outputs are small statistics."""
 
 
-class Trace:
-    """What a run of a module did: ops in order, operators without a formula, answers about values that it lacked."""
+def folded(ops: Iterable[Op]) -> tuple[Op, ...]:
+    """Return finished ops, those of one operator that are alike made one with a count."""
+    return fold((op.name.rpartition(":")[2], op) for op in ops)
 
-    def __init__(self, batch: int, autocast: bool) -> None:
+
+class Trace:
+    """What a run of a module did: ops in order, operators without a formula, answers about values that it lacked.
+
+    The run holds `batch` samples, by which amounts are divided unless the trace is `whole`.
+    """
+
+    def __init__(self, batch: int, autocast: bool, whole: bool = False) -> None:
         self.batch = batch
+        self.whole = whole
         self.autocast = autocast
         self.ops: list[Op] = []
         self.nodes: list[Node] = []  # as a compiler sees the ops
@@ -63,7 +73,7 @@ class Trace:
         for tensor in outputs:
             self._mark(tensor, role)
         counted = outputs[:1] if any(part in call.name for part in _FIRST_OUTPUT) else outputs
-        tally = Tally(self.batch if reads_data else 1)
+        tally = Tally(self.batch if reads_data and not self.whole else 1)
         reads = []
         read_elements = dict(enumerate((cost.reads, cost.reads_second)))
         for position, tensor in enumerate(inputs):
@@ -80,7 +90,7 @@ class Trace:
         self.ops.append(
             tally.op(
                 cost,
-                shape[1:] if reads_data and shape[:1] == (self.batch,) else shape,
+                shape[1:] if reads_data and not self.whole and shape[:1] == (self.batch,) else shape,
                 params=self.params.claim(address(t) for t in inputs if t.layout is torch.strided),
                 name=f"{self.modules[-1] if self.modules else ''}:{call.name.removeprefix('aten.')}".lstrip(":"),
                 dtype=self._dtype(cost, inputs),
@@ -111,7 +121,7 @@ class Trace:
 
     def folded(self) -> tuple[Op, ...]:
         """Return the finished ops, those of one operator that are alike made one with a count."""
-        return fold((op.name.rpartition(":")[2], op) for op in self.finished())
+        return folded(self.finished())
 
     def _dtype(self, cost: Cost, inputs: list[torch.Tensor]) -> str | None:
         """Return the dtype that an op computes in, where it need not be the run's."""

@@ -9,16 +9,23 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from msgspec.structs import replace
 
 from hwbench.errors import InputError, nearest, shown
-from hwbench.workload.ops import Workload, uncounted
+from hwbench.workload import growth
+from hwbench.workload.ops import Op, Workload, uncounted
 from hwbench.workload.request import ModelRequest
-from hwbench.workload.tracing import trace as torch_trace
-from hwbench.workload.tracing import transformers
-from hwbench.workload.tracing.build import TRACED_BATCH, Built, build_module, import_package, typed_input
+from hwbench.workload.tracing import batches, transformers
+from hwbench.workload.tracing.build import (
+    Built,
+    build_module,
+    import_package,
+    stated,
+    typed_input,
+    usual_batch,
+)
+from hwbench.workload.tracing.record import folded
 from hwbench.workload.tracing.twins import tensors
-
-_AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def workload(request: ModelRequest) -> Workload:
@@ -26,7 +33,7 @@ def workload(request: ModelRequest) -> Workload:
 
     Raises InputError.
     """
-    return count_module(build(request), request)
+    return count_module(build(request), request)[1]
 
 
 def build(request: ModelRequest, place: str = "meta") -> Built:
@@ -38,25 +45,42 @@ def build(request: ModelRequest, place: str = "meta") -> Built:
     return _BUILDERS[source](name, request, place)
 
 
-def count_module(built: Built, request: ModelRequest) -> Workload:
-    """Return the workload of a built module. Raises InputError where it does not run without data."""
-    trace = torch_trace.trace(
-        built.module,
-        built.args,
-        built.kwargs,
-        batch=built.batch,
-        training=request.training,
-        autocast=_AUTOCAST.get(request.autocast or ""),
-        channels_last=request.channels_last,
-    )
-    shape = next((tuple(t.shape) for t in tensors((built.args, built.kwargs))), (built.batch,))
-    return Workload(
-        name=request.model, title=built.title, input_shape=shape[1:] or shape, ops=trace.folded(),
-        uncounted=uncounted(trace.uncounted, len(trace.ops)), assumed=tuple(trace.assumed),
+def count_module(built: Built, request: ModelRequest) -> tuple[Built, Workload]:
+    """Return the workload of a built module, and the module with its batch as far as that could be found.
+
+    The workload is of exactly the inputs, or of the batch that is requested. Where the cost is a multiple of the
+    batch, apart from traffic of weights, ops are those of one sample. Raises InputError where the module does not run
+    without data.
+    """
+    if request.batch_dim is not None:
+        built = batches.along(built, request.batch_dim)
+    built, first, second = batches.grown(built, request)
+    ops = None
+    if second is not None and not request.training:
+        ops = growth.per_sample(first.finished(), second.finished(), (built.batch, built.batch + 1))
+    default = built.batch if built.stated else 1
+    batch = default if ops is not None else request.batch or default
+    trace = first if ops is not None or batch == built.batch else batches.run(batches.resized(built, batch), request)
+    shapes = [tuple(tensor.shape) for tensor in tensors((built.args, built.kwargs))] or [(built.batch,)]
+    dim = built.batch_dim
+    workload = Workload(
+        name=request.model,
+        title=built.title + (", training step" if request.training and "training step" not in built.title else ""),
+        input_shape=shapes[0] if dim is None else (*shapes[0][:dim], *shapes[0][dim + 1 :]) or shapes[0],
+        ops=folded(ops if ops is not None else map(_without_batch_of_one, trace.finished())),
+        uncounted=uncounted(trace.uncounted, len(trace.ops)),
+        assumed=tuple(trace.assumed),
         unused_params=trace.params.unclaimed,
-        state_elements=_state_elements(trace.output, built.batch) if built.cache else 0,
-        samples=built.batch if request.training else 1,
-    )  # fmt: skip
+        state_elements=_state_elements(first.output, built.batch) if built.cache else 0,
+        samples=1 if ops is not None else batch,
+        batch=batch,
+        fixed="" if ops is not None else "training" if request.training else "unknown" if dim is None else "interplay",
+    )
+    return built, workload
+
+
+def _without_batch_of_one(op: Op) -> Op:
+    return replace(op, output_shape=op.output_shape[1:]) if op.output_shape[:1] == (1,) else op
 
 
 def _state_elements(output: Any, batch: int) -> int:
@@ -67,14 +91,12 @@ def _state_elements(output: Any, batch: int) -> int:
     return -(-size // (4 * batch))  # RUN_DTYPE is four bytes
 
 
-def _image(request: ModelRequest, size: int, channels: int = 3) -> tuple[tuple[Any, ...], int]:
-    """Return the requested image input, or one of the usual size, and its batch."""
+def _of_images(module: Any, request: ModelRequest, size: int, channels: int, title: str) -> Built:
+    """Return a module with the requested image input, or one of its usual size."""
     if request.input:
-        tensor = typed_input(request.input)
-        return (tensor,), tensor.shape[0]
-    side = request.image_size or size
-    batch = request.batch if request.training else TRACED_BATCH
-    return (torch.empty(batch, channels, side, side, device="meta"),), batch
+        return stated(module, (typed_input(request.input),), {}, title)
+    side, batch = request.image_size or size, usual_batch(request)
+    return Built(module, (torch.empty(batch, channels, side, side, device="meta"),), {}, batch, title)
 
 
 def _torchvision(name: str, request: ModelRequest, place: str) -> Built:
@@ -89,8 +111,7 @@ def _torchvision(name: str, request: ModelRequest, place: str) -> Built:
         options["weights_backbone"] = None
     module = build_module(lambda: models.get_model(name, **options), request.model, place)
     size = 299 if name == "inception_v3" else 518 if name == "vit_h_14" else 224
-    args, batch = _image(request, size)
-    return Built(module, args, {}, batch, f"torchvision {name}")
+    return _of_images(module, request, size, 3, f"torchvision {name}")
 
 
 def _timm(name: str, request: ModelRequest, place: str) -> Built:
@@ -106,8 +127,7 @@ def _timm(name: str, request: ModelRequest, place: str) -> Built:
     for part in module.modules() if request.autocast else ():
         if hasattr(part, "_fast_norm"):  # norms in half precision, as timm's published benchmarks run them
             part._fast_norm = True
-    args, batch = _image(request, sides[0], channels)
-    return Built(module, args, {}, batch, f"timm {name}")
+    return _of_images(module, request, sides[0], channels, f"timm {name}")
 
 
 def _unknown(source: str, name: str, known: list[str]) -> InputError:
@@ -137,9 +157,7 @@ def _factory(name: str, request: ModelRequest, place: str) -> Built:
     if not args and not kwargs:
         text = f"'{shown(name)}' returns no arguments, so the shape of its input is needed, such as 1x3x224x224."
         raise InputError("input-needed", text, field="input")
-    first = next(iter(tensors((args, kwargs))), None)
-    batch = first.shape[0] if first is not None and first.dim() else 1
-    return Built(parts[0], args, kwargs, batch, f"{type(parts[0]).__name__} of {name}")
+    return Built(parts[0], args, kwargs, 1, f"{type(parts[0]).__name__} of {name}", None, stated=True)
 
 
 _BUILDERS: dict[str, Callable[[str, ModelRequest, str], Built]] = {

@@ -166,11 +166,13 @@ class _Fused(torch.autograd.Function):
 def trace(
     module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None, *, batch: int = 1,
     training: bool = False, autocast: torch.dtype | None = None, channels_last: bool = False,
+    whole: bool = False,
 ) -> Trace:  # fmt: skip
     """Run `module` on tensors without data and count it.
 
-    `args` and `kwargs` hold `batch` samples; counts are per sample. `training` adds the backward pass of the summed
-    outputs: its counts are of the whole batch, not per sample, because gradients of weights do not grow with it.
+    `args` and `kwargs` hold `batch` samples; counts are per sample unless they are of the `whole` batch. `training`
+    adds the backward pass of the summed outputs: its counts are of the whole batch, not per sample, because gradients
+    of weights do not grow with it.
     `autocast` is the dtype of a mixed-precision run as CUDA does it; with `training` it needs a CUDA device. Raises
     InputError where the module cannot run so.
     """
@@ -178,7 +180,7 @@ def trace(
         # Autograd asks the device of tensors on CUDA for its streams, and a torch without one aborts the process.
         text = "A training step in mixed precision can be traced only where torch has a CUDA device."
         raise InputError("no-cuda", text, field="dtype")
-    result = Trace(1 if training else batch, autocast is not None)
+    result = Trace(1 if training else batch, autocast is not None, whole)
     try:
         with contextlib.ExitStack() as stack:
             enter = stack.enter_context

@@ -13,7 +13,14 @@ import torch
 from hwbench.errors import InputError, nearest, shown
 from hwbench.workload.request import ModelRequest
 from hwbench.workload.tracing import trace as torch_trace
-from hwbench.workload.tracing.build import TRACED_BATCH, Built, build_module, import_package, typed_input
+from hwbench.workload.tracing.build import (
+    Built,
+    build_module,
+    import_package,
+    stated,
+    typed_input,
+    usual_batch,
+)
 
 DEFAULT_TOKENS = 128
 _OVERRIDE = re.compile(r"([a-z][a-z0-9_.]*)=(.*)")
@@ -25,19 +32,19 @@ def build(name: str, request: ModelRequest, place: str = "meta") -> Built:
     kind, _, query = name.partition("?")
     config = _config(transformers, kind, query, place)
     module, causal = build_module(lambda: _model(transformers, config), request.model, place)
-    batch = request.batch if request.training else TRACED_BATCH
+    batch = usual_batch(request)
     if request.phase and not causal:
         text = f"'{shown(kind)}' is not a causal language model, so it has no phases."
         raise InputError("no-phases", text, field="phase")
     title = f"transformers {type(module).__name__}"
     if request.input:
-        tensor = typed_input(request.input)
-        return Built(module, (tensor,), {}, tensor.shape[0], title)
+        return stated(module, (typed_input(request.input),), {}, title)
     tokens = request.context or min(DEFAULT_TOKENS, _positions(config))
     kwargs = _inputs(module, config, batch, tokens, request)
     if causal:
         kwargs["use_cache"] = True  # the configs' own default
-        title += f", {request.phase or 'forward'} {'after' if request.phase == 'decode' else 'of'} {tokens} tokens"
+        run = request.phase or ("training step" if request.training else "forward")
+        title += f", {run} {'after' if request.phase == 'decode' else 'of'} {tokens} tokens"
     if request.phase == "decode":
         kwargs |= {"input_ids": _ids(batch, 1), "past_key_values": _cache(module, kwargs, batch)}
     return Built(module, (), kwargs, batch, title, cache=request.phase is not None)

@@ -121,7 +121,7 @@ def test_a_training_step_is_refused() -> None:
     step = msgspec.structs.replace(MODELS["lenet5"], samples=8)
     with pytest.raises(InputError) as caught:
         panel(Chunk(step, "fp32", (DEVICES["rtx3090"],), (8,)))
-    assert (caught.value.code, caught.value.field) == ("training-sweep", "mode")
+    assert (caught.value.code, caught.value.field) == ("batch-not-traced", "batch")
 
 
 def test_the_front_is_gathered_from_all_panels() -> None:

@@ -1,0 +1,119 @@
+"""The batch of a model that is traced: which dimension of the inputs it is, and what grows with it.
+
+A dimension is the batch if a run at another size of it has the same operators, whose multiply-adds and whose outputs
+grow in proportion. Where the caller names no dimension, the one of torch's convention is tried.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from msgspec.structs import replace
+
+from hwbench.errors import InputError
+from hwbench.workload import growth
+from hwbench.workload.request import ModelRequest
+from hwbench.workload.tracing import trace as torch_trace
+from hwbench.workload.tracing.build import Built
+from hwbench.workload.tracing.record import Trace
+from hwbench.workload.tracing.twins import convert_all, is_channels_last, tensors
+
+_AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def run(built: Built, request: ModelRequest) -> Trace:
+    """Return the trace of all samples of a module's inputs. Raises InputError where it does not run without data."""
+    return torch_trace.trace(
+        built.module,
+        built.args,
+        built.kwargs,
+        batch=built.batch,
+        training=request.training,
+        autocast=_AUTOCAST.get(request.autocast or ""),
+        channels_last=request.channels_last,
+        whole=True,
+    )
+
+
+def along(built: Built, dim: int) -> Built:
+    """Return the module with dimension `dim` of its inputs as the batch. Raises InputError where there is none."""
+    size = next((tensor.shape[dim] for tensor in tensors((built.args, built.kwargs)) if tensor.dim() > dim), 0)
+    if not size:
+        text = f"No input has a dimension {dim} (the first is 0)."
+        raise InputError("batch-dim", text, field="batch_dim")
+    return replace(built, batch=size, batch_dim=dim)
+
+
+def resized(built: Built, batch: int) -> Built:
+    """Return the module with inputs of another batch, without data: each that has the batch's size along its dimension.
+
+    Raises InputError where the dimension of the batch is not known.
+    """
+    dim = built.batch_dim
+    if batch == built.batch:
+        return built
+    if dim is None:
+        raise unknown(built)
+
+    def resize(tensor: torch.Tensor, _last: bool = False) -> torch.Tensor:
+        if tensor.dim() <= dim or tensor.shape[dim] != built.batch:
+            return tensor
+        shape = (*tensor.shape[:dim], batch, *tensor.shape[dim + 1 :])
+        order = torch.channels_last if is_channels_last(tensor) else torch.contiguous_format
+        return torch.empty(shape, dtype=tensor.dtype, device="meta", memory_format=order)
+
+    args, kwargs = convert_all((built.args, built.kwargs), resize, False)
+    return replace(built, args=args, kwargs=kwargs, batch=batch)
+
+
+def unknown(built: Built) -> InputError:
+    """Return the error for another batch of inputs whose batch is not known."""
+    shapes = ", ".join("x".join(map(str, tensor.shape)) for tensor in tensors((built.args, built.kwargs)))
+    text = f"Which dimension of the inputs ({shapes}) is the batch is not known, so they are counted as they are given."
+    return InputError("batch-unknown", f"{text} State it as the dimension of the batch.", field="batch")
+
+
+def grown(built: Built, request: ModelRequest) -> tuple[Built, Trace, Trace | None]:
+    """Return the module with its batch as far as it can be found, its trace, and one of a sample more if that runs.
+
+    Raises InputError where the module does not run without data.
+    """
+    candidates = [built] if built.batch_dim is not None else list(_candidates(built))
+    first = run(candidates[0] if candidates else built, request)
+    if built.batch_dim is not None and request.training:
+        return built, first, None
+    for candidate in candidates:
+        sizes = (candidate.batch, candidate.batch + 1)
+        try:
+            second = run(resized(candidate, sizes[1]), request)
+        except InputError:  # the module needs the size that this dimension has
+            continue
+        if request.batch_dim is not None and _size(first.output) == _size(second.output):
+            text = f"The outputs do not grow with dimension {request.batch_dim} of the inputs, so it is not the batch."
+            raise InputError("batch-dim", text, field="batch_dim")
+        if built.batch_dim is not None or (
+            growth.multiples(first.ops, second.ops, sizes) and _outputs_grow(first.output, second.output, sizes)
+        ):
+            return candidate, first, second
+    return built, first, None
+
+
+def _candidates(built: Built) -> Iterator[Built]:
+    """Yield the module with each dimension that may be the batch: 1 where layers have it second by default, then 0."""
+    second = any(getattr(module, "batch_first", None) is False for module in built.module.modules())
+    inputs = list(tensors((built.args, built.kwargs)))
+    for dim in (1, 0) if second else (0,):
+        sizes = {tensor.shape[dim] for tensor in inputs if tensor.dim() > dim}
+        if sizes and len(sizes - {1}) <= 1 and 0 not in sizes:
+            yield replace(built, batch=max(sizes), batch_dim=dim)
+
+
+def _size(output: Any) -> int:
+    """Return how many elements all outputs have."""
+    return sum(tensor.numel() for tensor in tensors(output))
+
+
+def _outputs_grow(first: Any, second: Any, sizes: tuple[int, int]) -> bool:
+    """Return whether every output of more than one number grows in proportion to the batch."""
+    pairs = zip(tensors(first), tensors(second), strict=False)
+    return all(a.numel() * sizes[1] == b.numel() * sizes[0] for a, b in pairs if a.dim())
