@@ -116,6 +116,23 @@ def call(builder: ir.IRBuilder, name: str, result: ir.Type, arguments: Sequence[
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), list(arguments))
 
 
+def function(module: ir.Module, name: str, arguments: Sequence[str], emit: Callable[..., None]) -> ir.Function:
+    """Return the function of a module with this name, emitted on first use; its arguments are 64-bit integers.
+
+    `emit` is given a builder and the arguments by name.
+    """
+    if name in module.globals:
+        return module.globals[name]
+    result = ir.Function(module, ir.FunctionType(VOID, [I64] * len(arguments)), name)
+    result.linkage = "internal"
+    result.attributes.add("noinline")
+    result.attributes.add("nounwind")
+    builder = ir.IRBuilder(result.append_basic_block("entry"))
+    emit(builder, dict(zip(arguments, result.args, strict=True)))
+    builder.ret_void()
+    return result
+
+
 def fma(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
     """Emit a · b + c, rounded once. Only for a target that is `fused`: others call a library for every element."""
     return call(builder, f"llvm.fma.{_suffix(a.type)}", a.type, [a, b, c])

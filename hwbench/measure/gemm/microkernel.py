@@ -19,13 +19,13 @@ The design follows Goto and van de Geijn, "Anatomy of High-Performance Matrix Mu
 except for packing A, which costs more here than the six streams that it would save.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 
 from llvmlite import ir
 from msgspec import Struct
 
 from hwbench.measure.codegen import vectors
-from hwbench.measure.codegen.vectors import I64, SIZES, VOID, Target, constant, offset
+from hwbench.measure.codegen.vectors import SIZES, Target, constant, offset
 
 ROWS = 6
 """Rows of a tile."""
@@ -125,26 +125,9 @@ class Variant(Struct, frozen=True):
 
 def kernel(module: ir.Module, variant: Variant) -> ir.Function:
     """Return the kernel as a function of the module, emitted on first use."""
-    return function(
+    return vectors.function(
         module, variant.name, ARGUMENTS, lambda builder, by_name: _Emitter(builder, by_name, variant).emit()
     )
-
-
-def function(module: ir.Module, name: str, arguments: Sequence[str], emit: Callable[..., None]) -> ir.Function:
-    """Return the function of a module with this name, emitted on first use; its arguments are 64-bit integers.
-
-    `emit` is given a builder and the arguments by name.
-    """
-    if name in module.globals:
-        return module.globals[name]
-    result = ir.Function(module, ir.FunctionType(VOID, [I64] * len(arguments)), name)
-    result.linkage = "internal"
-    result.attributes.add("noinline")
-    result.attributes.add("nounwind")
-    builder = ir.IRBuilder(result.append_basic_block("entry"))
-    emit(builder, dict(zip(arguments, result.args, strict=True)))
-    builder.ret_void()
-    return result
 
 
 def repeated(
@@ -189,7 +172,10 @@ class _Emitter:
         live = arguments["rows"] if variant.edge else None
         self.rows_a = repeated(builder, constant(0), arguments["row_a"], self.tile.rows, live)
         self.rows_c = repeated(builder, constant(0), arguments["row_c"], self.tile.rows, live)
-        self.live = self.mask_of_last() if variant.edge else None
+        self.live: ir.Value | None = None
+        if variant.edge:
+            before = constant((self.tile.vectors - 1) * self.tile.lanes)
+            self.live = vectors.mask(builder, builder.sub(arguments["columns"], before), self.tile.lanes)
 
     def emit(self) -> None:
         """Emit the loop along the depth, one chain of sums after the other."""
@@ -215,10 +201,6 @@ class _Emitter:
         places = list(self.places_of_c())
         write_sums(builder, sums, places, builder.icmp_signed("!=", accumulate, constant(0)), self.tile.size)
         return [a, b, builder.sub(left, depth), *copied]
-
-    def mask_of_last(self) -> ir.Value:
-        before = constant((self.tile.vectors - 1) * self.tile.lanes)
-        return vectors.mask(self.builder, self.builder.sub(self.arguments["columns"], before), self.tile.lanes)
 
     def places_of_c(self) -> Iterator[Place]:
         """Yield every vector of C."""

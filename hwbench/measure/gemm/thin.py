@@ -9,7 +9,7 @@ from llvmlite import ir
 from hwbench.measure.codegen import vectors
 from hwbench.measure.codegen.vectors import SIZES, constant, offset
 from hwbench.measure.gemm.job import Dots, RowSum
-from hwbench.measure.gemm.microkernel import ROWS, Tile, function, repeated, write_sums
+from hwbench.measure.gemm.microkernel import ROWS, Tile, repeated, write_sums
 
 AT_ONCE = 8
 """Rows of B that are added to C at once. Fewer rows read and write C more often; more rows are more streams than memory
@@ -33,7 +33,7 @@ def pitch(dtype: str) -> int:
 def add_rows(module: ir.Module, tile: Tile, rows: int) -> ir.Function:
     """Return the kernel that adds multiples of so many rows of B to a row of C; its arguments are those of `RowSum`."""
     name = f"hwbench_rows_{tile.dtype}x{tile.lanes}_{rows}"
-    return function(
+    return vectors.function(
         module, name, RowSum._fields, lambda builder, by_name: _Thin(builder, tile).add_rows(rows, **by_name)
     )
 
@@ -41,7 +41,9 @@ def add_rows(module: ir.Module, tile: Tile, rows: int) -> ir.Function:
 def dots(module: ir.Module, tile: Tile, columns: int) -> ir.Function:
     """Return the kernel for six rows of A with so many turned columns of B; its arguments are those of `Dots`."""
     name = f"hwbench_dots_{tile.dtype}x{tile.lanes}_{columns}"
-    return function(module, name, Dots._fields, lambda builder, by_name: _Thin(builder, tile).dots(columns, **by_name))
+    return vectors.function(
+        module, name, Dots._fields, lambda builder, by_name: _Thin(builder, tile).dots(columns, **by_name)
+    )
 
 
 class _Thin:
