@@ -136,22 +136,14 @@ def explained(explanation: Explanation) -> Section:
         },
         "hovertemplate": "%{x:.4s}FLOP/s<extra></extra>",
     }  # fmt: skip
-    rows = tuple(
-        (s.title, s.flops_per_second, s.interval[0], s.interval[1], s.ratio, s.lost, s.reason)
-        for s in explanation.steps
-    )
+    rows = tuple((s.title, s.flops_per_second, *s.interval, s.ratio, s.lost, s.reason) for s in explanation.steps)
     header = ("step", "FLOP/s", "low", "high", "ratio to the step before", "cause", "reason")
     figure = Figure(
         name="waterfall",
         title=f"Where the peak is lost: {explanation.device}, {explanation.dtype}, {explanation.threads} thread(s)",
         alternative=explanation.summary,
         traces=(trace,),
-        layout={
-            "xaxis": common.axis("FLOP/s", exponentformat="SI"),
-            "yaxis": {"autorange": "reversed", "type": "category"},
-            "margin": {"l": 230, "r": 16, "t": 34, "b": 48},
-            "showlegend": False,
-        },
+        layout=common.bars_layout(common.axis("FLOP/s", exponentformat="SI"), 230, showlegend=False),
         table=HtmlTable("Steps from the peak to the run", header, rows, right=(1, 2, 3, 4)),
         height=140 + 40 * len(names),
     )

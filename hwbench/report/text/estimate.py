@@ -1,7 +1,5 @@
 """Estimates as text: the three answers, the layers, and what limits the time."""
 
-from collections.abc import Sequence
-
 from hwbench import answers
 from hwbench.predict.estimate import Estimate, Estimates, LayerEstimate
 from hwbench.predict.forecast import Forecast
@@ -171,12 +169,6 @@ def _clock_sentence(forecast: Forecast) -> str:
     return f"Clock speed is a partial guide here: {percent(share)} of the time depends on it; {others} too."
 
 
-@answers.lines.register(Estimates)
-def all_of(answer: Estimates, style: Style = PLAIN) -> list[str]:
-    """Return a row for each estimate."""
-    return several(answer.estimates, style)
-
-
 def drawing(estimate: Estimate, style: Style = PLAIN) -> list[str]:
     """Return the roofline of an estimate with its layers, below an empty line."""
     from hwbench.report.text.roofline import roofline  # which most estimates do without, and which costs start-up time
@@ -184,10 +176,11 @@ def drawing(estimate: Estimate, style: Style = PLAIN) -> list[str]:
     return ["", *roofline(estimate, style)]
 
 
-def several(estimates: Sequence[Estimate], style: Style = PLAIN) -> list[str]:
+@answers.lines.register(Estimates)
+def several(answer: Estimates, style: Style = PLAIN) -> list[str]:
     """Return a row for each estimate."""
     rows = []
-    for e in estimates:
+    for e in answer.estimates:
         roofline = si(floor_digits(e.roofline_time_s), "s") if e.roofline_time_s is not None else "-"
         start = (e.dtype, str(e.batch), si(e.peak_flops_per_second, operations_unit(e.dtype) + "/s"))
         forecast = ("-", "-", "-")
@@ -197,7 +190,7 @@ def several(estimates: Sequence[Estimate], style: Style = PLAIN) -> list[str]:
         fits = {True: "yes", False: "no", None: "?"}[e.fits]
         rows.append((*start, si(floor_digits(e.ideal_time_s), "s"), roofline, *forecast, e.bound or "-", fits))
     header = ("dtype", "batch", "peak", "ideal", "roofline", "expected", "80 % interval", "rate", "bound", "fits")
-    first = estimates[0]
+    first = answer.estimates[0]
     lines = [*heading(f"{first.title} on {first.device}", style), ""]
     lines += table(header, rows, "lrrrrrrrll", style, spare=("peak", "ideal"))
     note = f"ideal and roofline are lower bounds at the peak's clock, the latter {_UNCACHED}"

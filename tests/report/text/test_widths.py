@@ -16,7 +16,7 @@ from hwbench.measure.analysis import results
 from hwbench.measure.cluster import Success
 from hwbench.measure.record import Measurement, Record, Sample
 from hwbench.predict.data import tables
-from hwbench.predict.estimate import estimate
+from hwbench.predict.estimate import Estimates, estimate
 from hwbench.predict.replay import replay
 from hwbench.report.text import (
     calibration,
@@ -65,7 +65,7 @@ def _one(name: str, style: Style) -> list[str]:
     network = load.workload("alexnet")
     ops = tuple(msgspec.structs.replace(op, name=f"{name}.{index}") for index, op in enumerate(network.ops))
     found = estimate(msgspec.structs.replace(network, name=name, ops=ops), device)
-    return estimates.single(found, style, all_layers=True) + estimates.several([found, found], style)
+    return estimates.single(found, style, all_layers=True) + estimates.several(Estimates((found, found)), style)
 
 
 def _count(name: str, style: Style) -> list[str]:

@@ -24,6 +24,12 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
     return {"title": {"text": title}, **more}
 
 
+def bars_layout(xaxis: dict[str, Any], left: int, **more: Any) -> dict[str, Any]:
+    """Return the layout of horizontal bars from the top down, whose names take `left` pixels."""
+    margin = {"l": left, "r": 16, "t": 34, "b": 48}
+    return {"xaxis": xaxis, "yaxis": {"autorange": "reversed", "type": "category"}, "margin": margin, **more}
+
+
 def log_axis(title: str, values: Iterable[float], unit: str = "", **more: Any) -> dict[str, Any]:
     """Return a logarithmic axis over positive values with a few round numbers as ticks."""
     known = [value for value in values if value]
@@ -85,12 +91,7 @@ def layer_times(e: Estimate, name: str, measured: MeasuredEstimate | None = None
         title=f"Time per layer of {e.model} on {e.device}, {e.dtype}, batch {e.batch}: {shown}",
         alternative=f"Horizontal bars of {shown} in order of execution.{longest_text}",
         traces=traces,
-        layout={
-            "barmode": "group",
-            "xaxis": axis("time", tickformat="~s", ticksuffix="s"),
-            "yaxis": {"autorange": "reversed", "type": "category"},
-            "margin": {"l": 170, "r": 16, "t": 34, "b": 48},
-        },
+        layout=bars_layout(axis("time", tickformat="~s", ticksuffix="s"), 170, barmode="group"),
         table=layer_table(e, measured),
         height=140 + (6 + 6 * len(traces)) * len(some),
     )

@@ -23,8 +23,8 @@ def result_table(run: Record, results: Iterable[Result]) -> HtmlTable:
     )  # fmt: skip
     rows = tuple(
         (
-            x.kernel, x.variant, x.isa, x.dtype, x.size, x.threads, x.value, x.interval[0], x.interval[1], x.unit,
-            x.ratio_to_peak, x.ratio_to_measured_peak, x.grade, x.samples,
+            x.kernel, x.variant, x.isa, x.dtype, x.size, x.threads, x.value, *x.interval, x.unit, x.ratio_to_peak,
+            x.ratio_to_measured_peak, x.grade, x.samples,
         )
         for x in results
     )  # fmt: skip
@@ -139,21 +139,20 @@ def working_sets(run: Record, results: Sequence[Result], name: str) -> Figure | 
     points = [x for x in results if x.kernel == "working-set" and _bytes(x)]
     if len(points) < 3:
         return None
-    traces = []
     groups: dict[tuple[int, str | None], list[Result]] = {}
     for x in sorted(points, key=_bytes):
         groups.setdefault((x.threads, x.core_class), []).append(x)
-    for index, ((threads, core_class), some) in enumerate(groups.items()):
-        text = label(number(threads, "thread") + (f", {core_class}" if core_class else ""))
-        traces.append(
-            {
-                "type": "scatter", "mode": "lines+markers" if len(some) > 1 else "markers", "name": text,
-                "x": [_bytes(x) for x in some], "y": [x.value for x in some], "error_y": _whisker(some),
-                "text": [_size(_bytes(x)) for x in some],
-                "line": {"color": COLORS[index % len(COLORS)]}, "marker": {"size": 6},
-                "hovertemplate": "%{text}: %{y:.4s}B/s<extra>" + text + "</extra>",
-            }
-        )  # fmt: skip
+    names = [label(number(threads, "thread") + (f", {kind}" if kind else "")) for threads, kind in groups]
+    traces = [
+        {
+            "type": "scatter", "mode": "lines+markers" if len(some) > 1 else "markers", "name": text,
+            "x": [_bytes(x) for x in some], "y": [x.value for x in some], "error_y": _whisker(some),
+            "text": [_size(_bytes(x)) for x in some],
+            "line": {"color": COLORS[index % len(COLORS)]}, "marker": {"size": 6},
+            "hovertemplate": "%{text}: %{y:.4s}B/s<extra>" + text + "</extra>",
+        }
+        for index, (text, some) in enumerate(zip(names, groups.values(), strict=True))
+    ]  # fmt: skip
     low, high = min(map(_bytes, points)), max(map(_bytes, points))
     ticks = [1 << shift for shift in range(12, 40, 4) if low <= 1 << shift <= high]
     rows = [x for x in results if x.kernel in ("cache", "working-set", "stream", "latency")]

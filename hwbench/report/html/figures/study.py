@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hwbench.predict.replay.summary import ReplayRow, Validation
-from hwbench.report.html.figures.common import COLORS, axis, log_axis
+from hwbench.report.html.figures.common import COLORS, axis, bars_layout, log_axis
 from hwbench.report.html.page import Figure, HtmlTable, label
 from hwbench.report.text.format import percent
 from hwbench.study.clock.results import Suite
@@ -51,13 +51,7 @@ def decomposition(comparison: Comparison, name: str) -> Figure | None:
         title=f"Speed relative to {chosen[0].baseline} ({of}{batch}), split into factors, in doublings",
         alternative=f"Bars of factors in powers of two. The fastest, {best.device}, is {best.ratio:.3g} times as fast.",
         traces=tuple(traces),
-        layout={
-            "barmode": "relative",
-            "uniformtext": {"minsize": 9, "mode": "hide"},
-            "xaxis": axis("doublings"),
-            "yaxis": {"autorange": "reversed", "type": "category"},
-            "margin": {"l": 150, "r": 16, "t": 34, "b": 48},
-        },
+        layout=bars_layout(axis("doublings"), 150, barmode="relative", uniformtext={"minsize": 9, "mode": "hide"}),
         table=HtmlTable("Factors of each ratio", header, rows, right=tuple(range(2, len(header)))),
         height=150 + 34 * len(chosen),
     )
@@ -80,12 +74,8 @@ def clock_scatter(suite: Suite, rows: Sequence[ScoreRow], name: str) -> Figure:
         group = row.microarchitecture or "unknown"
         groups.setdefault(group if group in largest else "others", []).append(row)
     clouds = (_cloud(group, some, index) for index, (group, some) in enumerate(groups.items()))
-    table = HtmlTable(
-        f"Rows of {suite.suite}",
-        ("device", "microarchitecture", "clock Hz", "score", "year"),
-        tuple((r.device, r.microarchitecture, r.clock, r.score, r.year) for r in used),
-        right=(2, 3, 4),
-    )
+    header = ("device", "microarchitecture", "clock Hz", "score", "year")
+    body = tuple((r.device, r.microarchitecture, r.clock, r.score, r.year) for r in used)
     return Figure(
         name=name,
         title=f"{suite.suite}: score over clock, {suite.n} rows",
@@ -95,7 +85,7 @@ def clock_scatter(suite: Suite, rows: Sequence[ScoreRow], name: str) -> Figure:
             "xaxis": log_axis("clock, Hz", [row.clock or 0.0 for row in used]),
             "yaxis": log_axis("score", [row.score for row in used]),
         },
-        table=table,
+        table=HtmlTable(f"Rows of {suite.suite}", header, body, right=(2, 3, 4)),
         height=480,
     )
 
@@ -131,30 +121,27 @@ def predicted_vs_measured(validation: Validation, name: str) -> Figure:
     devices: dict[str, list[ReplayRow]] = {}
     for row in validation.rows:
         devices.setdefault(row.device, []).append(row)
-    traces: list[dict[str, Any]] = []
-    for index, (device, rows) in enumerate(devices.items()):
-        traces.append(
-            {
-                "type": "scatter", "mode": "markers", "name": label(device, 30),
-                "x": [row.measured_s for row in rows], "y": [row.forecast_s for row in rows],
-                "text": [f"{label(row.model)}, batch {row.batch}, {100 * row.error:+.0f} %" for row in rows],
-                "marker": {"color": COLORS[index % len(COLORS)], "size": 6, "opacity": 0.6},
-                "hovertemplate": "%{text}<br>measured %{x:.3s}s, expected %{y:.3s}s<extra></extra>",
-            }
-        )  # fmt: skip
+    traces: list[dict[str, Any]] = [
+        {
+            "type": "scatter", "mode": "markers", "name": label(device, 30),
+            "x": [row.measured_s for row in rows], "y": [row.forecast_s for row in rows],
+            "text": [f"{label(row.model)}, batch {row.batch}, {100 * row.error:+.0f} %" for row in rows],
+            "marker": {"color": COLORS[index % len(COLORS)], "size": 6, "opacity": 0.6},
+            "hovertemplate": "%{text}<br>measured %{x:.3s}s, expected %{y:.3s}s<extra></extra>",
+        }
+        for index, (device, rows) in enumerate(devices.items())
+    ]  # fmt: skip
     every = [time for row in validation.rows for time in (row.measured_s, row.forecast_s)]
     ends = [min(every), max(every)]
-    traces.append(
-        {
-            "type": "scatter", "mode": "lines", "name": "as measured", "x": ends, "y": ends,
-            "line": {"color": COLORS[7], "dash": "dash"}, "hoverinfo": "skip",
-        }
-    )  # fmt: skip
+    diagonal = {
+        "type": "scatter", "mode": "lines", "name": "as measured", "x": ends, "y": ends,
+        "line": {"color": COLORS[7], "dash": "dash"}, "hoverinfo": "skip",
+    }  # fmt: skip
     return Figure(
         name=name,
         title=f"Expected against measured time, {len(validation.rows)} measurements",
         alternative=f"Points along the diagonal; the mean error is {percent(validation.all.mape or 0.0)}.",
-        traces=tuple(traces),
+        traces=(*traces, diagonal),
         layout={"xaxis": log_axis("measured", every, "s"), "yaxis": log_axis("expected", every, "s")},
         table=_rows_table(validation.rows),
         height=480,
@@ -231,14 +218,8 @@ def comparison_table(comparison: Comparison) -> HtmlTable:
     rows = []
     for d in comparison.devices:
         times = {t.batch: t.expected_time_s or t.roofline_time_s for t in d.times}
-        rows.append(
-            (
-                d.title,
-                si(d.peak_flops_per_second, "FLOP/s") if d.peak_flops_per_second else None,
-                si(d.bandwidth_bytes_per_second, "B/s") if d.bandwidth_bytes_per_second else None,
-                d.ridge_point,
-                d.power_w,
-                *(si(time, "s") if (time := times.get(b)) else None for b in comparison.batches),
-            )
-        )
+        peak = si(d.peak_flops_per_second, "FLOP/s") if d.peak_flops_per_second else None
+        bandwidth = si(d.bandwidth_bytes_per_second, "B/s") if d.bandwidth_bytes_per_second else None
+        spans = (si(time, "s") if (time := times.get(b)) else None for b in comparison.batches)
+        rows.append((d.title, peak, bandwidth, d.ridge_point, d.power_w, *spans))
     return HtmlTable("Devices compared", header, tuple(rows), right=tuple(range(1, len(header))))
