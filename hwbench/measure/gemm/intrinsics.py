@@ -133,7 +133,7 @@ def copy_row(builder: ir.IRBuilder, tile: Tile, target: ir.Value, source: ir.Val
     for start in range(0, tile.bytes, LINE):
         vectors.prefetch(builder, offset(builder, builder.add(source, ahead), start))
     for start in range(0, tile.bytes, tile.width):
-        value = vectors.load(builder, offset(builder, source, start), tile.type, tile.size)
+        value = tile.load(builder, offset(builder, source, start))
         vectors.store(builder, value, offset(builder, target, start), tile.width)
 
 
@@ -143,7 +143,7 @@ def copy_part(builder: ir.IRBuilder, tile: Tile, target: ir.Value, source: ir.Va
     for number in range(tile.vectors):
         start = number * tile.width
         live = vectors.mask(builder, builder.sub(columns, constant(number * tile.lanes)), tile.lanes)
-        value = vectors.load(builder, offset(builder, source, start), tile.type, tile.size, live)
+        value = tile.load(builder, offset(builder, source, start), live)
         vectors.store(builder, value, offset(builder, target, start), tile.width)
 
 

@@ -94,6 +94,14 @@ class Tile(Struct, frozen=True):
         """Rows of B that one round of the main kernel's loop takes."""
         return UNROLL_NARROW if self.narrow else UNROLL
 
+    def load(self, builder: ir.IRBuilder, address: ir.Value, on: ir.Value | None = None) -> ir.Value:
+        """Emit a vector from the address of an element on, or the elements of it whose mask is on."""
+        return vectors.load(builder, address, self.type, self.size, on)
+
+    def spread(self, builder: ir.IRBuilder, address: ir.Value) -> ir.Value:
+        """Emit a vector with the element at an address in every lane."""
+        return vectors.splat(builder, vectors.load(builder, address, self.type.element, self.size), self.lanes)
+
 
 def tile_for(dtype: str, lanes: int, target: Target) -> Tile:
     """Return the largest tile of six rows: accumulators, a row of B's vectors and one vector of A fit the registers."""
@@ -246,8 +254,7 @@ class _Emitter:
         result = []
         for row, begin in enumerate(self.rows_a):
             place = offset(self.builder, self.builder.add(a, begin), step * self.tile.size)
-            scalar = vectors.load(self.builder, place, self.tile.type.element, self.tile.size)
-            spread = vectors.splat(self.builder, scalar, self.tile.lanes)
+            spread = self.tile.spread(self.builder, place)
             for column, vector in enumerate(row_b):
                 total = sums[row * self.tile.vectors + column]
                 result.append(vectors.multiply_add(self.builder, spread, vector, total))
@@ -258,7 +265,7 @@ class _Emitter:
         if not self.variant.edge:
             return vectors.load(self.builder, place, self.tile.type, self.tile.width)
         masked = self.variant.masks and column == self.tile.vectors - 1
-        return vectors.load(self.builder, place, self.tile.type, self.tile.size, self.live if masked else None)
+        return self.tile.load(self.builder, place, self.live if masked else None)
 
     def fetch_b(self, next_b: ir.Value) -> ir.Value:
         """Emit fetching as many lines of B (to L2) as a row of the tile has; the value is where to go on."""
@@ -287,9 +294,7 @@ class _Emitter:
                 vectors.prefetch(builder, offset(builder, ahead, start))
         for column in range(self.tile.vectors):
             if column * unroll // self.tile.vectors == step:
-                value = vectors.load(
-                    builder, offset(builder, source, column * self.tile.width), self.tile.type, self.tile.size
-                )
+                value = self.tile.load(builder, offset(builder, source, column * self.tile.width))
                 vectors.store(builder, value, offset(builder, destination, column * self.tile.width), self.tile.width)
 
 

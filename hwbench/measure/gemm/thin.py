@@ -52,17 +52,11 @@ class _Thin:
     def __init__(self, builder: ir.IRBuilder, tile: Tile) -> None:
         self.builder, self.tile = builder, tile
 
-    def element(self, address: ir.Value) -> ir.Value:
-        """Emit the element at an address in every lane."""
-        return vectors.splat(
-            self.builder, vectors.load(self.builder, address, self.tile.type.element, self.tile.size), self.tile.lanes
-        )
-
     def add_rows(self, count: int, a: ir.Value, b: ir.Value, row_b: ir.Value, c: ir.Value, columns: ir.Value,
                  accumulate: ir.Value) -> None:  # fmt: skip
         """Emit C (+)= elements of A times as many rows of B: strips of a tile's width, then vectors, then a part."""
         builder = self.builder
-        factors = [self.element(offset(builder, a, row * self.tile.size)) for row in range(count)]
+        factors = [self.tile.spread(builder, offset(builder, a, row * self.tile.size)) for row in range(count)]
         add = builder.icmp_signed("!=", accumulate, constant(0))
 
         def strip(places: list[ir.Value], count: int, mask: ir.Value | None) -> list[ir.Value]:
@@ -70,9 +64,7 @@ class _Thin:
             sums = [vectors.zeros(self.tile.type)] * count
             for factor in factors:
                 for column in range(count):
-                    value = vectors.load(
-                        builder, offset(builder, place, column * self.tile.width), self.tile.type, self.tile.size, mask
-                    )
+                    value = self.tile.load(builder, offset(builder, place, column * self.tile.width), mask)
                     sums[column] = vectors.multiply_add(builder, factor, value, sums[column])
                 place = builder.add(place, row_b)
             targets = [(offset(builder, target, column * self.tile.width), mask) for column in range(count)]
@@ -101,10 +93,10 @@ class _Thin:
         def step(number: ir.Value, sums: list[ir.Value], mask: ir.Value | None = None) -> list[ir.Value]:
             distance = builder.mul(number, constant(self.tile.width))
             places = [builder.add(start, distance) for start in starts]
-            others = [vectors.load(builder, place, self.tile.type, self.tile.size, mask) for place in places[len(a) :]]
+            others = [self.tile.load(builder, place, mask) for place in places[len(a) :]]
             result = []
             for row, place in enumerate(places[: len(a)]):
-                value = vectors.load(builder, place, self.tile.type, self.tile.size, mask)
+                value = self.tile.load(builder, place, mask)
                 if len(b) > 1:
                     vectors.prefetch(builder, builder.add(place, ahead), locality=2)
                 for column, other in enumerate(others):
