@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from hwbench.api.catalogs import Filter
 from hwbench.api.catalogs import devices as catalog_devices
-from hwbench.api.checks import MAX_ROWS, check_batch, check_clock, check_dtype, check_quantity
+from hwbench.api.checks import MAX_ROWS, check_batch, check_clock, check_dtype, check_duration, check_quantity
 from hwbench.api.lookup import Model, ModelOptions, check_options, locate
 from hwbench.errors import InputError
 from hwbench.machine.device import Device
@@ -23,6 +23,7 @@ from hwbench.workload.ops import Workload
 if TYPE_CHECKING:
     import torch
 
+    from hwbench.api.measurements import Progress
     from hwbench.api.runs import RunComparisons
 
 _RUN = re.compile(r"latest$|\d{8}-\d{0,6}", re.IGNORECASE)
@@ -45,6 +46,13 @@ def compare(
     margin: float = MARGIN,
     level: float = LEVEL,
     inputs: Any = None,
+    live: bool = False,
+    kernels: Sequence[str] = (),
+    fresh_processes: int = 5,
+    budget: float | str = 60.0,
+    save: str | bool = False,
+    progress: "Progress | None" = None,
+    command: Sequence[str] = ("hwbench.compare",),
     **options: Unpack[ModelOptions],
 ) -> "Comparison | RunComparisons":
     """Return devices side by side, each ratio to the first as a product of factors, or saved runs with verdicts.
@@ -52,11 +60,30 @@ def compare(
     With a `model`, devices have its time in s too. `kind`, `vendor`, `architecture` and `year` add devices of the
     catalog; without names and filters it is compared as a whole. Saved runs are given by file, by id or as `latest`;
     differences below `margin` count as none, intervals and verdicts have the confidence `level`.
+
+    With `live`, names are settings (`here`, `threads=2`, `python=PATH`, `VARIABLE=value`): `kernels` or the `model` are
+    measured under each in turns, in fresh processes, and the runs are compared.
     """
     every = [name for group in names for name in ((group,) if isinstance(group, str | Device) else group)]
     wanted = Filter(kind, vendor, architecture, year)
     check_options(options)
     _check_shares(margin, level)
+    if live:
+        from hwbench.api.runs import compare_live  # needs what measures, which devices do without
+        from hwbench.measure.session import BenchRequest
+
+        if not isinstance(model, str | None) or not all(isinstance(name, str) for name in every):
+            raise InputError("live-names", "Settings and models are measured by their names.", field="names")
+        request = BenchRequest(
+            kernels=tuple(kernels) if model else tuple(kernels) or ("matmul",),
+            quick=True,
+            budget_s=check_duration(budget, "budget"),
+            dtypes=(check_dtype(dtype),),
+            command=tuple(command),
+            model=model,
+            batch=check_batch(batches[0]),
+        )
+        return compare_live([str(name) for name in every], request, fresh_processes, save, margin, level, progress)
     runs = [name for name in every if isinstance(name, str) and _is_run(name)]
     if not runs:
         located = _devices(every, wanted)

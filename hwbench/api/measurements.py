@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hwbench import answers
 from hwbench.answers import Answer
@@ -97,15 +98,15 @@ def self_check(
     request = BenchRequest(
         kernels=kernels or ("clock",), quick=True, budget_s=seconds, threads=(1,), command=tuple(command)
     )
-    show, compared = progress or _silent, []
+    show, compared, each = progress or _silent, [], 2 * fresh_processes
     for pair in range(pairs):
-        sides: tuple[list[Record], list[Record]] = ([], [])
-        for process in range(2 * fresh_processes):
-            done = (pair + process / (2 * fresh_processes)) / pairs
-            show(done, f"pair {pair + 1} of {pairs}, process {process + 1} of {2 * fresh_processes}")
-            sides[(pair + process) % 2].append(processes.record_once(request))
-        turns = store.new_id()
-        first, second = (session.joined(side, request.command, turns) for side in sides)
+
+        def say(done: int, pair: int = pair) -> None:
+            text = f"pair {pair + 1} of {pairs}, process {done + 1} of {each}"
+            show((pair + done / each) / pairs, text)
+
+        whole = replace(request, budget_s=seconds * each)
+        first, second = processes.in_turns([processes.HERE] * 2, whole, fresh_processes, say)
         compared.append((first, second))
     return study.self_check(compared)
 

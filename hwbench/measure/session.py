@@ -1,7 +1,7 @@
 """A run of `hwbench bench` in this process: conditions, kernels, samples, record."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from msgspec import Struct
@@ -23,7 +23,10 @@ QUICK_SAMPLE_S = 0.01
 
 
 class BenchRequest(Struct, frozen=True):
-    """What to measure and how long; None and empty leave the choice to the kernels. The record states `command`."""
+    """What to measure and how long; None and empty leave the choice to the kernels. The record states `command`.
+
+    With a `model`, its forward passes at `batch` are measured instead of kernels, by fresh processes only.
+    """
 
     kernels: tuple[str, ...] = ()
     quick: bool = False
@@ -32,6 +35,8 @@ class BenchRequest(Struct, frozen=True):
     dtypes: tuple[str, ...] | None = None
     sizes: tuple[tuple[int, int, int], ...] | None = None
     command: tuple[str, ...] = ()
+    model: str | None = None
+    batch: int = 1
 
     @property
     def seconds(self) -> float:
@@ -125,10 +130,17 @@ def joined(runs: Sequence[Record], command: tuple[str, ...] = (), turns: str | N
         command=command,
         after=runs[-1].after,
         measurements=tuple(_together(parts) for parts in by_key.values()),
-        notices=unique(each for run in runs for each in run.notices),
+        notices=unique(_largest([each for run in runs for each in run.notices])),
         processes=len(runs),
         turns=turns,
     )
+
+
+def _largest(notices: Sequence[Notice]) -> Iterator[Notice]:
+    """Yield notices, of those that state a share the one with the largest, where the first of them was."""
+    shares = {each.code: each for each in sorted(notices, key=lambda each: each.data.get("share", 0.0))}
+    for each in notices:
+        yield shares[each.code] if set(each.data) == {"share"} else each
 
 
 def _together(parts: Sequence[tuple[int, Measurement]]) -> Measurement:

@@ -12,8 +12,9 @@ import pytest
 from hwbench.cli.values import batch_ranges
 from hwbench.errors import InputError
 from hwbench.machine import catalog
-from hwbench.measure import store
+from hwbench.measure import processes, store
 from hwbench.measure.record import Measurement, Record, Sample
+from hwbench.measure.session import BenchRequest
 
 
 def _rows(text: str) -> list[dict[str, str]]:
@@ -195,3 +196,37 @@ def test_a_sweep_that_fails_leaves_the_old_file(
 )
 def test_batches(text: str, found: tuple[int, ...]) -> None:
     assert tuple(batch_ranges(text)) == found
+
+
+class Processes:
+    """Fresh processes whose every sample is a little faster with a variable; they hear what is asked for."""
+
+    def __init__(self) -> None:
+        self.requests: list[BenchRequest] = []
+
+    def __call__(self, request: BenchRequest, setting: processes.Setting = processes.HERE) -> tuple[Record, bool]:
+        self.requests.append(request)
+        return _run(store.new_id(), 1.5e11 if setting.variables else 1e11), False
+
+
+def test_settings_are_measured_in_turns_saved_and_compared(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fake = Processes()
+    monkeypatch.setattr(processes, "run_process", fake)
+    words = f"compare --live FAST=1 --kernel matmul --processes 3 --budget 6s --save {tmp_path}"
+    found = cli(f"{words} --json").json
+    (row,) = found["comparisons"]
+    assert (row["names"], row["in_turns"]) == (["here", "FAST=1"], True)
+    assert {metric["verdict"] for metric in row["metrics"]} == {"faster"}
+    assert "not-in-turns" not in {each["code"] for each in found["notices"]}
+    assert (len(fake.requests), fake.requests[0].kernels, fake.requests[0].budget_s) == (6, ("matmul",), 1.0)
+    assert sorted(store.names(str(tmp_path))) == sorted((row["a"], row["b"]))
+    assert len(found["paths"]) == 2
+    again = cli("compare", *found["paths"], "--json").json["comparisons"]
+    assert again == found["comparisons"]
+    assert cli(f"{words} --no-save").code == 2
+    text = cli("compare --live here FAST=1 --processes 2 --no-save").out
+    assert text.startswith("FAST=1 against here")
+    assert cli("compare --live A=1 --format csv --no-save").code == 2
+    assert cli("compare --live a=1 --no-save --json").json["error"]["code"] == "bad-setting"

@@ -59,7 +59,13 @@ MEASURING = {"bench", "calibrate", "explain", "fleet", "report", "results", "run
 def marks(example: str) -> list[pytest.MarkDecorator]:
     """Return how an example is marked: it measures this machine, or traces a large model, or is quick."""
     words = example.split()
-    return [pytest.mark.realtime] if words[1] in MEASURING else [pytest.mark.slow] if "hf:" in example else []
+    return (
+        [pytest.mark.realtime]
+        if words[1] in MEASURING or "--live" in words
+        else [pytest.mark.slow]
+        if "hf:" in example
+        else []
+    )
 
 
 @pytest.mark.parametrize("example", [pytest.param(example, marks=marks(example)) for example in EXAMPLES])

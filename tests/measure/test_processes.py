@@ -1,11 +1,13 @@
 """Runs of several processes: their command line, their failures, interrupts and errors."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from hwbench.errors import HwbenchError, InputError
 from hwbench.measure import cluster, processes, session, store
+from hwbench.measure.processes import HERE, Setting
 from hwbench.measure.record import Record
 from hwbench.measure.session import BenchRequest
 from hwbench.notices import notice
@@ -15,7 +17,7 @@ from tests.measure.records import a_run, measured
 def test_a_request_becomes_the_command_line_of_a_process() -> None:
     request = BenchRequest(("clock", "fma"), True, 2.5, (1, 2), ("fp32", "fp64"), ((1, 2, 3), (4, 4, 4)))
     assert processes.arguments(request) == [
-        "bench", "clock", "fma", "--json", "--no-save", "--budget", "2.5 s", "--quick", "--threads", "1,2",
+        "bench", "--no-save", "clock", "fma", "--json", "--budget", "2.5 s", "--quick", "--threads", "1,2",
         "--dtype", "fp32,fp64", "--size", "1x2x3,4x4x4",
     ]  # fmt: skip
     assert processes.arguments(BenchRequest())[-1] == f"{session.BUDGET_S} s"
@@ -27,10 +29,12 @@ class Fake:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: object) -> None:
         self.answers = list(answers)
         self.requests: list[BenchRequest] = []
+        self.settings: list[str] = []
         monkeypatch.setattr(processes, "run_process", self)
 
-    def __call__(self, request: BenchRequest) -> tuple[Record, bool]:
+    def __call__(self, request: BenchRequest, setting: Setting = HERE) -> tuple[Record, bool]:
         self.requests.append(request)
+        self.settings.append(setting.name)
         answer = self.answers.pop(0)
         if isinstance(answer, BaseException):
             raise answer
@@ -100,3 +104,57 @@ def test_a_module_of_the_current_folder_is_not_imported(tmp_path: Path, monkeypa
     answer = cluster.run_here((*cluster.BENCH, "no-such-kernel"), 60.0)
     assert answer.code == 2
     assert not (tmp_path / "hijacked").exists()
+
+
+def test_a_model_is_run_by_the_command_that_runs_models() -> None:
+    request = BenchRequest((), True, 2.0, (2,), ("fp32",), model="alexnet", batch=4)
+    assert processes.arguments(request) == [
+        "run", "--model", "alexnet", "--batch", "4", "--json", "--budget", "2.0 s", "--threads", "2", "--dtype", "fp32",
+    ]  # fmt: skip
+
+
+def test_settings_are_read() -> None:
+    assert processes.setting("here") == processes.setting("") == HERE
+    found = processes.setting(f"threads=2 python={sys.executable} OMP_NUM_THREADS=1 'A_B=x y'")
+    assert (found.threads, found.python, found.variables) == (
+        2, sys.executable, {"OMP_NUM_THREADS": "1", "A_B": "x y"},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text", ["thread=2", "threads=0", "threads=x", "python=/no/such", "OMP", "'open", "a b=1", "=1"]
+)
+def test_what_is_no_setting_is_refused(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        processes.setting(text)
+    assert (caught.value.code, caught.value.field) == ("bad-setting", "names")
+
+
+def test_settings_take_turns_that_a_drift_cannot_favor(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = Fake(monkeypatch, *[(a_run(measured()), False)] * 6)
+    settings, told = [HERE, processes.setting("A=1")], list[int]()
+    first, second = processes.in_turns(settings, BenchRequest(budget_s=12.0), 3, told.append)
+    assert fake.settings == ["here", "A=1", "A=1", "here", "here", "A=1"]
+    assert [request.budget_s for request in fake.requests] == [2.0] * 6
+    assert told == [0, 1, 2, 3, 4, 5]
+    assert (first.processes, second.processes) == (3, 3)
+    assert first.turns == second.turns is not None
+    assert first.id != second.id
+    assert [run.environment["setting"] for run in (first, second)] == ["here", "A=1"]
+
+
+def test_an_interrupt_keeps_complete_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = (a_run(measured()), False)
+    settings = [HERE, processes.setting("A=1")]
+    Fake(monkeypatch, good, good, good, KeyboardInterrupt())
+    for run in processes.in_turns(settings, BenchRequest(), 3):
+        assert run.processes == 1
+        assert session.interrupted(run.measurements)
+        assert notice("processes-interrupted", measured=1, count=3) in run.notices
+    Fake(monkeypatch, good, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        processes.in_turns(settings, BenchRequest(), 3)
+    Fake(monkeypatch, good, HwbenchError("No module named hwbench"))
+    with pytest.raises(InputError, match="A=1") as caught:
+        processes.in_turns(settings, BenchRequest(), 3)
+    assert caught.value.code == "setting-failed"

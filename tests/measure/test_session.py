@@ -35,9 +35,9 @@ def test_wrong_answers_and_interrupts_are_warned_of() -> None:
 ONE, TWO, THREE = (notice("recorded", text=text) for text in ("one", "two", "three"))
 
 
-def test_joined_runs_repeat_no_sentence() -> None:
+def test_joined_runs_state_the_largest_disturbance_once() -> None:
     runs = [a_run(measured(), notices=(notice("other-work", share=share),)) for share in (0.401, 0.4, 0.2)]
-    assert [one.data["share"] for one in joined(runs).notices] == [0.401, 0.2]
+    assert [one.data["share"] for one in joined(runs).notices] == [0.401]
 
 
 def test_joined_runs_number_their_processes() -> None:

@@ -1,11 +1,13 @@
 """`hwbench compare`."""
 
+import sys
 from typing import Any
 
 import click
 
 from hwbench import api
 from hwbench.cli import filters, options, output, values
+from hwbench.cli.progress import line
 from hwbench.errors import InputError
 from hwbench.report.export.compare import COLUMNS, records
 from hwbench.report.text.compare import markdown
@@ -33,13 +35,29 @@ SORTS = ("name", "released", "peak", "bandwidth", "ridge", "power", "time", "per
     help="Smallest relevant difference between runs.",
 )  # fmt: skip
 @click.option("--level", default=0.95, show_default=True, help="Confidence level of intervals and verdicts on runs.")
+@click.option("--live", is_flag=True, help="Measure settings in turns (here, threads=2, python=PATH, VARIABLE=value).")
+@click.option("--kernel", "kernels", multiple=True, metavar="K", help="Kernel that --live measures [default: matmul].")
+@options.processes_option(5, "Fresh processes of each setting with --live.")
+@options.budget_option("60s", "Time to measure for with --live.")
+@options.folder_options
 @options.tracing_options
 @options.format_option(FORMATS)
-def compare(names: tuple[str, ...], form: str | None, as_json: bool, **parameters: Any) -> None:
+def compare(
+    names: tuple[str, ...],
+    live: bool,
+    save: str | None,
+    no_save: bool,
+    form: str | None,
+    as_json: bool,
+    **parameters: Any,
+) -> None:
     """Compare devices by peak, bandwidth, power and times, and show which factor makes the difference.
 
     Devices of the filters are added to those named; without either the whole catalog is compared. Saved runs are given
     by file, by id or as `latest`: their conditions are compared first, then their kernels, each with the first run.
+
+    With --live the names are settings, one of them compared with the environment as it is: kernels, or the model, are
+    measured under each in turns, in fresh processes, so that a drift of the machine falls on all alike.
 
     \b
     Examples:
@@ -47,9 +65,17 @@ def compare(names: tuple[str, ...], form: str | None, as_json: bool, **parameter
       hwbench compare rtx3090 rtx4090 --model resnet50 --dtype fp16 --batch 1,64
       hwbench compare --kind cpu --year 2017.. --sort per-watt
       hwbench compare --kind gpu --vendor nvidia --format csv > gpus.csv
+      hwbench compare --live OMP_PROC_BIND=true --kernel clock --processes 1 --budget 1s --no-save
     """
     form = options.form(form, as_json)
-    answer = api.compare(*names, **parameters)
+    where = options.saving(save, no_save)
+    command = ("hwbench", *sys.argv[1:])
+    with line() as progress:
+        answer = api.compare(*names, live=live, save=where, progress=progress, command=command, **parameters)
+    if live:
+        if form not in ("text", "json"):
+            raise InputError("bad-format", "Runs are compared as text or JSON.", field="form")
+        click.get_current_context().exit(output.finish(answer, form == "json"))
     if form in ("text", "json"):
         output.show(answer, form == "json")
     elif not isinstance(answer, Comparison):

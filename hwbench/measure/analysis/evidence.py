@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from hwbench.errors import InputError
 from hwbench.measure import store
-from hwbench.measure.environment import snapshot
+from hwbench.measure.environment.snapshot import DISTURBANCES
 from hwbench.measure.record import Measurement, Record
 from hwbench.measure.summary import Grade, graded, interval
 from hwbench.notices import Notice, notice
@@ -123,7 +123,7 @@ def _by_key(run: Record) -> dict[tuple[str, ...], list[Measurement]]:
 def _evidence(run: Record, measurement: Measurement) -> Evidence:
     grade, _ = graded(measurement, interval(measurement))
     doubt: Doubt | None = "poor" if grade == "D" else None
-    if snapshot.disturbances(run.before, run.after):
+    if any(each.code in DISTURBANCES for each in run.notices):
         doubt = "disturbed"
     if measurement.stopped == "interrupted":
         doubt = "interrupted"

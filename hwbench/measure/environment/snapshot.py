@@ -21,6 +21,10 @@ MAX_CELSIUS = 90.0
 """Temperature from which processors begin to slow down."""
 
 
+DISTURBANCES = ("other-work", "hypervisor-steal", "quota-throttled", "processor-hot")
+"""Codes of the notices that `disturbances` gives."""
+
+
 def snapshot(cpus: Iterable[int], files: Files | None = None) -> dict[str, Any]:
     """Return the conditions now. Counters (`busy_s`, `steal_s`, `own_cpu_s`, `throttled_s`) are in s."""
     files = files or Files()

@@ -19,7 +19,7 @@ _ROLES = {"faster": "compute", "slower": "memory"}
 def runs(comparison: RunComparison, style: Style = PLAIN) -> list[str]:
     """Return the conditions that differ, each kernel's ratio and verdict, and the kernels that were not compared."""
     c = comparison
-    lines = [*heading(f"{c.b} against {c.a}", style), ""]
+    lines = [*heading(f"{c.names[1]} against {c.names[0]}", style), ""]
     lines += _differences(c, style) if c.differences else ["The recorded conditions are the same."]
     lines += ["", *_metrics(c, style)]
     if c.geometric_mean:
@@ -32,9 +32,9 @@ def runs(comparison: RunComparison, style: Style = PLAIN) -> list[str]:
     largest = max(metric.allowance for metric in c.metrics)
     above = f", or significantly above {100 * largest:g} % where a drift or one process may be why" if largest else ""
     note = (
-        f"`times` is how many times as fast {c.b} is, with its {level} interval over processes. Faster or slower: "
-        f"significant at {level} after Holm's correction for {len(c.metrics)} metrics, and by more than {margin}"
-        f"{above}. Equivalent: a difference of {margin} is ruled out at {level}, corrected likewise."
+        f"`times` is how many times as fast {c.names[1]} is, with its {level} interval over processes. Faster or "
+        f"slower: significant at {level} after Holm's correction for {len(c.metrics)} metrics, and by more than "
+        f"{margin}{above}. Equivalent: a difference of {margin} is ruled out at {level}, corrected likewise."
     )
     return [*lines, "", *sentences(note, style)]
 

@@ -105,7 +105,10 @@ class Overall(Struct, frozen=True):
 
 
 class RunComparison(Answer, Struct, frozen=True):
-    """Run `b` compared with run `a`, the baseline; `in_turns` tells whether their processes were run in turns."""
+    """Run `b` compared with run `a`, the baseline; `in_turns` tells whether their processes were run in turns.
+
+    `names` are the settings in which they differ, else the ids.
+    """
 
     SCHEMA: ClassVar[str] = "compare-runs"
     MAIN: ClassVar[tuple[str, ...]] = ("a", "b", "margin", "level", "geometric_mean.ratio")
@@ -121,6 +124,7 @@ class RunComparison(Answer, Struct, frozen=True):
     geometric_mean: Overall | None
     notices: tuple[Notice, ...]
     in_turns: bool = False
+    names: tuple[str, str] = ("", "")
 
 
 def compare_runs(a: Record, b: Record, margin: float = MARGIN, level: float = LEVEL) -> RunComparison:
@@ -149,7 +153,14 @@ def compare_runs(a: Record, b: Record, margin: float = MARGIN, level: float = LE
         geometric_mean=_overall(pairs, method),
         notices=tuple(_notices(a, b, differences, metrics, pairs)),
         in_turns=method.in_turns,
+        names=_names(a, b),
     )
+
+
+def _names(a: Record, b: Record) -> tuple[str, str]:
+    """Return what people call two runs: the settings in which they differ, or their ids."""
+    first, second = (run.environment.get("setting") for run in (a, b))
+    return (str(first), str(second)) if first and second and first != second else (a.id, b.id)
 
 
 def in_turns(a: Record, b: Record) -> bool:
@@ -158,7 +169,17 @@ def in_turns(a: Record, b: Record) -> bool:
 
 
 def _pairs(a: Record, b: Record) -> tuple[list[Pair], list[Blocked]]:
-    """Return measurements of the same thing in both runs, and those without a partner, with the reason."""
+    """Return measurements of the same thing in both runs, and those without a partner, with the reason.
+
+    Runs in turns that have no number of threads in common were made to compare these, by wall time.
+    """
+    threads = [{measurement.threads for measurement in run.measurements} for run in (a, b)]
+    if in_turns(a, b) and len(threads[0]) == len(threads[1]) == 1 and threads[0] != threads[1]:
+        count = threads[0].pop()
+        a, b = (
+            replace(run, measurements=tuple(replace(m, threads=count, timer="wall") for m in run.measurements))
+            for run in (a, b)
+        )
     in_b = {measurement.key: measurement for measurement in b.measurements}
     pairs, blocked = [], []
     for measurement in a.measurements:

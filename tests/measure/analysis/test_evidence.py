@@ -9,11 +9,10 @@ from hwbench.measure import store
 from hwbench.measure.analysis.evidence import Evidence, best, completed, doubts, saved, sources
 from hwbench.measure.record import Measurement, Record, Sample
 from hwbench.measure.subject import WorkingSet
+from hwbench.notices import notice
 from tests.measure.analysis.runs import run
 
 OLD, NEW, NEWEST = (f"2026010{day}-120000-000-aaaaaa" for day in (1, 2, 3))
-BUSY = {"monotonic_s": 10.0, "cpus": 1, "busy_s": 10.0, "own_cpu_s": 2.0}
-REST = {"monotonic_s": 0.0, "cpus": 1, "busy_s": 0.0, "own_cpu_s": 0.0}
 
 
 def rate(value: float, spread: float = 0.001, **changes: Any) -> Measurement:
@@ -25,7 +24,7 @@ def rate(value: float, spread: float = 0.001, **changes: Any) -> Measurement:
 
 
 def disturbed(one: Record) -> Record:
-    return msgspec.structs.replace(one, before=REST, after=BUSY)
+    return msgspec.structs.replace(one, notices=(notice("other-work", share=0.8),))
 
 
 def chosen(evidence: tuple[Evidence, ...]) -> list[tuple[str, str, str | None]]:

@@ -24,8 +24,14 @@ def _samples(values: Any, unit: str = "FLOP/s") -> tuple[Sample, ...]:
 
 
 def _measurement(values: Any, unit: Any = "FLOP/s", **changed: Any) -> Measurement:
-    fields: dict[str, Any] = {"kernel": "matmul", "variant": "numba", "dtype": "fp32", "size": "512x512x512"}
-    return Measurement(unit=unit, work=WORK, samples=_samples(values, unit), timer="cpu", **{**fields, **changed})
+    fields: dict[str, Any] = {
+        "kernel": "matmul",
+        "variant": "numba",
+        "dtype": "fp32",
+        "size": "512x512x512",
+        "timer": "cpu",
+    }
+    return Measurement(unit=unit, work=WORK, samples=_samples(values, unit), **{**fields, **changed})
 
 
 def _run(name: str, *measurements: Measurement, **environment: Any) -> Record:
@@ -143,7 +149,7 @@ def test_blocked(changed: dict[str, Any], reason: str) -> None:
     assert [metric.variant for metric in found.metrics] == ["shared"]
     assert reason in [blocked.reason for blocked in found.blocked]
     with pytest.raises(InputError) as caught:
-        compare_runs(_run("a", one), _run("b", other))
+        compare_runs(_run("a", one), _apart(_run("b", other)))
     assert caught.value.code == "nothing-comparable"
 
 
@@ -302,3 +308,19 @@ def test_the_overall_interval_carries_the_kernels_own_uncertainty(processes: int
         widths.append(np.log(overall.interval[1] / overall.interval[0]))
     assert rate(held) >= 0.95 - 3 * (0.95 * 0.05 / trials) ** 0.5
     assert np.mean(widths) > 2 * 1.96 * ASSUMED_SPREAD * (2 / processes) ** 0.5  # of the processes alone
+
+
+def test_runs_in_turns_on_other_numbers_of_threads_compare_these() -> None:
+    one, two = (
+        _run(str(n), _measurement([[v], [v]], threads=n, timer=t)) for n, v, t in ((1, 1.0, "cpu"), (2, 1.9, "wall"))
+    )
+    found = compare_runs(one, two)
+    assert [metric.ratio for metric in found.metrics] == [pytest.approx(1.9)]
+    with pytest.raises(InputError):
+        compare_runs(one, _apart(two))
+
+
+def test_runs_are_called_by_the_settings_in_which_they_differ() -> None:
+    one, two = (_run(name, _measurement([[1.0]]), setting=text) for name, text in (("a", "here"), ("b", "A=1")))
+    assert compare_runs(one, two).names == ("here", "A=1")
+    assert compare_runs(one, msgspec.structs.replace(one, id="c")).names == ("a", "c")
