@@ -81,7 +81,7 @@ def compare(
             dtypes=(check_dtype(dtype),),
             command=tuple(command),
             model=model,
-            batch=check_batch(batches[0]),
+            batch=check_batch(batches[0] if batches else 1),
         )
         return compare_live([str(name) for name in every], request, fresh_processes, save, margin, level, progress)
     runs = [name for name in every if isinstance(name, str) and _is_run(name)]
