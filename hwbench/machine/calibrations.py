@@ -5,7 +5,7 @@ import os
 import msgspec
 
 from hwbench.errors import InputError
-from hwbench.files import atomic, names, places
+from hwbench.files import names, places
 from hwbench.machine.parts import DeviceCalibration
 
 MAX_BYTES = 1 << 16
@@ -27,6 +27,8 @@ def load(key: str) -> DeviceCalibration | None:
 
 def save(key: str, calibration: DeviceCalibration) -> str:
     """Save the calibration of a device and return the path of its file. Raises InputError where that cannot be done."""
+    from hwbench.files import atomic  # which reading does without, and every estimate reads
+
     file = path(key)
     try:
         os.makedirs(os.path.dirname(file), exist_ok=True)
