@@ -13,8 +13,8 @@ from hwbench.stats.intervals import LEVEL, Interval
 from hwbench.units import Hertz
 from hwbench.workload.ops import Work
 
-Loss = Literal["clock", "ports", "memory", "code", "overhead"]
-Name = Literal["spec", "clock", "fma", "blas", "numba", "roofline", "run"]
+Loss = Literal["clock", "ports", "load", "memory", "code", "overhead"]
+Name = Literal["spec", "clock", "fma", "load", "blas", "numba", "roofline", "run"]
 
 CAUSES: dict[str, tuple[Loss, str, str]] = {
     "clock": (
@@ -23,8 +23,13 @@ CAUSES: dict[str, tuple[Loss, str, str]] = {
     ),
     "fma": (
         "ports",
-        "not every cycle starts as many multiply-adds as the ports could, or threads and other work share cores",
+        "not every cycle starts as many multiply-adds as the ports could, or two of these CPUs are one core",
         "the core starts more multiply-adds a cycle than its architecture's file says",
+    ),
+    "load": (
+        "load",
+        "other processes and the hypervisor took the CPUs from these threads for that share of the time",
+        "these threads had more CPU time than the clock on the wall",
     ),
     "blas": (
         "memory",
@@ -44,6 +49,10 @@ CAUSES: dict[str, tuple[Loss, str, str]] = {
     ),
 }  # fmt: skip
 """The cause of the loss or gain at a rung, and its reasons where the rung is below and above the one before it."""
+
+
+MIN_LOAD = 0.01
+"""Share of their time that others take from threads from which it is a step of its own."""
 
 
 class Rung(Struct, frozen=True):
@@ -141,7 +150,7 @@ def rungs(ladder: Ladder, works: Sequence[Work] = ()) -> tuple[tuple[Rung, ...],
     every: list[tuple[Name, str, str, Interval | None]] = [
         ("spec", f"{isa} peak at {at}", "units × stated clock × flops_per_cycle", exact(stated) if stated else None),
         ("clock", f"the peak at {under}", "the clock measured while these vectors multiply and add", real),
-        ("fma", f"{isa} multiply-adds", "independent multiply-adds in registers", ladder.fma),
+        *_multiply_adds(ladder, isa),
         ("blas", f"{ladder.library or 'library'} matmul", f"the library's matrix product{size}", ladder.blas),
         ("numba", "our matmul", "our matrix product in numba, of the same size", ladder.numba),
     ]
@@ -156,6 +165,18 @@ def rungs(ladder: Ladder, works: Sequence[Work] = ()) -> tuple[tuple[Rung, ...],
         ]
     known = tuple(Rung(name, title, rate, how) for name, title, how, rate in every if rate is not None)
     return known, tuple(title for _, title, _, rate in every if rate is None)
+
+
+def _multiply_adds(ladder: Ladder, isa: str) -> list[tuple[Name, str, str, Interval | None]]:
+    """Return the rung of the multiply-adds, in two where others took a share of their threads' time."""
+    title, how = f"{isa} multiply-adds", "independent multiply-adds in registers"
+    fma, running = ladder.fma, ladder.running
+    if not fma or not running or fma.value / running.value > 1 - MIN_LOAD:
+        return [("fma", title, how, fma)]
+    return [
+        ("fma", f"{title} while they run", f"{how}, per CPU time", running),
+        ("load", f"{title} beside other work", f"{how}, by the clock on the wall", fma),
+    ]
 
 
 def steps(rungs: Sequence[Rung]) -> tuple[Step, ...]:
@@ -195,4 +216,6 @@ def summary(steps: Sequence[Step]) -> str:
     worst = min(steps[1:], key=lambda step: step.ratio or 1.0)
     if worst.ratio is not None and worst.ratio < 1:
         text += f" The largest loss is {100 * (1 - worst.ratio):.2g} %, to {worst.lost}: {worst.reason}."
+    if any(step.name == "load" for step in steps):
+        text += " Later steps are with this load, and threads that wait for each other lose more to it."
     return text

@@ -54,6 +54,16 @@ def test_every_rung_has_its_rate_and_loss() -> None:
     assert steps[-1].share == pytest.approx(0.42)
 
 
+def test_what_others_took_is_a_step_of_its_own() -> None:
+    """Threads that had 40 % of their time reach 99 % of the ports while they run."""
+    steps, _ = read(msgspec.structs.replace(FULL, running=about(148.5e9), fma=about(59.4e9)))
+    assert [(step.name, step.lost) for step in steps[2:4]] == [("fma", "ports"), ("load", "load")]
+    assert [step.ratio for step in steps[2:4]] == pytest.approx([0.99, 0.4])
+    assert "60 %, to load" in explain.summary(steps)
+    alone, _ = read(msgspec.structs.replace(FULL, running=about(150e9)))
+    assert [step.name for step in alone] == [step.name for step in read(FULL)[0]]
+
+
 def test_a_bound_is_worded_apart_from_a_run() -> None:
     steps, missing = read(msgspec.structs.replace(FULL, run=None))
     assert missing == ("the model",)

@@ -25,7 +25,9 @@ class Ladder(Struct, frozen=True):
     """Rates in FLOP/s and B/s of `threads` cores at one dtype; None where they were not measured.
 
     `stated` is the peak at the stated clock in Hz, `clock` the clock measured under load of `isa`; `library` is the one
-    that `blas` was measured with, `size` (m x k x n) that of both products; `run` is a model's time in s.
+    that `blas` was measured with, `size` (m x k x n) that of both products; `run` is a model's time in s. `running` is
+    the rate of the multiply-adds while their threads ran, without the time that others took from them, where `fma`
+    includes it.
     """
 
     isa: str | None
@@ -39,6 +41,7 @@ class Ladder(Struct, frozen=True):
     bandwidth: Interval | None
     run: Interval | None = None
     size: str | None = None
+    running: Interval | None = None
 
 
 def tasks(settings: Settings, dtype: str, threads: int, memory: bool = True) -> list[Task]:
@@ -86,7 +89,15 @@ def read(run: Record, dtype: str, threads: int, model: str | None = None, batch:
         bandwidth=interval(stream) if stream else None,
         run=_run(own, model, batch),
         size=size if blas or numba else None,
+        running=_running(fma) if fma else None,
     )
+
+
+def _running(fma: Measurement) -> Interval | None:
+    """Return the rate per CPU time of threads that never wait; None where that is what counts, or was not measured."""
+    if fma.timer == "cpu" or not all(sample.cpu_s for sample in fma.accepted):
+        return None
+    return interval(fma, lambda sample: fma.work * sample.repetitions * fma.threads / (sample.cpu_s or sample.wall_s))
 
 
 def _size(products: Sequence[Measurement]) -> str | None:

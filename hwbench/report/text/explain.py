@@ -23,7 +23,10 @@ def explanation(answer: Explanation, style: Style = PLAIN) -> list[str]:
     for step in answer.steps:
         if step.reason and step.ratio is not None and abs(step.ratio - 1) > 0.005:
             change = "lost" if step.ratio < 1 else "gained"
-            lines += sentences(f"{step.lost}: {percent(abs(step.ratio - 1))} {change}, {step.reason}.", style, "  ")
+            low, high = step.ratio_interval or (step.ratio, step.ratio)
+            doubt = " (perhaps none, by its interval)" if low <= 1 <= high else ""
+            text = f"{step.lost}: {percent(abs(step.ratio - 1))} {change}{doubt}, {step.reason}."
+            lines += sentences(text, style, "  ")
     if answer.missing:
         lines += ["", *sentences(f"Not measured: {', '.join(answer.missing)}.", style)]
     return lines

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from hwbench.errors import InputError
 from hwbench.measure.analysis import ladder
 from hwbench.measure.harness import Task
-from hwbench.measure.record import Measurement
+from hwbench.measure.record import Measurement, Sample
 from hwbench.measure.settings import CpuClass, Settings
 from hwbench.measure.subject import ForwardPass
 from tests.measure.analysis.runs import CLOCKS, RATES, STREAMS, machine, made, run
@@ -89,3 +90,16 @@ def test_the_ladder_measures_what_it_needs_and_no_more(monkeypatch: pytest.Monke
     with pytest.raises(InputError) as caught:
         ladder.tasks(settings, "bf16", 1)
     assert (caught.value.code, caught.value.field) == ("unsupported-dtype", "dtype")
+
+
+def test_multiply_adds_while_they_run_are_per_cpu_time() -> None:
+    """Two threads that had three quarters of their time: 3 s of CPU time in 2 s."""
+    samples = tuple(Sample(2.0, 10, 3.0) for _ in range(5))
+    two = Measurement("fma", "throughput", "FLOP/s", 1e9, samples, "fp32", "avx2", 2, timer="wall")
+    found = ladder.read(run(two), "fp32", 2)
+    assert found.fma is not None
+    assert found.running is not None
+    assert (found.fma.value, found.running.value) == (5e9, pytest.approx(2e10 / 3))
+    assert ladder.read(run(msgspec.structs.replace(two, timer="cpu")), "fp32", 2).running is None
+    unknown = tuple(Sample(2.0, 10) for _ in range(5))
+    assert ladder.read(run(msgspec.structs.replace(two, samples=unknown)), "fp32", 2).running is None
