@@ -127,6 +127,9 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         f"The trace has no data: `{operator}` of values in {module or 'the module'} was assumed to be {answer}."
     ),
     "traced-without-data": "The trace has no data: {text}.",
+    "batch-unknown": (
+        "Which dimension of the inputs is the batch is not known: the inputs are counted as they are given, as one run."
+    ),
     # machine
     "file-left-out": "A file is left out: {error}",
     "peaks-assumed": "Peaks marked `assumed` rest on assumed values: {fields}.",

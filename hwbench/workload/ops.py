@@ -197,12 +197,13 @@ class Workload(Struct, frozen=True, omit_defaults=True):
     @property
     def notices(self) -> tuple[Notice, ...]:
         """What a reader of the counts must know: the assumptions of a trace."""
-        return tuple(
+        assumed = (
             notice("traced-without-data", text=item)
             if isinstance(item, str)
             else notice("assumed-value", operator=item.operator, module=item.module, answer=item.answer)
             for item in self.assumed
         )
+        return (*assumed, notice("batch-unknown")) if self.fixed == "unknown" else tuple(assumed)
 
     def repeats(self, batch: int) -> int:
         """Return how often a batch repeats the ops' counts. Raises InputError for one that was not traced."""

@@ -29,12 +29,11 @@ _Walk = Callable[[Any, dict[str, Value]], list[Value]]
 
 
 class State:
-    """The ops found so far in the file at `path`, for one of `batch` samples; each of them counts `repeat` times."""
+    """The ops found so far in the file at `path`, for all samples of a batch; each of them counts `repeat` times."""
 
-    def __init__(self, path: str, opsets: Opsets, batch: int, symbols: dict[str, int]) -> None:
+    def __init__(self, path: str, opsets: Opsets, symbols: dict[str, int]) -> None:
         self.path = path
         self.opsets = opsets
-        self.batch = batch
         self.symbols = symbols
         self.ops: list[tuple[str, Op]] = []  # each with its operator
         self.uncounted: Counter[str] = Counter()

@@ -8,22 +8,24 @@ buffers, so buffers that torch would not count are counted.
 import os
 import re
 from collections import ChainMap
+from collections.abc import Callable, Iterator
+from math import prod
 from typing import Any
 
+from msgspec import Struct
 from onnx import TensorProto
 
 from hwbench.errors import InputError, shown
+from hwbench.workload import growth
 from hwbench.workload.onnx import file as onnx_file
-from hwbench.workload.onnx import walk
 from hwbench.workload.onnx.control import State
-from hwbench.workload.onnx.values import STANDARD, shaped
-from hwbench.workload.ops import Shape, Workload, fold, uncounted
+from hwbench.workload.onnx.values import STANDARD, Value, shaped
+from hwbench.workload.onnx.walk import walk_graph
+from hwbench.workload.ops import Op, Shape, Workload, fold, uncounted
 from hwbench.workload.request import ModelRequest, TypedShape, typed_shape
 
-TRACED_BATCH = 2
-"""Samples where the file leaves the batch open, as in a torch trace."""
-
 _BATCH_NAME = re.compile(r"n|b|bs|.*batch.*", re.IGNORECASE)
+_RECURRENT = ("LSTM", "GRU", "RNN")
 _DTYPES = {
     "float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "int64": TensorProto.INT64,
     "int32": TensorProto.INT32, "bool": TensorProto.BOOL, "uint8": TensorProto.UINT8, "float64": TensorProto.DOUBLE,
@@ -31,12 +33,30 @@ _DTYPES = {
 _Sizes = list[int | str | None]
 
 
+_Dims = list[tuple[int, ...]]
+"""For each input the dimensions that are the batch."""
+
+
+class _Walk(Struct, frozen=True):
+    """What a walk over the graph found: its ops and outputs, all of one batch."""
+
+    shapes: list[Shape]
+    state: State
+    outputs: list[Value]
+
+    @property
+    def ops(self) -> list[Op]:
+        """The ops, not folded."""
+        return [op for _, op in self.state.ops]
+
+
 def workload(path: str, request: ModelRequest) -> Workload:
     """Return the workload of an `.onnx` file. Raises InputError that names the file, and the node where there is one.
 
-    An open batch dimension is taken as 2 or as in `request.input`; where the graph only fits a batch of 1, as 1.
+    It is of exactly the inputs in the file or the request. Where a walk at another size of the batch shows that the
+    cost is a multiple of it, apart from traffic of weights, ops are those of one sample. An open batch is 1.
     """
-    for name in request.parameters_but("input", "image_size", "batch"):
+    for name in request.parameters_but("input", "image_size", "batch", "batch_dim"):
         text = "This does not apply to an ONNX file, which is counted unchanged; export the model accordingly."
         raise InputError("not-for-onnx", text, field=name)
     requested_inputs(request)  # fails before the file is read
@@ -45,67 +65,164 @@ def workload(path: str, request: ModelRequest) -> Workload:
         opsets = {"" if item.domain in STANDARD else item.domain: item.version for item in model.opset_import}
         if not opsets:
             raise InputError("no-opset", "The file does not state which operator set it uses.")
-        title = f"{shown(model.graph.name or os.path.basename(path))}, ONNX opset {opsets.get('', 0)}"
-        sizes = SymbolicSizes(model.graph, request, TRACED_BATCH)
-        try:
-            state = _walked(path, model.graph, opsets, sizes)
-        except InputError:
-            if not sizes.free_batch:
-                raise
-            sizes = SymbolicSizes(model.graph, request, 1)
-            state = _walked(path, model.graph, opsets, sizes)
+        return _counted(path, model.graph, opsets, request)
     except InputError as error:
         raise error if error.field else error.at(file=path) from None
+
+
+def _counted(path: str, graph: Any, opsets: dict[str, int], request: ModelRequest) -> Workload:
+    sizes = GraphSizes(graph, request)
+
+    def walk(dims: _Dims, batch: int) -> _Walk:
+        shapes, symbols = sizes.at(dims, batch)
+        state = State(path, opsets, symbols)
+        types = zip(sizes.inputs, shapes, strict=True)
+        values = {info.name: shaped(info.type.tensor_type.elem_type, shape, "data") for info, shape in types}
+        return _Walk(shapes, state, walk_graph(state, graph, ChainMap(values)))
+
+    batch, dims, first, ops = _batch(sizes, walk, request)
+    if ops is None and request.batch not in (None, batch):
+        if dims is None:
+            text = "Which dimension of the inputs is the batch is not known, so they are counted as they are given."
+            raise InputError("batch-unknown", f"{text} State it as the dimension of the batch.", field="batch")
+        batch = request.batch or batch
+        first = walk(dims, batch)
     return Workload(
         name=request.model,
-        title=title,
-        input_shape=sizes.first[1:] or sizes.first,
-        ops=fold(state.ops),
-        uncounted=uncounted(state.uncounted, len(state.ops)),
-        unused_params=state.unused_params,
+        title=f"{shown(graph.name or os.path.basename(path))}, ONNX opset {opsets.get('', 0)}",
+        input_shape=_of_sample(first.shapes, dims),
+        ops=fold((name, op) for (name, _), op in zip(first.state.ops, ops or first.ops, strict=True)),
+        uncounted=uncounted(first.state.uncounted, len(first.state.ops)),
+        unused_params=first.state.unused_params,
+        samples=1 if ops is not None else batch,
+        batch=batch,
+        fixed="" if ops is not None else "unknown" if dims is None else "interplay",
     )
 
 
-def _walked(path: str, graph: Any, opsets: dict[str, int], sizes: "SymbolicSizes") -> State:
-    state = State(path, opsets, sizes.batch, sizes.symbols)
-    inputs = zip(sizes.inputs, sizes.shapes, strict=True)
-    values = {info.name: shaped(info.type.tensor_type.elem_type, shape, "data") for info, shape in inputs}
-    walk.walk_graph(state, graph, ChainMap(values))
-    return state
+def _of_sample(shapes: list[Shape], dims: _Dims | None) -> Shape:
+    """Return the shape of the first input that has one, without the batch."""
+    position = next((position for position, shape in enumerate(shapes) if shape), None)
+    if position is None:
+        return (1,)
+    without = dims[position] if dims is not None else ()
+    return tuple(size for k, size in enumerate(shapes[position]) if k not in without) or shapes[position]
 
 
-class SymbolicSizes:
-    """The dimensions of every input, and the batch among them. Raises InputError for a size that is unknown."""
+def _batch(
+    sizes: "GraphSizes", walk: Callable[[_Dims, int], _Walk], request: ModelRequest
+) -> tuple[int, _Dims | None, _Walk, tuple[Op, ...] | None]:
+    """Return the batch given, its dimensions, a walk and the ops of one sample; None for what is not known.
 
-    def __init__(self, graph: Any, request: ModelRequest, batch: int) -> None:
+    Raises InputError for a graph whose inputs have no size, or do not fit.
+    """
+    for dims, certain in sizes.candidates(request.batch_dim):
+        stated, ran = sizes.stated_batch(dims), False
+        for small in (stated,) if stated else (2, 1):
+            try:
+                first, second = walk(dims, small), walk(dims, small + 1)
+            except InputError:  # it fits another size only
+                continue
+            ran = True
+            if certain or _grows(first, second, (small, small + 1)):
+                ops = growth.per_sample(first.ops, second.ops, (small, small + 1))
+                return stated or 1, dims, first if ops or stated else walk(dims, 1), ops
+        if certain or not (stated or ran):
+            return stated or 1, dims, walk(dims, stated or 1), None
+    given_walk = walk([() for _ in sizes.inputs], 1)
+    shapes = [*given_walk.shapes, *(output.shape or () for output in given_walk.outputs)]
+    first_sizes = {shape[0] if len(shape) > 1 else 0 for shape in shapes}
+    if len(first_sizes) == 1 and 0 not in first_sizes:  # all inputs and outputs, of a graph made for one batch
+        return first_sizes.pop(), [(0,) for _ in sizes.inputs], given_walk, None
+    return 1, None, given_walk, None
+
+
+def _grows(first: _Walk, second: _Walk, sizes: tuple[int, int]) -> bool:
+    """Return whether multiply-adds and outputs grow in proportion to the batch, and no steps of recurrent layers do."""
+    if not growth.multiples(first.ops, second.ops, sizes):
+        return False
+    recurrent = ((a, b) for a, b in zip(first.ops, second.ops, strict=True) if a.kind == "recurrent")
+    outputs = ((a.shape, b.shape) for a, b in zip(first.outputs, second.outputs, strict=True))
+    return all(a.output_shape[:1] == b.output_shape[:1] for a, b in recurrent) and all(
+        prod(a) * sizes[1] == prod(b) * sizes[0] for a, b in outputs if a and b
+    )
+
+
+class GraphSizes:
+    """The dimensions of every input: numbers from the file or the request, else names, or None for neither."""
+
+    def __init__(self, graph: Any, request: ModelRequest) -> None:
         weights = {tensor.name for tensor in graph.initializer}
         weights |= {sparse.values.name for sparse in graph.sparse_initializer}
         self.inputs = [info for info in graph.input if info.name not in weights]
+        self.recurrent = any(node.op_type in _RECURRENT for node in graph.node)
         self.symbols: dict[str, int] = {}
         requested = requested_inputs(request)
         if len(requested) > len(self.inputs):
             raise _mismatch(f"The graph has {len(self.inputs)} inputs, not {len(requested)}.")
-        self.dims = [_dims(info) for info in self.inputs]
-        name = self._find_batch()
+        self.names = [_dims(info) for info in self.inputs]
+        self.dims = list(self.names)
         for position, shape in enumerate(requested):
             self.dims[position] = self._bind(position, shape)
-        self.free_batch = name is not None and name not in self.symbols
-        size = self.symbols.setdefault(name, batch) if name is not None else batch
-        for dims in self.dims:
-            if dims and dims[0] is None:
-                dims[0], self.free_batch = size, True
         if request.image_size:
             self._bind_image(request.image_size)
-        self.shapes = [self._settle(position) for position in range(len(self.inputs))]
-        self.first = next((shape for shape in self.shapes if shape), (1,))
-        self.batch = size if name is not None else self.first[0]
 
-    def _find_batch(self) -> str | None:
-        """Return the symbol of the batch: by its name, else the first input's first dimension."""
-        names = [size for dims in self.dims for size in dims or [] if isinstance(size, str)]
-        named = next((name for name in names if _BATCH_NAME.fullmatch(name)), None)
-        first = next((dims[0] for dims in self.dims if dims), None)
-        return named or (first if isinstance(first, str) else None)
+    def candidates(self, dim: int | None) -> Iterator[tuple[_Dims, bool]]:
+        """Yield dimensions that may be the batch, with whether that is stated: by the caller, or by a name."""
+        if dim is not None:
+            yield self._position(dim), True
+            return
+        names = [size for dims in self.names for size in dims or () if isinstance(size, str)]
+        batch = next((name for name in names if _BATCH_NAME.fullmatch(name)), None)
+        if batch is not None:
+            yield (
+                [
+                    tuple(k for k, size in enumerate(dims or ()) if size == batch or (size is None and not k))
+                    for dims in self.names
+                ],
+                True,
+            )
+            return
+        for position in (1, 0) if self.recurrent else (0,):
+            dims = self._position(position)
+            sizes = {self.dims[i][position] for i, own in enumerate(dims) if own}  # type: ignore[index]
+            if sizes and len(sizes - {1, None}) <= 1:
+                yield dims, False
+
+    def _position(self, position: int) -> _Dims:
+        return [(position,) if dims is not None and len(dims) > position else () for dims in self.dims]
+
+    def stated_batch(self, dims: _Dims) -> int | None:
+        """Return the size of the batch, None where it is open. Raises InputError for dimensions that do not exist."""
+        if not any(dims):
+            raise InputError("batch-dim", "No input has this dimension (the first is 0).", field="batch_dim")
+        values = [self._size(i, k) for i, own in enumerate(dims) for k in own]
+        return max((size for size in values if size is not None), default=None)
+
+    def _size(self, position: int, dim: int) -> int | None:
+        size = (self.dims[position] or ())[dim]
+        return self.symbols.get(size) if isinstance(size, str) else size
+
+    def at(self, batch_dims: _Dims, batch: int) -> tuple[list[Shape], dict[str, int]]:
+        """Return the shapes of the inputs at a batch, and the sizes of names. Raises InputError for an unknown size."""
+        stated = self.stated_batch(batch_dims) if any(batch_dims) else None
+        names = {(self.names[i] or ())[k] for i, own in enumerate(batch_dims) for k in own if self.names[i]}
+        symbols = self.symbols | {name: batch for name in names if isinstance(name, str)}
+        shapes = []
+        for position, dims in enumerate(self.dims):
+            name = shown(self.inputs[position].name)
+            if dims is None:
+                raise _needed(f"Input '{name}' has no shape in this file, so one must be given.")
+            sizes = [symbols.get(size) if isinstance(size, str) else size for size in dims]
+            for k in batch_dims[position]:
+                sizes[k] = batch if sizes[k] in (None, stated) else sizes[k]
+            for number, (size, dim) in enumerate(zip(sizes, dims, strict=True)):
+                if size is None:
+                    axis = f"'{shown(dim)}'" if dim else number
+                    what = f"Dimension {axis} of input '{name}'"
+                    raise _needed(f"{what} has no size in this file, so a shape must be given.")
+            shapes.append(tuple(size for size in sizes if size is not None))
+        return shapes, symbols
 
     def _bind_image(self, side: int) -> None:
         for dims in self.dims:
@@ -128,18 +245,6 @@ class SymbolicSizes:
                 what = f"Dimension {number} of input '{shown(info.name)}'"
                 raise _mismatch(f"{what} is {known} in this file, not {wanted}.")
         return list(requested.shape)
-
-    def _settle(self, position: int) -> Shape:
-        name, dims = shown(self.inputs[position].name), self.dims[position]
-        if dims is None:
-            raise _needed(f"Input '{name}' has no shape in this file, so one must be given.")
-        sizes = [self.symbols.get(dim) if isinstance(dim, str) else dim for dim in dims]
-        for number, (size, dim) in enumerate(zip(sizes, dims, strict=True)):
-            if size is None:
-                axis = f"'{shown(dim)}'" if dim else number
-                what = f"Dimension {axis} of input '{name}'"
-                raise _needed(f"{what} has no size in this file, so a shape must be given.")
-        return tuple(size for size in sizes if size is not None)
 
 
 def requested_inputs(request: ModelRequest) -> list[TypedShape]:

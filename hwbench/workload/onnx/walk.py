@@ -98,7 +98,8 @@ def _node(
     if standard and node.op_type == "ConstantOfShape" and outputs and outputs[0].shape is not None:
         if not folded:
             _emit(state, node, operator, inputs, outputs, name)
-        return [state.stored(outputs[0], prod(outputs[0].shape), parameter=False)]
+        is_weight = inputs[0] is not None and inputs[0].origin is not None  # else its shape follows from other shapes
+        return [state.stored(outputs[0], prod(outputs[0].shape), parameter=False) if is_weight else outputs[0]]
     if folded:
         return outputs
     product = _emit(state, node, operator, inputs, outputs, name)
@@ -136,7 +137,7 @@ def _record(
 ) -> None:  # fmt: skip
     present = {position: value for position, value in enumerate(inputs) if value is not None}
     reads_data = joint_role(value.role for value in present.values()) == "data"
-    tally = Tally(state.batch if reads_data else 1)
+    tally = Tally(1)
     for position, value in present.items():
         if value.shape is not None and not _is_argument(value):
             elements = cost.reads if position == 0 else None
@@ -150,7 +151,7 @@ def _record(
     learned = present if formula is None or formula.params is None else formula.params
     op = tally.op(
         cost,
-        shape[1:] if tally.samples > 1 and shape[:1] == (state.batch,) else shape,
+        shape,
         params=state.params.claim(
             value.origin.number
             for position, value in present.items()

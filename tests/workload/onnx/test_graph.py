@@ -111,7 +111,7 @@ CASES: dict[str, tuple[Any, int, int, str]] = {
     ),
     "gemm-transposed": (
         model([node("Gemm", "x w", transA=1)], [info("x", 32, 2)], [weight("w", 32, 5)]),
-        10,
+        2 * 160,  # of both columns: no first dimension is a batch
         160,
         "linear",
     ),
@@ -251,6 +251,60 @@ def test_counts_are_those_derived_by_hand(tmp_path: Path, name: str) -> None:
     assert (found.macs, found.params, found.ops[0].kind, found.uncounted) == (macs, params, kind, ())
 
 
+RECURRENT = [weight("w", 1, 32, 8), weight("r", 1, 32, 8)]
+STATES = [node("Shape", "x", "s", end=1), node("Concat", "s h", "t", axis=0), node("ConstantOfShape", "t", "c")]
+BATCHES: dict[str, tuple[Any, int, int]] = {
+    # name: model, macs of what the file states, its batch
+    "given": (model([node("MatMul", "x w")], [info("x", 8, 32)], [weight("w", 32, 7)]), 8 * 224, 8),
+    "open": (model([node("MatMul", "x w")], [info("x", "N", 32)], [weight("w", 32, 7)]), 224, 1),
+    "open, another name": (model([node("MatMul", "x w")], [info("x", "a", 32)], [weight("w", 32, 7)]), 224, 1),
+    "steps first": (
+        model([node("LSTM", "x w r", hidden_size=8)], [info("x", 100, 3, 8)], RECURRENT), 3 * 100 * 4 * 8 * 16, 3,
+    ),
+    "steps second": (
+        model([node("Transpose", "x", "t", perm=[1, 0, 2]), node("LSTM", "t w r", hidden_size=8)],
+              [info("x", 3, 100, 8)], RECURRENT), 3 * 100 * 4 * 8 * 16, 3,
+    ),
+    "a waveform": (
+        model([node("Unsqueeze", "x axes", "u"), node("Conv", "u w", strides=[160])], [info("x", 16000)],
+              [ints("axes", 0, 1), weight("w", 4, 1, 400)]), 98 * 4 * 400, 1,
+    ),
+    "zero states": (
+        model([*STATES, node("MatMul", "c v", "a"), node("MatMul", "x w", "b"), node("Add", "a b", "y")],
+              [info("x", "batch", 32)], [ints("h", 16), weight("v", 16, 16), weight("w", 32, 16)]), 768, 1,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_what_a_file_states_is_counted_and_says_its_batch(tmp_path: Path, name: str) -> None:
+    proto, macs, batch = BATCHES[name]
+    found = counted(tmp_path, proto)
+    assert (found.operations("mac", found.batch), found.batch) == (macs, batch)
+    if name != "a waveform":
+        assert found.operations("mac", 7) * batch == 7 * macs
+        assert counted(tmp_path, proto, batch=7).operations("mac", 7) * batch == 7 * macs
+
+
+def test_zeros_made_for_the_batch_are_no_parameters(tmp_path: Path) -> None:
+    assert counted(tmp_path, BATCHES["zero states"][0]).params == 16 * 16 + 32 * 16
+
+
+def test_another_batch_of_a_waveform_is_not_known(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as raised:
+        counted(tmp_path, BATCHES["a waveform"][0], batch=2)
+    assert raised.value.code == "batch-unknown"
+
+
+def test_an_open_dimension_that_is_no_batch_needs_a_size(tmp_path: Path) -> None:
+    proto = model([node("Transpose", "x", "t", perm=[1, 0]), node("MatMul", "x t", "y")], [info("x", "tokens", 32)])
+    with pytest.raises(InputError) as raised:
+        counted(tmp_path, proto)
+    assert raised.value.code == "input-needed"
+    assert counted(tmp_path, proto, input="6x32").macs == 6 * 6 * 32
+    assert counted(tmp_path, proto, input="6x32", batch=7, batch_dim=0).macs == 7 * 7 * 32
+
+
 LIGHT = {
     "resnet50": (4_089_184_256, 25_557_032),
     "bvlc_alexnet": (654_560_384, 60_965_224),
@@ -352,7 +406,7 @@ def test_a_scan_runs_along_its_axis(tmp_path: Path) -> None:
         [*nodes, node("Relu", "all", "z")], [info("x", 2, 32), info("steps", 9, 2, 32)], [weight("w", 32, 32)]
     )
     found = counted(tmp_path, proto)
-    assert (found.macs, found.params, found.uncounted) == (9 * 1024, 1024, ())
+    assert (found.macs, found.params, found.uncounted) == (9 * 2 * 1024, 1024, ())  # for the two rows given
 
 
 def test_unknown_operators_are_named_and_what_follows_them_too(tmp_path: Path) -> None:
@@ -370,7 +424,7 @@ def test_a_custom_operator_can_be_given_a_formula(tmp_path: Path, monkeypatch: p
     onnx_formulas.register("my.Magic", lambda call: Cost("magic", macs=call.args[0].elements), "none")
     proto = model([node("Magic", "x", "y", domain="my")], [T], stated=[])
     proto.graph.output[0].CopyFrom(info("y", 2, 6, 32))
-    assert counted(tmp_path, proto).macs == 192
+    assert counted(tmp_path, proto).operations("mac", 2) == 2 * 192
 
 
 def test_local_functions_are_inlined(tmp_path: Path) -> None:
