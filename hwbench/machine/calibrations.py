@@ -5,7 +5,7 @@ import os
 import msgspec
 
 from hwbench.errors import InputError
-from hwbench.files import names, places
+from hwbench.files import content, names, places
 from hwbench.machine.parts import DeviceCalibration
 
 MAX_BYTES = 1 << 16
@@ -19,9 +19,8 @@ def path(key: str) -> str:
 def load(key: str) -> DeviceCalibration | None:
     """Return the calibration of a device; None without a file, or where it is damaged."""
     try:
-        with open(path(key), "rb") as file:
-            return msgspec.json.decode(file.read(MAX_BYTES), type=DeviceCalibration)
-    except (OSError, msgspec.DecodeError, InputError):
+        return msgspec.json.decode(content.read_bytes(path(key), MAX_BYTES), type=DeviceCalibration)
+    except (ValueError, msgspec.DecodeError, RecursionError):
         return None
 
 

@@ -22,6 +22,10 @@ MODELS = ("alexnet", "lenet5", "resnet50", "bert-base", "matmul:64x64x64", "timm
 DEVICES = ("rtx3090", "i9-10940x", "h100-sxm", "rtx4090", "ryzen9-9950x", "m1", "pentium3-500")
 
 
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
 class Case(msgspec.Struct, frozen=True):
     """One execution: `words` after `hwbench` (or the answer of a worker), files by name, environment variables."""
 
@@ -43,13 +47,13 @@ def _catalog(kind: str) -> tuple[Path, ...]:
 def _yaml(random: Random, source: bytes) -> bytes:
     if random.random() < 0.4:
         return mutate.content(random, source)
-    data = mutate.tree(random, json.loads(json.dumps(yaml.safe_load(source), default=str)))
+    data = mutate.tree(random, json.loads(json.dumps(yaml.load(source, _Loader), default=str)))
     return mutate.as_json(data) if random.random() < 0.5 else _dumped(data)
 
 
 def _dumped(data: Any) -> bytes:
     try:
-        return yaml.safe_dump(data, allow_unicode=True).encode(errors="surrogatepass")
+        return yaml.dump(data, Dumper=_Dumper, allow_unicode=True).encode(errors="surrogatepass")
     except (ValueError, yaml.YAMLError):
         return mutate.as_json(data)
 
@@ -88,6 +92,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "validate": ("--measurements", "--device", "--dtype", "--rows", "--runtime", "--layout"),
     "completion": (),
 }
+POSITIONAL = ("estimate", "count", "peak")
+"""Commands whose model and device may be arguments."""
 FLAGS = ("--layers", "--roofline", "--all", "--rows")
 VALUES = (
     *MODELS,
@@ -109,6 +115,11 @@ VALUES = (
     "units=0",
     "units=00000000000000000001999",
     "bandwidth=1e400GB/s",
+    "matmul:00000000000000000001999x2x3",
+    "matmul:1x1",
+    "timm:",
+    "torchvision:../x",
+    "hf:llama",
     "memory=-1B",
     "30/s",
     "0/s",
@@ -152,10 +163,13 @@ def command_line(random: Random) -> Case:
     """Options and arguments in any combination."""
     name = random.choice(list(COMMANDS))
     words = name.split()
+    by_place = name in POSITIONAL and random.random() < 0.4
     if name in ("estimate", "count", "require", "sweep"):
-        words += ["--model", random.choice(MODELS)]
+        words += [] if by_place else ["--model"]
+        words.append(random.choice(MODELS) if random.random() < 0.9 else str(mutate.scalar(random)))
     if name in ("estimate", "sweep", "peak"):
-        words += ["--device", random.choice(DEVICES)]
+        words += [] if by_place else ["--device"]
+        words.append(random.choice(DEVICES))
     for _ in range(random.randrange(4)):
         option = random.choice(COMMANDS[name] or ("",))
         words += [option] if option else []
@@ -321,6 +335,44 @@ def answer(random: Random) -> Case:
     return Case("worker answer", (), {"answer": _json(random, _record())})
 
 
+def timings(random: Random) -> Case:
+    """A dozen times that somebody measured, to which the factors of a device are fitted."""
+    head = "model,device,dtype,batch,time_ms,runtime"
+    rows = [[name, "rtx3090", "fp32", f"{batch}", f"{1 + batch / 9}", "torch-eager-cuda"]
+            for name in ("alexnet", "resnet50", "vgg16") for batch in (1, 8, 64)]  # fmt: skip
+    for _ in range(random.choice((0, 1, 1, 2, 5))):
+        row = random.choice(rows)
+        row[random.randrange(len(row))] = str(mutate.scalar(random))
+    text = io.StringIO()
+    csv.writer(text).writerows([head.split(","), *rows])
+    content = text.getvalue().encode(errors="surrogatepass")
+    content = mutate.content(random, content) if random.random() < 0.3 else content
+    words = ("calibrate", "--device", random.choice((*DEVICES, "rtx3090")), "x.csv", *_flag(random))
+    return Case("few timings", words, {"x.csv": content})
+
+
+def calibration(random: Random) -> Case:
+    """A calibration among the user's own files, of another version, or of another hand."""
+    source = {
+        "device": "rtx3090", "created": "2026-11-29T12:00:00Z", "source": "mine.csv", "timings": 12, "compute": 1.1,
+        "memory": 0.9, "overhead": 1.3, "spread": 0.1, "ceilings": None, "schema": "hwbench.calibration/1",
+    }  # fmt: skip
+    words = random.choice(
+        (("estimate", "-m", "lenet5", "-d", "rtx3090"), ("calibrate", "--show", "--device", "rtx3090"))
+    )
+    file = "hwbench/calibrations/rtx3090.json"
+    return Case("saved calibration", (*words, *_flag(random)), {file: _json(random, json.dumps(source).encode())})
+
+
+def setting(random: Random) -> Case:
+    """A setting of a live comparison."""
+    words = ("here", "threads=2", "python=python3", "OMP_PROC_BIND=true", "A= ", "threads=", "python=", "'", "é=1")
+    parts = [random.choice((*words, str(mutate.scalar(random)))) for _ in range(random.choice((1, 1, 2, 3)))]
+    if random.random() < 0.3:
+        parts = [f"{random.choice(('threads', 'python', 'PATH'))}={part}" for part in parts]
+    return Case("live setting", (" ".join(parts),))
+
+
 DOORS: dict[str, Callable[[Random], Case]] = {
     "command line": command_line,
     "device YAML": device,
@@ -334,7 +386,13 @@ DOORS: dict[str, Callable[[Random], Case]] = {
     "ONNX": onnx,
     "environment": environment,
     "worker answer": answer,
+    "few timings": timings,
+    "saved calibration": calibration,
+    "live setting": setting,
 }
+SLOW = ("command line", "measurement CSV", "clock CSV", "environment", "few timings")
+TURNS = 4
+"""The slow doors get a case in each of so many turns; the others take a hundredth of a second or less."""
 
 
 def case(door: str, seed: int, number: int) -> Case:

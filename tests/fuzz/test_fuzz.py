@@ -10,7 +10,7 @@ import pytest
 from tests.fuzz import doors, run
 from tests.fuzz.doors import Case
 
-COUNT = int(os.environ.get("HWBENCH_FUZZ", "5000"))
+COUNT = int(os.environ.get("HWBENCH_FUZZ", "20000"))
 SEED = 20261129
 FOUND = sorted(run.FOUND.glob("*.json"))
 
@@ -61,3 +61,11 @@ def test_a_case_is_the_same_for_the_same_seed(door: str) -> None:
 def test_faults_are_seen(result: dict[str, object], kind: str | None) -> None:
     case = Case("device YAML", ("peak", "--json"))
     assert run.fault(case, {"cpu_s": 0.0, "grown": 0, **result}) == kind
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind"), [("=1+1", "a formula in a cell of CSV"), ("@sum", "a formula in a cell of CSV"), ("-1.5e9", None)]
+)
+def test_a_formula_in_a_table_is_seen(cell: str, kind: str | None) -> None:
+    result = {"code": 0, "out": f"a,{cell}\n", "err": "", "cpu_s": 0.0, "grown": 0}
+    assert run.fault(Case("device YAML", ("compare", "--format", "csv")), result) == kind

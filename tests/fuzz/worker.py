@@ -18,6 +18,8 @@ import warnings
 from typing import Any
 
 MEMORY = 6 << 30
+CACHE = os.path.join(tempfile.gettempdir(), "cache")
+"""Of the parsed catalog, which no case parses anew; in the folder that `run.Worker` makes and removes."""
 
 
 class _Stream(io.TextIOWrapper):
@@ -40,14 +42,15 @@ def execute(case: dict[str, Any]) -> dict[str, Any]:
         with open(path, "wb") as file:
             file.write(base64.b64decode(content))
     before = dict(os.environ)
-    os.environ |= dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), folder) | case["environment"]
+    own = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), folder)
+    os.environ |= {**own, "XDG_CACHE_HOME": CACHE, **case["environment"]}
     os.chdir(folder)
     out, err = _Stream(), _Stream()
     memory, cpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
             warnings.simplefilter("always")
-            code = _answer(folder) if case["door"] == "worker answer" else _command(case["words"])
+            code = DIRECT.get(case["door"], _command)(case["words"])
     finally:
         os.chdir("/")
         os.environ.clear()
@@ -73,24 +76,42 @@ def _command(words: list[str]) -> int:
     raise AssertionError("main returned")
 
 
-def _answer(folder: str) -> int:
+def _answer(_words: list[str]) -> int:
     """Hold what a worker answered against what is believed of workers; save it as `fleet bench --save` does."""
     from hwbench.errors import InputError, shown
     from hwbench.measure import cluster, store
 
-    with open(os.path.join(folder, "answer"), "rb") as file:
+    with open("answer", "rb") as file:
         text = file.read().decode(errors="replace")
     outcome = cluster.checked("host", "tcp://worker", cluster.WorkerAnswer(0, text, "", "example", 0.0))
     if isinstance(outcome, cluster.Success):
         with contextlib.suppress(InputError):
-            store.save(outcome.run, os.path.join(folder, "saved"))
-    outside = [name for name in os.listdir(folder) if name not in ("answer", "saved")]
+            store.save(outcome.run, "saved")
+    outside = [name for name in os.listdir() if name not in ("answer", "saved")]
     if outside:
         raise AssertionError(f"written outside: {outside}")
     if isinstance(outcome, cluster.Failure):
         print(f"hwbench: {shown(outcome.reason, 1000)}", file=sys.stderr)
         return 2
     return 0
+
+
+def _setting(words: list[str]) -> int:
+    """Read a setting of `compare --live`, without measuring under it."""
+    from hwbench.errors import InputError
+    from hwbench.measure import processes
+    from hwbench.measure.session import BenchRequest
+
+    try:
+        print(processes.setting(words[0]).name, processes.arguments(BenchRequest(kernels=(words[0],)))[0])
+    except InputError as error:
+        print(f"hwbench: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+DIRECT = {"worker answer": _answer, "live setting": _setting}
+"""Doors that the command line opens only to measure."""
 
 
 def main() -> None:

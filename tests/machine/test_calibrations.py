@@ -18,8 +18,9 @@ def test_a_calibration_is_kept_and_removed(tmp_path: Path, monkeypatch: pytest.M
     path = calibrations.save("host-12", KEPT)
     assert calibrations.load("Host 12") == KEPT
     assert calibrations.load("host-13") is None
-    for text in ("", "{}", Path(path).read_text().replace("0.9", "0"), '["no"]', "\xff"):
-        Path(path).write_text(text)
+    text = Path(path).read_bytes()
+    for content in (b"", b"{}", text.replace(b"0.9", b"0"), b'["no"]', text.replace(b"run 1", b"\xff"), b"[" * 60_000):
+        Path(path).write_bytes(content)
         assert calibrations.load("host-12") is None
     assert calibrations.remove("host-12")
     assert not Path(path).exists()
