@@ -217,6 +217,7 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     "python-development-mode": "Python runs in development mode, which slows it.",
     "other-work": "Other work took {share} of the CPUs' time during the measurement.",
     "hypervisor-steal": "The hypervisor gave {share} of the CPUs' time to others during the measurement.",
+    "other-hwbench": "Another hwbench measured at the same time: measure again, one after the other.",
     "quota-throttled": "The control group stopped this process for {share} of the time.",
     "processor-hot": "The processor is at {celsius:.0f} °C and may have slowed down.",
     # api

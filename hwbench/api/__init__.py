@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hwbench.api.lookup import device, model, trace
     from hwbench.api.measurements import bench, bench_cluster, self_check
     from hwbench.api.peaks import peak
-    from hwbench.api.records import saved_run, saved_run_path, saved_runs
+    from hwbench.api.records import remove_runs, rename_run, saved_run, saved_run_path, saved_runs
     from hwbench.api.reports import write_report
     from hwbench.api.studies import study_clock
     from hwbench.api.sweeps import sweep
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 __all__ = [
     "bench", "bench_cluster", "calibrate", "compare", "count", "device", "device_details", "device_template", "devices",
     "estimate", "estimate_all", "explain", "export", "lint_devices", "lint_models", "model", "models", "peak",
-    "require", "run", "saved_run", "saved_run_path", "saved_runs", "self_check", "study_clock",
+    "remove_runs",
+    "rename_run", "require", "run", "saved_run", "saved_run_path", "saved_runs", "self_check", "study_clock",
     "sweep", "trace", "validate", "write_report",
 ]  # fmt: skip
 
@@ -50,7 +51,7 @@ _MODULES = {
     "lookup": "device model trace",
     "measurements": "bench bench_cluster self_check",
     "peaks": "peak",
-    "records": "saved_run saved_run_path saved_runs",
+    "records": "remove_runs rename_run saved_run saved_run_path saved_runs",
     "reports": "write_report",
     "studies": "study_clock",
     "sweeps": "sweep",

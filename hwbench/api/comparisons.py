@@ -85,8 +85,14 @@ def compare(
         )
         return compare_live([str(name) for name in every], request, fresh_processes, save, margin, level, progress)
     runs = [name for name in every if isinstance(name, str) and _is_run(name)]
+    located: Located = {}
+    try:
+        located = {} if runs else _devices(every, wanted)
+    except InputError:
+        runs = _named_runs(every)
+        if not runs:
+            raise
     if not runs:
-        located = _devices(every, wanted)
         if len(located) * len(batches or ()) > MAX_ROWS:
             raise InputError("too-many", f"There are more than {MAX_ROWS} rows.", field="batch")
         source, name = Model(model, inputs, options) if model is not None else None, check_dtype(dtype)
@@ -120,6 +126,14 @@ def _check_shares(margin: float, level: float) -> None:
 def _is_run(name: str) -> bool:
     """Return whether a name is that of a saved run: a JSON file, the beginning of an id, or the latest."""
     return (name.endswith(".json") and not name.startswith("run:")) or _RUN.match(name) is not None
+
+
+def _named_runs(names: Sequence[str | Device]) -> list[str]:
+    """Return names that are no devices and that somebody gave to saved runs; none if one of them is not."""
+    from hwbench.measure import store  # which devices do without
+
+    known = [name for name in names if isinstance(name, str) and store.path_of(name)]
+    return known if len(known) == len(names) else []
 
 
 Located = dict[str, tuple[Device, tuple[Notice, ...]]]

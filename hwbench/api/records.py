@@ -12,7 +12,7 @@ from hwbench import answers
 from hwbench.answers import Answer
 from hwbench.errors import InputError
 from hwbench.measure import session, store
-from hwbench.measure.analysis.results import results
+from hwbench.measure.analysis.results import SavedRun, overview, results
 from hwbench.measure.record import Record, Result
 from hwbench.notices import Notice, notice
 from hwbench.report.text import run as text
@@ -98,27 +98,15 @@ def _without_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-class SavedRun(Struct, frozen=True):
-    """A saved run in a list; `error` says why it cannot be read."""
-
-    id: str
-    created: str | None
-    brand: str | None
-    machine: str | None
-    kernels: tuple[str, ...]
-    error: str | None
-
-
 class SavedRuns(Answer, Struct, frozen=True):
     """The saved runs of a folder, the oldest first."""
 
     SCHEMA: ClassVar[str] = "results"
     ROWS: ClassVar[str] = "runs"
-    CONTEXT: ClassVar[tuple[str, ...]] = ("records", "hidden")
+    CONTEXT: ClassVar[tuple[str, ...]] = ("hidden",)
 
     folder: str
     runs: tuple[SavedRun, ...]
-    records: tuple[Record | None, ...]
     hidden: int = 0
 
 
@@ -126,9 +114,8 @@ class SavedRuns(Answer, Struct, frozen=True):
 def _saved_lines(answer: SavedRuns, style: Style = PLAIN) -> list[str]:
     if not answer.runs:
         return [f"There are no saved runs in {answer.folder}: `hwbench bench` makes one."]
-    pairs = zip(answer.runs, answer.records, strict=True)
-    rows = [(run.id, record, run.error or "") for run, record in pairs]
-    return [*text.run_list(rows, style), *([f"… and {answer.hidden} older (--all)"] if answer.hidden else [])]
+    hidden = [f"… and {answer.hidden} older (--all)"] if answer.hidden else []
+    return [*text.run_list(answer.runs, style), *hidden]
 
 
 def saved_runs(folder: str | None = None, newest: int | None = None) -> SavedRuns:
@@ -137,19 +124,41 @@ def saved_runs(folder: str | None = None, newest: int | None = None) -> SavedRun
         raise InputError("not-a-folder", "This is not a directory.", file=folder)
     names = store.names(folder)
     hidden = max(0, len(names) - newest) if newest is not None else 0
-    pairs = [_loaded(name, folder) for name in names[hidden:]]
-    runs, loaded = tuple(run for run, _ in pairs), tuple(record for _, record in pairs)
-    return SavedRuns(store.folder(folder), runs, loaded, hidden)
+    return SavedRuns(store.folder(folder), tuple(_listed(name, folder) for name in names[hidden:]), hidden)
 
 
-def _loaded(name: str, folder: str | None) -> tuple[SavedRun, Record | None]:
+def _listed(name: str, folder: str | None) -> SavedRun:
+    path = store.find(name, folder)
     try:
-        record = store.load(name, folder)
-    except InputError as error:
-        return SavedRun(name, None, None, None, (), error.message), None
-    kernels = tuple(dict.fromkeys(measurement.kernel for measurement in record.measurements))
-    about = record.environment
-    return SavedRun(name, record.created, about.get("brand"), about.get("machine"), kernels, None), record
+        return overview(store.load(path), os.path.getsize(path))
+    except (InputError, OSError) as error:
+        return SavedRun(name, error=error.message if isinstance(error, InputError) else str(error.strerror))
+
+
+class ChangedRuns(Answer, Struct, frozen=True):
+    """Files of saved runs that were removed, or the one that was given a name."""
+
+    SCHEMA: ClassVar[str] = "results-change"
+
+    removed: tuple[str, ...] = ()
+    renamed: str | None = None
+    name: str | None = None
+
+
+@answers.lines.register
+def _changed_lines(answer: ChangedRuns, style: Style = PLAIN) -> list[str]:  # noqa: ARG001
+    return [f"removed: {path}" for path in answer.removed] or [f"{answer.renamed} is called {answer.name}"]
+
+
+def remove_runs(*names: str, folder: str | None = None) -> ChangedRuns:
+    """Remove saved runs by their files, their ids, the beginnings of these, or their names. Raises InputError."""
+    paths = list(dict.fromkeys(store.find(name, folder) for name in names))  # all are there before one is removed
+    return ChangedRuns(tuple(store.remove(path, folder) for path in paths))
+
+
+def rename_run(name: str, new: str, folder: str | None = None) -> ChangedRuns:
+    """Give a saved run a name by which it is found from then on. Raises InputError."""
+    return ChangedRuns(renamed=store.rename(name, new, folder), name=new)
 
 
 def saved_run(name: str, folder: str | None = None) -> Bench:

@@ -8,6 +8,8 @@ wall and its CPU time; preempted ones are marked, not dropped.
 import gc
 import os
 import random
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +25,7 @@ SAMPLE_S = 0.02
 """Shortest duration of a sample in s: the resolution of clocks and ticks is then below a thousandth of it."""
 _LEAD_IN_S = 0.025  # a single repetition longer than this warms itself up
 _SETTLE_S = 0.1
+_NOT_PYTHONS = (signal.SIG_IGN, signal.SIG_DFL, None)
 _GROWTH = 50.0
 
 
@@ -132,10 +135,11 @@ def measure(
             deadline = time.perf_counter() + budget_s
             for number, state in enumerate(states):
                 report(Progress(number / len(states), "preparing", state.task.label))
-                if state.task.prepare is not None:
-                    state.subject = state.task.prepare() or state.subject
-                if state.task.check is not None:
-                    state.checked = bool(state.task.check())
+                with _whole():
+                    if state.task.prepare is not None:
+                        state.subject = state.task.prepare() or state.subject
+                    if state.task.check is not None:
+                        state.checked = bool(state.task.check())
             _sample_all(states, limits, max(deadline, time.perf_counter() + limits.share * budget_s), report, order)
     except KeyboardInterrupt:
         interrupted = True
@@ -147,6 +151,31 @@ def measure(
     if interrupted and not measurements:
         raise KeyboardInterrupt
     return measurements
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """Hold an interrupt back until the end; a second one is raised at once.
+
+    One that reaches Python inside of LLVM prints a traceback and leaves a kernel half compiled.
+    """
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) in _NOT_PYTHONS:
+        yield
+        return
+    received: list[int] = []
+
+    def hold(number: int, _frame: object) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if received:
+        raise KeyboardInterrupt
 
 
 def _sample_all(

@@ -112,8 +112,8 @@ class Record(Struct, frozen=True):
     """One run of `hwbench bench` or `hwbench run`: its machine, conditions before and after, measurements and notices.
 
     `device` is the machine as the system describes it; files hold its quantities as text with units. Runs whose
-    processes took turns have the same `turns`. The environment
-    and its snapshots are plain mappings (keys: docs/measuring.md): a record outlives its reader.
+    processes took turns have the same `turns`; `name` is what somebody calls the run. The environment and its snapshots
+    are plain mappings (keys: docs/measuring.md): a record outlives its reader.
     """
 
     id: str
@@ -128,6 +128,7 @@ class Record(Struct, frozen=True):
     processes: int = 1
     device: Device | None = None
     turns: str | None = None
+    name: str | None = None
     schema: str = msgspec.field(default=SCHEMA)
 
     @property

@@ -12,7 +12,7 @@ from hwbench.machine.host.describe import Host, host
 from hwbench.measure import harness, kernels, store
 from hwbench.measure import settings as cpus
 from hwbench.measure.environment import machine as environment
-from hwbench.measure.environment import snapshot
+from hwbench.measure.environment import others, snapshot
 from hwbench.measure.record import Measurement, Record
 from hwbench.notices import Notice, notice, unique
 from hwbench.version import VERSION
@@ -82,12 +82,14 @@ def record(
     now = datetime.now(UTC)
     numbers = [cpu for core_class in classes for cpu in core_class.cpus]
     before = snapshot.snapshot(numbers)
-    measurements = tuple(measure())
+    with others.alone() as alone:
+        measurements = tuple(measure())
+        disturbed = [] if alone() else [notice("other-hwbench")]
     after = snapshot.snapshot(numbers)
     if not measurements:
         raise HwbenchError("Nothing was measured.")
     surroundings = environment.environment(machine, classes)
-    every = [*notices, *environment.cautions(surroundings), *snapshot.disturbances(before, after)]
+    every = [*notices, *environment.cautions(surroundings), *snapshot.disturbances(before, after), *disturbed]
     if wrong := dict.fromkeys(f"{each.kernel} {each.variant}" for each in measurements if each.checked is False):
         every.append(notice("wrong-answers", kernels=list(wrong)))
     if interrupted(measurements):

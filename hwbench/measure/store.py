@@ -7,6 +7,7 @@ the user's data folder. Ids begin with the time in UTC, so that they sort as the
 import os
 import re
 import secrets
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +27,7 @@ LATEST = "latest"
 MAX_BYTES = 1 << 26
 """Size of a file above which it is no record."""
 _VERSION = int(SCHEMA.rpartition("/")[2])
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 _ID = re.compile(r"[12][0-9]{7}-[0-9]{6}-[0-9]{3}-[0-9a-f]{6}")
 
 
@@ -106,7 +108,7 @@ def names(where: str | None = None) -> list[str]:
 
 
 def find(name: str, where: str | None = None) -> str:
-    """Return the path of a record by its path, its id, the beginning of one, or `latest`.
+    """Return the path of a record by its path, its id, the beginning of one, its name, or `latest`.
 
     Raises InputError with the nearest ids.
     """
@@ -123,7 +125,47 @@ def find(name: str, where: str | None = None) -> str:
     if fitting:
         message = f"{len(fitting)} saved runs have ids that begin with '{shown(name)}'."
         raise InputError("ambiguous-run", message, nearest=fitting[-3:])
+    if called := path_of(name, where):
+        return called
     raise InputError("unknown-run", f"There is no saved run '{shown(name)}'.", nearest=nearest(name, known))
+
+
+def path_of(name: str, where: str | None = None) -> str | None:
+    """Return the path of the newest record that somebody gave a name; None without one."""
+    if not _NAME.fullmatch(name):
+        return None
+    for identity in reversed(names(where)):
+        path = os.path.join(folder(where), identity + SUFFIX)
+        with suppress(InputError):
+            text = content.read_text(path, MAX_BYTES)
+            if f'"name": "{name}"' in text and decode(text, path).name == name:
+                return path
+    return None
+
+
+def rename(name: str, new: str, where: str | None = None) -> str:
+    """Give a record another name than its id, and return its path. Raises InputError for a name that is taken."""
+    if not _NAME.fullmatch(new) or new.lower() == LATEST:
+        message = f"'{shown(new, 40)}' is no name of a run: up to 40 letters, digits, - and _, a letter first."
+        raise InputError("bad-name", message, field="new")
+    path = find(name, where)
+    run = load(path)
+    if (taken := path_of(new, where)) and taken != path:
+        raise InputError("name-taken", f"Another saved run is called '{new}'.", file=taken, field="new")
+    atomic.write_atomically(path, encode(msgspec.structs.replace(run, name=new)))
+    return path
+
+
+def remove(name: str, where: str | None = None) -> str:
+    """Remove a record and return its path. Raises InputError, also for any other file."""
+    path = find(name, where)
+    if os.path.basename(path).removesuffix(SUFFIX) not in names(os.path.dirname(path) or "."):
+        load(path)  # so that no other file is removed
+    try:
+        os.remove(path)
+    except OSError as error:
+        raise InputError("not-writable", f"The run cannot be removed: {error.strerror}.", file=path) from None
+    return path
 
 
 def load(name: str, where: str | None = None) -> Record:

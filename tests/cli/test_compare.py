@@ -129,6 +129,23 @@ def test_saved_runs(cli: Callable[..., Any], saved: Path) -> None:
     assert cli("compare", str(saved / f"{IDS[0]}.json"), "latest", "--json").json["comparisons"][0] == faster
 
 
+def test_runs_are_named_listed_compared_by_name_and_removed(cli: Callable[..., Any], saved: Path) -> None:
+    assert cli(f"results rename {IDS[0]} before --json").json["name"] == "before"
+    cli("results rename latest after")
+    (row,) = cli("compare before after --json").json["comparisons"]
+    assert (row["a"], row["b"]) == (IDS[0], IDS[2])
+    listed = cli("results --json").json["runs"]
+    assert [run["name"] for run in listed] == ["before", None, "after"]
+    assert [sum(run["grades"].values()) for run in listed] == [len(_run("a", 1.0).measurements)] * 3
+    assert all(run["bytes"] > 1000 for run in listed)
+    assert cli("compare before nobody").code == 2
+    assert cli(f"results remove before {IDS[1]} nobody").code == 2
+    assert len(store.names()) == 3
+    assert len(cli(f"results remove before {IDS[1]} before --json").json["removed"]) == 2
+    assert [run["id"] for run in cli("results --json").json["runs"]] == [IDS[2]]
+    assert not (saved / f"{IDS[0]}.json").exists()
+
+
 def test_saved_runs_as_text(cli: Callable[..., Any], saved: Path) -> None:
     lines = cli(f"compare {IDS[0]} latest").out.splitlines()
     assert lines[0] == f"{IDS[2]} against {IDS[0]}"

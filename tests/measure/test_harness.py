@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import time
 from typing import Any
 
@@ -330,3 +331,23 @@ def test_what_prepare_finds_out_is_recorded() -> None:
     made = task(Kernel(), subject=StreamSize(1024), prepare=lambda: StreamSize(1024, 256))
     (found,) = measure([made], 0.05, limits=FAST)
     assert found.subject == StreamSize(1024, 256)
+
+
+def test_an_interrupt_waits_until_a_kernel_is_compiled() -> None:
+    """One that reaches Python inside of LLVM prints a traceback and leaves the kernel half compiled."""
+    done: list[str] = []
+
+    def compile_kernel() -> None:
+        signal.raise_signal(signal.SIGINT)
+        done.append("compiled")
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            measure([task(spin, prepare=compile_kernel), task(spin, "b", prepare=lambda: done.append("too late"))], 0.1)
+        assert done == ["compiled"]
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        with pytest.raises(KeyboardInterrupt):
+            measure([task(spin, "b", prepare=lambda: [signal.raise_signal(signal.SIGINT) for _ in "12"])], 0.1)  # type: ignore[return-value,arg-type,func-returns-value]
+    finally:
+        signal.signal(signal.SIGINT, before)

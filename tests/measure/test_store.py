@@ -405,3 +405,38 @@ def test_a_record_is_json_of_plain_numbers() -> None:
     run = a_run()
     assert json.loads(store.encode(run))["schema"] == SCHEMA
     assert msgspec.json.decode(store.encode(run), type=Record) == run
+
+
+def test_a_run_is_found_by_the_name_that_it_was_given(tmp_path: Path) -> None:
+    where = str(tmp_path)
+    first, second = a_run(), a_run()
+    for run in (first, second):
+        store.save(run, where)
+    path = store.rename(first.id, "before", where)
+    assert store.find("before", where) == path == str(tmp_path / f"{first.id}.json")
+    assert store.load("before", where) == msgspec.structs.replace(first, name="before")
+    assert store.rename("before", "before", where) == path
+    for run, name, code in ((second.id, "before", "name-taken"), (second.id, "latest", "bad-name"),
+                            (second.id, "20261124-1", "bad-name"), (second.id, "a/b", "bad-name"),
+                            ("nobody", "after", "unknown-run")):  # fmt: skip
+        with pytest.raises(InputError) as caught:
+            store.rename(run, name, where)
+        assert caught.value.code == code
+
+
+def test_only_saved_runs_are_removed(tmp_path: Path) -> None:
+    where, other = str(tmp_path), tmp_path / "other.json"
+    run = a_run()
+    store.save(run, where)
+    other.write_text("{}")
+    with pytest.raises(InputError):
+        store.remove(str(other), where)
+    assert other.exists()
+    broken = tmp_path / f"{store.new_id()}.json"
+    broken.write_text("{broken")
+    assert store.remove(broken.stem, where) == str(broken)
+    assert store.remove(run.id[:20], where) == str(tmp_path / f"{run.id}.json")
+    assert store.names(where) == []
+    with pytest.raises(InputError) as caught:
+        store.remove(run.id, where)
+    assert caught.value.code == "no-runs"

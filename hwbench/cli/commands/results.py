@@ -11,7 +11,7 @@ from hwbench.cli import options, output
 @options.json_option
 @click.pass_context
 def results(context: click.Context, as_json: bool) -> None:
-    """List and show saved runs, and print where they are.
+    """List, show, name and remove saved runs, and print where they are.
 
     \b
     Examples:
@@ -71,3 +71,32 @@ def show_path(run: str | None, folder: str | None) -> None:
       hwbench results path latest
     """
     output.write_lines([api.saved_run_path(run, folder)])
+
+
+@results.command("rename")
+@click.argument("run", metavar="RUN")
+@click.argument("new", metavar="NAME")
+@_folder_option
+@options.json_option
+def rename_run(run: str, new: str, folder: str | None, as_json: bool) -> None:
+    """Give a run a name, by which every command finds it too.
+
+    \b
+    Example:
+      hwbench results rename latest before
+    """
+    output.show(api.rename_run(run, new, folder), as_json)
+
+
+@results.command("remove")
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@_folder_option
+@options.json_option
+def remove_runs(runs: tuple[str, ...], folder: str | None, as_json: bool) -> None:
+    """Remove runs: by their files, their ids, the beginnings of these, their names, or as `latest`.
+
+    \b
+    Example:
+      hwbench results remove latest
+    """
+    output.show(api.remove_runs(*runs, folder=folder), as_json)

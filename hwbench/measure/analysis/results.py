@@ -1,5 +1,6 @@
 """The results of a record: each measurement with its peaks and grade, rows derived from several, and findings."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
@@ -9,7 +10,8 @@ from hwbench.machine.device import Device, choose_clock
 from hwbench.measure import kernels
 from hwbench.measure.analysis.peaks import MAX_SHARE, Clocks, Peaks, above_measured, above_stated, clocks, peaks
 from hwbench.measure.record import MIN_ACCEPTED, Measurement, Record, Result
-from hwbench.measure.summary import per_cycle, summarize
+from hwbench.measure.subject import ForwardPass
+from hwbench.measure.summary import graded, interval, per_cycle, summarize
 from hwbench.notices import Notice, notice
 
 MIN_CORE_SHARE = 0.65
@@ -21,6 +23,21 @@ class Results(Struct, frozen=True):
 
     results: tuple[Result, ...]
     findings: tuple[Notice, ...]
+
+
+class SavedRun(Struct, frozen=True):
+    """A saved run in a list: what it measured, how many values have which grade; `error` says why it cannot be read."""
+
+    id: str
+    created: str | None = None
+    brand: str | None = None
+    machine: str | None = None
+    kernels: tuple[str, ...] = ()
+    error: str | None = None
+    name: str | None = None
+    models: tuple[str, ...] = ()
+    grades: dict[str, int] = {}
+    bytes: int | None = None
 
 
 class PeakComparison(Struct, frozen=True):
@@ -49,6 +66,23 @@ class PeakComparison(Struct, frozen=True):
     def has_few_samples(self) -> bool:
         """Return whether too few samples were undisturbed to conclude anything from the value."""
         return self.result.samples < MIN_ACCEPTED or self.result.grade == "D"
+
+
+def overview(record: Record, size: int | None = None) -> SavedRun:
+    """Return what a list shows of a record; `size` is that of its file in bytes."""
+    grades = Counter(graded(item, interval(item))[0] for item in record.measurements)
+    passes = (item.subject for item in record.measurements if isinstance(item.subject, ForwardPass))
+    return SavedRun(
+        id=record.id,
+        created=record.created,
+        brand=record.environment.get("brand") or (record.device.title if record.device else None),
+        machine=record.environment.get("machine"),
+        kernels=tuple(dict.fromkeys(measurement.kernel for measurement in record.measurements)),
+        name=record.name,
+        models=tuple(dict.fromkeys(each.model for each in passes)),
+        grades=dict(sorted(grades.items())),
+        bytes=size,
+    )
 
 
 def results(record: Record) -> Results:

@@ -21,8 +21,8 @@ MAX_CELSIUS = 90.0
 """Temperature from which processors begin to slow down."""
 
 
-DISTURBANCES = ("other-work", "hypervisor-steal", "quota-throttled", "processor-hot")
-"""Codes of the notices that `disturbances` gives."""
+DISTURBANCES = ("other-work", "hypervisor-steal", "quota-throttled", "processor-hot", "other-hwbench")
+"""Codes of the notices of a run that was disturbed."""
 
 
 def snapshot(cpus: Iterable[int], files: Files | None = None) -> dict[str, Any]:

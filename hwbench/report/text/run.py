@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from hwbench.measure.analysis.results import SavedRun
 from hwbench.measure.record import Record, Result
 from hwbench.report.text.format import cut, percent
 from hwbench.report.text.layout import PLAIN, Style, sentences, table
@@ -132,13 +133,22 @@ def doubts(results: Sequence[Result], style: Style = PLAIN) -> list[str]:
     return lines
 
 
-def run_list(rows: Sequence[tuple[str, Record | None, str]], style: Style = PLAIN) -> list[str]:
-    """Return a row for each saved run: id, time, machine, kernels; `rows` has id, run and why it cannot be read."""
-    cells = []
-    for name, record, trouble in rows:
-        if record is None:
-            cells.append((name, "", "", cut(trouble, 60)))
-            continue
-        kernels = ", ".join(dict.fromkeys(measurement.kernel for measurement in record.measurements))
-        cells.append((name, record.created[:16].replace("T", " "), cut(machine_name(record), 30), cut(kernels, 44)))
-    return table(("id", "UTC", "machine", "kernels"), cells, "llll", style)
+def run_list(runs: Sequence[SavedRun], style: Style = PLAIN) -> list[str]:
+    """Return a row for each saved run: id, time, machine, what was measured, how many values have which grade, size."""
+    rows = [
+        (
+            run.id,
+            run.name or "",
+            (run.created or "")[:16].replace("T", " "),
+            cut(run.brand or "", 30),
+            cut(run.error or ", ".join((*run.models, *(each for each in run.kernels if each != "inference"))), 60),
+            " ".join(f"{count} {grade}" for grade, count in run.grades.items()),
+            str(Bytes(run.bytes)) if run.bytes is not None else "",
+        )
+        for run in runs
+    ]
+    header = ("id", "name", "UTC", "machine", "measured", "grades", "size")
+    columns = [index for index, title in enumerate(header) if title != "name" or any(row[1] for row in rows)]
+    cells = [[row[index] for index in columns] for row in rows]
+    align = "".join("lllllrr"[index] for index in columns)
+    return table([header[index] for index in columns], cells, align, style, spare=("size", "machine", "UTC"))

@@ -115,7 +115,7 @@ def _run(name: str, style: Style) -> list[str]:
     record = _named_run(name)
     found = results.results(record)
     shown = run.run(record, found.results, found.findings, style)
-    return shown + run.run_list([(name[:30], record, ""), (name[:30], None, name)], style)
+    return shown + run.run_list([results.overview(record), results.SavedRun(name[:30], error=name, name=name)], style)
 
 
 def _runs(name: str, style: Style) -> list[str]:
