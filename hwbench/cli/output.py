@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -15,10 +16,11 @@ from hwbench.errors import HwbenchError, InputError, shown
 from hwbench.notices import Notice
 from hwbench.report.text import layout
 from hwbench.report.text.layout import Style
+from hwbench.units import whole_number
 
-PIPED = 120
+MAX_WIDTH = PIPED = 120
 """Columns of a table where standard output is not a terminal; sentences are wrapped earlier."""
-_PAINT = "(\033\\[(?:0|1|2|33|36)m)"
+_PAINT = "(\033\\[(?:0|1|2|33|35|36)m)"
 """The codes that report.text paints with: the only control characters that a terminal gets from us."""
 
 
@@ -136,15 +138,28 @@ def _printable(line: str, color: bool) -> str:
 
 
 def style() -> Style:
-    """Return color and width of the terminal; plain when piped or when NO_COLOR is set."""
+    """Return color and width of the terminal; plain when piped or when NO_COLOR is set. COLUMNS is the width, if set.
+
+    A pipe into another program, such as `head`, ends in the terminal where the errors go; a file has no width.
+    """
     terminal = sys.stdout is not None and sys.stdout.isatty()
-    if not terminal:
-        return Style(tables=PIPED)
-    color = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    columns = os.get_terminal_size().columns
-    if not columns:  # a terminal without a size, as in containers
+    color = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    columns = whole_number(os.environ.get("COLUMNS", "")) or _columns(terminal)
+    if not columns:
         return Style(color=color, tables=PIPED)
-    return Style(color=color, width=max(40, min(columns, 120)))
+    return Style(color=color, width=max(40, min(columns, MAX_WIDTH)))
+
+
+def _columns(terminal: bool) -> int:
+    """Return the width of the terminal that shows standard output; 0 for a file, or a terminal without a size."""
+    try:
+        if terminal:
+            return os.get_terminal_size().columns
+        if sys.stdout is not None and sys.stderr is not None and stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode):
+            return os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):
+        pass
+    return 0
 
 
 def error_object(error: HwbenchError, exit_code: int, field: str | None) -> str:

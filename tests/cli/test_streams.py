@@ -16,6 +16,7 @@ import pytest
 
 from hwbench.__main__ import main as start
 from hwbench.cli import output
+from hwbench.report.text.layout import Style
 
 pytestmark = pytest.mark.slow
 
@@ -235,8 +236,23 @@ def test_standard_output_fails_in_this_process(
 @pytest.mark.parametrize(("columns", "width"), [(0, 100), (20, 40), (80, 80), (500, 120)])
 def test_style_of_a_terminal(monkeypatch: pytest.MonkeyPatch, columns: int, width: int) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(os, "get_terminal_size", lambda: os.terminal_size((columns, 24)))
+    monkeypatch.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((columns, 24)))
     monkeypatch.setenv("TERM", "xterm")
     assert (output.style().width, output.style().color) == (width, True)
     monkeypatch.setenv("NO_COLOR", "1")
     assert not output.style().color
+    monkeypatch.setenv("COLUMNS", "70")
+    assert output.style().width == 70
+
+
+def test_a_pipe_is_as_wide_as_the_terminal_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader), os.fdopen(writer, "w") as pipe, open(os.devnull, "w") as file:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        assert output.style() == Style(tables=output.PIPED)  # standard error is no terminal
+        monkeypatch.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((80, 24)))
+        assert output.style() == Style(width=80)
+        monkeypatch.setattr(sys, "stdout", file)
+        assert output.style() == Style(tables=output.PIPED)
+        monkeypatch.setenv("COLUMNS", "60")
+        assert output.style() == Style(width=60)

@@ -228,7 +228,7 @@ def test_hostile_text_fits_a_terminal(
 @pytest.mark.usefixtures("hostile")
 def test_hostile_text_stays_text_on_a_terminal() -> None:
     for command in ("devices show evil", "count --model evilnet", "estimate --model evilnet --device evil"):
-        bare = re.sub("\033\\[(0|1|2|33|36)m", "", _on_terminal(command))
+        bare = re.sub("\033\\[(0|1|2|33|35|36)m", "", _on_terminal(command))
         assert all(line.isprintable() for line in bare.split("\n"))
         assert "\\x1b[31mred" in bare
 

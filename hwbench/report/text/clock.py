@@ -1,16 +1,17 @@
 """Clock studies as text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from hwbench import answers
 from hwbench.report.text.format import cut
 from hwbench.report.text.layout import PLAIN, Style, field, heading, sentences, table
-from hwbench.study.clock.results import Between, ClockStudy, Ends, ModelClock, PeakView, Striking, Suite
-from hwbench.study.clock.verdict import predictor
+from hwbench.study.clock.results import Between, ClockStudy, Ends, Grade, ModelClock, PeakView, Striking, Suite
+from hwbench.study.clock.verdict import GRADES, change, predictor
 from hwbench.units import Hertz, si
 
 MAX_CLASSES = 10
 MAX_NAME = 34
+_GRADES = [grade for _, grade in GRADES]
 
 
 @answers.lines.register
@@ -29,12 +30,29 @@ def study(answer: ClockStudy, style: Style = PLAIN) -> list[str]:
 
 
 def _summary(suites: Sequence[Suite], style: Style) -> list[str]:
+    """Return the answer over all suites in a sentence, then a row for each."""
+    graded: dict[Grade, list[str]] = {}
+    for each in sorted(suites, key=lambda each: _GRADES.index(each.grade)):
+        graded.setdefault(each.grade, []).append(cut(each.suite, MAX_NAME))
+    parts = [f"{predictor(grade, article=True)} of {', '.join(names)}" for grade, names in graded.items()]
+    text = f"Clock speed alone is {', and '.join(parts)}, judged by microarchitectures that were not seen in fitting."
+    known, lost = _between(each.r2_microarchitecture for each in suites), _between(e.inversions.share for e in suites)
+    text += f" Together with the microarchitecture it explains {known} of the variance." if known else ""
+    text += f" The lower clock wins in {lost} of the pairs." if lost else ""
     rows = []
     for each in suites:
         shares = (each.r2_clock, each.r2_clock_cv, each.r2_microarchitecture, each.inversions.share)
         rows.append((cut(each.suite, MAX_NAME), str(each.n), *map(_r2, shares), each.grade))
     header = ("suite", "n", "R² clock", "R² unseen", "R² microarch.", "lower wins", "predictor")
-    return [*table(header, rows, "lrrrrrl", style, spare=("R² unseen", "n")), ""]
+    lines = table(header, rows, "lrrrrrl", style, spare=("n", "R² microarch."))
+    return [*sentences(text, style), "", *lines, ""]
+
+
+def _between(shares: Iterable[float | None]) -> str:
+    """Return `23 to 73 %`; nothing without known shares."""
+    known = sorted(share for share in shares if share is not None)
+    low, high = (_r2(end) for end in (known[0], known[-1])) if known else ("", "")
+    return high if low == high else f"{low.removesuffix(' %')} to {high}"
 
 
 @answers.lines.register
@@ -42,8 +60,7 @@ def suite(answer: Suite, style: Style = PLAIN) -> list[str]:
     """Return the verdict, the R² behind it, and the classes and pairs in which the lower clock wins."""
     groups = f" · {answer.microarchitectures} microarchitectures" if answer.microarchitectures else ""
     low, high = (str(Hertz(clock)) for clock in answer.clock_hz)
-    what = predictor(answer.grade)
-    lines = heading(f"{answer.suite}: clock speed is {what if what.startswith('no ') else f'a {what}'}", style)
+    lines = heading(f"{answer.suite}: clock speed is {predictor(answer.grade, article=True)}", style)
     lines += [*heading(f"{answer.n} rows · {answer.devices} devices{groups} · {low} to {high}", style, "dim"), ""]
     lines += [*sentences(answer.verdict, style), "", *_fits(answer, style), ""]
     if answer.spearman is not None:
@@ -70,14 +87,14 @@ def _fits(suite: Suite, style: Style) -> list[str]:
     if cores is not None:
         rows.append(("clock, cores", cores.r2, None, cores.r2_cv, None, None))
     if suite.r2_microarchitecture is not None:
-        name, unseen = "clock, microarchitecture", suite.r2_microarchitecture_cv
+        name, unseen = "clock, microarch.", suite.r2_microarchitecture_cv
         spans = (ends.r2_microarchitecture, ends.slope_within)
         rows.append((name, suite.r2_microarchitecture, spans[0], unseen, suite.slope_within, spans[1]))
     if cores is not None and cores.r2_microarchitecture is not None:
-        rows.append(("clock, microarchitecture, cores", cores.r2_microarchitecture, None, None, None, None))
+        rows.append(("clock, microarch., cores", cores.r2_microarchitecture, None, None, None, None))
     body = [(name, _r2(r2), _span(span), _r2(unseen), _slope(slope, e)) for name, r2, span, unseen, slope, e in rows]
-    header = ("score from", "R²", "interval", "R² unseen", "% score for 1 % clock")
-    return table(header, body, "lrrrr", style, spare=("R² unseen",))
+    header = ("score from", "R²", "interval", "R² unseen", "+10 % clock")
+    return table(header, body, "lrrrr", style, spare=("interval",))
 
 
 def _classes(classes: Sequence[Between], style: Style) -> list[str]:
@@ -113,11 +130,11 @@ def peak_views(views: Sequence[PeakView], style: Style = PLAIN) -> list[str]:
         factors = (view.shares[name] for name in ("clock", "units", "flops_per_cycle"))
         kind = {"cpu": "CPUs", "gpu": "GPUs", "all": "both"}[view.kind]
         rows.append((kind, str(view.n), *map(_r2, (*shares, *factors))))
-    header = ("", "n", "clock", "unseen", "clock, units", "all three", "clock's", "units'", "width's share")
-    lines = table(header, rows, "lrrrrrrrr", style, spare=("unseen", "units'", "width's share"))
+    header = ("R² from", "n", "clock", "unseen", "clock, units", "all three", "by clock", "by units", "by FLOP/cycle")
+    lines = table(header, rows, "lrrrrrrrr", style, spare=("unseen", "all three", "clock, units"))
     note = (
-        "R² of the log of the peak. All three factors are the peak's definition, so their R² is 100 %. The shares are "
-        "the contributions of clock, units and flops_per_cycle to the differences between peaks."
+        "R² of the log of the peak. All three factors are the peak's definition, so their R² is 100 %. The last three "
+        "columns are the contributions of clock, units and FLOP per cycle to the differences between peaks."
     )
     return ["", *heading(title, style), *lines, "", *sentences(note, style)]
 
@@ -153,7 +170,8 @@ def _span(ends: Ends) -> str:
 
 
 def _slope(value: float | None, ends: Ends) -> str:
-    return "-" if value is None else f"{value:.2f}{_ends(ends)}"
+    """Return how much higher a score is where the clock is 10 % higher."""
+    return "-" if value is None else change(value, ends)
 
 
 def _ends(ends: Ends) -> str:

@@ -16,7 +16,7 @@ from hwbench.units import operations_unit, si
 FEW = 4
 """Devices up to which every peak is listed, and each difference is described in a sentence."""
 _MAX_NAME = 22
-_SPARE = ("year", "ideal", "GFLOP/s/W", "GOP/s/W", "/s/W", "units", "power")
+_SPARE = ("year", "ideal", "/s/W", "GFLOP/s/W", "GOP/s/W", "units", "power", "roofline", "rate", "clock")
 """Columns that a narrow terminal leaves out, in this order."""
 _SPEEDS = {"peak": "peak", "roofline": "roofline throughput", "expected": "expected throughput"}
 

@@ -104,7 +104,7 @@ def _layers(e: Estimate, style: Style, all_layers: bool) -> list[str]:
         header = (*header[:-1], "roofline", "expected", "share", "bound")
     rows = [_row(layer, e, name_width(MAX_NAME, style)) for layer in layers]
     roles = [layer.bound or "" for layer in layers]
-    lines = table(header, rows, "llrrrrrrl"[: len(header)], style, roles, (f"{unit}/B", "kind", "share"))
+    lines = table(header, rows, "llrrrrrrl"[: len(header)], style, roles, (f"{unit}/B", "kind", "traffic", unit))
     if hidden := len(e.layers) - len(layers):
         lines += heading(f"... the {len(layers)} most expensive; {hidden} more layers with --layers", style, "dim")
     return lines
@@ -192,7 +192,7 @@ def several(answer: Estimates, style: Style = PLAIN) -> list[str]:
     header = ("dtype", "batch", "peak", "ideal", "roofline", "expected", "80 % interval", "rate", "bound", "fits")
     first = answer.estimates[0]
     lines = [*heading(f"{first.title} on {first.device}", style), ""]
-    lines += table(header, rows, "lrrrrrrrll", style, spare=("peak", "ideal"))
+    lines += table(header, rows, "lrrrrrrrll", style, spare=("peak", "ideal", "roofline", "rate"))
     note = f"ideal and roofline are lower bounds at the peak's clock, the latter {_UNCACHED}"
     if not is_strict(first):
         note = "ideal and roofline are not strict bounds: the peak rests on what the system reports or on assumptions"

@@ -7,7 +7,7 @@ from msgspec import Struct
 from hwbench.errors import shown
 from hwbench.report.text.format import cut, fit, width
 
-_CODES = {"bold": "1", "dim": "2", "memory": "33", "compute": "36", "warning": "33"}
+_CODES = {"bold": "1", "dim": "2", "memory": "33", "compute": "36", "warning": "35"}
 
 
 class Style(Struct, frozen=True):
@@ -26,7 +26,7 @@ class Style(Struct, frozen=True):
 PLAIN = Style()
 _NAMES = 13  # columns that names of values take, the gap included
 _GAP = 2  # columns between those of a table
-_MIN_FIRST, _MIN_NAME, _MIN_TITLE = 22, 14, 10
+_MIN_FIRST, _MIN_NAME, _MIN_TITLE = 22, 14, 14
 """Columns that a name in the first column of a table keeps, a name in another, and a column's title."""
 _MAX_NUMBER = 30  # columns of a number, a date or the id of a run
 _PREFIXES = "pnµmkKMGTP"

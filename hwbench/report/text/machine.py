@@ -48,7 +48,7 @@ def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> l
             start = (f"{peak.engine} {peak.isa}", dtype, peak.accumulate or "-")
             rows.append((*start, *factors, total, ridge, peak.provenance))
     header = ("engine", "dtype", "accum.", "units", "clock", "per cycle", "peak", "ridge", "from")
-    return table(header, rows, "llllrrrrl", style, spare=("ridge", "accum.", "from", "per cycle", "clock", "units"))
+    return table(header, rows, "llllrrrrl", style, spare=("from", "ridge", "clock", "per cycle", "units"))
 
 
 def _which(device: Device, term: PeakTerm) -> str:

@@ -1,16 +1,16 @@
-"""A roofline in text: intensity across, FLOP/s up, both logarithmic, each layer a mark by its share of the time."""
+"""A roofline in text: intensity across, FLOP/s up, both logarithmic; letters mark the layers that take longest."""
 
 import math
 
 from hwbench.predict.estimate import Estimate, LayerEstimate
-from hwbench.report.text.format import intensity
-from hwbench.report.text.layout import Style
+from hwbench.report.text.format import intensity, layer_name, percent
+from hwbench.report.text.layout import Style, sentences
 from hwbench.units import operations_unit, si
 
 ROWS = 14
 _MARGIN = 12
-_MARKS = ((0.20, "@"), (0.05, "O"), (0.01, "o"), (0.0, "."))
-"""Share of the time from which a layer has a mark."""
+_LETTERS = "ABCDEFGH"
+_MAX_NAME = 30
 
 
 def roofline(e: Estimate, style: Style) -> list[str]:
@@ -35,11 +35,24 @@ def roofline(e: Estimate, style: Style) -> list[str]:
     for x in range(width):
         slope = low * (high / low) ** (x / (width - 1)) * e.bandwidth_bytes_per_second
         grid[row(min(slope, e.peak_flops_per_second))][x] = "-" if slope >= e.peak_flops_per_second else "/"
-    total = sum(map(_time, points))
-    for layer in sorted(points, key=_time):  # the most expensive last, over the others
-        mark = next(mark for least, mark in _MARKS if _time(layer) / total >= least)
-        grid[row(layer.flops / _time(layer))][column(layer.intensity)] = mark
-    return _framed(grid, (low, high), (top, bottom), e, style)
+    points.sort(key=_time, reverse=True)
+    marked: dict[tuple[int, int], list[LayerEstimate]] = {}
+    for layer in points:
+        marked.setdefault((row(layer.flops / _time(layer)), column(layer.intensity)), []).append(layer)
+    for letter, (y, x) in zip(_LETTERS + "." * len(marked), marked, strict=False):
+        grid[y][x] = letter
+    total = sum(x.forecast_time_s or x.roofline_time_s or 0.0 for x in e.layers)
+    names = (_named(layers, total) for layers in marked.values())
+    legend = [f"{letter} {name}" for letter, name in zip(_LETTERS, names, strict=False)]
+    legend += [". the others"] if len(marked) > len(legend) else []
+    return [*_framed(grid, (low, high), (top, bottom), e), *sentences("; ".join(legend), style)]
+
+
+def _named(layers: list[LayerEstimate], total: float) -> str:
+    """Return the first of the layers at one place, how many more there are, and their share of the time."""
+    first, others = layers[0], sum(layer.count for layer in layers) - layers[0].count
+    more = f" and {others} more" if others else ""
+    return f"{layer_name(first.name, first.count, _MAX_NAME)}{more} {percent(sum(map(_time, layers)) / total)}"
 
 
 def _time(layer: LayerEstimate) -> float:
@@ -51,9 +64,7 @@ def _bottom(points: list[LayerEstimate], low: float, e: Estimate) -> float:
     return min(lowest, low * (e.bandwidth_bytes_per_second or 1.0), e.peak_flops_per_second / 10) / 1.2
 
 
-def _framed(
-    grid: list[list[str]], across: tuple[float, float], up: tuple[float, float], e: Estimate, style: Style
-) -> list[str]:
+def _framed(grid: list[list[str]], across: tuple[float, float], up: tuple[float, float], e: Estimate) -> list[str]:
     unit, width = operations_unit(e.dtype), len(grid[0])
     lines = []
     for index, cells in enumerate(grid):
@@ -64,5 +75,4 @@ def _framed(
     lines.append(" " * _MARGIN + "+" + "-" * (width - 1))
     left, right = intensity(across[0]), f"{intensity(across[1])} {unit}/B"
     lines.append(" " * (_MARGIN + 1) + left + " " * (width - len(left) - len(right) - 1) + right)
-    lines.append(style.paint("layers by their share of the time: @ 20 %  O 5 %  o 1 %  . less", "dim"))
     return lines

@@ -22,7 +22,7 @@ def sweep(answer: Sweep, style: Style = PLAIN) -> list[str]:
             (row.device, si(row.power_w, "W"), cut(row.batches, 34), si(row.time_s, "s"), rate(row.throughput_per_s))
             for row in rows[:MAX_ROWS]
         ]
-        header = ("device", "power", "on the front at batch", "time", "rate")
+        header = ("device", "power", "at batch", "time", "rate")
         lines += ["", *sentences(f"{model} at {dtype}: Pareto front (time against power)", style), ""]
         lines += table(header, cells, "lrlrr", style)
         if len(rows) > MAX_ROWS:

@@ -12,7 +12,7 @@ from hwbench.units import si
 
 MAX_FAMILIES = 15
 MAX_SKIPPED = 10
-_SPARE = ("rank", "≤30 %", "high/low", "median", "≤10 %")
+_SPARE = ("rank", "≤30 %", "high/low", "median", "≤10 %", "≤20 %", "run", "n")
 """Columns that a narrow terminal leaves out, in this order."""
 _METRICS = ("n", "MAPE", "median", "≤10 %", "≤20 %", "≤30 %", "rank", "bias")
 _INTERVALS = ("cover", "high/low")

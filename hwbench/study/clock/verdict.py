@@ -11,9 +11,9 @@ def grade(r2: float) -> Grade:
     return next(name for smallest, name in GRADES if r2 >= smallest)
 
 
-def predictor(name: Grade) -> str:
-    """Return a grade with its noun: `weak predictor`, `no predictor`."""
-    return f"{'no' if name == 'none' else name} predictor"
+def predictor(name: Grade, article: bool = False) -> str:
+    """Return a grade with its noun: `weak predictor` or `a weak predictor`, `no predictor`."""
+    return "no predictor" if name == "none" else f"{'a ' if article else ''}{name} predictor"
 
 
 def verdict(suite: Suite) -> str:
@@ -29,17 +29,17 @@ def _conclusion(suite: Suite) -> str:
     ends = suite.intervals.r2_clock_cv
     grades = dict.fromkeys(grade(end) for end in ends) if ends else {}
     interval = f" (95 % interval: {' to '.join(grades)})" if len(grades) > 1 else ""
-    return f"{text}{interval}."
+    return f"{text}{interval}, judged by microarchitectures that were not seen in fitting."
 
 
 def _clock_alone(suite: Suite) -> str:
     text = f"Clock alone explains {_share(suite.r2_clock)} of the variance of the log score{_interval(suite.ci)}"
     if suite.r2_clock_cv is None:
         return f"{text} (n = {suite.n})."
-    unseen = "for microarchitectures not seen in fitting"
+    unseen = "where the microarchitecture was not seen"
     if suite.r2_clock_cv <= 0:
         return f"{text}; {unseen} it predicts worse than the mean (R² {suite.r2_clock_cv:.2f}, n = {suite.n})."
-    return f"{text}; {_share(suite.r2_clock_cv)} {unseen} (n = {suite.n})."
+    return f"{text}, and {_share(suite.r2_clock_cv)} {unseen} (n = {suite.n})."
 
 
 def _microarchitecture(suite: Suite) -> str:
@@ -72,20 +72,22 @@ def _inversions(suite: Suite) -> str:
 
 
 def _slopes(suite: Suite) -> str:
-    text = f"A score is {_change(suite.slope_clock, suite.intervals.slope_clock)} where the clock is 10 % higher"
+    text = f"A score is {_higher(suite.slope_clock, suite.intervals.slope_clock)} where the clock is 10 % higher"
     if suite.slope_within is None or suite.microarchitectures in (None, 1):
         return text + "."
-    return f"{text}, and {_change(suite.slope_within, suite.intervals.slope_within)} within a microarchitecture."
+    return f"{text}, and {_higher(suite.slope_within, suite.intervals.slope_within)} within a microarchitecture."
 
 
-def _change(slope: float, ends: Ends) -> str:
-    """Return what 1.1 to the power of a slope changes: `7.3 % (6.1 to 8.4) higher`."""
-    change = 100 * (1.1**slope - 1)
-    interval = ""
-    if ends is not None:
-        low, high = (100 * (1.1 ** max(min(end, 50.0), -50.0) - 1) for end in ends)
-        interval = f" ({low:.1f} to {high:.1f})"
-    return f"{abs(change):.1f} %{interval} {'higher' if change >= 0 else 'lower'}"
+def change(slope: float, ends: Ends) -> str:
+    """Return what 1.1 to the power of a slope changes: `7.3 % (6.1 to 8.4)`."""
+    percent = [100 * (1.1 ** max(min(value, 50.0), -50.0) - 1) for value in (slope, *(ends or ()))]
+    return f"{percent[0]:.1f} %" + (f" ({percent[1]:.1f} to {percent[2]:.1f})" if ends else "")
+
+
+def _higher(slope: float, ends: Ends) -> str:
+    if slope >= 0:
+        return f"{change(slope, ends)} higher"
+    return f"{change(-slope, ends and (-ends[1], -ends[0]))} lower"
 
 
 def _share(value: float) -> str:
