@@ -16,6 +16,8 @@ Labels = NDArray[np.intp]
 
 LEVEL = 0.95
 RESAMPLES = 2000
+MAX_FITS = 500_000
+"""Fits of a line at a time, which limit the memory."""
 
 
 class Slope(Struct, frozen=True):
@@ -151,16 +153,52 @@ def slope(sums: Array, term: int, level: float = LEVEL) -> Slope:
     with the stated coverage at few groups, where percentiles of resampled groups fell to 85 %
     (tests/study/clock/test_clock_simulation.py). None below 3 groups, or where one group alone carries the coefficient.
     """
+    total = sums.sum(axis=0)
+    value = float(_solved(total)[term])
+    half = _jackknife(value, _solved(total - sums)[:, term], level)
+    return Slope(value, None if half is None else (value - half, value + half))
+
+
+def _jackknife(value: float, left_out: Array, level: float) -> float | None:
+    """Return half of the interval of a statistic from its values without each group; None where they do not tell."""
     from scipy.special import stdtrit
 
-    total, groups = sums.sum(axis=0), len(sums)
-    value = float(_solved(total)[term])
-    left_out = _solved(total - sums)[:, term]
+    groups = len(left_out)
     if groups < 3 or not np.all(np.isfinite([value, *left_out])):
-        return Slope(value, None)
+        return None
     error = np.sqrt((groups - 1) / groups * np.sum((left_out - value) ** 2))
-    half = float(error * stdtrit(groups - 1, (1 + level) / 2))
-    return Slope(value, (value - half, value + half))
+    return float(error * stdtrit(groups - 1, (1 + level) / 2))
+
+
+def r_squared_interval(total: Array, fitted: Array, level: float = LEVEL) -> tuple[float, float] | None:
+    """Return the jackknife interval of R², of the inverse hyperbolic tangent of its root (Fisher's z of a correlation).
+
+    It holds 94 to 97 % of 95 % from five groups on; percentiles of resampled groups held 84 % (seven groups) to 93 %.
+    """
+    values = np.arctanh(np.sqrt(np.clip(_with_each_left_out(r_squared_resampled, total, fitted), 0.0, 1 - 1e-12)))
+    half = _jackknife(float(values[0]), values[1:], level)
+    if half is None:
+        return None
+    low, high = np.tanh([max(float(values[0]) - half, 0.0), float(values[0]) + half]) ** 2
+    return float(low), float(high)
+
+
+def unseen_interval(total: Array, fitted: Array, level: float = LEVEL) -> tuple[float, float] | None:
+    """Return the jackknife interval of R² for groups left out, of the log of the share that is not explained."""
+    values = np.log(1 - np.minimum(_with_each_left_out(unseen_resampled, total, fitted), 1 - 1e-12))
+    half = _jackknife(float(values[0]), values[1:], level)
+    if half is None:
+        return None
+    low, high = 1 - np.exp([float(values[0]) + half, float(values[0]) - half])
+    return float(low), float(high)
+
+
+def _with_each_left_out(statistic: Callable[[Array, Array, Array], Array], total: Array, fitted: Array) -> Array:
+    """Return a statistic of all groups, then without each of them, a block at a time."""
+    groups = len(fitted)
+    weights = np.concatenate([np.ones((1, groups)), 1 - np.eye(groups)])
+    blocks = np.array_split(weights, -(-len(weights) * groups // MAX_FITS))
+    return np.concatenate([statistic(total, fitted, block) for block in blocks])
 
 
 def r_squared_resampled(total: Array, fitted: Array, weights: Array) -> Array:

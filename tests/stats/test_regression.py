@@ -91,6 +91,29 @@ def test_resampled_fits_are_fits_of_the_repeated_rows() -> None:
         assert unseen[row] == pytest.approx(regression.pooled_unseen(x[:, None], y, groups))
 
 
+def test_intervals_of_r_squared_are_jackknives_of_its_transforms() -> None:
+    ones = np.ones((8, 1))
+    total = regression.moments(ones, Y, GROUPS)
+    fitted = regression.moments(np.column_stack([X, ones]), Y, GROUPS)
+
+    def unseen(rows: np.ndarray) -> float:
+        return regression.pooled_unseen(X[rows, None], Y[rows], GROUPS[rows]) or np.nan
+
+    def root(rows: np.ndarray) -> float:
+        return abs(float(np.corrcoef(X[rows], Y[rows])[0, 1]))
+
+    every = np.ones(8, dtype=bool)
+    parts = [g != GROUPS for g in range(4)]
+    for interval, transformed, back in (
+        (regression.r_squared_interval, lambda rows: np.arctanh(root(rows)), lambda z: np.tanh(max(z, 0)) ** 2),
+        (regression.unseen_interval, lambda rows: -np.log(1 - unseen(rows)), lambda z: 1 - np.exp(-z)),
+    ):
+        value, left = transformed(every), np.array([transformed(rows) for rows in parts])
+        half = np.sqrt(3 / 4 * np.sum((left - value) ** 2)) * stats.t.ppf(0.95, 3)
+        assert interval(total, fitted, 0.9) == pytest.approx((back(value - half), back(value + half)))
+        assert interval(total[:2], fitted[:2]) is None
+
+
 def test_percentiles_need_values_in_half_of_the_resamples() -> None:
     nan = np.nan
     assert regression.interval(np.array([0.0, 1.0, 2.0, 3.0, 4.0]), 0.5) == (1.0, 3.0)

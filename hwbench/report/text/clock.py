@@ -24,7 +24,7 @@ def study(answer: ClockStudy, style: Style = PLAIN) -> list[str]:
         lines += [*suite(each, style), ""]
     note = (
         "R² is of the log of the score: 0 % is as good as the mean, and a worse prediction is below 0 %. Intervals are "
-        f"of {100 * (answer.level or 0):.0f} %, by resampling microarchitectures."
+        f"of {100 * (answer.level or 0):.0f} %, over microarchitectures."
     )
     return [*lines, *sentences(note, style), *peak_views(answer.catalog, style)]
 

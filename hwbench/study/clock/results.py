@@ -13,7 +13,7 @@ Grade = Literal["good", "fair", "weak", "none"]
 
 
 class Intervals(Struct, frozen=True):
-    """Intervals at `level`: of R², rank correlation and shares from resampled groups, of slopes by the jackknife."""
+    """Intervals at `level`: of R² and slopes by the jackknife, of rank correlation and shares from resampled groups."""
 
     level: float
     r2_clock: Ends = None

@@ -23,8 +23,6 @@ MAX_ROWS = 3000
 """Rows of a suite of which all pairs are compared; from more, as many are drawn."""
 MAX_SUITES = 100
 FEW_GROUPS = 10
-MAX_FITS, MIN_RESAMPLES = 400_000, 200
-"""Fits of the interval of R² unseen, one for each group left out of each resample: they limit its memory."""
 WINDOW = 1.0
 """Years between two devices of similar date."""
 
@@ -210,15 +208,14 @@ def _intervals(arrays: _Arrays, counts: regression.PairCounts) -> tuple[Interval
     inside: regression.Slope | None = None
     if arrays.clustered:
         left = regression.within(clock, groups)
-        few = weights[: max(MIN_RESAMPLES, MAX_FITS // len(line))]
-        unseen = regression.interval(regression.unseen_resampled(total, line, few))
+        unseen = regression.unseen_interval(total, line)
         if np.any(np.abs(left) > 1e-12):
             apart = regression.moments(left[:, None], regression.within(score, groups), groups)
-            effects = regression.interval(regression.r_squared_resampled(total, apart, weights))
+            effects = regression.r_squared_interval(total, apart)
             inside = regression.slope(apart, 0)
     intervals = Intervals(
         level=regression.LEVEL,
-        r2_clock=regression.interval(regression.r_squared_resampled(total, line, weights)),
+        r2_clock=regression.r_squared_interval(total, line),
         r2_clock_cv=unseen,
         r2_microarchitecture=effects,
         slope_clock=slope.interval,

@@ -44,6 +44,25 @@ def test_slopes_are_held_as_often_as_stated(groups: int, spread: float, kind: st
     assert float(np.median(widths)) < 1.5
 
 
+@pytest.mark.parametrize("groups", [5, 7, 15, 40])
+@pytest.mark.parametrize(("slope", "own"), [(1.0, 0.3), (1.0, 0.15), (0.5, 0.3)])
+def test_r_squared_is_held_as_often_as_stated(groups: int, slope: float, own: float) -> None:
+    """Percentiles of resampled groups held 83.6 % with 7 of them, 88 % with 15 and 92.8 % with 40."""
+    within, between, noise, held = 0.2, 0.15, 0.1, 0
+    truth = slope**2 * (within**2 + between**2) / (slope**2 * (within**2 + between**2) + own**2 + noise**2)
+    for seed in range(TRIALS):
+        random = np.random.default_rng(seed)
+        label = np.repeat(np.arange(groups), random.integers(2, 12, groups))
+        clock = random.normal(0, between, groups)[label] + random.normal(0, within, len(label))
+        score = slope * clock + random.normal(0, own, groups)[label] + random.normal(0, noise, len(label))
+        ones, target = np.ones((len(label), 1)), regression.centered(score)
+        line = regression.moments(np.column_stack([ones, regression.centered(clock)]), target, label)
+        found = regression.r_squared_interval(regression.moments(ones, target, label), line)
+        assert found is not None
+        held += found[0] <= truth <= found[1]
+    assert held >= binom.interval(0.999, TRIALS, regression.LEVEL)[0], held / TRIALS
+
+
 def test_resampled_r_squared_is_centered_on_what_was_found() -> None:
     clock, score, label = simulated(3, 20)
     weights = regression.draws(20)
