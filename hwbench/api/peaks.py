@@ -18,14 +18,15 @@ def peak(
     located = locate(device, settings)
     peaks = description.known_peaks(located.device, check_clock(clock))
     answer = description.describe(located.device, peaks)
-    about_peaks = tuple(
-        own for own in located.notices if not own.code.startswith("calibrated")
-    )  # those are of forecasts
+    about_peaks = tuple(own for own in located.notices if not own.code.startswith("calibrated"))  # these: forecasts
+    doubtful = any(own.code == "ceilings-doubtful" for own in about_peaks)
     notices = about_peaks or description.notices(located.device, peaks)
     if located.device.sustained is None:
         return replace(answer, notices=notices)
-    from hwbench.study.achieved import achieved  # for measured devices alone
+    from hwbench.study.achieved import Achieved, achieved  # for measured devices alone
 
-    rows = achieved(stated(device), located.device) if isinstance(device, str) and not settings else ()
+    rows: tuple[Achieved, ...] = ()
+    if isinstance(device, str) and not settings:
+        rows = achieved(stated(device), located.device, doubtful=doubtful)
     measured = {"source": located.device.sustained.source, "achieved": rows}
     return replace(answer, notices=notices, measured=measured)

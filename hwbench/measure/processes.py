@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from hwbench.errors import HwbenchError, InputError, shown
 from hwbench.measure import session, store
+from hwbench.measure.analysis import evidence
 from hwbench.measure.record import Record
 from hwbench.measure.session import BenchRequest
 from hwbench.notices import notice, unique
@@ -62,7 +63,7 @@ class Setting(Struct, frozen=True):
     threads: int | None = None
 
 
-HERE = Setting("here")
+HERE = Setting(evidence.HERE)
 
 
 def setting(text: str) -> Setting:

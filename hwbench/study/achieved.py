@@ -29,8 +29,11 @@ class Achieved(Struct, frozen=True):
     finding: str | None
 
 
-def achieved(stated: Device, measured: Device) -> tuple[Achieved, ...]:
-    """Return every ceiling with a measured rate: the `stated` machine compared with itself as `measured`."""
+def achieved(stated: Device, measured: Device, *, doubtful: bool = False) -> tuple[Achieved, ...]:
+    """Return every ceiling with a measured rate: the `stated` machine compared with itself as `measured`.
+
+    Where rates are `doubtful`, one above its peak tells nothing of the architecture.
+    """
     sustained = measured.sustained
     if sustained is None:
         return ()
@@ -42,7 +45,7 @@ def achieved(stated: Device, measured: Device) -> tuple[Achieved, ...]:
             fma = sustained.rate("fma", peak.dtype, isa=peak.isa)
             matmul = sustained.rate("matmul", peak.dtype) if highest(every, peak.dtype) is peak else None
             if fma or matmul:
-                rows.append(_row(peak, real.get(_kind(peak)), fma, matmul, stated.count))
+                rows.append(_row(peak, real.get(_kind(peak)), fma, matmul, stated.count, doubtful))
     return tuple(rows)
 
 
@@ -51,7 +54,12 @@ def _kind(peak: Peak) -> tuple[object, ...]:
 
 
 def _row(
-    peak: Peak, at_clock: Peak | None, fma: SustainedRate | None, matmul: SustainedRate | None, units: int
+    peak: Peak,
+    at_clock: Peak | None,
+    fma: SustainedRate | None,
+    matmul: SustainedRate | None,
+    units: int,
+    doubtful: bool,
 ) -> Achieved:
     """Return a row; rates of fewer units than the device has are compared with their share of the peak."""
     part = {rate: peak.flops_per_second * min(rate.units / units, 1.0) for rate in (fma, matmul) if rate}
@@ -63,7 +71,7 @@ def _row(
     name = f"{peak.isa} {peak.dtype}"
     finding = above_stated(name, best, stated_hz, measured_hz)
     if reason == "rate":
-        finding = above_measured(name, share_at_clock or 0.0)
+        finding = above_measured(name, share_at_clock or 0.0, "few-samples" if doubtful else "rates")
     return Achieved(
         engine=peak.engine,
         isa=peak.isa,

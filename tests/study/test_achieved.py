@@ -64,6 +64,12 @@ def test_a_value_above_the_peak_at_the_real_clock_blames_the_rate() -> None:
     assert "110 % of the peak at the measured clock: its cores do more each cycle" in (row.finding or "")
 
 
+def test_a_doubtful_value_above_its_peak_blames_nothing() -> None:
+    (row,) = achieved(stated(), measured(3.4e9, FMA), doubtful=True)
+    assert row.cause == "rate"
+    assert "too few undisturbed samples" in (row.finding or "")
+
+
 def test_without_a_measured_clock_the_command_is_named() -> None:
     (row,) = achieved(stated(), measured(None, FMA))
     assert (row.cause, row.share_at_clock, row.measured_clock_hz) == ("unknown clock", None, None)

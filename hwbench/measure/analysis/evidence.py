@@ -21,6 +21,8 @@ MAX_RUNS = 40
 CEILING_KERNELS = {"clock", "fma", "matmul", "stream", "working-set", "launch"}
 """Kernels whose measurements make a device's ceilings."""
 MATRIX_ISAS = ("amx", "amx-bf16", "amx-int8", "amx-tile", "sme")
+HERE = "here"
+"""The `setting` in the environment of a run that was made in the machine's own, not in one to compare it with."""
 Doubt = Literal["interrupted", "disturbed", "poor"]
 
 
@@ -39,7 +41,7 @@ class Evidence(Struct, frozen=True):
 
 
 def saved(machine: str, where: str | None = None) -> Iterator[Record]:
-    """Yield the saved runs of a machine, the newest first; files that cannot be read are skipped.
+    """Yield the saved runs of a machine as it is, the newest first; files that cannot be read are skipped.
 
     `machine` is the key in the environments of its runs.
     """
@@ -48,8 +50,12 @@ def saved(machine: str, where: str | None = None) -> Iterator[Record]:
             run = store.load(name, where)
         except InputError:
             continue
-        if run.environment.get("machine") == machine:
+        if run.environment.get("machine") == machine and _is_here(run):
             yield run
+
+
+def _is_here(run: Record) -> bool:
+    return bool(run.environment.get("setting", HERE) == HERE)
 
 
 def best(runs: Iterable[Record], *, prefer_first: bool = False) -> tuple[Evidence, ...]:
@@ -83,9 +89,11 @@ def best(runs: Iterable[Record], *, prefer_first: bool = False) -> tuple[Evidenc
 
 def completed(run: Record, others: Iterable[Record], *, prefer: bool) -> tuple[Record, tuple[Evidence, ...]]:
     """Return a run with the best evidence of its machine's ceilings, and that evidence; its own first if `prefer`."""
-    evidence = best((run, *(other for other in others if other.id != run.id)), prefer_first=prefer)
-    rest = [item for item in run.measurements if not _is_ceiling(item)]
-    return replace(run, measurements=(*(each.measurement for each in evidence), *rest)), evidence
+    rest = [other for other in others if other.id != run.id]
+    own = [run] if prefer or _is_here(run) or not rest else []
+    evidence = best([*own, *rest], prefer_first=prefer)
+    others_of_run = [item for item in run.measurements if not _is_ceiling(item)]
+    return replace(run, measurements=(*(each.measurement for each in evidence), *others_of_run)), evidence
 
 
 def sources(evidence: Sequence[Evidence]) -> tuple[str, ...]:

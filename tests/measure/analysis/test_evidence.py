@@ -97,6 +97,8 @@ def test_saved_runs_are_those_of_the_machine(tmp_path: Path) -> None:
     folder = str(tmp_path)
     for identity, key in ((OLD, "this"), (NEW, "another"), (NEWEST, "this")):
         store.save(run(rate(1), identity=identity, key=key), folder)
+    other = run(rate(1), identity="20260103-120000-000-bbbbbb")
+    store.save(msgspec.structs.replace(other, environment={**other.environment, "setting": "A=1"}), folder)
     (tmp_path / "20260104-120000-000-dddddd.json").write_text("{broken")
     assert [one.id for one in saved("this", folder)] == [NEWEST, OLD]
     assert list(saved("nobody", folder)) == list(saved("this", str(tmp_path / "no-such-folder"))) == []
