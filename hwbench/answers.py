@@ -93,9 +93,13 @@ def rows(answer: Any) -> list[dict[str, Any]]:
 
 
 def document(schema: str, body: Any, notices: Iterable[Notice | str] = ()) -> dict[str, Any]:
-    """Return the JSON object `hwbench.<schema>/1` of an answer or a dict, with the notices of both."""
+    """Return the JSON object of an answer or a dict, with the notices of both: `hwbench.<schema>`, `/1` by default."""
     own = () if isinstance(body, dict) else getattr(body, "notices", ())
-    head = {"schema": f"hwbench.{schema}/1", "hwbench_version": VERSION, **_notices([*own, *notices])}
+    head = {
+        "schema": f"hwbench.{schema}" if "/" in schema else f"hwbench.{schema}/1",
+        "hwbench_version": VERSION,
+        **_notices([*own, *notices]),
+    }
     return {**head, **{key: value for key, value in plain(body).items() if key not in ("warnings", "notices")}}
 
 

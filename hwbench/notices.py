@@ -187,20 +187,14 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         f"{memory:.3g} and overhead {overhead:.3g} times as long as the model says "
         f"(`hwbench calibrate --reset --device {device}` removes this)."
     ),
-    "convolutions-as-tf32": (
-        "The forecast is for convolutions in tf32, as torch computes them by default; it may be below the bounds."
-    ),
     "device-similar": "The device '{name}' is taken to be {device} ({title}).",
     "does-not-fit": "The model does not fit at {dtype}: it needs at least {needed_bytes}, {device} has {size_bytes}.",
+    "no-kernels": "There is no forecast: {runtime} has no {dtype} kernels for whole networks, such as convolutions.",
     "memory-size-unknown": "The memory size of {device} is unknown, so the model may not fit.",
     "peak-assumed": lambda device, fields: (
         f"The peak of {device} rests on assumed values ({', '.join(fields) or 'clock or units'})."
     ),
     "rate-missing": "The peak leaves out {units}, whose {dtype} rate is unknown.",
-    "tf32-by-default": (
-        "The bounds are for strict fp32; torch computes convolutions in tf32 by default, whose peak is "
-        "{peak_flops_per_second}."
-    ),
     "uncounted": "Not counted: {ops}. The bounds leave their arithmetic out.",
     # measure
     # conditions of a measurement

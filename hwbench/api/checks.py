@@ -9,6 +9,7 @@ from hwbench.errors import InputError, shown
 from hwbench.machine.device import Device
 from hwbench.machine.parts import ClockKind
 from hwbench.notices import Notice
+from hwbench.predict.model.runtimes import Math
 from hwbench.units import Quantity, Seconds
 
 MAX_BATCH = 1_000_000_000
@@ -65,6 +66,14 @@ def check_clock(kind: str | None) -> ClockKind | None:
         choices = get_args(ClockKind)
         raise InputError("unknown-clock", f"There is no clock '{shown(kind)}'.", field="clock", nearest=choices)
     return cast("ClockKind", name)
+
+
+def check_math(name: str) -> Math:
+    """Return how fp32 is computed: `default` or `strict`. Raises InputError for anything else."""
+    if name not in get_args(Math):
+        choices = get_args(Math)
+        raise InputError("unknown-math", f"There is no math '{shown(name)}'.", field="math", nearest=choices)
+    return cast("Math", name)
 
 
 def check_quantity(kind: type[Quantity], value: float | str, field: str) -> float:

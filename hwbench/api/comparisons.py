@@ -8,7 +8,15 @@ from msgspec.structs import replace
 
 from hwbench.api.catalogs import Filter
 from hwbench.api.catalogs import devices as catalog_devices
-from hwbench.api.checks import MAX_ROWS, check_batch, check_clock, check_dtype, check_duration, check_quantity
+from hwbench.api.checks import (
+    MAX_ROWS,
+    check_batch,
+    check_clock,
+    check_dtype,
+    check_duration,
+    check_math,
+    check_quantity,
+)
 from hwbench.api.lookup import Model, ModelOptions, check_options, locate
 from hwbench.errors import InputError
 from hwbench.machine.device import Device
@@ -37,6 +45,7 @@ def compare(
     batches: Sequence[int] | None = None,
     clock: str | None = None,
     runtime: str | None = None,
+    math: str = "default",
     sort: str | None = None,
     baseline: str | None = None,
     kind: str | None = None,
@@ -100,7 +109,7 @@ def compare(
         workload = source.workload(name, sizes[0]) if source else None
         answer = comparison.compare(
             [device for device, _ in located.values()], name, workload, sizes, sort=sort,
-            baseline=_baseline(baseline, located), clock=check_clock(clock), runtime=runtime,
+            baseline=_baseline(baseline, located), clock=check_clock(clock), runtime=runtime, math=check_math(math),
         )  # fmt: skip
         notices = [notice for _, own in located.values() for notice in own]
         return replace(answer, notices=unique((*notices, *answer.notices)))
@@ -169,18 +178,26 @@ def _baseline(name: str | None, devices: Located) -> str | None:
 
 def require(
     model: "str | Workload | torch.nn.Module",
-    *,
+    *names: str | Device | Sequence[str | Device],
     rate: float | str | None = None,
     latency: float | str | None = None,
-    utilization: float = 1.0,
+    utilization: float | None = None,
     dtype: str = "fp32",
     batch: int | None = None,
+    runtime: str | None = None,
+    math: str = "default",
+    kind: str | None = None,
+    vendor: str | None = None,
+    architecture: str | None = None,
+    year: str | None = None,
     inputs: Any = None,
     **options: Unpack[ModelOptions],
 ) -> Requirement:
-    """Return the FLOP/s and B/s that a target needs, and the catalogued devices that reach it, fewest watts first.
+    """Return the FLOP/s and B/s that a target needs, and the devices that reach it by forecast, fewest watts first.
 
-    `rate` is in inferences/s or text such as `30/s`, `latency` of a batch in s or text such as `5ms`.
+    `rate` is in inferences/s or text such as `30/s`, `latency` of a batch in s or text such as `5ms`. Devices are those
+    named and those of the filters, without either all of the catalog. With a `utilization` they are judged by that
+    share of the roofline instead.
     """
     if rate is None and latency is None:
         raise InputError("missing", "A target is needed: a rate such as 30/s or a latency such as 5ms.", field="rate")
@@ -188,8 +205,12 @@ def require(
         "rate": check_quantity(PerSecond, rate, "rate") if rate is not None else None,
         "latency": check_quantity(Seconds, latency, "latency") if latency is not None else None,
     }
+    every = [name for group in names for name in ((group,) if isinstance(group, str | Device) else group)]
+    located = _devices(every, Filter(kind, vendor, architecture, year))
     source, name = Model(model, inputs, options), check_dtype(dtype)
-    size, catalog = source.batch(batch, name), catalog_devices()
-    workload = source.workload(name, size)
-    answer = requirement.require(workload, catalog.values(), **target, utilization=utilization, dtype=name, batch=size)
-    return replace(answer, notices=unique((*catalog.notices, *answer.notices)))
+    size = source.batch(batch, name)
+    answer = requirement.require(
+        source.workload(name, size), [device for device, _ in located.values()], **target,
+        utilization=utilization, dtype=name, batch=size, runtime=runtime, precision=check_math(math),
+    )  # fmt: skip
+    return replace(answer, notices=unique((*(each for _, own in located.values() for each in own), *answer.notices)))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from msgspec.structs import replace
 
-from hwbench.api.checks import MAX_ROWS, check_clock, check_dtype
+from hwbench.api.checks import MAX_ROWS, check_clock, check_dtype, check_math
 from hwbench.api.lookup import Model, ModelOptions, locate
 from hwbench.errors import InputError
 from hwbench.machine.device import Device
@@ -33,6 +33,7 @@ def estimate(
     batch: int | None = None,
     clock: str | None = None,
     runtime: str | None = None,
+    math: str = "default",
     settings: Mapping[str, str] | None = None,
     inputs: Any = None,
     **options: Unpack[ModelOptions],
@@ -42,12 +43,13 @@ def estimate(
     `model` is a name, a workload, or a torch module, whose `inputs` are then a tensor or a tuple of tensors that hold
     one batch (their values do not matter; `torch.empty(..., device="meta")` is enough). `batch` is that of the inputs
     by default, 1 without inputs; `batch_dim` states along which dimension of the inputs samples lie, where that cannot
-    be found. `settings` replace values of the device: `{"clock": "3 GHz"}`.
+    be found. `settings` replace values of the device: `{"clock": "3 GHz"}`. `math` is `default`, or `strict` where
+    torch is set to compute fp32 convolutions in fp32 on GPUs that have tf32.
     """
     batches = None if batch is None else (batch,)
     several = estimate_all(
-        model, device, dtypes=(dtype,), batches=batches, clock=clock, runtime=runtime, settings=settings,
-        inputs=inputs, **options,
+        model, device, dtypes=(dtype,), batches=batches, clock=clock, runtime=runtime, math=math,
+        settings=settings, inputs=inputs, **options,
     )  # fmt: skip
     return several.estimates[0]
 
@@ -60,6 +62,7 @@ def estimate_all(
     batches: Sequence[int] | None = None,
     clock: str | None = None,
     runtime: str | None = None,
+    math: str = "default",
     settings: Mapping[str, str] | None = None,
     inputs: Any = None,
     **options: Unpack[ModelOptions],
@@ -73,9 +76,9 @@ def estimate_all(
     if clock and any(field.startswith("clock") for field in settings or ()):
         message = "A kind of clock cannot be chosen where the clock itself is set."
         raise InputError("exclusive", message, field="clock")
-    kind, located = check_clock(clock), locate(device, settings)
+    kind, located, precision = check_clock(clock), locate(device, settings), check_math(math)
     rows = [
-        prediction.estimate(source.workload(name, size), located.device, name, size, kind, runtime)
+        prediction.estimate(source.workload(name, size), located.device, name, size, kind, runtime, precision)
         for name in formats
         for size in sizes
     ]

@@ -226,8 +226,8 @@ class _Runner:
         """Return the three answers; None where the device's peak for the dtype is not known."""
         if self.device is None:
             return None
-        try:
-            return estimate(workload, self.device, setting.dtype, setting.batch, runtime=self.runtime)
+        try:  # fp32 is measured without tf32
+            return estimate(workload, self.device, setting.dtype, setting.batch, runtime=self.runtime, math="strict")
         except InputError as error:
             self.notices.append(notice("no-prediction", dtype=setting.dtype, reason=error.message))
             return None

@@ -9,7 +9,7 @@ from hwbench import answers
 from hwbench.answers import Answer
 from hwbench.api.catalogs import Filter
 from hwbench.api.catalogs import devices as catalog_devices
-from hwbench.api.checks import check_batch, check_dtype
+from hwbench.api.checks import check_batch, check_dtype, check_math
 from hwbench.api.lookup import Model, ModelOptions, locate
 from hwbench.errors import InputError
 from hwbench.files import atomic
@@ -20,7 +20,7 @@ from hwbench.predict.model.runtimes import check_runtime
 from hwbench.report.export.sweep import PointWriter
 from hwbench.report.text.layout import PLAIN, Style
 from hwbench.study.sweep import sweep as study
-from hwbench.study.sweep.front import Front, FrontRow, Sweep
+from hwbench.study.sweep.front import Front, FrontRow, Sweep, some
 from hwbench.study.sweep.panel import Panel
 from hwbench.study.sweep.sweep import Chunk
 from hwbench.workload.ops import Workload
@@ -40,7 +40,7 @@ class PlannedSweep(Answer):
     `progress` hears which share of the points has been computed.
     """
 
-    SCHEMA: ClassVar[str] = "sweep"
+    SCHEMA: ClassVar[str] = "sweep/2"
     MAIN: ClassVar[tuple[str, ...]] = ("points",)
     ROWS: ClassVar[str] = "rows"
 
@@ -48,18 +48,20 @@ class PlannedSweep(Answer):
         self,
         chunks: Sequence[Chunk],
         sizes: tuple[int, int, int, int],
+        batches: Sequence[int],
         notices: tuple[Notice, ...],
         scheduler: str | None = None,
         progress: Callable[[float, str], None] | None = None,
     ) -> None:
-        self.chunks, self.sizes, self.notices = tuple(chunks), sizes, notices
+        self.chunks, self.sizes, self.batches, self.notices = tuple(chunks), sizes, batches, notices
         self.scheduler, self.progress = scheduler, progress
         self.points = sum(len(chunk.devices) * len(chunk.batches) for chunk in chunks)
         self._front: tuple[FrontRow, ...] | None = None
 
     def panels(self) -> Iterator[Panel]:
         """Compute the points, here or on the workers of a cluster, and the front with them."""
-        front, done = Front(), 0
+        own = [batch for chunk in self.chunks for batch in chunk.batches] if not self.batches else ()
+        front, done = Front(own or some(self.batches)), 0
         for panel in front.watch(self._computed()):
             yield panel
             done += panel.points
@@ -140,6 +142,7 @@ def sweep(
     dtypes: Sequence[str] = ("fp32",),
     batches: Sequence[int] | None = None,
     runtime: str | None = None,
+    math: str = "default",
     kind: str | None = None,
     vendor: str | None = None,
     architecture: str | None = None,
@@ -167,13 +170,14 @@ def sweep(
         raise InputError("too-many", f"{points:,} points are more than {MAX_POINTS:,}.", field="batch")
     if runtime:
         check_runtime(runtime)
+    chosen_math = check_math(math)
     chunks: list[Chunk] = []
     for name in distinct:
         source = Model(name, inputs, options)
         for dtype in formats:
             workload = source.workload(dtype)
             able, unable = study.capable(chosen, workload, dtype)
-            chunks += study.chunks(workload, dtype, able, sizes or (workload.batch,), runtime)
+            chunks += study.chunks(workload, dtype, able, sizes or (workload.batch,), runtime, chosen_math)
             if unable:
                 notices.append(notice("rates-unknown", model=workload.name, dtype=dtype, devices=list(unable)))
             if workload.uncounted:
@@ -181,7 +185,7 @@ def sweep(
     if not chunks:
         raise InputError("no-rate", f"No device has a known {' or '.join(formats)} rate.", field="dtype")
     counts = (len(distinct), len(formats), len(chosen), max(len(sizes), 1))
-    return PlannedSweep(chunks, counts, unique(notices), scheduler, progress)
+    return PlannedSweep(chunks, counts, sizes, unique(notices), scheduler, progress)
 
 
 def _devices(

@@ -191,6 +191,13 @@ def runtime_option(function: F) -> F:
     return click.option("--runtime", metavar="R", help=text)(function)
 
 
+def math_option(function: F) -> F:
+    """Add `--math`."""
+    text = "How fp32 is computed: by torch's default (convolutions in tf32 where a GPU has it), or strictly in fp32."
+    choice = click.Choice(["default", "strict"])
+    return click.option("--math", type=choice, default="default", show_default=True, help=text)(function)
+
+
 def budget_option(default: str | None, text: str = "Time to measure for.") -> Callable[[F], F]:
     """Return a decorator that adds `--budget`."""
     return click.option("--budget", default=default, show_default=default is not None, metavar="T", help=text)

@@ -31,6 +31,7 @@ def sweep_options(function: options.F) -> options.F:
         options.tracing_options,
         file,
         filters.filter_options,
+        options.math_option,
         options.runtime_option,
         batch,
         options.dtype_option(several=True),

@@ -196,6 +196,13 @@ def highest(every: tuple[Peak, ...], dtype: str) -> Peak | None:
     return max(fitting, key=lambda p: p.flops_per_second, default=None)
 
 
+def fastest(every: tuple[Peak, ...], dtype: str) -> Peak | None:
+    """Return the highest ceiling for data of a dtype; for fp16 and bf16 that may be the one of the fp32 units."""
+    own = highest(every, dtype)
+    single = highest(every, "fp32") if dtype in ("fp16", "bf16") else None
+    return max((each for each in (own, single) if each), key=lambda each: each.flops_per_second, default=None)
+
+
 def _with_value(device: Device, field: str, text: str) -> Device:
     """Return the device with the value of `clock`, `units`, `units.P-core`, `memory` ... replaced."""
     head, dot, unit_class = field.partition(".")

@@ -7,51 +7,83 @@ a runtime.
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from msgspec import Struct, field, to_builtins
+from msgspec import Struct
 
 from hwbench import dtypes
-from hwbench.answers import Answer
-from hwbench.machine.device import Device, Peak, PeakTerm, highest, peaks
-from hwbench.machine.parts import ClockKind, Kind
+from hwbench.answers import Answer, plain
+from hwbench.dtypes import Dtype
+from hwbench.machine.device import Device, Peak, PeakTerm
+from hwbench.machine.parts import ClockKind, DeviceCalibration, Kind
 from hwbench.notices import Notice, notice, unique
-from hwbench.predict.forecast import Forecast, Limit, OpTime, forecast
-from hwbench.predict.roofline import Bound, Roofline
+from hwbench.predict.forecast import Elasticities, Forecast, Limit, OpTime, Shares, forecast
+from hwbench.predict.model import bounds, scalar
+from hwbench.predict.model.bounds import DeviceCeilings, ceilings_of, engines
+from hwbench.predict.model.hardware import boost
+from hwbench.predict.model.launch import launch_of
+from hwbench.predict.model.parameters import parameters
+from hwbench.predict.model.runtimes import KERNELS, Math, runtime_for
+from hwbench.predict.model.time import weight_bytes
+from hwbench.predict.roofline import Bound
 from hwbench.workload.ops import Op, Work, Workload
 
 
 class LayerEstimate(Struct, frozen=True):
-    """One op on the device, for the whole batch. Times in seconds, `None` if the bandwidth is unknown.
+    """One op on the device, for the whole batch, in s and bytes; `None` is unknown.
 
-    `utilization` is the share of the peak that the roofline allows. `forecast_time_s` adds up to the forecast of the
-    whole network, `limited_by` is what most of it is spent on; both are `None` without a forecast.
+    `dtype` is what its multiply-adds compute in, `least_flops` what the runtime's algorithm needs of them, and
+    `least_traffic_bytes` what no cache can hold. The forecast's `expected_time_s` adds up to that of the network;
+    `bound` is the largest part of it, `utilization` the share of the peak that it reaches.
     """
 
     name: str
     kind: str
+    dtype: str
     flops: int
+    least_flops: float
     traffic_bytes: int
+    least_traffic_bytes: float
     weight_bytes: int
     intensity: float
     ideal_time_s: float
     roofline_time_s: float | None
-    bound: Bound | None
+    roofline_bound: Bound | None
+    expected_time_s: float | None
+    bound: Limit | None
     utilization: float | None
     count: int = 1
-    forecast_time_s: float | None = field(default=None, name="expected_time_s")
-    limited_by: Limit | None = field(default=None, name="expected_bound")
+
+
+class RooflineRates(Struct, frozen=True):
+    """What the roofline allows at most, and what bounds most of its time; `None` if the bandwidth is unknown."""
+
+    throughput_per_s: float | None
+    utilization: float | None
+    bound: Bound | None
+
+
+class Engine(Struct, frozen=True):
+    """A ceiling that some of the multiply-adds run under, and their share."""
+
+    dtype: str
+    peak: str
+    flops_per_second: float
+    share: float
 
 
 class Estimate(Answer, Struct, frozen=True):
     """One model on one device at one dtype and batch.
 
-    `peak` names the ceiling and `terms` its arithmetic. `throughput_per_s` and `utilization` follow from the roofline
-    and are upper bounds; `memory_needed_bytes` is what weights and the largest multiply-add layer need. `forecast` is
-    None if the device's bandwidth or rates are unknown.
+    `expected_time_s`, `throughput_per_s`, `utilization` and `bound` are the forecast's, None where it is unknown; those
+    of the bounds are in `roofline`. `least_flops` are the operations that the runtime's algorithms need, and
+    `peak_flops_per_second` is theirs over the ideal time: that of the `engines`, each by its share. `peak` names the
+    one with most of that time and `terms` its arithmetic. `boost` is the clock that the card reaches over the data
+    sheet's, by which alone `expected_time_s` may undercut the bounds. `memory_needed_bytes` is what weights and the
+    largest multiply-add layer need.
     """
 
-    SCHEMA: ClassVar[str] = "estimate"
+    SCHEMA: ClassVar[str] = "estimate/2"
     MAIN: ClassVar[tuple[str, ...]] = (
-        "model", "device", "dtype", "batch", "ideal_time_s", "roofline_time_s", "forecast.time_s",
+        "model", "device", "dtype", "batch", "ideal_time_s", "roofline_time_s", "expected_time_s", "bound",
     )  # fmt: skip
     ROWS: ClassVar[str] = "layers"
     CONTEXT: ClassVar[tuple[str, ...]] = ("title", "forecast")  # body() has the forecast under keys of its own
@@ -59,20 +91,23 @@ class Estimate(Answer, Struct, frozen=True):
     model: str
     device: str
     kind: Kind
+    runtime: str
+    math: Math
     dtype: str
     batch: int
     flops: int
+    least_flops: float
     traffic_bytes: int
     peak_flops_per_second: float
     peak: str
+    engines: tuple[Engine, ...]
     terms: tuple[PeakTerm, ...]
+    boost: float
     bandwidth_bytes_per_second: float | None
     ridge_point: float | None
     ideal_time_s: float
     roofline_time_s: float | None
-    throughput_per_s: float | None
-    utilization: float | None
-    bound: Bound | None
+    roofline: RooflineRates
     memory_needed_bytes: int
     memory_size_bytes: float | None
     fits: bool | None
@@ -83,36 +118,63 @@ class Estimate(Answer, Struct, frozen=True):
     title: str = ""
 
     @property
-    def forecast_utilization(self) -> float | None:
+    def expected_time_s(self) -> float | None:
+        """The forecast time of a batch."""
+        return self.forecast.time_s if self.forecast else None
+
+    @property
+    def interval_s(self) -> tuple[float, float] | None:
+        """The interval that contains the measured time at `interval_level`."""
+        return self.forecast.interval_s if self.forecast else None
+
+    @property
+    def interval_level(self) -> float | None:
+        """The confidence level of the interval."""
+        return self.forecast.interval_level if self.forecast else None
+
+    @property
+    def throughput_per_s(self) -> float | None:
+        """Samples a second by the forecast."""
+        return self.forecast.throughput_per_s if self.forecast else None
+
+    @property
+    def utilization(self) -> float | None:
         """Share of the peak that the forecast reaches."""
         return self.ideal_time_s / self.forecast.time_s if self.forecast and self.forecast.time_s else None
 
+    @property
+    def bound(self) -> Limit | None:
+        """What limits the forecast time: the largest of the `shares`."""
+        return self.forecast.bound if self.forecast else None
+
+    @property
+    def shares(self) -> Shares | None:
+        """Shares of the forecast time that compute, memory and overhead account for."""
+        return self.forecast.shares if self.forecast else None
+
+    @property
+    def elasticities(self) -> Elasticities | None:
+        """Share of the forecast time that each property of the device saves for each share by which it grows."""
+        return self.forecast.elasticities if self.forecast else None
+
+    @property
+    def calibration(self) -> DeviceCalibration | None:
+        """The calibration that the forecast rests on."""
+        return self.forecast.calibration if self.forecast else None
+
     def body(self) -> dict[str, Any]:
-        """Return the JSON keys of the bounds and of the forecast, whose keys are absent without one."""
-        body = super().body()
-        forecast = self.forecast
-        if forecast is None:
-            for layer in body["layers"]:
-                del layer["expected_time_s"], layer["expected_bound"]
-            return body
-        values = {
-            "expected_time_s": forecast.time_s,
-            "interval_s": [*forecast.interval_s],
-            "interval_level": forecast.interval_level,
-            "runtime": forecast.runtime,
-            "expected_throughput_per_s": forecast.throughput_per_s,
-            "expected_utilization": self.forecast_utilization,
-            "expected_bound": forecast.limited_by,
-            "elasticities": to_builtins(forecast.elasticities),
-            "calibration": forecast.calibration and to_builtins(forecast.calibration),
-        }
-        return body | {key: value for key, value in values.items() if value is not None}
+        """Return the JSON keys of the bounds and of the forecast, null where unknown."""
+        names = (
+            "expected_time_s", "interval_s", "interval_level", "throughput_per_s", "utilization", "bound", "shares",
+            "elasticities", "calibration",
+        )  # fmt: skip
+        return super().body() | {name: plain(getattr(self, name)) for name in names}
 
 
 class Estimates(Answer, Struct, frozen=True):
     """Estimates of one model on one device: one for each dtype and batch."""
 
-    SCHEMA: ClassVar[str] = "estimates"
+    SCHEMA: ClassVar[str] = "estimates/2"
     MAIN: ClassVar[tuple[str, ...]] = ("count",)
     ROWS: ClassVar[str] = "rows"
 
@@ -142,108 +204,132 @@ def estimate(
     batch: int = 1,
     clock: ClockKind | None = None,
     runtime: str | None = None,
+    math: Math = "default",
     *,
     bounds_only: bool = False,
 ) -> Estimate:
-    """Return the bounds of `workload` on `device`, and its forecast in a runtime unless `bounds_only`.
+    """Return the bounds of `workload` on `device` in a runtime, and its forecast unless `bounds_only`.
 
     Raises InputError if the device has no rate for the dtype, and for an unknown runtime.
     """
-    number = dtypes.dtype(dtype)
-    compute, bits = number.computes_in, number.bits
-    ceiling, bandwidth = peak_for(device, compute, clock), device.memory.bandwidth
-    roof = Roofline(ceiling.flops_per_second, float(bandwidth)) if bandwidth else None
-    works = [op.work(bits, workload.repeats(batch)) for op in workload.ops]
-    prediction = None if bounds_only else forecast(workload, device, dtype, batch, runtime, clock=clock)
-    layers = _layers(workload, works, device, compute, clock, prediction.ops if prediction else None)
+    number, name = dtypes.dtype(dtype), runtime_for(device.kind, runtime)
+    needed = dict.fromkeys([number.computes_in, *(op.dtype for op in workload.ops if op.dtype)])
+    rates, tf32 = engines(device, needed, clock, math)
+    prediction = None if bounds_only else forecast(workload, device, dtype, batch, runtime, clock=clock, math=math)
+    layers = _layers(workload, ceilings_of(device, rates, tf32), number, batch, name, prediction)
     ideal = sum(layer.ideal_time_s for layer in layers)
-    time = sum(layer.roofline_time_s or 0.0 for layer in layers) if roof else None
-    needed, size = workload.capacity(bits, batch), device.memory.size
-    about_device = (*_peak_notices(device, ceiling, compute), *_memory_notices(device, needed, number.name))
+    time = sum(layer.roofline_time_s or 0.0 for layer in layers) if device.memory.bandwidth else None
+    least = sum(layer.least_flops for layer in layers)
+    used = _engines(layers, rates)
+    main = rates[used[0].dtype if used else number.computes_in]
+    peak = least / ideal if len(used) > 1 else main.flops_per_second
+    bandwidth, size = device.memory.bandwidth, device.memory.size
+    needed_bytes = workload.capacity(number.bits, batch)
+    about_device = (
+        *_peak_notices(device, main, number.computes_in),
+        *_memory_notices(device, needed_bytes, number.name),
+        *_kernel_notices(number, name),
+    )
     return Estimate(
         model=workload.name,
         device=device.label,
         kind=device.kind,
+        runtime=name,
+        math=math,
         dtype=number.name,
         batch=batch,
-        flops=sum(work.flops for work in works),
-        traffic_bytes=sum(work.traffic for work in works),
-        peak_flops_per_second=ceiling.flops_per_second,
-        peak=ceiling.label,
-        terms=ceiling.terms,
-        bandwidth_bytes_per_second=roof.bandwidth if roof else None,
-        ridge_point=roof.ridge_point if roof else None,
+        flops=sum(layer.flops for layer in layers),
+        least_flops=least,
+        traffic_bytes=sum(layer.traffic_bytes for layer in layers),
+        peak_flops_per_second=peak,
+        peak=main.label,
+        engines=used,
+        terms=main.terms,
+        boost=boost(device),
+        bandwidth_bytes_per_second=float(bandwidth) if bandwidth else None,
+        ridge_point=peak / bandwidth if bandwidth else None,
         ideal_time_s=ideal,
         roofline_time_s=time,
-        throughput_per_s=batch / time if time else None,
-        utilization=ideal / time if time else None,
-        bound=_main_bound(layers) if roof else None,
-        memory_needed_bytes=needed,
+        roofline=RooflineRates(
+            throughput_per_s=batch / time if time else None,
+            utilization=ideal / time if time else None,
+            bound=_main_bound(layers) if bandwidth else None,
+        ),
+        memory_needed_bytes=needed_bytes,
         memory_size_bytes=float(size) if size else None,
-        fits=needed <= size if size else None,
+        fits=needed_bytes <= size if size else None,
         layers=layers,
-        provenance=_provenance(device, ceiling),
+        provenance=_provenance(device, main),
         notices=(*about_device, *_workload_notices(workload), *(prediction.notices if prediction else ())),
         forecast=prediction,
         title=workload.title,
     )
 
 
-def peak_for(device: Device, dtype: str, clock: ClockKind | None = None) -> Peak:
-    """Return the highest ceiling for data of a dtype; for fp16 and bf16 that may be the one of the fp32 units.
-
-    Raises InputError if the device has no rate for the dtype at all.
-    """
-    every = peaks(device, clock)
-    own = highest(every, dtype) or device.peak(dtype, clock)  # whose error names the dtypes that there are
-    single = highest(every, "fp32") if dtype in ("fp16", "bf16") else None
-    return single if single and single.flops_per_second > own.flops_per_second else own
-
-
 def _layers(
-    workload: Workload,
-    works: list[Work],
-    device: Device,
-    dtype: str,
-    clock: ClockKind | None,
-    times: tuple[OpTime, ...] | None,
+    workload: Workload, ceilings: DeviceCeilings, number: Dtype, batch: int, runtime: str, prediction: Forecast | None
 ) -> tuple[LayerEstimate, ...]:
-    """Return each op under the ceiling of the dtype that it computes in, its own or the run's."""
-    dtypes = {op.dtype or dtype for op in workload.ops}
-    ceilings = {name: peak_for(device, name, clock).flops_per_second for name in dtypes}
-    bandwidth = device.memory.bandwidth
-    return tuple(
-        _layer(op, work, ceilings[op.dtype or dtype], bandwidth, time)
-        for op, work, time in zip(workload.ops, works, times or [None] * len(works), strict=True)
-    )
+    """Return each op under the ceilings of the dtype that it computes in, its own or the run's."""
+    samples, fuses = workload.repeats(batch), parameters().runtimes[runtime].fuses
+    weights = weight_bytes(workload, number.bits)
+    layers = []
+    for position, op in enumerate(workload.ops):
+        launch, dtype = launch_of(op, samples, number.bits), op.dtype or number.computes_in
+        engine = bounds.compute_dtype(dtype, launch.family, ceilings.tf32)
+        compute, traffic = bounds.least(scalar, launch, dtype, ceilings, weights, fuses)
+        time = prediction.ops[position] if prediction else None
+        ideal = compute * op.count
+        layer = _layer(op, op.work(number.bits, samples), engine, ideal, traffic * op.count, ceilings, time)
+        layers.append(layer)
+    return tuple(layers)
 
 
-def _layer(op: Op, work: Work, ceiling: float, bandwidth: float | None, forecast: OpTime | None) -> LayerEstimate:
-    ideal = work.flops / ceiling
-    roof = Roofline(ceiling, float(bandwidth)) if bandwidth else None
-    time = roof.time(work) if roof else None
+def _layer(
+    op: Op, work: Work, engine: str, ideal: float, traffic: float, ceilings: DeviceCeilings, time: OpTime | None
+) -> LayerEstimate:
+    in_memory = traffic / ceilings.bandwidth
+    known = in_memory >= 0  # not NaN
     return LayerEstimate(
         name=op.name,
         kind=op.kind,
+        dtype=engine,
         flops=work.flops,
+        least_flops=ideal * ceilings.peaks[engine],
         traffic_bytes=work.traffic,
+        least_traffic_bytes=traffic,
         weight_bytes=work.weight_bytes,
         intensity=work.intensity,
         ideal_time_s=ideal,
-        roofline_time_s=time,
-        bound=roof.bound(work) if roof else None,
-        utilization=ideal / time if time else None,
+        roofline_time_s=max(ideal, in_memory) if known else None,
+        roofline_bound=("compute" if ideal > in_memory else "memory") if known else None,
+        expected_time_s=time.time_s if time else None,
+        bound=time.bound if time else None,
+        utilization=ideal / time.time_s if time and time.time_s else None,
         count=op.count,
-        forecast_time_s=forecast.time_s if forecast else None,
-        limited_by=forecast.limited_by if forecast else None,
     )
+
+
+def _engines(layers: tuple[LayerEstimate, ...], rates: dict[str, Peak]) -> tuple[Engine, ...]:
+    """Return the ceilings that the multiply-adds run under, the one with most of the ideal time first."""
+    flops: dict[str, float] = {}
+    for layer in layers:
+        if layer.flops:
+            flops[layer.dtype] = flops.get(layer.dtype, 0.0) + layer.least_flops
+    total = sum(flops.values())
+    used = [
+        Engine(dtype, rates[dtype].label, rates[dtype].flops_per_second, count / total)
+        for dtype, count in flops.items()
+    ]
+    return tuple(sorted(used, key=lambda engine: -engine.share / engine.flops_per_second))
 
 
 def _main_bound(layers: tuple[LayerEstimate, ...]) -> Bound:
     """Return the bound of the ops that take most of the roofline time."""
-    compute = sum(layer.roofline_time_s or 0.0 for layer in layers if layer.bound == "compute")
-    memory = sum(layer.roofline_time_s or 0.0 for layer in layers if layer.bound == "memory")
-    return "compute" if compute > memory else "memory"
+    time = {
+        bound: sum(layer.roofline_time_s or 0.0 for layer in layers if layer.roofline_bound == bound)
+        for bound in ("compute", "memory")
+    }
+    return "compute" if time["compute"] > time["memory"] else "memory"
 
 
 def _provenance(device: Device, ceiling: Peak) -> dict[str, str]:
@@ -256,18 +342,14 @@ def _provenance(device: Device, ceiling: Peak) -> dict[str, str]:
 
 
 def _peak_notices(device: Device, ceiling: Peak, dtype: str) -> Iterator[Notice]:
-    """Yield what is assumed in the peak, what it leaves out, and which other peak a run may reach."""
+    """Yield what is assumed in the peak, and what it leaves out."""
     if ceiling.provenance == "assumed":
         fields = [field for field, origin in device.provenance.items() if origin == "assumed" and "units" in field]
         yield notice("peak-assumed", device=device.label, fields=fields)
     if ceiling.missing:
         yield notice("rate-missing", units=list(ceiling.missing), dtype=dtype)
-    if ceiling.dtype != dtype:
+    if ceiling.dtype != dtype and ceiling.dtype == "fp32":
         yield notice("computed-by-fp32-units", dtype=dtype)
-    if dtype == "fp32":
-        faster = [p for p in peaks(device) if p.dtype == "tf32" and p.sparsity == "dense"]
-        if faster and faster[0].flops_per_second > ceiling.flops_per_second:
-            yield notice("tf32-by-default", peak_flops_per_second=faster[0].flops_per_second)
 
 
 def _memory_notices(device: Device, needed: int, dtype: str) -> Iterator[Notice]:
@@ -280,6 +362,11 @@ def _memory_notices(device: Device, needed: int, dtype: str) -> Iterator[Notice]
         yield notice("memory-size-unknown", device=name)
     elif needed > memory.size:
         yield notice("does-not-fit", dtype=dtype, device=name, needed_bytes=needed, size_bytes=float(memory.size))
+
+
+def _kernel_notices(number: Dtype, runtime: str) -> Iterator[Notice]:
+    if number.name not in KERNELS:
+        yield notice("no-kernels", runtime=runtime, dtype=number.name)
 
 
 def _workload_notices(workload: Workload) -> Iterator[Notice]:

@@ -159,7 +159,7 @@ def _layers(timed: TimedRun, estimate: Estimate, peak: float | None, traced: boo
             interval_s=(time.low, time.high),
             share=time.value / timed.time.value,
             roofline_time_s=_sum(op.roofline_time_s for op in ops),
-            expected_time_s=_sum(op.forecast_time_s for op in ops),
+            expected_time_s=_sum(op.expected_time_s for op in ops),
             utilization=flops / time.value / peak if peak and flops else None,
         )
 

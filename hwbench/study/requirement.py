@@ -1,7 +1,8 @@
 """What a target rate or latency needs, and the devices that reach it."""
 
-from collections.abc import Iterable
-from typing import ClassVar
+import math
+from collections.abc import Sequence
+from typing import ClassVar, Literal
 
 from msgspec import Struct
 
@@ -10,30 +11,40 @@ from hwbench.dtypes import dtype as dtype_of
 from hwbench.errors import InputError
 from hwbench.machine.device import Device
 from hwbench.notices import Notice
-from hwbench.predict.estimate import estimate
+from hwbench.predict.forecast import LIMITS, Limit
+from hwbench.predict.model.runtimes import Math
 from hwbench.workload.ops import Workload
 
 MIN_UTILIZATION = 1e-6
+Verdict = Literal["delivers", "may deliver"]
 
 
 class Candidate(Struct, frozen=True):
-    """A device that reaches the target: its roofline time of a batch, the time at the stated utilization, its power."""
+    """A device that reaches the target, its power, and its time of a batch by which it was judged.
+
+    It delivers if all of the forecast's interval reaches the target, and may deliver if some of it does. Judged by the
+    roofline, the time is that over the utilization, and there is neither interval nor bound.
+    """
 
     name: str
     title: str
     power_w: float | None
-    roofline_time_s: float
+    verdict: Verdict
     time_s: float
+    interval_s: tuple[float, float] | None
     throughput_per_s: float
+    roofline_time_s: float
+    bound: Limit | None
 
 
 class Requirement(Answer, Struct, frozen=True):
-    """FLOP/s and B/s that a target needs, at 100 % and at the stated utilization of the roofline.
+    """FLOP/s and B/s that a target needs at least, and the devices that deliver it, by power, then those that may.
 
-    `judged` devices were compared with it; `unknown` have no known bandwidth or no rate for the dtype.
+    `judged` devices were compared with it; `unknown` have no known bandwidth, no rate for the dtype or no forecast.
+    With a `utilization` the judge is that share of the roofline, else the forecast.
     """
 
-    SCHEMA: ClassVar[str] = "require"
+    SCHEMA: ClassVar[str] = "require/2"
     MAIN: ClassVar[tuple[str, ...]] = ("model", "dtype", "batch", "rate_per_s", "flops_per_second", "bytes_per_second")
     ROWS: ClassVar[str] = "devices"
     CONTEXT: ClassVar[tuple[str, ...]] = ("title",)
@@ -42,11 +53,9 @@ class Requirement(Answer, Struct, frozen=True):
     batch: int
     rate_per_s: float
     latency_s: float | None
-    utilization: float
+    utilization: float | None
     flops_per_second: float
     bytes_per_second: float
-    flops_per_second_at_utilization: float
-    bytes_per_second_at_utilization: float
     memory_bytes: int
     devices: tuple[Candidate, ...]
     judged: int
@@ -54,45 +63,62 @@ class Requirement(Answer, Struct, frozen=True):
     notices: tuple[Notice, ...] = ()
     title: str = ""
 
+    @property
+    def delivering(self) -> int:
+        """The number of devices that deliver."""
+        return sum(device.verdict == "delivers" for device in self.devices)
+
 
 def require(
     workload: Workload,
-    devices: Iterable[Device],
+    devices: Sequence[Device],
     *,
     rate: float | None = None,
     latency: float | None = None,
-    utilization: float = 1.0,
+    utilization: float | None = None,
     dtype: str = "fp32",
     batch: int = 1,
+    runtime: str | None = None,
+    precision: Math = "default",
 ) -> Requirement:
     """Return what `rate` (inferences/s) or `latency` (s a batch) needs, and devices that reach it by power.
 
-    A device reaches it when its roofline time over `utilization` meets the target and the model fits its memory, where
-    the size is known. The rates are necessary but not sufficient: layers run one after the other, each under its own
-    bound. Raises InputError without a target, and for a utilization that is not from 0.000001 to 1.
+    A device is judged by the interval of its forecast in a runtime or, with a `utilization`, by its roofline time over
+    that; and the model must fit its memory, where the size is known. Raises InputError without a target, and for a
+    utilization that is not from 0.000001 to 1.
     """
+    from hwbench.predict.model.grid import grid  # needs numpy
+
     if latency is None and rate is None:
         raise InputError("needs-target", "A target is needed: a rate or a latency.", field="rate")
-    if not MIN_UTILIZATION <= utilization <= 1:
+    if utilization is not None and not MIN_UTILIZATION <= utilization <= 1:
         message = f"The utilization must be from {MIN_UTILIZATION:f} to 1."
         raise InputError("utilization-range", message, field="utilization")
     time = min(x for x in (latency, batch / rate if rate else None) if x is not None)
     bits = dtype_of(dtype).bits
-    work = workload.work(bits, batch)
-    candidates: list[Candidate] = []
-    unknown: list[str] = []
-    judged = 0
-    for device in devices:
-        bound = _roofline(workload, device, dtype, batch)
-        if bound is None:
-            unknown.append(device.name)
-            continue
-        judged += 1
-        roofline, fits = bound
-        if fits and roofline / utilization <= time:
-            power, needed = float(device.power) if device.power else None, roofline / utilization
-            candidates.append(Candidate(device.name, device.title, power, roofline, needed, batch / needed))
-    candidates.sort(key=lambda c: (c.power_w is None, c.power_w or 0.0, c.time_s))
+    work, needed = workload.work(bits, batch), workload.capacity(bits, batch)
+    estimates = grid(workload, devices, dtype, [batch], runtime, precision)
+    roofline, expected = estimates.roofline[:, 0], estimates.time[:, 0]
+    low, high = estimates.low[:, 0], estimates.high[:, 0]
+    if utilization is not None:
+        expected = low = high = roofline / utilization
+    candidates = [
+        Candidate(
+            name=device.label,
+            title=device.title,
+            power_w=float(device.power) if device.power else None,
+            verdict="delivers" if high[row] <= time else "may deliver",
+            time_s=float(expected[row]),
+            interval_s=(float(low[row]), float(high[row])) if utilization is None else None,
+            throughput_per_s=batch / float(expected[row]) if expected[row] else 0.0,
+            roofline_time_s=float(roofline[row]),
+            bound=LIMITS[int(estimates.bound[row, 0])] if utilization is None else None,
+        )
+        for row, device in enumerate(devices)
+        if low[row] <= time and not (device.memory.size and needed > device.memory.size)
+    ]
+    candidates.sort(key=lambda c: (c.verdict != "delivers", c.power_w is None, c.power_w or 0.0, c.time_s))
+    unknown = [device.label for device, seconds in zip(devices, expected, strict=True) if math.isnan(seconds)]
     return Requirement(
         model=workload.name,
         dtype=dtype,
@@ -102,20 +128,9 @@ def require(
         utilization=utilization,
         flops_per_second=work.flops / time,
         bytes_per_second=work.traffic / time,
-        flops_per_second_at_utilization=work.flops / time / utilization,
-        bytes_per_second_at_utilization=work.traffic / time / utilization,
-        memory_bytes=workload.capacity(bits, batch),
+        memory_bytes=needed,
         devices=tuple(candidates),
-        judged=judged,
+        judged=len(devices) - len(unknown),
         unknown=tuple(unknown),
         title=workload.title,
     )
-
-
-def _roofline(workload: Workload, device: Device, dtype: str, batch: int) -> tuple[float, bool] | None:
-    """Return a batch's roofline time on a device, and whether it may fit; None without bandwidth or rate."""
-    try:
-        bounds = estimate(workload, device, dtype, batch, bounds_only=True)
-    except InputError:
-        return None
-    return None if bounds.roofline_time_s is None else (bounds.roofline_time_s, bounds.fits is not False)

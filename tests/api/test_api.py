@@ -74,7 +74,7 @@ def test_answers_are_the_structs_of_the_packages() -> None:
     assert type(first) is Estimate
     assert first == second
     assert len(repr(first)) < 220
-    assert first.to_dict()["schema"] == "hwbench.estimate/1"
+    assert first.to_dict()["schema"] == "hwbench.estimate/2"
 
 
 def test_several_estimates() -> None:

@@ -32,7 +32,7 @@ def test_csv_has_a_row_a_device_and_batch(cli: Callable[..., Any]) -> None:
         assert float(row["throughput_per_s_per_w"]) == timing["throughput_per_s_per_w"]
     assert found[0]["ratio"] == ""
     product = 1.0
-    for name in ("units", "clock", "flops_per_cycle", "bandwidth", "efficiency"):
+    for name in ("units", "clock", "flops_per_cycle", "bandwidth", "launches", "efficiency"):
         product *= float(found[2][f"ratio_{name}"] or 1)
     assert float(found[2]["ratio"]) == pytest.approx(product)
     assert float(found[0]["matrix_fp16_flops_per_second"]) == 71.16288e12

@@ -1,5 +1,7 @@
 """Estimates: AlexNet's published story, and laws that hold for every model on every device."""
 
+from typing import get_args
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -10,11 +12,12 @@ from hwbench.errors import InputError
 from hwbench.files import folders
 from hwbench.machine import catalog
 from hwbench.machine.device import Device, peaks
-from hwbench.machine.parts import Clock, Memory, Rate, Units
+from hwbench.machine.parts import Cache, Clock, Memory, Rate, Units
 from hwbench.notices import notice
 from hwbench.predict.estimate import Estimate, estimate
 from hwbench.predict.forecast import forecast
-from hwbench.units import BytesPerSecond, Hertz
+from hwbench.predict.model.runtimes import Math
+from hwbench.units import Bytes, BytesPerSecond, Hertz
 from hwbench.workload import load
 from hwbench.workload.ops import Op, Workload
 from hwbench.workload.request import ModelRequest
@@ -23,6 +26,10 @@ from hwbench.workload.saved import shipped
 DEVICES = catalog.devices()
 MODELS = load.workloads()
 ALEXNET = MODELS["alexnet"]
+
+
+def without_cache(device: Device) -> Device:
+    return msgspec.structs.replace(device, caches=(Cache("L2", Bytes(1)),))
 
 
 def codes(found: Estimate) -> set[str]:
@@ -37,13 +44,20 @@ def test_alexnet_on_an_rtx_3090_is_bound_by_reading_its_linear_layers() -> None:
     assert found.roofline_time_s is not None
     assert found.roofline_time_s >= 260e-6
     linear = [layer for layer in found.layers if layer.kind == "linear"]
-    assert [layer.bound for layer in linear] == ["memory"] * 3
+    assert [layer.roofline_bound for layer in linear] == ["memory"] * 3
+    assert [layer.bound for layer in linear[:2]] == ["memory"] * 2
     assert all(layer.weight_bytes / layer.traffic_bytes > 0.99 for layer in linear)
-    assert [layer.bound for layer in found.layers if layer.kind == "conv"] == ["compute"] * 5
-    # fc6 by hand: 9216 × 4096 weights and 4096 biases, 9216 inputs, 4096 outputs, 4 bytes each, at 936 GB/s
+    conv = [layer for layer in found.layers if layer.kind == "conv"]
+    assert [layer.roofline_bound for layer in conv] == ["compute"] * 5
+    assert {layer.dtype for layer in conv} == {"tf32"}
+    assert {layer.dtype for layer in linear} == {"fp32"}
+    # fc6 by hand: 9216 × 4096 weights and 4096 biases, 9216 inputs, 4096 outputs, 4 bytes each
     assert linear[0].traffic_bytes == 4 * (9216 * 4096 + 4096 + 9216 + 4096)
-    assert linear[0].roofline_time_s == pytest.approx(linear[0].traffic_bytes / 936e9)
-    assert found.bound == "memory"
+    # at 936 GB/s; of all 62,378,344 weights the second-level cache keeps 6 MiB, and all of fc6's activations
+    kept = 6 * 2**20 / (4 * 62_378_344)
+    assert linear[0].least_traffic_bytes == pytest.approx(4 * (9216 * 4096 + 4096) * (1 - kept))
+    assert linear[0].roofline_time_s == pytest.approx(linear[0].least_traffic_bytes / 936e9)
+    assert found.roofline.bound == "memory"
     assert found.fits is True
 
 
@@ -53,23 +67,39 @@ def test_bounds_and_forecast_stand_side_by_side() -> None:
     assert prediction is not None
     assert found.forecast == prediction
     assert prediction.throughput_per_s == pytest.approx(1 / prediction.time_s)
-    assert found.forecast_utilization == pytest.approx(found.ideal_time_s / prediction.time_s)
-    assert [layer.forecast_time_s for layer in found.layers] == [op.time_s for op in prediction.ops]
+    assert found.utilization == pytest.approx(found.ideal_time_s / prediction.time_s)
+    assert [layer.expected_time_s for layer in found.layers] == [op.time_s for op in prediction.ops]
+    assert [layer.bound for layer in found.layers] == [op.bound for op in prediction.ops]
     assert prediction.interval_level == 0.8
     assert prediction.runtime == "torch-eager-cuda"
     body = found.body()
     assert (body["expected_time_s"], tuple(body["interval_s"])) == (prediction.time_s, prediction.interval_s)
+    assert (body["throughput_per_s"], body["bound"]) == (prediction.throughput_per_s, prediction.bound)
+    assert body["utilization"] < body["roofline"]["utilization"] < 1
+    assert body["throughput_per_s"] < body["roofline"]["throughput_per_s"] == 1 / found.roofline_time_s
+    assert sum(body["shares"].values()) == pytest.approx(1)
     assert [layer["expected_time_s"] for layer in body["layers"]] == [op.time_s for op in prediction.ops]
 
 
-def test_a_forecast_that_nobody_asked_for_or_that_cannot_be_leaves_no_keys() -> None:
+def test_a_forecast_that_nobody_asked_for_or_that_cannot_be_is_null() -> None:
     bare = msgspec.structs.replace(DEVICES["rtx3090"], memory=Memory())
     for found in (estimate(ALEXNET, DEVICES["rtx3090"], bounds_only=True), estimate(ALEXNET, bare)):
         body = found.body()
-        assert not {"expected_time_s", "interval_s", "interval_level", "runtime", "elasticities", "forecast"} & set(
-            body
+        names = (
+            "expected_time_s",
+            "interval_s",
+            "interval_level",
+            "throughput_per_s",
+            "utilization",
+            "bound",
+            "shares",
         )
-        assert all("expected_time_s" not in layer for layer in body["layers"])
+        assert [body[name] for name in (*names, "shares", "elasticities", "calibration")] == [None] * len(
+            (*names, 1, 2, 3)
+        )
+        assert all((layer["expected_time_s"], layer["bound"]) == (None, None) for layer in body["layers"])
+        assert "forecast" not in body
+    assert body["roofline"] == {"throughput_per_s": None, "utilization": None, "bound": None}
 
 
 def test_only_the_clock_changes_what_the_clock_bounds() -> None:
@@ -104,8 +134,8 @@ def test_every_device_estimates_every_model_at_every_dtype_it_has(name: str) -> 
                 assert "bandwidth-unknown" in codes(found)
                 continue
             assert found.ideal_time_s <= found.roofline_time_s * (1 + 1e-9)
-            assert found.utilization is not None
-            assert 0 < found.utilization <= 1 + 1e-9
+            assert found.roofline.utilization is not None
+            assert 0 < found.roofline.utilization <= 1 + 1e-9
             assert found.flops == sum(layer.flops for layer in found.layers)
             assert found.traffic_bytes == sum(layer.traffic_bytes for layer in found.layers)
 
@@ -113,7 +143,7 @@ def test_every_device_estimates_every_model_at_every_dtype_it_has(name: str) -> 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(sorted(MODELS)), st.sampled_from(["fp32", "fp16"]), st.integers(1, 4096))
 def test_a_batch_takes_no_longer_than_its_samples_one_by_one(model: str, dtype: str, batch: int) -> None:
-    device = DEVICES["a100-sxm4-40gb"]
+    device = without_cache(DEVICES["a100-sxm4-40gb"])  # a cache may hold what a small batch moves
     one, many = estimate(MODELS[model], device, dtype), estimate(MODELS[model], device, dtype, batch)
     assert one.roofline_time_s is not None
     assert many.roofline_time_s is not None
@@ -166,11 +196,11 @@ def test_what_was_not_counted_is_said() -> None:
 
 
 def test_half_the_bytes_and_twice_the_rate_halve_every_time() -> None:
-    device = DEVICES["a100-sxm4-40gb"]
+    device = without_cache(DEVICES["a100-sxm4-40gb"])
     single, half = estimate(ALEXNET, device, "tf32"), estimate(ALEXNET, device, "fp16")
     assert half.peak_flops_per_second == pytest.approx(2 * single.peak_flops_per_second)
     assert single.roofline_time_s is not None
-    assert half.roofline_time_s == pytest.approx(single.roofline_time_s / 2)
+    assert half.roofline_time_s == pytest.approx(single.roofline_time_s / 2, rel=1e-6)
 
 
 def test_every_dtype_of_the_catalog_has_a_size() -> None:
@@ -183,13 +213,36 @@ def test_the_main_bound_is_that_of_most_of_the_time() -> None:
     """An op of 2 s of compute and one of 3 s of memory: memory, though by less than a factor of two."""
     rate = Rate("vector", "cuda", "fp32", 100)
     units = (Units("arch", 1, Clock(fixed=Hertz(1e7)), rates=(rate,)),)
-    device = Device("x", "gpu", "Nobody", units, Memory(bandwidth=BytesPerSecond(4e6)))
+    device = without_cache(Device("x", "gpu", "Nobody", units, Memory(bandwidth=BytesPerSecond(4e6))))
     busy = Op("matmul", (1,), macs=1_000_000_000, columns=1, depth=1, name="busy")
     moving = Op("copy", (1,), input_elements=3_000_000, name="moving")
     found = estimate(Workload("w", "w", (1,), (busy, moving)), device, bounds_only=True)
-    assert [layer.roofline_time_s for layer in found.layers] == [2.0, 3.0]
-    assert [layer.bound for layer in found.layers] == ["compute", "memory"]
-    assert (found.bound, found.roofline_time_s, found.ideal_time_s) == ("memory", 5.0, 2.0)
-    assert (found.utilization, found.ridge_point) == (0.4, 250.0)
+    assert [layer.roofline_time_s for layer in found.layers] == pytest.approx([2.0, 3.0])
+    assert [layer.roofline_bound for layer in found.layers] == ["compute", "memory"]
+    assert (found.roofline.bound, found.roofline_time_s) == ("memory", pytest.approx(5.0))
+    assert (found.roofline.utilization, found.ideal_time_s, found.ridge_point) == (pytest.approx(0.4), 2.0, 250.0)
     longer = msgspec.structs.replace(busy, count=2)
-    assert estimate(Workload("w", "w", (1,), (longer, moving)), device, bounds_only=True).bound == "compute"
+    assert estimate(Workload("w", "w", (1,), (longer, moving)), device, bounds_only=True).roofline.bound == "compute"
+
+
+def test_the_bounds_of_a_device_with_tensor_cores_are_theirs_unless_strict() -> None:
+    device, vgg = DEVICES["a100-sxm4-80gb"], MODELS["vgg19"]
+    default, strict = (estimate(vgg, device, batch=64, math=math) for math in get_args(Math))
+    assert [engine.dtype for engine in default.engines] == ["tf32", "fp32"]
+    assert default.peak_flops_per_second == pytest.approx(default.least_flops / default.ideal_time_s)
+    assert default.flops == default.least_flops == strict.flops
+    assert [engine.dtype for engine in strict.engines] == ["fp32"]
+    assert strict.peak_flops_per_second == pytest.approx(19.5e12, rel=0.01)
+    assert 3 < strict.flops / strict.least_flops < 4  # Winograd's algorithm, in most convolutions
+    for found in (default, strict):
+        assert found.expected_time_s
+        assert found.roofline_time_s
+        assert found.ideal_time_s <= found.roofline_time_s <= found.expected_time_s
+
+
+def test_a_runtime_without_kernels_of_a_dtype_has_no_forecast() -> None:
+    found = estimate(ALEXNET, DEVICES["rtx3090"], "int8")
+    assert (found.forecast, found.bound) == (None, None)
+    assert found.roofline.bound == "memory"
+    assert "no-kernels" in codes(found)
+    assert "no-kernels" not in codes(estimate(ALEXNET, DEVICES["rtx3090"], "fp16"))

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from hwbench.machine import catalog
 from hwbench.machine.device import Device
-from hwbench.predict.forecast import Forecast, forecast
+from hwbench.predict.forecast import LIMITS, Forecast, forecast
 from hwbench.predict.model import scalar
 from hwbench.predict.model.hardware import hardware_of
 from hwbench.predict.model.parameters import parameters
@@ -52,6 +52,7 @@ def total(times: list[LaunchTime], kind: str, *by: float) -> float:
     return (sum(device) ** 4 + host**4) ** 0.25
 
 
+MORE = 1.0001
 CASES: list[Any] = [(BUSY, GPU, 1), (BUSY, GPU, 64), (WAITING, GPU, 1), (BUSY, CPU, 2), (WAITING, CPU, 1)]
 
 
@@ -67,25 +68,27 @@ def test_ops_share_the_time_and_wait_with_their_launches(workload: Workload, dev
     for op, time, alone in zip(found.ops, times, own, strict=True):
         waits = waiting * time.host * time.count / host if host else 0.0
         assert op.time_s == pytest.approx(alone + waits)
-        assert (op.compute_s, op.memory_s) == pytest.approx((time.compute * time.count, time.memory * time.count))
-        assert op.overhead_s == pytest.approx(time.overhead * time.count + waits)
-        parts = {"compute": op.compute_s, "memory": op.memory_s, "overhead": op.overhead_s}
-        assert op.limited_by == max(parts, key=lambda name: parts[name])
-    sums = {
-        limit: sum(op.time_s for op in found.ops if op.limited_by == limit)
-        for limit in ("compute", "memory", "overhead")
-    }
-    assert found.limited_by == max(sums, key=lambda limit: sums[limit])
+        shares = [getattr(op.shares, limit) for limit in LIMITS]
+        assert op.bound == LIMITS[shares.index(max(shares))]
+    for limit in LIMITS:
+        assert getattr(found.shares, limit) == pytest.approx(sum(getattr(op.shares, limit) for op in found.ops))
+    assert found.shares.whole == pytest.approx(1)
+    assert found.bound == max(LIMITS, key=lambda limit: getattr(found.shares, limit))
 
 
 @pytest.mark.parametrize(("workload", "device", "batch"), CASES)
-def test_elasticities_are_shares_saved_by_a_tenth_more(workload: Workload, device: Device, batch: int) -> None:
+def test_shares_are_what_a_little_more_of_each_saves(workload: Workload, device: Device, batch: int) -> None:
     found, times, kind = both(workload, device, batch)
-    whole, clock = total(times, kind), (1.1, 1.0, 1.0 if kind == "gpu" else 1.1)
-    assert found.elasticities.clock == pytest.approx(1 - total(times, kind, *clock) / whole)
-    assert found.elasticities.bandwidth == pytest.approx(1 - total(times, kind, 1.0, 1.1, 1.0) / whole)
-    assert found.elasticities.units == pytest.approx(1 - total(times, kind, 1.1, 1.0, 1.0) / whole)
-    assert found.elasticities.overhead == pytest.approx(1 - total(times, kind, 1.0, 1.0, 1.1) / whole)
+
+    def saved(*by: float) -> float:
+        return -math.log(total(times, kind, *by) / total(times, kind)) / math.log(MORE)
+
+    assert found.shares.compute == pytest.approx(saved(MORE, 1.0, 1.0), rel=1e-3, abs=1e-6)
+    assert found.shares.memory == pytest.approx(saved(1.0, MORE, 1.0), rel=1e-3, abs=1e-6)
+    assert found.shares.overhead == pytest.approx(saved(1.0, 1.0, MORE), rel=1e-3, abs=1e-6)
+    on_clock = found.shares.compute + (found.shares.overhead if kind == "cpu" else 0.0)
+    assert (found.elasticities.clock, found.elasticities.units) == pytest.approx((on_clock, found.shares.compute))
+    assert (found.elasticities.bandwidth, found.elasticities.overhead) == (found.shares.memory, found.shares.overhead)
 
 
 def test_a_network_without_ops_takes_no_time() -> None:

@@ -14,13 +14,13 @@ from hwbench.units import BytesPerSecond, Watts
 from hwbench.workload import load
 
 DEVICES = catalog.devices()
+CATALOG = tuple(DEVICES.values())
 ALEXNET = load.workload("alexnet")
 
 
 def test_needs_by_hand() -> None:
-    found = require(ALEXNET, [], rate=30, utilization=0.5)
+    found = require(ALEXNET, [], rate=30)
     assert found.flops_per_second == 30 * 2_270_512_192
-    assert found.flops_per_second_at_utilization == 60 * 2_270_512_192
     assert found.bytes_per_second == 30 * ALEXNET.work(32).traffic
     assert found.memory_bytes == ALEXNET.capacity(32)
     assert (found.devices, found.judged, found.unknown) == ((), 0, ())
@@ -42,18 +42,46 @@ def test_a_latency_is_the_time_of_a_whole_batch() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.floats(0.1, 1e5), st.floats(0.01, 1.0), st.sampled_from(["fp32", "fp16"]))
-def test_listed_devices_deliver_and_the_others_do_not(rate: float, utilization: float, dtype: str) -> None:
-    found = require(ALEXNET, DEVICES.values(), rate=rate, utilization=utilization, dtype=dtype)
+def test_a_share_of_the_roofline_as_the_judge(rate: float, utilization: float, dtype: str) -> None:
+    found = require(ALEXNET, CATALOG, rate=rate, utilization=utilization, dtype=dtype)
     listed = {candidate.name for candidate in found.devices}
     assert found.judged + len(found.unknown) == len(DEVICES)
     for name in DEVICES.keys() - set(found.unknown):
         time = estimate(ALEXNET, DEVICES[name], dtype).roofline_time_s
         assert time is not None
         assert (name in listed) == (time / utilization <= 1 / rate)
+    assert all((c.verdict, c.interval_s, c.bound) == ("delivers", None, None) for c in found.devices)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.floats(0.1, 1e5), st.sampled_from(["fp32", "fp16"]), st.integers(1, 64))
+def test_a_verdict_is_that_of_the_interval(rate: float, dtype: str, batch: int) -> None:
+    found = require(ALEXNET, CATALOG[::7], rate=rate, dtype=dtype, batch=batch)
+    verdicts = {candidate.name: candidate.verdict for candidate in found.devices}
+    for device in CATALOG[::7]:
+        if device.name in found.unknown:
+            continue
+        own = estimate(ALEXNET, device, dtype, batch)
+        assert own.interval_s is not None
+        low, high = own.interval_s
+        delivers = "delivers" if high <= batch / rate else "may deliver" if low <= batch / rate else None
+        assert verdicts.get(device.name) == (delivers if own.fits is not False else None)
+
+
+def test_devices_that_deliver_come_before_those_that_may() -> None:
+    found = require(load.workload("resnet50"), CATALOG, rate=1000, dtype="fp16", batch=8)
+    verdicts = [candidate.verdict for candidate in found.devices]
+    assert verdicts == ["delivers"] * found.delivering + ["may deliver"] * (len(verdicts) - found.delivering)
+    assert 0 < found.delivering < len(verdicts)
+
+
+def test_a_runtime_judges_the_devices_that_it_runs_on() -> None:
+    found = require(ALEXNET, [DEVICES["rtx3090"], DEVICES["i9-10940x"]], rate=1, runtime="torch-compile-cpu")
+    assert ([candidate.name for candidate in found.devices], found.unknown) == (["i9-10940x"], ("rtx3090",))
 
 
 def test_cheapest_in_watts_first_and_unknown_power_last() -> None:
-    found = require(ALEXNET, DEVICES.values(), rate=30)
+    found = require(ALEXNET, CATALOG, rate=30, utilization=1)
     watts = [candidate.power_w for candidate in found.devices]
     known = [power for power in watts if power is not None]
     assert known == sorted(known)
@@ -93,7 +121,7 @@ def test_of_equal_power_the_faster_is_first_and_unknown_power_last() -> None:
         variant("unknown", 4, None), variant("slow", 1, 300), variant("fast", 2, 300), variant("frugal", 0.5, 100),
         variant("middle", 1.5, 300),
     ]  # fmt: skip
-    found = require(ALEXNET, devices, rate=1)
+    found = require(ALEXNET, devices, rate=1, utilization=1)
     assert [candidate.name for candidate in found.devices] == ["frugal", "fast", "middle", "slow", "unknown"]
     assert (found.judged, found.unknown) == (5, ())
     assert [candidate.power_w for candidate in found.devices] == [100, 300, 300, 300, None]
@@ -106,6 +134,6 @@ def test_a_target_met_exactly_is_met() -> None:
     card = DEVICES["rtx3090"]
     time = estimate(ALEXNET, card).roofline_time_s
     assert time is not None
-    assert require(ALEXNET, [card], latency=time).devices
-    assert not require(ALEXNET, [card], latency=time * 0.999).devices
+    assert require(ALEXNET, [card], latency=time, utilization=1).devices
+    assert not require(ALEXNET, [card], latency=time * 0.999, utilization=1).devices
     assert not require(ALEXNET, [card], latency=time, utilization=0.999).devices

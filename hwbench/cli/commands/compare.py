@@ -27,6 +27,7 @@ SORTS = ("name", "released", "peak", "bandwidth", "ridge", "power", "time", "per
 @options.batch_option(several=True)
 @options.clock_option
 @options.runtime_option
+@options.math_option
 @click.option("--sort", type=click.Choice(SORTS), help="Order of the devices [default: as given].")
 @click.option("--baseline", metavar="D", help="Device to compare the others with [default: the first].")
 @filters.filter_options

@@ -19,6 +19,7 @@ from hwbench.report.text.layout import Style
 @options.batch_option(several=True)
 @options.clock_option
 @options.runtime_option
+@options.math_option
 @click.option("--layers", is_flag=True, help="List every layer, however many there are.")
 @click.option("--roofline", is_flag=True, help="Draw the roofline with the layers on it.")
 @options.tracing_options

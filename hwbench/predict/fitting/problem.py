@@ -14,11 +14,12 @@ from msgspec.structs import replace
 
 from hwbench import dtypes
 from hwbench.machine.device import Device
+from hwbench.predict.model.bounds import compute_dtype
 from hwbench.predict.model.grid import stacked
 from hwbench.predict.model.hardware import Hardware, hardware_of
 from hwbench.predict.model.launch import Launch, launch_of
 from hwbench.predict.model.parameters import Runtime
-from hwbench.predict.model.time import compute_dtype, device_time, launch_time, total_time, weight_bytes
+from hwbench.predict.model.time import device_time, launch_time, total_time, weight_bytes
 from hwbench.workload.ops import Workload
 
 Vector = Any  # numpy arrays of floats
@@ -61,7 +62,7 @@ class Problem(Struct, frozen=True):
 def problem(cases: Sequence[Case], device: Device) -> Problem:
     """Return the cases of one device as arrays. Raises ValueError if its bandwidth is unknown."""
     formats = [dtypes.dtype(case.dtype) for case in cases]
-    needed = {"tf32", *(dtype.computes_in for dtype in formats)}
+    needed = {dtype.computes_in for dtype in formats}
     needed |= {op.dtype for case in cases for op in case.workload.ops if op.dtype}
     hardware = hardware_of(device, needed)
     if hardware is None:
@@ -71,7 +72,7 @@ def problem(cases: Sequence[Case], device: Device) -> Problem:
         weights = weight_bytes(case.workload, dtype.bits)
         for op in case.workload.ops:
             launch = launch_of(op, case.workload.repeats(case.batch), dtype.bits)
-            engine = compute_dtype(op.dtype or dtype.computes_in, launch.family, hardware)
+            engine = compute_dtype(op.dtype or dtype.computes_in, launch.family, hardware.tf32)
             groups.setdefault((launch.family, engine), []).append((launch, position, weights))
     stacks = []
     for (_, engine), members in groups.items():

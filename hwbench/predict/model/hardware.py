@@ -1,11 +1,13 @@
 """A device as the time model sees it: rates by dtype, bandwidth, caches, and which of them are guesses."""
 
 from collections.abc import Iterable, Iterator
+from math import inf
 
 from msgspec import Struct
 
-from hwbench.machine.device import Device, Peak, highest, peaks
+from hwbench.machine.device import Device, Peak, fastest, peaks
 from hwbench.machine.parts import Cache, ClockKind, Sustained
+from hwbench.predict.model.runtimes import Math
 
 ALL_CORE_SHARE = 0.35
 """Where all cores settle between base and boost under vector code, if no all-core clock is published."""
@@ -18,24 +20,28 @@ MAX_ISSUED = 256.0
 CAUTION = 1 / 1.12
 """Clock of a card for data centers or workstations relative to a consumer card's, each as a share of its printed boost.
 The consumer cards that parameters were fitted on run about 12 % above theirs."""
+BOOST = 1 / CAUTION
+"""Clock of a consumer card over its printed boost, by which a forecast may undercut the bounds at the printed clock."""
 
 
 class Rates(Struct, frozen=True):
-    """One engine at one dtype: FLOP/s of all units, and FLOP that a unit completes each cycle."""
+    """One engine at one dtype: FLOP/s of all units, FLOP a cycle of one unit, and FLOP/s that it never exceeds."""
 
     flops_per_second: float
     flops_per_cycle: float
     matrix: bool
+    ceiling: float = inf
 
 
 class Hardware(Struct, frozen=True):
     """A device in SI units.
 
     `units` compute side by side for `cycles` a second in all, `cache` is the size of the last level in bytes, `lanes`
-    the fp32 values of a vector, `headroom` the clock relative to consumer cards'. `rates` holds the engine that each
-    dtype of a run computes on, `vector` the fp32 lanes. `measured` names values that were measured instead of taken
-    from the data sheet, `assumed` those that had to be guessed. `factors` correct the compute, memory and overhead of a
-    machine on which networks were timed, `spread` is the error that remains.
+    the fp32 values of a vector, `headroom` the clock relative to consumer cards', `boost` relative to the data sheet's.
+    `rates` holds the engine that each dtype of a run computes on, `vector` the fp32 lanes; nothing moves faster than
+    `memory_ceiling` in B/s. `tf32` says that fp32 convolutions compute in it. `measured` names values that were
+    measured instead of taken from the data sheet, `assumed` those that had to be guessed. `factors` correct the
+    compute, memory and overhead of a machine on which networks were timed, `spread` is the error that remains.
     """
 
     kind: str
@@ -52,9 +58,14 @@ class Hardware(Struct, frozen=True):
     op_overhead: float | None = None
     factors: tuple[float, float, float] | None = None
     spread: float | None = None
+    boost: float = 1.0
+    memory_ceiling: float = inf
+    tf32: bool = False
 
 
-def hardware_of(device: Device, dtypes: Iterable[str], clock: ClockKind | None = None) -> Hardware | None:
+def hardware_of(
+    device: Device, dtypes: Iterable[str], clock: ClockKind | None = None, math: Math = "default"
+) -> Hardware | None:
     """Return the hardware for runs that compute in `dtypes`, None if the bandwidth or rates are unknown."""
     every = peaks(device, clock)
     vector = _vector(every)
@@ -64,17 +75,19 @@ def hardware_of(device: Device, dtypes: Iterable[str], clock: ClockKind | None =
         return None
     flops_per_cycle = vector.terms[0].flops_per_cycle
     share = _clock_share(device, vector, clock) if device.kind == "cpu" else min(1.0, MAX_ISSUED / flops_per_cycle)
-    reached = {dtype: rate for dtype in {"fp32", *dtypes} if (rate := _reached(sustained, dtype, device.count))}
-    rates = {dtype: _rates(every, dtype, vector, share, reached.get(dtype)) for dtype in {"fp32", *dtypes}}
+    tf32 = computes_tf32(device, every, math)
+    needed = {"fp32", *dtypes, *(("tf32",) if tf32 else ())}
+    reached = {dtype: rate for dtype in needed if (rate := _reached(sustained, dtype, device.count))}
+    rates = {dtype: _rates(every, dtype, vector, share, reached.get(dtype)) for dtype in needed}
     lanes = rates["fp32"] if "fp32" in reached else Rates(vector.flops_per_second * share, flops_per_cycle, False)
-    cache, known = _cache(device), device.calibration
+    cache, known = cache_size(device), device.calibration
     return Hardware(
         kind=device.kind,
         units=float(device.count),
         rates=rates,
         vector=lanes,
         bandwidth=float(bandwidth),
-        cache=float(CACHE_PER_UNIT[device.kind] * device.count) if cache is None else cache,
+        cache=assumed_cache(device) if cache is None else cache,
         lanes=max(flops_per_cycle / 4, 1.0),
         headroom=_headroom(device, measured=bool(reached)),
         cycles=lanes.flops_per_second / flops_per_cycle,
@@ -83,7 +96,20 @@ def hardware_of(device: Device, dtypes: Iterable[str], clock: ClockKind | None =
         op_overhead=float(sustained.op_overhead) if sustained.op_overhead else None,
         factors=(known.compute, known.memory, known.overhead) if known else None,
         spread=known.spread if known else None,
+        boost=1.0 if reached else boost(device),
+        memory_ceiling=max(float(bandwidth), float(device.memory.bandwidth or 0.0)),
+        tf32=tf32,
     )
+
+
+def boost(device: Device) -> float:
+    """Return the clock that a device reaches over the boost clock of its data sheet: 1 but for consumer cards."""
+    return BOOST if device.kind == "gpu" and device.segment == "consumer" else 1.0
+
+
+def computes_tf32(device: Device, every: tuple[Peak, ...], math: Math) -> bool:
+    """Return whether fp32 convolutions compute as tf32: torch's default where NVIDIA's matrix engines have it."""
+    return math == "default" and device.vendor == "NVIDIA" and fastest(every, "tf32") is not None
 
 
 def _assumed(device: Device, vector: Peak, cache: float | None) -> Iterator[str]:
@@ -109,16 +135,15 @@ def _vector(every: tuple[Peak, ...]) -> Peak | None:
 
 
 def _rates(every: tuple[Peak, ...], dtype: str, vector: Peak, share: float, reached: float | None) -> Rates:
-    """Return the engine that data of a dtype run on: its own highest peak, or the fp32 lanes if those are faster.
+    """Return the engine that data of a dtype run on: its fastest, or the fp32 lanes if it has none.
 
     `share` is that of the clock that vector lanes keep, `reached` the measured FLOP/s.
     """
-    own = highest(every, dtype)
-    if own is None or own.flops_per_second < vector.flops_per_second:
-        own = vector
+    own = fastest(every, dtype) or vector
     matrix = own.engine == "matrix"
     flops_per_second = reached or own.flops_per_second * (1.0 if matrix else share)
-    return Rates(flops_per_second, max(term.flops_per_cycle for term in own.terms), matrix)
+    ceiling = inf if own.provenance == "os" else max(flops_per_second, own.flops_per_second)  # systems state low clocks
+    return Rates(flops_per_second, max(term.flops_per_cycle for term in own.terms), matrix, ceiling)
 
 
 def _clock_share(device: Device, vector: Peak, clock: ClockKind | None) -> float:
@@ -141,7 +166,12 @@ def _reached(sustained: Sustained, dtype: str, units: int) -> float | None:
     return None
 
 
-def _cache(device: Device) -> float | None:
+def assumed_cache(device: Device) -> float:
+    """Return the bytes of a last-level cache for a device whose file states none: a guess."""
+    return float(CACHE_PER_UNIT[device.kind] * device.count)
+
+
+def cache_size(device: Device) -> float | None:
     """Return the bytes of the levels below the first, all instances together; on a GPU of the largest."""
     sizes = [
         _total(cache, device) for cache in device.caches if not cache.name.rpartition(" ")[2].startswith(("L1", "L0"))

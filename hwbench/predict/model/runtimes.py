@@ -1,10 +1,16 @@
 """Kinds of runtime: which one a measurement's words mean, and which run on a kind of device."""
 
+from typing import Literal
+
 from hwbench.errors import InputError, nearest, shown
 
+Math = Literal["default", "strict"]
+"""How a runtime computes fp32: by default (torch on NVIDIA's GPUs: convolutions in tf32), or in fp32 throughout."""
 RUNTIMES = ("torch-eager-cuda", "torch-compile-cuda", "torch-eager-cpu", "torch-compile-cpu")
 """Those that the time model has parameters for."""
 DEFAULT_RUNTIMES = {"gpu": "torch-eager-cuda", "cpu": "torch-eager-cpu"}
+KERNELS = ("fp64", "fp32", "tf32", "fp16", "bf16", "amp")
+"""Dtypes in which torch has kernels for whole networks: it has no convolutions of narrower ones."""
 _FUSING = ("compile", "dynamo", "inductor", "tensorrt", "openvino", "onednn", "ncnn", "xla", "onnxruntime", "tvm")
 """Words of runtimes that fuse; every other one runs op by op."""
 _TORCH = ("torch", "pytorch", "eager", "compile", "dynamo", "inductor")

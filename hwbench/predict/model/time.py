@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from hwbench.predict.model import cpu, gpu
+from hwbench.predict.model import bounds, cpu, gpu
 from hwbench.predict.model.hardware import Hardware
-from hwbench.predict.model.launch import CONVOLUTIONS, Launch, Number, launch_of
+from hwbench.predict.model.launch import Launch, Number, launch_of
 from hwbench.predict.model.parameters import Runtime
 from hwbench.workload.ops import Workload
 
@@ -32,7 +33,7 @@ def launch_times(
     weights = weight_bytes(workload, bits)
     launches = [launch_of(op, samples, bits) for op in workload.ops]
     dtypes = [
-        compute_dtype(op.dtype or dtype, launch.family, hardware)
+        bounds.compute_dtype(op.dtype or dtype, launch.family, hardware.tf32)
         for op, launch in zip(workload.ops, launches, strict=True)
     ]
     return [launch_time(xp, *pair, hardware, runtime, weights) for pair in zip(launches, dtypes, strict=True)]
@@ -59,7 +60,9 @@ def launch_time(
         compute = cpu.compute_time(xp, launch, hardware, dtype, runtime.cpu)
         memory = cpu.memory_time(xp, launch, hardware, runtime.cpu, weights, fuses)
         overhead, host = cpu.overhead(xp, launch, hardware, runtime.cpu, fuses), 0.0
-    return scaled(LaunchTime(compute, memory, overhead, host, launch.count), hardware.factors or (1.0, 1.0, 1.0))
+    time = scaled(LaunchTime(compute, memory, overhead, host, launch.count), hardware.factors or (1.0, 1.0, 1.0))
+    compute, memory = _least(xp, launch, dtype, hardware, weights, fuses)
+    return replace(time, compute=xp.maximum(time.compute, compute), memory=xp.maximum(time.memory, memory))
 
 
 def scaled(time: LaunchTime, factors: Sequence[Number]) -> LaunchTime:
@@ -70,10 +73,14 @@ def scaled(time: LaunchTime, factors: Sequence[Number]) -> LaunchTime:
     )
 
 
-def compute_dtype(dtype: str, family: str, hardware: Hardware) -> str:
-    """Return the dtype that an op computes in: its own, but tf32 for fp32 convolutions on GPUs that have it (torch)."""
-    tf32 = hardware.rates.get("tf32") if hardware.kind == "gpu" and dtype == "fp32" and family in CONVOLUTIONS else None
-    return "tf32" if tf32 is not None and tf32.matrix else dtype
+def _least(
+    xp: ModuleType, launch: Launch, dtype: str, hardware: Hardware, weights: Number, fuses: bool
+) -> tuple[Number, Number]:
+    """Return the seconds of compute and of memory below which no kernel gets, at the highest clock of the device."""
+    rate = hardware.rates.get(dtype) or hardware.rates["fp32"]
+    winograd = hardware.kind == "gpu" and not rate.matrix
+    compute = bounds.operations(xp, launch, winograd) / (rate.ceiling * hardware.boost)
+    return compute, bounds.traffic(xp, launch, hardware.cache, weights, fuses) / hardware.memory_ceiling
 
 
 def device_time(xp: ModuleType, time: LaunchTime, runtime: Runtime) -> Number:
@@ -84,6 +91,26 @@ def device_time(xp: ModuleType, time: LaunchTime, runtime: Runtime) -> Number:
     if runtime.gpu is not None:
         return xp.sqrt(time.compute * time.compute + time.memory * time.memory) + time.overhead
     return time.compute + time.memory + time.overhead
+
+
+def parts(xp: ModuleType, time: LaunchTime, runtime: Runtime) -> tuple[Number, Number]:
+    """Return the seconds of `device_time` that compute and memory each account for; the rest is overhead.
+
+    These are the derivatives by each one's logarithm: what the launch takes less where one is so much faster.
+    """
+    if runtime.gpu is None:
+        return time.compute, time.memory
+    both = time.compute * time.compute + time.memory * time.memory
+    longer = xp.sqrt(xp.where(both > 0.0, both, 1.0))
+    return time.compute * time.compute / longer, time.memory * time.memory / longer
+
+
+def weights_of(xp: ModuleType, device: Number, host: Number) -> tuple[Number, Number]:
+    """Return what `total_time` grows by for each second more on the device and on the host."""
+    total = total_time(xp, device, host)
+    total = xp.where(total > 0.0, total, 1.0)
+    on_device, on_host = device / total, host / total
+    return on_device * on_device * on_device, on_host * on_host * on_host
 
 
 def total_time(xp: ModuleType, device: Number, host: Number) -> Number:

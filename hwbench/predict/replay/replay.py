@@ -152,8 +152,7 @@ def _reasons(row: MeasuredTime, workload: Workload, prediction: Forecast, bounds
         yield "the model does not fit into the memory of the device"
     if workload.uncounted:
         yield f"not counted: {', '.join(workload.uncounted)}"
-    overhead = sum(op.overhead_s for op in prediction.ops)
-    share = min(1.0, max(overhead, prediction.host_s) / prediction.time_s)
+    share = prediction.shares.overhead
     if share > MIN_SHARE:
         yield f"launches and the host's overhead, which differ between hosts, take {100 * share:.0f} % of the forecast"
     kinds: dict[str, float] = {}

@@ -17,10 +17,12 @@ COLUMNS = (
     "peak_flops_per_second", "bandwidth_bytes_per_second", "ridge_point", "power_w", "peak_flops_per_second_per_w",
     "model", "batch", "ideal_time_s", "roofline_time_s", "expected_time_s", "interval_low_s", "interval_high_s",
     "throughput_per_s", "throughput_per_s_per_w", "bound", "fits",
-    "baseline", "ratio", "ratio_units", "ratio_clock", "ratio_flops_per_cycle", "ratio_bandwidth", "ratio_efficiency",
+    "baseline", "ratio", "ratio_units", "ratio_clock", "ratio_flops_per_cycle", "ratio_bandwidth", "ratio_launches",
+    "ratio_efficiency",
     *(f"{engine}_{dtype}_flops_per_second" for engine, dtype in PEAK_COLUMNS), "missing",
 )  # fmt: skip
 """Columns of a row, which is a device, or a device and batch; a factor is what it contributes to the ratio."""
+_FACTORS = ("units", "clock", "flops_per_cycle", "bandwidth", "launches", "efficiency")
 
 
 @answers.rows.register
@@ -43,7 +45,9 @@ def _record(
     comparison: Comparison, device: Contender, timing: Timing | None, decomposition: Decomposition | None
 ) -> tuple[Any, ...]:
     low, high = (timing.interval_s if timing else None) or (None, None)
-    factors = {factor.name: factor.factor for factor in decomposition.factors} if decomposition else {}
+    factors: dict[str, float] = (
+        {factor.name: factor.factor for factor in decomposition.factors} if decomposition else {}
+    )
     peaks = {(peak.engine, peak.dtype): peak.flops_per_second for peak in device.peaks}
     times: Sequence[Any] = (None,) * 9
     if timing:
@@ -56,6 +60,6 @@ def _record(
         device.bandwidth_bytes_per_second, device.ridge_point, device.power_w, device.peak_flops_per_second_per_w,
         comparison.model, *times, timing.fits if timing else None,
         comparison.baseline, decomposition.ratio if decomposition else None,
-        *(factors.get(name) for name in ("units", "clock", "flops_per_cycle", "bandwidth", "efficiency")),
+        *(factors.get(name) for name in _FACTORS),
         *(peaks.get(kind) for kind in PEAK_COLUMNS), "; ".join(device.missing) or None,
     )  # fmt: skip

@@ -8,18 +8,19 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
+from hwbench.predict.forecast import LIMITS
 from hwbench.report.export.cells import text_cell
 from hwbench.study.sweep.panel import Array, Panel
 
 DEVICE_COLUMNS = ("model", "device", "kind", "dtype", "power_w")
 BATCH_COLUMNS = (
-    "batch", "ideal_time_s", "roofline_time_s", "expected_time_s", "throughput_per_s", "throughput_per_s_per_w",
-    "bound", "fits", "pareto",
+    "batch", "ideal_time_s", "roofline_time_s", "expected_time_s", "interval_low_s", "interval_high_s",
+    "throughput_per_s", "throughput_per_s_per_w", "bound", "fits", "pareto", "rank",
 )  # fmt: skip
 COLUMNS = (*DEVICE_COLUMNS, *BATCH_COLUMNS)
 """Columns of a point: text, whole numbers (batch), floats in SI units, booleans; empty or null where unknown.
 
-Throughput follows from the expected time; `bound` is what limits most of the roofline time."""
+Throughput and `bound` are the forecast's; `rank` is that of a point on the Pareto front."""
 Encoding = Literal["csv", "json"]
 _SEPARATORS = {"csv": "", "json": ","}
 
@@ -35,7 +36,7 @@ class PointWriter:
         self.encoding = encoding
         self._unknown = "" if encoding == "csv" else "null"
         quote = "" if encoding == "csv" else '"'
-        self._bounds = (f"{quote}compute{quote}", f"{quote}memory{quote}", self._unknown)
+        self._limits = tuple(f"{quote}{limit}{quote}" for limit in LIMITS)
 
     def pieces(self, panels: Iterable[Panel]) -> Iterator[str]:
         """Yield the text of all points in pieces, one for each device of each panel."""
@@ -64,12 +65,16 @@ class PointWriter:
 
     def _cells(self, panel: Panel, row: int) -> list[list[str]]:
         """Return the columns after the batch that change with it, as texts."""
-        time, power = panel.expected[row], panel.power[row]
+        time, power, rank = panel.expected[row], panel.power[row], panel.rank[row]
         with np.errstate(divide="ignore"):  # of a network that does nothing
             speed = panel.batches / time
-        numbers = (panel.ideal[row], panel.roofline[row], time, speed, speed / power)
-        flags = (_names(which[row], "false", "true", self._unknown) for which in (panel.fits, panel.pareto))
-        return [*map(self._numbers, numbers), _names(panel.bound_by_memory[row], *self._bounds), *flags]
+        numbers = (panel.ideal[row], panel.roofline[row], time, panel.low[row], panel.high[row], speed, speed / power)
+        return [
+            *map(self._numbers, numbers),
+            _names(panel.bound[row], *self._limits, self._unknown),
+            *(_names(which, "false", "true", self._unknown) for which in (panel.fits[row], rank > 0)),
+            [str(value) if value else self._unknown for value in rank.tolist()],
+        ]
 
     def _numbers(self, array: Array) -> list[str]:
         """Return numbers as JSON writes them, each the shortest that parses back to the same."""
@@ -87,8 +92,7 @@ def _literal(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def _names(array: Array, no: str, yes: str, unknown: str) -> list[str]:
-    """Return 0, 1 and NaN by their names."""
-    names = np.array([no, yes, unknown], dtype=object)
-    result: list[str] = names[np.where(np.isnan(array), 2, array).astype(int)].tolist()
-    return result
+def _names(array: Array, *names: str) -> list[str]:
+    """Return 0, 1, ... by their names; the last is that of NaN."""
+    values: list[str] = np.array(names, dtype=object)[np.where(np.isnan(array), -1, array).astype(int)].tolist()
+    return values

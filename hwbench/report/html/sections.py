@@ -40,7 +40,7 @@ def answer(e: Estimate) -> str:
 
 
 def _bound(e: Estimate) -> str | None:
-    return e.forecast.limited_by if e.forecast else e.bound
+    return e.bound or e.roofline.bound
 
 
 def estimated(
@@ -60,13 +60,16 @@ def estimated(
     ]
     if e.roofline_time_s is not None:
         what = "each layer at its ceiling, compute or memory: a lower bound"
-        most = (f"at most {rate(ceil_digits(e.throughput_per_s))}", f"at most {percent(ceil_digits(e.utilization, 2))}")
+        most = (
+            f"at most {rate(ceil_digits(e.roofline.throughput_per_s))}",
+            f"at most {percent(ceil_digits(e.roofline.utilization, 2))}",
+        )
         rows.append(("roofline", si(floor_digits(e.roofline_time_s), "s"), *most, what))
     if e.forecast:
         forecast, (low, high) = e.forecast, e.forecast.interval_s
         level = percent(forecast.interval_level)
         what = f"a forecast for {forecast.runtime}: {si(low, 's')} to {si(high, 's')} in {level} of cases"
-        speed, share = rate(forecast.throughput_per_s), percent(e.forecast_utilization)
+        speed, share = rate(forecast.throughput_per_s), percent(e.utilization)
         rows.append(("expected", si(forecast.time_s, "s"), speed, share, what))
     rows += [_measured(run, e) for run in runs]
     unit = operations_unit(e.dtype)

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from hwbench import answers
 from hwbench.dtypes import BITS
-from hwbench.report.text.format import ceil_digits, cut, floor_digits, intensity, known, number, rate
+from hwbench.report.text.format import ceil_digits, cut, floor_digits, intensity, interval, known, number, rate
 from hwbench.report.text.layout import PLAIN, Style, sentences, table
 from hwbench.report.text.layout import heading as headed
 from hwbench.study.compare.decomposition import Decomposition, Factor
@@ -109,7 +109,7 @@ def _times(comparison: Comparison) -> TextTable:
     rows = []
     for row in comparison.devices:
         for timing in row.times:
-            rows.append((cut(row.name, _MAX_NAME), *_time_cells(timing)))
+            rows.append((cut(row.name, _MAX_NAME), *_time_cells(timing, expected)))
         if not row.times:
             rows.append((cut(row.name, _MAX_NAME), *"-" * (len(header) - 1)))
     title = "Time of a batch" + ("" if expected else "; rates are upper bounds from the roofline")
@@ -119,22 +119,18 @@ def _times(comparison: Comparison) -> TextTable:
     return TextTable(title, header, tuple(body), "".join(align))
 
 
-def _time_cells(timing: Timing) -> tuple[str, ...]:
-    bound = timing.expected_time_s is None  # then rates are upper bounds, and rounded as such
-    speed, per_watt = timing.throughput_per_s, timing.throughput_per_s_per_w
+def _time_cells(timing: Timing, expected: bool) -> tuple[str, ...]:
+    """Return the cells of one time; rates and bound are the forecast's or, where no device has one, the roofline's."""
+    speed, bound, per_watt = timing.throughput_per_s, timing.bound, timing.throughput_per_s_per_w
+    if not expected:
+        speed, bound = ceil_digits(timing.roofline.throughput_per_s), timing.roofline.bound
     return (
         str(timing.batch), si(floor_digits(timing.ideal_time_s), "s"),
         "-" if timing.roofline_time_s is None else si(floor_digits(timing.roofline_time_s), "s"),
         "-" if timing.expected_time_s is None else si(timing.expected_time_s, "s"),
-        _interval(*timing.interval_s) if timing.interval_s else "-", rate(ceil_digits(speed) if bound else speed),
-        f"{per_watt:.3g}" if per_watt else "-", timing.bound or "-",
+        interval(*timing.interval_s) if timing.interval_s else "-", rate(speed),
+        f"{per_watt:.3g}" if per_watt else "-", bound or "-",
     )  # fmt: skip
-
-
-def _interval(low: float, high: float) -> str:
-    """Return `5.5–14.2 ms`: both ends in the unit of the upper one."""
-    number, unit = si(high, "s", 3).split(" ")
-    return f"{low * float(number) / high:.3g}–{number} {unit}"
 
 
 def _factors(comparison: Comparison) -> TextTable:
@@ -157,6 +153,7 @@ def notes(comparison: Comparison) -> Iterator[str]:
     """Yield the reason of each difference where there are few devices, and what is not known of which device."""
     if len(comparison.devices) <= FEW:
         yield from (_difference(each, len(comparison.batches) > 1) for each in comparison.decompositions)
+        yield from _waiting(comparison)
         yield from (_mixed(row) for row in comparison.devices if len(row.terms) > 1)
     gaps: dict[str, list[str]] = {}
     for row in comparison.devices:
@@ -166,6 +163,18 @@ def notes(comparison: Comparison) -> Iterator[str]:
         yield f"Unknown for {', '.join(names)}: {gap}."
     if len(comparison.devices) > FEW:
         yield "Peaks of every engine and dtype: --format csv, or --json."
+
+
+def _waiting(comparison: Comparison) -> Iterator[str]:
+    """Yield at which batches every device waits for launches, which no faster card changes."""
+    batches = [
+        str(timings[0].batch)
+        for timings in zip(*(row.times for row in comparison.devices), strict=False)
+        if all(timing.bound == "overhead" for timing in timings)
+    ]
+    if batches:
+        at = f" at batch {', '.join(batches)}" if len(comparison.batches) > 1 else ""
+        yield f"All wait mostly for launches{at}: a faster device changes little, a larger batch more."
 
 
 def _difference(decomposition: Decomposition, batches: bool) -> str:

@@ -2,7 +2,7 @@
 
 from hwbench import answers
 from hwbench.predict.estimate import Estimate, Estimates, LayerEstimate
-from hwbench.predict.forecast import Forecast
+from hwbench.predict.forecast import LIMITS, Forecast
 from hwbench.report.text.format import (
     ceil_digits,
     floor_digits,
@@ -22,31 +22,54 @@ TOP_SHARES = 5
 MAX_NAME = 22
 CLOCK_ALONE = 0.8
 """Share of the forecast time that depends on the clock from which the clock alone predicts it well."""
-_UNCACHED = "assuming no layer fusion and no reuse in caches"
+_UNCACHED = "with caches that keep all they hold"
 
 
 @answers.lines.register(Estimate)
 def single(estimate: Estimate, style: Style = PLAIN, all_layers: bool = False) -> list[str]:
     """Return an estimate with its layers: the three answers, what limits the time, and the largest shares of it."""
     e, unit = estimate, operations_unit(estimate.dtype)
-    lines = [*heading(f"{e.title or e.model} on {e.device} · {e.dtype} · batch {e.batch}", style), ""]
-    lines += field("work", f"{si(e.flops, unit)}, {si(e.traffic_bytes, 'B')} of traffic", style)
-    lines += field("peak", f"{si(e.peak_flops_per_second, unit + '/s')} ({e.peak}, {_clocks(e)})", style)
+    lines = [*heading(f"{e.title or e.model} on {e.device} · {_dtype(e)} · batch {e.batch}", style), ""]
+    lines += field("work", _work(e, unit), style)
+    lines += field("peak", f"{si(e.peak_flops_per_second, unit + '/s')} ({_engines(e)}, {_clocks(e)})", style)
     if e.bandwidth_bytes_per_second and e.ridge_point:
         text = f"{si(e.bandwidth_bytes_per_second, 'B/s')}, ridge point {intensity(e.ridge_point)} {unit}/B"
         lines += field("bandwidth", text, style)
     lines += field("memory", f"needs at least {Bytes(e.memory_needed_bytes)}, {_memory_size(e)}", style)
-    ideal = f"{si(floor_digits(e.ideal_time_s), 's')}: total operations / peak, {_kind_of_bound(e)}"
+    ideal = f"{si(floor_digits(e.ideal_time_s), 's')}: operations / peak, {_kind_of_bound(e)}"
     lines += ["", *field("ideal", ideal if e.flops else "0 s: the network has no multiply-adds", style)]
     if e.roofline_time_s is not None:
-        text = f"{si(floor_digits(e.roofline_time_s), 's')}: {_kind_of_bound(e)} {_UNCACHED}; limited by {e.bound}; "
-        text += f"at most {throughput(ceil_digits(e.throughput_per_s))} "
-        text += f"and {percent(ceil_digits(e.utilization, 2))} of the peak"
+        text = f"{si(floor_digits(e.roofline_time_s), 's')}: {_kind_of_bound(e)} {_UNCACHED}; limited by "
+        text += f"{e.roofline.bound}; at most {throughput(ceil_digits(e.roofline.throughput_per_s))} "
+        text += f"and {percent(ceil_digits(e.roofline.utilization, 2))} of the peak"
         lines += field("roofline", text, style)
     lines += [*_forecast(e, style), "", *_layers(e, style, all_layers)]
-    if reason := _reason(e):
-        lines += ["", *sentences(reason, style)]
     return lines + _largest_shares(e, style)
+
+
+def _dtype(e: Estimate) -> str:
+    """Return the dtype, and in what else the multiply-adds are computed."""
+    if e.math == "strict":
+        return f"{e.dtype} (strict)"
+    return f"{e.dtype} (convolutions in tf32)" if e.dtype == "fp32" and _uses(e, "tf32") else e.dtype
+
+
+def _uses(e: Estimate, dtype: str) -> bool:
+    return any(engine.dtype == dtype for engine in e.engines)
+
+
+def _work(e: Estimate, unit: str) -> str:
+    text = f"{si(e.flops, unit)}, {si(e.traffic_bytes, 'B')} of traffic"
+    if e.least_flops < 0.999 * e.flops:
+        text += f"; Winograd's algorithm needs at least {si(e.least_flops, unit)}"
+    return text
+
+
+def _engines(e: Estimate) -> str:
+    """Return the ceiling of the multiply-adds, or those of their parts."""
+    if len(e.engines) < 2:
+        return e.peak
+    return ", ".join(f"{engine.peak} for {percent(engine.share)} of the operations" for engine in e.engines)
 
 
 def is_strict(e: Estimate) -> bool:
@@ -79,25 +102,25 @@ def _forecast(e: Estimate, style: Style) -> list[str]:
     low, high = (si(end, "s", 3) for end in forecast.interval_s)
     text = (
         f"{si(forecast.time_s, 's')} in {forecast.runtime}, {percent(forecast.interval_level)} interval {low} to "
-        f"{high}; limited by {forecast.limited_by}; {throughput(forecast.throughput_per_s)}, "
-        f"{percent(e.forecast_utilization)} of the peak"
+        f"{high}{_boosted(e)}; {throughput(forecast.throughput_per_s)}, {percent(e.utilization)} of the peak"
     )
-    gains = forecast.elasticities
-    units = "more SMs" if e.kind == "gpu" else "more cores"
-    names = {"clock": gains.clock, "bandwidth": gains.bandwidth, units: gains.units, "launches": gains.overhead}
-    first, *others = (f"{name} saves {_saved(share)}" for name, share in names.items())
-    rest = ", ".join(other.replace(" saves", "") for other in others)
-    return [*field("expected", text, style), *field("10 % faster", f"{first} of the time, {rest}", style)]
+    shares = forecast.shares
+    largest = sorted(LIMITS, key=lambda limit: -getattr(shares, limit))
+    limits = ", ".join(f"{limit} {percent(getattr(shares, limit))}" for limit in largest)
+    return [*field("expected", text, style), *field("limited by", limits, style)]
 
 
-def _saved(share: float) -> str:
-    return f"{100 * share:.1f} %" if share >= 0.0005 else "0 %"
+def _boosted(e: Estimate) -> str:
+    """Return why a forecast is below the bound."""
+    if not e.forecast or not e.roofline_time_s or e.forecast.time_s >= e.roofline_time_s:
+        return ""
+    return f" (below the bound: the card's clock is up to {e.boost:.2f} times that of its data sheet)"
 
 
 def _layers(e: Estimate, style: Style, all_layers: bool) -> list[str]:
     layers = list(e.layers)
     if len(layers) > MAX_LAYERS and not all_layers:
-        layers = sorted(layers, key=lambda layer: layer.forecast_time_s or _time(layer), reverse=True)[:TOP_LAYERS]
+        layers = sorted(layers, key=lambda layer: layer.expected_time_s or _time(layer), reverse=True)[:TOP_LAYERS]
     unit = operations_unit(e.dtype)
     header: tuple[str, ...] = ("layer", "kind", unit, "traffic", f"{unit}/B", "ideal")
     if e.roofline_time_s is not None:
@@ -115,7 +138,7 @@ def _row(layer: LayerEstimate, e: Estimate, longest: int) -> tuple[str, ...]:
     start = (layer_name(layer.name, layer.count, longest), layer.kind, known(layer.flops, ""), *work)
     if layer.roofline_time_s is None:  # no bandwidth: nothing beyond the ideal
         return (*start, si(layer.ideal_time_s, "s", 3) if layer.flops else "-")
-    time, total = layer.forecast_time_s, e.forecast and e.forecast.time_s
+    time, total = layer.expected_time_s, e.forecast and e.forecast.time_s
     times = (si(layer.roofline_time_s, "s", 3), si(time, "s", 3) if time is not None else "-")
     return (*start, *times, percent(time / total if time and total else None), layer.bound or "-")
 
@@ -124,35 +147,13 @@ def _time(layer: LayerEstimate) -> float:
     return layer.ideal_time_s if layer.roofline_time_s is None else layer.roofline_time_s
 
 
-def _reason(e: Estimate) -> str:
-    """Return the kind of layer that takes most of the roofline time, and what limits it, in a sentence."""
-    if not e.roofline_time_s:
-        return ""
-    groups: dict[tuple[str, str], list[LayerEstimate]] = {}
-    for layer in e.layers:
-        groups.setdefault((layer.kind, layer.bound or ""), []).append(layer)
-    (kind, bound), layers = max(groups.items(), key=lambda item: sum(map(_time, item[1])))
-    time, traffic = sum(map(_time, layers)), sum(layer.traffic_bytes for layer in layers)
-    weights = sum(layer.weight_bytes for layer in layers) / traffic if traffic else 0.0
-    alike = sum(layer.count for layer in layers)
-    subject = f"{alike} {kind} layers take" if alike > 1 else f"One {kind} layer takes"
-    limit = "limited by compute"
-    if bound == "memory":
-        limit = f"limited by memory: {percent(weights)} of their traffic is reading weights"
-        if weights < 0.5:
-            limit = "limited by memory, mostly for reading and writing activations"
-        elif e.batch == 1:
-            limit += ", which a larger batch would share"
-    return f"{subject} {percent(time / e.roofline_time_s)} of the roofline time, {limit}."
-
-
 def _largest_shares(e: Estimate, style: Style) -> list[str]:
     """Return a sentence on the layers that take longest, and one on the clock as a predictor."""
     forecast = e.forecast
     if forecast is None or not forecast.time_s:
         return []
-    layers = sorted(e.layers, key=lambda layer: layer.forecast_time_s or 0.0, reverse=True)[:TOP_SHARES]
-    shares = ", ".join(f"{x.name} {percent((x.forecast_time_s or 0.0) / forecast.time_s)}" for x in layers)
+    layers = sorted(e.layers, key=lambda layer: layer.expected_time_s or 0.0, reverse=True)[:TOP_SHARES]
+    shares = ", ".join(f"{x.name} {percent((x.expected_time_s or 0.0) / forecast.time_s)}" for x in layers)
     text = f"Largest shares of the forecast time: {shares}."
     return ["", *sentences(text, style), *sentences(_clock_sentence(forecast), style)]
 
@@ -160,7 +161,7 @@ def _largest_shares(e: Estimate, style: Style) -> list[str]:
 def _clock_sentence(forecast: Forecast) -> str:
     """Return how well clock speed alone predicts this model's time here."""
     gains = forecast.elasticities
-    share = min(gains.clock / (1.0 - 1.0 / 1.1), 1.0)
+    share = gains.clock
     if share >= CLOCK_ALONE:
         return f"Clock speed is a good guide here: {percent(share)} of the time depends on it."
     others = "memory bandwidth matters" if gains.bandwidth >= gains.overhead else "launches and the framework matter"
@@ -196,5 +197,5 @@ def several(answer: Estimates, style: Style = PLAIN) -> list[str]:
     note = f"ideal and roofline are lower bounds at the peak's clock, the latter {_UNCACHED}"
     if not is_strict(first):
         note = "ideal and roofline are not strict bounds: the peak rests on what the system reports or on assumptions"
-    note += f"; expected is a forecast for {first.forecast.runtime}" if first.forecast else ""
+    note += f"; expected, rate and bound are forecasts for {first.runtime}" if first.forecast else ""
     return [*lines, "", *sentences(f"{note}.", style)]

@@ -53,6 +53,12 @@ def floor_digits(value: float, digits: int = 4) -> float:
     return -(ceil_digits(-value, digits) or 0.0)
 
 
+def interval(low: float, high: float) -> str:
+    """Return an interval of seconds as `5.5–14.2 ms`: both ends in the unit of the upper one."""
+    text, unit = si(high, "s", 3).split(" ")
+    return f"{low * float(text) / high if high else 0:.3g}–{text} {unit}"
+
+
 def intensity(value: float) -> str:
     """Return FLOP a byte in three digits without an exponent: `0.5`, `38`, `2251`."""
     return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"

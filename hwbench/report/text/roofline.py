@@ -41,7 +41,7 @@ def roofline(e: Estimate, style: Style) -> list[str]:
         marked.setdefault((row(layer.flops / _time(layer)), column(layer.intensity)), []).append(layer)
     for letter, (y, x) in zip(_LETTERS + "." * len(marked), marked, strict=False):
         grid[y][x] = letter
-    total = sum(x.forecast_time_s or x.roofline_time_s or 0.0 for x in e.layers)
+    total = sum(x.expected_time_s or x.roofline_time_s or 0.0 for x in e.layers)
     names = (_named(layers, total) for layers in marked.values())
     legend = [f"{letter} {name}" for letter, name in zip(_LETTERS, names, strict=False)]
     legend += [". the others"] if len(marked) > len(legend) else []
@@ -56,7 +56,7 @@ def _named(layers: list[LayerEstimate], total: float) -> str:
 
 
 def _time(layer: LayerEstimate) -> float:
-    return layer.forecast_time_s or layer.roofline_time_s or 0.0
+    return layer.expected_time_s or layer.roofline_time_s or 0.0
 
 
 def _bottom(points: list[LayerEstimate], low: float, e: Estimate) -> float:

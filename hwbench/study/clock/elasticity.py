@@ -37,7 +37,7 @@ def elasticity(workload: Workload, device: Device, dtype: str = "fp32", batch: i
     if slower.roofline_time_s and faster.roofline_time_s:
         roofline = math.log(slower.roofline_time_s / faster.roofline_time_s) / math.log(STEP) + 0.0
     forecast = own.forecast
-    expected = -math.log1p(-forecast.elasticities.clock) / math.log(STEP) if forecast else None
+    expected = forecast.elasticities.clock if forecast else None
     if roofline is None and expected is None:
         message = f"No time can be predicted: the memory bandwidth of {device.label} is unknown."
         raise InputError("bandwidth-unknown", message, field="device")

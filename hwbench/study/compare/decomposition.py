@@ -1,8 +1,9 @@
 """The ratio of two devices' speeds as a product of factors, without a remainder.
 
-A peak is units × clock × flops_per_cycle, so a ratio of peaks is the product of three ratios. A roofline time is a sum
-over ops of which some are bound by compute and some by memory; its ratio is split in logs by the logarithmic mean
-Divisia index (Ang, Energy Policy 32, 2004), which leaves no remainder whatever the sizes of the changes.
+A peak is units × clock × flops_per_cycle, so a ratio of peaks is the product of three ratios. A forecast is the sum of
+what compute, memory and launches add to it, a roofline time a sum over ops of which some are bound by compute and some
+by memory; their ratios are split in logs by the logarithmic mean Divisia index (Ang, Energy Policy 32, 2004), which
+leaves no remainder whatever the sizes of the changes.
 """
 
 import math
@@ -13,8 +14,11 @@ from msgspec import Struct
 
 from hwbench.machine.device import Peak
 from hwbench.predict.estimate import Estimate, LayerEstimate
+from hwbench.predict.forecast import Forecast
 
-FactorName = Literal["units", "clock", "flops_per_cycle", "bandwidth", "efficiency"]
+FactorName = Literal["units", "clock", "flops_per_cycle", "bandwidth", "launches", "efficiency"]
+SMALLEST = 1e-18
+"""Seconds that stand for none, of which there is no logarithm."""
 
 
 class Factor(Struct, frozen=True):
@@ -33,8 +37,8 @@ class Factor(Struct, frozen=True):
 class Decomposition(Struct, frozen=True):
     """The speed of a device relative to the baseline, as the product of `factors`.
 
-    `of` is the peak at a dtype, the throughput by the roofline, or the expected throughput; `efficiency` is the
-    part of the last that the roofline does not explain.
+    `of` is the peak at a dtype, the throughput by the roofline, or the expected throughput. Of the last `launches` is
+    what the framework adds to ops, and `efficiency` how much more of peak and bandwidth its kernels reach.
     """
 
     device: str
@@ -69,22 +73,46 @@ def of_times(device: str, own: Estimate, peak: Peak, baseline: str, base: Estima
     """
     if not (own.roofline_time_s and base.roofline_time_s):
         raise ValueError("a ratio of times needs both")
-    compute, memory, share = _attributed(own, base)
     units, clock, _ = (math.log(a / b) for a, b in zip(parts(peak), parts(base_peak), strict=True))
-    ceiling = math.log(peak.flops_per_second / base_peak.flops_per_second)
+    ceiling = math.log(own.peak_flops_per_second / base.peak_flops_per_second)
     bandwidth = math.log((own.bandwidth_bytes_per_second or 1.0) / (base.bandwidth_bytes_per_second or 1.0))
+    if own.forecast and base.forecast:
+        of: Literal["roofline", "expected"] = "expected"
+        (compute, share), (memory, in_memory), launches = _forecast_parts(own.forecast, base.forecast)
+        efficiency = compute - share * ceiling + memory - in_memory * bandwidth
+        more: list[tuple[FactorName, float, float]] = [
+            ("bandwidth", bandwidth, in_memory * bandwidth),
+            ("launches", *launches),
+            ("efficiency", efficiency, efficiency),
+        ]
+        per_cycle = share * (ceiling - units - clock)
+    else:
+        of = "roofline"
+        compute, memory, share = _attributed(own, base)
+        more = [("bandwidth", bandwidth, memory)]
+        per_cycle = compute - share * (units + clock)
     logs: list[tuple[FactorName, float, float]] = [
         ("units", units, share * units),
         ("clock", clock, share * clock),
-        ("flops_per_cycle", ceiling - units - clock, compute - share * (units + clock)),
-        ("bandwidth", bandwidth, memory),
+        ("flops_per_cycle", ceiling - units - clock, per_cycle),
+        *more,
     ]
-    forecasts = own.forecast, base.forecast
-    if not (forecasts[0] and forecasts[1]):
-        return _decomposition(device, baseline, "roofline", own.batch, logs)
-    roofline = math.log(base.roofline_time_s / own.roofline_time_s)
-    efficiency = math.log(forecasts[1].time_s / forecasts[0].time_s) - roofline
-    return _decomposition(device, baseline, "expected", own.batch, [*logs, ("efficiency", efficiency, efficiency)])
+    return _decomposition(device, baseline, of, own.batch, logs)
+
+
+def _forecast_parts(own: Forecast, base: Forecast) -> tuple[tuple[float, float], ...]:
+    """Return of compute and of memory the log of the speed-up and the weight; of launches the log of their ratio first.
+
+    The three logs of the speed-up add up to that of the whole time.
+    """
+    whole = _log_mean(own.time_s, base.time_s)
+    effects = []
+    for part in ("compute", "memory", "overhead"):
+        time, before = (max(getattr(each.shares, part) * each.time_s, SMALLEST) for each in (own, base))
+        weight = _log_mean(time, before) / whole
+        effects.append((weight * math.log(before / time), weight, math.log(before / time)))
+    compute, memory, (worth, _, ratio) = effects
+    return compute[:2], memory[:2], (ratio, worth)
 
 
 def _decomposition(
@@ -105,12 +133,13 @@ def _decomposition(
 
 def _attributed(own: Estimate, base: Estimate) -> tuple[float, float, float]:
     """Return logs of the speed-up due to compute ceilings and to bandwidth, and the share of the time under compute."""
-    times = [(a.roofline_time_s or 0.0, b.roofline_time_s or 0.0) for a, b in zip(own.layers, base.layers, strict=True)]
+    times = [
+        (max(a.roofline_time_s or 0.0, SMALLEST), max(b.roofline_time_s or 0.0, SMALLEST))
+        for a, b in zip(own.layers, base.layers, strict=True)
+    ]
     whole = _log_mean(sum(a for a, _ in times), sum(b for _, b in times))
     compute, memory, share = [], [], []
     for layer, other, (time, before) in zip(own.layers, base.layers, times, strict=True):
-        if not (time and before):
-            continue  # nothing to do, on either
         weight = _log_mean(time, before) / whole
         fraction = _compute_fraction(layer, own, other, base)
         if fraction:
@@ -129,8 +158,6 @@ def _log_mean(x: float, y: float) -> float:
 
 def _compute_fraction(layer: LayerEstimate, own: Estimate, other: LayerEstimate, base: Estimate) -> float:
     """Return the share of the path from baseline to device, straight in logs, on which compute limits the op."""
-    if not layer.traffic_bytes:
-        return 1.0
     if not layer.flops:
         return 0.0
     before = math.log(other.ideal_time_s / _memory_time(other, base))
@@ -143,4 +170,4 @@ def _compute_fraction(layer: LayerEstimate, own: Estimate, other: LayerEstimate,
 
 def _memory_time(layer: LayerEstimate, estimate: Estimate) -> float:
     assert estimate.bandwidth_bytes_per_second is not None  # there is a roofline
-    return layer.traffic_bytes / estimate.bandwidth_bytes_per_second
+    return max(layer.least_traffic_bytes / estimate.bandwidth_bytes_per_second, SMALLEST)

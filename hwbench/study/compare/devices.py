@@ -11,8 +11,10 @@ from hwbench.errors import InputError, nearest, shown
 from hwbench.machine.device import Device, Peak, PeakTerm, highest, peaks
 from hwbench.machine.parts import ClockKind
 from hwbench.notices import Notice, notice
-from hwbench.predict.estimate import Estimate, estimate, peak_for
-from hwbench.predict.model.runtimes import check_runtime, runs_on
+from hwbench.predict.estimate import Estimate, RooflineRates, estimate
+from hwbench.predict.forecast import Limit
+from hwbench.predict.model.bounds import peak_for
+from hwbench.predict.model.runtimes import Math, check_runtime, runs_on
 from hwbench.study.compare import decomposition
 from hwbench.study.compare.decomposition import Decomposition
 from hwbench.workload.ops import Workload
@@ -31,8 +33,7 @@ class DevicePeak(Struct, frozen=True):
 class Timing(Struct, frozen=True):
     """A model's batch on a device: times in s, inferences/s and inferences/s/W, all null where unknown.
 
-    Rates follow from the expected time where there is one, else from the roofline and are then upper bounds; `bound` is
-    what limits most of that time.
+    Rates and `bound` are the forecast's, those that the roofline allows at most are in `roofline`.
     """
 
     batch: int
@@ -43,7 +44,8 @@ class Timing(Struct, frozen=True):
     interval_level: float | None
     throughput_per_s: float | None
     throughput_per_s_per_w: float | None
-    bound: str | None
+    bound: Limit | None
+    roofline: RooflineRates
     fits: bool | None
 
 
@@ -81,7 +83,7 @@ class Comparison(Answer, Struct, frozen=True):
     Speeds are peaks where no model is given, else throughputs of the model.
     """
 
-    SCHEMA: ClassVar[str] = "compare"
+    SCHEMA: ClassVar[str] = "compare/2"
     MAIN: ClassVar[tuple[str, ...]] = ("dtype", "model", "baseline")
     ROWS: ClassVar[str] = "devices"
     CONTEXT: ClassVar[tuple[str, ...]] = ("title",)
@@ -109,8 +111,11 @@ Key = Callable[[Contender], float | str | None]
 
 
 def _time(row: Contender) -> float | None:
-    last = row.times[-1] if row.times else None
-    return (last.expected_time_s or last.roofline_time_s) if last else None
+    return row.times[-1].expected_time_s if row.times else None
+
+
+def _roofline_time(row: Contender) -> float | None:
+    return row.times[-1].roofline_time_s if row.times else None
 
 
 def _per_watt(row: Contender) -> float | None:
@@ -128,7 +133,9 @@ SORTS: dict[str, tuple[Key, bool]] = {
     "time": (_time, False),
     "per-watt": (_per_watt, True),
 }
-"""Sort orders: the value, and whether the largest comes first; times are those of the last batch."""
+"""Sort orders: the value, and whether the largest comes first; times are those of the last batch.
+
+Expected times are never mixed with those of the roofline, which order devices where no forecast is known."""
 
 
 def compare(
@@ -141,6 +148,7 @@ def compare(
     baseline: str | None = None,
     clock: ClockKind | None = None,
     runtime: str | None = None,
+    math: Math = "default",
 ) -> Comparison:
     """Compare devices at a dtype, and a workload on them at batches; a device of which something is unknown stays.
 
@@ -152,7 +160,7 @@ def compare(
         check_runtime(runtime)
     if sort == "time" and workload is None:
         raise InputError("needs-model", "Sorting by time needs a model.", field="sort")
-    assessed = [_assess(device, dtype, workload, tuple(batches), clock, runtime) for device in devices]
+    assessed = [_assess(device, dtype, workload, tuple(batches), clock, runtime, math) for device in devices]
     if sort:
         assessed = _sorted(assessed, sort)
     names = [contender.row.name for contender in assessed]
@@ -178,6 +186,8 @@ def compare(
 def _sorted(assessed: list[_Assessed], sort: str) -> list[_Assessed]:
     """Return the devices in the order of a value, the unknown last, equals by name."""
     value, descending = SORTS[sort]
+    if sort == "time" and all(_time(each.row) is None for each in assessed):
+        value = _roofline_time
     known = sorted((each for each in assessed if value(each.row) is not None), key=lambda each: each.row.name)
     known.sort(key=lambda each: value(each.row) or 0, reverse=descending)
     return known + [each for each in assessed if value(each.row) is None]
@@ -190,6 +200,7 @@ def _assess(
     batches: tuple[int, ...],
     clock: ClockKind | None,
     runtime: str | None,
+    math: Math,
 ) -> _Assessed:
     """Return one device's row, and the estimates that it follows from."""
     peak, missing = _peak(device, dtype_of(dtype).computes_in, clock)
@@ -198,7 +209,7 @@ def _assess(
     estimates: tuple[Estimate, ...] = ()
     if workload and peak:
         estimates = tuple(
-            estimate(workload, device, dtype, batch, clock, runtime if runs else None, bounds_only=not runs)
+            estimate(workload, device, dtype, batch, clock, runtime if runs else None, math, bounds_only=not runs)
             for batch in batches
         )
     return _Assessed(device, peak, estimates, _row(device, peak, peaks(device, clock), estimates, tuple(missing)))
@@ -265,19 +276,18 @@ def _highest_peaks(every: tuple[Peak, ...]) -> tuple[DevicePeak, ...]:
 
 
 def _timing(e: Estimate, device: Device) -> Timing:
-    forecast = e.forecast
-    time = (forecast and forecast.time_s) or e.roofline_time_s
-    rate = e.batch / time if time else None
+    rate = e.throughput_per_s
     return Timing(
         batch=e.batch,
         ideal_time_s=e.ideal_time_s,
         roofline_time_s=e.roofline_time_s,
-        expected_time_s=forecast.time_s if forecast else None,
-        interval_s=forecast.interval_s if forecast else None,
-        interval_level=forecast.interval_level if forecast else None,
+        expected_time_s=e.expected_time_s,
+        interval_s=e.interval_s,
+        interval_level=e.interval_level,
         throughput_per_s=rate,
         throughput_per_s_per_w=rate / device.power if rate and device.power else None,
-        bound=forecast.limited_by if forecast else e.bound,
+        bound=e.bound,
+        roofline=e.roofline,
         fits=e.fits,
     )
 

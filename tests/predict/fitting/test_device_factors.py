@@ -47,14 +47,14 @@ def test_few_timings_move_the_factors_less_than_many() -> None:
 
 def test_a_gpu_has_factors_too() -> None:
     card = catalog.device("rtx4070")
-    timed = []
+    slower, timed = {**TRUE, "compute": 1.3}, []  # no factor lets a card exceed its ceilings
     for model in MODELS:
         workload = load.workload(model)
-        found = forecast(workload, replace(card, calibration=kept(**TRUE)), "fp16", 64)
+        found = forecast(workload, replace(card, calibration=kept(**slower)), "fp16", 64)
         assert found is not None
         timed.append(TimedNetwork(workload, 64, found.time_s, "torch-eager-cuda", "fp16"))
     found = factors(timed * 4, card)
-    assert (found.compute, found.memory) == pytest.approx((0.7, 1.4), rel=0.15)
+    assert (found.compute, found.memory) == pytest.approx((1.3, 1.4), rel=0.15)
 
 
 def test_a_calibrated_machine_is_expected_to_run_so_and_the_interval_is_its_own() -> None:

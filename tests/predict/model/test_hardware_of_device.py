@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from hwbench.machine.device import Device
 from hwbench.machine.parts import Cache, Clock, DeviceCalibration, Memory, Rate, Sustained, SustainedRate, Units
 from hwbench.predict.model.hardware import ALL_CORE_SHARE, CAUTION, MATMUL_SHARE, Hardware, Rates, hardware_of
+from hwbench.predict.model.hardware import BOOST as BOOST_RATIO
 from hwbench.units import Bytes, BytesPerSecond, FlopsPerSecond, Hertz, Seconds
 
 GPU_RATES = (
@@ -38,8 +39,8 @@ def of(device: Device, *dtypes: str, **more: Any) -> Hardware:
 
 def test_a_gpu_by_its_data_sheet() -> None:
     found = of(GPU, "fp16", "bf16")
-    lanes = Rates(2.56e12, 256, False)
-    assert found.rates == {"fp32": lanes, "bf16": lanes, "fp16": Rates(1.024e13, 1024, True)}
+    lanes, ceiling = Rates(2.56e12, 256, False), Rates(2.56e12, 256, False, 2.56e12)
+    assert found.rates == {"fp32": ceiling, "bf16": ceiling, "fp16": Rates(1.024e13, 1024, True, 1.024e13)}
     assert (found.vector, found.units, found.bandwidth, found.cache) == (lanes, 10, 1e11, 4e6)
     assert (found.lanes, found.headroom, found.cycles) == (64, 1, pytest.approx(1e10))
     assert (found.measured, found.assumed, found.op_overhead, found.factors, found.spread) == (
@@ -49,7 +50,7 @@ def test_a_gpu_by_its_data_sheet() -> None:
 
 def test_lanes_beyond_what_a_unit_issues_do_not_count() -> None:
     wide = replace(GPU, units=(replace(GPU.units[0], rates=(Rate("vector", "cuda", "fp32", 384),)),))
-    assert of(wide).rates["fp32"] == Rates(pytest.approx(2.56e12), 384, False)
+    assert of(wide).rates["fp32"] == Rates(pytest.approx(2.56e12), 384, False, 3.84e12)
 
 
 def test_cards_for_data_centers_keep_less_of_their_boost() -> None:
@@ -62,8 +63,9 @@ def test_cards_for_data_centers_keep_less_of_their_boost() -> None:
 
 def test_all_cores_of_a_cpu_run_between_base_and_boost() -> None:
     found = of(CPU, "fp64")
-    assert found.rates["fp32"] == found.vector == Rates(pytest.approx(8 * 4e9 * 32 * SHARE), 32, False)
-    assert found.rates["fp64"] == found.vector  # the lanes of fp32 are faster
+    assert found.vector == Rates(pytest.approx(8 * 4e9 * 32 * SHARE), 32, False)
+    assert found.rates["fp32"] == Rates(found.vector.flops_per_second, 32, False, 8 * 4e9 * 32)
+    assert found.rates["fp64"] == Rates(pytest.approx(8 * 4e9 * 16 * SHARE), 16, False, 8 * 4e9 * 16)
     assert (found.lanes, found.cycles) == (8, pytest.approx(8 * 4e9 * SHARE))
     assert found.cache == 4 * 1e6 + 16e6
     assert of(CPU, clock="base").vector.flops_per_second == 8 * 2e9 * 32
@@ -85,7 +87,7 @@ def test_caches_of_a_class_are_those_of_its_units() -> None:
 
 def test_a_matrix_engine_keeps_the_clock_of_the_data_sheet() -> None:
     tiles = replace(CPU.units[0], rates=(*CPU_RATES, Rate("matrix", "amx", "bf16", 1024, "fp32")))
-    assert of(replace(CPU, units=(tiles,)), "bf16").rates["bf16"] == Rates(8 * 4e9 * 1024, 1024, True)
+    assert of(replace(CPU, units=(tiles,)), "bf16").rates["bf16"] == Rates(8 * 4e9 * 1024, 1024, True, 8 * 4e9 * 1024)
 
 
 def test_the_mean_share_of_several_classes() -> None:
@@ -104,7 +106,7 @@ def test_measured_rates_replace_the_data_sheets() -> None:
     here = Sustained("here", rates, BytesPerSecond(8e10), op_overhead=Seconds(3e-6))
     kept = DeviceCalibration("mine", "2026-11-30", "made-up times", 7, 1.5, 2.0, 0.5, 0.1)
     found = of(replace(CPU, sustained=here, calibration=kept), "fp64", "bf16")
-    assert found.vector == found.rates["fp32"] == Rates(5e11, 32, False)
+    assert found.vector == found.rates["fp32"] == Rates(5e11, 32, False, 8 * 4e9 * 32)
     assert found.rates["fp64"].flops_per_second == pytest.approx(1.86e11 / MATMUL_SHARE)
     assert found.rates["bf16"].flops_per_second == pytest.approx(8 * 4e9 * 32 * SHARE)  # one unit is not all
     assert (found.bandwidth, found.measured) == (8e10, {"fp32", "fp64", "bandwidth"})
@@ -130,3 +132,20 @@ def test_without_bandwidth_or_rates_there_is_no_model() -> None:
     assert hardware_of(replace(CPU, units=(integers,)), ()) is None
     doubles = replace(CPU.units[0], rates=(CPU_RATES[1], replace(CPU_RATES[1], dtype="fp16", flops_per_cycle=20)))
     assert of(replace(CPU, units=(doubles,))).vector.flops_per_cycle == 20
+
+
+def test_consumer_cards_alone_run_above_their_data_sheet() -> None:
+    measured = Sustained("here", rates=(SustainedRate("fma", "vector", "fp32", FlopsPerSecond(2e12), 10),))
+    assert of(GPU).boost == BOOST_RATIO
+    assert of(replace(GPU, segment="datacenter")).boost == of(replace(GPU, segment=None)).boost == 1
+    assert of(replace(GPU, sustained=measured)).boost == of(CPU).boost == 1
+
+
+def test_convolutions_are_tf32_by_default_on_nvidia_alone() -> None:
+    tensor = Rate("matrix", "tensor-core", "tf32", 512, "fp32")
+    card = replace(GPU, vendor="NVIDIA", units=(replace(GPU.units[0], rates=(*GPU.units[0].rates, tensor)),))
+    assert of(card).tf32
+    assert "tf32" in of(card).rates
+    assert not of(card, math="strict").tf32
+    assert not of(replace(card, vendor="AMD")).tf32
+    assert not of(replace(GPU, vendor="NVIDIA")).tf32

@@ -4,12 +4,12 @@ import pytest
 from msgspec.structs import replace
 
 from hwbench.predict.model import cpu, gpu, scalar
+from hwbench.predict.model.bounds import compute_dtype
 from hwbench.predict.model.hardware import Hardware, Rates
 from hwbench.predict.model.launch import launch_of
 from hwbench.predict.model.parameters import Runtime, parameters
 from hwbench.predict.model.time import (
     LaunchTime,
-    compute_dtype,
     device_and_host_time,
     device_time,
     launch_time,
@@ -77,13 +77,26 @@ def test_factors_of_a_machine_scale_each_part(runtime: Runtime) -> None:
     assert (scaled.compute, scaled.memory, scaled.overhead, scaled.host, scaled.count) == parts
 
 
-def test_fp32_convolutions_compute_in_tf32_on_gpus_that_have_it() -> None:
-    assert compute_dtype("fp32", "conv", HARDWARE) == "tf32"
-    assert compute_dtype("fp16", "conv", HARDWARE) == "fp16"
-    assert compute_dtype("fp32", "linear", HARDWARE) == "fp32"
-    assert compute_dtype("fp32", "conv", replace(HARDWARE, kind="cpu")) == "fp32"
-    assert compute_dtype("fp32", "conv", replace(HARDWARE, rates={"fp32": RATE, "tf32": RATE})) == "fp32"
-    assert compute_dtype("fp32", "conv", replace(HARDWARE, rates={"fp32": RATE})) == "fp32"
+def test_fp32_convolutions_compute_in_tf32_where_the_runtime_uses_it() -> None:
+    assert compute_dtype("fp32", "conv", True) == "tf32"
+    assert compute_dtype("fp16", "conv", True) == "fp16"
+    assert compute_dtype("fp32", "linear", True) == "fp32"
+    assert compute_dtype("fp32", "conv", False) == "fp32"
+
+
+def test_no_launch_beats_its_ceilings() -> None:
+    """The runtime's shares exceed 1 here: the peak of the data sheet, or its boost, and its bandwidth hold."""
+    assert GPU.gpu is not None
+    shares = replace(GPU.gpu, compute=dict.fromkeys(GPU.gpu.compute, 9.0), memory=dict.fromkeys(GPU.gpu.memory, 9.0))
+    runtime = replace(GPU, gpu=replace(shares, cache_share=1e-9))
+    rate = Rates(1e12, 64.0, False, 1e12)
+    hardware = replace(HARDWARE, rates={"fp32": rate}, memory_ceiling=1e11)
+    launch = launch_of(replace(OP, weight_elements=10**8), 1000, 32)
+    found = launch_time(scalar, launch, "fp32", hardware, runtime, 4e8)
+    assert found.compute == pytest.approx(2e6 * 1000 / 1e12)
+    assert found.memory == pytest.approx((2 * (4e6 - 1e6) + 4e8 * (1 - 1 / 400) + 10) / 1e11)
+    boosted = launch_time(scalar, launch, "fp32", replace(hardware, boost=1.12), runtime, 4e8)
+    assert (boosted.compute, boosted.memory) == (pytest.approx(found.compute / 1.12), found.memory)
 
 
 def test_every_op_of_a_network_is_one_launch_in_its_own_dtype() -> None:

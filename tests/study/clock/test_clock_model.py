@@ -6,16 +6,17 @@ import msgspec
 import pytest
 
 from hwbench.machine import catalog
-from hwbench.machine.parts import Memory
+from hwbench.machine.parts import Cache, Memory
 from hwbench.predict.estimate import estimate
 from hwbench.study.clock import elasticity
-from hwbench.units import BytesPerSecond
+from hwbench.units import Bytes, BytesPerSecond
 from hwbench.workload import load
 
 
 @pytest.mark.parametrize(("model", "device", "batch"), [("alexnet", "i7-6700k", 1), ("resnet18", "rtx3090", 64)])
 def test_by_the_roofline(model: str, device: str, batch: int) -> None:
     machine, workload = catalog.device(device), load.workload(model)
+    machine = msgspec.structs.replace(machine, caches=(Cache("L2", Bytes(1)),))  # all traffic reaches memory
     assert machine.memory.bandwidth is not None
     top = machine.peak("fp32").flops_per_second
 
@@ -27,8 +28,8 @@ def test_by_the_roofline(model: str, device: str, batch: int) -> None:
 
     expected = math.log(time(1.1**-0.5) / time(1.1**0.5)) / math.log(1.1)
     found = elasticity.elasticity(workload, machine, "fp32", batch)
-    assert found.elasticity_roofline == pytest.approx(expected, rel=1e-9)
-    assert found.roofline_time_s == pytest.approx(time(1))
+    assert found.elasticity_roofline == pytest.approx(expected, rel=1e-5)
+    assert found.roofline_time_s == pytest.approx(time(1), rel=1e-5)
     assert found.model in found.verdict
 
 
@@ -59,6 +60,6 @@ def test_the_expected_time_shrinks_as_the_estimate_says() -> None:
     found = elasticity.elasticity(workload, machine)
     assert bounds.forecast is not None
     assert found.elasticity_expected is not None
-    assert 1.1**-found.elasticity_expected == pytest.approx(1 - bounds.forecast.elasticities.clock)
+    assert found.elasticity_expected == bounds.forecast.elasticities.clock
     assert found.expected_time_s == bounds.forecast.time_s
     assert "By the forecast" in found.verdict

@@ -14,6 +14,7 @@ from hwbench.machine import catalog
 from hwbench.machine.device import Device, highest, peaks
 from hwbench.machine.parts import Memory
 from hwbench.predict.estimate import estimate
+from hwbench.predict.forecast import Shares
 from hwbench.study.compare import decomposition
 from hwbench.study.compare.devices import SORTS, compare
 from hwbench.units import BytesPerSecond
@@ -94,29 +95,42 @@ def test_a_clock_is_worth_nothing_where_all_waits_for_memory() -> None:
     slow = _changed(DEVICES["rtx3090"], bandwidth="1 GB/s")
     fast = msgspec.structs.replace(_changed(slow, clock="3.39 GHz"), name="both")
     plain = [estimate(MODELS["alexnet"], one, bounds_only=True) for one in (slow, fast)]
-    assert plain[0].bound == "memory"
+    assert plain[0].roofline.bound == "memory"
     one = decomposition.of_times("b", plain[1], fast.peak("fp32"), "a", plain[0], slow.peak("fp32"))
     clock = next(factor for factor in one.factors if factor.name == "clock")
     assert clock.ratio == pytest.approx(2)
     assert clock.factor == pytest.approx(1)
 
 
-def test_an_expected_time_adds_efficiency() -> None:
+def test_an_expected_time_is_split_by_what_limits_it() -> None:
+    """Compute, memory and launches of 1, 2 and 3 s against 4, 2 and 3 s, at four times the peak and the same memory."""
     base, own = (estimate(MODELS["alexnet"], DEVICES[name]) for name in ("rtx3090", "rtx4090"))
-    assert base.roofline_time_s
-    assert own.roofline_time_s
-    known = [
-        msgspec.structs.replace(
-            one, forecast=msgspec.structs.replace(one.forecast, time_s=(one.roofline_time_s or 0) * factor)
-        )
-        for one, factor in ((base, 2.0), (own, 3.0))
+    assert base.forecast
+    forecasts = [
+        msgspec.structs.replace(base.forecast, time_s=sum(parts), shares=Shares(*(part / sum(parts) for part in parts)))
+        for parts in ((4.0, 2.0, 3.0), (1.0, 2.0, 3.0))
     ]
-    ceilings = [DEVICES[name].peak("fp32") for name in ("rtx3090", "rtx4090")]
+    known = [
+        msgspec.structs.replace(each, forecast=forecast, peak_flops_per_second=peak, bandwidth_bytes_per_second=1e12)
+        for each, forecast, peak in zip((base, own), forecasts, (1e13, 2e13), strict=True)
+    ]
+    ceilings = [DEVICES["rtx3090"].peak("fp32")] * 2
     found = decomposition.of_times("rtx4090", known[1], ceilings[1], "rtx3090", known[0], ceilings[0])
     worth = {factor.name: factor.factor for factor in found.factors}
-    assert found.of == "expected"
-    assert worth["efficiency"] == pytest.approx(2 / 3)
-    assert found.ratio == pytest.approx(base.roofline_time_s * 2 / (own.roofline_time_s * 3))
+    assert (found.of, found.ratio) == ("expected", pytest.approx(9 / 6))
+    assert (worth["units"], worth["clock"], worth["bandwidth"], worth["launches"]) == pytest.approx((1, 1, 1, 1))
+    weight = math.log(9 / 6) / math.log(4)  # all of the difference is of compute
+    assert worth["flops_per_cycle"] == pytest.approx(2**weight)
+    assert worth["efficiency"] == pytest.approx(2**weight)
+
+
+def test_what_waits_for_launches_differs_by_no_factor() -> None:
+    base, own = (estimate(load.workload("resnet50"), DEVICES[name], "fp16") for name in ("h100-pcie", "b200"))
+    ceilings = [DEVICES[name].peak("fp16") for name in ("h100-pcie", "b200")]
+    found = decomposition.of_times("b200", own, ceilings[1], "h100-pcie", base, ceilings[0])
+    assert base.bound == own.bound == "overhead"
+    assert found.ratio == pytest.approx(1, abs=0.01)
+    assert all(factor.factor == pytest.approx(1, abs=0.02) for factor in found.factors)
 
 
 def test_a_hybrid_cpu_is_the_mean_of_its_units() -> None:

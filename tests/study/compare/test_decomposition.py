@@ -6,16 +6,18 @@ from typing import Any
 import pytest
 
 from hwbench.machine.device import Device
-from hwbench.machine.parts import Clock, Memory, Rate, Units
+from hwbench.machine.parts import Cache, Clock, Memory, Rate, Units
 from hwbench.predict.estimate import estimate
 from hwbench.study.compare.decomposition import of_peaks, of_times, parts
-from hwbench.units import BytesPerSecond, Hertz
+from hwbench.units import Bytes, BytesPerSecond, Hertz
 from hwbench.workload.ops import Op, Workload
+
+NO_CACHE = (Cache("L2", Bytes(1)),)
 
 
 def device(units: int, clock: float, rate: float, bandwidth: float) -> Device:
     classes = (Units("arch", units, Clock(fixed=Hertz(clock)), rates=(Rate("vector", "cuda", "fp32", rate),)),)
-    return Device("x", "gpu", "Nobody", classes, Memory(bandwidth=BytesPerSecond(bandwidth)))
+    return Device("x", "gpu", "Nobody", classes, Memory(bandwidth=BytesPerSecond(bandwidth)), caches=NO_CACHE)
 
 
 BASE = device(1, 1e9, 2, 4e9)

@@ -12,7 +12,7 @@ from hwbench.dtypes import BITS
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.predict.estimate import estimate
-from hwbench.study.sweep.front import Front, ranges
+from hwbench.study.sweep.front import Front, some
 from hwbench.study.sweep.panel import pareto
 from hwbench.study.sweep.sweep import MAX_PANEL_BATCHES, MAX_PANEL_POINTS, Chunk, capable, chunks, panel
 from hwbench.workload import load
@@ -58,14 +58,15 @@ def test_a_point_is_what_estimate_says(names: list[str], workload: Workload, dty
             assert (None if np.isnan(expected) else expected) == (
                 None if one.forecast is None else pytest.approx(one.forecast.time_s, rel=1e-9)
             )
+            if one.interval_s is not None:
+                ends = found.low[row, column], found.high[row, column]
+                assert ends == pytest.approx(one.interval_s, rel=1e-9)
             fits = found.fits[row, column]
             assert (None if np.isnan(fits) else bool(fits)) == one.fits
             if one.roofline_time_s is None:
                 assert np.isnan(found.roofline[row, column])
-                assert np.isnan(found.bound_by_memory[row, column])
             else:
                 assert found.roofline[row, column] == pytest.approx(one.roofline_time_s, rel=1e-12)
-                assert bool(found.bound_by_memory[row, column]) == (one.bound == "memory")
 
 
 def _beaten(time: Any, power: Any, row: int, column: int) -> bool:
@@ -110,7 +111,7 @@ def test_a_runtime_of_one_kind_of_device() -> None:
     devices = (DEVICES["rtx3090"], DEVICES["i9-10940x"])
     found = panel(Chunk(MODELS["resnet18"], "fp32", devices, (1, 8), "torch-compile-cpu"))
     assert np.isnan(found.expected[0]).all()
-    assert not found.pareto[0].any()
+    assert not found.rank[0].any()
     one = estimate(MODELS["resnet18"], devices[1], "fp32", 8, runtime="torch-compile-cpu")
     assert found.expected[1, 1] == pytest.approx(one.forecast.time_s, rel=1e-9)
     with pytest.raises(InputError):
@@ -125,27 +126,31 @@ def test_a_training_step_is_refused() -> None:
 
 
 def test_the_front_is_gathered_from_all_panels() -> None:
-    front = Front()
+    front = Front((1, 5))
     devices = tuple(DEVICES[name] for name in ("rtx3090", "n100", "rtx4090"))
     batches = (range(1, 4), range(4, 6))
     seen = list(front.watch(panel(Chunk(MODELS["alexnet"], "fp32", devices, own)) for own in batches))
     assert front.points == 15 == sum(one.points for one in seen)
-    rows = {row.device: row for row in front.rows()}
-    assert [row.device for row in front.rows()] == ["n100", "rtx3090", "rtx4090"]
-    assert rows["n100"].batches == "1–5"
+    rows = front.rows()
+    assert [(row.batch, row.device) for row in rows if row.batch == 5] == [
+        (5, "n100"), (5, "rtx3090"), (5, "rtx4090"),
+    ]  # fmt: skip
+    assert {row.batch for row in rows} == {1, 5}
     first = estimate(MODELS["alexnet"], DEVICES["n100"])
-    assert rows["n100"].time_s == pytest.approx(first.forecast.time_s, rel=1e-9)
-    assert rows["n100"].throughput_per_s == pytest.approx(1 / rows["n100"].time_s)
+    assert (rows[0].device, rows[0].rank, rows[0].bound) == ("n100", 1, first.bound)
+    assert rows[0].time_s == pytest.approx(first.expected_time_s, rel=1e-9)
+    assert rows[0].interval_s == pytest.approx(first.interval_s, rel=1e-9)
+    assert rows[0].throughput_per_s == pytest.approx(1 / rows[0].time_s)
 
 
 def test_a_device_that_is_too_small_for_a_batch_is_on_no_front() -> None:
     found = panel(Chunk(MODELS["resnet18"], "fp32", (DEVICES["gtx1050ti"],), (1, 100_000)))
     assert found.fits.tolist() == [[1, 0]]
     assert np.isfinite(found.expected).all()
-    assert found.pareto.tolist() == [[True, False]]
+    assert found.rank.tolist() == [[1, 0]]
 
 
-def test_ranges() -> None:
-    assert ranges([1, 2, 3, 7, 9, 10]) == "1–3, 7, 9–10"
-    assert ranges([5]) == "5"
-    assert ranges([]) == ""
+def test_the_batches_whose_fronts_are_listed() -> None:
+    assert some((8, 1, 64)) == (8, 1, 64)
+    assert some(range(1, 257)) == (1, 16, 256)
+    assert some((1, 1000, 2, 3, 40)) == (1, 40, 1000)

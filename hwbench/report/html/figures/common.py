@@ -51,7 +51,7 @@ def layer_table(e: Estimate, measured: MeasuredEstimate | None = None) -> HtmlTa
     timed = measured.layers if measured else {}
     rows = []
     for index, x in enumerate(e.layers):
-        work, times = (x.flops, x.traffic_bytes, x.intensity), (x.ideal_time_s, x.roofline_time_s, x.forecast_time_s)
+        work, times = (x.flops, x.traffic_bytes, x.intensity), (x.ideal_time_s, x.roofline_time_s, x.expected_time_s)
         rows.append((x.name, x.kind, x.count, *work, *times, x.bound, *((timed.get(index),) if timed else ())))
     header += ["measured s"] if timed else []
     right = (*range(2, 9), *((10,) if timed else ()))
@@ -60,7 +60,7 @@ def layer_table(e: Estimate, measured: MeasuredEstimate | None = None) -> HtmlTa
 
 def time_of(layer: LayerEstimate) -> float:
     """Return the time of a layer in s: expected, else the roofline, else the ideal."""
-    return layer.forecast_time_s or layer.roofline_time_s or layer.ideal_time_s
+    return layer.expected_time_s or layer.roofline_time_s or layer.ideal_time_s
 
 
 def layer_times(e: Estimate, name: str, measured: MeasuredEstimate | None = None) -> Figure:
@@ -72,7 +72,7 @@ def layer_times(e: Estimate, name: str, measured: MeasuredEstimate | None = None
     kinds: list[tuple[str, str, list[float | None]]] = [
         ("ideal", COLORS[5], [x.ideal_time_s for x in some]),
         ("roofline", COLORS[0], [x.roofline_time_s for x in some]),
-        ("expected", COLORS[1], [x.forecast_time_s for x in some]),
+        ("expected", COLORS[1], [x.expected_time_s for x in some]),
         ("measured", MEASURED, [timed.get(i) for i in sorted(longest)]),
     ]
     traces = tuple(

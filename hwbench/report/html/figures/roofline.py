@@ -226,9 +226,9 @@ def _hover(x: LayerEstimate, e: Estimate, measured: float | None = None) -> str:
         f"ideal {si(x.ideal_time_s, 's')}",
     ]
     if x.roofline_time_s is not None:
-        lines.append(f"roofline {si(x.roofline_time_s, 's')}, limited by {x.bound}")
-    if x.forecast_time_s is not None:
-        lines.append(f"expected {si(x.forecast_time_s, 's')}")
+        lines.append(f"roofline {si(x.roofline_time_s, 's')}, limited by {x.roofline_bound}")
+    if x.expected_time_s is not None:
+        lines.append(f"expected {si(x.expected_time_s, 's')}, limited by {x.bound}")
     if measured is not None:
         lines.append(f"measured {si(measured, 's')}")
     return "<br>".join(lines)
