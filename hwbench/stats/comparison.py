@@ -137,7 +137,7 @@ def _tail(deviations: float, freedom: float) -> float:
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjust p-values for their number, so that the chance of any false rejection stays at the level (Holm 1979)."""
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
-    adjusted, highest = [0.0] * len(p_values), 0.0
+    adjusted, highest = list(p_values), 0.0
     for rank, index in enumerate(order):
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = highest

@@ -51,7 +51,7 @@ def _order_statistic(values: Sequence[float], share: float) -> float:
     place = min(max(share * (len(values) + 1), 1.0), float(len(values))) - 1
     below = floor(place)
     above = min(below + 1, len(values) - 1)
-    return values[below] + (place - below) * (values[above] - values[below]) if above > below else values[below]
+    return values[below] + (place - below) * (values[above] - values[below])
 
 
 def effective_count(samples: Sequence[float]) -> float:
@@ -63,7 +63,7 @@ def effective_count(samples: Sequence[float]) -> float:
     """
     count = len(samples)
     values = sorted(samples)
-    around = [(bisect_left(values, x) + bisect_right(values, x) - count) / 2 for x in samples]  # ranks less their mean
+    around = [bisect_left(values, x) + bisect_right(values, x) - count for x in samples]  # twice: ranks less their mean
     total = sum(each * each for each in around)
     neighbors = sum(a * b for a, b in pairwise(around)) / total if total else 0.0
     if neighbors <= 1 / sqrt(count):

@@ -22,5 +22,5 @@ def spearman(a: Array, b: Array) -> float | None:
 def spearman_resampled(a: Array, b: Array, groups: Labels, weights: Array) -> Array:
     """Return the rank correlation of each resample of groups, NaN where there is none."""
     drawn = (np.repeat(np.arange(len(a)), row[groups].astype(int)) for row in weights)
-    values = (spearman(a[rows], b[rows]) if len(rows) > 1 else None for rows in drawn)
+    values = (spearman(a[rows], b[rows]) if len(rows) else None for rows in drawn)
     return np.array(list(values), dtype=float)

@@ -29,17 +29,27 @@ def test_a_medians_interval_is_between_order_statistics() -> None:
         median_interval([])
 
 
-def test_samples_that_follow_from_each_other_count_for_fewer() -> None:
-    steps = [1.0, 2.0, 4.0, 3.0, 3.0, 5.0, 6.0, 8.0, 7.0, 9.0]
-    ranks = stats.rankdata(steps) - 5.5
+FOLLOWING = [1.0, 2.0, 4.0, 3.0, 3.0, 5.0, 6.0, 8.0, 7.0, 9.0]
+"""Each near the one before: more than 9 / 11, the highest correlation that ten samples can have."""
+SOMEWHAT = [3.0, 1.0, 2.0, 2.0, 4.0, 5.0, 8.0, 7.0, 9.0, 6.0, 4.0, 6.5, 0.5, 0.25]
+
+
+@pytest.mark.parametrize(("samples", "corrected"), [(FOLLOWING, 9 / 11), (SOMEWHAT, None)])
+def test_samples_that_follow_from_each_other_count_for_fewer(samples: list[float], corrected: float | None) -> None:
+    count = len(samples)
+    ranks = stats.rankdata(samples) - (count + 1) / 2
     found = float(ranks[1:] @ ranks[:-1] / (ranks @ ranks))
-    corrected = found + (1 + 3 * found) / 10
-    expected = 10 * (1 - min(corrected, 9 / 11)) / (1 + min(corrected, 9 / 11))
-    assert effective_count(steps) == pytest.approx(expected)
+    assert found > count**-0.5
+    corrected = corrected or found + (1 + 3 * found) / count
+    assert effective_count(samples) == pytest.approx(count * (1 - corrected) / (1 + corrected))
+
+
+def test_samples_that_follow_no_order_all_count() -> None:
     assert effective_count(SAMPLES) == 9
     assert effective_count([1.0] * 5) == 5
     assert effective_count([1.0]) == 1
-    assert median_interval(steps).high - median_interval(steps).low > 5
+    assert effective_count([1.0, 2.0, 3.0]) == 3  # the correlation of three, 0, is at most 1 / √3
+    assert median_interval(FOLLOWING).high - median_interval(FOLLOWING).low > 5
 
 
 @pytest.mark.parametrize(

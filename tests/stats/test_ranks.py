@@ -19,6 +19,7 @@ def test_a_correlation_of_ranks() -> None:
     assert spearman(A, B) == pytest.approx(stats.spearmanr(A, B).statistic)
     assert spearman(A, -A) == pytest.approx(-1)
     assert spearman(A, np.ones(6)) is None
+    assert spearman(A[:2], B[1:3]) == pytest.approx(-1)
 
 
 def test_resampled_groups_repeat_their_rows() -> None:
