@@ -48,6 +48,9 @@ class Answer:
         limit = _MAX_REPR - len(type(self).__name__)
         return f"{type(self).__name__}({text if len(text) <= limit else f'{text[:limit]}…'})"
 
+    def __hash__(self) -> int:
+        return hash(repr(self))  # of values that equal answers share
+
     def _repr_html_(self) -> str:
         title = _escaped(self.TITLE or lines(self)[0])
         facts = [{"": _title(name), "value": _cell(name, value)} for name, value in main_values(self)]

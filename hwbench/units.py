@@ -47,7 +47,7 @@ class Quantity(float):
         return cls(value)
 
     @classmethod
-    def _scale(cls, unit: str, text: str) -> tuple[int, int]:
+    def _scale(cls, unit: str, text: str) -> tuple[int, float]:
         """Return the power of ten and the binary factor of a unit with its prefix."""
         for spelling in (cls.unit, *cls.spellings):
             if unit.endswith(spelling):
@@ -130,9 +130,14 @@ class Seconds(Quantity):
 
 
 class PerSecond(Quantity):
-    """A rate of whole inferences."""
+    """A rate of whole inferences, also stated for a minute or an hour."""
 
     unit, example = "/s", "30/s"
+
+    @classmethod
+    def _scale(cls, unit: str, text: str) -> tuple[int, float]:
+        seconds = {"/min": 60, "/h": 3600}.get(unit)
+        return (0, 1 / seconds) if seconds else super()._scale(unit, text)
 
 
 def whole_number(text: str, high: int = MAX_WHOLE, low: int = 1) -> int | None:

@@ -67,13 +67,13 @@ def compare(
     """Return devices side by side, each ratio to the first as a product of factors, or saved runs with verdicts.
 
     With a `model`, devices have its time in s too. `kind`, `vendor`, `architecture` and `year` add devices of the
-    catalog; without names and filters it is compared as a whole. Saved runs are given by file, by id or as `latest`;
+    catalog. Saved runs are given by file, by id or as `latest`;
     differences below `margin` count as none, intervals and verdicts have the confidence `level`.
 
     With `live`, names are settings (`here`, `threads=2`, `python=PATH`, `VARIABLE=value`): `kernels` or the `model` are
     measured under each in turns, in fresh processes, and the runs are compared.
     """
-    every = [name for group in names for name in ((group,) if isinstance(group, str | Device) else group)]
+    every = [name for group in names for name in (group if isinstance(group, list | tuple) else (group,))]
     wanted = Filter(kind, vendor, architecture, year)
     check_options(options)
     _check_shares(margin, level)
@@ -93,6 +93,9 @@ def compare(
             batch=check_batch(batches[0] if batches else 1),
         )
         return compare_live([str(name) for name in every], request, fresh_processes, save, margin, level, progress)
+    if not every and wanted == Filter():
+        message = "Name devices or saved runs, or choose devices by kind, vendor, architecture or year."
+        raise InputError("missing", message, field="names")
     runs = [name for name in every if isinstance(name, str) and _is_run(name)]
     located: Located = {}
     try:
@@ -159,7 +162,7 @@ def _devices(names: Sequence[str | Device], wanted: Filter) -> Located:
         if known is not None and known[0] != device:  # two files of one name: each keeps what the user called it
             device = replace(device, name=name if isinstance(name, str) else device.title)
         devices[device.label] = device, located.notices
-    if wanted != Filter() or not names:
+    if wanted != Filter():
         catalog = catalog_devices(**wanted.named())
         for device in catalog.values():
             devices.setdefault(device.name, (device, catalog.notices))

@@ -103,8 +103,9 @@ def run(
         message = "Layers are timed at a single dtype and batch size of a model that is not compiled."
         raise InputError("single-value", message, field="layers")
     refuse_training(options)
+    place = find_device(on)
     torch_module("A run")
-    runner = _Runner(Model(model, inputs, options), find_device(on), threads, compiled)
+    runner = _Runner(Model(model, inputs, options), place, threads, compiled)
     sizes = sizes or [runner.built(formats[0]).workload.batch]
     runs, record = runner.runs(formats, sizes, seconds, layers, progress, command)
     path, trouble = save_record(record, save)

@@ -49,6 +49,9 @@ def bench(
     `budget` is the time to measure for in s or text such as `30s`. `save` is a folder for the run, or True for
     that of the saved runs. Raises InputError for a kernel that is unknown or cannot run here.
     """
+    if other := next((name for name in kernels if not isinstance(name, str)), None):
+        text = f"A kernel is a name, each an argument of its own, not a {type(other).__name__}."
+        raise InputError("unknown-kernel", text, field="kernels")
     request = BenchRequest(
         kernels=kernels,
         quick=quick,

@@ -62,7 +62,8 @@ def write_report(
 ) -> Report:
     """Write estimates, comparisons, saved runs and studies into one HTML file that opens offline.
 
-    `runs` are files, ids or `latest`; without them the newest saved run is shown if there is one. `data` is a CSV file
+    `runs` are files, ids or `latest`; without them the newest saved run is shown if this machine
+    (`host`) is among the devices. `data` is a CSV file
     of scores for the clock study, `measurements` are those of times to compare with predictions.
     """
     name = check_dtype(dtype)
@@ -72,11 +73,12 @@ def write_report(
     size = sources[0].batch(batch, name) if sources else check_batch(batch or 1)
     workloads = [source.workload(name, size) for source in sources]
     located = [locate(device) for device in devices]
-    keys = [machine_key(DeviceRef.parse(device)) for device in devices]
+    refs = [DeviceRef.parse(device) for device in devices]
+    keys = [machine_key(ref) for ref in refs]
     notices: list[Notice] = list(unique(own for row in located for own in row.notices))
     pairs = [(row.device, key, workload) for row, key in zip(located, keys, strict=True) for workload in workloads]
     estimates = [estimate(workload, device, name, size) for device, _, workload in pairs]
-    records = _records(runs, notices)
+    records = _records(runs, notices) if runs or any(ref.kind == "host" for ref in refs) else []
     parts = [
         _estimate_section(records, answer, index, device, key)
         for index, (answer, (device, key, _)) in enumerate(zip(estimates, pairs, strict=True))

@@ -161,6 +161,8 @@ def sweep(
         message = "A training step is traced anew for each batch and cannot be swept."
         raise InputError("not-swept", message, field="mode")
     names = [models] if isinstance(models, str | Workload) or not isinstance(models, Sequence) else list(models)
+    if not names:
+        raise InputError("missing", "The list of models is empty.", field="models")
     formats = [check_dtype(name) for name in dtypes]
     sizes = batches if isinstance(batches, range) else tuple(check_batch(batch) for batch in batches or ())
     chosen, notices = _devices(devices, Filter(kind, vendor, architecture, year))
@@ -194,7 +196,11 @@ def _devices(
     """Return the devices given, or those of the catalog that a filter lets through, and notices about them."""
     if isinstance(devices, str | Device):
         devices = (devices,)
-    if devices:
+    if devices is not None:
+        if not devices:
+            raise InputError(
+                "missing", "The list of devices is empty; without a list it is the catalog.", field="devices"
+            )
         if wanted != Filter():
             message = "Filters choose among the catalog and cannot be combined with named devices."
             raise InputError("exclusive", message, field="devices")

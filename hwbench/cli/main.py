@@ -38,6 +38,9 @@ COMMANDS = {
 }
 """One line of help for every command, which is in `cli/commands/<name>.py`, a dash as an underscore."""
 
+READER_LEFT = 141
+"""Exit code where the reader of standard output has gone: that of a program that SIGPIPE ends."""
+
 HELP = """Predict, measure and explain how fast a neural network runs on a CPU or GPU.
 
 \b
@@ -69,6 +72,10 @@ class LazyGroup(Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as click does; `help COMMAND` is `COMMAND --help`."""
+        return super().parse_args(ctx, [*args[1:], "--help"] if args[:1] == ["help"] else args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -88,13 +95,16 @@ class LazyGroup(Group):
 
 
 @click.group(cls=LazyGroup, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(VERSION, message="hwbench %(version)s")
+@click.version_option(VERSION, "--version", "-V", message="hwbench %(version)s")
 def hwbench() -> None:
     """Run a command; the help is HELP."""
 
 
 def main() -> NoReturn:
-    """Run the command line and exit: 0 for success, 2 for the user's error, 1 for hwbench's, 130 for an interrupt."""
+    """Run the command line and exit: 0 for success, 2 for the user's error, 1 for hwbench's, 130 for an interrupt.
+
+    141 is for a reader of standard output that has gone.
+    """
     invocation = Invocation()
     try:
         _check_completion(os.environ)
@@ -106,7 +116,7 @@ def main() -> NoReturn:
             click.echo(error.format_message(), err=True)
         code = 2
     except ReaderLeft:
-        code = 0
+        code = READER_LEFT
     except (click.exceptions.Abort, KeyboardInterrupt):
         code = _fail(HwbenchError("interrupted"), invocation, 130)
     except Exception as error:

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from hwbench.cli.values import BATCH, BATCHES, DTYPE, DTYPES
+from hwbench.cli.values import BATCH, BATCHES, DTYPE, DTYPES, Choice
 from hwbench.errors import InputError, shown
 from hwbench.files import folders
 
@@ -35,7 +35,7 @@ class Invocation:
         """Return the option or argument of the command for a parameter; other fields as they are."""
         head, dot, rest = field.partition(".")
         for parameter in self.context.command.params if self.context else ():
-            if getattr(parameter, "hidden", False):
+            if getattr(parameter, "hidden", False) or isinstance(parameter, NameArgument):
                 continue
             names = [parameter.name, *(option.lstrip("-").replace("-", "_") for option in parameter.opts)]
             if head in names:
@@ -56,6 +56,14 @@ class _Remembered(click.Command):
 
 class Command(_Remembered):
     """A command of hwbench."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, and merge arguments with the options of the same meaning."""
+        rest = super().parse_args(ctx, args)
+        for parameter in self.params:
+            if isinstance(parameter, NameArgument) and not ctx.resilient_parsing:
+                parameter.merge(ctx.params)
+        return rest
 
 
 class Group(_Remembered, click.Group):
@@ -86,28 +94,43 @@ def complete(kind: str) -> Callable[[click.Context, click.Parameter, str], list[
     return names
 
 
-def model_device_arguments(function: F) -> F:
-    """Add MODEL and DEVICE as arguments beside the options of the same meaning."""
-    device = click.argument("device_name", metavar="[DEVICE]", required=False, shell_complete=complete("devices"))
-    model = click.argument("model_name", metavar="[MODEL]", required=False, shell_complete=complete("models"))
-    return model(device(function))
+def _named(field: str, required: bool, letter: str, text: str) -> Callable[[F], F]:
+    """Return a decorator that adds a name as an argument and as an option of the same meaning."""
+    complete_names = complete(f"{field}s")
+    argument = click.argument(
+        f"{field}_argument", cls=NameArgument, metavar=f"[{field.upper()}]", required=False, needed=required,
+        shell_complete=complete_names,
+    )  # fmt: skip
+    metavar = field[0].upper()
+    option = click.option(f"--{field}", letter, metavar=metavar, help=text, shell_complete=complete_names)
+    return lambda function: argument(option(function))
 
 
-def either(field: str, argument: str | None, option: str | None) -> str:
-    """Return what was given as an argument or as an option. Raises InputError for neither and for both."""
-    if argument is not None and option is not None:
-        raise InputError("given-twice", f"The {field} is given twice, as an argument and as an option.", field=field)
-    if argument is None and option is None:
-        raise InputError("missing", f"A {field} is needed.", field=field)
-    return argument if argument is not None else option or ""
+class NameArgument(click.Argument):
+    """An argument that is the short form of an option; `needed` where one of them must be given."""
+
+    def __init__(self, *declarations: Any, needed: bool, **attributes: Any) -> None:
+        super().__init__(*declarations, **attributes)
+        self.needed = needed
+
+    def merge(self, values: dict[str, Any]) -> None:
+        """Replace both forms by the value that was given. Raises InputError for both, and for neither where needed."""
+        field = (self.name or "").removesuffix("_argument")
+        argument, option = values.pop(self.name or "", None), values.get(field)
+        if argument is not None and option is not None:
+            raise InputError("given-twice", f"The {field} is given as an argument and as an option.", field=field)
+        values[field] = option if argument is None else argument
+        if self.needed and values[field] is None:
+            raise InputError("missing", f"A {field} is needed: see `hwbench {field}s`.", field=field)
 
 
 def model_option(required: bool = True) -> Callable[[F], F]:
-    """Return a decorator that adds `--model`."""
+    """Return a decorator that adds MODEL and `--model`."""
     text = (
-        "Catalog name, file (.yaml, .onnx, .json), matmul:MxNxO, torchvision:, timm: or hf:NAME, torch:module:factory."
+        "Catalog name, file (.yaml, .onnx, .json), matmul:MxNxO, torchvision:, timm: or hf:NAME, torch:module:factory, "
+        "torch:file.py:factory."
     )
-    return click.option("--model", "-m", required=required, metavar="M", help=text, shell_complete=complete("models"))
+    return _named("model", required, "-m", text)
 
 
 def tracing_options(function: F) -> F:
@@ -118,11 +141,11 @@ def tracing_options(function: F) -> F:
             "--batch-dim", type=click.IntRange(0, 15), metavar="K", help="Dimension of the inputs that is the batch."
         ),
         click.option("--image-size", type=click.IntRange(1, 100_000), metavar="N", help="Image size in pixels."),
-        click.option("--phase", type=click.Choice(["prefill", "decode"]), help="Phase of a causal language model."),
+        click.option("--phase", type=Choice(["prefill", "decode"]), help="Phase of a causal language model."),
         click.option("--context", type=click.IntRange(1, 100_000_000), metavar="N", help="Context length in tokens."),
         click.option(
             "--mode",
-            type=click.Choice(["inference", "training"]),
+            type=Choice(["inference", "training"]),
             default="inference",
             show_default=True,
             help="Trace a forward pass or a training step.",
@@ -151,9 +174,7 @@ def batch_option(several: bool = False) -> Callable[[F], F]:
 def device_option(required: bool) -> Callable[[F], F]:
     """Return a decorator that adds `--device`, and `--set` to change one of its values."""
     text = "Catalog name in any spelling (see `hwbench devices`), YAML file, host (this machine) or run:RUN."
-    device = click.option(
-        "--device", "-d", required=required, metavar="D", help=text, shell_complete=complete("devices")
-    )
+    device = _named("device", required, "-d", text)
     setting = click.option(
         "--set",
         "settings",
@@ -182,7 +203,7 @@ def settings(texts: tuple[str, ...]) -> dict[str, str]:
 def clock_option(function: F) -> F:
     """Add `--clock`."""
     text = "Clock to compute peaks with [default: fixed, all-core, boost, base; the first that is known]."
-    return click.option("--clock", type=click.Choice(CLOCKS), help=text)(function)
+    return click.option("--clock", type=Choice(CLOCKS), help=text)(function)
 
 
 def runtime_option(function: F) -> F:
@@ -194,7 +215,7 @@ def runtime_option(function: F) -> F:
 def math_option(function: F) -> F:
     """Add `--math`."""
     text = "How fp32 is computed: by torch's default (convolutions in tf32 where a GPU has it), or strictly in fp32."
-    choice = click.Choice(["default", "strict"])
+    choice = Choice(["default", "strict"])
     return click.option("--math", type=choice, default="default", show_default=True, help=text)(function)
 
 
@@ -241,7 +262,7 @@ def json_option(function: F) -> F:
 def format_option(formats: tuple[str, ...]) -> Callable[[F], F]:
     """Return a decorator that adds `--format`, and `--json` as a short form of one of them."""
     text = "Format of standard output [default: text]."
-    option = click.option("--format", "form", type=click.Choice(formats), is_eager=True, help=text)
+    option = click.option("--format", "form", type=Choice(formats), is_eager=True, help=text)
     return lambda function: json_option(option(function))
 
 

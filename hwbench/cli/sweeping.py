@@ -19,6 +19,7 @@ def sweep_options(function: options.F) -> options.F:
     )  # fmt: skip
     device = click.option(
         "--device", "-d", "devices", multiple=True, metavar="D", shell_complete=options.complete("devices"),
+        callback=lambda _context, _parameter, names: names or None,
         help="A device as for `hwbench estimate`. Repeatable [default: the whole catalog].",
     )  # fmt: skip
     batch = click.option(

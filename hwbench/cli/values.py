@@ -7,7 +7,7 @@ import click
 
 from hwbench.api.checks import MAX_BATCH
 from hwbench.dtypes import dtype as known_dtype
-from hwbench.errors import InputError, shown
+from hwbench.errors import InputError, nearest, shown
 from hwbench.units import whole_number
 
 T = TypeVar("T")
@@ -33,6 +33,18 @@ class Parsed(click.ParamType):  # type: ignore[type-arg]
             raise InputError(
                 error.code, error.message, field=param.name if param else None, nearest=error.nearest
             ) from None
+
+
+class Choice(click.Choice):  # type: ignore[type-arg]
+    """The type of an option with few values: another one is an error with the nearest of them."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value."""
+        if value in self.choices:
+            return super().convert(value, param, ctx)
+        message = f"'{shown(value, 40)}' is not one of {', '.join(map(str, self.choices))}."
+        close = nearest(str(value), map(str, self.choices))
+        raise InputError("bad-value", message, field=param.name if param else None, nearest=close)
 
 
 def _single(values: tuple[T, ...]) -> T:

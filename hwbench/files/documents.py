@@ -34,8 +34,11 @@ class Document(msgspec.Struct, frozen=True):
         return InputError(code, message, file=self.path, line=line, column=column, field=field or None, nearest=choices)
 
 
-def read(path: str) -> Document:
-    """Return the document in a YAML file. Raises InputError for anything but one mapping of plain data."""
+def read(path: str, listed: str | None = None) -> Document:
+    """Return the document in a YAML file. Raises InputError for anything but one mapping of plain data.
+
+    A list is taken as the value of the field `listed`, where there is one.
+    """
     data = cache.data(path)
     if data is not None:
         return Document(path, None, data)
@@ -43,6 +46,8 @@ def read(path: str) -> Document:
 
     text = read_text(path)
     data = yaml.parse(text, path)
+    if isinstance(data, list) and listed:
+        return Document(path, text, {listed: data})
     if not isinstance(data, dict):
         raise InputError("not-a-mapping", "The file is not a mapping of fields to values.", file=path, line=1, column=1)
     return Document(path, text, data)

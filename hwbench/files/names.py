@@ -6,6 +6,7 @@ from hwbench.errors import InputError
 from hwbench.files.content import reason
 
 SUFFIX = ".yaml"
+OTHER_SUFFIX = ".yml"
 SAVED = ".json"
 """Suffix of a saved workload, which may be among the models instead of a YAML file."""
 
@@ -17,12 +18,12 @@ def key(name: str) -> str:
 
 def is_path(name: str) -> bool:
     """Return whether a name is meant as a file rather than as an entry of the catalog."""
-    return name.endswith((SUFFIX, ".yml")) or os.sep in name
+    return name.endswith((SUFFIX, OTHER_SUFFIX)) or os.sep in name
 
 
 def file(folder: str, stem: str) -> str | None:
     """Return the path of a name's file; None where there is none."""
-    for suffix in (SUFFIX, SAVED):
+    for suffix in (SUFFIX, OTHER_SUFFIX, SAVED):
         path = os.path.join(folder, stem + suffix)
         if stem and os.path.isfile(path):
             return path
@@ -37,5 +38,5 @@ def stems(folder: str) -> list[str]:
         return []
     except OSError as error:
         raise InputError("not-readable", f"The folder cannot be read: {reason(error)}.", file=folder) from None
-    suffixes = (SUFFIX, SAVED) if os.path.basename(folder) == "models" else (SUFFIX,)
+    suffixes = (SUFFIX, OTHER_SUFFIX, *((SAVED,) if os.path.basename(folder) == "models" else ()))
     return sorted({os.path.splitext(name)[0] for name in names if name.endswith(suffixes)})

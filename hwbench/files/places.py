@@ -21,11 +21,19 @@ def shipped() -> str:
     return packaged("configs", "configs")
 
 
+def _home() -> str:
+    if os.environ.get("HOME"):
+        return os.path.expanduser("~")
+    import pwd  # which an environment with a home does without
+
+    return pwd.getpwuid(os.getuid()).pw_dir
+
+
 def user(kind: Literal["config", "cache", "data"]) -> str:
     """Return the user's own folder for configuration, caches or data, whether or not it exists."""
     if os.name == "posix" and sys.platform != "darwin":  # as platformdirs answers, without the cost of importing it
         named = os.environ.get(f"XDG_{kind.upper()}_HOME", "")
-        home = named if os.path.isabs(named) else os.path.join(os.path.expanduser("~"), _UNIX[kind])
+        home = named if os.path.isabs(named) else os.path.join(_home(), _UNIX[kind])
         return os.path.join(home, "hwbench")
     import platformdirs
 

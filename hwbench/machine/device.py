@@ -14,7 +14,7 @@ ACCUMULATE_DEFAULT = (None, "fp64", "fp32", "int32")
 """Accumulators that `Device.peak` may use, those that frameworks sum in by default. `peaks` alone lists others."""
 MAX_UNITS = 10_000_000
 _MEMORY: dict[str, tuple[str, type[Quantity]]] = {"bandwidth": ("bandwidth", BytesPerSecond), "memory": ("size", Bytes)}
-_WEAKNESS: tuple[Provenance, ...] = ("spec", "derived", "measured", "os", "assumed")
+_WEAKNESS: tuple[Provenance, ...] = ("spec", "derived", "measured", "set", "os", "assumed")
 """Origins from the strongest to the weakest."""
 
 
@@ -209,9 +209,9 @@ def _with_value(device: Device, field: str, text: str) -> Device:
     if field in _MEMORY:
         attribute, quantity = _MEMORY[field]
         memory = msgspec.structs.replace(device.memory, **{attribute: quantity.parse_positive(text)})
-        return _assuming(device, f"memory.{attribute}", memory=memory)
+        return _with_setting(device, f"memory.{attribute}", memory=memory)
     if field == "power":
-        return _assuming(device, "power", power=Watts.parse_positive(text))
+        return _with_setting(device, "power", power=Watts.parse_positive(text))
     classes = [units.name for units in device.units]
     if head not in ("clock", "units"):
         choices = ("clock", "units", "power", *_MEMORY)
@@ -233,12 +233,12 @@ def _with_value(device: Device, field: str, text: str) -> Device:
         else:
             raise InputError("units-range", f"'{shown(text, 40)}' is not a number of units (1 to {MAX_UNITS}).")
         every = (*device.units[:position], units, *device.units[position + 1 :])
-        device = _assuming(device, f"units.{units.name}.{'clock' if head == 'clock' else 'count'}", units=every)
+        device = _with_setting(device, f"units.{units.name}.{'clock' if head == 'clock' else 'count'}", units=every)
     return device
 
 
-def _assuming(device: Device, field: str, **values: Any) -> Device:
+def _with_setting(device: Device, field: str, **values: Any) -> Device:
     """Return the device with values replaced, and the origin of `field` with it."""
-    provenance = {**device.provenance, field: "assumed"}
+    provenance: dict[str, Provenance] = {**device.provenance, field: "set"}
     provenance.pop(f"{field}.fixed", None)
     return msgspec.structs.replace(device, provenance=provenance, **values)

@@ -4,6 +4,6 @@
 """
 
 __all__ = [
-    "audit", "cached", "counting", "formulas", "layers", "load", "onnx", "ops", "request", "saved",
-    "shapes", "tracing",
+    "audit", "cached", "counting", "factory", "formulas", "growth", "hub", "layers", "load", "onnx", "ops", "request",
+    "saved", "shapes", "tracing",
 ]  # fmt: skip

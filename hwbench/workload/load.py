@@ -4,12 +4,14 @@ import importlib
 import re
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from hwbench.errors import InputError, shown
 from hwbench.files import folders, names
 from hwbench.notices import Notice, notice
 from hwbench.workload.layers import network
-from hwbench.workload.ops import Workload
-from hwbench.workload.request import ModelRequest
+from hwbench.workload.ops import Shape, Workload
+from hwbench.workload.request import ModelRequest, typed_shape
 from hwbench.workload.shapes import format_shape
 
 if TYPE_CHECKING:
@@ -26,8 +28,11 @@ def workload(model: str | ModelRequest) -> Workload:
     for which torch is needed: `torchvision:`, `timm:`, `hf:`, `torch:`.
     """
     request = model if isinstance(model, ModelRequest) else ModelRequest(model)
+    if ".py:" in request.model and not request.model.startswith("torch:"):
+        request = replace(request, model=f"torch:{request.model}")
     source, colon, rest = request.model.partition(":")
     if source in TRACED and colon:
+        _check_name(source, rest)
         return _traced(request)
     if (source == "onnx" and colon) or request.model.endswith(".onnx"):
         path = rest if source == "onnx" and colon else request.model
@@ -35,13 +40,81 @@ def workload(model: str | ModelRequest) -> Workload:
         from hwbench.workload.onnx import graph
 
         return graph.workload(path, request)
-    for name in request.parameters_but("batch"):
+    for name in request.parameters_but("batch", "input", "training"):
         text = "This applies to traced models (torchvision:, timm:, hf:, torch: and ONNX), not to lists of layers."
         raise InputError("not-traced", text, field=name)
+    if request.training:
+        return _training_step(request)
+    batch, shape = _stated_input(request)
     if source == "matmul" and colon:
-        return _matmul(request.model, rest)
-    is_path = names.is_path(request.model) or request.model.endswith(".json")
-    return load(request.model if is_path else folders.find("models", request.model))
+        file = layer_list(request)
+        return Workload(request.model, file.title, file.input, network.build(file.layers, file.input), batch=batch)
+    path = _path(request.model)
+    if path.endswith(names.SAVED) and shape:
+        raise InputError("counted-already", "A saved workload is counted already and takes no inputs.", field="input")
+    result = network.load(path, shape) if shape else load(path)
+    return replace(result, batch=batch) if shape else result
+
+
+def layer_list(request: ModelRequest) -> network.ModelFile:
+    """Return the layers of a catalog name, a YAML file or `matmul:MxNxO`. Raises InputError for anything else."""
+    source, _, sizes = request.model.partition(":")
+    if source == "matmul":
+        return _matmul(request.model, sizes)
+    if source == "onnx" or request.model.endswith(".onnx"):
+        text = "An ONNX graph is counted, not run: name the torch module from which it was exported."
+        raise InputError("not-runnable", text, file=request.model)
+    path = _path(request.model)
+    if path.endswith(names.SAVED):
+        text = f"'{shown(request.model)}' holds counts, not layers: name the model from which it was counted."
+        raise InputError("not-runnable", text, field="model")
+    return network.read(path, _stated_input(request)[1])[1]
+
+
+def _path(name: str) -> str:
+    if names.is_path(name) or name.endswith(names.SAVED):
+        return name
+    try:
+        return folders.find("models", name)
+    except InputError as error:
+        from hwbench.workload.hub import HUB_HINT, family_of  # which names of the catalog do without
+
+        family = family_of(name) if error.code == "unknown-model" and not error.nearest else None
+        if family is None:
+            raise
+        text = f"There is no model named '{shown(name)}' in the catalog. {HUB_HINT.format(family=family)}"
+        raise InputError(error.code, text, nearest=(f"hf:{family}",)) from None
+
+
+def _stated_input(request: ModelRequest) -> tuple[int, Shape | None]:
+    """Return the batch and the shape of a sample that a request states: 1 and None where it states no input."""
+    if request.input is None:
+        return 1, None
+    batch, *sample = typed_shape(request.input, ("float32", "int64")).shape
+    if not sample:
+        raise InputError("not-a-shape", "The batch comes first, then the shape of one sample.", field="input")
+    return batch, tuple(sample)
+
+
+def _training_step(request: ModelRequest) -> Workload:
+    """Trace a training step of a list of layers, as a module of torch."""
+    file, batch = layer_list(request), _stated_input(request)[0]
+    _require("torch", request.model, "model")
+    from hwbench.workload.tracing import sources
+
+    return sources.of_layers(file, request, batch)
+
+
+def _check_name(source: str, name: str) -> None:
+    """Raise InputError for a name that cannot be right, before packages that take seconds are imported."""
+    if source == "torch":
+        from hwbench.workload.factory import FactoryName  # which models of the catalog do without
+
+        FactoryName.parse(name)
+    elif source == "hf":
+        from hwbench.workload.hub import check_type
+
+        check_type(name)
 
 
 def _traced(request: ModelRequest) -> Workload:
@@ -130,12 +203,11 @@ def _faults(listed: Workload) -> list[str]:
     return [f"{ours} {what}, published are {theirs}" for what, ours, theirs in pairs if ours != theirs]
 
 
-def _matmul(name: str, sizes: str) -> Workload:
+def _matmul(name: str, sizes: str) -> network.ModelFile:
     match = re.fullmatch(r"([0-9]{1,12})x([0-9]{1,12})x([0-9]{1,12})", sizes.lower())
     if match is None or "0" in (size.lstrip("0") or "0" for size in match.groups()):
         text = f"'{shown(name)}' is not a matrix product such as matmul:4096x4096x4096 (m×n by n×o)."
         raise InputError("not-a-matmul", text, field="model")
     m, n, o = (int(size) for size in match.groups())
-    ops = network.build([{"matmul": {"columns": o, "name": "matmul"}}], (m, n))
     title = f"Matrix product {format_shape((m, n))} · {format_shape((n, o))}"
-    return Workload(name, title, (m, n), ops)
+    return network.ModelFile(title, (m, n), [{"matmul": {"columns": o, "name": "matmul"}}])

@@ -44,8 +44,8 @@ COMMANDS = [  # (the command, code of the error, the option or command that it i
     ("count --model /", "not-readable", None),
     # missing, surplus
     ("estimate --model alexnet", "missing", "--device"),
-    ("count", "missing", "count"),
-    ("count --model alexnet lenet5", "usage", "count"),
+    ("count", "missing", "--model"),
+    ("count --model alexnet lenet5", "given-twice", "--model"),
     ("devices show", "missing", "devices show"),
     ("study clock --columns device=a", "missing", "--columns"),
     ("study clock --suite SPECint200", "unknown-suite", "--suite"),
@@ -114,7 +114,7 @@ COMMANDS = [  # (the command, code of the error, the option or command that it i
     ("compare rtx3090 rtx4090 --format xml", "bad-value", "--format"),
     ("compare --vendor nvida", "unknown-vendor", "--vendor"),
     ("compare --kind gpu --year 1999", "no-device", None),
-    (f"compare --model alexnet --batch {','.join(map(str, range(1, 101)))}", "too-many", "--batch"),
+    (f"compare --kind cpu --model alexnet --batch {','.join(map(str, range(1, 101)))}", "too-many", "--batch"),
     ("compare nowhere.json also-nowhere.json", "not-readable", None),
     ("compare nowhere.json", "single-run", "NAMES"),
     ("compare nowhere.json rtx3090", "mixed-kinds", "NAMES"),
@@ -142,7 +142,7 @@ COMMANDS = [  # (the command, code of the error, the option or command that it i
     ("fleet bench --scheduler tcp://127.0.0.1:1 --save x --no-save", "exclusive", "--save"),
     ("fleet bench", "missing", "fleet bench"),
     # measured runs (those that need torch: test_run.py)
-    ("run", "missing", "run"),
+    ("run", "missing", "--model"),
     ("run --model lenet5 --budget 3", "no-unit", "--budget"),
     ("run --model lenet5 --batch 1,2 --layers", "single-value", "--layers"),
     ("run --model lenet5 --compile --layers", "single-value", "--layers"),
@@ -168,7 +168,7 @@ COMMANDS = [  # (the command, code of the error, the option or command that it i
 
 TEXT_ONLY = [  # (the command, a part of the line), commands without --json
     ("count --model", "Option '--model' requires an argument."),
-    ("completion tcsh", "SHELL: 'tcsh' is not one of 'bash', 'zsh', 'fish'."),
+    ("completion tcsh", "SHELL: 'tcsh' is not one of bash, zsh, fish."),
     ("completion", "completion: Missing argument '{bash|zsh|fish}'. Choose from: bash, zsh, fish."),
     ("compare a.json b.json --format csv", "a.json: The file cannot be read: No such file or directory."),
     (
@@ -296,7 +296,6 @@ BOMB = "a: &a [lol, lol]\n" + "".join(
 FILES: list[tuple[str, Any, str, str]] = [  # (what it is, its content, code, place), each as a device and as a model
     ("empty", b"", "empty-file", ""),
     ("only comments", b"# nothing\n", "empty-file", ""),
-    ("a list", b"- a\n- b\n", "not-a-mapping", "1:1"),
     ("a word", b"hello\n", "not-a-mapping", "1:1"),
     ("binary", bytes(range(256)), "not-utf8", "2"),
     ("a program", Path(sys.executable).read_bytes()[:100_000], "not-utf8", "1"),
@@ -324,7 +323,7 @@ SENTENCES = [  # whole lines, as people see them
         "estimate --modle alexnet --device rtx3090",
         "estimate: No such option '--modle'. (did you mean --mode or --model?)",
     ),
-    ("estimate alexnet", "--device: A device is needed."),
+    ("estimate alexnet", "--device: A device is needed: see `hwbench devices`."),
     ("devices list --vendor nvida", "--vendor: There is no vendor 'nvida'. (did you mean NVIDIA?)"),
     ("count --model alexnet --dtype fp33", "--dtype: There is no dtype 'fp33'. (did you mean fp32?)"),
     ("estimate alexnet rtx3090 --batch 0", "--batch: '0' is not a batch size (a whole number from 1 to 1000000000)."),
@@ -334,7 +333,7 @@ SENTENCES = [  # whole lines, as people see them
         "calibrate --show -o parameters.json",
         "--show: A calibration is shown or removed by itself, without files and output.",
     ),
-    ("peak --device rtx3090 --clock turbo", "--clock: 'turbo' is not one of 'base', 'boost', 'all-core', 'fixed'."),
+    ("peak --device rtx3090 --clock turbo", "--clock: 'turbo' is not one of base, boost, all-core, fixed."),
     ("require --model alexnet", "--rate: A target is needed: a rate such as 30/s or a latency such as 5ms."),
     ("compare rtx3090 rtx4090 --sort time", "--sort: Sorting by time needs a model."),
     ("sweep --model alexnet --batch 8..1", "--batch: '8..1' ends before it begins."),
@@ -409,6 +408,13 @@ def test_the_device_of_the_table_is_valid(cli: Callable[..., Any], tmp_path: Pat
     path = tmp_path / "card.yaml"
     path.write_text(DEVICE)
     assert cli("peak", "--device", str(path)).code == 0
+
+
+def test_a_list_is_no_device(cli: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "card.yaml"
+    path.write_text("- a\n- b\n")
+    error = _refused(cli("peak", "--device", str(path), "--json"))
+    assert (error["code"], _place(error)) == ("not-a-mapping", "1:1")
 
 
 @pytest.mark.parametrize(("layers", "code", "place"), LAYERS, ids=_ids(LAYERS))

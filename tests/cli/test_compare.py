@@ -39,9 +39,12 @@ def test_csv_has_a_row_a_device_and_batch(cli: Callable[..., Any]) -> None:
     assert found[2]["matrix_fp16_flops_per_second"] == ""
 
 
-def test_the_whole_catalog_is_compared_without_names(cli: Callable[..., Any]) -> None:
-    answer = cli("compare --format csv")
-    assert [row["device"] for row in _rows(answer.out)] == list(catalog.devices())
+def test_names_or_filters_are_needed(cli: Callable[..., Any]) -> None:
+    assert cli("compare --json").json["error"]["code"] == "missing"
+    answer = cli("compare --kind gpu --format csv")
+    assert [row["device"] for row in _rows(answer.out)] == [
+        name for name, device in catalog.devices().items() if device.kind == "gpu"
+    ]
     assert all(line.startswith("warning: ") for line in answer.err.splitlines())
 
 

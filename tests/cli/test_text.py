@@ -49,7 +49,7 @@ WIDE = [
     "devices show i7-12700h",
     "devices search blackwell",
     "models list",
-    "compare --model alexnet --batch 1,64",
+    "compare --year ..2100 --model alexnet --batch 1,64",
     "compare rtx-pro-6000-blackwell-max-q athlon-xp-2800plus-thoroughbred i7-12700h host --model alexnet",
     "compare athlon-xp-2800plus-thoroughbred rtx-pro-6000-blackwell-max-q rtx-pro-6000-blackwell rtx3090",
     "sweep --model alexnet --batch 1..8",

@@ -358,7 +358,7 @@ def test_a_folder_that_cannot_be_listed_is_said(mine: Path, monkeypatch: pytest.
 def test_stems(tmp_path: Path) -> None:
     for name in ("b.yaml", "a.yaml", "c.yml", "d.json", "d.yaml.bak"):
         (tmp_path / name).write_text("")
-    assert names.stems(str(tmp_path)) == ["a", "b"]
+    assert names.stems(str(tmp_path)) == ["a", "b", "c"]
     assert names.stems(str(tmp_path / "a.yaml")) == []
     assert names.stems(str(tmp_path / "none")) == []
 

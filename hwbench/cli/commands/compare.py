@@ -28,7 +28,7 @@ SORTS = ("name", "released", "peak", "bandwidth", "ridge", "power", "time", "per
 @options.clock_option
 @options.runtime_option
 @options.math_option
-@click.option("--sort", type=click.Choice(SORTS), help="Order of the devices [default: as given].")
+@click.option("--sort", type=values.Choice(SORTS), help="Order of the devices [default: as given].")
 @click.option("--baseline", metavar="D", help="Device to compare the others with [default: the first].")
 @filters.filter_options
 @click.option(
@@ -54,7 +54,7 @@ def compare(
 ) -> None:
     """Compare devices by peak, bandwidth, power and times, and show which factor makes the difference.
 
-    Devices of the filters are added to those named; without either the whole catalog is compared. Saved runs are given
+    Devices of the filters are added to those named; one of either is needed. Saved runs are given
     by file, by id or as `latest`: their conditions are compared first, then their kernels, each with the first run.
 
     With --live the names are settings, one of them compared with the environment as it is: kernels, or the model, are

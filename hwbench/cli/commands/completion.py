@@ -3,12 +3,12 @@
 import click
 from click.shell_completion import get_completion_class
 
-from hwbench.cli import options, output
+from hwbench.cli import options, output, values
 from hwbench.errors import HwbenchError
 
 
 @options.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=values.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print a script that completes commands, options, models and devices.
 

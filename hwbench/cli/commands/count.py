@@ -5,13 +5,13 @@ from typing import Any
 import click
 
 from hwbench import api
-from hwbench.cli import options, output
+from hwbench.cli import options, output, values
 from hwbench.workload.ops import CONVENTIONS
 
 
 @options.command()
 @options.model_option()
-@click.option("--convention", type=click.Choice(list(CONVENTIONS)), default="flop", show_default=True)
+@click.option("--convention", type=values.Choice(list(CONVENTIONS)), default="flop", show_default=True)
 @options.dtype_option()
 @options.batch_option()
 @click.option("--audit", is_flag=True, help="Run other installed counters too, and explain where they differ.")

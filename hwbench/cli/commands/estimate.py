@@ -12,9 +12,8 @@ from hwbench.report.text.layout import Style
 
 
 @options.command()
-@options.model_device_arguments
-@options.model_option(required=False)
-@options.device_option(required=False)
+@options.model_option()
+@options.device_option(required=True)
 @options.dtype_option(several=True)
 @options.batch_option(several=True)
 @options.clock_option
@@ -25,10 +24,8 @@ from hwbench.report.text.layout import Style
 @options.tracing_options
 @options.json_option
 def estimate(
-    model_name: str | None,
-    device_name: str | None,
-    model: str | None,
-    device: str | None,
+    model: str,
+    device: str,
     layers: bool,
     roofline: bool,
     as_json: bool,
@@ -57,7 +54,6 @@ def estimate(
             raise InputError("single-value", "This needs a single dtype and batch size.", field=field)
     if roofline and as_json:
         raise InputError("exclusive", "The roofline is drawn as text and cannot be JSON.", field="roofline")
-    model, device = options.either("model", model_name, model), options.either("device", device_name, device)
     answer = api.estimate_all(model, device, **parameters)
     if several:
         output.show(answer, as_json)

@@ -6,15 +6,13 @@ from typing import Any
 import click
 
 from hwbench import api
-from hwbench.cli import options, output
+from hwbench.cli import options, output, values
 from hwbench.cli.progress import line
 
 
 @options.command()
-@click.option(
-    "--model", "-m", metavar="M", help="Include this model as the last step.", shell_complete=options.complete("models")
-)
-@click.option("--dtype", default="fp32", show_default=True, type=click.Choice(["fp32", "fp64"]), help="Number format.")
+@options.model_option(required=False)
+@click.option("--dtype", default="fp32", show_default=True, type=values.Choice(["fp32", "fp64"]), help="Number format.")
 @options.batch_option()
 @click.option("--threads", type=click.IntRange(1, 4096), metavar="N", help="Cores to use [default: all].")
 @click.option("--run", "record", metavar="RUN", help="Read a saved run (a file, an id or latest) and measure nothing.")

@@ -10,6 +10,7 @@ from hwbench.cli import options, output
 
 @options.command()
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.option("--run", "more", multiple=True, metavar="RUN", help="Saved run, as the argument RUN. Repeatable.")
 @click.option(
     "--model", "-m", "models", multiple=True, metavar="M", default=("alexnet",), show_default=True,
     help="Model to estimate; repeatable.", shell_complete=options.complete("models"),
@@ -27,14 +28,15 @@ from hwbench.cli import options, output
 )  # fmt: skip
 @click.option("--output", "-o", "path", default="report.html", show_default=True, metavar="FILE", help="File to write.")
 @options.json_option
-def report(runs: tuple[str, ...], as_json: bool, **parameters: Any) -> None:
+def report(runs: tuple[str, ...], more: tuple[str, ...], as_json: bool, **parameters: Any) -> None:
     """Write estimates, comparisons, saved runs and studies into one HTML file that opens offline.
 
-    RUN is a saved run: a file, an id or latest; without one, the newest is shown if there is one.
+    RUN is a saved run: a file, an id or latest; without one, the newest is shown where this machine
+    (host) is a device. A page on other devices holds nothing of this machine.
 
     \b
     Examples:
       hwbench report
       hwbench report -m resnet50 -d rtx3090 -d rtx4090 --dtype fp16 --batch 8 -o cards.html
     """
-    output.show(api.write_report(*runs, **parameters), as_json)
+    output.show(api.write_report(*runs, *more, **parameters), as_json)

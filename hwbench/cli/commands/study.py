@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from hwbench import api
-from hwbench.cli import options, output
+from hwbench.cli import options, output, values
 
 
 @options.group()
@@ -34,7 +34,7 @@ def study() -> None:
     "--window", default="1", show_default=True, metavar="YEARS", help="Compare devices at most this many years apart."
 )
 @click.option(
-    "--clock", type=click.Choice(["base", "boost"]), default="base", show_default=True, help="Clock to study."
+    "--clock", type=values.Choice(["base", "boost"]), default="base", show_default=True, help="Clock to study."
 )
 @click.option(
     "--model", "-m", metavar="M", help="Estimate how much a faster clock would speed up this model on --device."

@@ -22,7 +22,7 @@ from hwbench.report.text.validation import summary
     metavar="D",
     help="Number format of files that do not name it: fp32, fp16, bf16, amp.",
 )
-@click.option("--layout", type=click.Choice(["nchw", "nhwc"]), help="Layout of files that do not name it.")
+@click.option("--layout", type=values.Choice(["nchw", "nhwc"]), help="Layout of files that do not name it.")
 @click.option("--runtime", metavar="R", help="Runtime of files that do not name it: torch-2.4-eager.")
 @click.option("--parameters", metavar="FILE", help="Parameters of `hwbench calibrate` instead of the shipped ones.")
 @click.option("--rows", "every_row", is_flag=True, help="List every row.")

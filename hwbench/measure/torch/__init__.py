@@ -1,3 +1,3 @@
 """Networks run by torch on a CPU or GPU."""
 
-__all__ = ["device", "gpu", "inference", "layer_times", "modules", "network"]
+__all__ = ["device", "gpu", "inference", "layer_times"]

@@ -98,11 +98,14 @@ class Stopwatch:
 
 def find_device(name: str) -> TorchDevice:
     """Return the device of a name such as `cuda`. Raises InputError where torch has no such device."""
-    torch = torch_module(f"The device '{shown(name)}'")
     kind, _, index = name.lower().partition(":")
+    kind = "cpu" if kind == "host" else kind
     if kind not in NAMES or (index and (kind != "cuda" or whole_number(index, 9999, 0) is None)):
-        text = f"'{shown(name)}' is no device of torch: choose {', '.join(NAMES)}, or a number of GPU as in cuda:1."
+        text = (
+            f"'{shown(name)}' is no device of torch: choose {', '.join(NAMES)}, host, or a number of GPU as in cuda:1."
+        )
         raise InputError("unknown-torch-device", text, field="on")
+    torch = torch_module(f"The device '{shown(name)}'")
     if kind == "cpu":
         return CPU
     if kind == "mps":

@@ -19,13 +19,12 @@ from hwbench.errors import HwbenchError, InputError, shown
 from hwbench.measure.harness import Task
 from hwbench.measure.record import Measurement
 from hwbench.measure.subject import ForwardPass
-from hwbench.measure.torch import network
 from hwbench.measure.torch.device import Stopwatch, TorchDevice, set_fp32
 from hwbench.units import Bytes
 from hwbench.workload import load
 from hwbench.workload.ops import Workload
 from hwbench.workload.request import ModelRequest
-from hwbench.workload.tracing import sources
+from hwbench.workload.tracing import layer_network, sources
 from hwbench.workload.tracing import trace as torch_trace
 from hwbench.workload.tracing.twins import convert_all, tensors
 
@@ -89,7 +88,8 @@ def build(request: ModelRequest) -> RunnableModel:
     if request.model.partition(":")[0] in load.TRACED:
         model = _traced(request)
     else:
-        module, workload = network.of_model(request.model)
+        file, workload = load.layer_list(request), load.workload(request)
+        module = layer_network.module(file.layers, file.input)
         dtype = torch.int64 if module.rows else torch.float32
         data = torch.empty(1, *workload.input_shape, dtype=dtype, device="meta")
         shape = workload.ops[-1].output_shape

@@ -135,8 +135,14 @@ def _counts(device: Device) -> str:
 
 def _units(device: Device, units: Units) -> str:
     threads = f", {units.threads} threads" if units.threads else ""
-    origin = device.provenance_of(f"units.{units.name}.clock")
+    origin = _origin(device, f"units.{units.name}.clock")
     return f"{units.count} × {units.name} ({units.architecture}{threads}), {_clock(units.clock)} ({origin})"
+
+
+def _origin(device: Device, field: str) -> str:
+    """Return where a value came from, as people say it."""
+    origin = device.provenance_of(field)
+    return "set by --set" if origin == "set" else origin
 
 
 def _clock(clock: Clock) -> str:
@@ -155,7 +161,7 @@ def _memory(device: Device) -> str:
         product = memory.bus * memory.rate / 8 if memory.bus and memory.rate else 0.0
         same = abs(product - memory.bandwidth) <= 0.01 * memory.bandwidth  # as far as a data sheet rounds
         bus = f" {'=' if same else '≠'} {memory.bus} × {memory.rate} / 8" if product else ""
-        bandwidth = f"{memory.bandwidth}{bus} ({device.provenance_of('memory.bandwidth')})"
+        bandwidth = f"{memory.bandwidth}{bus} ({_origin(device, 'memory.bandwidth')})"
     return ", ".join(filter(None, (str(memory.size or "size unknown"), memory.type, bandwidth)))
 
 

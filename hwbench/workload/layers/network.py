@@ -45,15 +45,24 @@ class ModelFile(Struct, frozen=True, forbid_unknown_fields=True):
     notes: str | None = None
 
 
-def read(path: str) -> tuple[Document, ModelFile]:
-    """Return a network file as text and data. Raises InputError at the first field that is wrong."""
-    document = documents.read(path)
-    return document, documents.convert(document, ModelFile)
+def read(path: str, shape: Shape | None = None) -> tuple[Document, ModelFile]:
+    """Return a network file as text and data, for samples of `shape` instead of its own.
+
+    A file may be a list of layers alone, which needs that shape. Raises InputError at the first field that is wrong.
+    """
+    document = documents.read(path, "layers")
+    data = document.data
+    if set(data) == {"layers"}:
+        if shape is None:
+            text = "A list of layers needs the shape of its input, such as 1x3x224x224, or the fields title and input."
+            raise InputError("input-needed", text, field="input")
+        data = {"title": os.path.splitext(os.path.basename(path))[0], "input": shape, **data}
+    return document, documents.convert(document, ModelFile, data if shape is None else {**data, "input": shape})
 
 
-def load(path: str) -> Workload:
-    """Return the workload of a network file. Raises InputError at the layer that is wrong."""
-    document, model = read(path)
+def load(path: str, shape: Shape | None = None) -> Workload:
+    """Return the workload of a network file, as `read` does. Raises InputError at the layer that is wrong."""
+    document, model = read(path, shape)
     try:
         ops = build(model.layers, model.input)
     except InputError as error:

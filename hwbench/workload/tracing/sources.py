@@ -13,9 +13,11 @@ from msgspec.structs import replace
 
 from hwbench.errors import InputError, nearest, shown
 from hwbench.workload import growth
+from hwbench.workload.factory import FactoryName
+from hwbench.workload.layers.network import ModelFile
 from hwbench.workload.ops import Op, Workload, uncounted
 from hwbench.workload.request import ModelRequest
-from hwbench.workload.tracing import batches, transformers
+from hwbench.workload.tracing import batches, layer_network, transformers
 from hwbench.workload.tracing.build import (
     Built,
     build_module,
@@ -43,6 +45,14 @@ def build(request: ModelRequest, place: str = "meta") -> Built:
     """
     source, _, name = request.model.partition(":")
     return _BUILDERS[source](name, request, place)
+
+
+def of_layers(file: ModelFile, request: ModelRequest, batch: int) -> Workload:
+    """Return the workload of a list of layers as a module of torch, at the batch requested or else `batch`."""
+    module = build_module(lambda: layer_network.module(file.layers, file.input, inplace=False), request.model)
+    size = request.batch or batch
+    data = torch.empty(size, *file.input, dtype=torch.int64 if module.rows else torch.float32, device="meta")
+    return count_module(Built(module, (data,), {}, size, file.title, stated=True), request)[1]
 
 
 def count_module(built: Built, request: ModelRequest) -> tuple[Built, Workload]:
@@ -137,15 +147,7 @@ def _unknown(source: str, name: str, known: list[str]) -> InputError:
 
 def _factory(name: str, request: ModelRequest, place: str) -> Built:
     """Build `torch:package.module:factory`, which returns a module, `(module, args)` or `(module, args, kwargs)`."""
-    path, colon, attribute = name.partition(":")
-    if not colon or not path or not attribute:
-        text = f"'{shown(request.model)}' is not of the form torch:package.module:factory."
-        raise InputError("not-a-factory", text, field="model")
-    factory = getattr(import_package(path), attribute, None)
-    if not callable(factory):
-        text = f"The module '{shown(path)}' has no function '{shown(attribute)}'."
-        raise InputError("not-a-factory", text, field="model")
-    result = build_module(factory, request.model, place)
+    result = build_module(FactoryName.parse(name).load(), request.model, place)
     parts = result if isinstance(result, tuple) else (result,)
     if not 1 <= len(parts) <= 3 or not isinstance(parts[0], torch.nn.Module):
         text = f"'{shown(name)}' must return a module, (module, args) or (module, args, kwargs)."

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from hwbench.errors import InputError, nearest, shown
+from hwbench.units import si
 from hwbench.workload.request import ModelRequest
 from hwbench.workload.tracing import trace as torch_trace
 from hwbench.workload.tracing.build import (
@@ -36,7 +37,8 @@ def build(name: str, request: ModelRequest, place: str = "meta") -> Built:
     if request.phase and not causal:
         text = f"'{shown(kind)}' is not a causal language model, so it has no phases."
         raise InputError("no-phases", text, field="phase")
-    title = f"transformers {type(module).__name__}"
+    size = sum(parameter.numel() for parameter in module.parameters())
+    title = f"transformers {type(module).__name__} ({si(size, '')} parameters)"
     if request.input:
         return stated(module, (typed_input(request.input),), {}, title)
     tokens = request.context or min(DEFAULT_TOKENS, _positions(config))

@@ -1,6 +1,5 @@
 """Network files as torch modules, whose leaves compute what the file's ops count, in the same order."""
 
-import os
 from collections.abc import Iterator
 from functools import partial
 from math import prod
@@ -9,13 +8,11 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from hwbench.errors import InputError, shown
-from hwbench.files import folders, names
-from hwbench.measure.torch.modules import FACTORIES, IN_PLACE, Applied, Lookup, total
-from hwbench.workload import load
+from hwbench.errors import InputError
 from hwbench.workload.layers import network
 from hwbench.workload.layers import products as layers
-from hwbench.workload.ops import Op, Shape, Workload
+from hwbench.workload.ops import Op, Shape
+from hwbench.workload.tracing.layer_modules import FACTORIES, IN_PLACE, Applied, Lookup, total
 
 _KINDS = {kind.__name__: kind for kind in layers.KINDS}
 Readers = Literal["input", "shared", "own"]
@@ -53,7 +50,8 @@ class _Branches(nn.Module):
 class _Assembler:
     """Walks a list of layers that `network.build` accepted, and its ops with them."""
 
-    def __init__(self, ops: tuple[Op, ...]) -> None:
+    def __init__(self, ops: tuple[Op, ...], inplace: bool) -> None:
+        self.inplace = inplace
         self.ops: Iterator[Op] = iter(ops)
         self.leaves: list[tuple[str, Any]] = []
         self.lookups: list[Lookup] = []
@@ -81,7 +79,7 @@ class _Assembler:
         op = next(self.ops)
         module = FACTORIES[kind](network.checked(_KINDS[kind], options, ""), shape, op)
         if kind in IN_PLACE:
-            module.inplace = readers == "own"
+            module.inplace = self.inplace and readers == "own"
         if isinstance(module, Lookup):
             if readers != "input":
                 text = f"Layer {op.name} looks up values that another layer computes, which torch cannot run."
@@ -99,15 +97,19 @@ class _Assembler:
         body, _, left = self.sequence(options["layers"], shape, outside)
         shortcut, _, _ = self.sequence(options.get("shortcut", []), shape, outside)
         op = next(self.ops)
-        join = self.joined(_sum(left), op)
+        join = self.joined(self.sum(left), op)
         return _Branches([body, shortcut], join), op.output_shape, "own"
 
     def branches(self, options: dict[str, Any], shape: Shape, readers: Readers) -> tuple[Any, Shape, Readers]:
         outside: Readers = "input" if readers == "input" else "shared"
         paths = [self.sequence(path, shape, outside) for path in options["layers"]]
         op = next(self.ops)
-        join = _sum(paths[0][2]) if options.get("combine") == "add" else Applied(partial(torch.cat, dim=1))
+        join = self.sum(paths[0][2]) if options.get("combine") == "add" else Applied(partial(torch.cat, dim=1))
         return _Branches([path for path, _, _ in paths], self.joined(join, op)), op.output_shape, "own"
+
+    def sum(self, readers: Readers) -> Applied:
+        """Return the sum of equal shapes, which overwrites the first where nobody else reads it."""
+        return Applied(partial(total, inplace=self.inplace and readers == "own"))
 
     def repeat(self, options: dict[str, Any], shape: Shape, readers: Readers) -> tuple[Any, Shape, Readers]:
         modules = []
@@ -115,11 +117,6 @@ class _Assembler:
             module, shape, readers = self.sequence(options["layers"], shape, readers)
             modules.append(module)
         return nn.Sequential(*modules), shape, readers
-
-
-def _sum(readers: Readers) -> Applied:
-    """Return the sum of equal shapes, which overwrites the first where nobody else reads it."""
-    return Applied(partial(total, inplace=readers == "own"))
 
 
 def _view(kind: str, options: dict[str, Any], shape: Shape) -> tuple[Any, Shape]:
@@ -131,13 +128,13 @@ def _view(kind: str, options: dict[str, Any], shape: Shape) -> tuple[Any, Shape]
     return Applied(lambda data: data[:, index]), shape[1:]
 
 
-def module(listed: list[Any], shape: Shape) -> Network:
+def module(listed: list[Any], shape: Shape, inplace: bool = True) -> Network:
     """Return the module of a list of layers for samples of `shape`, with random weights. Raises InputError.
 
     Where several embeddings read the input, the largest table takes its indices; the others take positions, as
-    position and segment embeddings do.
+    position and segment embeddings do. Without `inplace` nothing is overwritten, as a backward pass needs it.
     """
-    assembler = _Assembler(network.build(listed, shape))
+    assembler = _Assembler(network.build(listed, shape), inplace)
     body, _, _ = assembler.sequence(listed, shape, "input")
     rows = None
     if assembler.lookups:
@@ -145,23 +142,3 @@ def module(listed: list[Any], shape: Shape) -> Network:
     whole = Network(body, assembler.leaves, rows)
     whole.eval()
     return whole
-
-
-def of_model(name: str) -> tuple[Network, Workload]:
-    """Return module and workload of a catalog name, a YAML file or `matmul:MxNxO`. Raises InputError without layers."""
-    if name.startswith("matmul:"):
-        workload = load.workload(name)
-        return module([{"matmul": {"columns": workload.ops[0].columns}}], workload.input_shape), workload
-    if name.startswith("onnx:") or name.endswith(".onnx"):
-        text = "An ONNX graph is counted, not run: name the torch module from which it was exported."
-        raise InputError("not-runnable", text, file=name)
-    path = name if names.is_path(name) or name.endswith(names.SAVED) else folders.find("models", name)
-    if os.path.splitext(path)[1] not in (names.SUFFIX, ".yml"):
-        text = f"'{shown(name)}' holds counts, not layers that could run: name the model from which it was counted."
-        raise InputError("not-runnable", text, field="model")
-    workload = load.load(path)
-    _, file = network.read(path)
-    try:
-        return module(file.layers, file.input), workload
-    except InputError as error:
-        raise error.at(file=path) from None

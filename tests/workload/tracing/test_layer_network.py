@@ -9,12 +9,13 @@ from hwbench.errors import InputError
 from hwbench.workload import load
 from hwbench.workload.layers import network
 from hwbench.workload.layers import products as layers
+from hwbench.workload.request import ModelRequest
 
 torch = pytest.importorskip("torch")
 
-from hwbench.measure.torch import network as torch_network  # noqa: E402
-from hwbench.measure.torch.modules import FACTORIES, IN_PLACE  # noqa: E402
+from hwbench.workload.tracing import layer_network as torch_network  # noqa: E402
 from hwbench.workload.tracing import trace as torch_trace  # noqa: E402
+from hwbench.workload.tracing.layer_modules import FACTORIES, IN_PLACE  # noqa: E402
 
 MODELS = sorted(load.workloads())
 HALF_PADDED = [  # options, input shape: TensorFlow's "same", with an odd position of padding and without
@@ -24,9 +25,15 @@ HALF_PADDED = [  # options, input shape: TensorFlow's "same", with an odd positi
 ]
 
 
+def of_model(name: str) -> tuple[Any, Any]:
+    request = ModelRequest(name)
+    file = load.layer_list(request)
+    return torch_network.module(file.layers, file.input), load.workload(request)
+
+
 def on_meta(name: str) -> tuple[Any, Any]:
     with torch.device("meta"):
-        return torch_network.of_model(name)
+        return of_model(name)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -160,12 +167,27 @@ def test_a_saved_count_has_no_layers_to_run(tmp_path: Any) -> None:
     path = tmp_path / "counts.json"
     path.write_text("{}")
     with pytest.raises(InputError, match="holds counts"):
-        torch_network.of_model(str(path))
+        of_model(str(path))
 
 
 def test_a_matrix_product_runs() -> None:
-    module, workload = torch_network.of_model("matmul:3x4x5")
+    module, workload = of_model("matmul:3x4x5")
     output = module(torch.ones(2, 3, 4))
     assert tuple(output.shape) == (2, 3, 5)
     assert torch.allclose(output, torch.matmul(torch.ones(2, 3, 4), module.leaves[0][1].others[0]))
     assert workload.macs == 60
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_training_step_of_every_network_is_counted(name: str) -> None:
+    forward = load.workload(name)
+    step = load.workload(ModelRequest(name, training=True, batch=2))
+    assert (step.params, step.samples, step.fixed) == (forward.params, 2, "training")
+    assert 2 * 2 * forward.macs < step.operations("mac", 2) <= 2.5 * 3 * 2 * forward.macs
+
+
+def test_a_training_step_is_three_products_but_for_the_first_layer() -> None:
+    step = load.workload(ModelRequest("alexnet", training=True, batch=4))
+    first = next(op for op in load.workload("alexnet").ops if op.name == "conv1")
+    assert step.operations("mac", 4) == 4 * (3 * load.workload("alexnet").macs - first.macs)
+    assert step.title.endswith("training step")
