@@ -280,9 +280,10 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         "{model} at {dtype}, batch {batch}: the output is not finite or differs from the eager module's. Ignore its "
         "time."
     ),
-    "not-in-turns": lambda allowance: (
-        "These runs were measured one after the other, so a drift of the machine may look like a difference: only one "
-        f"above {100 * allowance:g} % is called faster or slower. `hwbench compare --live` measures in turns."
+    "not-in-turns": lambda allowance, two_machines: (
+        "These runs were not measured in turns, so a drift of a machine may look like a "
+        f"difference: only one above {100 * allowance:g} % is called faster or slower. "
+        + ("Further runs of both show it." if two_machines else "`hwbench compare --live` measures in turns.")
     ),
     "same-run": lambda same_id: (
         f"A run is compared with {'itself' if same_id else 'a copy of itself'}: its ratios are 1 and tell nothing."

@@ -374,7 +374,8 @@ def _notices(
     if not same and any(metric.spread_assumed for metric in metrics):
         yield notice("spread-assumed", spread=ASSUMED_SPREAD)
     if not same and not in_turns(a, b):
-        yield notice("not-in-turns", allowance=DRIFT)
+        machines = {run.environment.get("machine") for run in (a, b)}
+        yield notice("not-in-turns", allowance=DRIFT, two_machines=len(machines) > 1)
     parts = {f"{m.kernel} {m.variant}" for pair in pairs for m in pair if m.stopped == "interrupted"}
     if parts:
         yield notice("measured-in-part", kernels=sorted(parts))
