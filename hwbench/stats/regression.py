@@ -106,7 +106,7 @@ def grouped_seen(design: Array, target: Array, groups: Labels) -> tuple[float | 
     residuals = y - x @ coefficients(x, y)
     counts = np.bincount(groups)[groups]
     leverage = 1 / counts + np.einsum("ij,jk,ik->i", x, np.linalg.pinv(x.T @ x), x)
-    usable = (counts > 1) & (leverage < 1 - 1e-9)
+    usable = leverage < 1 - 1e-9  # that of a row alone in its group is 1
     if usable.sum() < 2:
         return None, int(usable.sum())
     return r_squared(residuals[usable] / (1 - leverage[usable]), target[usable]), int(usable.sum())
@@ -212,7 +212,7 @@ def unseen_resampled(total: Array, fitted: Array, weights: Array) -> Array:
     sums = np.einsum("bg,gij->bij", weights, fitted)
     others = sums[:, None] - weights[:, :, None, None] * fitted[None]
     errors = _errors(np.broadcast_to(fitted[None], others.shape), _solved(others))
-    return _explained(np.sum(np.where(weights > 0, weights * errors, 0.0), axis=1), total, weights)
+    return _explained(np.sum(weights * errors, axis=1), total, weights)
 
 
 def _explained(errors: Array, total: Array, weights: Array) -> Array:

@@ -17,12 +17,14 @@ SAMPLES = [3.0, 1.0, 10.0, 2.0, 7.0, 4.0, 5.0, 6.0, 0.5]
 
 
 def test_a_medians_interval_is_between_order_statistics() -> None:
-    """Of nine independent samples: (n + 1) / 2 ± z √n / 2, by Weibull's positions."""
-    found = median_interval(SAMPLES, 0.9)
-    assert (found.value, found.level) == (4.0, 0.9)
-    reach = stats.norm.ppf(0.95) * 3 / 2 / 10
-    ends = np.quantile(SAMPLES, [0.5 - reach, 0.5 + reach], method="weibull")
-    assert (found.low, found.high) == pytest.approx(tuple(ends))
+    """(n + 1) / 2 ± z √n / 2 by Weibull's positions, of nine and of six independent samples."""
+    for samples in (SAMPLES, SAMPLES[:6]):
+        count = len(samples)
+        found = median_interval(samples, 0.9)
+        assert (found.value, found.level) == (np.median(samples), 0.9)
+        reach = stats.norm.ppf(0.95) * count**0.5 / 2 / (count + 1)
+        ends = np.quantile(samples, [0.5 - reach, 0.5 + reach], method="weibull")
+        assert (found.low, found.high) == pytest.approx(tuple(ends))
     assert median_interval([2.0]) == Interval(2.0, 2.0, 2.0)
     assert median_interval([2.0, 1.0, 4.0, 3.0]) == Interval(2.5, 1.0, 4.0)  # too few: all of them
     with pytest.raises(ValueError, match="sample"):

@@ -137,3 +137,14 @@ def test_inversions_by_pairs() -> None:
     near = np.zeros((5, 5), dtype=bool)
     near[0, 1] = near[1, 0] = True
     assert regression.pair_counts(clock, score, np.array(groups), near).pairs.sum() == 2
+
+
+def test_draws_take_as_many_groups_as_there_are_each_as_often() -> None:
+    drawn = regression.draws(4)
+    assert drawn.shape == (2000, 4)
+    assert (drawn.sum(axis=1) == 4).all()
+    error = (4 * 1 / 4 * 3 / 4 / len(drawn)) ** 0.5
+    assert np.abs(drawn.mean(axis=0) - 1).max() < 4 * error
+    assert drawn.var(axis=0) == pytest.approx(np.full(4, 3 / 4), rel=0.15)
+    assert (regression.draws(4, 5, seed=0) == regression.draws(4, 5)).all()
+    assert (regression.draws(4, 5, seed=1) != regression.draws(4, 5)).any()
