@@ -13,7 +13,6 @@ from hwbench.api.checks import (
     check_batch,
     check_clock,
     check_dtype,
-    check_duration,
     check_math,
     check_quantity,
 )
@@ -67,8 +66,8 @@ def compare(
     """Return devices side by side, each ratio to the first as a product of factors, or saved runs with verdicts.
 
     With a `model`, devices have its time in s too. `kind`, `vendor`, `architecture` and `year` add devices of the
-    catalog. Saved runs are given by file, by id or as `latest`;
-    differences below `margin` count as none, intervals and verdicts have the confidence `level`.
+    catalog. Saved runs are given by file, id, name or as `latest`; differences below `margin` count as none, intervals
+    and verdicts have the confidence `level`.
 
     With `live`, names are settings (`here`, `threads=2`, `python=PATH`, `VARIABLE=value`): `kernels` or the `model` are
     measured under each in turns, in fresh processes, and the runs are compared.
@@ -78,20 +77,11 @@ def compare(
     check_options(options)
     _check_shares(margin, level)
     if live:
-        from hwbench.api.runs import compare_live  # needs what measures, which devices do without
-        from hwbench.measure.session import BenchRequest
+        from hwbench.api.runs import compare_live, live_request  # needs what measures, which devices do without
 
         if not isinstance(model, str | None) or not all(isinstance(name, str) for name in every):
             raise InputError("live-names", "Settings and models are measured by their names.", field="names")
-        request = BenchRequest(
-            kernels=tuple(kernels) if model else tuple(kernels) or ("matmul",),
-            quick=True,
-            budget_s=check_duration(budget, "budget"),
-            dtypes=(check_dtype(dtype),),
-            command=tuple(command),
-            model=model,
-            batch=check_batch(batches[0] if batches else 1),
-        )
+        request = live_request(kernels, model, dtype, batches, budget, command)
         return compare_live([str(name) for name in every], request, fresh_processes, save, margin, level, progress)
     if not every and wanted == Filter():
         message = "Name devices or saved runs, or choose devices by kind, vendor, architecture or year."
@@ -101,9 +91,10 @@ def compare(
     try:
         located = {} if runs else _devices(every, wanted)
     except InputError:
-        runs = _named_runs(every)
-        if not runs:
+        if not _are_runs(every):
             raise
+    if not located and _are_runs(every):
+        runs = [str(name) for name in every]
     if not runs:
         if len(located) * len(batches or ()) > MAX_ROWS:
             raise InputError("too-many", f"There are more than {MAX_ROWS} rows.", field="batch")
@@ -140,12 +131,11 @@ def _is_run(name: str) -> bool:
     return (name.endswith(".json") and not name.startswith("run:")) or _RUN.match(name) is not None
 
 
-def _named_runs(names: Sequence[str | Device]) -> list[str]:
-    """Return names that are no devices and that somebody gave to saved runs; none if one of them is not."""
+def _are_runs(names: Sequence[str | Device]) -> bool:
+    """Return whether names are all those of saved runs, which somebody may have given them."""
     from hwbench.measure import store  # which devices do without
 
-    known = [name for name in names if isinstance(name, str) and store.path_of(name)]
-    return known if len(known) == len(names) else []
+    return all(isinstance(name, str) and (_is_run(name) or store.path_of(name)) for name in names)
 
 
 Located = dict[str, tuple[Device, tuple[Notice, ...]]]

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from hwbench import answers
 from hwbench.answers import Answer
+from hwbench.api.checks import check_batch, check_dtype, check_duration
 from hwbench.api.measurements import Progress
 from hwbench.api.records import not_saved, saved_lines
 from hwbench.api.records import save as save_record
@@ -65,6 +66,28 @@ def compare_runs(names: Sequence[str], margin: float, level: float) -> RunCompar
         raise InputError("single-run", "A comparison needs two saved runs or more.", field="names")
     first, *others = (store.load(name) for name in names)
     return RunComparisons(tuple(runs.compare_runs(first, other, margin, level) for other in others))
+
+
+def live_request(
+    kernels: Sequence[str],
+    model: str | None,
+    dtype: str,
+    batches: Sequence[int] | None,
+    budget: float | str,
+    command: Sequence[str],
+) -> BenchRequest:
+    """Return what is measured under each setting: kernels, by default `matmul`, or a model. Raises InputError."""
+    if model is not None and kernels:
+        raise InputError("exclusive", "Kernels and a model are not measured together.", field="kernels")
+    return BenchRequest(
+        kernels=() if model else tuple(kernels) or ("matmul",),
+        quick=True,
+        budget_s=check_duration(budget, "budget"),
+        dtypes=(check_dtype(dtype),),
+        command=tuple(command),
+        model=model,
+        batch=check_batch(batches[0] if batches else 1),
+    )
 
 
 def compare_live(

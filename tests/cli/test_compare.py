@@ -141,6 +141,7 @@ def test_runs_are_named_listed_compared_by_name_and_removed(cli: Callable[..., A
     assert [run["name"] for run in listed] == ["before", None, "after"]
     assert [sum(run["grades"].values()) for run in listed] == [len(_run("a", 1.0).measurements)] * 3
     assert all(run["bytes"] > 1000 for run in listed)
+    assert cli(f"compare before {IDS[2]} --json").json["comparisons"] == [row]
     assert cli("compare before nobody").code == 2
     assert cli(f"results remove before {IDS[1]} nobody").code == 2
     assert len(store.names()) == 3
@@ -249,4 +250,5 @@ def test_settings_are_measured_in_turns_saved_and_compared(
     text = cli("compare --live here FAST=1 --processes 2 --no-save").out
     assert text.startswith("FAST=1 against here")
     assert cli("compare --live A=1 --format csv --no-save").code == 2
+    assert cli("compare --live A=1 --kernel fma -m alexnet --no-save --json").json["error"]["code"] == "exclusive"
     assert cli("compare --live a=1 --no-save --json").json["error"]["code"] == "bad-setting"
