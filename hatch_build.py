@@ -22,7 +22,7 @@ class CatalogCache(BuildHookInterface):
         from hwbench.files import cache
 
         self.folder = tempfile.mkdtemp()
-        for kind in ("architectures", "devices", "models"):
+        for kind in ("architectures", "devices", "language", "models"):
             path = os.path.join(self.folder, kind)
             with open(path, "wb") as file:
                 file.write(cache.packed(os.path.join(self.root, "configs", kind)))

@@ -196,6 +196,20 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     ),
     "rate-missing": "The peak leaves out {units}, whose {dtype} rate is unknown.",
     "uncounted": "Not counted: {ops}. The bounds leave their arithmetic out.",
+    # predict.language
+    "class-unfitted": (
+        "Nothing was fitted to devices of the class of {device}: the parameters of NVIDIA's cards are used, and the "
+        "interval is a factor of two."
+    ),
+    "context-beyond-model": "The context of {context} tokens is longer than the model was made for ({longest}).",
+    "devices-split-by-layers": (
+        "Layers are split between {devices} devices, one behind the other: generation is no faster than on one, and "
+        "forecasts of prompts are not fitted."
+    ),
+    # workload.language
+    "parameters-differ": "The files hold {stored:,} parameters, the configuration describes {described:,}.",
+    "tower-left-out": "The {tower} tower of the model is left out.",
+    "vision-left-out": "The vision or audio tower of the model is left out ({params:,} parameters).",
     # measure
     # conditions of a measurement
     "governor-slow": "The frequency governor is {governor}: set the performance governor before measuring.",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hwbench.api.estimates import estimate, estimate_all
     from hwbench.api.explanations import explain
     from hwbench.api.inference import run
+    from hwbench.api.language import estimate_language, is_language_question
     from hwbench.api.lookup import device, model, trace
     from hwbench.api.measurements import bench, bench_cluster, self_check
     from hwbench.api.peaks import peak
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bench", "bench_cluster", "calibrate", "compare", "count", "device", "device_details", "device_template", "devices",
-    "estimate", "estimate_all", "explain", "export", "lint_devices", "lint_models", "model", "models", "peak",
+    "estimate", "estimate_all", "estimate_language", "explain", "export",
+    "is_language_question", "lint_devices", "lint_models", "model", "models", "peak",
     "remove_runs",
     "rename_run", "require", "run", "saved_run", "saved_run_path", "saved_runs", "self_check", "study_clock",
     "sweep", "trace", "validate", "write_report",
@@ -48,6 +50,7 @@ _MODULES = {
     "estimates": "estimate estimate_all",
     "explanations": "explain",
     "inference": "run",
+    "language": "estimate_language is_language_question",
     "lookup": "device model trace",
     "measurements": "bench bench_cluster self_check",
     "peaks": "peak",

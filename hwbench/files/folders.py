@@ -41,22 +41,28 @@ def find(kind: str, name: str) -> str:
     singular = kind.removesuffix("s")
     if not name.strip():
         raise InputError("empty-name", f"The {singular} name is empty.")
-    folders = _folders(kind)
-    wanted = key(name)
-    if wanted and len(name) <= 200:
-        stem = "" if os.sep in name or "\0" in name else name.lower()
-        paths = chain(
-            (names.file(folder, stem) for folder in folders),
-            (names.file(folder, _by_key(folder).get(wanted, "")) for folder in folders),
-            (names.file(folder, cache.find(folder, wanted) or "") for folder in (folders[-1], *folders[:-1])),
-        )
-        if path := next(filter(None, paths), None):
-            return path
+    if path := locate(kind, name):
+        return path
     known = spellings(kind)
-    close = dict.fromkeys(known[spelling] for spelling in nearest(wanted, known, most=6))
+    close = dict.fromkeys(known[spelling] for spelling in nearest(key(name), known, most=6))
     hint = "" if close or kind == "architectures" else f" Run `hwbench {kind}` to list them."
     message = f"There is no {singular} named '{shown(name)}'.{hint}"
     raise InputError(f"unknown-{singular}", message, nearest=tuple(close)[:3])
+
+
+def locate(kind: str, name: str) -> str | None:
+    """Return the path of the file that a name, any spelling of it, or an alias means; None where there is none."""
+    wanted = key(name)
+    if not wanted or len(name) > 200:
+        return None
+    folders = _folders(kind)
+    stem = "" if os.sep in name or "\0" in name else name.lower()
+    paths = chain(
+        (names.file(folder, stem) for folder in folders),
+        (names.file(folder, _by_key(folder).get(wanted, "")) for folder in folders),
+        (names.file(folder, cache.find(folder, wanted) or "") for folder in (folders[-1], *folders[:-1])),
+    )
+    return next(filter(None, paths), None)
 
 
 def spellings(kind: str) -> dict[str, str]:

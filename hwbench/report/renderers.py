@@ -10,7 +10,8 @@ from hwbench.report.text.layout import PLAIN, Style
 TEXTS = {
     "ClockStudy": "clock", "ModelClock": "clock", "Suite": "clock", "Comparison": "compare", "Count": "workload",
     "Description": "machine", "DeviceDetails": "machine", "Estimate": "estimate", "Estimates": "estimate",
-    "Explanation": "explain", "Inference": "inference", "Requirement": "requirement", "RunComparison": "runs",
+    "Explanation": "explain", "Inference": "inference", "LanguageEstimate": "language",
+    "Requirement": "requirement", "RunComparison": "runs",
     "SelfCheck": "runs", "Sweep": "sweep", "Validation": "validation",
 }  # fmt: skip
 """By class, the module of `hwbench.report.text` that registers with `answers.lines`."""

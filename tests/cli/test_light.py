@@ -34,6 +34,7 @@ COMMANDS = [
     "completion bash",
     "estimate --model timm:resnet50 --device rtx3090 --dtype amp --channels-last",
     "estimate --model alexnt --device rtx3090",
+    "estimate --model llama3-8b --weights q4_k_m --prompt 512 --generate 128 --device rtx3090",
 ]
 
 WATCH = """

@@ -227,7 +227,7 @@ def test_a_wheel_brings_its_cache_and_needs_no_other(tmp_path: Path) -> None:
     skip = shutil.ignore_patterns("__pycache__", "configs")
     shutil.copytree(ROOT / "hwbench", site / "hwbench", ignore=skip)
     shutil.copytree(ROOT / "configs", site / "hwbench" / "configs")
-    for kind in ("architectures", "devices", "models"):
+    for kind in ("architectures", "devices", "language", "models"):
         folder = site / "hwbench" / "configs" / kind
         Path(f"{folder}{cache.EXTENSION}").write_bytes(cache.packed(str(folder)))
     (tmp_path / "home").write_text("not a folder")

@@ -5,7 +5,8 @@ from typing import Any
 import click
 
 from hwbench import api
-from hwbench.cli import options, output
+from hwbench.answers import Answer
+from hwbench.cli import language, options, output
 from hwbench.errors import InputError
 from hwbench.report.text import estimate as text
 from hwbench.report.text.layout import Style
@@ -22,6 +23,7 @@ from hwbench.report.text.layout import Style
 @click.option("--layers", is_flag=True, help="List every layer, however many there are.")
 @click.option("--roofline", is_flag=True, help="Draw the roofline with the layers on it.")
 @options.tracing_options
+@language.language_options
 @options.json_option
 def estimate(
     model: str,
@@ -47,7 +49,17 @@ def estimate(
     Traced models need the extra hwbench[torch]; torch:module:factory runs that module of yours:
       hwbench estimate --model hf:resnet --device rtx3090 --dtype amp --batch 256
       hwbench estimate --model hf:llama --phase decode --context 4096 --device h100-sxm --dtype bf16
+
+    \b
+    Language models need no torch; names on the hub, .gguf files and config.json are models too:
+      hwbench estimate llama3-8b rtx3090 --weights q4_k_m --prompt 512 --generate 128
+      hwbench estimate meta-llama/Llama-3.1-70B rtx4090 --weights q4_k_m --devices 2
     """
+    model, device = options.either("model", model_name, model), options.either("device", device_name, device)
+    wanted = {name: parameters.pop(name) for name in language.NAMES}
+    if api.is_language_question(model, wanted, parameters["runtime"]):
+        output.show(_language(model, device, wanted, parameters), as_json)
+        return
     several = len(parameters["dtypes"]) * len(parameters["batches"] or "1") > 1
     for field, value in (("layers", layers), ("roofline", roofline)):
         if value and several:
@@ -64,3 +76,15 @@ def estimate(
         return [*text.single(single, style, layers), *(text.drawing(single, style) if roofline else ())]
 
     output.show(single, as_json, lines)
+
+
+def _language(model: str, device: str, wanted: dict[str, Any], parameters: dict[str, Any]) -> Answer:
+    """Return the estimate of a language model. Raises InputError for options of other models."""
+    batches = parameters["batches"] or (1,)
+    if len(batches) > 1:
+        raise InputError("single-value", "This needs a single batch size.", field="batches")
+    for field in ("inputs", "batch_dim", "image_size", "phase", "channels_last", "strict"):
+        if parameters.get(field):
+            raise InputError("not-for-language", "Language models do not have this option.", field=field)
+    common = {name: parameters[name] for name in ("context", "clock", "settings")}
+    return api.estimate_language(model, device, batch=batches[0], **wanted, **common)

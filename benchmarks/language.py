@@ -1,0 +1,300 @@
+"""Fit the time model of llama.cpp to measured tokens/s, and print its errors on devices that were held out.
+
+    python benchmarks/language.py accuracy     each device in turn predicted from the others
+    python benchmarks/language.py fit          the same, and write hwbench/predict/language/parameters.json
+
+The tables are those of ../shared/data/measured/llm; without them there is nothing to do.
+"""
+
+import csv
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
+from scipy.optimize import least_squares
+
+from hwbench.machine import catalog
+from hwbench.predict.language.hardware import Accelerator, accelerator_of
+from hwbench.predict.language.model import generation_time, prompt_time
+from hwbench.predict.language.parameters import PATH, ErrorBand, LanguageParameters, RuntimeParameters
+from hwbench.workload.language import language_model
+from hwbench.workload.language.formats import block_format
+from hwbench.workload.language.work import StepWork, decode_step, prompt_steps
+
+DATA = Path(__file__).parents[2] / "shared" / "data" / "measured" / "llm"
+LEVEL = 0.8
+CORES = {
+    "i7-12700h-p-cores": ("i7-12700h", 0),
+    "i7-12700h-e-cores": ("i7-12700h", 1),
+    "ryzen9-7950x": ("ryzen9-7950x", 0),
+}
+FILES = {
+    "cuda": ("llama_bench_xiongjiedai_llama3.csv", "llama_bench_dgx_spark_batched.csv"),
+    "metal": ("llama_bench_xiongjiedai_llama3.csv",),
+    "cpu": ("llama_bench_ik_cpu.csv", "llama_bench_cpu_formats.csv"),
+}
+COLD = "gb10", 512, 1
+"""The first prompt of a run of the GB10's table is a cold start, as its header says: left out."""
+
+
+class Case(Struct, frozen=True):
+    """One row: what had to be done, on what, and how long it took for the whole batch, in s."""
+
+    device: str
+    model: str
+    weights: str
+    kind: str
+    accelerator: Accelerator
+    step: StepWork
+    time: float
+    devices: int
+    fused: bool
+
+    @property
+    def fits(self) -> bool:
+        """True for cases that parameters are fitted to.
+
+        Prompts on several cards depend on how passes overlap, and fused attention in passes of 2048 tokens came with
+        other kernels than those that the rest was measured with: both only test the model.
+        """
+        return self.kind != "prompt" or (self.devices == 1 and not self.fused)
+
+
+def rows(name: str) -> Iterator[dict[str, str]]:
+    """Yield the rows of a table."""
+    with (DATA / name).open(encoding="utf-8") as file:
+        yield from csv.DictReader(line for line in file if not line.startswith("#"))
+
+
+def cases(family: str) -> list[Case]:
+    """Return the rows of a class of devices. Prints the devices that the catalog does not know."""
+    models: dict[tuple[str, str], Any] = {}
+    result = []
+    for name in FILES[family]:
+        for row in rows(name):
+            accelerator = located(row)
+            if accelerator.family != family:
+                continue
+            batch, context, count = int(row["batch"]), int(row["context"]), int(row["n_tokens"] or 128)
+            if row["phase"] == "pp" and (row["device"], count, batch) == COLD and context == 0:
+                continue
+            key = (row["model"], row["weight_dtype"])
+            model = models.setdefault(key, None) or language_model(*key)
+            models[key] = model
+            microbatch = 2048 if "ubatch=2048" in row["note"] else 512
+            kind, half, tokens = "prompt", block_format("f16"), batch * count
+            if row["phase"] == "tg":
+                step, tokens = decode_step(model, batch, context + count / 2, half), batch
+                kind = "batched" if batch > 1 else "generation"
+            else:
+                step = prompt_steps(model, count, batch, context, microbatch, half)
+            result.append(
+                Case(
+                    row["device"], *key, kind, accelerator, step, tokens / float(row["tokens_per_s"]),
+                    int(row["n_devices"]), "fa=1" in row["note"],
+                )
+            )  # fmt: skip
+    return result
+
+
+def located(row: dict[str, str]) -> Accelerator:
+    """Return the device of a row, with the cores that its threads ran on."""
+    name = row["device"]
+    if name not in CORES:
+        return accelerator_of(catalog.device(name))
+    catalogued, position = CORES[name]
+    device = catalog.device(catalogued)
+    threads = int(re.search(r"threads=(\d+)", row["note"])[1])  # type: ignore[index]
+    units = replace(device.units[position], count=threads)
+    return accelerator_of(replace(device, units=(units,)))
+
+
+Vector = np.ndarray[Any, Any]
+
+
+class Fit(Struct, frozen=True):
+    """A class of devices: where the search starts, the parameters of logarithms, and which fix others."""
+
+    start: dict[str, float]
+    build: Callable[[dict[str, float]], dict[str, Any]]
+
+
+def gpu(values: dict[str, float]) -> dict[str, Any]:
+    """Return parameters of a GPU."""
+    return {
+        "stream": min(values["stream"], 1.0), "power": values["power"], "cache": values["cache"],
+        "layer": values["layer"] * 1e-6, "hop": values.get("hop", 0.0) * 1e-6,
+        "decode": {"plain": values["decode_plain"], "quantized": values["decode"]},
+        "compute": {"plain": values["compute_plain"], "quantized": values["compute"]},
+        "prompt_power": values["prompt_power"], "dequantize": values.get("dequantize", 0.0),
+        "score": values["score"], "token": values.get("token", 0.0) * 1e-6,
+    }  # fmt: skip
+
+
+def cpu(values: dict[str, float]) -> dict[str, Any]:
+    """Return parameters of a CPU."""
+    codings = ("plain", "k", "i")
+    return {
+        "stream": min(values["stream"], 1.0), "power": values["power"], "cache": values["stream"], "layer": 0.0,
+        "hop": 0.0, "decode": {"quantized": values["decode"], **{c: values[f"decode_{c}"] for c in codings}},
+        "compute": {"quantized": values["compute"], **{c: values[f"compute_{c}"] for c in codings}},
+        "prompt_power": 4.0, "dequantize": 0.0, "score": 0.0, "token": 0.0,
+    }  # fmt: skip
+
+
+FITS = {
+    "cuda": Fit(
+        {"stream": 0.95, "decode_plain": 3.3, "decode": 11, "cache": 0.45, "layer": 80, "power": 5, "hop": 200,
+         "compute_plain": 0.6, "compute": 0.8, "score": 30, "prompt_power": 3, "token": 1.2, "dequantize": 1.4}, gpu,
+    ),
+    "metal": Fit(
+        {"stream": 0.83, "decode_plain": 3.6, "decode": 7.8, "cache": 0.11, "layer": 100, "power": 5,
+         "compute_plain": 0.66, "compute": 0.51, "score": 9, "prompt_power": 3}, gpu,
+    ),
+    "cpu": Fit(
+        {"stream": 0.7, "power": 2, "decode": 3, "decode_plain": 3, "decode_k": 3, "decode_i": 3, "compute": 0.7,
+         "compute_plain": 0.4, "compute_k": 0.5, "compute_i": 0.2}, cpu,
+    ),
+}  # fmt: skip
+NOWHERE = ErrorBand(0.0, 0.0)
+
+
+def parameters(family: str, logarithms: Sequence[float]) -> RuntimeParameters:
+    """Return the parameters of a point of the search."""
+    fit = FITS[family]
+    values = dict(zip(fit.start, [float(value) for value in np.exp(logarithms)], strict=True))
+    return RuntimeParameters(
+        how="", devices=(), generation=NOWHERE, prompt=NOWHERE, batched=NOWHERE, **fit.build(values)
+    )
+
+
+def expected(case: Case, known: RuntimeParameters) -> float:
+    """Return the time of a case in the model."""
+    if case.kind == "prompt":
+        return prompt_time(case.step, case.accelerator, known, case.devices, case.fused).total
+    return generation_time(case.step, case.accelerator, known, case.devices).total
+
+
+def fitted(family: str, cases_of_all: list[Case]) -> RuntimeParameters:
+    """Return the parameters that fit cases best, each device and kind of time with the same weight."""
+    every = [case for case in cases_of_all if case.fits]
+    groups: dict[tuple[str, str], int] = {}
+    for case in every:
+        groups[case.device, case.kind] = groups.get((case.device, case.kind), 0) + 1
+    weights = np.array([groups[case.device, case.kind] ** -0.5 for case in every])
+
+    def residuals(point: Vector) -> Vector:
+        known = parameters(family, list(point))
+        return weights * np.array([np.log(expected(case, known) / case.time) for case in every])
+
+    start = np.log(list(FITS[family].start.values()))
+    prior = lambda point: 0.02 * (point - start)  # noqa: E731 - what no case depends on stays where it was
+    solution = least_squares(
+        lambda point: np.append(residuals(point), prior(point)), start, loss="soft_l1", f_scale=0.05, x_scale=0.3
+    )
+    return parameters(family, list(solution.x))
+
+
+def held_out(family: str, every: list[Case]) -> list[tuple[Case, float]]:
+    """Return the logarithm of measured over expected time of each case, its device being left out of the fit."""
+    result = []
+    for name in sorted({case.device for case in every}):
+        known = fitted(family, [case for case in every if case.device != name])
+        result += [(case, float(np.log(case.time / expected(case, known)))) for case in every if case.device == name]
+    return result
+
+
+def spread(errors: list[tuple[Case, float]]) -> ErrorBand:
+    """Return the interval of logarithms that holds LEVEL of the cases, each device with the same weight."""
+    if not errors:
+        return NOWHERE
+    counts: dict[str, int] = {}
+    for case, _ in errors:
+        counts[case.device] = counts.get(case.device, 0) + 1
+    order = sorted((abs(error), 1 / counts[case.device]) for case, error in errors)
+    total, seen = sum(weight for _, weight in order), 0.0
+    for size, weight in order:
+        seen += weight
+        if seen >= LEVEL * total:
+            return ErrorBand(-round(size, 4), round(size, 4))
+    return NOWHERE
+
+
+def one_measurement(errors: list[tuple[Case, float]]) -> list[tuple[Case, float]]:
+    """Return the errors that remain where one measured case of each device, format and kind scales its forecasts."""
+    scales: dict[tuple[str, str, str], float] = {}
+    for case, error in errors:
+        scales.setdefault((case.device, case.weights, case.kind), error)
+    return [(case, error - scales[case.device, case.weights, case.kind]) for case, error in errors]
+
+
+def describe(kind: str, errors: list[tuple[Case, float]]) -> None:
+    """Print the error of a kind of time by device and in all, and what intervals of other devices hold."""
+    if not errors:
+        return
+    names = sorted({case.device for case, _ in errors})
+    inside = 0
+    for name in names:
+        own = [error for case, error in errors if case.device == name]
+        others = spread([(case, error) for case, error in errors if case.device != name]) if len(names) > 1 else NOWHERE
+        inside += sum(others.low <= error <= others.high for error in own)
+        print(f"    {name:20} {len(own):4} rows  error {mape(own):5.1f} %  bias {100 * np.mean(own):+6.1f} %")
+    every = [error for _, error in errors]
+    by_device = np.mean([mape([e for c, e in errors if c.device == name]) for name in names])
+    single = [error for case, error in errors if case.devices == 1]
+    print(
+        f"  {kind}: error {mape(every):.1f} % of {len(every)} rows, {by_device:.1f} % a device,"
+        f" {mape(single):.1f} % on one card; {100 * inside / len(every):.0f} % within the interval from other devices;"
+        f" {mape([e for _, e in one_measurement(errors)]):.1f} % with one own measurement a format"
+    )
+
+
+def mape(errors: Sequence[float]) -> float:
+    """Return the mean absolute error in per cent of the measured time."""
+    return float(100 * np.mean(np.abs(np.exp(-np.array(errors)) - 1))) if len(errors) else float("nan")
+
+
+def run(write: bool) -> None:
+    """Print the errors of every class, and write the parameters fitted to all devices."""
+    families = {}
+    for family in FITS:
+        every = cases(family)
+        names = sorted({case.device for case in every})
+        print(f"{family}: {len(every)} rows of {len(names)} devices, each predicted from the others")
+        errors = held_out(family, every)
+        kinds = {
+            kind: [pair for pair in errors if pair[0].kind == kind] for kind in ("generation", "prompt", "batched")
+        }
+        several = [pair for pair in kinds["prompt"] if pair[0].devices > 1]
+        kinds["prompt"] = [pair for pair in kinds["prompt"] if pair[0].devices == 1]
+        for kind, pairs in {**kinds, "prompt on several cards, not fitted": several}.items():
+            describe(kind, pairs)
+        spreads = {kind: spread(pairs) for kind, pairs in kinds.items()}
+        spreads["batched"] = spreads["batched"] if kinds["batched"] else spreads["generation"]
+        best = fitted(family, every)
+        how = f"least squares of log time on {len(every)} rows of llama-bench; spreads with each device held out"
+        known = msgspec.convert(significant(msgspec.to_builtins(best)), RuntimeParameters)
+        families[family] = replace(known, how=how, devices=tuple(names), **spreads)
+    if write:
+        encoded = msgspec.json.format(msgspec.json.encode(LanguageParameters(families, LEVEL)), indent=1)
+        Path(PATH).write_bytes(encoded + b"\n")
+        print(f"written: {PATH}")
+
+
+def significant(value: Any) -> Any:
+    """Return numbers with four digits."""
+    if isinstance(value, dict):
+        return {key: significant(item) for key, item in value.items()}
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+if __name__ == "__main__":
+    if not DATA.is_dir():
+        sys.exit(f"There are no measurements in {DATA}.")
+    run(write=sys.argv[1:] == ["fit"])

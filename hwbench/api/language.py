@@ -1,0 +1,106 @@
+"""How fast language models run: `estimate_language`.
+
+    import hwbench
+    hwbench.estimate_language("llama3-8b", "rtx3090", weights="q4_k_m", prompt=512, generate=128)
+
+Neither torch nor the weights are needed: models are those of the catalog (also by their names on the hub), `.gguf`
+files, `config.json`, or folders with it and `.safetensors` files.
+"""
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from hwbench.api.checks import check_batch, check_clock
+from hwbench.api.lookup import locate
+from hwbench.errors import InputError, shown
+from hwbench.files import folders
+from hwbench.machine.device import Device
+from hwbench.notices import unique
+from hwbench.predict.language import LanguageEstimate, Scenario
+from hwbench.predict.language import estimate_language as estimated
+from hwbench.workload.language import is_language_model, language_model
+from hwbench.workload.language.formats import block_format
+
+MAX_TOKENS, MAX_DEVICES = 100_000_000, 4096
+RUNTIME = "llama.cpp"
+OPTIONS = ("weights", "kv_dtype", "prompt", "generate", "devices")
+"""Parameters that only language models have."""
+
+
+def is_language_question(model: object, options: Mapping[str, object], runtime: str | None) -> bool:
+    """Return whether a question is about a language model in llama.cpp.
+
+    That is where one of its options or its runtime is given, or where the name means a language model and no runtime
+    of other models is asked for.
+    """
+    if any(options.get(name) is not None for name in OPTIONS) or runtime == RUNTIME:
+        return True
+    if not isinstance(model, str) or runtime is not None or folders.locate("models", model):
+        return False
+    return is_language_model(model)
+
+
+def estimate_language(
+    model: str,
+    device: str | Device,
+    *,
+    weights: str | None = None,
+    kv_dtype: str | None = None,
+    prompt: int | None = None,
+    generate: int | None = None,
+    batch: int | None = None,
+    context: int | None = None,
+    devices: int | None = None,
+    clock: str | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> LanguageEstimate:
+    """Return time to first token, tokens a second and memory of a language model on a device, with intervals.
+
+    `weights` is a format such as `q4_k_m`, `f16` or `fp8` (by default that of the file, bf16 for the catalog),
+    `kv_dtype` that of the cache. `batch` sequences run at once; memory is reserved for `context` tokens of each, by
+    default those of the prompt (512) and to generate (128). Layers are split between `devices`. Raises InputError.
+    """
+    scenario = Scenario(
+        prompt=_count(prompt, 512, "prompt", 0),
+        generate=_count(generate, 128, "generate", 0),
+        batch=1 if batch is None else check_batch(batch),
+        context=None if context is None else _count(context, 0, "context", 1),
+        kv_dtype=_cache(kv_dtype or "f16"),
+        devices=_count(devices, 1, "devices", 1, MAX_DEVICES),
+    )
+    if scenario.prompt + scenario.generate == 0:
+        raise InputError("nothing-to-do", "There is neither a prompt nor anything to generate.", field="generate")
+    if scenario.reserved < scenario.prompt + scenario.generate:
+        message = f"The context holds {scenario.prompt + scenario.generate} tokens of prompt and generation."
+        raise InputError("context-too-short", message, field="context")
+    try:
+        described = language_model(model, weights)
+    except InputError as error:
+        raise error.at(field=error.field or "model") if error.file is None else error from None
+    located = locate(device, settings)
+    other = None if described.path else lambda name: language_model(model, name)
+    answer = estimated(described, located.device, scenario, check_clock(clock), other)
+    return replace(answer, notices=unique((*located.notices, *answer.notices)))
+
+
+def _count(value: int | None, default: int, field: str, low: int, high: int = MAX_TOKENS) -> int:
+    """Return a number of tokens or devices. Raises InputError for one out of range."""
+    number = default if value is None else value
+    if isinstance(number, bool) or not isinstance(number, int) or not low <= number <= high:
+        message = f"'{shown(number, 40)}' is not a whole number from {low} to {high}."
+        raise InputError("number-range", message, field=field)
+    return number
+
+
+def _cache(name: str) -> str:
+    """Return the format of the cache by llama.cpp's name. Raises InputError for one that is not for caches."""
+    aliases = {"fp16": "f16", "fp32": "f32", "fp8": "q8_0", "int8": "q8_0"}
+    try:
+        block = block_format(aliases.get(name.lower(), name))
+    except InputError as error:
+        raise error.at(field="kv_dtype") from None
+    known = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
+    if block.name not in known:
+        raise InputError("not-for-caches", f"No cache is kept as {block.name}.", field="kv_dtype", nearest=known)
+    return block.name

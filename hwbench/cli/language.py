@@ -1,0 +1,30 @@
+"""Options of language models, which several commands share."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+NAMES = ("weights", "kv_dtype", "prompt", "generate", "devices")
+_TOKENS = click.IntRange(0, 100_000_000)
+
+
+def language_options(function: F) -> F:
+    """Add the options of language models."""
+    for option in (
+        click.option(
+            "--devices", type=click.IntRange(1, 4096), metavar="N", help="Devices that layers are split between."
+        ),
+        click.option(
+            "--generate", type=_TOKENS, metavar="N", help="Tokens that a language model generates [default: 128]."
+        ),
+        click.option("--prompt", type=_TOKENS, metavar="N", help="Tokens of its prompt [default: 512]."),
+        click.option("--kv-dtype", metavar="F", help="Number format of its cache: f16, q8_0, q4_0 [default: f16]."),
+        click.option(
+            "--weights", metavar="F", help="Format of its weights: q4_k_m, q8_0, f16, fp8, ... [default: bf16]."
+        ),
+    ):
+        function = option(function)
+    return function

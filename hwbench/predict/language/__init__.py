@@ -1,0 +1,5 @@
+"""How fast language models run in llama.cpp, and whether they fit: time to first token, tokens a second, memory."""
+
+from hwbench.predict.language.estimate import LanguageEstimate, Scenario, estimate_language
+
+__all__ = ["LanguageEstimate", "Scenario", "estimate_language"]

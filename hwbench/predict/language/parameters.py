@@ -1,0 +1,66 @@
+"""The numbers of the time model of llama.cpp, a set for each class of device, read from `parameters.json`.
+
+`benchmarks/language.py fit` writes that file. No number is for one model or one device.
+"""
+
+import os
+from functools import lru_cache
+
+import msgspec
+from msgspec import Struct
+
+from hwbench.files.content import read_bytes
+
+PATH = os.path.join(os.path.dirname(__file__), "parameters.json")
+SCHEMA = "hwbench.language-parameters/1"
+
+
+class ErrorBand(Struct, frozen=True, forbid_unknown_fields=True):
+    """Logarithms of measured over expected time between which a share `level` of devices lies that were held out."""
+
+    low: float
+    high: float
+
+
+class RuntimeParameters(Struct, frozen=True, forbid_unknown_fields=True):
+    """How llama.cpp uses a class of devices. Shares are of the data sheet's bandwidth and rate, times in seconds.
+
+    `stream`: share of the bandwidth at which weights are read, `decode`: weights that a unit decodes in a cycle for one
+    token, by the coding of their format (`quantized` for those without an entry); the slower of both limits, joined by
+    the `power`. `cache`: share of the bandwidth for the cache. `layer` is what the launches of a layer take in each
+    pass, `hop` what each further device takes. `compute` is the share of the rate that products reach, by coding;
+    `prompt_power` joins them with reading. `dequantize`: weights that a unit decodes in a cycle for a product of many
+    tokens, 0 where products decode as they go. `score` is the traffic in bytes of a score of attention, `token` the
+    time of a layer for each token of a prompt. `generation`, `prompt` and `batched` are the spreads of these times.
+    """
+
+    how: str
+    devices: tuple[str, ...]
+    stream: float
+    decode: dict[str, float]
+    power: float
+    cache: float
+    layer: float
+    hop: float
+    compute: dict[str, float]
+    prompt_power: float
+    dequantize: float
+    score: float
+    token: float
+    generation: ErrorBand
+    prompt: ErrorBand
+    batched: ErrorBand
+
+
+class LanguageParameters(Struct, frozen=True, forbid_unknown_fields=True):
+    """The file: a set by class of device, and the share of devices that intervals are made for."""
+
+    families: dict[str, RuntimeParameters]
+    level: float = 0.8
+    schema: str = SCHEMA
+
+
+@lru_cache(maxsize=1)
+def shipped() -> LanguageParameters:
+    """Return the parameters that ship with hwbench."""
+    return msgspec.json.decode(read_bytes(PATH, 1 << 20), type=LanguageParameters)

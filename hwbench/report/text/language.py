@@ -1,0 +1,98 @@
+"""An estimate of a language model as text: does it fit, how fast is it, why, and how to check that."""
+
+from hwbench import answers
+from hwbench.predict.language.estimate import LanguageEstimate, Phase
+from hwbench.predict.language.memory import Remedy
+from hwbench.report.text.format import percent
+from hwbench.report.text.layout import PLAIN, Style, heading, sentences, table
+from hwbench.units import Bytes, si
+
+_SPENT = {
+    "weights": "reading weights", "decoding": "decoding weights", "arithmetic": "arithmetic", "cache": "the cache",
+    "launches": "launches",
+}  # fmt: skip
+
+
+@answers.lines.register(LanguageEstimate)
+def single(answer: LanguageEstimate, style: Style = PLAIN) -> list[str]:
+    """Return the lines of an estimate; where the model does not fit, that is the first."""
+    scenario = answer.scenario
+    several = f"{scenario.devices} × " if scenario.devices > 1 else ""
+    title = f"{answer.title}, {answer.weights}, on {several}{answer.device}, {answer.runtime}"
+    first = _misfit(answer, style) if answer.fits is False else []
+    lines = [*first, *heading(title, style), "", *_times(answer, style), ""]
+    if answer.fits is not False:
+        lines += sentences(_memory(answer), style)
+    for phase in answer.phases:
+        lines += sentences(_spent(phase), style)
+    if answer.energy_bound_j:
+        lines += sentences(
+            f"At most {si(answer.energy_bound_j, 'J', 3)} a generated token, by the devices' power.", style
+        )
+    return [*lines, "", *sentences(f"Check it: {answer.check_command}", style)]
+
+
+def _misfit(answer: LanguageEstimate, style: Style) -> list[str]:
+    need = answer.budget
+    text = f"DOES NOT FIT: {_needs(answer)}; there is {Bytes(need.size or 0.0)}."
+    lines = [style.paint(line, "warning") for line in sentences(text, style)]
+    remedies = ", or ".join(_remedy(each) for each in answer.remedies)
+    lines += sentences(f"What would fit: {remedies}." if remedies else "No smaller format or context fits.", style)
+    return [*lines, *sentences("The times below are those of devices with enough memory.", style), ""]
+
+
+def _remedy(each: Remedy) -> str:
+    return {
+        "format": f"--weights {each.value}",
+        "context": f"a context of {each.value} tokens",
+        "layers": f"{each.value} layers on the device and the others on the CPU",
+        "devices": f"--devices {each.value}",
+    }[each.kind]
+
+
+def _needs(answer: LanguageEstimate) -> str:
+    need, scenario = answer.budget, answer.scenario
+    sequences = f" of {scenario.batch} sequences" if scenario.batch > 1 else ""
+    return (
+        f"{Bytes(need.needed)} are needed: weights {Bytes(need.weights)}, cache of {scenario.reserved} "
+        f"tokens{sequences} {Bytes(need.cache)}, buffers {Bytes(need.buffers)}"
+    )
+
+
+def _memory(answer: LanguageEstimate) -> str:
+    need = answer.budget
+    if need.size is None:
+        return f"{_needs(answer)}."
+    most = f"the longest context is {need.longest_context:,} tokens, the largest batch {need.largest_batch:,}"
+    return f"It fits: {_needs(answer)}; there is {Bytes(need.size)}, so {most}."
+
+
+def _times(answer: LanguageEstimate, style: Style) -> list[str]:
+    scenario, level = answer.scenario, f"{100 * answer.interval_level:.0f} % interval"
+    rows = []
+    if prompt := answer.phase("prompt"):
+        ends = " - ".join(si(end, "s", 3) for end in prompt.interval_s)
+        rate = f"{scenario.prompt * scenario.batch / prompt.expected_time_s:.4g}/s"
+        rows.append(
+            (f"first token after {scenario.prompt}", si(prompt.expected_time_s, "s", 3), ends, rate, _roof(prompt))
+        )
+    generation, interval = answer.phase("generation"), answer.tokens_per_s_interval
+    if generation and interval and answer.tokens_per_s:
+        ends = " - ".join(f"{end:.3g}/s" for end in interval)
+        rate = f"{answer.tokens_per_s * scenario.batch:.4g}/s"
+        rows.append(("tokens of a sequence", f"{answer.tokens_per_s:.4g}/s", ends, rate, _roof(generation)))
+    ends = " - ".join(si(end, "s", 3) for end in answer.interval_s)
+    roof = sum(phase.roofline_time_s for phase in answer.phases) / answer.expected_time_s
+    rows.append(("prompt and generation", si(answer.expected_time_s, "s", 3), ends, "", percent(roof)))
+    return table(("", "expected", level, "tokens in all", "of roofline"), rows, "lrrrr", style)
+
+
+def _roof(phase: Phase) -> str:
+    return percent(phase.roofline_time_s / phase.expected_time_s)
+
+
+def _spent(phase: Phase) -> str:
+    total = phase.parts.total
+    shares = sorted(((getattr(phase.parts, name) / total, label) for name, label in _SPENT.items()), reverse=True)
+    listed = ", ".join(f"{label} {percent(share)}" for share, label in shares if share >= 0.005)
+    return f"{'The prompt' if phase.name == 'prompt' else 'The generation'} is spent on {listed}."

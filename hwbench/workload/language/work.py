@@ -1,0 +1,133 @@
+"""What one step of a language model must do: bytes that it reads, weights that it decodes, multiply-adds, scores."""
+
+from msgspec import Struct
+
+from hwbench.workload.language.formats import BlockFormat
+from hwbench.workload.language.tensors import EMBEDDING, LanguageModel
+
+
+class StepWork(Struct, frozen=True):
+    """Passes through the layers, with `tokens` tokens in all, of all sequences of a batch.
+
+    `weight_bytes` are read once a pass whatever the number of tokens, of the experts those that are expected to be
+    used; `decoded` counts these weights by coding. `cache_bytes` are those of past tokens that are read and of new ones
+    that are written. `weight_macs` are multiply-adds with weights, `attention_macs` those of attention,
+    whose `scores` a kernel that is not fused writes out.
+    """
+
+    passes: float
+    tokens: float
+    layers: int
+    weight_bytes: float
+    decoded: dict[str, float]
+    cache_bytes: float
+    weight_macs: float
+    attention_macs: float
+    scores: float
+
+    @property
+    def flops(self) -> float:
+        """Operations, two for each multiply-add."""
+        return 2.0 * (self.weight_macs + self.attention_macs)
+
+    @property
+    def traffic(self) -> float:
+        """Bytes of weights and cache."""
+        return self.weight_bytes + self.cache_bytes
+
+
+def decode_step(model: LanguageModel, batch: int, context: float, cache: BlockFormat) -> StepWork:
+    """Return the step that adds a token to each of `batch` sequences of `context` tokens."""
+    return _step(model, float(batch), float(batch), 1.0, context, cache)
+
+
+def prompt_steps(
+    model: LanguageModel, tokens: int, batch: int, past: int, microbatch: int, cache: BlockFormat
+) -> StepWork:
+    """Return the sum of the steps that read a prompt of `tokens` in each of `batch` sequences.
+
+    A step takes at most `microbatch` tokens, of one sequence after the other; only the last token of each is given to
+    the head. `past` tokens are cached already.
+    """
+    total: StepWork | None = None
+    start = 0
+    while start < tokens:
+        count = min(microbatch, tokens - start)
+        together = min(batch, max(microbatch // count, 1))
+        # whole steps of `together` sequences, the last one of fewer counted as a part of one
+        last = start + count >= tokens
+        mean = past + start + (count + 1) / 2
+        step = _step(model, float(count * together), float(together) if last else 0.0, float(count), mean, cache)
+        total = _sum(total, step, batch / together)
+        start += count
+    if total is None:
+        raise ValueError("a prompt has at least one token")
+    return total
+
+
+def _step(
+    model: LanguageModel, tokens: float, heads: float, each: float, context: float, cache: BlockFormat
+) -> StepWork:
+    """Return a step of `tokens` tokens, `each` of one sequence, that attend to `context` tokens on average.
+
+    `heads` of the tokens are given to the head.
+    """
+    sequences = tokens / each
+    per_value = cache.size / cache.values
+    read = sum(layer.cached * layer.tokens(context) + 2 * layer.state for layer in model.layers)
+    written = sum(layer.cached for layer in model.layers)
+    totals = _weights(model, tokens, heads)
+    return StepWork(
+        passes=1.0,
+        tokens=tokens,
+        layers=len(model.layers),
+        weight_bytes=totals[0],
+        decoded=totals[1],
+        cache_bytes=per_value * (sequences * read + tokens * written),
+        weight_macs=totals[2],
+        attention_macs=tokens * sum(layer.score_macs * layer.tokens(context) for layer in model.layers),
+        scores=tokens * sum(layer.heads * layer.tokens(context) for layer in model.layers),
+    )
+
+
+def _weights(model: LanguageModel, tokens: float, heads: float) -> tuple[float, dict[str, float], float]:
+    """Return the bytes of weights that are read, how many are decoded by coding, and the multiply-adds with them."""
+    size, macs = 0.0, 0.0
+    decoded: dict[str, float] = {}
+    tied = model.head is model.embedding
+    for tensor, count in model.groups:
+        if tensor.name == EMBEDDING:
+            row = tensor.block.bytes_of(tensor.columns)
+            size += min(tokens, tensor.rows) * row
+            if not tied:
+                continue
+        is_head = tensor is model.head
+        if is_head and not heads:
+            continue
+        share = model.used_share(tensor, tokens) * count
+        size += tensor.size * share
+        if not tensor.is_matrix:
+            continue
+        coding = tensor.block.coding
+        decoded[coding] = decoded.get(coding, 0.0) + tensor.count * share
+        single = model.used_share(tensor) * count
+        macs += tensor.count * single * (heads if is_head else tokens)
+    return size, decoded, macs
+
+
+def _sum(total: StepWork | None, step: StepWork, times: float) -> StepWork:
+    """Return the sum of steps, the second one taken several times."""
+    if total is None:
+        total = StepWork(0.0, 0.0, step.layers, 0.0, {}, 0.0, 0.0, 0.0, 0.0)
+    codings = total.decoded.keys() | step.decoded.keys()
+    return StepWork(
+        passes=total.passes + times * step.passes,
+        tokens=total.tokens + times * step.tokens,
+        layers=step.layers,
+        weight_bytes=total.weight_bytes + times * step.weight_bytes,
+        decoded={name: total.decoded.get(name, 0.0) + times * step.decoded.get(name, 0.0) for name in codings},
+        cache_bytes=total.cache_bytes + times * step.cache_bytes,
+        weight_macs=total.weight_macs + times * step.weight_macs,
+        attention_macs=total.attention_macs + times * step.attention_macs,
+        scores=total.scores + times * step.scores,
+    )
