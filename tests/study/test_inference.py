@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from hwbench.machine import catalog
@@ -46,6 +47,42 @@ def test_a_run_above_the_peak_and_a_wrong_output_are_noticed() -> None:
     assert found.notices[0].data["utilization"] == found.utilization
 
 
+def test_ratios_and_rates_by_hand() -> None:
+    """Two images in 4 ms: 1e9 FLOP at a peak of 5e11, a roofline of 2 ms."""
+    forecast = msgspec.structs.replace(PREDICTED.forecast, time_s=8e-3, interval_s=(5e-3, 9e-3))
+    bounds = {"peak_flops_per_second": 5e11, "roofline_time_s": 2e-3, "ideal_time_s": 1e-3}
+    predicted = msgspec.structs.replace(PREDICTED, **bounds, forecast=forecast)
+    found = study.inference(timed(4e-3, batch=2), "net", "card", (10**9, 2000), predicted)
+    assert (found.throughput_per_s, found.achieved_flops_per_second) == pytest.approx((500, 2.5e11))
+    assert (found.utilization, found.roofline_ratio, found.expected_ratio) == pytest.approx((0.5, 2, 0.5))
+    assert (found.expected_time_s, found.expected_interval_s, found.ideal_time_s) == (8e-3, (5e-3, 9e-3), 1e-3)
+    assert (found.flops, found.traffic_bytes, found.interval_level) == (10**9, 2000, 0.95)
+    assert (found.layers, found.between_s) == ((), None)
+    at_the_peak = study.inference(timed(2e-3), "net", "card", (10**9, 2000), predicted)
+    assert (at_the_peak.utilization, at_the_peak.notices) == (1, ())
+    nothing = msgspec.structs.replace(predicted, peak_flops_per_second=None, roofline_time_s=None, forecast=None)
+    unknown = study.inference(timed(2e-3), "net", "card", (10**9, 2000), nothing)
+    assert (unknown.utilization, unknown.roofline_ratio, unknown.expected_time_s, unknown.expected_ratio) == (None,) * 4
+
+
+def test_a_module_has_the_sums_over_its_ops_and_the_kind_of_the_largest() -> None:
+    small, large, other = PREDICTED.layers[:3]
+    changes = (("a:1", 10, 7, 1e-6, 3e-6), ("a:2", 30, 5, 2e-6, 5e-6), ("b:1", 0, 9, 4e-6, None))
+    names = ("name", "flops", "traffic_bytes", "roofline_time_s", "expected_time_s")
+    ops = tuple(
+        msgspec.structs.replace(op, kind=kind, **dict(zip(names, values, strict=True)))
+        for op, kind, values in zip((small, large, other), ("small", "large", "other"), changes, strict=True)
+    )
+    predicted = msgspec.structs.replace(PREDICTED, layers=ops, peak_flops_per_second=1e7)
+    layers = {"a": Interval(8e-6, 7e-6, 9e-6), "b": Interval(1e-6, 1e-6, 1e-6)}
+    found = study.inference(timed(2e-5, layers=layers), "net", "card", WORK, predicted, traced=True)
+    a, b = found.layers
+    assert (a.kind, a.flops, a.traffic_bytes, a.interval_s) == ("large", 40, 12, (7e-6, 9e-6))
+    assert (a.roofline_time_s, a.expected_time_s, a.share, a.utilization) == pytest.approx((3e-6, 8e-6, 0.4, 0.5))
+    assert (b.kind, b.expected_time_s, b.utilization) == ("other", None, None)
+    assert found.between_s == pytest.approx(1.1e-5)
+
+
 def test_layers_join_the_estimate_by_name() -> None:
     layers = {op.name: Interval(1e-5, 1e-5, 1e-5) for op in NET.ops}
     found = study.inference(timed(2e-4, layers=layers), "lenet5", "rtx3090", WORK, PREDICTED)
@@ -63,8 +100,6 @@ def test_layers_join_the_estimate_by_name() -> None:
 
 
 def test_layers_of_a_traced_model_are_modules() -> None:
-    import msgspec
-
     ops = tuple(
         msgspec.structs.replace(layer, name=f"{'head' if index else ''}:op{index}")
         for index, layer in enumerate(PREDICTED.layers)
