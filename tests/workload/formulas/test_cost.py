@@ -72,6 +72,8 @@ def test_a_convolution_in_groups() -> None:
     assert found == Cost("grouped_conv", macs=96 * 36, bias_adds=96, groups=2, columns=3, depth=36, window=9, stride=4)
     whole = cost.convolution(call(x, tensor(6, 8, 3, 3), None, *CONVOLUTION, False, [0, 0], 1, out=out))
     assert (whole.kind, whole.macs, whole.bias_adds, whole.columns, whole.depth) == ("conv", 96 * 72, 0, 6, 72)
+    plain = cost.convolution(call(x, tensor(6, 8, 3, 3), out=out))
+    assert plain == Cost("conv", macs=96 * 72, columns=6, depth=72, window=9)
 
 
 def test_a_transposed_convolution_scatters_a_window_of_each_channel() -> None:
