@@ -132,6 +132,7 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     ),
     # machine
     "file-left-out": "A file is left out: {error}",
+    "host-file": "`host` means this machine. The file {file} is not used: give its path, or rename it.",
     "peaks-assumed": "Peaks marked `assumed` rest on assumed values: {fields}.",
     # machine.host
     "affinity": "This process may use {usable} of {online} logical CPUs (numbers {cpus}).",

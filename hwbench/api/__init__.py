@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         export,
         lint_devices,
         lint_models,
+        model_template,
         models,
     )  # fmt: skip
     from hwbench.api.comparisons import compare, require
@@ -34,17 +35,16 @@ if TYPE_CHECKING:
     from hwbench.api.sweeps import sweep
 
 __all__ = [
-    "bench", "bench_cluster", "calibrate", "compare", "count", "device", "device_details", "device_template", "devices",
-    "estimate", "estimate_all", "estimate_language", "explain", "export",
-    "is_language_question", "lint_devices", "lint_models", "model", "models", "peak",
-    "remove_runs",
-    "rename_run", "require", "run", "saved_run", "saved_run_path", "saved_runs", "self_check", "study_clock",
-    "sweep", "trace", "validate", "write_report",
+    "bench", "bench_cluster", "calibrate", "compare", "count", "device", "device_details", "device_template",
+    "devices", "estimate", "estimate_all", "estimate_language", "explain", "export", "is_language_question",
+    "lint_devices", "lint_models", "model", "model_template", "models", "peak", "remove_runs", "rename_run",
+    "require", "run", "saved_run", "saved_run_path", "saved_runs", "self_check", "study_clock", "sweep", "trace",
+    "validate", "write_report",
 ]  # fmt: skip
 
 _MODULES = {
     "accuracy": "calibrate validate",
-    "catalogs": "device_details device_template devices export lint_devices lint_models models",
+    "catalogs": "device_details device_template devices export lint_devices lint_models model_template models",
     "comparisons": "compare require",
     "counts": "count",
     "estimates": "estimate estimate_all",

@@ -25,7 +25,6 @@ from hwbench.workload import load
 from hwbench.workload.ops import Workload
 
 T = TypeVar("T")
-TEMPLATE = os.path.join(os.path.dirname(__file__), "device.yaml.template")
 
 
 class Filter(Struct, frozen=True):
@@ -276,10 +275,19 @@ def device_details(name: str) -> DeviceDetails:
 
 def device_template(name: str) -> str:
     """Return a commented YAML file of a device to be filled in. Raises InputError for what cannot be a file's name."""
+    return _template("device", name)
+
+
+def model_template(name: str) -> str:
+    """Return a commented YAML file of a network to be changed. Raises InputError for what cannot be a file's name."""
+    return _template("model", name)
+
+
+def _template(kind: str, name: str) -> str:
     if not name.isprintable() or not 0 < len(name.strip()) <= 100 or "/" in name or "\\" in name:
-        raise InputError("bad-name", "A device name is 1 to 100 printable characters and no path.", field="name")
+        raise InputError("bad-name", f"A {kind} name is 1 to 100 printable characters and no path.", field="name")
     title = json.encode(name).decode()  # a JSON string is a YAML string
-    with open(TEMPLATE, encoding="utf-8") as file:
+    with open(os.path.join(os.path.dirname(__file__), f"{kind}.yaml.template"), encoding="utf-8") as file:
         return file.read().format(name=name.lower().replace(" ", "-"), title=title, user=places.user("config"))
 
 

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from hwbench.api.checks import DeviceRef, LocatedDevice
 from hwbench.errors import InputError
+from hwbench.files import folders
 from hwbench.machine import calibrations
 from hwbench.machine.device import Device
 from hwbench.machine.host.describe import CLOCK_DOUBTS, Host, host
@@ -20,7 +21,10 @@ from hwbench.notices import notice
 def host_device() -> LocatedDevice:
     """Return this machine with the ceilings of its saved runs and its calibration, where there are any."""
     machine = host()
-    return calibrated(measured(machine), host_key(machine))
+    located = calibrated(measured(machine), host_key(machine))
+    if file := folders.files("devices").get("host"):
+        return replace(located, notices=(*located.notices, notice("host-file", file=file)))
+    return located
 
 
 def run_device(name: str) -> LocatedDevice:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from hwbench.predict.estimate import Estimate
 
 NAMES = [
     "HwbenchError", "InputError", "__version__", "bench", "calibrate", "compare", "count", "device", "devices",
-    "estimate", "estimate_all", "estimate_language", "explain", "model", "models", "peak", "require", "run", "self_check",
-    "study_clock", "sweep", "trace", "validate", "write_report",
+    "estimate", "estimate_all", "estimate_language", "explain", "model", "models", "peak", "require", "run",
+    "self_check", "study_clock", "sweep", "trace", "validate", "write_report",
 ]  # fmt: skip
 """What other programs may rely on: names are added here, never renamed or removed."""
 
@@ -259,3 +260,33 @@ def test_an_error_has_a_code_and_the_parameter(call: Any, code: str | None, fiel
     assert (error.code, error.field) == (code or error.code, field or error.field)
     assert isinstance(error, ValueError)
     assert code is None or "--" not in str(error)
+
+
+def test_answers_can_be_members_of_a_set() -> None:
+    answers = [hwbench.count("lenet5"), hwbench.estimate("lenet5", "rtx3090"), hwbench.devices(), hwbench.models()]
+    again = [hwbench.count("lenet5"), hwbench.estimate("lenet5", "rtx3090"), hwbench.devices(), hwbench.models()]
+    assert [hash(answer) for answer in answers] == [hash(answer) for answer in again]
+    assert len({*answers[:2], *again[:2]}) == 2
+
+
+@pytest.mark.parametrize(
+    ("call", "field"),
+    [
+        (lambda: hwbench.sweep("alexnet", []), "devices"),
+        (lambda: hwbench.sweep([], "rtx3090"), "models"),
+        (hwbench.compare, "names"),
+        (lambda: hwbench.compare(3), "device"),  # type: ignore[arg-type]
+        (lambda: hwbench.bench(["clock"]), "kernels"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_missing_or_of_another_type_is_named(call: Callable[[], Any], field: str) -> None:
+    with pytest.raises(InputError) as raised:
+        call()
+    assert raised.value.field == field
+
+
+def test_a_template_of_a_network_is_a_network(tmp_path: Path) -> None:
+    path = tmp_path / "my-net.yaml"
+    path.write_text(hwbench.api.model_template("my net"))
+    answer = hwbench.count(str(path))
+    assert (answer.params, answer.macs, answer.workload.title) == (5322, 1622176, "my net")

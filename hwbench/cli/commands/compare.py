@@ -7,7 +7,7 @@ import click
 
 from hwbench import api
 from hwbench.cli import filters, options, output, values
-from hwbench.cli.progress import line
+from hwbench.cli.progress import line, status, tracing
 from hwbench.errors import InputError
 from hwbench.report.export.compare import COLUMNS, records
 from hwbench.report.text.compare import markdown
@@ -71,7 +71,7 @@ def compare(
     form = options.form(form, as_json)
     where = options.saving(save, no_save)
     command = ("hwbench", *sys.argv[1:])
-    with line() as progress:
+    with line() as progress, status(tracing(parameters["model"])):
         answer = api.compare(*names, live=live, save=where, progress=progress, command=command, **parameters)
     if live:
         if form not in ("text", "json"):

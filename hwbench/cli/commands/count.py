@@ -6,6 +6,7 @@ import click
 
 from hwbench import api
 from hwbench.cli import options, output, values
+from hwbench.cli.progress import status, tracing
 from hwbench.workload.ops import CONVENTIONS
 
 
@@ -37,4 +38,6 @@ def count(model: str, as_json: bool, **parameters: Any) -> None:
       hwbench count --model hf:bert --context 128
       hwbench count --model hf:bert?num_hidden_layers=4 --context 512
     """
-    output.show(api.count(model, **parameters), as_json)
+    with status(tracing(model, training=parameters["mode"] == "training")):
+        answer = api.count(model, **parameters)
+    output.show(answer, as_json)

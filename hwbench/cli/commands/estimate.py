@@ -7,6 +7,7 @@ import click
 from hwbench import api
 from hwbench.answers import Answer
 from hwbench.cli import language, options, output
+from hwbench.cli.progress import status, tracing
 from hwbench.errors import InputError
 from hwbench.report.text import estimate as text
 from hwbench.report.text.layout import Style
@@ -55,7 +56,6 @@ def estimate(
       hwbench estimate llama3-8b rtx3090 --weights q4_k_m --prompt 512 --generate 128
       hwbench estimate meta-llama/Llama-3.1-70B rtx4090 --weights q4_k_m --devices 2
     """
-    model, device = options.either("model", model_name, model), options.either("device", device_name, device)
     wanted = {name: parameters.pop(name) for name in language.NAMES}
     if api.is_language_question(model, wanted, parameters["runtime"]):
         output.show(_language(model, device, wanted, parameters), as_json)
@@ -66,7 +66,8 @@ def estimate(
             raise InputError("single-value", "This needs a single dtype and batch size.", field=field)
     if roofline and as_json:
         raise InputError("exclusive", "The roofline is drawn as text and cannot be JSON.", field="roofline")
-    answer = api.estimate_all(model, device, **parameters)
+    with status(tracing(model, training=parameters["mode"] == "training")):
+        answer = api.estimate_all(model, device, **parameters)
     if several:
         output.show(answer, as_json)
         return

@@ -32,6 +32,6 @@ def explain(model: str | None, as_json: bool, **parameters: Any) -> None:
       hwbench explain --threads 1 --budget 2s
       hwbench explain --model alexnet --threads 1 --budget 3s
     """
-    with line() as progress:
+    with line("preparing") as progress:
         answer = api.explain(model, progress=progress, command=("hwbench", *sys.argv[1:]), **parameters)
     click.get_current_context().exit(output.finish(answer, as_json))

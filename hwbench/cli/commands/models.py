@@ -6,19 +6,21 @@ import click
 
 from hwbench import api
 from hwbench.cli import options, output
+from hwbench.cli.progress import status, tracing
 
 
 @options.group(invoke_without_command=True)
 @options.json_option
 @click.pass_context
 def models(context: click.Context, as_json: bool) -> None:
-    """List, show, search, export and check the catalogued networks.
+    """List, show, search, export and check the catalogued networks, or start a new one.
 
     \b
     Examples:
       hwbench models
       hwbench models show alexnet
       hwbench models search net
+      hwbench models new my-net > my-net.yaml
     """
     options.refuse_json_before(context, as_json)
     if context.invoked_subcommand is None:
@@ -77,7 +79,9 @@ def export(model: str, path: str, **parameters: Any) -> None:
       hwbench models export hf:resnet -o resnet-traced.json
       hwbench models export hf:llama --phase decode --context 1024 -o llama-decode.json
     """
-    output.show(api.export(model, path, **parameters), as_json=False)
+    with status(tracing(model)):
+        answer = api.export(model, path, **parameters)
+    output.show(answer, as_json=False)
 
 
 @models.command("lint", short_help="Check published counts against ours.")
@@ -92,3 +96,15 @@ def lint(as_json: bool) -> None:
     answer = api.lint_models()
     output.show(answer, as_json)
     click.get_current_context().exit(2 if answer.faults else 0)
+
+
+@models.command("new", short_help="Print a commented template of a network's file.")
+@click.argument("name")
+def new(name: str) -> None:
+    """Print a commented template of a network's YAML file, with a small network in it.
+
+    \b
+    Example:
+      hwbench models new my-net > my-net.yaml
+    """
+    output.write(api.model_template(name))

@@ -6,6 +6,7 @@ import click
 
 from hwbench import api
 from hwbench.cli import options, output
+from hwbench.cli.progress import status
 
 
 @options.command()
@@ -39,4 +40,6 @@ def report(runs: tuple[str, ...], more: tuple[str, ...], as_json: bool, **parame
       hwbench report
       hwbench report -m resnet50 -d rtx3090 -d rtx4090 --dtype fp16 --batch 8 -o cards.html
     """
-    output.show(api.write_report(*runs, *more, **parameters), as_json)
+    with status("writing the page"):
+        answer = api.write_report(*runs, *more, **parameters)
+    output.show(answer, as_json)

@@ -6,6 +6,7 @@ import click
 
 from hwbench import api
 from hwbench.cli import filters, options, output
+from hwbench.cli.progress import status, tracing
 from hwbench.report.text.requirement import MAX_DEVICES
 from hwbench.report.text.requirement import requirement as text
 
@@ -37,6 +38,7 @@ def require(model: str, devices: tuple[str, ...], everything: bool, as_json: boo
       hwbench require --model resnet50 --rate 2000/s --batch 8 --dtype fp16 --kind gpu --year 2020..
       hwbench require --model bert-base --latency 5ms --dtype fp16 --utilization 0.3
     """
-    answer = api.require(model, *devices, **parameters)
+    with status(tracing(model)):
+        answer = api.require(model, *devices, **parameters)
     most = len(answer.devices) if everything else MAX_DEVICES
     output.show(answer, as_json, lambda style: text(answer, style, most))

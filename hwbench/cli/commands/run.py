@@ -35,7 +35,7 @@ def run(model: str, on: str, place: str | None, as_json: bool, **parameters: Any
       hwbench run --model lenet5 --batch 1,8 --dtype fp32,bf16 --threads 1 --budget 1s
       hwbench run --model squeezenet1.0 --layers --threads 1 --budget 1s --json
     """
-    with line() as progress:
+    with line("preparing") as progress:
         command = ("hwbench", *sys.argv[1:])
         answer = api.run(model, on=place or on, progress=progress, command=command, **parameters)
     click.get_current_context().exit(output.finish(answer, as_json))
