@@ -152,7 +152,7 @@ def _devices(names: Sequence[str | Device], wanted: Filter) -> Located:
         if known is not None and known[0] != device:  # two files of one name: each keeps what the user called it
             device = replace(device, name=name if isinstance(name, str) else device.title)
         devices[device.label] = device, located.notices
-    if wanted != Filter():
+    if wanted != Filter() or not names:
         catalog = catalog_devices(**wanted.named())
         for device in catalog.values():
             devices.setdefault(device.name, (device, catalog.notices))
