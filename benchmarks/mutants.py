@@ -69,7 +69,7 @@ SIMULATIONS = (
 )
 """Tests left out for their time: simulations and whole catalogs."""
 OPTIONS = ("-x", "-q", "--assert=plain", "-m", "not slow and not realtime")
-CPU_S, WALL_S = 120, 600
+CPU_S, WALL_S = 40, 600
 SERVER = f"""
 import json, os, resource, signal, sys
 import msgspec, numpy, pytest, scipy.special, scipy.stats, yaml

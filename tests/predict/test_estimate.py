@@ -12,7 +12,7 @@ from hwbench.errors import InputError
 from hwbench.files import folders
 from hwbench.machine import catalog
 from hwbench.machine.device import Device, peaks
-from hwbench.machine.parts import Cache, Clock, Memory, Rate, Units
+from hwbench.machine.parts import Cache, Clock, Memory, Provenance, Rate, Units
 from hwbench.notices import notice
 from hwbench.predict.estimate import Estimate, estimate
 from hwbench.predict.forecast import forecast
@@ -246,3 +246,77 @@ def test_a_runtime_without_kernels_of_a_dtype_has_no_forecast() -> None:
     assert found.roofline.bound == "memory"
     assert "no-kernels" in codes(found)
     assert "no-kernels" not in codes(estimate(ALEXNET, DEVICES["rtx3090"], "fp16"))
+
+
+BUSY = Op("matmul", (1,), macs=1_000_000_000, input_elements=1000, columns=1, depth=1, name="busy", count=3)
+MOVING = Op("copy", (1,), input_elements=3_000_000, output_elements=1_000_000, name="moving", count=2)
+VECTORS = Rate("vector", "cuda", "fp32", 100)
+
+
+def made_up(*units: Units, size: int | None = None, bandwidth: float | None = 4e6, **origins: Provenance) -> Device:
+    """One class of units at 1 GFLOP/s unless others are given, and 4 MB/s."""
+    memory = Memory(bandwidth=BytesPerSecond(bandwidth) if bandwidth else None, size=Bytes(size) if size else None)
+    units = units or (Units("arch", 1, Clock(fixed=Hertz(1e7)), rates=(VECTORS,)),)
+    origin = {name.replace("_", "."): value for name, value in origins.items()}
+    return without_cache(Device("x", "gpu", "Nobody", units, memory, provenance=origin))
+
+
+NET = Workload("w", "w", (1,), (BUSY, MOVING))
+
+
+def test_bounds_of_a_batch_by_hand() -> None:
+    """Of two samples: 3 × 4 GFLOP at 1 GFLOP/s, and 2 × 2 × 16 MB at 4 MB/s."""
+    found = estimate(NET, made_up(), batch=2, bounds_only=True)
+    busy, moving = found.layers
+    assert (found.flops, found.traffic_bytes) == (12 * 10**9, 3 * 8000 + 2 * 32 * 10**6)
+    assert (found.ideal_time_s, found.roofline_time_s) == pytest.approx((12, 28))
+    assert (found.roofline.throughput_per_s, found.roofline.utilization) == pytest.approx((2 / 28, 12 / 28))
+    assert (found.peak_flops_per_second, found.ridge_point) == pytest.approx((1e9, 250))
+    assert (busy.count, busy.flops, busy.traffic_bytes, busy.intensity) == (3, 12 * 10**9, 24000, 500_000)
+    assert (busy.ideal_time_s, busy.roofline_time_s, busy.least_flops) == pytest.approx((12, 12, 12e9))
+    assert (moving.ideal_time_s, moving.intensity, moving.roofline_bound) == (0, 0, "memory")
+    assert (moving.roofline_time_s, moving.least_traffic_bytes) == pytest.approx((16, 64e6))
+    assert [(engine.dtype, engine.share) for engine in found.engines] == [("fp32", 1.0)]
+    assert (busy.utilization, busy.expected_time_s, found.forecast) == (None, None, None)
+
+
+def test_what_just_fits_fits() -> None:
+    needed = estimate(NET, made_up(), bounds_only=True).memory_needed_bytes
+    for size, fits in ((needed, True), (needed - 1, False)):
+        found = estimate(NET, made_up(size=size), bounds_only=True)
+        assert (found.fits, "does-not-fit" in codes(found)) == (fits, not fits)
+        assert found.memory_size_bytes == size
+
+
+def test_origins_of_peak_bandwidth_and_memory() -> None:
+    known = estimate(NET, made_up(size=10**9), bounds_only=True)
+    assert known.provenance == {"peak": "derived", "bandwidth": "spec", "memory": "spec"}
+    assert codes(known) == set()
+    assumed = estimate(NET, made_up(memory="assumed", units="assumed", size=10**9), bounds_only=True)
+    assert assumed.provenance == {"peak": "assumed", "bandwidth": "assumed", "memory": "assumed"}
+    assert codes(assumed) == {"peak-assumed", "bandwidth-assumed"}
+    assert assumed.notices[0].data["fields"] == ["units"]
+    unknown = estimate(NET, made_up(bandwidth=None), bounds_only=True)
+    assert unknown.provenance == {"peak": "derived"}
+    assert (unknown.roofline_time_s, unknown.ridge_point, unknown.roofline.bound) == (None, None, None)
+    assert [(layer.roofline_time_s, layer.roofline_bound) for layer in unknown.layers] == [(None, None)] * 2
+
+
+def test_classes_without_a_rate_are_told() -> None:
+    clock = Clock(fixed=Hertz(1e7))
+    other = Rate("vector", "cuda", "fp64", 10)
+    units = (Units("a", 1, clock, rates=(VECTORS,), name="P"), Units("b", 1, clock, rates=(other,), name="E"))
+    found = estimate(NET, made_up(*units, size=10**9), bounds_only=True)
+    assert notice("rate-missing", units=["E"], dtype="fp32") in found.notices
+
+
+def test_engines_by_their_share_of_the_time() -> None:
+    """Two ops in fp16 of 2 GFLOP each at 4 GFLOP/s take half as long as one in fp32 at 1 GFLOP/s."""
+    rates = (VECTORS, Rate("matrix", "cuda", "fp16", 400))
+    units = Units("arch", 1, Clock(fixed=Hertz(1e7)), rates=rates)
+    half = msgspec.structs.replace(BUSY, dtype="fp16", count=2)
+    ops = (half, msgspec.structs.replace(BUSY, count=1))
+    found = estimate(Workload("w", "w", (1,), ops), made_up(units), bounds_only=True)
+    assert [(engine.dtype, engine.share) for engine in found.engines] == [("fp32", 1 / 3), ("fp16", 2 / 3)]
+    assert (found.ideal_time_s, found.peak_flops_per_second) == pytest.approx((3, 2e9))
+    assert found.ridge_point == pytest.approx(500)

@@ -23,6 +23,7 @@ def test_a_worked_example() -> None:
     assert roof.time(Work(flops=10**9, input_bytes=10**9)) == 0.1  # 0.01 s of compute, 0.1 s of memory
     assert roof.bound(Work(flops=10**9, input_bytes=10**9)) == "memory"
     assert roof.bound(Work(flops=10**12, input_bytes=10**9)) == "compute"
+    assert roof.bound(Work(flops=10**10, input_bytes=10**9)) == "memory"  # at the ridge
 
 
 @given(ROOFS, WORKS)
