@@ -233,6 +233,10 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     "host-not-saved": "The run of {host} was not saved: {reason}",
     "host-failed": "{host} ({worker}) gave no record: {reason}",
     "host-not-compared": "{host} is not compared: {reason}",
+    "later-id": (
+        "The run saved last is {id}, although {later} has a later time: the clock was set back, or runs overlapped or "
+        "were copied."
+    ),
     "newest-run-left-out": "The newest saved run is left out: {reason}",
     "no-prediction": "There is no prediction at {dtype}: {reason}",
     "rates-unknown": "Left out because no rate for {model} at {dtype} is known: {devices}.",

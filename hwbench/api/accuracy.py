@@ -152,6 +152,8 @@ def calibrate(
         return TimeModel(shipped_parameters())
     if device is not None and output is None:
         return _calibrate_device(device, files)
+    if output:
+        atomic.refuse_unwritable(output)
     from hwbench.predict.fitting import fit as fitting  # numpy and scipy, which validating does without
     from hwbench.predict.fitting.cases import cases
 
@@ -178,6 +180,7 @@ def _calibrate_host(progress: Callable[[float, str], None] | None) -> SavedCalib
     from hwbench.predict.fitting.device_factors import TimedNetwork, factors
 
     machine = host()
+    calibrations.prepare(host_key(machine))
     located = measured_device(machine)
     device = located.device
     if not device.memory.bandwidth and not (device.sustained and device.sustained.bandwidth):

@@ -328,11 +328,13 @@ def export(
     **options: Unpack[ModelOptions],
 ) -> Export:
     """Save a traced model as a small file that loads without torch, at a path ending in .json."""
+    from hwbench.files import atomic
     from hwbench.workload.saved import file as saved_file
 
     if not path.endswith(".json"):
         raise InputError("bad-suffix", "The name of the file must end in .json.", field="path")
     source, name = Model(model, inputs, options), check_dtype(dtype)
+    atomic.refuse_unwritable(path)
     workload = source.workload(name, source.batch(batch, name))
     saved_file.save(workload, path)
     return Export(path, workload.title, len(workload.ops))

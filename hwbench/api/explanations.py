@@ -11,7 +11,7 @@ from hwbench.api.checks import check_batch, check_dtype, check_duration
 from hwbench.api.lookup import Model, ModelOptions
 from hwbench.api.machines import completed
 from hwbench.api.measurements import Progress, refuse_training, staged
-from hwbench.api.records import not_saved, saved_lines
+from hwbench.api.records import not_saved, prepare, saved_lines
 from hwbench.api.records import save as save_record
 from hwbench.dtypes import dtype as known_dtype
 from hwbench.errors import InputError
@@ -93,9 +93,10 @@ def explain(
         run = store.load(record)
         steps = explained(run, workload, name, size, threads, named=record)
     else:
+        prepare(save)
         run, count = _measured(source, name, size, threads, seconds, progress, command)
         steps = explained(run, workload, name, size, count)
-    path, trouble = save_record(run, save)
+    run, path, trouble = save_record(run, save)
     return ModelExplanation(steps, path, run, record is None, trouble)
 
 

@@ -12,7 +12,7 @@ from hwbench.api.checks import check_batch, check_dtype, check_duration
 from hwbench.api.lookup import Model, ModelOptions
 from hwbench.api.machines import host_device
 from hwbench.api.measurements import Progress, refuse_training, staged
-from hwbench.api.records import not_saved, saved_lines
+from hwbench.api.records import not_saved, prepare, saved_lines
 from hwbench.api.records import save as save_record
 from hwbench.dtypes import dtype as known_dtype
 from hwbench.errors import InputError
@@ -107,8 +107,9 @@ def run(
     torch_module("A run")
     runner = _Runner(Model(model, inputs, options), place, threads, compiled)
     sizes = sizes or [runner.built(formats[0]).workload.batch]
+    prepare(save)
     runs, record = runner.runs(formats, sizes, seconds, layers, progress, command)
-    path, trouble = save_record(record, save)
+    record, path, trouble = save_record(record, save)
     notices = [*runner.notices, *(own for row in runs for own in row.notices), *record.notices]
     notices += not_saved(trouble)
     return InferenceRuns(tuple(runs), path, record, several, unique(notices), trouble)

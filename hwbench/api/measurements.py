@@ -10,10 +10,10 @@ from hwbench import answers
 from hwbench.answers import Answer
 from hwbench.api.checks import check_dtype, check_duration
 from hwbench.api.lookup import ModelOptions
-from hwbench.api.records import Bench, derived
+from hwbench.api.records import Bench, derived, prepare
 from hwbench.api.records import save as save_record
 from hwbench.errors import HwbenchError, InputError
-from hwbench.measure import cluster, processes, session, store
+from hwbench.measure import cluster, processes, session
 from hwbench.measure.cluster import Failure, Success
 from hwbench.measure.harness import Progress as Stage
 from hwbench.measure.record import Record
@@ -61,13 +61,14 @@ def bench(
         sizes=tuple(sizes) if sizes is not None else None,
         command=tuple(command),
     )
+    prepare(save)
     show = progress or _silent
     if fresh_processes > 1:
         count = fresh_processes
         run = processes.bench(request, count, lambda number: show(number / count, f"process {number + 1}"))
     else:
         run = session.bench(request, staged(show))
-    return derived(run, *save_record(run, save))
+    return derived(*save_record(run, save))
 
 
 def _silent(_share: float, _text: str) -> None:
@@ -157,6 +158,7 @@ def bench_cluster(
     Hosts that die, hang or answer with something else are failures. Raises HwbenchError where no host gave a run.
     """
     limit, show = check_duration(timeout, "timeout", low=1.0), progress or _silent
+    prepare(save)
     words = [*cluster.BENCH, *kernels, *(["--quick"] if quick else []), "--processes", str(fresh_processes)]
     successes: list[Success] = []
     failures: list[Failure] = []
@@ -173,12 +175,10 @@ def bench_cluster(
                 failures.append(outcome)
                 continue
             successes.append(outcome)
-            path = None
-            try:
-                path = store.save(outcome.run, save if isinstance(save, str) else None) if save else None
-            except InputError as error:  # the other hosts' records are still to come
-                unsaved.append(notice("host-not-saved", host=outcome.host, reason=str(error)))
-            runs.append(HostRun(outcome.host, outcome.worker, path, outcome.run))
+            run, path, trouble = save_record(outcome.run, save)
+            if trouble:  # the other hosts' records are still to come
+                unsaved.append(notice("host-not-saved", host=outcome.host, reason=str(trouble)))
+            runs.append(HostRun(outcome.host, outcome.worker, path, run))
     if not runs:
         reasons = "; ".join(f"{failure.host}: {failure.reason}" for failure in failures)
         raise HwbenchError(f"No host gave a record: {reasons}.")

@@ -70,18 +70,24 @@ def derived(run: Record, path: str | None, trouble: InputError | None = None) ->
     return Bench(path, run, derived.results, tuple(map(str, derived.findings)), trouble)
 
 
-def save(run: Record, where: str | bool) -> tuple[str | None, InputError | None]:
-    """Save a run, in a folder or in that of the saved runs (True), and return its path.
+def prepare(where: str | bool) -> None:
+    """Raise InputError where a run cannot be saved as `save` will: asked before anything is measured."""
+    if where is not False:
+        store.prepare(where if isinstance(where, str) else None)
+
+
+def save(run: Record, where: str | bool) -> tuple[Record, str | None, InputError | None]:
+    """Save a run, in a folder or in that of the saved runs (True), and return it as it was saved, and its path.
 
     Returns why it could not be saved instead of raising that: what was measured is shown in any case.
     """
     if where is False:
-        return None, None
+        return run, None, None
     with _without_interrupts():
         try:
-            return store.save(run, where if isinstance(where, str) else None), None
+            return *store.save(run, where if isinstance(where, str) else None), None
         except InputError as error:
-            return None, error
+            return run, None, error
 
 
 @contextmanager

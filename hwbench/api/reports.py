@@ -69,6 +69,7 @@ def write_report(
     name = check_dtype(dtype)
     if len(models) * len(devices) > MAX_ESTIMATES:
         raise InputError("too-many", f"There are more than {MAX_ESTIMATES} estimates.", field="devices")
+    atomic.refuse_unwritable(path)
     sources = [Model(model, None, {}) for model in models]
     size = sources[0].batch(batch, name) if sources else check_batch(batch or 1)
     workloads = [source.workload(name, size) for source in sources]

@@ -9,7 +9,7 @@ from hwbench import answers
 from hwbench.answers import Answer
 from hwbench.api.checks import check_batch, check_dtype, check_duration
 from hwbench.api.measurements import Progress
-from hwbench.api.records import not_saved, saved_lines
+from hwbench.api.records import not_saved, prepare, saved_lines
 from hwbench.api.records import save as save_record
 from hwbench.errors import InputError
 from hwbench.measure import processes, session, store
@@ -112,12 +112,14 @@ def compare_live(
         if progress:
             progress(done / total, f"process {done + 1} of {total}")
 
-    records = processes.in_turns(every, request, fresh_processes, say)
-    saved = [save_record(run, save) for run in records]
+    prepare(save)
+    records, paths, troubles = zip(
+        *(save_record(run, save) for run in processes.in_turns(every, request, fresh_processes, say)), strict=True
+    )
     first, *others = records
     return RunComparisons(
         tuple(runs.compare_runs(first, other, margin, level) for other in others),
-        tuple(path for path, _ in saved if path),
-        tuple(records),
-        next((trouble for _, trouble in saved if trouble), None),
+        tuple(filter(None, paths)),
+        records,
+        next(filter(None, troubles), None),
     )

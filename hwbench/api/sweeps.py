@@ -119,7 +119,7 @@ class PlannedSweep(Answer):
 
     def save(self, path: str) -> Sweep:
         """Write every point to a .csv or .json file, whole or not at all. Raises InputError."""
-        refuse_suffix(path)
+        refuse_file(path)
         atomic.write_atomically(path, self.csv_pieces() if path.endswith(".csv") else self.json_pieces())
         return self.result(path)
 
@@ -129,10 +129,11 @@ def _lines(answer: PlannedSweep, style: Style = PLAIN) -> list[str]:
     return answers.lines(answer.result(), style)
 
 
-def refuse_suffix(path: str) -> None:
-    """Raise InputError for a file whose name does not end in .csv or .json."""
+def refuse_file(path: str) -> None:
+    """Raise InputError for a file whose name does not end in .csv or .json, or that cannot be written."""
     if not path.endswith((".csv", ".json")):
         raise InputError("bad-suffix", "The name of the file must end in .csv or .json.", field="path")
+    atomic.refuse_unwritable(path)
 
 
 def sweep(

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from hwbench.api.sweeps import PlannedSweep, refuse_suffix
+from hwbench.api.sweeps import PlannedSweep, refuse_file
 from hwbench.cli import filters, options, output, values
 from hwbench.errors import InputError
 
@@ -47,7 +47,7 @@ def check(form: str | None, as_json: bool, path: str | None) -> str:
     """Return the format of standard output. Raises InputError where it disagrees with the file."""
     form = options.form(form, as_json)
     if path:
-        refuse_suffix(path)
+        refuse_file(path)
         if form == "csv":
             message = "CSV goes to standard output and cannot be combined with a file."
             raise InputError("exclusive", message, field="form")

@@ -24,16 +24,20 @@ def load(key: str) -> DeviceCalibration | None:
         return None
 
 
+def prepare(key: str) -> None:
+    """Raise InputError where the calibration of a device cannot be saved: asked before anything is measured."""
+    from hwbench.files import atomic
+
+    atomic.make_folder(os.path.dirname(path(key)))
+    atomic.refuse_unwritable(path(key))
+
+
 def save(key: str, calibration: DeviceCalibration) -> str:
     """Save the calibration of a device and return the path of its file. Raises InputError where that cannot be done."""
     from hwbench.files import atomic  # which reading does without, and every estimate reads
 
     file = path(key)
-    try:
-        os.makedirs(os.path.dirname(file), exist_ok=True)
-    except OSError as error:
-        message = f"The folder of calibrations cannot be made: {error.strerror}."
-        raise InputError("not-writable", message, file=os.path.dirname(file)) from None
+    atomic.make_folder(os.path.dirname(file))
     atomic.write_atomically(file, msgspec.json.format(msgspec.json.encode(calibration), indent=1).decode() + "\n")
     return file
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hwbench.errors import HwbenchError, InputError, shown
 from hwbench.measure import store
@@ -235,7 +236,7 @@ def _believed(answer: object) -> Record | tuple[str, str]:
     if len(answer.out) > store.MAX_BYTES:
         return "not-a-record", f"its answer is longer than the limit of {store.MAX_BYTES >> 20} MiB"
     try:
-        run = store.decode_answer(answer.out, answer.err, answer.code)
+        run = replace(store.decode_answer(answer.out, answer.err, answer.code), name=None)  # runs are named here
     except HwbenchError as error:
         message = shown(error.message if isinstance(error, InputError) else error, 300).rstrip(".")
         if answer.code:

@@ -1,12 +1,14 @@
 """Saved records: one JSON file each, written whole or not at all, found by id, by the beginning of one, or as latest.
 
 The folder is the first of these: the one that the caller names, that of `HWBENCH_RESULTS`, `results/` of the checkout,
-the user's data folder. Ids begin with the time in UTC, so that they sort as the runs do.
+the user's data folder. Ids begin with the time in UTC, so that they sort as the runs do; the times of the files tell
+which was saved last.
 """
 
 import os
 import re
 import secrets
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -45,7 +47,11 @@ def folder(save: str | None = None) -> str:
 def new_id(now: datetime | None = None) -> str:
     """Return an id for a run that begins now: `20261124-085512-123-a1b2c3`, the time in UTC and six random digits."""
     now = now or datetime.now(UTC)
-    return f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}-{secrets.token_hex(3)}"
+    return _with_other_digits(f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}-")
+
+
+def _with_other_digits(identity: str) -> str:
+    return identity[:20] + secrets.token_hex(3)
 
 
 def is_id(text: str) -> bool:
@@ -61,22 +67,35 @@ def time_of(identity: str) -> float:
         return float("inf")
 
 
-def save(run: Record, where: str | None = None) -> str:
-    """Write a record into the folder and return its path. Raises InputError where that cannot be done.
+def prepare(where: str | None = None) -> None:
+    """Make the folder of records and try to write into it. Raises InputError: asked before anything is measured."""
+    directory = folder(where)
+    atomic.make_folder(directory)
+    atomic.refuse_unwritable(os.path.join(directory, new_id() + SUFFIX))
 
-    The file is written whole or not at all, however the process ends; records saved at once have different ids.
+
+def save(run: Record, where: str | None = None) -> tuple[Record, str]:
+    """Write a record into the folder; return it, and the path of its file. Raises InputError where that cannot be done.
+
+    The file is written whole or not at all, however the process ends. No record is replaced: where there is one of the
+    same id, this one gets other digits. Where a file of the folder is of a later time, because the clock was set back,
+    this one is given a time after it, so that `latest` is what was saved last.
     """
     if not is_id(run.id):
         raise InputError("bad-id", f"'{shown(run.id, 40)}' is not the id of a run.", field="id")
     directory = folder(where)
-    try:
-        os.makedirs(directory, exist_ok=True)
-    except OSError as error:
-        message = f"The folder of records cannot be made: {error.strerror}."
-        raise InputError("not-writable", message, file=directory) from None
-    path = os.path.join(directory, run.id + SUFFIX)
-    atomic.write_atomically(path, encode(run))
-    return path
+    atomic.make_folder(directory)
+    before, _ = _last(directory)
+    later = before + 1 if before >= time.time_ns() else None
+    while True:
+        path = os.path.join(directory, run.id + SUFFIX)
+        try:
+            atomic.write_atomically(path, encode(run), new=True, modified_ns=later)
+            return run, path
+        except InputError as error:
+            if error.code != "file-exists":
+                raise
+            run = msgspec.structs.replace(run, id=_with_other_digits(run.id))
 
 
 def encode(run: Record) -> str:
@@ -107,8 +126,20 @@ def names(where: str | None = None) -> list[str]:
     return sorted(name.removesuffix(SUFFIX) for name in files if is_id(name.removesuffix(SUFFIX)))
 
 
+def _last(directory: str) -> tuple[int, str]:
+    """Return when the record that was saved last was, in ns, and its id; 0 and no id where there is none."""
+    last = (0, "")
+    with suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            identity = entry.name.removesuffix(SUFFIX)
+            if identity != entry.name and is_id(identity):
+                with suppress(OSError):
+                    last = max(last, (entry.stat().st_mtime_ns, identity))
+    return last
+
+
 def find(name: str, where: str | None = None) -> str:
-    """Return the path of a record by its path, its id, the beginning of one, its name, or `latest`.
+    """Return the path of a record by its path, its id, the beginning of one, its name, or `latest`, the one saved last.
 
     Raises InputError with the nearest ids.
     """
@@ -119,7 +150,7 @@ def find(name: str, where: str | None = None) -> str:
         message = "There are no saved runs: make one with `hwbench bench`."
         raise InputError("no-runs", message, file=folder(where))
     fitting = [identity for identity in known if identity.startswith(name)] if name else []
-    fitting = known[-1:] if name.lower() == LATEST else fitting
+    fitting = [_last(folder(where))[1] or known[-1]] if name.lower() == LATEST else fitting
     if len(fitting) == 1:
         return os.path.join(folder(where), fitting[0] + SUFFIX)
     if fitting:
@@ -152,7 +183,8 @@ def rename(name: str, new: str, where: str | None = None) -> str:
     run = load(path)
     if (taken := path_of(new, where)) and taken != path:
         raise InputError("name-taken", f"Another saved run is called '{new}'.", file=taken, field="new")
-    atomic.write_atomically(path, encode(msgspec.structs.replace(run, name=new)))
+    saved_ns = os.stat(path).st_mtime_ns  # it is no later run than before
+    atomic.write_atomically(path, encode(msgspec.structs.replace(run, name=new)), modified_ns=saved_ns)
     return path
 
 
@@ -169,9 +201,16 @@ def remove(name: str, where: str | None = None) -> str:
 
 
 def load(name: str, where: str | None = None) -> Record:
-    """Return the record that a name means (see `find`). Raises InputError with the file and the field."""
+    """Return the record that a name means (see `find`). Raises InputError with the file and the field.
+
+    A notice reports where `latest` has not the latest id: the clock was set back, or runs overlapped or were copied.
+    """
     path = find(name, where)
-    return decode(content.read_text(path, MAX_BYTES), path)
+    record = decode(content.read_text(path, MAX_BYTES), path)
+    last = names(where)[-1] if name.lower() == LATEST else record.id
+    if last == record.id:
+        return record
+    return msgspec.structs.replace(record, notices=(*record.notices, notice("later-id", id=record.id, later=last)))
 
 
 def decode(text: str, path: str | None = None) -> Record:

@@ -1,5 +1,6 @@
 """Files are written whole or not at all, whatever fails and whoever writes at the same time."""
 
+import errno
 import os
 import re
 import subprocess
@@ -136,6 +137,63 @@ def test_a_temporary_file_never_follows_a_link(tmp_path: Path, monkeypatch: pyte
         atomic.write_atomically(str(tmp_path / "file.json"), "new")
     assert caught.value.code == "not-writable"
     assert victim.read_text() == "mine"
+
+
+@pytest.mark.parametrize("new", [False, True])
+@pytest.mark.parametrize("code", [errno.EIO, errno.ETIMEDOUT, errno.ENOENT, errno.EEXIST])
+def test_a_rename_that_was_done_without_an_answer_counts(
+    code: int, new: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "link" if new else "replace"
+    done = getattr(os, name)
+
+    def unanswered(source: str, target: str) -> None:
+        done(source, target)
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, name, unanswered)
+    path = tmp_path / "file.json"
+    atomic.write_atomically(str(path), "new", new=new)
+    assert path.read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_new_file_replaces_none(links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refused)
+    path = tmp_path / "file.json"
+    atomic.write_atomically(str(path), "first", new=True)
+    with pytest.raises(InputError) as caught:
+        atomic.write_atomically(str(path), "second", new=True)
+    assert caught.value.code == "file-exists"
+    assert path.read_text() == "first"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
+
+
+def test_a_place_is_tried_without_a_trace(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    path.write_text("old")
+    atomic.refuse_unwritable(str(path))
+    atomic.refuse_unwritable("/dev/null")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
+    for place in (tmp_path, tmp_path / "no" / "such", path / "below"):
+        with pytest.raises(InputError) as caught:
+            atomic.refuse_unwritable(str(place))
+        assert (caught.value.code, caught.value.file) == ("not-writable", str(place))
+
+
+def test_what_is_a_day_old_is_removed_whoever_left_it(tmp_path: Path) -> None:
+    old, new = (tmp_path / f".hwbench.{number * 8}.1.aaaaaaaa.tmp" for number in "01")
+    old.write_text("")
+    new.write_text("")
+    os.utime(old, (1e9, 1e9))
+    atomic.write_atomically(str(tmp_path / "file.json"), "whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"file.json", new.name}
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next_that_saves(tmp_path: Path) -> None:

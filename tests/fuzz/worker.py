@@ -98,12 +98,12 @@ def _answer(_words: list[str]) -> int:
 
 def _setting(words: list[str]) -> int:
     """Read a setting of `compare --live`, without measuring under it."""
-    from hwbench.errors import InputError
+    from hwbench.errors import InputError, shown
     from hwbench.measure import processes
     from hwbench.measure.session import BenchRequest
 
     try:
-        print(processes.setting(words[0]).name, processes.arguments(BenchRequest(kernels=(words[0],)))[0])
+        print(shown(processes.setting(words[0]).name), len(processes.arguments(BenchRequest(kernels=(words[0],)))))
     except InputError as error:
         print(f"hwbench: {error}", file=sys.stderr)
         return 2

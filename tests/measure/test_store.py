@@ -47,7 +47,8 @@ def a_run(name: str | None = None, kernel: str = "clock", samples: int = 3) -> R
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     run = a_run()
-    path = store.save(run, str(tmp_path / "new" / "folder"))
+    saved, path = store.save(run, str(tmp_path / "new" / "folder"))
+    assert saved == run
     assert os.path.basename(path) == f"{run.id}.json"
     assert store.load(path) == run
     assert os.listdir(tmp_path / "new" / "folder") == [f"{run.id}.json"]
@@ -306,7 +307,7 @@ def script(code: str, *arguments: str, **more: Any) -> "subprocess.CompletedProc
     )
 
 
-@pytest.mark.parametrize("place", ["os.fsync", "os.replace"])
+@pytest.mark.parametrize("place", ["os.fsync", "os.link"])
 def test_a_process_that_is_killed_while_it_saves_leaves_nothing_broken(tmp_path: Path, place: str) -> None:
     before = a_run("20240101-000000-000-bbbbbb")
     store.save(before, str(tmp_path))
@@ -399,6 +400,58 @@ def test_two_runs_saved_at_once_are_two_files(tmp_path: Path) -> None:
         thread.join()
     assert {store.load(name, str(tmp_path)).id for name in store.names(str(tmp_path))} == {run.id for run in runs}
     assert len(os.listdir(tmp_path)) == 8
+
+
+def test_no_run_replaces_another_of_the_same_id(tmp_path: Path) -> None:
+    first = a_run("20260101-000000-000-aaaaaa")
+    runs = [msgspec.structs.replace(first, created=f"run {number}") for number in range(3)]
+    saved = [store.save(run, str(tmp_path)) for run in runs]
+    assert saved[0] == (runs[0], str(tmp_path / f"{first.id}.json"))
+    assert len({run.id for run, _ in saved}) == 3
+    for (run, path), asked in zip(saved, runs, strict=True):
+        assert os.path.basename(path) == f"{run.id}.json"
+        assert run.id[:20] == first.id[:20]
+        assert store.load(path) == run == msgspec.structs.replace(asked, id=run.id)
+
+
+def test_latest_is_the_run_saved_last_and_a_notice_reports_a_later_id(tmp_path: Path) -> None:
+    """The clock was a year ahead for the first run, whose file is of that time too, and was then set back."""
+    ahead, now = a_run("20270101-000000-000-aaaaaa"), a_run("20260101-000000-000-bbbbbb")
+    where = str(tmp_path)
+    _, path = store.save(ahead, where)
+    os.utime(path, (4e9, 4e9))
+    assert store.load("latest", where) == ahead
+    for number in range(2):
+        last = msgspec.structs.replace(now, id=f"20260101-00000{number}-000-bbbbbb")
+        store.save(last, where)
+        loaded = store.load("latest", where)
+        assert (loaded.id, [one.code for one in loaded.notices]) == (last.id, ["later-id"])
+        assert loaded.notices[0].data == {"id": last.id, "later": ahead.id}
+    assert store.load(last.id, where) == last
+    store.rename(ahead.id, "ahead", where)  # which writes its file anew, but does not save another run
+    assert store.load("latest", where).id == last.id
+    after = a_run("20270101-000000-001-cccccc")
+    store.save(after, where)
+    assert store.load("latest", where) == after
+
+
+def test_a_folder_is_tried_before_anything_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    store.prepare(str(tmp_path / "new" / "folder"))
+    assert os.listdir(tmp_path / "new" / "folder") == []
+    for place in ("/proc/nothing/here", str(tmp_path / "file"), str(tmp_path / "file" / "below")):
+        with pytest.raises(InputError) as caught:
+            store.prepare(place)
+        assert caught.value.code == "not-writable"
+    code = """
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        try:
+            store.prepare(where)
+        except Exception as error:
+            print(error.code)
+    """
+    done = script(code, str(tmp_path / "new"))
+    assert (done.stdout, os.listdir(tmp_path / "new")) == ("not-writable\n", ["folder"])
 
 
 def test_a_record_is_json_of_plain_numbers() -> None:

@@ -24,6 +24,9 @@ def test_an_honest_record_is_believed() -> None:
     outcome = answered(store.encode(run))
     assert isinstance(outcome, Success)
     assert outcome.run.id == run.id
+    named = answered(store.encode(msgspec.structs.replace(run, name="baseline")))
+    assert isinstance(named, Success)
+    assert named.run.name is None  # whose name people give to runs of their own
 
 
 @pytest.mark.parametrize(
