@@ -59,7 +59,8 @@ def _metrics(comparison: RunComparison, style: Style) -> list[str]:
         interval = f"{metric.interval[0]:.3f} – {metric.interval[1]:.3f}"
         rows.append((cut(label(metric), 36), *values, interval, metric.verdict))
     roles = [_ROLES.get(metric.verdict, "") for metric in comparison.metrics]
-    return table(("kernel", "was", "is", "times", "interval", "verdict"), rows, "lrrrrl", style, roles)
+    header = ("kernel", "was", "is", "times", "interval", "verdict")
+    return table(header, rows, "lrrrrl", style, roles, spare=("was", "is"))
 
 
 def _overall(overall: Overall) -> str:
