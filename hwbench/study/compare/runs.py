@@ -6,10 +6,10 @@ allows, and a real but negligible difference is not reported. Runs that were not
 each, must differ by more than a drift of the machine or the spread between processes could make.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from math import exp, log
 from statistics import fmean, median
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,6 +20,7 @@ from hwbench.measure.record import Measurement, Record, Sample, Where
 from hwbench.notices import Notice, notice
 from hwbench.stats.comparison import ASSUMED_SPREAD, Ratio, holm, ratio_of_medians
 from hwbench.stats.intervals import LEVEL
+from hwbench.study.compare.conditions import Difference, differences
 
 MARGIN = 0.03
 DRIFT = 0.1
@@ -29,28 +30,8 @@ _SPEEDS = ("FLOP/s", "op/s", "B/s", "s")
 """Units of a kernel's speed; FLOP/cycle repeats another measurement, Hz is the clock, B a size."""
 _ALIKE = ("dtype", "isa", "threads", "size", "unit", "where", "core_class")
 """Attributes in which two measurements of a kernel must agree."""
-_CONDITIONS = {
-    "versions.blas": "another BLAS",
-    "variables.OPENBLAS_": "another BLAS",
-    "governor": "another frequency governor",
-    "turbo": "another turbo setting",
-    "hypervisor": "another virtualization",
-    "hwbench_version": "kernels of another version of hwbench",
-}
-"""Conditions that change results without being the machine's own speed, by the beginning of their path."""
-
-
 Pair = tuple[Measurement, Measurement]
 """One kernel in both runs."""
-
-
-class Difference(Struct, frozen=True):
-    """A condition in which two runs differ, by its path; `warning` names one that makes the comparison doubtful."""
-
-    field: str
-    a: Any
-    b: Any
-    warning: str | None = None
 
 
 class Metric(Struct, frozen=True):
@@ -107,7 +88,7 @@ class Overall(Struct, frozen=True):
 class RunComparison(Answer, Struct, frozen=True):
     """Run `b` compared with run `a`, the baseline; `in_turns` tells whether their processes were run in turns.
 
-    `names` are the settings in which they differ, else the ids.
+    `names` are the settings in which they differ, else names or ids.
     """
 
     SCHEMA: ClassVar[str] = "compare-runs"
@@ -141,26 +122,26 @@ def compare_runs(a: Record, b: Record, margin: float = MARGIN, level: float = LE
         _metric(pair, replace(ratio, p_equal=p_equal, p_apart=p_apart), method)
         for pair, ratio, p_equal, p_apart in zip(pairs, ratios, equal, apart, strict=True)
     )
-    differences = _differences(a, b)
+    differing = differences(a, b)
     return RunComparison(
         a=a.id,
         b=b.id,
         margin=margin,
         level=level,
-        differences=differences,
+        differences=differing,
         metrics=metrics,
         blocked=tuple(blocked),
         geometric_mean=_overall(pairs, method),
-        notices=tuple(_notices(a, b, differences, metrics, pairs)),
+        notices=tuple(_notices(a, b, differing, metrics, pairs)),
         in_turns=method.in_turns,
         names=_names(a, b),
     )
 
 
 def _names(a: Record, b: Record) -> tuple[str, str]:
-    """Return what people call two runs: the settings in which they differ, or their ids."""
+    """Return what people call two runs: the settings in which they differ, or their names or ids."""
     first, second = (run.environment.get("setting") for run in (a, b))
-    return (str(first), str(second)) if first and second and first != second else (a.id, b.id)
+    return (str(first), str(second)) if first and second and first != second else (a.name or a.id, b.name or b.id)
 
 
 def in_turns(a: Record, b: Record) -> bool:
@@ -330,33 +311,6 @@ def _overall(pairs: Sequence[Pair], method: _Method) -> Overall | None:
         return None
     ratio = method.ratio(whole)
     return Overall(ratio.value, (ratio.low, ratio.high), len(whole), ratio.processes, ratio.assumed)
-
-
-def _differences(a: Record, b: Record) -> tuple[Difference, ...]:
-    """Return the conditions in which two environments differ, those that make the comparison doubtful first."""
-    first, second = _flat(a.conditions), _flat(b.conditions)
-    differences = []
-    for path in dict.fromkeys([*first, *second]):
-        if first.get(path) != second.get(path):
-            warning = next((text for begin, text in _CONDITIONS.items() if path.startswith(begin)), None)
-            differences.append(Difference(path, *_without_common(first.get(path), second.get(path)), warning))
-    return tuple(sorted(differences, key=lambda difference: difference.warning is None))
-
-
-def _without_common(a: Any, b: Any) -> tuple[Any, Any]:
-    """Return what only one of two lists has, such as flags of a CPU; other values unchanged."""
-    if isinstance(a, list) and isinstance(b, list):
-        return [item for item in a if item not in b], [item for item in b if item not in a]
-    return a, b
-
-
-def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Return a nested mapping by dotted paths; lists are values."""
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        path = f"{above}.{name}" if above else str(name)
-        flat.update(_flat(value, path) if isinstance(value, Mapping) else {path: value})
-    return flat
 
 
 def _notices(
