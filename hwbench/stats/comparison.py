@@ -56,8 +56,8 @@ def _own_variance(samples: Sequence[float]) -> float:
 def median_interval_over_processes(kernel: Kernel, level: float = LEVEL) -> Interval:
     """Return the geometric mean of processes' medians, its interval Student's t; of one process `median_interval`."""
     processes = [process for process in kernel if len(process)]
-    if len(processes) < 2:
-        return median_interval(processes[0] if processes else (), level)
+    if len(processes) < 2 or min(map(median, processes)) <= 0:  # counted in cycles that were not counted
+        return median_interval([value for process in processes for value in process], level)
     mean = log_mean([processes])
     return _interval(mean.value, mean.variance, mean.freedom, level)
 

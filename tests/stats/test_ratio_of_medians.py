@@ -99,6 +99,7 @@ def test_a_mean_of_kernels_of_one_process_has_their_own_variances() -> None:
 def test_empty_processes_do_not_count() -> None:
     assert ratio_of_medians([[*A, []]], [[[], *B]], 0.03) == ratio_of_medians([A], [B], 0.03)
     assert median_interval_over_processes([[], [1.0, 1.0]]).value == 1.0
+    assert median_interval_over_processes([[0.0], [1.0, 2.0]]) == median_interval([0.0, 1.0, 2.0])
     for empty in ([[[]]], [[]], []):
         with pytest.raises(ValueError, match="sample"):
             ratio_of_medians(empty, [B], 0.03)
