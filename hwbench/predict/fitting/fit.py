@@ -12,6 +12,7 @@ from hwbench.predict.data import splits
 from hwbench.predict.fitting import priors
 from hwbench.predict.fitting.problem import Case, Free, Problem, fitted, predicted, problem
 from hwbench.predict.model.parameters import SCHEMA, ParameterFile, Runtime, Spread
+from hwbench.stats.intervals import prediction_ends
 
 MIN_CASES = 30
 """Cases of a runtime below which it is not fitted."""
@@ -113,10 +114,8 @@ def _log_errors(runtime: Runtime, cases: Problem) -> np.ndarray:
 
 
 def _ends(errors: np.ndarray, level: float) -> tuple[float, float]:
-    """Return the ends of the conformal interval for `level` of future errors, with an equal share beyond each end."""
-    tail = (1 - level) / 2
-    beyond = min(1.0, (1 - tail) * (1 + 1 / len(errors)))
-    return float(np.quantile(errors, 1 - beyond)), float(np.quantile(errors, beyond))
+    """Return the ends of the interval for `level` of future errors."""
+    return prediction_ends(errors.tolist(), level)
 
 
 def _errors(runtime: Runtime, problems: Problems) -> dict[str, dict[str, float]]:
