@@ -1,6 +1,7 @@
 """Options that several commands share, and commands that remember which of them is being run."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import click
@@ -8,6 +9,7 @@ import click
 from hwbench.cli.values import BATCH, BATCHES, DTYPE, DTYPES, Choice
 from hwbench.errors import InputError, shown
 from hwbench.files import folders
+from hwbench.report.text.layout import wrapped
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -54,8 +56,31 @@ class _Remembered(click.Command):
         return super().parse_args(ctx, args)
 
 
+class TracingOption(click.Option):
+    """An option of models that are traced; `hwbench count --help` explains these for all commands."""
+
+
 class Command(_Remembered):
-    """A command of hwbench."""
+    """A command of hwbench, whose help has a section for the options of traced models."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options; those of traced models in a section, which only `count` has in full."""
+        own: list[tuple[str, str]] = []
+        tracing: list[tuple[str, str]] = []
+        for option in self.get_params(ctx):
+            if (record := option.get_help_record(ctx)) is not None:
+                (tracing if isinstance(option, TracingOption) else own).append(record)
+        with formatter.section("Options"):
+            formatter.write_dl(own)
+        if tracing:
+            with formatter.section("Options of traced models"):
+                if self.name == "count":
+                    formatter.write_dl(tracing)
+                    return
+                names = ", ".join(record.split()[0] for record, _ in tracing)
+                indent = " " * formatter.current_indent
+                lines = wrapped(f"{names}: see `hwbench count --help`.", formatter.width - len(indent))
+                formatter.write("".join(f"{indent}{line}\n" for line in lines))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, and merge arguments with the options of the same meaning."""
@@ -135,25 +160,21 @@ def model_option(required: bool = True) -> Callable[[F], F]:
 
 def tracing_options(function: F) -> F:
     """Add the options of models that are traced rather than read from a list of layers."""
-    for option in (
-        click.option("--input", "inputs", metavar="SHAPE", help="Input of a traced model: 2x3x224x224, 2x128:int64."),
-        click.option(
-            "--batch-dim", type=click.IntRange(0, 15), metavar="K", help="Dimension of the inputs that is the batch."
-        ),
-        click.option("--image-size", type=click.IntRange(1, 100_000), metavar="N", help="Image size in pixels."),
-        click.option("--phase", type=Choice(["prefill", "decode"]), help="Phase of a causal language model."),
-        click.option("--context", type=click.IntRange(1, 100_000_000), metavar="N", help="Context length in tokens."),
-        click.option(
-            "--mode",
-            type=Choice(["inference", "training"]),
-            default="inference",
-            show_default=True,
+    option = partial(click.option, cls=TracingOption)
+    for decorator in (  # the last one is the first in the help
+        option("--strict", is_flag=True, help="Fail if an operator could not be counted."),
+        option("--channels-last", is_flag=True, help="Trace images in channels-last memory format."),
+        option("--context", type=click.IntRange(1, 100_000_000), metavar="N", help="Context length in tokens."),
+        option("--phase", type=Choice(["prefill", "decode"]), help="Phase of a causal language model."),
+        option(
+            "--mode", type=Choice(["inference", "training"]), default="inference", show_default=True,
             help="Trace a forward pass or a training step.",
         ),
-        click.option("--channels-last", is_flag=True, help="Trace images in channels-last memory format."),
-        click.option("--strict", is_flag=True, help="Fail if an operator could not be counted."),
-    ):
-        function = option(function)
+        option("--image-size", type=click.IntRange(1, 100_000), metavar="N", help="Image size in pixels."),
+        option("--batch-dim", type=click.IntRange(0, 15), metavar="K", help="Dimension of an input that is the batch."),
+        option("--input", "inputs", metavar="SHAPE", help="Input of a traced model: 2x3x224x224, 2x128:int64."),
+    ):  # fmt: skip
+        function = decorator(function)
     return function
 
 
@@ -227,7 +248,9 @@ def budget_option(default: str | None, text: str = "Time to measure for.") -> Ca
 def processes_option(default: int, text: str) -> Callable[[F], F]:
     """Return a decorator that adds `--processes`."""
     kind = click.IntRange(1, 100)
-    return click.option("--processes", "fresh_processes", type=kind, default=default, show_default=True, help=text)
+    return click.option(
+        "--processes", "fresh_processes", type=kind, metavar="N", default=default, show_default=True, help=text
+    )
 
 
 def save_option(function: F) -> F:

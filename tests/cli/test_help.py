@@ -49,7 +49,7 @@ def test_help_has_an_example(cli: Callable[..., Any], path: str) -> None:
     assert answer.err == ""
     assert answer.out.startswith(f"Usage: {path} ")
     assert f"\n    {path}" in answer.out.partition("Example")[2]
-    assert max(map(len, answer.out.splitlines())) <= 100
+    assert max(map(len, answer.out.splitlines())) <= 80
     assert cli(*path.split()[1:], "-h") == answer
 
 

@@ -9,7 +9,7 @@ ESSENTIAL = [
     ("peak -d rtx4090", ("engine", "dtype", "accum.", "peak")),
     ("peak -d i7-12700h", ("engine", "dtype", "accum.", "units", "peak")),
     ("devices list", ("name", "architecture", "bandwidth")),
-    ("models list", ("name", "params", "per sample")),
+    ("models list", ("name", "params", "a sample")),
     ("count --model vgg16", ("layer", "output", "params", "FLOP")),
     ("count --model bert-base", ("layer", "params", "FLOP")),
     ("estimate vgg16 rtx3090 --layers", ("layer", "roofline", "expected", "share", "bound")),

@@ -50,7 +50,7 @@ def calibrate(
 
     \b
     With files (a checkout of timm has them), and with a minute of timing:
-      $ hwbench calibrate --measurements results/benchmark-infer-*.csv -o parameters.json
+      $ hwbench calibrate results/benchmark-infer-*.csv -o parameters.json
       $ hwbench calibrate --device rtx4070 mine.csv
       $ hwbench calibrate --device host
     """

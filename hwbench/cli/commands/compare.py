@@ -66,7 +66,7 @@ def compare(
       hwbench compare rtx3090 rtx4090 --model resnet50 --dtype fp16 --batch 1,64
       hwbench compare --kind cpu --year 2017.. --sort per-watt
       hwbench compare --kind gpu --vendor nvidia --format csv > gpus.csv
-      hwbench compare --live OMP_PROC_BIND=true --kernel clock --processes 1 --budget 1s --no-save
+      hwbench compare --live threads=1 --kernel clock --processes 1 --budget 1s
     """
     form = options.form(form, as_json)
     where = options.saving(save, no_save)

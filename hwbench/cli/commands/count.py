@@ -12,7 +12,10 @@ from hwbench.workload.ops import CONVENTIONS
 
 @options.command()
 @options.model_option()
-@click.option("--convention", type=values.Choice(list(CONVENTIONS)), default="flop", show_default=True)
+@click.option(
+    "--convention", type=values.Choice(list(CONVENTIONS)), default="flop", show_default=True,
+    help="What counts as an operation.",
+)  # fmt: skip
 @options.dtype_option()
 @options.batch_option()
 @click.option("--audit", is_flag=True, help="Run other installed counters too, and explain where they differ.")
@@ -34,7 +37,7 @@ def count(model: str, as_json: bool, **parameters: Any) -> None:
       hwbench count --model matmul:4096x4096x4096 --json
 
     \b
-    Traced models need the extra hwbench[torch]; torch:module:factory runs that module of yours:
+    Traced models need the extra hwbench[torch]; torch:module:factory runs yours:
       hwbench count --model hf:bert --context 128
       hwbench count --model hf:bert?num_hidden_layers=4 --context 512
     """

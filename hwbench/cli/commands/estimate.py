@@ -41,15 +41,15 @@ def estimate(
     \b
     Examples:
       hwbench estimate alexnet rtx3090
-      hwbench estimate --model resnet50 --device rtx4090 --dtype fp32,fp16 --batch 1,8,64
-      hwbench estimate --model alexnet --device rtx3090 --set clock=3GHz --roofline
-      hwbench estimate --model resnet50 --device i9-10940x --runtime torch-compile-cpu
+      hwbench estimate resnet50 rtx4090 --dtype fp32,fp16 --batch 1,8,64
+      hwbench estimate alexnet rtx3090 --set clock=3GHz --roofline
+      hwbench estimate resnet50 i9-10940x --runtime torch-compile-cpu
       hwbench estimate --model vgg16 --device host --json
 
     \b
-    Traced models need the extra hwbench[torch]; torch:module:factory runs that module of yours:
+    Traced models need the extra hwbench[torch]; torch:module:factory runs yours:
       hwbench estimate --model hf:resnet --device rtx3090 --dtype amp --batch 256
-      hwbench estimate --model hf:llama --phase decode --context 4096 --device h100-sxm --dtype bf16
+      hwbench estimate hf:llama h100-sxm --phase decode --context 4096
 
     \b
     Language models need no torch; names on the hub, .gguf files and config.json are models too:

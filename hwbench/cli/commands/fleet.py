@@ -67,7 +67,7 @@ def sweep(form: str | None, as_json: bool, path: str | None, **parameters: Any) 
 
     \b
     Example:
-      hwbench fleet sweep --scheduler tcp://head:8786 --model resnet50 --batch 1..4096 -o points.csv
+      hwbench fleet sweep --scheduler tcp://head:8786 -m resnet50 -o points.csv
     """
     form = sweeping.check(form, as_json, path)
     with line() as progress:

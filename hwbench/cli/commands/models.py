@@ -77,7 +77,7 @@ def export(model: str, path: str, **parameters: Any) -> None:
     \b
     Examples:
       hwbench models export hf:resnet -o resnet-traced.json
-      hwbench models export hf:llama --phase decode --context 1024 -o llama-decode.json
+      hwbench models export hf:llama --phase decode --context 1024 -o llama.json
     """
     with status(tracing(model)):
         answer = api.export(model, path, **parameters)

@@ -38,7 +38,7 @@ def report(runs: tuple[str, ...], more: tuple[str, ...], as_json: bool, **parame
     \b
     Examples:
       hwbench report
-      hwbench report -m resnet50 -d rtx3090 -d rtx4090 --dtype fp16 --batch 8 -o cards.html
+      hwbench report -m resnet50 -d rtx3090 -d rtx4090 --dtype fp16 -o cards.html
     """
     with status("writing the page"):
         answer = api.write_report(*runs, *more, **parameters)

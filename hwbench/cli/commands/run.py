@@ -32,7 +32,7 @@ def run(model: str, on: str, place: str | None, as_json: bool, **parameters: Any
     \b
     Examples:
       hwbench run --model alexnet --threads 1 --budget 2s
-      hwbench run --model lenet5 --batch 1,8 --dtype fp32,bf16 --threads 1 --budget 1s
+      hwbench run -m lenet5 --batch 1,8 --dtype fp32,bf16 --threads 1 --budget 1s
       hwbench run --model squeezenet1.0 --layers --threads 1 --budget 1s --json
     """
     with line("preparing") as progress:

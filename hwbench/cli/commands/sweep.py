@@ -15,8 +15,8 @@ def sweep(form: str | None, as_json: bool, path: str | None, **parameters: Any) 
     \b
     Examples:
       hwbench sweep --model alexnet --batch 1..64
-      hwbench sweep --model resnet50 --kind gpu --dtype fp16 --batch 1..256 -o points.csv
-      hwbench sweep --model alexnet --device rtx3090 --device rtx4090 --batch 1,8 --format csv
+      hwbench sweep -m resnet50 --kind gpu --dtype fp16 --batch 1..64 -o all.csv
+      hwbench sweep -m alexnet -d rtx3090 -d rtx4090 --batch 1,8 --format csv
     """
     form = sweeping.check(form, as_json, path)
     with line() as progress:

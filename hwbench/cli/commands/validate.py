@@ -43,8 +43,8 @@ def validate(
 
     \b
     With files (a checkout of timm has them):
-      $ hwbench validate --measurements results/benchmark-infer-amp-nhwc-pt240-cu124-rtx3090.csv
-      $ hwbench validate --measurements mine.csv yours.csv --device rtx4090 --dtype amp
+      $ hwbench validate benchmark-infer-amp-nhwc-pt240-cu124-rtx3090.csv
+      $ hwbench validate mine.csv yours.csv --device rtx4090 --dtype amp
     """
     answer = api.validate(*measurements, *files, **parameters)
     output.show(answer, as_json, lambda style: summary(answer, style, every_row), answer.body(every_row))

@@ -72,10 +72,17 @@ def published(workload: Workload, style: Style) -> list[str]:
 def model_list(workloads: Iterable[Workload], style: Style = PLAIN) -> list[str]:
     """Return a row for each model."""
     rows = [
-        (w.name, w.title, format_shape(w.input_shape), integer(w.params), si(w.macs, "MAC"), str(len(w.ops)))
+        (
+            w.name,
+            w.title,
+            format_shape(w.input_shape),
+            integer(w.params),
+            si(w.operations("flop", 1), "FLOP"),
+            str(len(w.ops)),
+        )
         for w in workloads
     ]
-    header = ("name", "title", "input", "params", "per sample", "ops")
+    header = ("name", "title", "input", "params", "a sample", "ops")
     return table(header, rows, "lllrrr", style, spare=("ops", "input"))
 
 
