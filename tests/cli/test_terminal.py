@@ -20,7 +20,7 @@ ESSENTIAL = [
     ("compare rtx4090 a100-sxm4-80gb i9-10940x", ("device", "fp32 peak", "bandwidth", "ridge")),
     ("require --model resnet50 --rate 100/s", ("device", "power", "rate")),
     ("study clock", ("suite", "R² clock", "R² unseen", "lower wins", "predictor", "score from")),
-    ("sweep --model alexnet --batch 1,8", ("device", "power", "time", "rate")),
+    ("sweep --model alexnet --batch 1,8", ("device", "power", "expected", "80 % interval")),
     ("validate", ("predictor", "MAPE", "bias", "cover")),
 ]  # fmt: skip
 

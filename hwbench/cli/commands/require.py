@@ -35,7 +35,7 @@ def require(model: str, devices: tuple[str, ...], everything: bool, as_json: boo
     \b
     Examples:
       hwbench require --model alexnet --rate 30/s
-      hwbench require -m resnet50 --rate 2000/s --batch 8 --dtype fp16 --year 2020..
+      hwbench require -m resnet50 --rate 2000/s --dtype fp16 --year 2020..
       hwbench require -m bert-base --latency 5ms --dtype fp16 --utilization 0.3
     """
     with status(tracing(model)):

@@ -23,7 +23,7 @@ def sweep(answer: Sweep, style: Style = PLAIN) -> list[str]:
     for (model, dtype, batch), rows in groups.items():
         title = f"{model} at {dtype}, batch {batch:,}: Pareto front (time against power)"
         lines += ["", *sentences(title, style), ""]
-        lines += table(header, _cells(rows[:MAX_ROWS]), "llrrrrl", style, spare=("bound", "rate"))
+        lines += table(header, _cells(rows[:MAX_ROWS]), "llrrrrl", style, spare=("rate", "bound"))
         if len(rows) > MAX_ROWS:
             lines.append(style.paint(f"... and {len(rows) - MAX_ROWS} more (--json)", "dim"))
     note = (
@@ -39,6 +39,6 @@ def _cells(rows: list[FrontRow]) -> Iterator[tuple[str, ...]]:
     last = 0
     for row in rows:
         rank = str(row.rank) if row.rank != last else ""
-        yield (rank, row.device, si(row.power_w, "W"), si(row.time_s, "s"), interval(*row.interval_s),
+        yield (rank, row.device, f"{row.power_w:g} W", si(row.time_s, "s"), interval(*row.interval_s),
                rate(row.throughput_per_s), row.bound)  # fmt: skip
         last = row.rank

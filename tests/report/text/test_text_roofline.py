@@ -37,7 +37,7 @@ def test_it_fits_and_no_mark_is_above_the_roof(model: str, device: str, width: i
 def test_the_layer_that_takes_longest_is_a_and_named() -> None:
     lines = drawn("alexnet", catalog.device("rtx3090"), 80)[1]
     assert sum(line[13:].count("A") for line in lines[: roofline.ROWS]) == 1
-    assert any(line.startswith("A fc6 35 %; ") for line in lines)
+    assert any(line.startswith("A fc6 ") for line in lines)
 
 
 def test_the_reason_for_no_roofline() -> None:
