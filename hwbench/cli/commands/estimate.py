@@ -52,9 +52,9 @@ def estimate(
       hwbench estimate hf:llama h100-sxm --phase decode --context 4096
 
     \b
-    Language models need no torch; names on the hub, .gguf files and config.json are models too:
-      hwbench estimate llama3-8b rtx3090 --weights q4_k_m --prompt 512 --generate 128
-      hwbench estimate meta-llama/Llama-3.1-70B rtx4090 --weights q4_k_m --devices 2
+    Language models need no torch; hub names, .gguf, config.json are read:
+      hwbench estimate llama3-8b rtx3090 --weights q4_k_m --prompt 512
+      hwbench estimate meta-llama/Llama-3.1-70B rtx4090 --weights q4_0 --devices 2
     """
     wanted = {name: parameters.pop(name) for name in language.NAMES}
     if api.is_language_question(model, wanted, parameters["runtime"]):
