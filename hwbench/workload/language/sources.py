@@ -22,4 +22,6 @@ def language_model(name: str, weights: str | None = None) -> LanguageModel:
 
 
 def _is_file(name: str) -> bool:
-    return name.endswith((".gguf", ".safetensors")) or os.path.basename(name) == "config.json" or os.path.isdir(name)
+    if name.endswith((".gguf", ".safetensors")) or os.path.basename(name) == "config.json":
+        return True
+    return os.path.isfile(os.path.join(name, "config.json"))
