@@ -14,8 +14,10 @@ LLAMA = {
     "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 3, "vocab_size": 300,
     "num_attention_heads": 8, "num_key_value_heads": 2, "max_position_embeddings": 512,
 }  # fmt: skip
-SMALL = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 4, "vocab_size": 300, "num_attention_heads": 4,
-         "num_key_value_heads": 2}  # fmt: skip
+SMALL = {
+    "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 4, "vocab_size": 300, "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}  # fmt: skip
 EXPERTS = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
 LATENT = {
     "kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 16, "v_head_dim": 12, "n_routed_experts": 8,
