@@ -53,9 +53,9 @@ class Call(Struct, frozen=True):
         """Elements of the first output."""
         return self.outputs[0].elements if self.outputs else 0
 
-    def bias_adds(self, position: int, name: str = "") -> int:
+    def bias_adds(self, position: int | None, name: str = "") -> int:
         """Return the additions of a bias in this argument: one for each element written, if there is one."""
-        return 0 if self.get(position, name) is None else self.written
+        return 0 if position is None or self.get(position, name) is None else self.written
 
 
 class Cost(Struct, frozen=True):

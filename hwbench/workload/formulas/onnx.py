@@ -17,7 +17,7 @@ _ORT = "onnxruntime/docs/ContribOperators.md"
 FORMULAS: dict[str, Formula] = {
     "Conv": Formula(count.conv(), _CONVOLUTIONS, (1, 2)),
     "com.microsoft.FusedConv": Formula(count.conv(after=1), f"{_CONVOLUTIONS}, and an activation", (1, 2)),
-    "ConvInteger": Formula(count.conv(bias=99), _CONVOLUTIONS, (1,)),
+    "ConvInteger": Formula(count.conv(bias=None), _CONVOLUTIONS, (1,)),
     "QLinearConv": Formula(count.conv(0, 3, 8, after=4), f"{_CONVOLUTIONS}; {_QUANTIZED}", (3, 8)),
     "ConvTranspose": Formula(count.conv_transpose, _CONVOLUTIONS, (1, 2)),
     "DeformConv": Formula(count.deform_conv, "Dai et al., arXiv:1703.06211", (1, 3)),

@@ -15,7 +15,7 @@ from hwbench.workload.shapes import conv_kind
 MAX_EQUATION_LETTERS = 1000
 
 
-def conv(x: int = 0, weight: int = 1, bias: int = 2, after: int = 0) -> Callable[[Call], Cost]:
+def conv(x: int = 0, weight: int = 1, bias: int | None = 2, after: int = 0) -> Callable[[Call], Cost]:
     """Return the cost function of a convolution with operands at these inputs and `after` operations per output."""
 
     def count(call: Call) -> Cost:
@@ -53,7 +53,7 @@ def matmul(a: int = 0, b: int = 1, bias: int | None = None, after: int = 0) -> C
     def count(call: Call) -> Cost:
         left, right, output = call.args[a], call.args[b], call.outputs[0].shape
         depth = left.shape[-2 if call.kwargs.get("transA") else -1]
-        kind, adds = _product_kind(left, right), 0 if bias is None else call.bias_adds(bias)
+        kind, adds = _product_kind(left, right), call.bias_adds(bias)
         groups, columns = prod(output[:-2]) if kind == "batched_matmul" else 1, output[-1] if output else 1
         after_product = after * call.written
         return Cost(kind, call.written * depth, adds, after_product, groups=groups, columns=columns, depth=depth)

@@ -1,5 +1,6 @@
 """Costs of ONNX nodes by hand, from shapes alone: onnx is not needed."""
 
+import re
 from math import prod
 from typing import Any
 
@@ -40,6 +41,7 @@ def test_channels_that_do_not_fit_are_refused(groups: int) -> None:
     with pytest.raises(InputError) as caught:
         cost.conv()(call(IMAGE, tensor(4, 4, 3, 3), out=OUT, group=groups))
     assert caught.value.code == "bad-node"
+    assert [int(number) for number in re.findall(r"\d+", caught.value.message)] == [4, 8, groups]
 
 
 def test_other_convolutions() -> None:
