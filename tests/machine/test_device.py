@@ -1,5 +1,6 @@
 """A device as data: what may stand in one, where numbers come from, and what `--set` replaces."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -115,7 +116,7 @@ def test_each_field_is_overridden() -> None:
     assert found.memory == Memory(size=Bytes(24 * 2**30), bandwidth=BytesPerSecond(936e9))
     assert found.power == Watts(350)
     changed = ("units.SM.clock.fixed", "units.SM.count", "memory.size", "memory.bandwidth", "power")
-    assert [found.provenance_of(field) for field in changed] == ["assumed"] * 5
+    assert [found.provenance_of(field) for field in changed] == ["set"] * 5
     assert found.provenance_of("units.SM.rates") == "spec"
     assert (found.title, found.kind, found.units[0].rates) == (CARD.title, CARD.kind, CARD.units[0].rates)
     assert CARD.provenance == {}
@@ -133,8 +134,8 @@ def test_each_field_is_overridden() -> None:
         ("power", "1 W", "power"),
     ],
 )
-def test_only_what_was_set_is_assumed(field: str, text: str, changed: str) -> None:
-    assert CARD.with_(**{field: text}).provenance == {changed: "assumed"}
+def test_only_what_was_set_is_marked(field: str, text: str, changed: str) -> None:
+    assert CARD.with_(**{field: text}).provenance == {changed: "set"}
 
 
 @pytest.mark.parametrize(
@@ -155,7 +156,7 @@ def test_one_setting_leaves_the_rest_alone() -> None:
     assert CARD.with_() == CARD
     found = CARD.with_(power="1 W")
     assert msgspec.structs.replace(found, power=CARD.power, provenance={}) == CARD
-    assert found.provenance == {"power": "assumed"}
+    assert found.provenance == {"power": "set"}
 
 
 @pytest.mark.parametrize(
@@ -175,21 +176,23 @@ def test_a_class_of_a_hybrid_is_overridden_alone(
     (found,) = peaks(HYBRID.with_(**settings))
     assert [(term.units, term.clock_hz) for term in found.terms] == [big, little]
     assert found.flops_per_second == big[0] * big[1] * 32 + little[0] * little[1] * 16
-    assert found.provenance == "assumed"
+    assert found.provenance == "set"
     touched = [name for name in ("P-core", "E-core") if {"clock", f"clock.{name}", f"units.{name}"} & set(settings)]
-    assert [term.name for term in found.terms if term.provenance == "assumed"] == touched
+    assert [term.name for term in found.terms if term.provenance == "set"] == touched
 
 
-def test_an_overridden_clock_is_assumed_whatever_it_was_before() -> None:
+def test_an_overridden_clock_is_set_whatever_it_was_before() -> None:
     measured = msgspec.structs.replace(
         CARD,
         units=(msgspec.structs.replace(CARD.units[0], clock=Clock(fixed=Hertz(1e9))),),
         provenance={"units.SM.clock.fixed": "measured", "units.SM.count": "os", "memory.size": "os"},
     )
     assert measured.peak("fp32").provenance == "os"  # the count: weaker than what was measured
-    assert measured.with_(clock="3 GHz").peak("fp32").provenance == "assumed"
-    assert measured.with_(units="3").provenance_of("units.SM.count") == "assumed"
-    assert measured.with_(memory="3 GB").provenance_of("memory.size") == "assumed"
+    assert measured.with_(clock="3 GHz").provenance_of("units.SM.clock.fixed") == "set"
+    assert measured.with_(clock="3 GHz").peak("fp32").provenance == "os"  # the count still
+    assert measured.with_(clock="3 GHz", units="3").peak("fp32").provenance == "set"
+    assert measured.with_(units="3").provenance_of("units.SM.count") == "set"
+    assert measured.with_(memory="3 GB").provenance_of("memory.size") == "set"
 
 
 @given(st.integers(1, 10**12), st.integers(1, 10**12))
@@ -242,6 +245,13 @@ def test_what_cannot_be_set(field: str, text: str, code: str, nearest: tuple[str
     assert set(nearest) <= set(caught.value.nearest)
 
 
+@pytest.mark.parametrize(("field", "text"), [("9" * 100, "1"), ("units", "9" * 100)])
+def test_no_more_than_forty_characters_of_a_setting_are_repeated(field: str, text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        CARD.with_(**{field: text})
+    assert max(map(len, re.findall("9+…?", caught.value.message))) == 40
+
+
 def test_a_hybrid_must_be_told_which_units() -> None:
     error = refused(HYBRID, units="4")
     assert error.code == "units-ambiguous"
@@ -254,7 +264,7 @@ def test_a_clock_of_one_isa_does_not_outlive_an_override() -> None:
     h100 = catalog.device("h100-sxm")
     slow = h100.with_(clock="1 GHz")
     assert {term.clock_hz for found in peaks(slow) for term in found.terms} == {1e9}
-    assert {found.provenance for found in peaks(slow)} == {"assumed"}
+    assert {found.provenance for found in peaks(slow)} == {"set"}
 
 
 @given(
@@ -268,6 +278,6 @@ def test_any_setting_is_a_device_or_an_input_error(field: str, text: str) -> Non
         said = str(error)
     else:
         said = ""
-        assert set(found.provenance.values()) == {"assumed"}
+        assert set(found.provenance.values()) == {"set"}
         assert all(p.flops_per_second > 0 for p in peaks(found))
     assert said.isprintable()

@@ -166,6 +166,7 @@ def test_a_hybrid_adds_what_its_classes_do_with_one_isa() -> None:
     assert found["avx512"].flops_per_second == 8 * 5e9 * 64
     assert found["avx2"].flops_per_second == 8 * 5e9 * 32 + 16 * 4e9 * 16
     assert [term.name for term in found["avx2"].terms] == ["P", "E"]
+    assert (found["avx512"].missing, found["avx2"].missing) == (("E",), ())
     assert [term.architecture for term in found["avx2"].terms] == ["big", "little"]
     assert HYBRID.peak("fp32").isa == "avx512"
     assert HYBRID.with_(**{"units.E": "32"}).peak("fp32").isa == "avx2"

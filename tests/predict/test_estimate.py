@@ -113,7 +113,7 @@ def test_only_the_clock_changes_what_the_clock_bounds() -> None:
         if old.kind == "linear":
             assert new.roofline_time_s == old.roofline_time_s
         assert old.roofline_time_s / 2 <= new.roofline_time_s * (1 + 1e-12) <= old.roofline_time_s * (1 + 1e-12)
-    assert "peak-assumed" in codes(after)
+    assert (after.provenance["peak"], "peak-assumed" in codes(after)) == ("set", False)
 
 
 @pytest.mark.sample(30)
