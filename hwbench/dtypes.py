@@ -31,13 +31,20 @@ class Dtype(Struct, frozen=True):
         return self.computes_in if self.name == MIXED else None
 
 
+ALIASES = {
+    "float64": "fp64", "double": "fp64", "float32": "fp32", "float": "fp32", "single": "fp32", "float16": "fp16",
+    "half": "fp16", "bfloat16": "bf16", "float8": "fp8", "float4": "fp4", "mixed": MIXED, "autocast": MIXED,
+}  # fmt: skip
+"""What frameworks call the formats."""
 _KNOWN = {name: Dtype(name, bits, name) for name, bits in BITS.items()} | {MIXED: Dtype(MIXED, BITS["fp32"], "fp16")}
 
 
 def dtype(name: str) -> Dtype:
-    """Return the format of a name such as `fp16` or `amp`. Raises InputError with the nearest names."""
-    known = _KNOWN.get(name.strip().lower()) if isinstance(name, str) else None
+    """Return the format of a name such as `fp16`, `float16` or `amp`. Raises InputError with the nearest names."""
+    key = name.strip().lower().removeprefix("torch.") if isinstance(name, str) else ""
+    known = _KNOWN.get(ALIASES.get(key, key))
     if known is None:
-        choices = nearest(str(name), _KNOWN) or tuple(_KNOWN)
+        close = [ALIASES.get(choice, choice) for choice in nearest(str(name), (*_KNOWN, *ALIASES))]
+        choices = tuple(dict.fromkeys(close)) or tuple(_KNOWN)
         raise InputError("unknown-dtype", f"There is no dtype '{shown(name)}'.", field="dtype", nearest=choices)
     return known

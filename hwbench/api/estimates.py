@@ -19,6 +19,7 @@ from hwbench.machine.device import Device
 from hwbench.notices import unique
 from hwbench.predict import estimate as prediction
 from hwbench.predict.estimate import Estimate, Estimates
+from hwbench.predict.improvements import improvements
 from hwbench.workload.ops import Workload
 
 if TYPE_CHECKING:
@@ -82,4 +83,8 @@ def estimate_all(
         for name in formats
         for size in sizes
     ]
+    if len(rows) == 1:
+        workload, how = source.workload(formats[0], sizes[0]), {"clock": kind, "runtime": runtime, "math": precision}
+        helping = improvements(workload, located.device, formats[0], sizes[0], **how)
+        rows = [replace(rows[0], improvements=helping)]
     return Estimates(tuple(replace(row, notices=unique((*located.notices, *row.notices))) for row in rows))

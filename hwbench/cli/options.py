@@ -188,7 +188,7 @@ def dtype_option(several: bool = False) -> Callable[[F], F]:
 def batch_option(several: bool = False) -> Callable[[F], F]:
     """Return a decorator that adds `--batch`, of one size or of several."""
     name, kind = ("batches", BATCHES) if several else ("batch", BATCH)
-    text = "Batch size, or several: 1,8,64" if several else "Batch size"
+    text = "Batch size, or several: 1,8,64 or 1..64 or 8..64:8" if several else "Batch size"
     return click.option("--batch", name, type=kind, metavar="N", help=f"{text} [default: that of the inputs, else 1].")
 
 

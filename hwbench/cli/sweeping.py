@@ -23,7 +23,7 @@ def sweep_options(function: options.F) -> options.F:
         help="A device as for `hwbench estimate`. Repeatable [default: the whole catalog].",
     )  # fmt: skip
     batch = click.option(
-        "--batch", "batches", type=values.BATCH_RANGES, metavar="N",
+        "--batch", "batches", type=values.BATCHES, metavar="N",
         help="Batch sizes: 1,8,64 or 1..256 or 8..256:8 [default: that of the inputs, else 1].",
     )  # fmt: skip
     file = click.option("--output", "-o", "path", metavar="FILE", help="Write every point to a .csv or .json file.")

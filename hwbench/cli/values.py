@@ -58,7 +58,7 @@ def dtypes(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(known_dtype(name).name for name in text.split(",")))
 
 
-def batches(text: str) -> tuple[int, ...]:
+def _listed(text: str) -> tuple[int, ...]:
     """Return the batch sizes of a list such as `1,8,64`."""
     try:
         return tuple(dict.fromkeys(_whole(part, MAX_BATCH, "a batch size") for part in text.split(",")))
@@ -66,10 +66,10 @@ def batches(text: str) -> tuple[int, ...]:
         raise InputError("batch-range", error.message) from None
 
 
-def batch_ranges(text: str) -> range | tuple[int, ...]:
+def batches(text: str) -> range | tuple[int, ...]:
     """Return the batch sizes of a list such as `1,8,64`, or of a range `1..256` or `8..256:8`."""
     if ".." not in text:
-        return batches(text)
+        return _listed(text)
     span, colon, step = text.partition(":")
     low, _, high = span.partition("..")
     try:
@@ -120,9 +120,8 @@ def share(text: str) -> float:
 
 DTYPE = Parsed("dtype", lambda text: _single(dtypes(text)))
 DTYPES = Parsed("dtypes", dtypes)
-BATCH = Parsed("batch", lambda text: _single(batches(text)))
+BATCH = Parsed("batch", lambda text: _single(_listed(text)))
 BATCHES = Parsed("batches", batches)
-BATCH_RANGES = Parsed("batch ranges", batch_ranges)
 THREADS = Parsed("threads", threads)
 SIZES = Parsed("sizes", sizes)
 SHARE = Parsed("share", share)

@@ -16,6 +16,7 @@ from hwbench.machine.device import Device, Peak, PeakTerm
 from hwbench.machine.parts import ClockKind, DeviceCalibration, Kind
 from hwbench.notices import Notice, notice, unique
 from hwbench.predict.forecast import Elasticities, Forecast, Limit, OpTime, Shares, forecast
+from hwbench.predict.improvements import Improvement
 from hwbench.predict.model import bounds, scalar
 from hwbench.predict.model.bounds import DeviceCeilings, ceilings_of, engines
 from hwbench.predict.model.hardware import boost
@@ -78,7 +79,7 @@ class Estimate(Answer, Struct, frozen=True):
     `peak_flops_per_second` is theirs over the ideal time: that of the `engines`, each by its share. `peak` names the
     one with most of that time and `terms` its arithmetic. `boost` is the clock that the card reaches over the data
     sheet's, by which alone `expected_time_s` may undercut the bounds. `memory_needed_bytes` is what weights and the
-    largest multiply-add layer need.
+    largest multiply-add layer need. `improvements` are sought for a single estimate, not for each of several.
     """
 
     SCHEMA: ClassVar[str] = "estimate/2"
@@ -115,6 +116,7 @@ class Estimate(Answer, Struct, frozen=True):
     provenance: dict[str, str]
     notices: tuple[Notice, ...]
     forecast: Forecast | None = None
+    improvements: tuple[Improvement, ...] = ()
     title: str = ""
 
     @property

@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct, to_builtins
 
 from hwbench import dtypes
+from hwbench.dtypes import Dtype
 from hwbench.machine.device import Device
 from hwbench.machine.parts import ClockKind, DeviceCalibration
 from hwbench.notices import Notice, notice
@@ -120,15 +121,12 @@ def forecast(
     `foreign` stands for a runtime that no parameters were fitted for, which widens the interval; `known` are other
     parameters than the shipped ones. Raises InputError for an unknown runtime or dtype.
     """
-    name = runtime_for(device.kind, runtime)
+    name, number = runtime_for(device.kind, runtime), dtypes.dtype(dtype)
     model = (known or parameters()).runtimes[name]
-    number = dtypes.dtype(dtype)
-    needed = {number.computes_in, *(op.dtype for op in workload.ops if op.dtype)}
-    hardware = hardware_of(device, needed, clock, math)
-    if hardware is None or not (foreign or number.name in KERNELS):
+    hardware = _hardware(workload, device, number, clock, math, foreign)
+    if hardware is None:
         return None
-    samples = workload.repeats(batch)
-    times = launch_times(scalar, workload, hardware, number.computes_in, number.bits, samples, model)
+    times = _launch_times(workload, hardware, number, batch, model)
     device_s, host_s = device_and_host_time(scalar, times, model)
     total = total_time(scalar, device_s, host_s)
     ops = _op_times(times, model, device_s, host_s)
@@ -154,6 +152,36 @@ def forecast(
         notices=tuple(_notices(device, hardware)),
         calibration=device.calibration,
     )
+
+
+def timed(
+    workload: Workload,
+    device: Device,
+    dtype: str,
+    batch: int,
+    runtime: str,
+    clock: ClockKind | None = None,
+    math: Math = "default",
+) -> tuple[list[LaunchTime], Runtime] | None:
+    """Return the times that a forecast adds up, and the parameters of the runtime; None without a forecast."""
+    number, model = dtypes.dtype(dtype), parameters().runtimes[runtime]
+    hardware = _hardware(workload, device, number, clock, math)
+    return (_launch_times(workload, hardware, number, batch, model), model) if hardware else None
+
+
+def _hardware(
+    workload: Workload, device: Device, number: Dtype, clock: ClockKind | None, math: Math, foreign: bool = False
+) -> Hardware | None:
+    """Return the device as the model sees it; None if bandwidth or rates are unknown, or the runtime has no kernels."""
+    needed = {number.computes_in, *(op.dtype for op in workload.ops if op.dtype)}
+    return hardware_of(device, needed, clock, math) if foreign or number.name in KERNELS else None
+
+
+def _launch_times(
+    workload: Workload, hardware: Hardware, number: Dtype, batch: int, runtime: Runtime
+) -> list[LaunchTime]:
+    samples = workload.repeats(batch)
+    return launch_times(scalar, workload, hardware, number.computes_in, number.bits, samples, runtime)
 
 
 def _op_times(times: list[LaunchTime], runtime: Runtime, device: float, host: float) -> tuple[OpTime, ...]:

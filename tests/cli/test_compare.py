@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hwbench.cli.values import batch_ranges
+from hwbench.cli.values import batches as read_batches
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.measure import processes, store
@@ -216,7 +216,7 @@ def test_a_sweep_that_fails_leaves_the_old_file(
     ],
 )
 def test_batches(text: str, found: tuple[int, ...]) -> None:
-    assert tuple(batch_ranges(text)) == found
+    assert tuple(read_batches(text)) == found
 
 
 class Processes:

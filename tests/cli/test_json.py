@@ -260,6 +260,8 @@ def test_several_estimates(cli: Callable[..., Any]) -> None:
     assert [(row["dtype"], row["batch"]) for row in rows] == [("fp32", 1), ("fp32", 8), ("fp16", 1), ("fp16", 8)]
     assert rows[1]["flops"] == 8 * rows[0]["flops"]
     one = cli("estimate --model alexnet --device rtx3090 --batch 8 --dtype fp16 --json").json
+    assert one.pop("improvements")  # sought for a single estimate alone
+    assert rows[3].pop("improvements") == []
     assert {key: one[key] for key in rows[3]} == rows[3]
 
 

@@ -45,8 +45,8 @@ class Bound(Struct, frozen=True):
 
 
 BOUNDS = (
-    Bound("rtx3090", "nhwc", mape=0.067, within_10=0.81, spearman=0.995, bias=0.03, coverage=(0.76, 0.84)),
-    Bound("rtx3090", "nchw", mape=0.062, within_10=0.83, spearman=0.994, bias=0.03, coverage=(0.76, 0.87)),
+    Bound("rtx3090", "nhwc", mape=0.06, within_10=0.86, spearman=0.995, bias=0.03, coverage=(0.78, 0.86)),
+    Bound("rtx3090", "nchw", mape=0.054, within_10=0.88, spearman=0.994, bias=0.03, coverage=(0.8, 0.89)),
     Bound("rtx4090", "nchw", mape=0.062, within_10=0.77, spearman=0.994, bias=0.03, coverage=(0.76, 0.84)),
     Bound("i9-10940x", "nchw", mape=0.13, within_10=0.5, spearman=0.97, bias=0.03, coverage=(0.76, 0.85)),
 )

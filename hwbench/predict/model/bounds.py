@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from hwbench.errors import InputError
 from hwbench.machine.device import Device, Peak, fastest, highest, peaks
 from hwbench.machine.parts import ClockKind
 from hwbench.predict.model.hardware import assumed_cache, cache_size, computes_tf32
@@ -63,6 +64,12 @@ def peak_for(device: Device, dtype: str, clock: ClockKind | None = None) -> Peak
     Raises InputError if the device has no rate for the dtype at all.
     """
     every = peaks(device, clock)
+    if highest(every, dtype) is None and device.kind == "cpu" and dtype == "fp16":
+        message = (
+            f"No fp16 arithmetic of {device.label} is known. Frameworks emulate it on such CPUs, about a hundred times "
+            "slower than fp32: run in fp32 or bf16."
+        )
+        raise InputError("unknown-rate", message, field="dtype")
     if highest(every, dtype) is None:
         return device.peak(dtype, clock)  # whose error names the dtypes that there are
     return fastest(every, dtype) or device.peak(dtype, clock)

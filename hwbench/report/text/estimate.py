@@ -19,6 +19,7 @@ from hwbench.units import Bytes, operations_unit, si
 MAX_LAYERS = 24
 TOP_LAYERS = 10
 TOP_SHARES = 5
+MAX_IMPROVEMENTS = 4
 MAX_NAME = 22
 CLOCK_ALONE = 0.8
 """Share of the forecast time that depends on the clock from which the clock alone predicts it well."""
@@ -107,7 +108,18 @@ def _forecast(e: Estimate, style: Style) -> list[str]:
     shares = forecast.shares
     largest = sorted(LIMITS, key=lambda limit: -getattr(shares, limit))
     limits = ", ".join(f"{limit} {percent(getattr(shares, limit))}" for limit in largest)
-    return [*field("expected", text, style), *field("limited by", limits, style)]
+    lines = [*field("expected", text, style), *field("limited by", limits, style)]
+    return lines + (field("would help", _helping(e), style) if e.improvements else [])
+
+
+def _helping(e: Estimate) -> str:
+    """Return the changes that gain most, with the throughput after over that before."""
+    words = {"batch": "batch {}", "bandwidth": "twice the bandwidth", "compute": "twice the FLOP/s"}
+    texts = [
+        f"{words.get(each.change, '{}').format(each.value)} ×{each.gain:.3g}"
+        for each in e.improvements[:MAX_IMPROVEMENTS]
+    ]
+    return f"{', '.join(texts)} (throughput after over before, by the model)"
 
 
 def _boosted(e: Estimate) -> str:

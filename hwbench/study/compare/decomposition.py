@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from hwbench.machine.device import Peak
 from hwbench.predict.estimate import Estimate, LayerEstimate
-from hwbench.predict.forecast import Forecast
+from hwbench.predict.forecast import LIMITS, Forecast
 
 FactorName = Literal["units", "clock", "flops_per_cycle", "bandwidth", "launches", "efficiency"]
 SMALLEST = 1e-18
@@ -38,7 +38,7 @@ class Decomposition(Struct, frozen=True):
     """The speed of a device relative to the baseline, as the product of `factors`.
 
     `of` is the peak at a dtype, the throughput by the roofline, or the expected throughput. Of the last `launches` is
-    what the framework adds to ops, and `efficiency` how much more of peak and bandwidth its kernels reach.
+    what the framework adds to ops, and `efficiency` the rest: how much more of peak and bandwidth its kernels reach.
     """
 
     device: str
@@ -78,11 +78,13 @@ def of_times(device: str, own: Estimate, peak: Peak, baseline: str, base: Estima
     bandwidth = math.log((own.bandwidth_bytes_per_second or 1.0) / (base.bandwidth_bytes_per_second or 1.0))
     if own.forecast and base.forecast:
         of: Literal["roofline", "expected"] = "expected"
-        (compute, share), (memory, in_memory), launches = _forecast_parts(own.forecast, base.forecast)
-        efficiency = compute - share * ceiling + memory - in_memory * bandwidth
+        share, in_memory, in_launches = _weights(own.forecast, base.forecast)
+        launches = math.log(_launch_time(base.forecast) / _launch_time(own.forecast))
+        whole = math.log(max(base.forecast.time_s, SMALLEST) / max(own.forecast.time_s, SMALLEST))
+        efficiency = whole - share * ceiling - in_memory * bandwidth - in_launches * launches
         more: list[tuple[FactorName, float, float]] = [
             ("bandwidth", bandwidth, in_memory * bandwidth),
-            ("launches", *launches),
+            ("launches", launches, in_launches * launches),
             ("efficiency", efficiency, efficiency),
         ]
         per_cycle = share * (ceiling - units - clock)
@@ -100,19 +102,16 @@ def of_times(device: str, own: Estimate, peak: Peak, baseline: str, base: Estima
     return _decomposition(device, baseline, of, own.batch, logs)
 
 
-def _forecast_parts(own: Forecast, base: Forecast) -> tuple[tuple[float, float], ...]:
-    """Return of compute and of memory the log of the speed-up and the weight; of launches the log of their ratio first.
+def _weights(own: Forecast, base: Forecast) -> list[float]:
+    """Return the weights of compute, memory and launches in the log of the ratio of two times."""
+    times = [[max(getattr(each.shares, limit) * each.time_s, SMALLEST) for each in (own, base)] for limit in LIMITS]
+    whole = _log_mean(max(own.time_s, SMALLEST), max(base.time_s, SMALLEST))
+    return [_log_mean(*pair) / whole for pair in times]
 
-    The three logs of the speed-up add up to that of the whole time.
-    """
-    whole = _log_mean(own.time_s, base.time_s)
-    effects = []
-    for part in ("compute", "memory", "overhead"):
-        time, before = (max(getattr(each.shares, part) * each.time_s, SMALLEST) for each in (own, base))
-        weight = _log_mean(time, before) / whole
-        effects.append((weight * math.log(before / time), weight, math.log(before / time)))
-    compute, memory, (worth, _, ratio) = effects
-    return compute[:2], memory[:2], (ratio, worth)
+
+def _launch_time(forecast: Forecast) -> float:
+    """Return the seconds that launches take: those of the host or, without one, their part of the time."""
+    return max(forecast.host_s or forecast.shares.overhead * forecast.time_s, SMALLEST)
 
 
 def _decomposition(

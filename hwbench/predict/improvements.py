@@ -1,0 +1,96 @@
+"""What would raise the throughput of a network: changes to how it runs and to the device, tried by the time model."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from hwbench import dtypes
+from hwbench.machine.device import Device, highest, peaks
+from hwbench.predict.forecast import timed
+from hwbench.predict.model import scalar
+from hwbench.predict.model.launch import CONVOLUTIONS, family_of
+from hwbench.predict.model.parameters import Runtime
+from hwbench.predict.model.runtimes import runtime_for
+from hwbench.predict.model.time import LaunchTime, device_and_host_time, scaled, total_time
+from hwbench.workload.ops import Workload
+
+LEAST = 1.05
+"""Gain from which a change is worth a word."""
+LARGER = 8
+
+
+class Improvement(Struct, frozen=True):
+    """A change (`batch`, `dtype`, `runtime`, `graphs`, `layout`, `bandwidth`, `compute`) to a `value`.
+
+    The last two are of the device: so many times as fast. `gain` is the throughput with it over the one without.
+    """
+
+    change: str
+    value: str
+    gain: float
+
+
+def improvements(
+    workload: Workload, device: Device, dtype: str, batch: int, runtime: str | None = None, **how: Any
+) -> tuple[Improvement, ...]:
+    """Return the changes that raise the throughput, the largest gain first; `how` is what `forecast` takes else.
+
+    Empty where nothing is forecast.
+    """
+    name = runtime_for(device.kind, runtime)
+    now = timed(workload, device, dtype, batch, name, **how)
+    before = _seconds(now) if now else 0.0
+    if now is None or not before:
+        return ()
+    tried = [*_of_times(*now), *_of_runs(workload, device, dtype, batch, name, how)]
+    gains = [Improvement(change, value, before * more / after) for change, value, more, after in tried if after]
+    return tuple(sorted((each for each in gains if each.gain >= LEAST), key=lambda each: -each.gain))
+
+
+def _seconds(run: tuple[list[LaunchTime], Runtime] | None) -> float:
+    """Return the seconds of a run; 0 without one."""
+    return float(total_time(scalar, *device_and_host_time(scalar, *run))) if run else 0.0
+
+
+def _of_times(times: list[LaunchTime], runtime: Runtime) -> Iterator[tuple[str, str, float, float]]:
+    """Yield what changes the times of the same launches: each change, the samples relative to now, and the seconds."""
+    for change, factors in (("compute", (0.5, 1.0, 1.0)), ("bandwidth", (1.0, 0.5, 1.0))):
+        yield change, "2", 1.0, _seconds(([scaled(time, factors) for time in times], runtime))
+    if runtime.gpu is not None:
+        yield "graphs", "CUDA graphs", 1.0, _seconds(([replace(time, host=0.0) for time in times], runtime))
+
+
+def _of_runs(
+    workload: Workload, device: Device, dtype: str, batch: int, runtime: str, how: dict[str, Any]
+) -> Iterator[tuple[str, str, float, float]]:
+    """Yield what makes other launches, in the same form."""
+    larger, bits = batch * LARGER, dtypes.dtype(dtype).bits
+    if not workload.fixed and (not device.memory.size or workload.capacity(bits, larger) <= device.memory.size):
+        yield "batch", str(larger), LARGER, _seconds(timed(workload, device, dtype, larger, runtime, **how))
+    if narrower := _narrower(device, dtype):
+        yield "dtype", narrower, 1.0, _seconds(timed(workload, device, narrower, batch, runtime, **how))
+    compiled = runtime.replace("eager", "compile")
+    if compiled != runtime:
+        yield "runtime", compiled, 1.0, _seconds(timed(workload, device, dtype, batch, compiled, **how))
+    if device.kind == "gpu" and bits <= 16 and (turned := _channels_last(workload)):
+        yield "layout", "channels-last", 1.0, _seconds(timed(turned, device, dtype, batch, runtime, **how))
+
+
+def _narrower(device: Device, dtype: str) -> str | None:
+    """Return a format of 16 bits that the device multiplies faster than fp32, None where there is none."""
+    if dtypes.dtype(dtype).bits <= 16 or dtype == dtypes.MIXED:
+        return None
+    every = peaks(device)
+    best = {name: peak.flops_per_second for name in ("fp32", "bf16", "fp16") if (peak := highest(every, name))}
+    names = ("fp16", "bf16") if device.kind == "gpu" else ("bf16",)
+    return next((name for name in names if best.get(name, 0.0) > best.get("fp32", 0.0)), None)
+
+
+def _channels_last(workload: Workload) -> Workload | None:
+    """Return the network with its images in channels-last format, None where they are or where it has none."""
+    turned = tuple(
+        replace(op, channels_last=True, strided=False) if family_of(op) in CONVOLUTIONS else op for op in workload.ops
+    )
+    return replace(workload, ops=turned) if turned != workload.ops else None

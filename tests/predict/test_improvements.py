@@ -1,0 +1,49 @@
+"""What would help: each gain is what the forecast of the changed run says."""
+
+import pytest
+
+from hwbench.machine import catalog
+from hwbench.predict.forecast import forecast
+from hwbench.predict.improvements import LEAST, improvements
+from hwbench.workload import load
+
+RTX3090 = catalog.device("rtx3090")
+
+
+def gains(model: str, device: str, dtype: str = "fp32", batch: int = 1, **how: str) -> dict[str, tuple[str, float]]:
+    every = improvements(load.workload(model), catalog.device(device), dtype, batch, **how)
+    assert [each.gain for each in every] == sorted((each.gain for each in every), reverse=True)
+    assert all(each.gain >= LEAST for each in every)
+    return {each.change: (each.value, each.gain) for each in every}
+
+
+def rate(batch: int = 1, dtype: str = "fp32", runtime: str | None = None) -> float:
+    made = forecast(load.workload("resnet50"), RTX3090, dtype, batch, runtime)
+    assert made is not None
+    assert made.throughput_per_s is not None
+    return made.throughput_per_s
+
+
+def test_gains_are_ratios_of_forecasts() -> None:
+    helping = gains("resnet50", "rtx3090")
+    assert helping["batch"] == ("8", pytest.approx(rate(8) / rate()))
+    compiled = "torch-compile-cuda"
+    assert helping["runtime"] == (compiled, pytest.approx(rate(runtime=compiled) / rate()))
+    assert helping["graphs"][1] > 2  # the run waits for launches
+    assert "bandwidth" not in helping
+    assert "compute" not in helping
+
+
+def test_a_run_that_computes_is_helped_by_fewer_bits_and_more_flops() -> None:
+    helping = gains("vgg19", "a100-sxm4-80gb", batch=64)
+    assert helping["dtype"][0] == "fp16"
+    assert 1.2 < helping["compute"][1] < 2
+    assert "graphs" not in helping
+    assert "layout" in gains("vgg19", "a100-sxm4-80gb", "fp16", 64)
+
+
+def test_what_cannot_be_is_not_proposed() -> None:
+    assert "batch" not in gains("vgg19", "gtx1050ti", batch=64)  # it does not fit
+    assert "dtype" not in gains("resnet50", "i9-10940x")
+    assert "runtime" not in gains("resnet50", "rtx3090", runtime="torch-compile-cuda")
+    assert gains("resnet50", "rtx3090", "int8") == {}
