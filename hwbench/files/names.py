@@ -8,6 +8,7 @@ from hwbench.files.content import reason
 SUFFIX = ".yaml"
 OTHER_SUFFIX = ".yml"
 SAVED = ".json"
+FILES = (SUFFIX, OTHER_SUFFIX, SAVED)
 """Suffix of a saved workload, which may be among the models instead of a YAML file."""
 
 

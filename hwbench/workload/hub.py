@@ -9,8 +9,8 @@ from hwbench.errors import InputError, nearest, shown
 from hwbench.files.content import read_text
 
 HUB_HINT = (
-    "Language models are traced by the model type of transformers, nothing is downloaded: hf:{family} has the default "
-    "sizes of that type, and hf:{family}?num_hidden_layers=32 changes one."
+    "Layers of language models are traced by the model type of transformers, without any download: hf:{family} has the "
+    "default sizes of that type, and hf:{family}?num_hidden_layers=32 changes one."
 )
 _COMMON = (
     "bert", "bloom", "clip", "deepseek_v3", "distilbert", "falcon", "gemma", "gemma2", "gemma3", "gpt2", "gpt_neox",

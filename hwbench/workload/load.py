@@ -1,6 +1,7 @@
 """Networks by name: files of the catalog, paths, matrix products, and models that are traced."""
 
 import importlib
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -72,17 +73,20 @@ def layer_list(request: ModelRequest) -> network.ModelFile:
 
 
 def _path(name: str) -> str:
-    if names.is_path(name) or name.endswith(names.SAVED):
+    is_file = names.is_path(name) or name.endswith(names.SAVED)
+    if is_file and (os.path.splitext(name)[1] in names.FILES or os.path.exists(name)):
         return name
     try:
         return folders.find("models", name)
     except InputError as error:
         from hwbench.workload.hub import HUB_HINT, family_of  # which names of the catalog do without
+        from hwbench.workload.language.sources import is_language_model
 
         family = family_of(name) if error.code == "unknown-model" and not error.nearest else None
         if family is None:
             raise
-        text = f"There is no model named '{shown(name)}' in the catalog. {HUB_HINT.format(family=family)}"
+        language = " It is a language model of `hwbench estimate`." if is_language_model(name) else ""
+        text = f"There is no network named '{shown(name)}'.{language} {HUB_HINT.format(family=family)}"
         raise InputError(error.code, text, nearest=(f"hf:{family}",)) from None
 
 

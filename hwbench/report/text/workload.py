@@ -54,7 +54,11 @@ def summary(count: Count, style: Style = PLAIN) -> list[str]:
     ):
         lines += field(name, text, style)
     lines += published(workload, style)
-    return lines if isinstance(count.audit, UnsetType) else [*lines, "", *audit(count.audit, workload.macs, style)]
+    return (
+        lines
+        if isinstance(count.audit, UnsetType)
+        else [*lines, "", *audit(count.audit, workload.macs // workload.samples, style)]
+    )
 
 
 def published(workload: Workload, style: Style) -> list[str]:
