@@ -148,8 +148,6 @@ def test_wrong_modules(cli: Callable[..., Any], factory: str, arguments: str, co
         "--phase decode",
         "--context 5",
         "--image-size 64",
-        "--input 1x3",
-        "--mode training",
         "--channels-last",
         "--dtype amp",
     ],
@@ -162,7 +160,7 @@ def test_options_of_tracing_are_refused_for_layer_lists(cli: Callable[..., Any],
 
 
 @pytest.mark.parametrize(
-    "model", ["torchvision:resnet50", "timm:resnet50 --mode training", "hf:bert", "torch:a:b", "graph.onnx"]
+    "model", ["torchvision:resnet50", "timm:resnet50 --mode training", "hf:bert", "torch:json:loads", "graph.onnx"]
 )
 def test_a_missing_extra_is_named(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, model: str) -> None:
     for name in ("torch", "onnx"):

@@ -4,13 +4,15 @@ A dimension is the batch if a run at another size of it has the same operators, 
 grow in proportion. Where the caller names no dimension, the one of torch's convention is tried.
 """
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from msgspec.structs import replace
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
-from hwbench.errors import InputError
+from hwbench.errors import InputError, shown
 from hwbench.workload import growth
 from hwbench.workload.request import ModelRequest
 from hwbench.workload.tracing import trace as torch_trace
@@ -18,6 +20,7 @@ from hwbench.workload.tracing.build import Built
 from hwbench.workload.tracing.record import Trace
 from hwbench.workload.tracing.twins import convert_all, is_channels_last, tensors
 
+_UNINITIALIZED: tuple[Any, ...] = (UninitializedParameter, UninitializedBuffer)
 _AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -33,6 +36,31 @@ def run(built: Built, request: ModelRequest) -> Trace:
         channels_last=request.channels_last,
         whole=True,
     )
+
+
+def with_known_shapes(built: Built) -> Built:
+    """Return a copy of a module whose lazy layers have taken their shapes from its inputs; any other as it is."""
+    weights = [*built.module.parameters(), *built.module.buffers()]
+    if not any(isinstance(tensor, _UNINITIALIZED) for tensor in weights):
+        return built
+
+    def without_data(tensor: Any, _last: bool = False) -> Any:
+        if isinstance(tensor, _UNINITIALIZED):
+            kind: Any = type(tensor)
+            return kind(device="meta")
+        moved = tensor.detach().to("meta")
+        return torch.nn.Parameter(moved, tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else moved
+
+    module = copy.deepcopy(built.module, {id(tensor): without_data(tensor) for tensor in weights})
+    args, kwargs = convert_all((built.args, built.kwargs), without_data, False)
+    try:
+        with torch.no_grad(), torch.device("meta"):
+            module(*args, **kwargs)
+    except Exception as error:  # whatever the user's module raises
+        reason = shown(" ".join(f"{type(error).__name__}: {error}".split()), 300)
+        text = f"The lazy layers of {type(module).__name__} do not take their shapes from these inputs: {reason}"
+        raise InputError("not-traceable", text, field="model") from error
+    return replace(built, module=module)
 
 
 def along(built: Built, dim: int) -> Built:

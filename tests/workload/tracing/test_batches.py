@@ -133,3 +133,18 @@ def test_a_dimension_that_is_no_batch_is_refused(name: str, dim: int) -> None:
 def test_an_estimate_at_several_batches_of_a_cost_that_is_no_multiple() -> None:
     answer = hwbench.estimate_all(Pairs(), "rtx3090", inputs=data(6, 4), batches=(2, 3), batch_dim=0)
     assert [row.flops for row in answer.estimates] == [2 * 16, 2 * 36]
+
+
+def test_lazy_layers_take_their_shapes_from_the_inputs_and_stay_lazy() -> None:
+    def net() -> Any:
+        return nn.Sequential(nn.LazyConv2d(8, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(10))
+
+    lazy, run, inputs = net(), net(), data(4, 3, 16, 16)
+    run(torch.zeros(4, 3, 16, 16))
+    answer = hwbench.count(lazy, inputs)
+    assert (answer.macs, answer.params, answer.batch) == (4 * (196 * 8 * 27 + 1568 * 10), 15930, 4)
+    assert answer.layers == hwbench.count(run, inputs).layers
+    assert lazy[0].has_uninitialized_params()
+    with pytest.raises(InputError) as raised:
+        hwbench.count(net(), data(4, 3))
+    assert raised.value.code == "not-traceable"
