@@ -129,6 +129,8 @@ def gpu(values: dict[str, float]) -> dict[str, Any]:
     """Return parameters of a GPU."""
     return {
         "stream": min(values["stream"], 1.0), "power": values["power"], "cache": values["cache"],
+        "fused_cache": min(values.get("fused_cache", values["cache"]), 1.0), "tile": values.get("tile", TILE),
+        "batched_compute": values.get("batched_compute", values["compute"]),
         "layer": values["layer"] * 1e-6, "hop": values.get("hop", 0.0) * 1e-6,
         "decode": {"plain": values["decode_plain"], "quantized": values["decode"]},
         "compute": {"plain": values["compute_plain"], "quantized": values["compute"]},
@@ -142,6 +144,7 @@ def cpu(values: dict[str, float]) -> dict[str, Any]:
     codings = ("plain", "k", "i")
     return {
         "stream": min(values["stream"], 1.0), "power": values["power"], "cache": values["stream"], "layer": 0.0,
+        "fused_cache": values["stream"], "batched_compute": values["compute"], "tile": 0.0,
         "hop": 0.0, "decode": {"quantized": values["decode"], **{c: values[f"decode_{c}"] for c in codings}},
         "compute": {"quantized": values["compute"], **{c: values[f"compute_{c}"] for c in codings}},
         "prompt_power": 4.0, "dequantize": 0.0, "score": 0.0, "token": 0.0,
@@ -151,6 +154,7 @@ def cpu(values: dict[str, float]) -> dict[str, Any]:
 FITS = {
     "cuda": Fit(
         {"stream": 0.95, "decode_plain": 3.3, "decode": 11, "cache": 0.45, "layer": 80, "power": 5, "hop": 200,
+         "fused_cache": 0.7, "batched_compute": 0.28, "tile": 8,
          "compute_plain": 0.6, "compute": 0.8, "score": 30, "prompt_power": 3, "token": 1.2, "dequantize": 1.4}, gpu,
     ),
     "metal": Fit(
@@ -162,6 +166,8 @@ FITS = {
          "compute_plain": 0.4, "compute_k": 0.5, "compute_i": 0.2}, cpu,
     ),
 }  # fmt: skip
+TILE = 8.0
+"""Tokens by which products of a few are padded, for classes of devices without measurements of them."""
 NOWHERE = ErrorBand(0.0, 0.0)
 
 
@@ -178,7 +184,7 @@ def expected(case: Case, known: RuntimeParameters) -> float:
     """Return the time of a case in the model."""
     if case.kind == "prompt":
         return prompt_time(case.step, case.accelerator, known, case.devices, case.fused).total
-    return generation_time(case.step, case.accelerator, known, case.devices).total
+    return generation_time(case.step, case.accelerator, known, case.devices, case.fused).total
 
 
 def fitted(family: str, cases_of_all: list[Case]) -> RuntimeParameters:

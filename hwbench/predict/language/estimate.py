@@ -267,6 +267,7 @@ def check_command(model: LanguageModel, scenario: Scenario, kind: Kind) -> str:
     path = shlex.quote(model.path or f"{model.name}-{model.weights}.gguf")
     cache = scenario.kv_dtype
     formats = "" if cache == "f16" else f" -ctk {cache} -ctv {cache}"
+    formats += " -fa 1" if scenario.fused_attention else ""
     layers = " -ngl 99" if kind == "gpu" else ""
     if scenario.batch > 1:
         total = scenario.batch * scenario.reserved
@@ -288,7 +289,7 @@ def _phases(
         yield _phase("prompt", step, 1, parts, known.prompt, device, scenario.devices)
     if scenario.generate:
         step = decode_step(model, scenario.batch, scenario.prompt + scenario.generate / 2, cache)
-        parts = generation_time(step, device, known, scenario.devices)
+        parts = generation_time(step, device, known, scenario.devices, scenario.fused_attention)
         spread = known.batched if scenario.batch > 1 else known.generation
         yield _phase("generation", step, scenario.generate, parts, spread, device, scenario.devices)
 

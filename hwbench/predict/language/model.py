@@ -41,16 +41,23 @@ class Parts(Struct, frozen=True):
         return max(self.__struct_fields__, key=lambda name: getattr(self, name))
 
 
-def generation_time(step: StepWork, device: Accelerator, known: RuntimeParameters, devices: int = 1) -> Parts:
-    """Return the time of a step that adds a token to each sequence, in s; layers are split between `devices`."""
+def generation_time(
+    step: StepWork, device: Accelerator, known: RuntimeParameters, devices: int = 1, fused_attention: bool = False
+) -> Parts:
+    """Return the time of a step that adds a token to each sequence, in s; layers are split between `devices`.
+
+    The products of one token are part of decoding its weights; those of a few take their own time.
+    """
+    padded = step.flops * (1 + known.tile / step.tokens) if step.tokens > step.passes else 0.0
+    share = known.fused_cache if fused_attention else known.cache
     reading = step.weight_bytes / (known.stream * device.bandwidth)
     decoding = sum(count / by_coding(known.decode, coding) for coding, count in step.decoded.items()) / device.cycles
     reading, decoding = _joined(reading, decoding, known.power)
     return Parts(
         weights=reading,
         decoding=decoding,
-        arithmetic=_arithmetic(step, device, known) if step.tokens > step.passes else 0.0,
-        cache=step.cache_bytes / (known.cache * device.bandwidth),
+        arithmetic=padded / (known.batched_compute * device.rate),
+        cache=step.cache_bytes / (share * device.bandwidth),
         launches=known.layer * step.layers * step.passes + known.hop * (devices - 1) * step.passes,
     )
 
