@@ -203,6 +203,10 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         "interval is a factor of two."
     ),
     "context-beyond-model": "The context of {context} tokens is longer than the model was made for ({longest}).",
+    "layers-on-cpu": (
+        "The CPU computes {layers} layers of the prompt too: llama.cpp may do that on the device, over the link, for "
+        "long prompts. What handing over takes is left out."
+    ),
     "devices-split-by-layers": (
         "Layers are split between {devices} devices, one behind the other: generation is no faster than on one, and "
         "forecasts of prompts are not fitted."

@@ -24,7 +24,7 @@ from hwbench.workload.language.formats import block_format
 
 MAX_TOKENS, MAX_DEVICES = 100_000_000, 4096
 RUNTIME = "llama.cpp"
-OPTIONS = ("weights", "kv_dtype", "prompt", "generate", "devices")
+OPTIONS = ("weights", "kv_dtype", "prompt", "generate", "devices", "gpu_layers", "cpu", "fused_attention")
 """Parameters that only language models have."""
 
 
@@ -34,7 +34,7 @@ def is_language_question(model: object, options: Mapping[str, object], runtime: 
     That is where one of its options or its runtime is given, or where the name means a language model and no runtime
     of other models is asked for.
     """
-    if any(options.get(name) is not None for name in OPTIONS) or runtime == RUNTIME:
+    if any(options.get(name) not in (None, False) for name in OPTIONS) or runtime == RUNTIME:
         return True
     if not isinstance(model, str) or runtime is not None or folders.locate("models", model):
         return False
@@ -52,6 +52,9 @@ def estimate_language(
     batch: int | None = None,
     context: int | None = None,
     devices: int | None = None,
+    gpu_layers: int | None = None,
+    cpu: str | Device | None = None,
+    fused_attention: bool = False,
     clock: str | None = None,
     settings: Mapping[str, str] | None = None,
 ) -> LanguageEstimate:
@@ -59,7 +62,8 @@ def estimate_language(
 
     `weights` is a format such as `q4_k_m`, `f16` or `fp8` (by default that of the file, bf16 for the catalog),
     `kv_dtype` that of the cache. `batch` sequences run at once; memory is reserved for `context` tokens of each, by
-    default those of the prompt (512) and to generate (128). Layers are split between `devices`. Raises InputError.
+    default those of the prompt (512) and to generate (128). Layers are split between `devices`; with `gpu_layers`, so
+    many of them are on the device and the others on `cpu`. Fused attention is llama.cpp's `-fa 1`. Raises InputError.
     """
     scenario = Scenario(
         prompt=_count(prompt, 512, "prompt", 0),
@@ -68,6 +72,8 @@ def estimate_language(
         context=None if context is None else _count(context, 0, "context", 1),
         kv_dtype=_cache(kv_dtype or "f16"),
         devices=_count(devices, 1, "devices", 1, MAX_DEVICES),
+        gpu_layers=None if gpu_layers is None else _count(gpu_layers, 0, "gpu_layers", 0),
+        fused_attention=fused_attention,
     )
     if scenario.prompt + scenario.generate == 0:
         raise InputError("nothing-to-do", "There is neither a prompt nor anything to generate.", field="generate")
@@ -78,9 +84,14 @@ def estimate_language(
         described = language_model(model, weights)
     except InputError as error:
         raise error.at(field=error.field or "model") if error.file is None else error from None
-    located = locate(device, settings)
+    located, host = locate(device, settings), None if cpu is None else locate(cpu).device
+    if (scenario.gpu_layers is None) != (host is None):
+        message = "Layers on a CPU need both: how many are on the device, and which CPU has the others."
+        raise InputError("missing", message, field="cpu" if host is None else "gpu_layers")
+    if host is not None and (host.kind != "cpu" or located.device.kind != "gpu"):
+        raise InputError("not-a-cpu", "Layers are divided between a GPU and a CPU.", field="cpu")
     other = None if described.path else lambda name: language_model(model, name)
-    answer = estimated(described, located.device, scenario, check_clock(clock), other)
+    answer = estimated(described, located.device, scenario, check_clock(clock), other, host)
     return replace(answer, notices=unique((*located.notices, *answer.notices)))
 
 

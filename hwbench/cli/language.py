@@ -7,13 +7,16 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-NAMES = ("weights", "kv_dtype", "prompt", "generate", "devices")
+NAMES = ("weights", "kv_dtype", "prompt", "generate", "devices", "gpu_layers", "cpu", "fused_attention")
 _TOKENS = click.IntRange(0, 100_000_000)
 
 
 def language_options(function: F) -> F:
     """Add the options of language models."""
     for option in (
+        click.option("--fused-attention", is_flag=True, help="Attention in one kernel (llama.cpp's -fa 1)."),
+        click.option("--cpu", metavar="D", help="CPU that has the layers beyond --gpu-layers; host is this one."),
+        click.option("--gpu-layers", type=_TOKENS, metavar="K", help="Layers on the device, the others on --cpu."),
         click.option(
             "--devices", type=click.IntRange(1, 4096), metavar="N", help="Devices that layers are split between."
         ),

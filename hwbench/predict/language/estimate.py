@@ -15,52 +15,16 @@ from hwbench.notices import Notice, notice
 from hwbench.predict.language import memory, parameters
 from hwbench.predict.language.hardware import Accelerator, accelerator_of
 from hwbench.predict.language.memory import Budget, Remedy
-from hwbench.predict.language.model import Parts, generation_time, prompt_time
+from hwbench.predict.language.model import Parts
 from hwbench.predict.language.parameters import ErrorBand, RuntimeParameters
-from hwbench.workload.language.formats import BlockFormat, block_format
+from hwbench.predict.language.phases import MICROBATCH, Phase, Scenario, Stage, phases
+from hwbench.workload.language.formats import block_format
+from hwbench.workload.language.parts import split_layers
 from hwbench.workload.language.tensors import LanguageModel
-from hwbench.workload.language.work import StepWork, decode_step, prompt_steps
 
-MICROBATCH = 512
 UNFITTED = {"other": "cuda"}
 """Classes of devices that nothing was fitted to, and the class whose parameters are used for them."""
 UNFITTED_SPREAD = math.log(2.0)
-
-
-class Scenario(Struct, frozen=True):
-    """What is asked of a model: tokens of the prompt and to generate, sequences at once, formats, devices.
-
-    `context` tokens of memory are reserved for each sequence, by default those of prompt and generation together.
-    """
-
-    prompt: int = 512
-    generate: int = 128
-    batch: int = 1
-    context: int | None = None
-    kv_dtype: str = "f16"
-    devices: int = 1
-    fused_attention: bool = False
-
-    @property
-    def reserved(self) -> int:
-        """Tokens of context that memory is reserved for."""
-        return self.context or self.prompt + self.generate
-
-
-class Phase(Struct, frozen=True):
-    """Reading the prompt, or generating all tokens: times in s of the whole batch, what they are spent on, bounds."""
-
-    name: str
-    kind: str
-    flops: int
-    traffic_bytes: int
-    ideal_time_s: float
-    roofline_time_s: float
-    expected_time_s: float
-    interval_s: tuple[float, float]
-    bound: str
-    limited_by: str
-    parts: Parts
 
 
 class LanguageEstimate(Answer, Struct, frozen=True):
@@ -94,6 +58,7 @@ class LanguageEstimate(Answer, Struct, frozen=True):
     provenance: dict[str, str]
     notices: tuple[Notice, ...]
     power_w: float | None = None
+    host: str | None = None
 
     def phase(self, name: str) -> Phase | None:
         """Return a phase, None where the scenario has no such."""
@@ -184,6 +149,7 @@ class LanguageEstimate(Answer, Struct, frozen=True):
                 "prompt": scenario.prompt,
                 "generate": scenario.generate,
                 "devices": scenario.devices,
+                "gpu_layers": scenario.gpu_layers,
                 "params": self.params,
                 "active_params": self.active_params,
                 "ttft_s": self.ttft_s,
@@ -224,19 +190,27 @@ def estimate_language(
     scenario: Scenario,
     clock: ClockKind | None = None,
     other: Callable[[str], LanguageModel] | None = None,
+    host: Device | None = None,
 ) -> LanguageEstimate:
     """Return the estimate of a model on `scenario.devices` devices with layers split between them.
 
-    `other` returns the model in another format of weights, where it has any. Raises InputError where the bandwidth or
-    the rates of the device are unknown.
+    `other` returns the model in another format of weights, where it has any. `host` is the CPU that has the layers
+    beyond `scenario.gpu_layers`; the memory that is budgeted is that of the device. Raises InputError where the
+    bandwidth or the rates of a device are unknown.
     """
-    quantized = any(tensor.block.coding != "plain" for tensor, _ in model.groups)
-    accelerator, cache = accelerator_of(device, clock, quantized=quantized), block_format(scenario.kv_dtype)
-    shipped = parameters.shipped()
-    family = UNFITTED.get(accelerator.family, accelerator.family)
-    known = _widened(shipped.families[family]) if family != accelerator.family else shipped.families[family]
+    accelerator, known = _class_of(model, device, clock)
+    cache = block_format(scenario.kv_dtype)
     size = accelerator.size * scenario.devices if accelerator.size else None
-    need = memory.budget(model, size, scenario.reserved, scenario.batch, cache, MICROBATCH, scenario.fused_attention)
+    held = model
+    stages: tuple[Stage, ...] = (Stage(model, accelerator, known, scenario.devices),)
+    if scenario.gpu_layers is not None and host is not None:
+        held, rest = split_layers(model, scenario.gpu_layers)
+        stages = tuple(
+            Stage(part, *_class_of(model, where, clock), count)
+            for part, where, count in ((held, device, scenario.devices), (rest, host, 1))
+            if part.tensors
+        )
+    need = memory.budget(held, size, scenario.reserved, scenario.batch, cache, MICROBATCH, scenario.fused_attention)
     return LanguageEstimate(
         model=model.name,
         title=model.title,
@@ -251,14 +225,15 @@ def estimate_language(
         peak_dtype=accelerator.bound.dtype,
         bandwidth_bytes_per_second=accelerator.bandwidth,
         scenario=scenario,
-        phases=tuple(_phases(model, scenario, accelerator, known, cache)),
+        phases=tuple(phases(stages, scenario)),
         budget=need,
-        remedies=tuple(memory.remedies(model, need, scenario.devices, other)),
-        interval_level=shipped.level,
+        remedies=tuple(memory.remedies(held, need, scenario.devices, None if held is not model else other)),
+        interval_level=parameters.shipped().level,
+        host=host.label if len(stages) > 1 and host else None,
         check_command=check_command(model, scenario, device.kind),
         provenance={"bandwidth": device.provenance_of("memory.bandwidth"), "peak": accelerator.bound.provenance},
         notices=(*model.notices, *_notices(model, device, accelerator, need, scenario)),
-        power_w=float(device.power) if device.power else None,
+        power_w=float(device.power) if device.power and len(stages) == 1 else None,
     )
 
 
@@ -268,7 +243,8 @@ def check_command(model: LanguageModel, scenario: Scenario, kind: Kind) -> str:
     cache = scenario.kv_dtype
     formats = "" if cache == "f16" else f" -ctk {cache} -ctv {cache}"
     formats += " -fa 1" if scenario.fused_attention else ""
-    layers = " -ngl 99" if kind == "gpu" else ""
+    count = 99 if scenario.gpu_layers is None else scenario.gpu_layers
+    layers = f" -ngl {count}" if kind == "gpu" else ""
     if scenario.batch > 1:
         total = scenario.batch * scenario.reserved
         prompt = f"-npp {scenario.prompt} -ntg {scenario.generate} -npl {scenario.batch}"
@@ -279,45 +255,13 @@ def check_command(model: LanguageModel, scenario: Scenario, kind: Kind) -> str:
     return " && ".join(([prompt] if scenario.prompt else []) + ([generation] if scenario.generate else []))
 
 
-def _phases(
-    model: LanguageModel, scenario: Scenario, device: Accelerator, known: RuntimeParameters, cache: BlockFormat
-) -> Iterator[Phase]:
-    """Yield the prompt and the generation."""
-    if scenario.prompt:
-        step = prompt_steps(model, scenario.prompt, scenario.batch, 0, MICROBATCH, cache)
-        parts = prompt_time(step, device, known, scenario.devices, scenario.fused_attention)
-        yield _phase("prompt", step, 1, parts, known.prompt, device, scenario.devices)
-    if scenario.generate:
-        step = decode_step(model, scenario.batch, scenario.prompt + scenario.generate / 2, cache)
-        parts = generation_time(step, device, known, scenario.devices, scenario.fused_attention)
-        spread = known.batched if scenario.batch > 1 else known.generation
-        yield _phase("generation", step, scenario.generate, parts, spread, device, scenario.devices)
-
-
-def _phase(
-    name: str, step: StepWork, times: int, parts: Parts, spread: ErrorBand, device: Accelerator, devices: int
-) -> Phase:
-    """Return a phase of `times` such steps.
-
-    The roofline lets prompts use all devices at once, as splitting every layer would; a generated token too.
-    """
-    ideal = times * step.flops / device.bound.flops_per_second / devices
-    roofline = max(ideal, times * step.traffic / device.bandwidth / devices)
-    expected = max(times * parts.total, roofline)
-    scale = expected / parts.total
-    return Phase(
-        name=name,
-        kind="prefill" if name == "prompt" else "decode",
-        flops=round(times * step.flops),
-        traffic_bytes=round(times * step.traffic),
-        ideal_time_s=ideal,
-        roofline_time_s=roofline,
-        expected_time_s=expected,
-        interval_s=(max(expected * math.exp(spread.low), roofline), expected * math.exp(spread.high)),
-        bound="memory" if roofline > ideal else "compute",
-        limited_by=parts.largest,
-        parts=Parts(*(scale * getattr(parts, field) for field in Parts.__struct_fields__)),
-    )
+def _class_of(model: LanguageModel, device: Device, clock: ClockKind | None) -> tuple[Accelerator, RuntimeParameters]:
+    """Return a device as the model sees it, and the parameters of its class or of the one that is used for it."""
+    quantized = any(tensor.block.coding != "plain" for tensor, _ in model.groups)
+    accelerator = accelerator_of(device, clock, quantized=quantized)
+    families = parameters.shipped().families
+    family = UNFITTED.get(accelerator.family, accelerator.family)
+    return accelerator, families[family] if family == accelerator.family else _widened(families[family])
 
 
 def _widened(known: RuntimeParameters) -> RuntimeParameters:
@@ -376,6 +320,8 @@ def _notices(
         yield notice("memory-size-unknown", device=device.label)
     if model.context and scenario.reserved > model.context:
         yield notice("context-beyond-model", context=scenario.reserved, longest=model.context)
+    if scenario.gpu_layers is not None:
+        yield notice("layers-on-cpu", layers=len(model.layers) - min(scenario.gpu_layers, len(model.layers)))
     if accelerator.family in UNFITTED:
         yield notice("class-unfitted", device=device.label)
     if scenario.devices > 1:

@@ -27,11 +27,12 @@ class RuntimeParameters(Struct, frozen=True, forbid_unknown_fields=True):
 
     `stream`: share of the bandwidth at which weights are read, `decode`: weights that a unit decodes in a cycle for one
     token, by the coding of their format (`quantized` for those without an entry); the slower of both limits, joined by
-    the `power`. `cache`: share of the bandwidth for the cache, `fused_cache` with fused attention. `layer` is what the launches of a layer take in each
-    pass, `hop` what each further device takes. `compute` is the share of the rate that products reach, by coding;
-    `batched_compute` that of products of a few tokens, which take as long as `tile` tokens more. `prompt_power` joins them with reading. `dequantize`: weights that a unit decodes in a cycle for a product of many
-    tokens, 0 where products decode as they go. `score` is the traffic in bytes of a score of attention, `token` the
-    time of a layer for each token of a prompt. `generation`, `prompt` and `batched` are the spreads of these times.
+    the `power`. `cache`: share of the bandwidth for the cache, `fused_cache` with fused attention. `layer` is what the
+    launches of a layer take in each pass, `hop` what each further device takes. `compute` is the share of the rate that
+    products reach, by coding; `prompt_power` joins them with reading. `batched_compute` is that of products of a few
+    tokens, which take as long as `tile` tokens more. `dequantize`: weights that a unit decodes in a cycle for a product
+    of many tokens, 0 where products decode as they go. `score` is the traffic in bytes of a score of attention, `token`
+    the time of a layer for each token of a prompt. `generation`, `prompt` and `batched` are the spreads of these times.
     """
 
     how: str

@@ -1,8 +1,9 @@
 """An estimate of a language model as text: does it fit, how fast is it, why, and how to check that."""
 
 from hwbench import answers
-from hwbench.predict.language.estimate import LanguageEstimate, Phase
+from hwbench.predict.language.estimate import LanguageEstimate
 from hwbench.predict.language.memory import Remedy
+from hwbench.predict.language.phases import Phase
 from hwbench.report.text.format import percent
 from hwbench.report.text.layout import PLAIN, Style, heading, sentences, table
 from hwbench.units import Bytes, si
@@ -18,7 +19,8 @@ def single(answer: LanguageEstimate, style: Style = PLAIN) -> list[str]:
     """Return the lines of an estimate; where the model does not fit, that is the first."""
     scenario = answer.scenario
     several = f"{scenario.devices} × " if scenario.devices > 1 else ""
-    title = f"{answer.title}, {answer.weights}, on {several}{answer.device}, {answer.runtime}"
+    beside = f" ({scenario.gpu_layers} layers) and {answer.host}" if answer.host else ""
+    title = f"{answer.title}, {answer.weights}, on {several}{answer.device}{beside}, {answer.runtime}"
     first = _misfit(answer, style) if answer.fits is False else []
     lines = [*first, *heading(title, style), "", *_times(answer, style), ""]
     if answer.fits is not False:

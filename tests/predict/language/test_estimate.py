@@ -1,6 +1,7 @@
 """Estimates of language models: the arithmetic of memory and bounds, laws of the forecast, and what does not fit."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from hwbench.predict.language.hardware import accelerator_of
 from hwbench.predict.language.model import Parts, generation_time, prompt_time
 from hwbench.workload.language import language_model
 from hwbench.workload.language.formats import block_format
+from hwbench.workload.language.parts import split_layers
 from hwbench.workload.language.work import decode_step, prompt_steps
 
 HALF = block_format("f16")
@@ -198,3 +200,36 @@ def test_a_smaller_cache_format_takes_less(weights: str) -> None:
         estimate_language("llama3-8b", "rtx3090", weights=weights, kv_dtype=kv).budget.cache for kv in ("f16", "q8_0")
     ]
     assert sizes[1] / sizes[0] == pytest.approx(8.5 / 16)
+
+
+def test_layers_on_a_cpu() -> None:
+    common = {"weights": "q4_k_m", "prompt": 64, "generate": 16}
+    whole = estimate_language("llama3-70b", "rtx3090", **common)
+    part = estimate_language("llama3-70b", "rtx3090", gpu_layers=40, cpu="ryzen9-7950x", **common)
+    alone = estimate_language("llama3-70b", "ryzen9-7950x", **common)
+    assert (part.fits, part.host) == (True, "ryzen9-7950x")
+    for phase in ("prompt", "generation"):
+        times = [each.expected_time_s for answer in (whole, part, alone) if (each := answer.phase(phase))]
+        assert times[0] < times[1] < times[2]
+    assert "-ngl 40" in part.check_command
+    assert part.budget.weights < 0.52 * whole.budget.weights
+    assert "layers-on-cpu" in [notice.code for notice in part.notices]
+
+
+def test_the_parts_of_a_model_add_up() -> None:
+    for name in ("llama3-8b", "gemma2-2b", "mixtral-8x7b"):
+        model = language_model(name, "q4_k_m")
+        for count in (0, 3, len(model.layers)):
+            parts = split_layers(model, count)
+            embedding = 0 if model.head is model.embedding or model.embedding is None else model.embedding.size
+            assert sum(part.size for part in parts) == model.size - embedding
+            assert [len(part.layers) for part in parts] == [count, len(model.layers) - count]
+            steps = [decode_step(part, 1, 100, HALF).weight_macs for part in parts]
+            assert sum(steps) == decode_step(model, 1, 100, HALF).weight_macs
+
+
+@pytest.mark.parametrize("changes", [{"gpu_layers": 3}, {"cpu": "ryzen9-7950x"}, {"gpu_layers": 3, "cpu": "rtx3090"}])
+def test_layers_on_a_cpu_need_a_cpu(changes: dict[str, Any]) -> None:
+    with pytest.raises(InputError) as caught:
+        estimate_language("llama3-8b", "rtx3090", **changes)
+    assert caught.value.field in ("cpu", "gpu_layers")
