@@ -132,7 +132,9 @@ def _is_run(name: str) -> bool:
 
 
 def _are_runs(names: Sequence[str | Device]) -> bool:
-    """Return whether names are all those of saved runs, which somebody may have given them."""
+    """Return whether there are names and all are those of saved runs, which somebody may have given them."""
+    if not names:
+        return False
     from hwbench.measure import store  # which devices do without
 
     return all(isinstance(name, str) and (_is_run(name) or store.path_of(name)) for name in names)

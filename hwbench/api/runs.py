@@ -28,7 +28,7 @@ class RunComparisons(Answer, Struct, frozen=True):
     `trouble` says why they could not be saved.
     """
 
-    SCHEMA: ClassVar[str] = "compare-runs"
+    SCHEMA: ClassVar[str] = "compare-runs/2"
     ROWS: ClassVar[str] = "comparisons"
     CONTEXT: ClassVar[tuple[str, ...]] = ("records", "trouble")
 

@@ -121,7 +121,7 @@ def saved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_saved_runs(cli: Callable[..., Any], saved: Path) -> None:
     found = cli(f"compare {IDS[0]} 20261124-09 latest --json").json
-    assert found["schema"] == "hwbench.compare-runs/1"
+    assert found["schema"] == "hwbench.compare-runs/2"
     same, faster = found["comparisons"]
     assert (same["a"], same["b"], faster["b"]) == IDS
     assert [metric["verdict"] for metric in same["metrics"]] == ["equivalent"] * 2

@@ -91,7 +91,7 @@ class RunComparison(Answer, Struct, frozen=True):
     `names` are the settings in which they differ, else names or ids.
     """
 
-    SCHEMA: ClassVar[str] = "compare-runs"
+    SCHEMA: ClassVar[str] = "compare-runs/2"
     MAIN: ClassVar[tuple[str, ...]] = ("a", "b", "margin", "level", "geometric_mean.ratio")
     ROWS: ClassVar[str] = "metrics"
 
