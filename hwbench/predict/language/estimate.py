@@ -201,16 +201,16 @@ def estimate_language(
     accelerator, known = _class_of(model, device, clock)
     cache = block_format(scenario.kv_dtype)
     size = accelerator.size * scenario.devices if accelerator.size else None
-    held = model
+    resident = model
     stages: tuple[Stage, ...] = (Stage(model, accelerator, known, scenario.devices),)
     if scenario.gpu_layers is not None and host is not None:
-        held, rest = split_layers(model, scenario.gpu_layers)
+        resident, rest = split_layers(model, scenario.gpu_layers)
         stages = tuple(
             Stage(part, *_class_of(model, where, clock), count)
-            for part, where, count in ((held, device, scenario.devices), (rest, host, 1))
+            for part, where, count in ((resident, device, scenario.devices), (rest, host, 1))
             if part.tensors
         )
-    need = memory.budget(held, size, scenario.reserved, scenario.batch, cache, MICROBATCH, scenario.fused_attention)
+    need = memory.budget(resident, size, scenario.reserved, scenario.batch, cache, MICROBATCH, scenario.fused_attention)
     return LanguageEstimate(
         model=model.name,
         title=model.title,
@@ -227,7 +227,7 @@ def estimate_language(
         scenario=scenario,
         phases=tuple(phases(stages, scenario)),
         budget=need,
-        remedies=tuple(memory.remedies(held, need, scenario.devices, None if held is not model else other)),
+        remedies=tuple(memory.remedies(resident, need, scenario.devices, None if resident is not model else other)),
         interval_level=parameters.shipped().level,
         host=host.label if len(stages) > 1 and host else None,
         check_command=check_command(model, scenario, device.kind),
