@@ -62,6 +62,14 @@ def test_an_interval_over_processes_is_students_t_around_the_log() -> None:
     assert (found.value, found.low, found.high, found.level) == pytest.approx(expected)
 
 
+def test_two_processes_have_a_spread_of_their_own() -> None:
+    found = median_interval_over_processes([[1.0], [1.21]])
+    half = stats.t.ppf(0.975, 1) * np.log(1.21) / 2
+    assert (found.value, found.low) == pytest.approx((1.1, 1.1 * np.exp(-half)))
+    ratio = ratio_of_medians([A[:2]], [B[:2]], 0.03)
+    assert (ratio.processes, ratio.assumed) == (2, False)
+
+
 def test_without_any_spread_only_the_ratio_decides() -> None:
     same, twice = [[1.0, 1.0], [1.0]], [[2.0], [2.0, 2.0]]
     ratio = ratio_of_medians([same], [twice], margin=1.0)

@@ -37,6 +37,20 @@ def test_a_slopes_interval_is_the_jackknife_with_groups_less_one_degrees() -> No
     assert regression.slope(few, 0).interval is None
 
 
+def test_three_groups_are_enough_for_an_interval() -> None:
+    design = np.column_stack([X, np.ones(8)])[GROUPS < 3]
+    sums = regression.moments(design, Y[GROUPS < 3], GROUPS[GROUPS < 3])
+    assert regression.slope(sums, 0).interval is not None
+    assert regression.slope(sums[:2], 0).interval is None
+
+
+def test_groups_lose_their_means_also_those_of_one_row_and_those_of_none() -> None:
+    labels = np.array([0, 0, 2])
+    assert regression.within(np.array([1.0, 3.0, 7.0]), labels).tolist() == [-1, 1, 0]
+    matrix = np.array([[1.0, 10.0], [3.0, 30.0], [7.0, 70.0]])
+    assert regression.within(matrix, labels).tolist() == [[-1, -10], [1, 10], [0, 0]]
+
+
 def test_pooled_and_grouped_fits() -> None:
     slope, constant = line(X, Y)
     assert regression.pooled(X[:, None], Y) == pytest.approx(r2(Y - slope * X - constant, Y))
@@ -44,6 +58,7 @@ def test_pooled_and_grouped_fits() -> None:
     residuals = Y - full @ np.linalg.lstsq(full, Y, rcond=None)[0]
     assert regression.grouped(X[:, None], Y, GROUPS) == pytest.approx(r2(residuals, Y))
     assert regression.r_squared(np.zeros(3), np.ones(3)) is None
+    assert regression.r_squared(np.array([0.1, 0.1]), np.array([0.1, 0.3])) == pytest.approx(0)
 
 
 def test_groups_left_out() -> None:

@@ -10,8 +10,9 @@ from hwbench.machine import catalog
 from hwbench.machine.device import Device
 from hwbench.predict.estimate import estimate
 from hwbench.study.requirement import require
-from hwbench.units import BytesPerSecond, Watts
+from hwbench.units import Bytes, BytesPerSecond, Watts
 from hwbench.workload import load
+from hwbench.workload.ops import Workload
 
 DEVICES = catalog.devices()
 CATALOG = tuple(DEVICES.values())
@@ -101,6 +102,28 @@ def test_wrong_utilization(utilization: float) -> None:
     with pytest.raises(InputError) as caught:
         require(ALEXNET, [], rate=1, utilization=utilization)
     assert (caught.value.code, caught.value.field) == ("utilization-range", "utilization")
+
+
+def test_a_share_of_the_roofline_by_hand() -> None:
+    card = DEVICES["rtx3090"]
+    time = estimate(ALEXNET, card).roofline_time_s
+    assert time is not None
+    (half,) = require(ALEXNET, [card], rate=30, utilization=0.5).devices
+    assert (half.time_s, half.throughput_per_s) == pytest.approx((2 * time, 1 / (2 * time)))
+    assert half.roofline_time_s == time
+    assert require(ALEXNET, [card], latency=1e4, utilization=1e-6).devices[0].time_s == pytest.approx(1e6 * time)
+
+
+def test_a_network_without_ops_needs_nothing() -> None:
+    (card,) = require(Workload("none", "none", (1,), ()), [DEVICES["rtx3090"]], rate=30, utilization=1).devices
+    assert (card.time_s, card.throughput_per_s) == (0, 0)
+
+
+def test_a_memory_that_is_just_filled_is_large_enough() -> None:
+    card, needed = DEVICES["rtx3090"], ALEXNET.capacity(32)
+    for size, fits in ((needed, 1), (needed - 1, 0)):
+        memory = replace(card.memory, size=Bytes(size))
+        assert len(require(ALEXNET, [replace(card, memory=memory)], rate=1).devices) == fits
 
 
 def test_a_target_is_needed() -> None:
