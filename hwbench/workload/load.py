@@ -38,9 +38,9 @@ def workload(model: str | ModelRequest) -> Workload:
     if (source == "onnx" and colon) or request.model.endswith(".onnx"):
         path = rest if source == "onnx" and colon else request.model
         _require("onnx", path, "model")
-        from hwbench.workload.onnx import graph
+        from hwbench.workload.onnx import isolated
 
-        return graph.workload(path, request)
+        return isolated.workload(path, request)
     for name in request.parameters_but("batch", "input", "training"):
         text = "This applies to traced models (torchvision:, timm:, hf:, torch: and ONNX), not to lists of layers."
         raise InputError("not-traced", text, field=name)

@@ -110,8 +110,16 @@ def _setting(words: list[str]) -> int:
     return 0
 
 
-DIRECT = {"worker answer": _answer, "live setting": _setting}
-"""Doors that the command line opens only to measure."""
+def _onnx(words: list[str]) -> int:
+    """Count a graph in this process: what would end a process of its own is a fault too."""
+    from hwbench.workload.onnx import graph, isolated
+
+    isolated.workload = graph.workload
+    return _command(words)
+
+
+DIRECT = {"worker answer": _answer, "live setting": _setting, "ONNX": _onnx}
+"""Doors that the command line opens only to measure, or in another process."""
 
 
 def main() -> None:

@@ -1,3 +1,3 @@
 """ONNX graphs, counted without running them. Needs onnx."""
 
-__all__ = ["control", "file", "graph", "values", "walk"]
+__all__ = ["control", "file", "graph", "isolated", "values", "walk"]
