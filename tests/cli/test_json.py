@@ -265,11 +265,11 @@ def test_several_estimates(cli: Callable[..., Any]) -> None:
     assert {key: one[key] for key in rows[3]} == rows[3]
 
 
-def test_a_setting_is_marked_as_assumed(cli: Callable[..., Any]) -> None:
+def test_a_setting_is_marked_as_set(cli: Callable[..., Any]) -> None:
     found = cli("estimate --model alexnet --device rtx3090 --set clock=3GHz --json").json
     assert found["peak_flops_per_second"] == pytest.approx(82 * 256 * 3e9)
-    assert found["provenance"]["peak"] == "assumed"
-    assert any("assumed" in warning for warning in found["warnings"])
+    assert found["provenance"]["peak"] == "set"
+    assert not any("assumed" in warning for warning in found["warnings"])
     assert cli("peak --device rtx3090 --set bandwidth=1TB/s --json").json["memory"][
         "bandwidth_bytes_per_second"
     ] == pytest.approx(1e12)

@@ -95,14 +95,14 @@ def test_the_model_is_left_as_it_was() -> None:
 
 
 def test_other_parameters_than_counted_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    of_model = inference.network.of_model
+    module = inference.layer_network.module
 
-    def other(name: str) -> Any:
-        module, workload = of_model(name)
-        module.extra = torch.nn.Parameter(torch.zeros(5))
-        return module, workload
+    def other(*arguments: Any) -> Any:
+        network = module(*arguments)
+        network.extra = torch.nn.Parameter(torch.zeros(5))
+        return network
 
-    monkeypatch.setattr(inference.network, "of_model", other)
+    monkeypatch.setattr(inference.layer_network, "module", other)
     with pytest.raises(HwbenchError, match="61711"):
         inference.build(LENET)
 
