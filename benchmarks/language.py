@@ -245,18 +245,19 @@ def describe(kind: str, errors: list[tuple[Case, float]]) -> None:
     if not errors:
         return
     names = sorted({case.device for case, _ in errors})
-    inside = 0
+    inside, alone = 0, len(names) == 1
     for name in names:
         own = [error for case, error in errors if case.device == name]
-        others = spread([(case, error) for case, error in errors if case.device != name]) if len(names) > 1 else NOWHERE
+        others = spread([pair for pair in errors if pair[0].device != name]) if not alone else NOWHERE
         inside += sum(others.low <= error <= others.high for error in own)
         print(f"    {name:20} {len(own):4} rows  error {mape(own):5.1f} %  bias {100 * np.mean(own):+6.1f} %")
     every = [error for _, error in errors]
     by_device = np.mean([mape([e for c, e in errors if c.device == name]) for name in names])
     single = [error for case, error in errors if case.devices == 1]
+    covered = "-" if alone else f"{100 * inside / len(every):.0f} %"
     print(
         f"  {kind}: error {mape(every):.1f} % of {len(every)} rows, {by_device:.1f} % a device,"
-        f" {mape(single):.1f} % on one card; {100 * inside / len(every):.0f} % within the interval from other devices;"
+        f" {mape(single):.1f} % on one card; {covered} within the interval from other devices;"
         f" {mape([e for _, e in one_measurement(errors)]):.1f} % with one own measurement a format"
     )
 
@@ -279,18 +280,29 @@ def run(write: bool) -> None:
         }
         several = [pair for pair in kinds["prompt"] if pair[0].devices > 1]
         kinds["prompt"] = [pair for pair in kinds["prompt"] if pair[0].devices == 1]
-        for kind, pairs in {**kinds, "prompt on several cards, not fitted": several}.items():
+        fused = [pair for pair in kinds["prompt"] if pair[0].fused]
+        shown = {**kinds, "prompt": [pair for pair in kinds["prompt"] if not pair[0].fused]}
+        shown |= {"prompt with fused attention, not fitted": fused, "prompt on several cards, not fitted": several}
+        for kind, pairs in shown.items():
             describe(kind, pairs)
         spreads = {kind: spread(pairs) for kind, pairs in kinds.items()}
         spreads["batched"] = spreads["batched"] if kinds["batched"] else spreads["generation"]
         best = fitted(family, every)
         how = f"least squares of log time on {len(every)} rows of llama-bench; spreads with each device held out"
         known = msgspec.convert(significant(msgspec.to_builtins(best)), RuntimeParameters)
+        shares = [bound(case) / case.time for case in every]
+        print(f"  no time is below the roofline: the shortest is {1 / max(shares):.2f} times as long")
         families[family] = replace(known, how=how, devices=tuple(names), **spreads)
     if write:
         encoded = msgspec.json.format(msgspec.json.encode(LanguageParameters(families, LEVEL)), indent=1)
         Path(PATH).write_bytes(encoded + b"\n")
         print(f"written: {PATH}")
+
+
+def bound(case: Case) -> float:
+    """Return the roofline of a case in s, with all of its devices at once."""
+    step, device = case.step, case.accelerator
+    return max(step.flops / device.bound.flops_per_second, step.traffic / device.bandwidth) / case.devices
 
 
 def significant(value: Any) -> Any:

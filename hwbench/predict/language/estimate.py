@@ -1,6 +1,5 @@
 """An estimate of a language model on a device: bounds, forecast, memory, and the command that checks it."""
 
-import math
 import shlex
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
@@ -16,15 +15,14 @@ from hwbench.predict.language import memory, parameters
 from hwbench.predict.language.hardware import Accelerator, accelerator_of
 from hwbench.predict.language.memory import Budget, Remedy
 from hwbench.predict.language.model import Parts
-from hwbench.predict.language.parameters import ErrorBand, RuntimeParameters
-from hwbench.predict.language.phases import MICROBATCH, Phase, Scenario, Stage, phases
+from hwbench.predict.language.parameters import RuntimeParameters
+from hwbench.predict.language.phases import MICROBATCH, UNFITTED, Phase, Scenario, Stage, phases
 from hwbench.workload.language.formats import block_format
 from hwbench.workload.language.parts import split_layers
 from hwbench.workload.language.tensors import LanguageModel
 
-UNFITTED = {"other": "cuda"}
+SUBSTITUTES = {"other": "cuda"}
 """Classes of devices that nothing was fitted to, and the class whose parameters are used for them."""
-UNFITTED_SPREAD = math.log(2.0)
 
 
 class LanguageEstimate(Answer, Struct, frozen=True):
@@ -260,14 +258,13 @@ def _class_of(model: LanguageModel, device: Device, clock: ClockKind | None) -> 
     quantized = any(tensor.block.coding != "plain" for tensor, _ in model.groups)
     accelerator = accelerator_of(device, clock, quantized=quantized)
     families = parameters.shipped().families
-    family = UNFITTED.get(accelerator.family, accelerator.family)
+    family = SUBSTITUTES.get(accelerator.family, accelerator.family)
     return accelerator, families[family] if family == accelerator.family else _widened(families[family])
 
 
 def _widened(known: RuntimeParameters) -> RuntimeParameters:
     """Return the parameters with the spread of a class that nothing was fitted to."""
-    wide = ErrorBand(-UNFITTED_SPREAD, UNFITTED_SPREAD)
-    return replace(known, generation=wide, prompt=wide, batched=wide)
+    return replace(known, generation=UNFITTED, prompt=UNFITTED, batched=UNFITTED)
 
 
 _BOUNDS = {
@@ -322,7 +319,7 @@ def _notices(
         yield notice("context-beyond-model", context=scenario.reserved, longest=model.context)
     if scenario.gpu_layers is not None:
         yield notice("layers-on-cpu", layers=len(model.layers) - min(scenario.gpu_layers, len(model.layers)))
-    if accelerator.family in UNFITTED:
+    if accelerator.family in SUBSTITUTES:
         yield notice("class-unfitted", device=device.label)
     if scenario.devices > 1:
         yield notice("devices-split-by-layers", devices=scenario.devices)

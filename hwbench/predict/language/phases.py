@@ -13,6 +13,8 @@ from hwbench.workload.language.tensors import LanguageModel
 from hwbench.workload.language.work import StepWork, decode_step, prompt_steps
 
 MICROBATCH = 512
+UNFITTED = ErrorBand(-math.log(2.0), math.log(2.0))
+"""The interval of times that nothing was fitted to: a factor of two."""
 
 
 class Scenario(Struct, frozen=True):
@@ -70,7 +72,8 @@ def phases(stages: tuple[Stage, ...], scenario: Scenario) -> Iterator[Phase]:
         for stage in stages:
             step = prompt_steps(stage.model, scenario.prompt, scenario.batch, 0, MICROBATCH, cache)
             parts = prompt_time(step, stage.device, stage.known, stage.devices, scenario.fused_attention)
-            each.append(_phase("prompt", step, 1, parts, stage.known.prompt, stage))
+            band = UNFITTED if scenario.fused_attention else stage.known.prompt
+            each.append(_phase("prompt", step, 1, parts, band, stage))
         yield _joined(each)
     if scenario.generate:
         each = []
