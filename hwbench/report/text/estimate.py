@@ -18,7 +18,6 @@ from hwbench.units import Bytes, operations_unit, si
 
 MAX_LAYERS = 24
 TOP_LAYERS = 10
-TOP_SHARES = 5
 MAX_IMPROVEMENTS = 4
 MAX_NAME = 22
 CLOCK_ALONE = 0.8
@@ -45,7 +44,9 @@ def single(estimate: Estimate, style: Style = PLAIN, all_layers: bool = False) -
         text += f"and {percent(ceil_digits(e.roofline.utilization, 2))} of the peak"
         lines += field("roofline", text, style)
     lines += [*_forecast(e, style), "", *_layers(e, style, all_layers)]
-    return lines + _largest_shares(e, style)
+    if e.forecast and e.forecast.time_s:
+        lines += ["", *sentences(_clock_sentence(e.forecast), style)]
+    return lines
 
 
 def _dtype(e: Estimate) -> str:
@@ -119,7 +120,7 @@ def _helping(e: Estimate) -> str:
         f"{words.get(each.change, '{}').format(each.value)} ×{each.gain:.3g}"
         for each in e.improvements[:MAX_IMPROVEMENTS]
     ]
-    return f"{', '.join(texts)} (throughput after over before, by the model)"
+    return f"{', '.join(texts)} in throughput"
 
 
 def _boosted(e: Estimate) -> str:
@@ -157,17 +158,6 @@ def _row(layer: LayerEstimate, e: Estimate, longest: int) -> tuple[str, ...]:
 
 def _time(layer: LayerEstimate) -> float:
     return layer.ideal_time_s if layer.roofline_time_s is None else layer.roofline_time_s
-
-
-def _largest_shares(e: Estimate, style: Style) -> list[str]:
-    """Return a sentence on the layers that take longest, and one on the clock as a predictor."""
-    forecast = e.forecast
-    if forecast is None or not forecast.time_s:
-        return []
-    layers = sorted(e.layers, key=lambda layer: layer.expected_time_s or 0.0, reverse=True)[:TOP_SHARES]
-    shares = ", ".join(f"{x.name} {percent((x.expected_time_s or 0.0) / forecast.time_s)}" for x in layers)
-    text = f"Largest shares of the forecast time: {shares}."
-    return ["", *sentences(text, style), *sentences(_clock_sentence(forecast), style)]
 
 
 def _clock_sentence(forecast: Forecast) -> str:
