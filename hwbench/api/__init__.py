@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from hwbench.api.estimates import estimate, estimate_all
     from hwbench.api.explanations import explain
     from hwbench.api.inference import run
-    from hwbench.api.language import estimate_language, is_language_question
-    from hwbench.api.lookup import device, model, trace
+    from hwbench.api.language import estimate_language
+    from hwbench.api.lookup import device, is_language_question, model, trace
     from hwbench.api.measurements import bench, bench_cluster, self_check
     from hwbench.api.peaks import peak
     from hwbench.api.records import remove_runs, rename_run, saved_run, saved_run_path, saved_runs
@@ -50,8 +50,8 @@ _MODULES = {
     "estimates": "estimate estimate_all",
     "explanations": "explain",
     "inference": "run",
-    "language": "estimate_language is_language_question",
-    "lookup": "device model trace",
+    "language": "estimate_language",
+    "lookup": "device is_language_question model trace",
     "measurements": "bench bench_cluster self_check",
     "peaks": "peak",
     "records": "remove_runs rename_run saved_run saved_run_path saved_runs",

@@ -14,31 +14,14 @@ from msgspec.structs import replace
 from hwbench.api.checks import check_batch, check_clock
 from hwbench.api.lookup import locate
 from hwbench.errors import InputError, shown
-from hwbench.files import folders
 from hwbench.machine.device import Device
 from hwbench.notices import unique
 from hwbench.predict.language import LanguageEstimate, Scenario
 from hwbench.predict.language import estimate_language as estimated
-from hwbench.workload.language import is_language_model, language_model
+from hwbench.workload.language import language_model
 from hwbench.workload.language.formats import block_format
 
 MAX_TOKENS, MAX_DEVICES = 100_000_000, 4096
-RUNTIME = "llama.cpp"
-OPTIONS = ("weights", "kv_dtype", "prompt", "generate", "devices", "gpu_layers", "cpu", "fused_attention")
-"""Parameters that only language models have."""
-
-
-def is_language_question(model: object, options: Mapping[str, object], runtime: str | None) -> bool:
-    """Return whether a question is about a language model in llama.cpp.
-
-    That is where one of its options or its runtime is given, or where the name means a language model and no runtime
-    of other models is asked for.
-    """
-    if any(options.get(name) not in (None, False) for name in OPTIONS) or runtime == RUNTIME:
-        return True
-    if not isinstance(model, str) or runtime is not None or folders.locate("models", model):
-        return False
-    return is_language_model(model)
 
 
 def estimate_language(

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from hwbench.api.checks import DeviceRef, LocatedDevice, check_batch, check_dtype
 from hwbench.dtypes import dtype as known_dtype
 from hwbench.errors import InputError, shown
+from hwbench.files import folders
 from hwbench.machine import calibrations, catalog
 from hwbench.machine.device import Device
 from hwbench.workload import load
@@ -16,6 +17,26 @@ from hwbench.workload.request import ModelRequest
 
 if TYPE_CHECKING:
     import torch
+
+
+LANGUAGE_RUNTIME = "llama.cpp"
+LANGUAGE_OPTIONS = ("weights", "kv_dtype", "prompt", "generate", "devices", "gpu_layers", "cpu", "fused_attention")
+"""Parameters that only language models have."""
+
+
+def is_language_question(model: object, options: Mapping[str, object], runtime: str | None) -> bool:
+    """Return whether a question is about a language model in llama.cpp.
+
+    That is where one of its options or its runtime is given, or where the name means a language model, no network of
+    the catalog, and no runtime of other models is asked for.
+    """
+    if any(options.get(name) not in (None, False) for name in LANGUAGE_OPTIONS) or runtime == LANGUAGE_RUNTIME:
+        return True
+    if not isinstance(model, str) or runtime is not None or ":" in model or folders.locate("models", model):
+        return False
+    from hwbench.workload.language.sources import is_language_model  # which names of networks do without
+
+    return is_language_model(model)
 
 
 def device(name: str | Device, **settings: str) -> Device:

@@ -47,7 +47,7 @@ def _remedy(each: Remedy) -> str:
     return {
         "format": f"--weights {each.value}",
         "context": f"a context of {each.value} tokens",
-        "layers": f"{each.value} layers on the device and the others on the CPU",
+        "layers": f"--gpu-layers {each.value} with --cpu for the others",
         "devices": f"--devices {each.value}",
     }[each.kind]
 
