@@ -240,7 +240,9 @@ def math_option(function: F) -> F:
     return click.option("--math", type=choice, default="default", show_default=True, help=text)(function)
 
 
-def budget_option(default: str | None, text: str = "Time to measure for.") -> Callable[[F], F]:
+def budget_option(
+    default: str | None, text: str = "Time to measure for; importing torch and building the model come on top."
+) -> Callable[[F], F]:
     """Return a decorator that adds `--budget`."""
     return click.option("--budget", default=default, show_default=default is not None, metavar="T", help=text)
 

@@ -22,16 +22,18 @@ class Line:
         self._bar: Any = None
         self._task: Any = None
         self._last = 0.0
+        self._share = 0.0
 
     def show(self, share: float, text: str) -> None:
-        """Show that a share (0 to 1) of the work is done, and what is done now."""
+        """Show that a share (0 to 1) of the work is done, never less than before, and what is done now."""
         now = time.monotonic()
         if now - self._last < INTERVAL_S:
             return
         self._last = now
+        self._share = max(self._share, share)
         if self._bar is None:
             self._start()
-        self._bar.update(self._task, completed=share, description=text)
+        self._bar.update(self._task, completed=self._share, description=text)
         self._bar.refresh()
 
     def _start(self) -> None:

@@ -27,6 +27,8 @@ _LEAD_IN_S = 0.025  # a single repetition longer than this warms itself up
 _SETTLE_S = 0.1
 _NOT_PYTHONS = (signal.SIG_IGN, signal.SIG_DFL, None)
 _GROWTH = 50.0
+_PREPARED, _CALIBRATED = 0.3, 0.4
+"""Shares of the whole measurement that are shown as done when all tasks are prepared, and calibrated."""
 
 
 class Task(Struct, frozen=True):
@@ -134,7 +136,7 @@ def measure(
         with _steady():
             deadline = time.perf_counter() + budget_s
             for number, state in enumerate(states):
-                report(Progress(number / len(states), "preparing", state.task.label))
+                report(Progress(_PREPARED * number / len(states), "preparing", state.task.label))
                 with _whole():
                     if state.task.prepare is not None:
                         state.subject = state.task.prepare() or state.subject
@@ -183,7 +185,7 @@ def _sample_all(
 ) -> None:
     """Calibrate every task, then sample all in random order, tasks of one thread before those of several."""
     for number, state in enumerate(states):
-        report(Progress(0.2 * number / len(states), "calibrating", state.task.label))
+        report(Progress(_PREPARED + (_CALIBRATED - _PREPARED) * number / len(states), "calibrating", state.task.label))
         _calibrate(state, limits.sample_s)
     calibrated = time.perf_counter()
     while running := [state for state in states if state.stopped is None]:
@@ -196,7 +198,9 @@ def _sample_all(
                 continue
             spent = (time.perf_counter() - calibrated) / max(deadline - calibrated, 1e-3)
             settled = sum(other.stopped is not None for other in states) / len(states)
-            report(Progress(0.2 + 0.8 * max(min(1.0, spent), settled), "sampling", state.task.label))
+            report(
+                Progress(_CALIBRATED + (1 - _CALIBRATED) * max(min(1.0, spent), settled), "sampling", state.task.label)
+            )
             if state.task.threads > 1 and not crowd:
                 crowd = True
                 _settle(state)

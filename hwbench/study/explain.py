@@ -45,7 +45,7 @@ CAUSES: dict[str, tuple[Loss, str, str]] = {
     "run": (
         "overhead",
         "layers do not reach a large product's speed, and calls, copies and threads cost time between them",
-        "caches hand over what the roofline reads from memory, or convolutions take fewer operations than counted",
+        "caches keep what the roofline reads from memory, or convolutions take fewer operations than counted",
     ),
 }  # fmt: skip
 """The cause of the loss or gain at a rung, and its reasons where the rung is below and above the one before it."""

@@ -12,8 +12,10 @@ from hwbench.cli.progress import line
 
 @options.command()
 @click.argument("kernels", nargs=-1, metavar="[KERNEL]...")
-@click.option("--quick", is_flag=True, help="Take 15 s at most, with fewer kernels and wider intervals.")
-@options.budget_option(None, "Time to measure for: 30s [default: 78s, 13s if quick].")
+@click.option("--quick", is_flag=True, help="15 s in all, 25 s at first, when it compiles; fewer kernels and samples.")
+@options.budget_option(
+    None, "Time to prepare and measure, at least 40 % of it to measure [default: 78s, 13s if quick]."
+)
 @click.option(
     "--threads", type=values.THREADS, metavar="N", help="Numbers of threads: 1 or 1,4 [default: one and all cores]."
 )

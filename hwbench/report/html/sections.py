@@ -12,7 +12,7 @@ from hwbench.report.html.figures import common, roofline, study
 from hwbench.report.html.figures import run as figures_run
 from hwbench.report.html.measured import MeasuredEstimate, OtherMachineRun
 from hwbench.report.html.page import Figure, HtmlTable, Section, label
-from hwbench.report.text.format import ceil_digits, floor_digits, percent, rate
+from hwbench.report.text.format import ceil_digits, floor_digits, number, percent, rate
 from hwbench.study.clock.results import ClockStudy
 from hwbench.study.clock.scores import ScoreRow
 from hwbench.study.compare.devices import Comparison
@@ -141,9 +141,10 @@ def explained(explanation: Explanation) -> Section:
     }  # fmt: skip
     rows = tuple((s.title, s.flops_per_second, *s.interval, s.ratio, s.lost, s.reason) for s in explanation.steps)
     header = ("step", "FLOP/s", "low", "high", "ratio to the step before", "cause", "reason")
+    threads = number(explanation.threads, "thread")
     figure = Figure(
         name="waterfall",
-        title=f"Where the peak is lost: {explanation.device}, {explanation.dtype}, {explanation.threads} thread(s)",
+        title=f"Where the peak is lost: {explanation.device}, {explanation.dtype}, {threads}",
         alternative=explanation.summary,
         traces=(trace,),
         layout=common.bars_layout(common.axis("FLOP/s", exponentformat="SI"), 230, showlegend=False),

@@ -3,6 +3,7 @@
 from hwbench import answers
 from hwbench.predict.estimate import Estimate, Estimates, LayerEstimate
 from hwbench.predict.forecast import LIMITS, Forecast
+from hwbench.report.text.blocks import grouped
 from hwbench.report.text.format import (
     ceil_digits,
     floor_digits,
@@ -19,7 +20,7 @@ from hwbench.units import Bytes, operations_unit, si
 MAX_LAYERS = 24
 TOP_LAYERS = 10
 MAX_IMPROVEMENTS = 4
-MAX_NAME = 22
+MAX_NAME = 40
 CLOCK_ALONE = 0.8
 """Share of the forecast time that depends on the clock from which the clock alone predicts it well."""
 _UNCACHED = "with caches that keep all they hold"
@@ -133,7 +134,8 @@ def _boosted(e: Estimate) -> str:
 def _layers(e: Estimate, style: Style, all_layers: bool) -> list[str]:
     layers = list(e.layers)
     if len(layers) > MAX_LAYERS and not all_layers:
-        layers = sorted(layers, key=lambda layer: layer.expected_time_s or _time(layer), reverse=True)[:TOP_LAYERS]
+        every = sorted(grouped(layers), key=lambda layer: layer.expected_time_s or _time(layer), reverse=True)
+        layers = every[:TOP_LAYERS]
     unit = operations_unit(e.dtype)
     header: tuple[str, ...] = ("layer", "kind", unit, "traffic", f"{unit}/B", "ideal")
     if e.roofline_time_s is not None:
@@ -141,8 +143,9 @@ def _layers(e: Estimate, style: Style, all_layers: bool) -> list[str]:
     rows = [_row(layer, e, name_width(MAX_NAME, style)) for layer in layers]
     roles = [layer.bound or "" for layer in layers]
     lines = table(header, rows, "llrrrrrrl"[: len(header)], style, roles, (f"{unit}/B", "kind", "traffic", unit))
-    if hidden := len(e.layers) - len(layers):
-        lines += heading(f"... the {len(layers)} most expensive; {hidden} more layers with --layers", style, "dim")
+    if len(layers) < len(e.layers):
+        text = f"... the {len(layers)} most expensive kinds of layers; all {len(e.layers)} layers with --layers"
+        lines += heading(text, style, "dim")
     return lines
 
 

@@ -17,7 +17,7 @@ def explanation(answer: Explanation, style: Style = PLAIN) -> list[str]:
     lines = heading(f"Where performance is lost: {model}{answer.device} · {answer.dtype} · {threads}", style)
     if answer.steps:
         rows = [_row(step, max(step.share for step in answer.steps)) for step in answer.steps]
-        header = ("", "", "rate", "of first", "× last", "interval", "cause")
+        header = ("", "", "rate", "of first", "× before", "interval", "cause")
         lines += ["", *table(header, rows, "llrrrll", style, spare=("", "of first", "interval"))]
     lines += ["", *sentences(answer.summary, style)]
     for step in answer.steps:

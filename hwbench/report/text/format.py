@@ -75,8 +75,8 @@ def number(count: int, noun: str) -> str:
 
 
 def layer_name(name: str, count: int = 1, longest: int = 40) -> str:
-    """Return the end of a layer's name, and how many layers are alike: `…self_attn.q_proj:mm ×128`."""
-    line = name if len(name) <= longest else f"…{name[1 - longest :]}"
+    """Return a layer's name without its middle, and how many layers are alike: `model.l…self_attn.q_proj:mm ×128`."""
+    line = cut(name, longest)
     return line if count == 1 else f"{line} ×{count}"
 
 
@@ -90,14 +90,13 @@ def width(text: str) -> int:
 
 
 def cut(text: str, columns: int) -> str:
-    """Return a name in so many columns: without its middle, or without its end if it has words.
-
-    A name that was cut at its start before is cut there again.
-    """
+    """Return a name in so many columns: without its middle, or without its end if it has words. A ` ×12` is kept."""
     if width(text) <= columns:
         return text
-    if text.startswith("…"):
-        return "…" + fit(text[::-1], columns - 1)[::-1]
+    name, times, count = text.rpartition(" ×")
+    if times and count.isdigit() and len(count) + 2 < columns // 2:
+        return f"{cut(name, columns - len(count) - 2)} ×{count}"
+    text = text.replace("…", "") if " " not in text else text
     tail = "" if " " in text else fit(text[::-1], 3 * (columns - 1) // 5)[::-1]
     return f"{fit(text, columns - 1 - width(tail))}…{tail}"
 

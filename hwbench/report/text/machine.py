@@ -111,11 +111,15 @@ def achieved(rows: "Sequence[Achieved]", device: Device, style: Style = PLAIN) -
         stated = (row.isa, row.dtype, known(row.stated_flops_per_second, unit, 3), known(row.measured_clock_hz, "Hz"))
         shares = (percent(row.share), percent(row.share_at_clock))
         cells.append((*stated, *(known(each, unit, 3) for each in rates), *shares))
-    header = ("measured", "dtype", "stated peak", "clock", "peak at it", "FMA", "matmul", "of stated", "of it")
+    header = ("measured", "dtype", "stated peak", "clock", "peak at clock", "FMA", "matmul", "of stated", "at clock")
     lines = table(header, cells, "llrrrrrrr", style, spare=("clock", "of stated"))
     sustained = device.sustained
     if sustained and sustained.bandwidth:
-        single = f", {si(sustained.unit_bandwidth, 'B/s')} with one core" if sustained.unit_bandwidth else ""
+        single = (
+            f", {si(sustained.unit_bandwidth, 'B/s')} with one core"
+            if sustained.unit_bandwidth not in (None, sustained.bandwidth)
+            else ""
+        )
         lines += ["", *field("STREAM", f"{si(sustained.bandwidth, 'B/s')}{single}", style)]
     if sustained:
         lines += field("from", f"run {sustained.source}", style)

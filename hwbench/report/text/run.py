@@ -54,13 +54,15 @@ def heading(record: Record, style: Style = PLAIN) -> list[str]:
 def result_table(results: Sequence[Result], style: Style = PLAIN) -> list[str]:
     """Return a table for each kernel: median, half of the interval's width, best sample, shares of peaks, grade.
 
-    A twin in cycles shares the row of its result: FLOP in a cycle, or cycles of a latency.
+    A twin in cycles shares the row of its result: FLOP in a cycle, or cycles of a latency. So does a cache's size.
     """
     tables: dict[str, list[tuple[Result, Result | None]]] = {}
     for result in results:
         rows = tables.setdefault(result.kernel, [])
         if result.unit in TWINS and rows:
             rows[-1] = (rows[-1][0], result)
+        elif result.kernel == "cache" and rows and rows[-1][0].unit == "B" and rows[-1][0].variant == result.variant:
+            rows[-1] = (result, rows[-1][0])
         elif result.kernel not in HIDDEN:
             rows.append((result, None))
     return [line for kernel, rows in tables.items() if rows for line in ("", *_table(kernel, rows, style))][1:]
@@ -72,7 +74,13 @@ def _table(kernel: str, rows: Sequence[tuple[Result, Result | None]], style: Sty
     for result, twin in rows:
         core = "gpu" if result.where == "gpu" else result.core_class
         name = " ".join(filter(None, (result.variant, _isa(result), core)))
-        cells = [name, result.dtype or "", _size(result), str(result.threads), amount(result.value, result.unit)]
+        cells = [
+            name,
+            result.dtype or "",
+            amount(twin.value, "B") if twin and twin.unit == "B" else _size(result),
+            str(result.threads),
+            amount(result.value, result.unit),
+        ]
         cells += [percent(half_width(result)), amount(result.best or result.value, result.unit)]
         lines.append([*cells, *(_optional(column, result, twin) for column in OPTIONAL), result.grade])
     header = (kernel, "dtype", "size", "×", "median", "±", "best", *OPTIONAL, "")
@@ -85,7 +93,7 @@ def _table(kernel: str, rows: Sequence[tuple[Result, Result | None]], style: Sty
 def _optional(column: str, result: Result, twin: Result | None) -> str:
     """Return a cell of a column that is left out where it is empty in all rows."""
     if column == "a cycle":
-        return f"{twin.value:.4g}" if twin else ""
+        return f"{twin.value:.4g}" if twin and twin.unit in TWINS else ""
     share = result.ratio_to_peak if column == "of peak" else result.ratio_to_measured_peak
     return percent(share) if share else ""
 

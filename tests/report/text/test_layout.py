@@ -52,10 +52,10 @@ def test_integers_and_sentences() -> None:
     assert warnings(["one\x1b[31m", "two"]) == ["warning: one\\x1b[31m", "warning: two"]
 
 
-def test_a_layers_name_keeps_its_end() -> None:
+def test_a_layers_name_keeps_both_ends() -> None:
     assert layer_name("conv1") == "conv1"
     assert layer_name("conv1", 3) == "conv1 ×3"
-    assert layer_name("a" * 60 + ".q_proj:mm") == "…" + "a" * 29 + ".q_proj:mm"
+    assert layer_name("a" * 60 + ".q_proj:mm") == "a" * 16 + "…" + "a" * 13 + ".q_proj:mm"
     assert len(layer_name("x" * 1000)) == 40
 
 

@@ -220,7 +220,7 @@ def test_a_table_that_fits_is_left_as_it_is() -> None:
         ("rtx3090", "rtx3090"),
         ("encoder.layers.0.self_attention.out_proj", "encode….out_proj"),
         ("a name of many words", "a name of many …"),
-        ("…self_attention.out_proj:mm ×128", "…ut_proj:mm ×128"),
+        ("encoder.layers…tion.out_proj:mm ×128", "enco…roj:mm ×128"),
         ("日本語のとても長い機械の名前", "日本語…械の名前"),
     ],
 )

@@ -1,0 +1,31 @@
+"""Layers that repeat in blocks are one row with their sums; others stay as they are."""
+
+import pytest
+
+from hwbench.machine import catalog
+from hwbench.predict.estimate import estimate
+from hwbench.report.text.blocks import grouped
+from hwbench.workload import load
+
+
+@pytest.mark.parametrize("model", ["bert-base", "vit-b-16", "resnet50", "alexnet"])
+def test_groups_add_up_to_the_network(model: str) -> None:
+    found = estimate(load.workload(model), catalog.device("rtx3090"))
+    groups = grouped(found.layers)
+    assert sum(group.flops for group in groups) == found.flops
+    assert sum(group.count for group in groups) == sum(layer.count for layer in found.layers)
+    assert sum(group.expected_time_s or 0.0 for group in groups) == pytest.approx(
+        sum(layer.expected_time_s or 0.0 for layer in found.layers)
+    )
+
+
+def test_blocks_of_a_transformer_are_one_row_each() -> None:
+    found = estimate(load.workload("bert-base"), catalog.device("rtx3090"))
+    counts = {group.name: group.count for group in grouped(found.layers)}
+    assert counts["encoder.layer.*.intermediate.dense"] == 12
+    assert len(counts) < 25
+
+
+def test_layers_without_another_like_them_keep_their_names() -> None:
+    found = estimate(load.workload("lenet5"), catalog.device("rtx3090"))
+    assert {"c1", "c3", "c5"} <= {group.name for group in grouped(found.layers)}
