@@ -101,7 +101,9 @@ def _forecast(e: Estimate, style: Style) -> list[str]:
     """Return the expected time, and what would shorten it."""
     forecast = e.forecast
     if forecast is None:
-        return field("expected", "unknown, because the device's bandwidth or its rates are unknown", style)
+        without = any(each.code == "no-kernels" for each in e.notices)
+        reason = f"{e.runtime} has no such kernels" if without else "the device's bandwidth or its rates are unknown"
+        return field("expected", f"unknown, because {reason}", style)
     low, high = (si(end, "s", 3) for end in forecast.interval_s)
     text = (
         f"{si(forecast.time_s, 's')} in {forecast.runtime}, {percent(forecast.interval_level)} interval {low} to "
