@@ -114,6 +114,16 @@ def test_a_share_of_the_roofline_by_hand() -> None:
     assert require(ALEXNET, [card], latency=1e4, utilization=1e-6).devices[0].time_s == pytest.approx(1e6 * time)
 
 
+def test_a_forecast_comes_with_its_interval_and_its_bound() -> None:
+    own = estimate(ALEXNET, DEVICES["rtx3090"], batch=8)
+    assert own.expected_time_s is not None
+    (card,) = require(ALEXNET, [DEVICES["rtx3090"]], rate=1, batch=8).devices
+    assert card.interval_s == pytest.approx(own.interval_s)
+    assert (card.bound, card.verdict) == (own.bound, "delivers")
+    assert (card.time_s, card.throughput_per_s) == pytest.approx((own.expected_time_s, 8 / own.expected_time_s))
+    assert (card.power_w, card.roofline_time_s) == (350, pytest.approx(own.roofline_time_s))
+
+
 def test_a_network_without_ops_needs_nothing() -> None:
     (card,) = require(Workload("none", "none", (1,), ()), [DEVICES["rtx3090"]], rate=30, utilization=1).devices
     assert (card.time_s, card.throughput_per_s) == (0, 0)
