@@ -21,6 +21,7 @@ def row(clock: float, score: float, name: str = "red", device: str = "", year: f
 )
 def test_grades_at_their_ends(r2: float, grade: verdict.Grade) -> None:
     assert verdict.grade(r2) == grade
+    assert verdict.predictor(grade) == ("no predictor" if grade == "none" else f"{grade} predictor")
     assert verdict.predictor(grade, article=True) == ("no predictor" if grade == "none" else f"a {grade} predictor")
 
 
@@ -85,10 +86,10 @@ def test_counts_of_the_verdict() -> None:
 
 
 def test_slopes_of_the_verdict() -> None:
-    ends = msgspec.structs.replace(SUITE.intervals, slope_clock=(-2.0, 0.0), slope_within=None)
+    ends = msgspec.structs.replace(SUITE.intervals, slope_clock=(-2.0, -0.5), slope_within=None)
     assert "9.1 % higher" not in told(slope_clock=-1.0, intervals=ends)
-    assert "10.0 % (0.0 to 21.0) lower where" in told(slope_clock=-1.0, intervals=ends)
-    assert "0.0 % (-17.4 to 0.0) higher where" in told(slope_clock=0.0, intervals=ends)
+    assert "10.0 % (4.9 to 21.0) lower where" in told(slope_clock=-1.0, intervals=ends)
+    assert "0.0 % (-17.4 to -4.7) higher where" in told(slope_clock=0.0, intervals=ends)
     assert "10.0 % higher within" in told(slope_within=1.0, intervals=ends)
     for lone in ({"microarchitectures": 1}, {"microarchitectures": None}, {"slope_within": None}):
         assert "within a microarchitecture" not in told(**lone)
@@ -127,6 +128,8 @@ def test_microarchitectures_with_thirty_pairs_the_most_inverted_first() -> None:
         ("gray", "red", 30, 0.4),
     ]
     assert pairs.of_microarchitectures([*red[:5], *blue]) == ()
+    same = [row(1, 10, name) for name in ("red", "gray") for _ in range(6)]  # no pair of different clocks, so no share
+    assert [(one.a, one.share) for one in pairs.of_microarchitectures([*same, *blue])][-1] == ("gray", None)
 
 
 def test_devices_of_similar_date() -> None:
