@@ -100,7 +100,7 @@ def _skipped(skipped: Sequence[Skipped], style: Style) -> list[str]:
         reasons.setdefault(row.reason, []).append(row)
     lines = heading(f"{number(len(skipped), 'row')} left out (all of them with --json)", style, "dim")
     for reason, some in sorted(reasons.items(), key=lambda item: -len(item[1]))[:MAX_SKIPPED]:
-        lines += field(f"{len(some)} ×", f"{some[0].model} ({some[0].place}): {reason}", style)
+        lines += field(f"{len(some)} ×", f"{some[0].model} ({some[0].place.rpartition('/')[2]}): {reason}", style)
     hidden = len(reasons) - MAX_SKIPPED
     return lines + ([f"... and for {hidden} more reasons"] if hidden > 0 else [])
 
