@@ -48,7 +48,10 @@ TESTS: dict[str, tuple[str, ...]] = {
     "study/clock/pairs": ("tests/study/clock/test_clock_parts.py", "tests/study/clock/test_clock.py"),
     "study/clock/verdict": ("tests/study/clock/test_clock_parts.py",),
     "study/compare/runs": ("tests/study/compare/test_runs.py",),
-    "study/compare/decomposition": ("tests/study/compare/test_decomposition.py",),
+    "study/compare/decomposition": (
+        "tests/study/compare/test_decomposition.py",
+        "tests/study/compare/test_compare_devices.py",
+    ),
     "study/compare/devices": ("tests/study/compare/test_compare_devices.py",),
     "study/sweep/panel": ("tests/study/sweep",),
     "study/sweep/front": ("tests/study/sweep",),

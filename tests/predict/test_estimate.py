@@ -272,6 +272,7 @@ def test_bounds_of_a_batch_by_hand() -> None:
     assert (found.ideal_time_s, found.roofline_time_s) == pytest.approx((12, 28))
     assert (found.roofline.throughput_per_s, found.roofline.utilization) == pytest.approx((2 / 28, 12 / 28))
     assert (found.peak_flops_per_second, found.ridge_point) == pytest.approx((1e9, 250))
+    assert found.bandwidth_bytes_per_second == 4e6
     assert (busy.count, busy.flops, busy.traffic_bytes, busy.intensity) == (3, 12 * 10**9, 24000, 500_000)
     assert (busy.ideal_time_s, busy.roofline_time_s, busy.least_flops) == pytest.approx((12, 12, 12e9))
     assert (moving.ideal_time_s, moving.intensity, moving.roofline_bound) == (0, 0, "memory")
@@ -314,8 +315,8 @@ def test_engines_by_their_share_of_the_time() -> None:
     """Two ops in fp16 of 2 GFLOP each at 4 GFLOP/s take half as long as one in fp32 at 1 GFLOP/s."""
     rates = (VECTORS, Rate("matrix", "cuda", "fp16", 400))
     units = Units("arch", 1, Clock(fixed=Hertz(1e7)), rates=rates)
-    half = msgspec.structs.replace(BUSY, dtype="fp16", count=2)
-    ops = (half, msgspec.structs.replace(BUSY, count=1))
+    half, single = (msgspec.structs.replace(BUSY, dtype=dtype, count=1) for dtype in ("fp16", None))
+    ops = (half, single, half)
     found = estimate(Workload("w", "w", (1,), ops), made_up(units), bounds_only=True)
     assert [(engine.dtype, engine.share) for engine in found.engines] == [("fp32", 1 / 3), ("fp16", 2 / 3)]
     assert (found.ideal_time_s, found.peak_flops_per_second) == pytest.approx((3, 2e9))
