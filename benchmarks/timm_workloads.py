@@ -4,8 +4,11 @@ Needs a venv of its own (pip install -e . torch timm): 5,000 traces, about an ho
 FOLDER, a file each, so that a run that was stopped goes on where it was. Models are traced at the size of their usual
 image and of the test image that timm's benchmark uses, in mixed precision (channels last and not) and in fp32, and
 at the sizes that `--sizes` names (`MODEL@SIDE` a line). What cannot be traced is written to FOLDER/failures.json.
-Usage: python benchmarks/timm_workloads.py trace FOLDER [--sizes FILE]
+`--sizes FILE --only` traces those alone, and `add` puts the traces of a folder into the packed file. A name that ends
+in `-reparameterized` is of a model whose branches and norms are merged first.
+Usage: python benchmarks/timm_workloads.py trace FOLDER [--sizes FILE] [--only]
        python benchmarks/timm_workloads.py pack FOLDER
+       python benchmarks/timm_workloads.py add FOLDER
 """
 
 import argparse
@@ -22,7 +25,7 @@ from importlib import metadata
 import msgspec
 
 from hwbench.files import atomic, content
-from hwbench.workload.request import ModelRequest
+from hwbench.workload.request import MERGED, ModelRequest
 from hwbench.workload.saved import file as saved_file
 from hwbench.workload.saved import shipped
 
@@ -32,12 +35,12 @@ PATIENCE = 180
 """Seconds for one trace."""
 
 
-def wanted(sizes: str | None) -> list[tuple[str, int]]:
+def wanted(sizes: str | None, only: bool) -> list[tuple[str, int]]:
     """Return the models and sides to trace, in an order that makes any first part a fair sample."""
     import timm
 
     pairs = set()
-    for name in timm.list_models():
+    for name in () if only else timm.list_models():
         config = timm.get_pretrained_cfg(name)
         usual = config.input_size[-1] if config else 224
         pairs |= {(name, usual), (name, config.test_input_size[-1] if config and config.test_input_size else usual)}
@@ -47,7 +50,7 @@ def wanted(sizes: str | None) -> list[tuple[str, int]]:
     return random.Random(0).sample(sorted(pairs), len(pairs))
 
 
-def trace(folder: str, sizes: str | None) -> None:
+def trace(folder: str, sizes: str | None, only: bool) -> None:
     """Write one file per trace, except for those that exist."""
     import torch
 
@@ -59,7 +62,7 @@ def trace(folder: str, sizes: str | None) -> None:
     signal.signal(signal.SIGALRM, _out_of_time)
     told = os.path.join(folder, "failures.json")
     failures = json.loads(content.read_text(told)) if os.path.exists(told) else {}
-    start, pairs = time.perf_counter(), wanted(sizes)
+    start, pairs = time.perf_counter(), wanted(sizes, only)
     for mode in MODES:
         os.makedirs(os.path.join(folder, mode), exist_ok=True)
     for number, (name, side) in enumerate(pairs, 1):
@@ -123,6 +126,27 @@ def pack(folder: str) -> None:
     print(f"{shipped.path()}: {count} traces of {len(found)} models, {size / 1e6:.2f} MB")
 
 
+def add(folder: str) -> None:
+    """Put the traces of a folder into the packed file, in place of those of the same model, side and mode."""
+    held = shipped.index()
+    assert held is not None
+    names = sorted({model.member for model in held.models.values()})
+    members = {name: {_key(each): each for each in shipped._member(shipped.path(), name)} for name in names}
+    models = dict(held.models)
+    for mode, name, side, path in _traces(folder):
+        made = shipped.pack(saved_file.load(path), name, side, mode)
+        members.setdefault(_member(name), {})[_key(made)] = made
+        sides = {side, *(models[name].sides if name in models else ())}
+        models[name] = shipped.PackedModel(_member(name), _usual(name), tuple(sorted(sides)))
+    held = msgspec.structs.replace(held, models=dict(sorted(models.items())))
+    packed = [(name, [some[key] for key in sorted(some)]) for name, some in sorted(members.items())]
+    shipped.write(shipped.path(), held, packed)
+
+
+def _key(trace: shipped.PackedTrace) -> tuple[str, int, str]:
+    return (trace.model, trace.side, trace.mode)
+
+
 def _traces(folder: str) -> Iterator[tuple[str, str, int, str]]:
     """Return mode, model, side and path of every trace in a folder, grouped by member."""
     for name in sorted({file for mode in MODES for file in os.listdir(os.path.join(folder, mode))}):
@@ -141,6 +165,7 @@ def _member(name: str) -> str:
 def _usual(name: str) -> int:
     import timm
 
+    name = name.removesuffix(MERGED)
     config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
     return int(config.input_size[-1]) if config else 224
 
@@ -170,14 +195,15 @@ def _classes(name: str) -> int:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["trace", "pack"])
+    parser.add_argument("command", choices=["trace", "pack", "add"])
     parser.add_argument("folder")
     parser.add_argument("--sizes")
+    parser.add_argument("--only", action="store_true")
     options = parser.parse_args()
     if options.command == "trace":
-        trace(options.folder, options.sizes)
+        trace(options.folder, options.sizes, options.only)
     else:
-        pack(options.folder)
+        (pack if options.command == "pack" else add)(options.folder)
 
 
 if __name__ == "__main__":

@@ -182,6 +182,11 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         f"{'; `hwbench bench` measures it' if device == 'host' else ''}."
     ),
     "cache-assumed": "The forecast assumes a size of the last-level cache, which is unknown.",
+    "interval-wide": lambda device, factor, **_: (
+        f"The interval spans a factor of {factor:.3g}, too wide to plan with: time a dozen networks on {device}, and "
+        f"`hwbench calibrate --device {device} times.csv` narrows it."
+    ),
+    "runtimes-left-out": "Timings of {runtimes} were left out: factors are of the runtime with most timings.",
     "computed-by-fp32-units": "{dtype} data is assumed to be computed by the fp32 units, which are faster here.",
     "calibrated": lambda device, created, source, compute, memory, overhead, **_: (
         f"Calibrated at {created[:16].replace('T', ' ')} UTC by {source}: compute takes {compute:.3g}, memory "

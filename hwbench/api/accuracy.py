@@ -1,11 +1,12 @@
 """How far predictions are from measured times, and the parameters that they are made with."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
 from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from hwbench import answers
 from hwbench.answers import Answer
@@ -18,7 +19,7 @@ from hwbench.machine.device import Device
 from hwbench.machine.parts import DeviceCalibration
 from hwbench.notices import Notice, notice
 from hwbench.predict.data import tables
-from hwbench.predict.data.rows import Defaults, device_words
+from hwbench.predict.data.rows import Defaults, MeasuredTime, device_words
 from hwbench.predict.model.hardware import hardware_of
 from hwbench.predict.model.parameters import ParameterFile, dumped
 from hwbench.predict.model.parameters import parameters as shipped_parameters
@@ -65,6 +66,12 @@ def validate(
     return validation
 
 
+def held_out(file: ParameterFile) -> list[dict[str, Any]]:
+    """Return a dict for each table and each way to hold out a part of it, by runtime: the errors there."""
+    runtimes = file.runtimes.items()
+    return [{"runtime": name, **to_builtins(row)} for name, runtime in runtimes for row in runtime.held_out]
+
+
 class TimeModel(Answer, Struct, frozen=True):
     """The parameters in use by runtime, and what they were fitted to."""
 
@@ -77,13 +84,17 @@ class Calibration(Answer, Struct, frozen=True):
     """Parameters fitted to measurements: their errors, how far they are from the shipped ones, and their file."""
 
     SCHEMA: ClassVar[str] = "calibrate"
-    ROWS: ClassVar[str] = "fits"
+    ROWS: ClassVar[str] = "rows"
 
     file: str | None
     difference: dict[str, float]
-    fits: tuple[Any, ...]
     parameters: ParameterFile
     notices: tuple[Notice, ...] = ()
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """A dict for each table and each way to hold out a part of it: the errors of what was held out."""
+        return held_out(self.parameters)
 
 
 class SavedCalibration(Answer, Struct, frozen=True):
@@ -111,7 +122,7 @@ def _time_model_lines(answer: TimeModel, style: Style = PLAIN) -> list[str]:
 def _calibration_lines(answer: Calibration, style: Style = PLAIN) -> list[str]:
     from hwbench.report.text import calibration
 
-    return calibration.lines(answer.fits, answer.difference, style)
+    return calibration.lines(answer.parameters, answer.difference, style)
 
 
 @answers.lines.register
@@ -159,14 +170,15 @@ def calibrate(
 
     table = tables.read(files, Defaults(device=device))
     usable, skipped = cases(table)
-    fitted, fits = fitting.calibrated({name: list(rows) for name, rows in usable.items()}, say or (lambda _: None))
+    fitted = fitting.calibrated({name: list(rows) for name, rows in usable.items()}, say or (lambda _: None))
     notices = [*table.notices]
     if skipped:
         notices.append(notice("rows-left-out", count=len(skipped), reason=skipped[0].reason))
     if output:
         atomic.write_atomically(output, dumped(fitted))
-    difference = fitting.difference(fitted, shipped_parameters(), [fit.name for fit in fits])
-    return Calibration(output, difference, fits, fitted, tuple(notices))
+    measured = [name for name in usable if fitted.runtimes[name].families]
+    difference = fitting.difference(fitted, shipped_parameters(), measured)
+    return Calibration(output, difference, fitted, tuple(notices))
 
 
 def _calibrate_host(progress: Callable[[float, str], None] | None) -> SavedCalibration:
@@ -177,7 +189,8 @@ def _calibrate_host(progress: Callable[[float, str], None] | None) -> SavedCalib
     from hwbench.measure import host_calibration
     from hwbench.measure import settings as cpus
     from hwbench.measure.environment import snapshot
-    from hwbench.predict.fitting.device_factors import TimedNetwork, factors
+    from hwbench.predict.fitting.device_factors import factors
+    from hwbench.predict.fitting.problem import Case
 
     machine = host()
     calibrations.prepare(host_key(machine))
@@ -194,7 +207,8 @@ def _calibrate_host(progress: Callable[[float, str], None] | None) -> SavedCalib
     times = host_calibration.times(settings, lambda share: show(share, "timing networks"))
     disturbances = snapshot.disturbances(before, snapshot.snapshot(settings.cpus))
     _refuse_disturbed(disturbances)
-    fitted = factors([TimedNetwork(*row, runtime="torch-eager-cpu") for row in times], device)
+    cases = [Case(workload, device, "fp32", batch, time, workload.name) for workload, batch, time in times]
+    fitted = factors(cases, device, shipped_parameters().runtimes["torch-eager-cpu"])
     calibration = DeviceCalibration(
         device="host",
         created=_now(),
@@ -214,8 +228,11 @@ def _calibrate_device(name: str, files: Sequence[str]) -> SavedCalibration:
     from hwbench.predict.fitting.device_factors import factors
 
     device = locate(name).device
-    table = tables.read(files, Defaults(device=name))
-    timed, skipped = timings(table, device, lambda text: locate(device_words(text)[0]).device)
+    runs, paths = ([file for file in files if file.startswith("run:") == run] for run in (True, False))
+    table = tables.read(paths, Defaults(device=name))
+    table = replace(table, rows=(*table.rows, *(row for run in runs for row in _timed_in_run(run, name, device))))
+    usable, skipped = timings(table, device, lambda text: locate(device_words(text)[0]).device)
+    runtime, timed = max(usable.items(), key=lambda pair: len(pair[1]), default=("", []))
     if len(timed) < MIN_TIMINGS:
         reason = f" {skipped[0].place}: {skipped[0].reason}" if skipped else ""
         message = f"{len(timed)} usable timings of {device.label} are fewer than {MIN_TIMINGS}.{reason}"
@@ -226,15 +243,31 @@ def _calibrate_device(name: str, files: Sequence[str]) -> SavedCalibration:
     calibration = DeviceCalibration(
         device=name,
         created=_now(),
-        source=f"{len(timed)} timings in {shown(', '.join(map(os.path.basename, files)), 100)}",
+        source=f"{len(timed)} timings of {runtime} in {shown(', '.join(map(os.path.basename, files)), 100)}",
         timings=len(timed),
         ceilings=device.sustained.source if device.sustained else None,
-        **to_builtins(factors(timed, device)),
+        **to_builtins(factors(timed, device, shipped_parameters().runtimes[runtime])),
     )
     path = calibrations.save(_key(name), calibration)
     left_out = [notice("rows-left-out", count=len(skipped), reason=skipped[0].reason)] if skipped else []
-    rows = tuple({"model": net.workload.name, "batch": net.batch, "time_s": net.time_s} for net in timed)
-    return SavedCalibration(name, calibration, path, rows, notices=(*table.notices, *left_out))
+    others = [notice("runtimes-left-out", runtimes=sorted(usable.keys() - {runtime}))] if len(usable) > 1 else []
+    rows = tuple({"model": case.workload.name, "batch": case.batch, "time_s": case.time_s} for case in timed)
+    return SavedCalibration(name, calibration, path, rows, notices=(*table.notices, *left_out, *others))
+
+
+def _timed_in_run(run: str, name: str, device: Device) -> Iterator[MeasuredTime]:
+    """Yield the networks that a saved run timed, on all units of a CPU, as measurements of a device."""
+    from hwbench.measure import store
+    from hwbench.measure.subject import ForwardPass
+    from hwbench.measure.summary import interval
+
+    for each in store.load(run.removeprefix("run:")).measurements:
+        timed = each.subject
+        if isinstance(timed, ForwardPass) and (device.kind == "gpu" or each.threads == device.count):
+            time, dtype, layout = interval(each).value, each.dtype or "fp32", timed.layout
+            yield MeasuredTime(
+                name, timed.model, timed.batch, dtype, time, run, layout=layout, runtime=timed.runtime, source=run
+            )
 
 
 def _now() -> str:

@@ -29,6 +29,8 @@ from hwbench.predict.model.time import (
 from hwbench.workload.ops import Workload
 
 Limit = Literal["compute", "memory", "overhead"]
+WIDE = 2.5
+"""High end of an interval over its low end from which it says little."""
 LIMITS: tuple[Limit, ...] = ("compute", "memory", "overhead")
 
 
@@ -114,15 +116,17 @@ def forecast(
     clock: ClockKind | None = None,
     math: Math = "default",
     foreign: bool = False,
+    version: tuple[int, int] | None = None,
     known: ParameterFile | None = None,
 ) -> Forecast | None:
     """Return the forecast for a batch, None if the device's bandwidth or rates are unknown, or without kernels.
 
-    `foreign` stands for a runtime that no parameters were fitted for, which widens the interval; `known` are other
-    parameters than the shipped ones. Raises InputError for an unknown runtime or dtype.
+    `foreign` stands for a runtime that no parameters were fitted for, which widens the interval; `version` is that of
+    torch, None for a current one; `known` are other parameters than the shipped ones. Raises InputError for an unknown
+    runtime or dtype.
     """
     name, number = runtime_for(device.kind, runtime), dtypes.dtype(dtype)
-    model = (known or parameters()).runtimes[name]
+    model = (known or parameters()).runtimes[name].of(version)
     hardware = _hardware(workload, device, number, clock, math, foreign)
     if hardware is None:
         return None
@@ -133,7 +137,7 @@ def forecast(
     shares = _shares(ops)
     unknown = sum(time.shares.whole for op, time in zip(workload.ops, ops, strict=True) if family_of(op) == UNKNOWN)
     unsure = (unknown, shares.overhead)
-    low, high = log_interval(scalar, model.spread, device, hardware, number.name, unsure, foreign)
+    low, high = log_interval(scalar, model.spread, device.vendor, hardware, number.name, unsure, foreign)
     return Forecast(
         runtime=name,
         time_s=total,
@@ -149,7 +153,7 @@ def forecast(
             units=shares.compute,
             overhead=shares.overhead,
         ),
-        notices=tuple(_notices(device, hardware)),
+        notices=tuple(_notices(device, hardware, exp(high - low))),
         calibration=device.calibration,
     )
 
@@ -205,7 +209,9 @@ def _shares(ops: tuple[OpTime, ...]) -> Shares:
     return Shares(*(sum(getattr(op.shares, limit) for op in ops) for limit in LIMITS))
 
 
-def _notices(device: Device, hardware: Hardware) -> Iterator[Notice]:
+def _notices(device: Device, hardware: Hardware, width: float) -> Iterator[Notice]:
+    if width > WIDE:
+        yield notice("interval-wide", device=device.label, factor=width)
     if device.calibration:
         yield notice("calibrated", **to_builtins(device.calibration))
     if "cache" in hardware.assumed:

@@ -11,6 +11,8 @@ from hwbench.workload.ops import Shape
 
 Phase = Literal["prefill", "decode"]
 
+MERGED = "-reparameterized"
+"""End of the names of timm's models whose branches and norms are merged into their convolutions before they run."""
 _NAMES = {"training": "mode", "autocast": "dtype"}
 """Fields that callers set by a parameter of another name."""
 

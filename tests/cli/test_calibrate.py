@@ -1,5 +1,6 @@
 """`hwbench calibrate --device D`: kept, named in every forecast, removed; refused if disturbed, or for few timings."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,3 +108,30 @@ def test_a_dozen_timings_correct_a_catalogued_device(cli: Callable[..., Any], tm
 def test_too_few_timings_are_refused(cli: Callable[..., Any], tmp_path: Path) -> None:
     answer = cli(f"calibrate --device rtx3090 {table(tmp_path / 'few.csv', 1)} --json")
     assert (answer.code, answer.json["error"]["code"]) == (2, "too-few-cases")
+
+
+def test_networks_of_a_saved_run_are_timings_too(cli: Callable[..., Any], tmp_path: Path) -> None:
+    golden = json.loads((Path(__file__).parents[1] / "golden" / "step-times-bench.json").read_text())
+    measurements = []
+    for model in ("resnet50", "vgg16", "alexnet"):
+        for batch in (16, 64):
+            found = forecast(load.workload(model), catalog.device("rtx4070"), "fp16", batch)
+            assert found is not None
+            sample = {"wall_s": 1.5 * found.time_s, "repetitions": 1}
+            subject = {
+                "type": "inference",
+                "model": model,
+                "batch": batch,
+                "device": "cuda",
+                "runtime": "torch-2.9-eager",
+            }
+            measurements.append(
+                {"kernel": "inference", "variant": "eager", "unit": "s", "work": 1, "samples": [sample] * 5,
+                 "dtype": "fp16", "where": "gpu", "subject": subject}
+            )  # fmt: skip
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps({**golden, "measurements": measurements}))
+    result = cli(f"calibrate --device rtx4070 run:{path} --json").json
+    assert result["calibration"]["timings"] == 6
+    assert result["calibration"]["compute"] == pytest.approx(1.5, rel=0.25)
+    cli("calibrate --reset --device rtx4070")

@@ -32,12 +32,13 @@ def calibrate(
 ) -> None:
     """Fit the parameters of the time model to measured step times, and compare them with the shipped ones.
 
-    Families of models are split by a hash of their name: one part is fitted, one sets the intervals, one is reported.
-    The same files give the same parameters. The shipped parameters were fitted to timm's published results (about two
-    minutes).
+    Everything usable is fitted. Further fits hold out families of models and devices; their errors set the intervals
+    and are shown. The same files give the same parameters. The shipped parameters were fitted to timm's published
+    results (a quarter of an hour).
 
     With --device it fits three correction factors of that device alone, which every forecast for it then uses and
-    names: how much longer compute, memory and overhead take than expected. A dozen timings in the file are enough.
+    names: how much longer compute, memory and overhead take than expected. A dozen timings are enough; a file may be
+    run:RUN, the networks that a saved run timed.
 
     With --device host and no files it times seven networks on this machine (under a minute, needs torch) and saves
     the factors of this machine. A machine that does other work is refused: the factors would describe that work.

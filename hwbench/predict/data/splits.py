@@ -1,17 +1,12 @@
-"""Splits of measured networks: parameters are fitted on `fit`, intervals on `tune`; reported figures are of `test`.
+"""Families of measured networks, and the group in which each is held out of a fit.
 
-Whole families go to one split, by a hash of the family's name: nobody chooses, and no relative of a tested network is
-fitted.
+Whole families go to one group, by a hash of the family's name: nobody chooses, and no relative of a network that is
+forecast then was fitted.
 """
 
 import re
 from hashlib import blake2b
-from typing import Literal
 
-Split = Literal["fit", "tune", "test"]
-SPLITS: tuple[Split, ...] = ("fit", "tune", "test")
-_ENDS: tuple[tuple[Split, int], ...] = (("fit", 50), ("tune", 75), ("test", 100))
-"""Percentile of the hash at which each split ends."""
 _PREFIXES = ("test", "legacy", "tf", "hf", "torchvision", "timm")
 _ALIASES = {"ssl": "resnet", "swsl": "resnet", "ig": "resnext", "seresnet": "resnet", "gc": "gcresnet"}
 
@@ -25,7 +20,6 @@ def family(model: str) -> str:
     return _ALIASES.get(stem, stem)
 
 
-def split(name: str) -> Split:
-    """Return the split that a family belongs to."""
-    percentile = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") % 100
-    return next(part for part, end in _ENDS if percentile < end)
+def fold(name: str, count: int) -> int:
+    """Return which of `count` groups a family belongs to."""
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") % count

@@ -1,11 +1,14 @@
 """The workload that was measured: the same for fitting and for replaying."""
 
 from collections.abc import Callable
+from contextlib import suppress
+
+from msgspec.structs import replace
 
 from hwbench.errors import InputError
 from hwbench.predict.data.rows import MeasuredTime
 from hwbench.workload.ops import Workload
-from hwbench.workload.request import ModelRequest
+from hwbench.workload.request import MERGED, ModelRequest
 
 MAX_PARAMS_DIFFERENCE = 0.02
 """Share by which the parameters of a measured model may differ from those counted: names outlive networks."""
@@ -21,9 +24,20 @@ def by_trace(row: MeasuredTime) -> tuple[object, ...]:
 
 
 def measured_workload(row: MeasuredTime, count: Workloads) -> Workload:
-    """Return what was measured, as `count` counts it. Raises InputError if that is another network or image now."""
+    """Return what was measured, as `count` counts it. Raises InputError if that is another network or image now.
+
+    A network of timm with fewer parameters than it was built with is the one that its reparameterization gives, if that
+    has as many.
+    """
     workload = _counted(row, count)
-    if row.params and abs(row.params - workload.params) > MAX_PARAMS_DIFFERENCE * row.params + ROUNDED_PARAMS:
+    if row.params is None or abs(row.params - workload.params) <= ROUNDED_PARAMS:
+        return workload
+    if row.params < workload.params and row.model.startswith("timm:"):
+        with suppress(InputError):
+            merged = _counted(replace(row, model=row.model.partition(".")[0] + MERGED), count)
+            if abs(row.params - merged.params) <= ROUNDED_PARAMS:
+                return merged
+    if abs(row.params - workload.params) > MAX_PARAMS_DIFFERENCE * row.params + ROUNDED_PARAMS:
         message = (
             f"The model has {workload.params / 1e6:.4g} M parameters, the one measured had {row.params / 1e6:.4g} M: "
             "it is another network today."

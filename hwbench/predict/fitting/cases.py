@@ -10,9 +10,8 @@ from hwbench.predict.data.rows import MeasuredTime, Skipped
 from hwbench.predict.data.splits import family
 from hwbench.predict.data.tables import MeasuredTable
 from hwbench.predict.data.workloads import Workloads, by_trace, measured_workload
-from hwbench.predict.fitting.device_factors import TimedNetwork
 from hwbench.predict.fitting.problem import Case
-from hwbench.predict.model.runtimes import is_foreign, runtime_of
+from hwbench.predict.model.runtimes import is_foreign, runtime_of, version_of
 from hwbench.workload import cached
 
 Finder = Callable[[str], Device]
@@ -25,7 +24,7 @@ def cases(table: MeasuredTable) -> tuple[dict[str, list[Case]], tuple[Skipped, .
     count = lru_cache(maxsize=8)(cached.workload)
     for row in sorted(table.rows, key=by_trace):
         try:
-            case = _case(row, count)
+            case = _case(row, catalog.device(row.device), count)
         except InputError as error:
             skipped.append(Skipped(row.model, error.message, row.place, row.device))
         else:
@@ -33,21 +32,22 @@ def cases(table: MeasuredTable) -> tuple[dict[str, list[Case]], tuple[Skipped, .
     return usable, tuple(skipped)
 
 
-def timings(table: MeasuredTable, device: Device, finder: Finder) -> tuple[list[TimedNetwork], tuple[Skipped, ...]]:
-    """Return the rows of one device as timed networks, and the others with the reason; `finder` finds their devices."""
-    timed: list[TimedNetwork] = []
+def timings(table: MeasuredTable, device: Device, finder: Finder) -> tuple[dict[str, list[Case]], tuple[Skipped, ...]]:
+    """Return the cases of one device by kind of runtime, and the other rows with the reason.
+
+    `finder` finds the devices that rows name.
+    """
+    usable: dict[str, list[Case]] = {}
     skipped = list(table.skipped)
     count, find = lru_cache(maxsize=8)(cached.workload), lru_cache(finder)
     for row in sorted(table.rows, key=by_trace):
         try:
             if find(row.device).label != device.label:
                 raise InputError("other-device", f"The row is of the device {row.device}.")
-            _refuse_foreign(row)
-            workload, runtime = measured_workload(row, count), runtime_of(row.runtime, device.kind)
-            timed.append(TimedNetwork(workload, row.batch, row.time_s, runtime, row.dtype))
+            usable.setdefault(runtime_of(row.runtime, device.kind), []).append(_case(row, device, count))
         except InputError as error:
             skipped.append(Skipped(row.model, error.message, row.place, row.device))
-    return timed, tuple(skipped)
+    return usable, tuple(skipped)
 
 
 def _refuse_foreign(row: MeasuredTime) -> None:
@@ -55,7 +55,16 @@ def _refuse_foreign(row: MeasuredTime) -> None:
         raise InputError("foreign-runtime", f"The runtime {row.runtime} is not torch's, so it is not fitted.")
 
 
-def _case(row: MeasuredTime, count: Workloads) -> Case:
+def _case(row: MeasuredTime, device: Device, count: Workloads) -> Case:
     _refuse_foreign(row)
     workload = measured_workload(row, count)
-    return Case(workload, catalog.device(row.device), row.dtype, row.batch, row.time_s, family(row.model))
+    return Case(
+        workload,
+        device,
+        row.dtype,
+        row.batch,
+        row.time_s,
+        family(row.model),
+        version_of(row.runtime),
+        row.layout,
+    )

@@ -1,36 +1,20 @@
 """Correct the time model for one device: a factor each for compute, memory and overhead, from a dozen timings."""
 
 from collections.abc import Sequence
-from math import sqrt
+from math import log, sqrt
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hwbench import dtypes
 from hwbench.machine.device import Device
-from hwbench.predict.model import scalar
-from hwbench.predict.model.hardware import hardware_of
-from hwbench.predict.model.parameters import ParameterFile, Runtime, parameters
-from hwbench.predict.model.time import LaunchTime, device_and_host_time, launch_times, scaled, total_time
-from hwbench.workload.ops import Workload
+from hwbench.predict.fitting.problem import Case, Free, fitted, predicted, problem
+from hwbench.predict.model.parameters import PartFactors, Runtime
 
-DEVIATIONS = {"gpu": (0.15, 0.15, 0.3), "cpu": (0.3, 0.5, 0.5)}
+DEVIATIONS = {"gpu": (0.15, 0.15, 0.3), "cpu": (0.3, 0.7, 0.5)}
 """Standard deviations of the logarithms of compute, memory and overhead between devices, before any timing."""
-NOISE = 0.07
-"""Standard deviation of the logarithmic errors that remain between networks of one device."""
-PRIOR_TIMINGS = 10
+PRIOR_TIMINGS = 12
 """Timings that the runtime's own interval counts for next to the errors seen."""
 NORMAL_80 = 1.2816
-
-
-class TimedNetwork(Struct, frozen=True):
-    """A network that was timed in a runtime at a batch and a dtype, in seconds."""
-
-    workload: Workload
-    batch: int
-    time_s: float
-    runtime: str
-    dtype: str = "fp32"
 
 
 class Factors(Struct, frozen=True):
@@ -42,52 +26,30 @@ class Factors(Struct, frozen=True):
     spread: float
 
 
-def factors(timed: Sequence[TimedNetwork], device: Device, known: ParameterFile | None = None) -> Factors:
-    """Return the factors of a device, drawn towards 1 as far as timings are few.
+def free_factors(device: str, runtime: Runtime, architecture: str = "", kind: str = "") -> tuple[Free, ...]:
+    """Return the factors of a device as parameters to fit, from what is expected of it."""
+    expected = runtime.factors(device, architecture)
+    names = PartFactors.__struct_fields__
+    deviations = DEVIATIONS[kind or ("gpu" if runtime.gpu else "cpu")]
+    return tuple(
+        Free(f"devices.{device}.{name}", getattr(expected, name), deviation)
+        for name, deviation in zip(names, deviations, strict=True)
+    )
 
-    Raises ValueError if the bandwidth is unknown.
+
+def factors(timed: Sequence[Case], device: Device, runtime: Runtime) -> Factors:
+    """Return what the timings of a device in one runtime tell beyond what is expected of it.
+
+    Factors are drawn towards 1 as far as timings are few. Raises ValueError if the bandwidth is unknown.
     """
-    import numpy as np
-    from scipy.optimize import least_squares
-
-    runtimes = (known or parameters()).runtimes
-    launches = [_launches(network, replace(device, calibration=None), runtimes[network.runtime]) for network in timed]
-    measured = np.array([network.time_s for network in timed])
-    deviations = np.array(DEVIATIONS[device.kind])
-
-    def errors(logs: np.ndarray) -> np.ndarray:
-        pairs = zip(launches, timed, strict=True)
-        times = [_total(launch, np.exp(logs), runtimes[network.runtime]) for launch, network in pairs]
-        misses: np.ndarray = np.log(np.array(times) / measured)
-        return misses
-
-    def weighted(logs: np.ndarray) -> np.ndarray:
-        return np.concatenate([errors(logs) / NOISE, logs / deviations])
-
-    solution = least_squares(weighted, np.zeros(3), loss="soft_l1")
-    usual = max(runtimes[network.runtime].spread.high for network in timed)
-    rest = NORMAL_80 * errors(solution.x)
-    squares = (PRIOR_TIMINGS * usual**2 + float(rest @ rest)) / (PRIOR_TIMINGS + len(timed))
-    spread = sqrt(squares * (1 + len(deviations) / len(timed)))
-    values = (*np.exp(solution.x), spread)
-    return Factors(*(float(f"{value:.4g}") for value in values))
-
-
-def _launches(network: TimedNetwork, device: Device, runtime: Runtime) -> LaunchTime:
-    """Return the times of all launches of a network as arrays."""
-    import numpy as np
-
-    number, workload = dtypes.dtype(network.dtype), network.workload
-    hardware = hardware_of(device, {number.computes_in, "tf32", *(op.dtype for op in workload.ops if op.dtype)})
-    if hardware is None:
-        raise ValueError(f"{device.title} has no known bandwidth")
-    samples = workload.repeats(network.batch)
-    times = launch_times(scalar, workload, hardware, number.computes_in, number.bits, samples, runtime)
-    return LaunchTime(*np.array([[getattr(t, name) for t in times] for name in LaunchTime.__struct_fields__]))
-
-
-def _total(launches: LaunchTime, factors: Sequence[float], runtime: Runtime) -> float:
-    import numpy as np
-
-    busy, host = device_and_host_time(np, [scaled(launches, factors)], runtime)
-    return float(total_time(np, np.sum(busy), np.sum(host)))
+    cases = problem(timed, replace(device, calibration=None))
+    hardware = cases.hardware
+    expected = runtime.factors(hardware.label, hardware.architecture)
+    corrected = fitted(runtime, free_factors(hardware.label, runtime, hardware.architecture), [cases])
+    own = corrected.devices[hardware.label]
+    errors = [log(a / b) for a, b in zip(predicted(cases, corrected), cases.times, strict=True)]
+    usual = runtime.spread.high**2 + runtime.spread.timed**2
+    squares = PRIOR_TIMINGS * usual + sum((NORMAL_80 * error) ** 2 for error in errors)
+    spread = sqrt(squares / (PRIOR_TIMINGS + len(errors)) * (1 + 3 / len(errors)))
+    ratios = (getattr(own, name) / getattr(expected, name) for name in PartFactors.__struct_fields__)
+    return Factors(*(float(f"{value:.4g}") for value in (*ratios, spread)))

@@ -1,129 +1,196 @@
-"""Fit a parameter file to measurements: which cases are fitted, which set the intervals, and what is derived."""
+"""Fit a parameter file to measurements, and find its errors on families, devices and versions that were held out."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from msgspec import Struct, to_builtins
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from hwbench.errors import InputError
-from hwbench.machine.device import Device
 from hwbench.predict.data import splits
 from hwbench.predict.fitting import priors
-from hwbench.predict.fitting.problem import Case, Free, Problem, fitted, predicted, problem
-from hwbench.predict.model.parameters import SCHEMA, ParameterFile, Runtime, Spread
-from hwbench.stats.intervals import prediction_ends
+from hwbench.predict.fitting.device_factors import free_factors
+from hwbench.predict.fitting.problem import Case, Free, Problem, fitted, predicted, problem, selected
+from hwbench.predict.model.parameters import SCHEMA, HeldOut, ParameterFile, PartFactors, Runtime, Spread
 
 MIN_CASES = 30
 """Cases of a runtime below which it is not fitted."""
-VERSION = 1
+VERSION = 2
+FOLDS = 4
+"""Groups of families; each is forecast with parameters that were fitted to the others."""
+TIMINGS, REPEATS = 12, 20
+"""Random timings of a device that was held out, and how often they are drawn."""
+JOINT = 0.1
+"""Deviation of devices' factors while the parameters of all are fitted: small, for what they have in common is in the
+parameters."""
+SHARED = 0.7
+"""Share of the logarithm of a device's factors that is expected of another device of its architecture."""
+QUANTILES = 501
 Report = Callable[[str], None]
+Vector = Any
+Problems = list[Problem]
 
 
-class Fit(Struct, frozen=True):
-    """The result for one runtime: its parameters, and the errors of each split on each device."""
-
-    name: str
-    runtime: Runtime
-    cases: int
-    errors: dict[str, dict[str, float]]
-
-
-Problems = dict[str, dict[splits.Split, Problem]]
-"""Problems by device and split; splits without cases are left out."""
-
-
-def calibrated(
-    cases: Mapping[str, Sequence[Case]], report: Report = lambda _: None
-) -> tuple[ParameterFile, tuple[Fit, ...]]:
+def calibrated(cases: Mapping[str, Sequence[Case]], report: Report = lambda _: None) -> ParameterFile:
     """Return parameters fitted on cases by runtime; runtimes without cases are derived from the others or from priors.
 
     Raises InputError if no runtime has enough cases.
     """
-    usable = {name: some for name, some in cases.items() if name in priors.START and len(some) >= MIN_CASES}
+    usable = {name: some for name, some in cases.items() if len(some) >= MIN_CASES and name in priors.FREE}
     if not usable:
-        names = " and ".join(priors.START)
+        names = " and ".join(priors.FREE)
         raise InputError("too-few-cases", f"At least {MIN_CASES} usable measurements of {names} are needed.")
-    fits = tuple(_fit(name, some, report) for name, some in usable.items())
-    runtimes = {**priors.START, **{fit.name: fit.runtime for fit in fits}}
-    runtimes["torch-compile-cuda"] = priors.compiled(runtimes["torch-eager-cuda"])
-    runtimes["torch-eager-cpu"] = priors.interpreted(runtimes["torch-compile-cpu"])
-    how = "hwbench calibrate --measurements: " + "; ".join(f"{fit.cases} cases of {fit.name}" for fit in fits)
-    return ParameterFile(SCHEMA, VERSION, how, dict(sorted(runtimes.items()))), fits
+    runtimes = dict(priors.START)
+    for name, derived in priors.DERIVED.items():  # after the runtime that it starts from
+        runtimes[name] = derived(runtimes)
+        if name in usable:
+            runtimes[name] = _fit(name, runtimes[name], usable[name], report)
+    how = "hwbench calibrate: " + "; ".join(f"{len(some)} cases of {name}" for name, some in sorted(usable.items()))
+    return ParameterFile(SCHEMA, VERSION, how, dict(sorted(runtimes.items())))
 
 
-def _fit(name: str, cases: Sequence[Case], report: Report) -> Fit:
-    start, free = priors.START[name], priors.FREE[name]
+def _fit(name: str, start: Runtime, cases: Sequence[Case], report: Report) -> Runtime:
+    """Return a runtime fitted to all cases, with the errors of fits that families, and devices, were held out of."""
     problems = _problems(cases)
-    report(f"{name}: {len(cases)} cases on {', '.join(problems)}")
-    runtime = fitted(start, free, _of_split(problems, "fit"))
-    families = [case.family for case in cases if splits.split(case.family) == "fit"]
-    how = (
-        f"least squares of log time (soft L1) on {len(families)} cases of {len(set(families))} families on "
-        f"{', '.join(problems)}; intervals from families of the split 'tune'"
-    )
-    runtime = replace(runtime, how=how, spread=_spread(start, free, runtime, problems, cases, report))
-    return Fit(name, runtime, len(cases), _errors(runtime, problems))
-
-
-def _problems(cases: Sequence[Case]) -> Problems:
-    devices: dict[str, tuple[Device, list[Case]]] = {}
-    for case in cases:
-        devices.setdefault(case.device.label, (case.device, []))[1].append(case)
-    problems: Problems = {}
-    for name, (device, some) in sorted(devices.items()):
-        by_split = {split: [case for case in some if splits.split(case.family) == split] for split in splits.SPLITS}
-        problems[name] = {split: problem(members, device) for split, members in by_split.items() if members}
-    return problems
-
-
-def _of_split(problems: Problems, split: splits.Split, without: str | None = None) -> list[Problem]:
-    return [parts[split] for name, parts in problems.items() if name != without and split in parts]
-
-
-def _spread(
-    start: Runtime, free: Sequence[Free], runtime: Runtime, problems: Problems, cases: Sequence[Case], report: Report
-) -> Spread:
-    """Return intervals from families that were not fitted, and how much a device that was not fitted widens them."""
-    near = np.concatenate([_log_errors(runtime, cases) for cases in _of_split(problems, "tune")])
-    low, high = _ends(near, priors.UNTESTED.level)
+    devices = sorted({each.hardware.label for each in problems})
+    report(f"{name}: {len(cases)} cases on {', '.join(devices)}")
+    several = devices if len(devices) > 1 else []  # the factors of one are in the parameters
+    own = (replace(each, deviation=JOINT) for device in several for each in free_factors(device, start))
+    free = (*priors.free(name, start), *own)
+    full = _with_expected(fitted(start, free, problems), problems)
+    near, ledger = _without_families(full, free, problems, report)
+    far, timed, more = _without_devices(full, free, problems, report) if len(devices) > 1 else ([], [], [])
     spread = replace(
-        priors.UNTESTED,
-        low=-low,
-        high=high,
-        devices=tuple(sorted(problems)),
+        _spread(start.spread, near, far, timed),
+        devices=dict(_home(problems, near)),
+        architectures=tuple(sorted({each.hardware.architecture for each in problems})),
         vendors=tuple(sorted({case.device.vendor for case in cases})),
         dtypes=tuple(sorted({case.dtype for case in cases})),
     )
-    if len(problems) < 2:
+    families = tuple(sorted({case.family for case in cases}))
+    how = f"least squares of log time (soft L1) on {len(cases)} cases of {len(families)} families on "
+    return replace(full, how=how + ", ".join(devices), spread=spread, families=families, held_out=(*more, *ledger))
+
+
+def _problems(cases: Sequence[Case]) -> Problems:
+    """Return the cases by device, dtype, layout and version."""
+    groups: dict[tuple[Any, ...], list[Case]] = {}
+    for case in cases:
+        groups.setdefault((case.device.label, case.dtype, case.layout or "", case.version or (0, 0)), []).append(case)
+    return [problem(some, some[0].device) for _, some in sorted(groups.items())]
+
+
+def _with_expected(runtime: Runtime, problems: Problems) -> Runtime:
+    """Return the runtime with what the factors of its devices tell of others: the mean, and of related ones more."""
+    if not runtime.devices:
+        return runtime
+    own = {label: _logs(factors) for label, factors in runtime.devices.items()}
+    mean = np.mean(list(own.values()), axis=0)
+    members: dict[str, list[Vector]] = {}
+    for label, architecture in sorted({(each.hardware.label, each.hardware.architecture) for each in problems}):
+        members.setdefault(architecture, []).append(own.get(label, mean))
+    near = {name: mean + SHARED * (np.mean(some, axis=0) - mean) for name, some in members.items()}
+    return replace(runtime, architectures={name: _factors(logs) for name, logs in near.items()}, others=_factors(mean))
+
+
+def _logs(factors: PartFactors) -> Vector:
+    return np.log([factors.compute, factors.memory, factors.overhead])
+
+
+def _factors(logs: Vector) -> PartFactors:
+    return PartFactors(*map(float, np.exp(logs)))
+
+
+def _without_families(
+    full: Runtime, free: Sequence[Free], problems: Problems, report: Report
+) -> tuple[list[Vector], list[HeldOut]]:
+    """Return logarithmic errors by problem, each family forecast with parameters that were fitted to others."""
+    folds = [np.array([splits.fold(family, FOLDS) for family in each.families]) for each in problems]
+    errors = [np.zeros(len(each.times)) for each in problems]
+    for fold in range(FOLDS):
+        report(f"fitting without families of group {fold + 1} of {FOLDS}")
+        pairs = [(each, parts != fold) for each, parts in zip(problems, folds, strict=True)]
+        other = fitted(full, free, [selected(each, mask) for each, mask in pairs if mask.any()], warm=True)
+        for own, (each, mask) in zip(errors, pairs, strict=True):
+            own[~mask] = _log_errors(other, each)[~mask]
+    return errors, [_ledger_row("families", *pair, *_ends([pair[1]])) for pair in zip(problems, errors, strict=True)]
+
+
+def _without_devices(
+    full: Runtime, free: Sequence[Free], problems: Problems, report: Report
+) -> tuple[list[Vector], list[Vector], list[HeldOut]]:
+    """Return errors by device forecast with parameters fitted to the others: by data sheet, and after a few timings."""
+    far, timed, known = [], [], []
+    for label in sorted({each.hardware.label for each in problems}):
+        report(f"fitting without {label}")
+        own, others = ([each for each in problems if (each.hardware.label == label) == same] for same in (True, False))
+        without = replace(full, devices={k: v for k, v in full.devices.items() if k != label}, architectures={})
+        other = fitted(without, [each for each in free if each.device != label], others, warm=True)
+        other = _with_expected(other, others)
+        for each in own:
+            known.append((each, _log_errors(other, each), _after_timings(other, each)))
+        far.append(np.concatenate([errors for each, errors, _ in known if each.hardware.label == label]))
+        timed.append(np.concatenate([errors.ravel() for each, _, errors in known if each.hardware.label == label]))
+    ends, near = _ends(far), _ends(timed)
+    ledger = [_ledger_row("device", each, errors, *ends) for each, errors, _ in known]
+    ledger += [_ledger_row("device, 12 timings", each, errors, *near) for each, _, errors in known]
+    return far, timed, ledger
+
+
+def _after_timings(runtime: Runtime, cases: Problem) -> Vector:
+    """Return the errors of all cases, a row for each time that a few of them were drawn to fit the device's factors."""
+    draws, errors = np.random.default_rng(0), []
+    free = free_factors(cases.hardware.label, runtime, cases.hardware.architecture, cases.hardware.kind)
+    for _ in range(REPEATS):
+        mask = np.zeros(len(cases.times), dtype=bool)
+        mask[draws.choice(len(mask), min(TIMINGS, len(mask)), replace=False)] = True
+        errors.append(_log_errors(fitted(runtime, free, [selected(cases, mask)]), cases))
+    return np.stack(errors)
+
+
+def _spread(before: Spread, near: list[Vector], far: list[Vector], timed: list[Vector]) -> Spread:
+    """Return intervals from families held out, and by how much a device that was held out widens them."""
+    low, high = _ends(near)
+    spread = replace(before, low=-low, high=high)
+    if not far:
         return spread
-    far = []
-    for name, parts in problems.items():
-        report(f"fitting without {name}")
-        other = fitted(start, free, _of_split(problems, "fit", without=name))
-        far += [_log_errors(other, parts["tune"])] if "tune" in parts else []
-    far_low, far_high = _ends(np.concatenate(far), spread.level)
-    wider = max(far_high**2 - high**2, far_low**2 - low**2, 0.0) ** 0.5
-    return replace(spread, device=float(wider))
+
+    def more(errors: list[Vector]) -> float:
+        squares = (end**2 - own**2 for end, own in zip(_ends(errors), (low, high), strict=True))
+        return float(max(0.0, *squares) ** 0.5)
+
+    return replace(spread, device=more(far), timed=more(timed))
 
 
-def _log_errors(runtime: Runtime, cases: Problem) -> np.ndarray:
+def _home(problems: Problems, errors: Sequence[Vector]) -> Iterator[tuple[str, tuple[float, float]]]:
+    """Yield the ends of each device's own interval."""
+    for label in sorted({each.hardware.label for each in problems}):
+        own = [some for each, some in zip(problems, errors, strict=True) if each.hardware.label == label]
+        low, high = _ends(own)
+        yield label, (-low, high)
+
+
+def _ends(errors: list[Vector]) -> tuple[float, float]:
+    """Return the ends between which 80 % of errors lie, an equal share beyond each; every group weighs the same."""
+    tail = (1 - priors.UNTESTED.level) / 2
+    alike = np.concatenate([np.quantile(each, np.linspace(0, 1, QUANTILES)) for each in errors])
+    low, high = np.quantile(alike, [tail, 1 - tail])
+    return float(min(low, -0.01)), float(max(high, 0.01))
+
+
+def _ledger_row(what: str, cases: Problem, errors: Vector, low: float, high: float) -> HeldOut:
+    """Return the errors of cases as a row of the ledger."""
+    apes = np.abs(np.expm1(-errors)).reshape(-1, len(cases.times)).mean(axis=1)
+    bias = float(np.mean(np.expm1(-errors)))
+    inside = float(np.mean((low <= errors) & (errors <= high)))
+    worst = float(apes.max()) if len(apes) > 1 else None
+    return HeldOut(what, cases.name, len(cases.times), float(apes.mean()), bias, inside, worst)
+
+
+def _log_errors(runtime: Runtime, cases: Problem) -> Vector:
     """Return logarithms of measured over forecast time."""
-    errors: np.ndarray = np.log(cases.times / predicted(cases, runtime))
-    return errors
-
-
-def _ends(errors: np.ndarray, level: float) -> tuple[float, float]:
-    """Return the ends of the interval for `level` of future errors."""
-    return prediction_ends(errors.tolist(), level)
-
-
-def _errors(runtime: Runtime, problems: Problems) -> dict[str, dict[str, float]]:
-    """Return the mean absolute error of each split on each device, as a share."""
-    return {
-        name: {split: float(np.mean(np.abs(np.expm1(-_log_errors(runtime, cases))))) for split, cases in parts.items()}
-        for name, parts in problems.items()
-    }
+    return np.log(cases.times / predicted(cases, runtime))
 
 
 def difference(file: ParameterFile, other: ParameterFile, names: Iterable[str]) -> dict[str, float]:

@@ -3,6 +3,9 @@
 Shares of compute are of the printed boost clock. Consumer cards run about 12 % above it, so a share may exceed 1.
 """
 
+from collections.abc import Callable, Mapping
+
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from hwbench.predict.fitting.problem import Free
@@ -16,8 +19,9 @@ UNTESTED = Spread(
     level=0.8,
     low=0.3,
     high=0.3,
-    device=0.1,
-    device_shift=0.0,
+    device=0.3,
+    timed=0.1,
+    power=0.4,
     unmeasured=0.2,
     foreign=0.4,
     assumed=0.15,
@@ -41,9 +45,9 @@ GPU = GpuParameters(
     ragged_group=2.0, wide_stem=2.0, row=1e-8,
     window_last=1.5, window_first=1.5, wide_window=4.0, wide_tensor=4.0, masked=0.75,
     transpose_window=1.5, transpose_point=0.35, transpose_mixed=2.5, cache_share=0.5, cache_speed=2.8,
-    winograd=1.7, score_bytes=14.0, interpolation=1.1e-6, launch=3.5e-6, host=2.2e-5,
+    winograd=1.7, score_bytes=36.0, score_bytes_half=14.0, interpolation=1.1e-6, launch=3.5e-6, host=2.2e-5,
 )  # fmt: skip
-_FIXED = ("ramp", "feed_growth", "winograd", "score_bytes", "host", "fusion", "launch")
+_FIXED = ("ramp", "feed_growth", "winograd", "host", "fusion", "launch")
 """Parameters that measurements of whole networks at large batches do not determine."""
 
 GPU_FREE = (
@@ -85,8 +89,9 @@ CPU_FREE = (
     ),
 )
 
-COMPILED_FUSION, COMPILED_HOST = 0.8, 7e-6
-"""Share of an op's `fused_bytes` that TorchInductor saves, and seconds that launching a kernel takes; estimates."""
+COMPILED_FUSION, COMPILED_HOST, COMPILED_COPIES = 0.8, 7e-6, 0.2
+"""Share of an op's `fused_bytes` that TorchInductor saves, seconds that launching a kernel takes, and share of the
+copies between layouts that are left, as it chooses the layout once; estimates."""
 EAGER_FRESH = 4e-10
 """Seconds a byte of one core in which eager ops wait for empty pages of large results (half a microsecond a page and
 its share of zeroing). On the two-core guest where it was measured, they take a third of the time of ResNet-50 and
@@ -98,22 +103,46 @@ START: dict[str, Runtime] = {
     "torch-eager-cuda": Runtime(how="priors", spread=UNTESTED, gpu=GPU),
     "torch-compile-cpu": Runtime(how="priors", spread=UNTESTED, fuses=True, cpu=CPU),
 }
-"""Runtimes that are fitted, with their priors."""
-FREE = {"torch-eager-cuda": GPU_FREE, "torch-compile-cpu": CPU_FREE}
+FREE = {"torch-eager-cuda": GPU_FREE, "torch-compile-cpu": CPU_FREE, "torch-compile-cuda": GPU_FREE}
+"""Parameters that are fitted, by runtime."""
 
 
-def compiled(eager: Runtime) -> Runtime:
+def free(name: str, start: Runtime) -> tuple[Free, ...]:
+    """Return the parameters of a runtime to fit; those of compiled code on a GPU begin as those of eager kernels."""
+    if name != "torch-compile-cuda":
+        return FREE[name]
+    values = to_builtins(start.gpu)
+    paths = ((each, each.path.partition(".")) for each in FREE[name])
+    ours = ((each, values[head][key] if key else values[head]) for each, (head, _, key) in paths)
+    return (*(replace(each, prior=value) for each, value in ours), Free("fusion", COMPILED_FUSION, 0.3, 1.0))
+
+
+def compiled(runtimes: Mapping[str, Runtime]) -> Runtime:
     """Return parameters of compiled code on a GPU, derived from those of eager kernels without a measurement."""
+    eager = runtimes["torch-eager-cuda"]
     assert eager.gpu is not None
-    own = replace(eager.gpu, fusion=COMPILED_FUSION, host=COMPILED_HOST)
+    copies = {name: COMPILED_COPIES * getattr(eager.gpu, name) for name in ("transpose_window", "transpose_point")}
+    own = replace(eager.gpu, fusion=COMPILED_FUSION, host=COMPILED_HOST, **copies)
     how = "the parameters of torch-eager-cuda with fused kernels; no measurement"
-    return Runtime(how=how, spread=UNTESTED, fuses=True, gpu=own)
+    spread = replace(UNTESTED, device=eager.spread.device, timed=eager.spread.timed)
+    return replace(eager, how=how, spread=spread, fuses=True, gpu=own, families=(), held_out=())
 
 
-def interpreted(compiled: Runtime) -> Runtime:
+def interpreted(runtimes: Mapping[str, Runtime]) -> Runtime:
     """Return parameters of eager ops on a CPU, derived from those of compiled code without a measurement."""
-    assert compiled.cpu is not None
-    light = compiled.cpu.launch_light + EAGER_LAUNCH
-    own = replace(compiled.cpu, fusion=0.0, launch_light=light, fresh=EAGER_FRESH)
+    fused = runtimes["torch-compile-cpu"]
+    assert fused.cpu is not None
+    light = fused.cpu.launch_light + EAGER_LAUNCH
+    own = replace(fused.cpu, fusion=0.0, launch_light=light, fresh=EAGER_FRESH)
     how = "the parameters of torch-compile-cpu without fusion; no measurement"
-    return Runtime(how=how, spread=UNTESTED, cpu=own)
+    spread = replace(UNTESTED, device=fused.spread.device, timed=fused.spread.timed)
+    return replace(fused, how=how, spread=spread, fuses=False, cpu=own, families=(), held_out=())
+
+
+DERIVED: dict[str, Callable[[Mapping[str, Runtime]], Runtime]] = {
+    "torch-eager-cuda": lambda runtimes: runtimes["torch-eager-cuda"],
+    "torch-compile-cpu": lambda runtimes: runtimes["torch-compile-cpu"],
+    "torch-compile-cuda": compiled,
+    "torch-eager-cpu": interpreted,
+}
+"""What each runtime starts from, in the order in which they follow from each other."""

@@ -27,7 +27,9 @@ SOFT_ERROR = 0.05
 """Logarithmic errors beyond which a measurement counts less than by its square (soft L1)."""
 PRIOR_WEIGHT = 0.05
 """Weight of one standard deviation of a prior, as a logarithmic error of one measurement."""
-MAX_ROUNDS = 25
+MAX_ROUNDS = 40
+STEP = 1e-4
+"""Step of a logarithm from which slopes are computed."""
 
 
 class Case(Struct, frozen=True):
@@ -39,6 +41,8 @@ class Case(Struct, frozen=True):
     batch: int
     time_s: float
     family: str
+    version: tuple[int, int] | None = None
+    layout: str | None = None
 
 
 class Stack(Struct, frozen=True):
@@ -57,6 +61,8 @@ class Problem(Struct, frozen=True):
     stacks: tuple[Stack, ...]
     times: Vector
     families: tuple[str, ...]
+    version: tuple[int, int] | None = None
+    name: str = ""
 
 
 def problem(cases: Sequence[Case], device: Device) -> Problem:
@@ -79,20 +85,46 @@ def problem(cases: Sequence[Case], device: Device) -> Problem:
         launches, positions, sums = zip(*members, strict=True)
         stacks.append(Stack(stacked(launches), engine, np.array(positions), np.array(sums)))
     times = np.array([case.time_s for case in cases])
-    return Problem(hardware, tuple(stacks), times, tuple(case.family for case in cases))
+    first = cases[0]
+    words = (device.label, first.dtype, first.layout, first.version and "torch-{}.{}".format(*first.version))
+    families = tuple(case.family for case in cases)
+    return Problem(hardware, tuple(stacks), times, families, first.version, " ".join(filter(None, words)))
+
+
+def selected(cases: Problem, mask: Vector) -> Problem:
+    """Return the cases for which a mask is true."""
+    position = np.cumsum(mask) - 1
+    stacks = []
+    for stack in cases.stacks:
+        own = mask[stack.case]
+        if own.any():
+            stacks.append(Stack(_taken(stack.launch, own), stack.dtype, position[stack.case[own]], stack.weights[own]))
+    families = tuple(np.array(cases.families)[mask].tolist())
+    return replace(cases, stacks=tuple(stacks), times=cases.times[mask], families=families)
+
+
+def _taken(values: Any, own: Vector) -> Any:
+    """Return a struct of arrays with the elements for which a mask is true."""
+    if isinstance(values, Struct):
+        return type(values)(**{name: _taken(getattr(values, name), own) for name in values.__struct_fields__})
+    return values[own] if isinstance(values, np.ndarray) and values.shape == own.shape else values
 
 
 def predicted(cases: Problem, runtime: Runtime) -> Vector:
     """Return the forecast of every case, in seconds."""
-    device = np.zeros(len(cases.times))
-    host = np.zeros(len(cases.times))
-    for stack in cases.stacks:
-        time = launch_time(np, stack.launch, stack.dtype, cases.hardware, runtime, stack.weights)
-        times = device_time(np, time, runtime) * time.count
-        device += np.bincount(stack.case, times, minlength=len(device))
-        hosts = np.broadcast_to(time.host * time.count, stack.case.shape)
-        host += np.bincount(stack.case, hosts, minlength=len(host))
-    return total_time(np, device, host)
+    runtime = runtime.of(cases.version)
+    return _total([_busy(cases, stack, runtime) for stack in cases.stacks])
+
+
+def _busy(cases: Problem, stack: Stack, runtime: Runtime) -> Vector:
+    """Return the seconds of every case that the launches of a stack keep the device, and the host."""
+    time = launch_time(np, stack.launch, stack.dtype, cases.hardware, runtime, stack.weights)
+    times = (device_time(np, time, runtime) * time.count, np.broadcast_to(time.host * time.count, stack.case.shape))
+    return np.array([np.bincount(stack.case, some, minlength=len(cases.times)) for some in times])
+
+
+def _total(busy: Sequence[Vector] | Vector) -> Vector:
+    return total_time(np, *np.sum(busy, axis=0))
 
 
 class Free(Struct, frozen=True):
@@ -103,23 +135,68 @@ class Free(Struct, frozen=True):
     deviation: float = 0.3
     ceiling: float = float("inf")
 
+    @property
+    def device(self) -> str | None:
+        """The name of the device that the parameter is of, None for those of all devices."""
+        head, _, rest = self.path.partition(".")
+        return rest.rpartition(".")[0] if head == "devices" else None
 
-def fitted(runtime: Runtime, free: Sequence[Free], problems: Sequence[Problem]) -> Runtime:
-    """Return the runtime with the free parameters at which the errors are smallest, starting from their priors."""
+
+def fitted(runtime: Runtime, free: Sequence[Free], problems: Sequence[Problem], warm: bool = False) -> Runtime:
+    """Return the runtime with the free parameters at which the errors are smallest.
+
+    They start from their priors, or if `warm` from the runtime's own values.
+    """
     from scipy.optimize import least_squares
 
     prior = np.log([parameter.prior for parameter in free])
     deviation = np.array([parameter.deviation for parameter in free])
     ceiling = np.log([parameter.ceiling for parameter in free])
+    weight = PRIOR_WEIGHT / deviation
 
     def errors(logs: Vector) -> Vector:
         trial = with_values(runtime, free, np.exp(logs))
         robust = [soft(np.log(predicted(cases, trial) / cases.times)) for cases in problems]
-        return np.concatenate([*robust, PRIOR_WEIGHT * (logs - prior) / deviation])
+        return np.concatenate([*robust, weight * (logs - prior)])
 
-    start = np.minimum(prior, ceiling - 1e-3)
-    solution = least_squares(errors, start, bounds=(-np.inf, ceiling), max_nfev=MAX_ROUNDS, x_scale=deviation)
+    still: set[tuple[str, str, str]] = set()
+
+    def slopes(logs: Vector) -> Vector:
+        return np.vstack([*(_slopes(cases, runtime, free, logs, still) for cases in problems), np.diag(weight)])
+
+    begin = np.log([_value(runtime, parameter) for parameter in free]) if warm else prior
+    start = np.minimum(begin, ceiling - 1e-3)
+    solution = least_squares(
+        errors, start, slopes, bounds=(-np.inf, ceiling), max_nfev=MAX_ROUNDS, x_scale=deviation, ftol=1e-6
+    )
     return with_values(runtime, free, np.exp(solution.x))
+
+
+def _slopes(
+    cases: Problem, runtime: Runtime, free: Sequence[Free], logs: Vector, still: set[tuple[str, str, str]]
+) -> Vector:
+    """Return by how much each error grows with each parameter.
+
+    Families of kernels that a parameter does not concern are put into `still`, and left out after that.
+    """
+    values = np.exp(logs)
+    before = with_values(runtime, free, values).of(cases.version)
+    busy = np.array([_busy(cases, stack, before) for stack in cases.stacks])
+    known = soft(np.log(_total(busy) / cases.times))
+    columns = []
+    for number, parameter in enumerate(free):
+        stepped = values.copy()
+        stepped[number] *= np.exp(STEP)
+        trial = with_values(runtime, free, stepped).of(cases.version)
+        other = busy.copy()
+        for position, stack in enumerate(cases.stacks):
+            pair = (cases.name, parameter.path, stack.launch.family)
+            if parameter.device in (None, cases.hardware.label) and pair not in still:
+                other[position] = _busy(cases, stack, trial)
+                if parameter.device is None and np.array_equal(other[position], busy[position]):
+                    still.add(pair)
+        columns.append((soft(np.log(_total(other) / cases.times)) - known) / STEP)
+    return np.stack(columns, axis=1)
 
 
 def soft(errors: Vector) -> Vector:
@@ -127,15 +204,24 @@ def soft(errors: Vector) -> Vector:
     return np.sign(errors) * SOFT_ERROR * np.sqrt(2 * (np.sqrt(1 + (errors / SOFT_ERROR) ** 2) - 1))
 
 
+def _value(runtime: Runtime, parameter: Free) -> float:
+    head, _, name = parameter.path.partition(".")
+    if parameter.device:
+        return float(getattr(runtime.devices[parameter.device], name.rpartition(".")[2]))
+    value = getattr(runtime.gpu or runtime.cpu, head)
+    return float(value[name] if name else value)
+
+
 def with_values(runtime: Runtime, free: Iterable[Free], values: Iterable[float]) -> Runtime:
     """Return the runtime with these values of its parameters."""
     kind = "gpu" if runtime.gpu is not None else "cpu"
-    old: Any = getattr(runtime, kind)
-    body = msgspec.to_builtins(old)
+    body = msgspec.to_builtins(runtime)
     for parameter, value in zip(free, values, strict=True):
         head, _, name = parameter.path.partition(".")
-        if name:
-            body[head][name] = float(value)
+        if parameter.device:
+            body["devices"].setdefault(parameter.device, {})[name.rpartition(".")[2]] = float(value)
+        elif name:
+            body[kind][head][name] = float(value)
         else:
-            body[head] = float(value)
-    return replace(runtime, **{kind: msgspec.convert(body, type(old))})
+            body[kind][head] = float(value)
+    return msgspec.convert(body, Runtime)

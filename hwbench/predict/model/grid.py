@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hwbench import dtypes as formats
 from hwbench.errors import InputError
@@ -98,6 +99,10 @@ def grid(
         hardware_of(device, needed, math=math) if able and rates and number.name in KERNELS else None
         for device, able, rates in zip(devices, runs, ceilings, strict=True)
     )
+    hardware = tuple(
+        machine and replace(machine, expected=file.runtimes[name].factors(machine.label, machine.architecture))
+        for machine, name in zip(hardware, names, strict=True)
+    )
     samples = np.array([workload.repeats(batch) for batch in batches], dtype=float)
     columns = {name: np.full((len(devices), len(samples)), np.nan) for name in (*BOUNDS, *FORECASTS)}
     folded = _folded(workload)
@@ -119,7 +124,7 @@ def grid(
     for row, (device, machine, name) in enumerate(zip(devices, hardware, names, strict=True)):
         if machine is not None:
             unsure = columns["unknown"][row], 1.0 - columns["compute"][row] - columns["memory"][row]
-            ends = log_interval(np, file.runtimes[name].spread, device, machine, number.name, unsure)
+            ends = log_interval(np, file.runtimes[name].spread, device.vendor, machine, number.name, unsure)
             low[row], high[row] = columns["time"][row] * np.exp(ends[0]), columns["time"][row] * np.exp(ends[1])
     return Grid(**columns, low=low, high=high, runtimes=names)
 

@@ -1,12 +1,13 @@
 """A device as the time model sees it: rates by dtype, bandwidth, caches, and which of them are guesses."""
 
 from collections.abc import Iterable, Iterator
-from math import inf
+from math import exp, inf
 
 from msgspec import Struct
 
 from hwbench.machine.device import Device, Peak, fastest, peaks
 from hwbench.machine.parts import Cache, ClockKind, Sustained
+from hwbench.predict.model.parameters import PartFactors
 from hwbench.predict.model.runtimes import Math
 
 ALL_CORE_SHARE = 0.35
@@ -17,11 +18,17 @@ MATMUL_SHARE = 0.93
 """Share that a large matrix product reaches of the rate that the same clock allows."""
 MAX_ISSUED = 256.0
 """FLOP a cycle that a GPU's unit issues without pairing instructions; Kepler's 192 lanes need more."""
-CAUTION = 1 / 1.12
-"""Clock of a card for data centers or workstations relative to a consumer card's, each as a share of its printed boost.
-The consumer cards that parameters were fitted on run about 12 % above theirs."""
-BOOST = 1 / CAUTION
+STREAM_SHARE = 0.92
+"""Share of its printed bandwidth that a benchmark reads from a GPU's memory."""
+BOOST = 1.12
 """Clock of a consumer card over its printed boost, by which a forecast may undercut the bounds at the printed clock."""
+STATIC_TEAM = 0.5
+"""Power of the slowest cores' share: teams of threads divide work evenly, so that fast cores wait for slow ones."""
+WATTS, USUAL_RATE, RATE_POWER, CAP_POWER = 1.66, 1024.0, 0.25, 0.8
+"""Watts that a unit with 1,024 FLOP a cycle needs for each GHz in the process of 2023 (and the power of other rates);
+below them the rate falls with that power of the ratio. From prompts of llama.cpp on cards of one chip or two."""
+LAST_PROCESS, SAVED_A_YEAR = 2022.8, 0.1
+"""Year from which the process is the same, and the logarithm of watts by which each year before it needed more."""
 
 
 class Rates(Struct, frozen=True):
@@ -41,7 +48,8 @@ class Hardware(Struct, frozen=True):
     `rates` holds the engine that each dtype of a run computes on, `vector` the fp32 lanes; nothing moves faster than
     `memory_ceiling` in B/s. `tf32` says that fp32 convolutions compute in it. `measured` names values that were
     measured instead of taken from the data sheet, `assumed` those that had to be guessed. `factors` correct the
-    compute, memory and overhead of a machine on which networks were timed, `spread` is the error that remains.
+    compute, memory and overhead of a machine on which networks were timed, `spread` is the error that remains. `power`
+    is the share of the rates that the device's power sustains. `expected` are the factors of its runtime, if known.
     """
 
     kind: str
@@ -61,6 +69,10 @@ class Hardware(Struct, frozen=True):
     boost: float = 1.0
     memory_ceiling: float = inf
     tf32: bool = False
+    power: float = 1.0
+    label: str = ""
+    architecture: str = ""
+    expected: PartFactors | None = None
 
 
 def hardware_of(
@@ -70,15 +82,21 @@ def hardware_of(
     every = peaks(device, clock)
     vector = _vector(every)
     sustained = device.sustained or Sustained("data sheet")
-    bandwidth = sustained.bandwidth or device.memory.bandwidth
+    stream = STREAM_SHARE if device.kind == "gpu" else 1.0  # a CPU's share is a parameter of the runtime
+    bandwidth = sustained.bandwidth / stream if sustained.bandwidth else device.memory.bandwidth
     if not bandwidth or vector is None:
         return None
     flops_per_cycle = vector.terms[0].flops_per_cycle
-    share = _clock_share(device, vector, clock) if device.kind == "cpu" else min(1.0, MAX_ISSUED / flops_per_cycle)
+    if device.kind == "cpu":
+        share = _clock_share(device, vector, clock) * _balance(vector)
+    else:
+        share = min(1.0, MAX_ISSUED / flops_per_cycle) * power_share(device, flops_per_cycle)
     tf32 = computes_tf32(device, every, math)
     needed = {"fp32", *dtypes, *(("tf32",) if tf32 else ())}
-    reached = {dtype: rate for dtype in needed if (rate := _reached(sustained, dtype, device.count))}
-    rates = {dtype: _rates(every, dtype, vector, share, reached.get(dtype)) for dtype in needed}
+    headroom = _headroom(device)
+    true = headroom * BOOST if device.kind == "gpu" else 1.0  # clock of a measurement relative to the printed one
+    reached = {dtype: rate / true for dtype in needed if (rate := _reached(sustained, dtype, device.count))}
+    rates = {dtype: _rates(every, dtype, vector, share, reached.get(dtype), device) for dtype in needed}
     lanes = rates["fp32"] if "fp32" in reached else Rates(vector.flops_per_second * share, flops_per_cycle, False)
     cache, known = cache_size(device), device.calibration
     return Hardware(
@@ -89,16 +107,19 @@ def hardware_of(
         bandwidth=float(bandwidth),
         cache=assumed_cache(device) if cache is None else cache,
         lanes=max(flops_per_cycle / 4, 1.0),
-        headroom=_headroom(device, measured=bool(reached)),
+        headroom=headroom,
         cycles=lanes.flops_per_second / flops_per_cycle,
         measured=frozenset(reached) | ({"bandwidth"} if sustained.bandwidth else set()),
         assumed=tuple(_assumed(device, vector, cache)),
         op_overhead=float(sustained.op_overhead) if sustained.op_overhead else None,
         factors=(known.compute, known.memory, known.overhead) if known else None,
         spread=known.spread if known else None,
-        boost=1.0 if reached else boost(device),
+        boost=boost(device),
         memory_ceiling=max(float(bandwidth), float(device.memory.bandwidth or 0.0)),
         tf32=tf32,
+        power=min(power_share(device, rate.flops_per_cycle) for rate in rates.values()),
+        label=device.label,
+        architecture=device.architectures.removesuffix("-pro"),
     )
 
 
@@ -122,9 +143,30 @@ def _assumed(device: Device, vector: Peak, cache: float | None) -> Iterator[str]
         yield "cache"
 
 
-def _headroom(device: Device, measured: bool) -> float:
-    """Return the clock of a device relative to consumer cards', each as a share of the printed boost."""
-    return 1.0 if device.kind == "cpu" or measured or device.segment == "consumer" else CAUTION
+def _headroom(device: Device) -> float:
+    """Return the clock of a device relative to consumer cards', which run BOOST times the printed one."""
+    return 1.0 if device.kind == "cpu" or device.segment in ("consumer", "workstation") else 1 / BOOST
+
+
+def power_share(device: Device, flops_per_cycle: float) -> float:
+    """Return the share of a rate that the power of a GPU sustains: 1 unless capped below what its units need.
+
+    A clock that somebody fixed is taken to be sustained.
+    """
+    clock = max(units.clock.boost or units.clock.base or 0.0 for units in device.units)
+    clock_fixed = any(units.clock.fixed for units in device.units)
+    if device.kind != "gpu" or device.vendor != "NVIDIA" or not device.power or not clock or clock_fixed:
+        return 1.0
+    year = 0.0 if device.released is None else float(device.released[:4]) + float(device.released[5:] or 6) / 12
+    older = max(LAST_PROCESS - year, 0.0) if year else 0.0
+    needed = WATTS * exp(SAVED_A_YEAR * older) * (flops_per_cycle / USUAL_RATE) ** RATE_POWER
+    return float(min(1.0, (device.power / (device.count * clock / 1e9) / needed) ** CAP_POWER))
+
+
+def _balance(vector: Peak) -> float:
+    """Return the share of the rate of all cores that teams of threads reach where some cores are slower than others."""
+    rates = [term.flops_per_second / term.units for term in vector.terms]
+    return float((sum(term.units for term in vector.terms) * min(rates) / vector.flops_per_second) ** STATIC_TEAM)
 
 
 def _vector(every: tuple[Peak, ...]) -> Peak | None:
@@ -134,16 +176,19 @@ def _vector(every: tuple[Peak, ...]) -> Peak | None:
     return max(single, key=lambda p: p.flops_per_second, default=None)
 
 
-def _rates(every: tuple[Peak, ...], dtype: str, vector: Peak, share: float, reached: float | None) -> Rates:
+def _rates(
+    every: tuple[Peak, ...], dtype: str, vector: Peak, share: float, reached: float | None, device: Device
+) -> Rates:
     """Return the engine that data of a dtype run on: its fastest, or the fp32 lanes if it has none.
 
-    `share` is that of the clock that vector lanes keep, `reached` the measured FLOP/s.
+    `share` is what vector lanes keep of their peak, `reached` the measured FLOP/s.
     """
     own = fastest(every, dtype) or vector
     matrix = own.engine == "matrix"
-    flops_per_second = reached or own.flops_per_second * (1.0 if matrix else share)
+    flops_per_cycle = max(term.flops_per_cycle for term in own.terms)
+    flops_per_second = reached or own.flops_per_second * (power_share(device, flops_per_cycle) if matrix else share)
     ceiling = inf if own.provenance == "os" else max(flops_per_second, own.flops_per_second)  # systems state low clocks
-    return Rates(flops_per_second, max(term.flops_per_cycle for term in own.terms), matrix, ceiling)
+    return Rates(flops_per_second, flops_per_cycle, matrix, ceiling)
 
 
 def _clock_share(device: Device, vector: Peak, clock: ClockKind | None) -> float:

@@ -1,20 +1,23 @@
-"""How far off a forecast may be: the interval that contains the measured time, as logarithms of their ratio.
+"""How far off a forecast may be: errors at home, and what every step away from home adds, as logarithms of ratios.
 
 The formula takes floats with `scalar` as `xp`, or arrays with numpy.
 """
 
+from math import log
 from types import ModuleType
 
-from hwbench.machine.device import Device
 from hwbench.predict.model.hardware import Hardware
 from hwbench.predict.model.launch import Number
 from hwbench.predict.model.parameters import Spread
+
+RELATED = 0.5
+"""Share of the square of `Spread.device` for a device whose architecture was fitted on another: an assumption."""
 
 
 def log_interval(
     xp: ModuleType,
     spread: Spread,
-    device: Device,
+    vendor: str,
     hardware: Hardware,
     dtype: str,
     shares: tuple[Number, Number],
@@ -23,20 +26,28 @@ def log_interval(
     """Return the lowest and highest logarithm of measured over forecast time at the spread's level.
 
     They begin as the errors on families that were not fitted; whatever was not measured or is guessed widens them, as
-    do the `shares` of the time in ops of no known family and in overhead. A measured device counts as one that was
-    fitted.
+    do the `shares` of the time in ops of no known family and in overhead.
     """
-    if hardware.spread is not None and not foreign:  # networks were timed on this very machine
+    if hardware.spread is not None and not foreign:  # networks were timed on this very device
         return -hardware.spread, hardware.spread
     unknown, overhead = shares
-    fitted = device.label in spread.devices or {"bandwidth", dtype} <= hardware.measured
-    wider = 0.0 if fitted else spread.device**2
-    wider += ((dtype not in spread.dtypes) + (device.vendor not in spread.vendors)) * spread.unmeasured**2
+    low, high = spread.devices.get(hardware.label, (spread.low, spread.high))
+    wider = _device(spread, hardware, dtype)
+    wider += ((dtype not in spread.dtypes) + (vendor not in spread.vendors)) * spread.unmeasured**2
     if foreign:
         wider += spread.foreign**2
     wider += len(hardware.assumed) * spread.assumed**2
     squares = wider + (spread.unknown * unknown) ** 2
     if hardware.op_overhead is None:
         squares = squares + (spread.overhead * overhead) ** 2
-    shift = 0.0 if fitted else spread.device_shift
-    return shift - xp.sqrt(spread.low**2 + squares), shift + xp.sqrt(spread.high**2 + squares)
+    return -xp.sqrt(low**2 + squares), xp.sqrt(high**2 + squares)
+
+
+def _device(spread: Spread, hardware: Hardware, dtype: str) -> float:
+    """Return the square that a device adds which was not fitted; one whose rates were measured is known better."""
+    if hardware.label in spread.devices:
+        return 0.0
+    if {"bandwidth", dtype} <= hardware.measured:
+        return spread.timed**2
+    device = spread.device**2 * (RELATED if hardware.architecture in spread.architectures else 1.0)
+    return device + (spread.power * log(hardware.power)) ** 2

@@ -9,15 +9,18 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hwbench.errors import InputError, shown
 from hwbench.files import content
 
-SCHEMA = "hwbench.parameters/1"
+SCHEMA = "hwbench.parameters/2"
 MIN_VALUE, MAX_VALUE = 1e-18, 1e18
 MAX_POWER = 10.0
 MAX_SHIFT = 50.0
 """Of logarithms of time ratios."""
+MATH_IN_FP32 = (2, 5)
+"""Version of torch from which attention that is not fused computes in fp32 (pytorch issue 141756)."""
 _POWERS = ("feed_growth", "group_power", "window_last", "window_first", "ragged")
 _MAY_BE_ZERO = ("fusion", "fresh")
 PATH = os.path.join(os.path.dirname(__file__), "parameters.json")
@@ -39,7 +42,8 @@ class GpuParameters(Struct, frozen=True, forbid_unknown_fields=True):
     so many times an image's bytes: `transpose_window`, `transpose_point` (convolutions of windows and of points without
     channels last), `transpose_mixed` (between different layouts). Tensors below `cache_share` of the cache are read at
     `cache_speed` times the bandwidth. `winograd` is the relative speed of 3×3 and 5×5 convolutions on fp32 lanes.
-    `score_bytes` is the traffic of a score that attention writes out, `interpolation` seconds an element of a thread
+    `score_bytes` is the traffic of a score that attention writes out (`score_bytes_half` in versions of torch that did
+    so in half precision), `interpolation` seconds an element of a thread
     that interpolates one position of all images. `launch` is a kernel's own gap, `host` the framework's time to launch
     one; `fusion` is the share of the traffic in `saved_bytes` that a compiler saves.
     """
@@ -68,6 +72,7 @@ class GpuParameters(Struct, frozen=True, forbid_unknown_fields=True):
     cache_speed: float
     winograd: float
     score_bytes: float
+    score_bytes_half: float
     interpolation: float
     launch: float
     host: float
@@ -112,39 +117,85 @@ class CpuParameters(Struct, frozen=True, forbid_unknown_fields=True):
     fresh: float = 0.0
 
 
+class PartFactors(Struct, frozen=True, forbid_unknown_fields=True):
+    """Measured over modeled time of each part of a network on a device."""
+
+    compute: float = 1.0
+    memory: float = 1.0
+    overhead: float = 1.0
+
+
 class Spread(Struct, frozen=True, forbid_unknown_fields=True):
     """Errors of the logarithm of measured over forecast time, on families that were not fitted.
 
-    `level` of them lie between -`low` and `high` on `devices`, which were fitted. On other devices `device` is added,
-    and the middle is at `device_shift`. `unmeasured` is added for a vendor and for a dtype without measurements,
-    `foreign` for a runtime other than torch's, `assumed` for each value of the device that was guessed, `unknown` ×
-    the share of time in ops of no known family, and `overhead` × the share of time that is overhead of an unknown host.
-    All are added in squares.
+    `level` of them lie between -`low` and `high` on devices that were fitted, whose own ends are in `devices`. On
+    others `device` is added (half of its square where a device of its architecture was fitted), or `timed` if rates
+    were measured. `power` × the logarithm of the rate that the card's power allows is added for what that rests on,
+    `unmeasured` for a vendor and for a dtype without measurements, `foreign` for a runtime other than torch's,
+    `assumed` for each value of the device that was guessed, `unknown` × the share of time in ops of no known family,
+    and `overhead` × the share of time that is overhead of an unknown host. All are added in squares.
     """
 
     level: float
     low: float
     high: float
     device: float
-    device_shift: float
+    timed: float
+    power: float
     unmeasured: float
     foreign: float
     assumed: float
     unknown: float
     overhead: float
-    devices: tuple[str, ...] = ()
+    devices: dict[str, tuple[float, float]] = {}
+    architectures: tuple[str, ...] = ()
     vendors: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ()
 
 
+class HeldOut(Struct, frozen=True, forbid_unknown_fields=True):
+    """Errors of forecasts for what was held out of the fit: families, a device, or a device after a few timings.
+
+    `n` rows `of` a table are off by `mape` in the mean and `bias` with the sign (above 0 if forecast too long), and
+    `inside` of them lie in the interval. `worst` is the highest mean error among the draws of timings.
+    """
+
+    without: str
+    of: str
+    n: int
+    mape: float
+    bias: float
+    inside: float
+    worst: float | None = None
+
+
 class Runtime(Struct, frozen=True, forbid_unknown_fields=True):
-    """The parameters of one kind of runtime, how they were found, and their errors."""
+    """The parameters of one kind of runtime, how they were found, and their errors.
+
+    `devices` holds the factors of devices that were fitted, by name, `architectures` and `others` what they tell of
+    devices of the same and of other architectures; `families` are those of the networks that were fitted.
+    """
 
     how: str
     spread: Spread
     fuses: bool = False
     gpu: GpuParameters | None = None
     cpu: CpuParameters | None = None
+    devices: dict[str, PartFactors] = {}
+    architectures: dict[str, PartFactors] = {}
+    others: PartFactors = PartFactors()
+    families: tuple[str, ...] = ()
+    held_out: tuple[HeldOut, ...] = ()
+
+    def of(self, version: tuple[int, int] | None) -> "Runtime":
+        """Return the parameters for a version of torch; None is a current one."""
+        if self.gpu is None or version is None or version >= MATH_IN_FP32:
+            return self
+        return replace(self, gpu=replace(self.gpu, score_bytes=self.gpu.score_bytes_half))
+
+    def factors(self, device: str, architecture: str) -> PartFactors:
+        """Return the factors of a device: its own, else those expected of its architecture, else of any other."""
+        return self.devices.get(device) or self.architectures.get(architecture) or self.others
 
 
 class ParameterFile(Struct, frozen=True, forbid_unknown_fields=True):
@@ -198,6 +249,8 @@ def read(path: str) -> ParameterFile:
         if runtime is None:
             raise InputError("incomplete", "This kind of runtime is missing.", file=path, field=field)
         _check(runtime.spread, standard.spread, path, f"{field}.spread")
+        for label, factors in {**runtime.devices, **runtime.architectures, "others": runtime.others}.items():
+            _check(factors, PartFactors(), path, f"{field}.factors of {label}")
         for part in ("gpu", "cpu"):
             _check(getattr(runtime, part), getattr(standard, part), path, f"{field}.{part}")
     return file

@@ -1,5 +1,6 @@
 """Kinds of runtime: which one a measurement's words mean, and which run on a kind of device."""
 
+import re
 from typing import Literal
 
 from hwbench.errors import InputError, nearest, shown
@@ -34,6 +35,12 @@ def runtime_of(text: str | None, kind: str) -> str:
 def is_foreign(text: str | None) -> bool:
     """Return whether a measurement's runtime is not torch's, so that no parameters were fitted for it."""
     return bool(text) and not set(_TORCH).intersection(str(text).lower().replace("_", "-").split("-"))
+
+
+def version_of(text: str | None) -> tuple[int, int] | None:
+    """Return the version of torch in a runtime's words: (2, 4) in `torch-2.4-eager`, None if there is none."""
+    match = re.search(r"torch-([0-9]+)\.([0-9]+)", text or "")
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def check_runtime(runtime: str) -> None:

@@ -49,18 +49,22 @@ def launch_time(
 ) -> LaunchTime:
     """Return the times of one launch that computes in `dtype`; `weights` are the bytes of all of the network's."""
     fuses = runtime.fuses
+    fitted = hardware.expected or runtime.factors(hardware.label, hardware.architecture)
     if runtime.gpu is not None:
         compute = gpu.compute_time(xp, launch, hardware, dtype, runtime.gpu)
         memory = gpu.memory_time(xp, launch, hardware, runtime.gpu, weights, fuses)
         kernels = xp.where(launch.fused, 0.0, 1.0) if fuses else 1.0
         overhead = kernels * runtime.gpu.launch
-        host = kernels * (runtime.gpu.host if hardware.op_overhead is None else hardware.op_overhead)
+        measured = hardware.op_overhead  # as it is: no factor
+        host = kernels * (runtime.gpu.host if measured is None else measured / fitted.overhead)
     else:
         assert runtime.cpu is not None  # a runtime has one of the two
         compute = cpu.compute_time(xp, launch, hardware, dtype, runtime.cpu)
         memory = cpu.memory_time(xp, launch, hardware, runtime.cpu, weights, fuses)
         overhead, host = cpu.overhead(xp, launch, hardware, runtime.cpu, fuses), 0.0
-    time = scaled(LaunchTime(compute, memory, overhead, host, launch.count), hardware.factors or (1.0, 1.0, 1.0))
+    time = LaunchTime(compute, memory, overhead, host, launch.count)
+    time = scaled(time, (fitted.compute, fitted.memory, fitted.overhead))
+    time = time if hardware.factors is None else scaled(time, hardware.factors)
     compute, memory = _least(xp, launch, dtype, hardware, weights, fuses)
     return replace(time, compute=xp.maximum(time.compute, compute), memory=xp.maximum(time.memory, memory))
 

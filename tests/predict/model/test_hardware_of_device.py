@@ -1,5 +1,6 @@
 """A device in the time model's units, by hand: rates, clocks, caches, what was measured and what is guessed."""
 
+import math
 from typing import Any
 
 import pytest
@@ -7,9 +8,18 @@ from msgspec.structs import replace
 
 from hwbench.machine.device import Device
 from hwbench.machine.parts import Cache, Clock, DeviceCalibration, Memory, Rate, Sustained, SustainedRate, Units
-from hwbench.predict.model.hardware import ALL_CORE_SHARE, CAUTION, MATMUL_SHARE, Hardware, Rates, hardware_of
-from hwbench.predict.model.hardware import BOOST as BOOST_RATIO
-from hwbench.units import Bytes, BytesPerSecond, FlopsPerSecond, Hertz, Seconds
+from hwbench.predict.model.hardware import (
+    ALL_CORE_SHARE,
+    BOOST,
+    MATMUL_SHARE,
+    STATIC_TEAM,
+    STREAM_SHARE,
+    Hardware,
+    Rates,
+    hardware_of,
+    power_share,
+)
+from hwbench.units import Bytes, BytesPerSecond, FlopsPerSecond, Hertz, Seconds, Watts
 
 GPU_RATES = (
     Rate("vector", "cuda", "fp32", 256),
@@ -18,14 +28,14 @@ GPU_RATES = (
     Rate("matrix", "tensor-core", "fp16", 4096, "fp32", "2:4"),
 )
 CPU_RATES = (Rate("vector", "avx2", "fp32", 32), Rate("vector", "avx2", "fp64", 16))
-BOOST = Clock(base=Hertz(2e9), boost=Hertz(4e9))
+TURBO = Clock(base=Hertz(2e9), boost=Hertz(4e9))
 MEMORY = Memory(bandwidth=BytesPerSecond(1e11))
 GPU = Device(
     "g", "gpu", "Nobody", (Units("arch", 10, Clock(boost=Hertz(1e9)), rates=GPU_RATES),), MEMORY, segment="consumer",
     caches=(Cache("L1", Bytes(1e5), 1), Cache("L2", Bytes(4e6)), Cache("L3", Bytes(3e6))),
 )  # fmt: skip
 CPU = Device(
-    "c", "cpu", "Nobody", (Units("arch", 8, BOOST, rates=CPU_RATES),), MEMORY,
+    "c", "cpu", "Nobody", (Units("arch", 8, TURBO, rates=CPU_RATES),), MEMORY,
     caches=(Cache("L1d", Bytes(32e3), 1), Cache("L2", Bytes(1e6), 2), Cache("L3", Bytes(16e6))),
 )  # fmt: skip
 SHARE = (2 + ALL_CORE_SHARE * 2) / 4
@@ -53,12 +63,40 @@ def test_lanes_beyond_what_a_unit_issues_do_not_count() -> None:
     assert of(wide).rates["fp32"] == Rates(pytest.approx(2.56e12), 384, False, 3.84e12)
 
 
-def test_cards_for_data_centers_keep_less_of_their_boost() -> None:
+def test_cards_for_data_centers_keep_to_their_printed_boost() -> None:
     server = replace(GPU, segment="datacenter")
-    assert of(server).headroom == of(replace(GPU, segment=None)).headroom == CAUTION
-    measured = Sustained("here", rates=(SustainedRate("fma", "vector", "fp32", FlopsPerSecond(2e12), 10),))
-    assert of(replace(server, sustained=measured)).headroom == 1
-    assert of(CPU).headroom == 1
+    assert of(server).headroom == of(replace(GPU, segment=None)).headroom == 1 / BOOST
+    assert of(replace(GPU, segment="workstation")).headroom == of(CPU).headroom == 1
+
+
+def test_measured_rates_of_a_gpu_are_at_its_true_clock() -> None:
+    rates = (SustainedRate("fma", "vector", "fp32", FlopsPerSecond(2e12), 10),)
+    card = replace(GPU, sustained=Sustained("here", rates, BytesPerSecond(46e9)))
+    assert of(card).vector.flops_per_second == pytest.approx(2e12 / BOOST)
+    assert of(card).bandwidth == pytest.approx(46e9 / STREAM_SHARE)
+    assert of(replace(card, segment="datacenter")).vector.flops_per_second == pytest.approx(2e12)
+
+
+@pytest.mark.parametrize(
+    ("power", "released", "rate", "share"),
+    [
+        (None, "2023-01", 1024, 1.0),
+        (17.0, "2023-01", 1024, 1.0),  # 1.7 W for each of 10 units and GHz
+        (8.3, "2023-01", 1024, 0.5**0.8),
+        (8.3, "2025-01", 1024, 0.5**0.8),
+        (8.3, "2023-01", 64, 1.0),  # a sixteenth of the rate needs half of the power
+        (8.3, "2012-11", 1024, (0.5 / math.exp(0.1 * (2022.8 - 2012 - 11 / 12))) ** 0.8),
+    ],
+)
+def test_power_caps_what_units_sustain(power: float | None, released: str, rate: float, share: float) -> None:
+    card = replace(GPU, vendor="NVIDIA", power=power and Watts(power), released=released)
+    assert power_share(card, rate) == pytest.approx(share)
+    assert power_share(replace(card, vendor="Nobody"), rate) == 1
+    assert of(card, "fp16").rates["fp16"].flops_per_second == pytest.approx(1.024e13 * power_share(card, 1024))
+    assert of(card, "fp16").vector.flops_per_second == pytest.approx(2.56e12 * power_share(card, 256))
+    assert of(card, "fp16").power == pytest.approx(power_share(card, 1024))
+    fixed = replace(card, units=(replace(card.units[0], clock=Clock(fixed=Hertz(1e9))),))
+    assert power_share(fixed, rate) == 1
 
 
 def test_all_cores_of_a_cpu_run_between_base_and_boost() -> None:
@@ -76,7 +114,7 @@ def test_all_cores_of_a_cpu_run_between_base_and_boost() -> None:
 
 
 def test_caches_of_a_class_are_those_of_its_units() -> None:
-    small = Units("other", 4, BOOST, "E-core", rates=CPU_RATES)
+    small = Units("other", 4, TURBO, "E-core", rates=CPU_RATES)
     caches = (
         Cache("P-core L1d", Bytes(48e3), 1), Cache("P-core L2", Bytes(1e6), 1), Cache("E-core L2", Bytes(2e6), 4),
         Cache("L3", Bytes(24e6)),
@@ -93,7 +131,9 @@ def test_a_matrix_engine_keeps_the_clock_of_the_data_sheet() -> None:
 def test_the_mean_share_of_several_classes() -> None:
     small = Units("other", 4, Clock(base=Hertz(3e9), boost=Hertz(3e9)), "small", rates=CPU_RATES)
     found = of(replace(CPU, units=(replace(CPU.units[0], name="big"), small)))
-    assert found.vector.flops_per_second == pytest.approx((8 * 4e9 + 4 * 3e9) * 32 * (SHARE + 1) / 2)
+    assert found.vector.flops_per_second == pytest.approx(
+        (8 * 4e9 + 4 * 3e9) * 32 * (SHARE + 1) / 2 * (12 * 3e9 / (8 * 4e9 + 4 * 3e9)) ** STATIC_TEAM
+    )
 
 
 def test_measured_rates_replace_the_data_sheets() -> None:
@@ -135,10 +175,9 @@ def test_without_bandwidth_or_rates_there_is_no_model() -> None:
 
 
 def test_consumer_cards_alone_run_above_their_data_sheet() -> None:
-    measured = Sustained("here", rates=(SustainedRate("fma", "vector", "fp32", FlopsPerSecond(2e12), 10),))
-    assert of(GPU).boost == BOOST_RATIO
+    assert of(GPU).boost == BOOST
     assert of(replace(GPU, segment="datacenter")).boost == of(replace(GPU, segment=None)).boost == 1
-    assert of(replace(GPU, sustained=measured)).boost == of(CPU).boost == 1
+    assert of(CPU).boost == 1
 
 
 def test_convolutions_are_tf32_by_default_on_nvidia_alone() -> None:

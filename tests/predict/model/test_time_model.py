@@ -7,7 +7,7 @@ from hwbench.predict.model import cpu, gpu, scalar
 from hwbench.predict.model.bounds import compute_dtype
 from hwbench.predict.model.hardware import Hardware, Rates
 from hwbench.predict.model.launch import launch_of
-from hwbench.predict.model.parameters import Runtime, parameters
+from hwbench.predict.model.parameters import PartFactors, Runtime, parameters
 from hwbench.predict.model.time import (
     LaunchTime,
     device_and_host_time,
@@ -19,7 +19,8 @@ from hwbench.predict.model.time import (
 )
 from hwbench.workload.ops import Op, Workload
 
-RUNTIMES = parameters().runtimes
+NONE = {"devices": {}, "architectures": {}, "others": PartFactors()}
+RUNTIMES = {name: replace(runtime, **NONE) for name, runtime in parameters().runtimes.items()}
 GPU, CPU = RUNTIMES["torch-eager-cuda"], RUNTIMES["torch-eager-cpu"]
 FUSING = {"gpu": RUNTIMES["torch-compile-cuda"], "cpu": RUNTIMES["torch-compile-cpu"]}
 RATE = Rates(1e12, 64.0, False)

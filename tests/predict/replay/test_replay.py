@@ -165,16 +165,16 @@ def test_another_network_of_the_same_name_is_left_out() -> None:
         assert [skipped.model for skipped in found.skipped] == (["alexnet"] if left_out else [])
 
 
-def row(device: str, family: str, part: str, error: float) -> ReplayRow:
+def row(device: str, family: str, fitted: bool, error: float) -> ReplayRow:
     return ReplayRow(
-        device=device, model=f"{family}1", family=family, split=part, image_size=None, batch=1, dtype="fp32",
+        device=device, model=f"{family}1", family=family, fitted=fitted, image_size=None, batch=1, dtype="fp32",
         layout=None, runtime=None, assumed_runtime="torch-eager-cuda", measured_s=1.0, forecast_s=1 + error,
         interval_s=(0.9, 1.2), ideal_s=0.5, roofline_s=0.8, error=error, reasons=(), place="x:1", source="",
     )  # fmt: skip
 
 
 def test_groups_and_unseen_families() -> None:
-    found = summary([row("a", "f", "fit", 0.1), row("a", "g", "test", 0.3), row("b", "g", "test", -0.1)])
+    found = summary([row("a", "f", True, 0.1), row("a", "g", False, 0.3), row("b", "g", False, -0.1)])
     assert found.all.mape == pytest.approx(0.5 / 3)
     assert found.unseen.n == 2
     assert found.unseen.mape == pytest.approx(0.2)
@@ -185,9 +185,7 @@ def test_groups_and_unseen_families() -> None:
 
 
 def test_a_family_that_misses_as_one_is_told() -> None:
-    rows = [
-        msgspec.structs.replace(row("a", "f", "fit", error), place=str(error)) for error in (-0.3, -0.4, -0.5, -0.2)
-    ]
+    rows = [msgspec.structs.replace(row("a", "f", True, error), place=str(error)) for error in (-0.3, -0.4, -0.5, -0.2)]
     reason = "f is underestimated on this device, by 35 % in the median of 4 rows"
     assert [row.reasons for row in with_family_reasons(rows)] == [(reason,)] * 4
     assert [row.reasons for row in with_family_reasons(rows[:2])] == [()] * 2
