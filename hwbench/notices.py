@@ -208,6 +208,10 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         "interval is a factor of two."
     ),
     "context-beyond-model": "The context of {context} tokens is longer than the model was made for ({longest}).",
+    "experts-unfitted": (
+        "No mixture of experts was measured: the forecast reads the experts that independent tokens choose, and the "
+        "interval is a factor of two."
+    ),
     "layers-on-cpu": (
         "The CPU computes {layers} layers of the prompt too: llama.cpp may do that on the device, over the link, for "
         "long prompts. What handing over takes is left out."

@@ -58,7 +58,7 @@ def estimate(
     """
     wanted = {name: parameters.pop(name) for name in language.NAMES}
     if api.is_language_question(model, wanted, parameters["runtime"]):
-        output.show(_language(model, device, wanted, parameters), as_json)
+        output.show(_language(model, device, wanted, {**parameters, "layers": layers, "roofline": roofline}), as_json)
         return
     several = len(parameters["dtypes"]) * len(parameters["batches"] or "1") > 1
     for field, value in (("layers", layers), ("roofline", roofline)):
@@ -84,7 +84,9 @@ def _language(model: str, device: str, wanted: dict[str, Any], parameters: dict[
     batches = parameters["batches"] or (1,)
     if len(batches) > 1:
         raise InputError("single-value", "This needs a single batch size.", field="batches")
-    for field in ("inputs", "batch_dim", "image_size", "phase", "channels_last", "strict"):
+    if parameters["dtypes"] != ("fp32",):
+        raise InputError("not-for-language", "Language models have weights in a format instead.", field="dtypes")
+    for field in ("inputs", "batch_dim", "image_size", "phase", "channels_last", "strict", "layers", "roofline"):
         if parameters.get(field):
             raise InputError("not-for-language", "Language models do not have this option.", field=field)
     common = {name: parameters[name] for name in ("context", "clock", "settings")}

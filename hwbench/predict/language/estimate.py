@@ -321,6 +321,8 @@ def _notices(
         yield notice("layers-on-cpu", layers=len(model.layers) - min(scenario.gpu_layers, len(model.layers)))
     if accelerator.family in SUBSTITUTES:
         yield notice("class-unfitted", device=device.label)
+    if any(weight.experts > 1 for weight, _ in model.groups):
+        yield notice("experts-unfitted")
     if scenario.devices > 1:
         yield notice("devices-split-by-layers", devices=scenario.devices)
     if device.provenance_of("memory.bandwidth") == "assumed":

@@ -67,12 +67,13 @@ class Phase(Struct, frozen=True):
 def phases(stages: tuple[Stage, ...], scenario: Scenario) -> Iterator[Phase]:
     """Yield the prompt and the generation, where the scenario has them, through the stages one after the other."""
     cache = block_format(scenario.kv_dtype)
+    experts = any(weight.experts > 1 for stage in stages for weight, _ in stage.model.groups)
     if scenario.prompt:
         each = []
         for stage in stages:
             step = prompt_steps(stage.model, scenario.prompt, scenario.batch, 0, MICROBATCH, cache)
             parts = prompt_time(step, stage.device, stage.known, stage.devices, scenario.fused_attention)
-            band = UNFITTED if scenario.fused_attention else stage.known.prompt
+            band = UNFITTED if experts or scenario.fused_attention else stage.known.prompt
             each.append(_phase("prompt", step, 1, parts, band, stage))
         yield _joined(each)
     if scenario.generate:
@@ -81,6 +82,7 @@ def phases(stages: tuple[Stage, ...], scenario: Scenario) -> Iterator[Phase]:
             step = decode_step(stage.model, scenario.batch, scenario.prompt + scenario.generate / 2, cache)
             parts = generation_time(step, stage.device, stage.known, stage.devices, scenario.fused_attention)
             band = stage.known.batched if scenario.batch > 1 else stage.known.generation
+            band = UNFITTED if experts else band
             each.append(_phase("generation", step, scenario.generate, parts, band, stage))
         yield _joined(each)
 

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from hwbench.files import documents, folders
+from hwbench.errors import InputError, nearest, shown
+from hwbench.files import documents, folders, names
 from hwbench.workload.language.build import DEFAULT_WEIGHTS, model_of
 from hwbench.workload.language.tensors import LanguageModel
 from hwbench.workload.language.transformer import Transformer
@@ -39,7 +40,12 @@ class ModelCard(Struct, frozen=True, forbid_unknown_fields=True):
 
 def load(name: str, weights: str | None = None) -> LanguageModel:
     """Return the model of a catalog name or alias in a format of weights. Raises InputError with the nearest names."""
-    path = folders.find(KIND, name)
+    path = folders.locate(KIND, name)
+    if path is None:
+        known = folders.spellings(KIND)
+        close = dict.fromkeys(known[spelling] for spelling in nearest(names.key(name), known, most=6))
+        message = f"There is no language model named '{shown(name)}'."
+        raise InputError("unknown-model", message, field="model", nearest=tuple(close)[:3])
     card = load_card(path)
     stem = os.path.splitext(os.path.basename(path))[0]
     return model_of(stem, card.title, card.blocks, weights or DEFAULT_WEIGHTS)

@@ -233,3 +233,9 @@ def test_layers_on_a_cpu_need_a_cpu(changes: dict[str, Any]) -> None:
     with pytest.raises(InputError) as caught:
         estimate_language("llama3-8b", "rtx3090", **changes)
     assert caught.value.field in ("cpu", "gpu_layers")
+
+
+def test_mixtures_of_experts_have_wide_intervals() -> None:
+    answer = estimate_language("mixtral-8x7b", "h100-sxm", weights="q4_k_m")
+    assert "experts-unfitted" in [notice.code for notice in answer.notices]
+    assert answer.phases[1].interval_s[1] == pytest.approx(2 * answer.phases[1].expected_time_s)
