@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from hwbench.cli.commands.compare import SORTS as OFFERED
 from hwbench.errors import InputError
@@ -227,7 +228,9 @@ def test_a_runtime_of_one_kind_of_device() -> None:
 
 
 def test_notices_name_what_is_assumed() -> None:
-    guessed = DEVICES["rtx3090"].with_(clock="2 GHz", bandwidth=str(BytesPerSecond(1e12)))
+    chosen = DEVICES["rtx3090"].with_(clock="2 GHz", bandwidth=str(BytesPerSecond(1e12)))
+    assert compare([chosen], "fp32", MODELS["alexnet"]).notices == ()  # what was set is not assumed
+    guessed = replace(chosen, provenance=dict.fromkeys(chosen.provenance, "assumed"))
     assert [(notice.code, notice.data) for notice in compare([guessed], "fp32", MODELS["alexnet"]).notices] == [
         ("peaks-assumed-of", {"devices": ["rtx3090"]}),
         ("bandwidths-assumed-of", {"devices": ["rtx3090"]}),
