@@ -1,14 +1,21 @@
 """Options of language models, which several commands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
+
+from hwbench.api import is_language_question
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 NAMES = ("weights", "kv_dtype", "prompt", "generate", "devices", "gpu_layers", "cpu", "fused_attention")
 _TOKENS = click.IntRange(0, 100_000_000)
+
+
+def is_asked(model: str, options: Mapping[str, object], runtime: str | None) -> bool:
+    """Return whether these options ask about a language model, which has an estimate of its own."""
+    return is_language_question(model, options, runtime)
 
 
 def language_options(function: F) -> F:

@@ -20,7 +20,6 @@ COMMANDS = [
     "count --model alexnet",
     "count --model matmul:64x64x64 --json",
     "peak --device i9-10940x",
-    "require --model alexnet --rate 30/s",
     "compare rtx3090 i9-10940x --model alexnet",
     "compare --kind cpu --format csv",
     "devices",

@@ -57,7 +57,7 @@ def estimate(
       hwbench estimate meta-llama/Llama-3.1-70B rtx4090 --weights q4_0 --devices 2
     """
     wanted = {name: parameters.pop(name) for name in language.NAMES}
-    if api.is_language_question(model, wanted, parameters["runtime"]):
+    if language.is_asked(model, wanted, parameters["runtime"]):
         output.show(_language(model, device, wanted, {**parameters, "layers": layers, "roofline": roofline}), as_json)
         return
     several = len(parameters["dtypes"]) * len(parameters["batches"] or "1") > 1
