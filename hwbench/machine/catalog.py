@@ -101,6 +101,9 @@ def _resolved(path: str, chain: tuple[str, ...]) -> Document:
         parent_path = os.path.join(os.path.dirname(path), base) if is_path else folders.find(kind, base)
     except InputError as error:
         raise document.error(error.code, error.message, "based_on", error.nearest) from None
+    own_folders = (os.path.realpath(os.path.dirname(path)), os.path.dirname(identity))
+    if is_path and os.path.dirname(os.path.realpath(parent_path)) not in own_folders:  # errors show what a file holds
+        raise document.error("base-elsewhere", "The base is a catalog entry or a file of the same folder.", "based_on")
     if not os.path.isfile(parent_path):
         raise document.error("not-a-file", f"There is no file '{shown(parent_path)}'.", "based_on")
     parent = _resolved(parent_path, (*chain, identity)).data

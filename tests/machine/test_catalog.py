@@ -387,6 +387,17 @@ def test_a_base_that_does_not_exist(base: str, why: str, folder: Path) -> None:
     assert (error.file, error.line, error.field) == (path, 2, "based_on")
 
 
+@pytest.mark.parametrize("base", ["/etc/passwd", "../secret.yaml", "linked.yaml", "./no/such.yaml"])
+def test_a_base_is_no_file_of_another_folder(base: str, folder: Path) -> None:
+    """An error shows what is in a file: a file of somebody's must not choose another one of mine."""
+    secret = folder.parent / "secret.yaml"
+    secret.write_text("password: 1\n")
+    path = Path(write(folder, "child", f"title: x\nbased_on: {base}\n"))
+    path.with_name("linked.yaml").symlink_to(secret)
+    error = fault("child")
+    assert (error.code, error.file, error.line, error.field) == ("base-elsewhere", str(path), 2, "based_on")
+
+
 def test_a_base_that_cannot_be_read_is_named(folder: Path) -> None:
     write(folder, "child", "based_on: gone.yaml\n")
     assert re.search(r"child\.yaml:\d+:1: based_on: There is no file '.*gone\.yaml'\.$", str(fault("child")))
