@@ -1,6 +1,5 @@
 """A line on the terminal (on standard error) that shows how far a measurement is and how much time is left."""
 
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,8 +10,7 @@ from hwbench.errors import shown
 
 INTERVAL_S = 0.25
 CLEAR = "\r\033[K"
-_SLOW = re.compile(r"^(?:torchvision|timm|hf|torch|onnx):|\.onnx$|\.py:")
-"""Names of models that take more than an instant to count."""
+_SLOW = ("torchvision:", "timm:", "hf:", "torch:", "onnx:")
 
 
 class Line:
@@ -82,8 +80,13 @@ def status(text: str) -> Iterator[None]:
 
 def tracing(*models: object, training: bool = False) -> str:
     """Return what to show while models are counted: nothing for those that take an instant."""
-    slow = [model for model in models if isinstance(model, str) and (training or _SLOW.search(model))]
+    slow = [model for model in models if isinstance(model, str) and (training or _is_slow(model))]
     return f"tracing {shown(slow[0], 60)}" if slow else ""
+
+
+def _is_slow(model: str) -> bool:
+    """Return whether a model takes more than an instant to count."""
+    return model.startswith(_SLOW) or model.endswith(".onnx") or ".py:" in model
 
 
 def _on_terminal() -> bool:
