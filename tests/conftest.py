@@ -1,6 +1,15 @@
-"""What is slow without a mark of its own: most cases of a test with `sample(n)`, and whatever drives a browser."""
+"""What is slow without a mark of its own: most cases of a test with `sample(n)`, and whatever drives a browser.
+
+Commands that tests start have no terminal: readline, which pytest loads, states its width in the environment.
+"""
+
+import os
 
 import pytest
+
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
+    os.unsetenv(name)
 
 
 @pytest.hookimpl(tryfirst=True)
