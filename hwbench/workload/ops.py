@@ -208,7 +208,7 @@ class Workload(Struct, frozen=True, omit_defaults=True):
     def repeats(self, batch: int) -> int:
         """Return how often a batch repeats the ops' counts. Raises InputError for one that was not traced."""
         if self.fixed and batch != self.samples:
-            text = f"{_FIXED[self.fixed]}: this is counted for a batch of {self.samples} and not for one of {batch}."
+            text = f"{_FIXED[self.fixed]}: {self.name} is counted for a batch of {self.samples}, not {batch}."
             raise InputError("batch-not-traced", text, field="batch")
         if batch % self.samples:
             text = f"The model was traced with {self.samples} samples, so a batch of {batch} needs its own trace."

@@ -250,7 +250,7 @@ def test_a_spread_sweep_is_the_same_and_outlives_a_worker(cluster: Cluster) -> N
             own = panel(item)
             assert found.devices == own.devices
             assert np.array_equal(found.roofline, own.roofline, equal_nan=True)
-            assert np.array_equal(found.pareto, own.pareto)
+            assert np.array_equal(found.rank, own.rank)
             if number == 0:
                 cluster.kill("127.0.0.3")
         cluster.kill("127.0.0.2")
@@ -260,12 +260,13 @@ def test_a_spread_sweep_is_the_same_and_outlives_a_worker(cluster: Cluster) -> N
 
 def test_what_a_part_raises_is_raised_here(cluster: Cluster) -> None:
     cluster.worker("127.0.0.2")
-    training = msgspec.structs.replace(load.workload("lenet5"), samples=8)
-    item = Chunk(training, "fp32", (catalog.device("rtx3090"),), (8,))
+    training = msgspec.structs.replace(load.workload("lenet5"), samples=8, fixed="training")
+    item = Chunk(training, "fp32", (catalog.device("rtx3090"),), (16,))
     with fleet.connected(cluster.address) as client:
         client.wait_for_workers(1, timeout=60)
-        with pytest.raises(InputError, match="^mode: "):
+        with pytest.raises(InputError) as caught:
             list(fleet.spread(client, panel, [item]))
+        assert (caught.value.code, caught.value.field) == ("batch-not-traced", "batch")
         with pytest.raises(HwbenchError, match="Part 1 failed: the worker failed: ValueError: invalid literal"):
             list(fleet.spread(client, int, ["x"]))
 

@@ -69,11 +69,8 @@ def chunks(
 
 
 def panel(chunk: Chunk) -> Panel:
-    """Compute the points of a chunk. Raises InputError for a workload that was traced at one batch only."""
+    """Compute the points of a chunk. Raises InputError for a batch at which the workload was not traced."""
     workload, devices = chunk.workload, chunk.devices
-    if workload.samples > 1:
-        message = f"{workload.name} is counted for a batch of {workload.samples} only and cannot be swept."
-        raise InputError("batch-not-traced", message, field="batch")
     sizes = np.asarray(chunk.batches, dtype=np.int64)
     fits = _fits(workload, devices, dtype_of(chunk.dtype).bits, sizes.astype(float))
     power = np.array([float(device.power) if device.power else np.nan for device in devices])
@@ -104,6 +101,7 @@ def _bytes(elements: Array, bits: int) -> Array:
 def _fits(workload: Workload, devices: Sequence[Device], bits: int, batches: Array) -> Array:
     """Return 1 where the device's memory holds what a run needs (`Workload.capacity`), 0 where not, NaN: unknown."""
     live = max((op.input_elements + op.output_elements for op in workload.ops if op.macs), default=0)
-    needed = _bytes(workload.params + (workload.state_elements + live) * batches, bits)
+    live_elements = live * (batches // workload.samples)
+    needed = _bytes(workload.params + workload.state_elements * batches + live_elements, bits)
     size = np.array([[float(device.memory.size) if device.memory.size else np.nan] for device in devices])
     return np.where(np.isnan(size), np.nan, (needed[None, :] <= size).astype(float))

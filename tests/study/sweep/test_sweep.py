@@ -15,6 +15,7 @@ from hwbench.predict.estimate import estimate
 from hwbench.study.sweep.front import Front, some
 from hwbench.study.sweep.panel import pareto
 from hwbench.study.sweep.sweep import MAX_PANEL_BATCHES, MAX_PANEL_POINTS, Chunk, capable, chunks, panel
+from hwbench.units import Bytes
 from hwbench.workload import load
 from hwbench.workload.ops import Op, Workload
 
@@ -118,11 +119,21 @@ def test_a_runtime_of_one_kind_of_device() -> None:
         panel(Chunk(MODELS["resnet18"], "fp32", devices, (1,), "tensorflow"))
 
 
-def test_a_training_step_is_refused() -> None:
-    step = msgspec.structs.replace(MODELS["lenet5"], samples=8)
-    with pytest.raises(InputError) as caught:
-        panel(Chunk(step, "fp32", (DEVICES["rtx3090"],), (8,)))
-    assert (caught.value.code, caught.value.field) == ("batch-not-traced", "batch")
+def test_a_training_step_has_points_at_its_batch_only() -> None:
+    step = msgspec.structs.replace(MODELS["lenet5"], samples=8, batch=8, fixed="training")
+    device = DEVICES["rtx3090"]
+    found = panel(Chunk(step, "fp32", (device,), (8,)))
+    assert found.expected[0, 0] == pytest.approx(estimate(step, device, "fp32", 8).expected_time_s, rel=1e-9)
+    needed = step.capacity(32, 8)
+    exact, small = (
+        msgspec.structs.replace(device, memory=msgspec.structs.replace(device.memory, size=Bytes(size)))
+        for size in (needed, needed - 1)
+    )
+    assert panel(Chunk(step, "fp32", (exact, small), (8,))).fits.tolist() == [[1], [0]]
+    for batch in (1, 16):
+        with pytest.raises(InputError) as caught:
+            panel(Chunk(step, "fp32", (device,), (8, batch)))
+        assert (caught.value.code, caught.value.field) == ("batch-not-traced", "batch")
 
 
 def test_the_front_is_gathered_from_all_panels() -> None:
