@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from hwbench.measure import store
+from hwbench.measure import harness, store
 
 pytestmark = pytest.mark.realtime
 
@@ -97,13 +97,35 @@ def test_processes_are_joined(cli: Callable[..., Any]) -> None:
     assert {sample.get("process", 0) for sample in run["measurements"][0]["samples"]} == {0, 1}
 
 
-def test_a_folder_that_cannot_be_written_costs_the_record_alone(cli: Callable[..., Any]) -> None:
+def test_a_folder_that_cannot_be_written_is_refused_before_measuring(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(harness, "measure")
     answer = cli(f"{QUICK} --save /proc/nothing/here")
+    assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1)
+    assert answer.err.startswith("hwbench: /proc/nothing/here: ")
+    assert cli(f"{QUICK} --save /proc/nothing/here --json").json["error"]["code"] == "not-writable"
+
+
+def test_a_folder_that_is_lost_while_measuring_costs_the_record_alone(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder, measure = tmp_path / "runs", harness.measure
+
+    def losing(*given: Any, **options: Any) -> Any:
+        folder.rmdir()
+        folder.write_text("")
+        return measure(*given, **options)
+
+    monkeypatch.setattr(harness, "measure", losing)
+    answer = cli(f"{QUICK} --save {folder}")
     assert answer.code == 2
     assert "\nscalar " in answer.out
-    assert answer.err.startswith("hwbench: the run was not saved: /proc/nothing/here: ")
-    answer = cli(f"{QUICK} --save /proc/nothing/here --json")
+    assert answer.err.startswith(f"hwbench: the run was not saved: {folder}: ")
+    folder.unlink()
+    answer = cli(f"{QUICK} --save {folder} --json")
     assert answer.code == 2
+    assert answer.json["results"]
     assert answer.json["path"] is None
     assert "run-not-saved" in [notice["code"] for notice in answer.json["notices"]]
 
@@ -196,7 +218,8 @@ def test_results_are_listed_with_what_is_wrong_with_them(cli: Callable[..., Any]
     (tmp_path / "20270101-000000-000-abcdef.json").write_text("{broken")
     lines = cli("results", "list", "--from", where).out.splitlines()
     assert lines[1].split()[0] == golden.id
-    assert lines[1].endswith("clock")
+    assert lines[1].split()[5:8] == ["clock", "4", "C"]
+    assert lines[1].endswith(" KiB")
     assert "not the JSON of a saved run" in lines[2]
     runs = cli("results", "list", "--from", where, "--json").json["runs"]
     assert [(one["id"], one["kernels"], one["error"] is None) for one in runs] == [

@@ -128,9 +128,33 @@ def test_the_schema_is_that_of_what_was_asked_for(
     assert cli(command).out.splitlines()[2].split()[:2] == ["dtype", "batch"]
 
 
-def test_an_explanation_that_cannot_be_saved_is_shown(cli: Callable[..., Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["run --model lenet5", "explain"])
+def test_a_place_that_cannot_be_written_is_refused_before_measuring(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    from hwbench.measure import harness
+
+    monkeypatch.delattr(harness, "measure")
     (tmp_path / "file").write_text("")
-    answer = cli(f"explain --threads 1 --budget 300ms --save {tmp_path}/file/below --json")
+    answer = cli(f"{command} --threads 1 --budget 300ms --save {tmp_path}/file/below --json")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert answer.json["error"]["code"] == "not-writable"
+
+
+def test_an_explanation_whose_folder_is_lost_meanwhile_is_shown(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from hwbench.measure import harness
+
+    folder, measure = tmp_path / "runs", harness.measure
+
+    def losing(*given: Any, **options: Any) -> Any:
+        folder.rmdir()
+        folder.write_text("")
+        return measure(*given, **options)
+
+    monkeypatch.setattr(harness, "measure", losing)
+    answer = cli(f"explain --threads 1 --budget 300ms --save {folder} --json")
     assert answer.code == 2
     assert answer.err.startswith("hwbench: the run was not saved: ")
     assert answer.err.count("\n") == 1

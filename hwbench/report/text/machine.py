@@ -103,16 +103,19 @@ def device_list(devices: Iterable[Device], style: Style = PLAIN) -> list[str]:
 
 
 def achieved(rows: "Sequence[Achieved]", device: Device, style: Style = PLAIN) -> list[str]:
-    """Return a row for each measured ceiling: its peak at both clocks, the rates, the memory, and findings."""
+    """Return a row for each measured ceiling: its peak at both clocks, the rates, the memory, and findings.
+
+    The clocks themselves are in the table of peaks above it.
+    """
     cells = []
     for row in rows:
         unit = f"{operations_unit(row.dtype)}/s"
         rates = (row.measured_flops_per_second, row.fma_flops_per_second, row.matmul_flops_per_second)
-        stated = (row.isa, row.dtype, known(row.stated_flops_per_second, unit, 3), known(row.measured_clock_hz, "Hz"))
+        stated = (row.isa, row.dtype, known(row.stated_flops_per_second, unit, 3))
         shares = (percent(row.share), percent(row.share_at_clock))
         cells.append((*stated, *(known(each, unit, 3) for each in rates), *shares))
-    header = ("measured", "dtype", "stated peak", "clock", "peak at clock", "FMA", "matmul", "of stated", "at clock")
-    lines = table(header, cells, "llrrrrrrr", style, spare=("clock", "of stated"))
+    header = ("measured", "dtype", "stated peak", "at real clock", "FMA", "matmul", "of stated", "of real")
+    lines = table(header, cells, "llrrrrrr", style, spare=("of stated",))
     sustained = device.sustained
     if sustained and sustained.bandwidth:
         single = (
