@@ -13,10 +13,12 @@ from hwbench.machine.device import Device, peaks
 from hwbench.machine.parts import DeviceCalibration, Memory, Sustained, SustainedRate
 from hwbench.notices import notice
 from hwbench.predict.forecast import WIDE, forecast
-from hwbench.predict.model.hardware import power_share
+from hwbench.predict.model import scalar
+from hwbench.predict.model.hardware import hardware_of, power_share
 from hwbench.predict.model.interval import RELATED
 from hwbench.predict.model.parameters import Spread, parameters
 from hwbench.predict.model.runtimes import KERNELS
+from hwbench.predict.model.time import device_time, launch_times
 from hwbench.units import BytesPerSecond, FlopsPerSecond, Seconds
 from hwbench.workload import load
 from hwbench.workload.ops import Op, Workload
@@ -53,16 +55,24 @@ def test_every_device_forecasts_every_model(name: str) -> None:
 
 
 def test_parts_add_up_to_alexnet_by_hand() -> None:
-    found = forecast(ALEXNET, RTX3090)
+    found, hardware = forecast(ALEXNET, RTX3090), hardware_of(RTX3090, {"fp32", "tf32"})
+    runtime = parameters().runtimes["torch-eager-cuda"]
     assert found is not None
-    fc6 = next(time for op, time in zip(ALEXNET.ops, found.ops, strict=True) if op.name == "fc6")
+    assert hardware is not None
+    assert runtime.gpu is not None
+    times = launch_times(scalar, ALEXNET, hardware, "fp32", 32, 1, runtime)
+    index = [op.name for op in ALEXNET.ops].index("fc6")
+    fc6, launch = found.ops[index], times[index]
     assert fc6.bound == "memory"
-    share = parameters().runtimes["torch-eager-cuda"].gpu
-    assert share is not None
     weights = 4 * (9216 * 4096 + 4096)  # far more than a cache of 6 MiB holds
-    alone = weights / (936e9 * share.memory["linear"]) + share.launch
-    assert fc6.time_s == pytest.approx(alone, rel=0.05)  # and its part of the wait for the host
-    assert found.shares.memory > 1.5 * found.shares.compute
+    fitted = runtime.factors("rtx3090", "ampere")
+    streamed = weights / (936e9 * runtime.gpu.memory["linear"]) * fitted.memory
+    least = weights * (1 - 6 * 2**20 / (4 * 62_378_344)) / 936e9  # that cache may keep its part of all weights
+    alone = math.hypot(launch.compute, max(streamed, least)) + runtime.gpu.launch * fitted.overhead
+    waiting = found.time_s - sum(device_time(scalar, time, runtime) * time.count for time in times)
+    assert fc6.time_s - waiting * launch.host / found.host_s == pytest.approx(alone, rel=0.01)
+    shares = (found.shares.compute, found.shares.memory, found.shares.overhead)
+    assert shares == pytest.approx((0.130, 0.259, 0.611), abs=0.001)  # a single image waits for launches
 
 
 @settings(max_examples=40, deadline=None)
