@@ -105,6 +105,10 @@ def run(
     refuse_training(options)
     place = find_device(on)
     torch_module("A run")
+    from hwbench.measure.torch.inference import RunSetting, check_setting  # which import torch
+
+    for name in formats:  # before the model is built
+        check_setting(RunSetting(place, name))
     runner = _Runner(Model(model, inputs, options), place, threads, compiled)
     sizes = sizes or [runner.built(formats[0]).workload.batch]
     prepare(save)
@@ -178,8 +182,6 @@ class _Runner:
             for batch in sizes
         ]
         free = free_memory(self.torch_device)
-        for setting in settings:
-            inference.check_setting(setting)
         for setting in settings:
             inference.check_memory(setting, self.built(setting.dtype).workload, free)
         cores = self.settings.cpus[: self.threads]
