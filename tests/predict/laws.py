@@ -18,7 +18,7 @@ from hwbench.predict.model.grid import Grid, grid
 from hwbench.predict.model.hardware import boost
 from hwbench.predict.model.parameters import ParameterFile, Runtime, parameters
 from hwbench.predict.model.runtimes import RUNTIMES, Math, runs_on
-from hwbench.units import Bytes, BytesPerSecond, Hertz
+from hwbench.units import Bytes, BytesPerSecond, Hertz, Watts
 from hwbench.workload import load
 from hwbench.workload.ops import Workload
 
@@ -91,7 +91,7 @@ def order(case: Case) -> dict[str, Count]:
 
 
 def faster(device: Device, clock: float, bandwidth: float, cache: float, units: int) -> Device:
-    """Return the device with more of everything."""
+    """Return the device with more of everything, and power for as many units."""
 
     def quicker(values: Clock) -> Clock:
         return Clock(
@@ -108,6 +108,7 @@ def faster(device: Device, clock: float, bandwidth: float, cache: float, units: 
     return replace(
         device,
         units=tuple(map(more, device.units)),
+        power=Watts(device.power * units) if device.power else None,
         caches=tuple(replace(each, size=Bytes(each.size * cache)) for each in device.caches),
         memory=replace(device.memory, bandwidth=BytesPerSecond(speed * bandwidth) if speed else None),
     )
