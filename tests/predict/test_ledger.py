@@ -6,6 +6,7 @@ The measurements are not part of the project: without their folder this is skipp
 import os
 import re
 from pathlib import Path
+from statistics import mean
 
 import pytest
 
@@ -25,21 +26,25 @@ UNMEASURED = 0.02
 
 
 HOME = {
-    "rtx3090": 0.065,
-    "rtx4090": 0.075,
-    "rtx5090": 0.09,
-    "i9-10940x": 0.13,
-    "i7-12700h": 0.1,
+    "rtx3090 amp nchw torch-2.4": 0.062,
+    "rtx3090 amp nhwc torch-2.4": 0.067,
+    "rtx4090 amp nchw torch-2.4": 0.062,
+    "rtx4090 amp nchw torch-2.9": 0.07,
+    "rtx5090 amp nchw torch-2.9": 0.085,
+    "i9-10940x fp32 nchw torch-2.4": 0.13,
+    "i7-12700h fp32 nchw torch-2.4": 0.09,
 }
 """Mean errors on families that were held out, which no change may exceed unseen."""
-AWAY = {"gpu": 0.18, "cpu": 0.2}
-TIMED = {"gpu": 0.095, "cpu": 0.15}
+COMPILED = 0.13
+"""The same of compiled code on a GPU."""
+AWAY = {"gpu": 0.14, "cpu": 0.19}
+TIMED = {"gpu": 0.08, "cpu": 0.15}
 """The same on devices that were held out: by their data sheet, and after twelve timings."""
-INSIDE = (0.71, 0.945)
-"""Shares of measurements inside the 80 % interval on devices that were held out: 72 and 94 % at the ends."""
-COVERED = {"nhwc": (0.76, 0.84), "nchw": (0.76, 0.8701)}
-"""The same on the RTX 3090 by layout, with the parameters as shipped. 84 and 87 % were asked for at most, of families
-that were held out; these were fitted, and nchw reaches 87.008 %."""
+COVERED = (0.76, 0.84)
+"""Shares of measurements of families held out in the interval that the device's other families give."""
+INSIDE = (0.7, 0.9)
+"""Shares of measurements of devices held out in the interval that the other devices give: of each after timings; by
+data sheet in the mean of devices, and at least the lower end of each. (Three cards set wide ends for one of them.)"""
 
 
 def ledger(way: str, runtime: str | None = None) -> list[tuple[str, HeldOut]]:
@@ -54,18 +59,29 @@ def ledger(way: str, runtime: str | None = None) -> list[tuple[str, HeldOut]]:
 
 
 def test_errors_on_held_out_families_stay_as_small_as_they_were() -> None:
-    for name in ("torch-eager-cuda", "torch-compile-cpu"):
-        for _, row in ledger("families", name):
-            assert row.mape <= HOME[row.of.split()[0]], row
+    rows = [row for name in ("torch-eager-cuda", "torch-compile-cpu") for _, row in ledger("families", name)]
+    assert {row.of for row in rows} == set(HOME)
+    assert all(row.mape <= HOME[row.of] for row in rows), rows
+    compiled = [row for _, row in ledger("families", "torch-compile-cuda")]
+    assert compiled
+    assert all(row.mape <= COMPILED for row in compiled), compiled
+    assert all(COVERED[0] <= row.inside <= COVERED[1] for row in (*rows, *compiled))
 
 
 def test_errors_on_held_out_devices_stay_as_small_as_they_were() -> None:
     for way, limits in (("device", AWAY), ("device, 12 timings", TIMED)):
         rows = ledger(way)
-        assert {row.of.split()[0] for _, row in rows} == set(HOME)
+        assert {row.of for _, row in rows} == set(HOME)
         for kind, row in rows:
             assert row.mape <= limits[kind], row
-            assert INSIDE[0] <= row.inside <= INSIDE[1], row
+            assert row.inside >= INSIDE[0], row
+    assert all(row.inside <= INSIDE[1] for _, row in ledger("device, 12 timings"))
+    for kind in AWAY:
+        held: dict[str, list[float]] = {}
+        for own, row in ledger("device"):
+            if own == kind:
+                held.setdefault(row.of.split()[0], []).append(row.inside)
+        assert INSIDE[0] <= mean(mean(shares) for shares in held.values()) <= INSIDE[1], held
 
 
 @pytest.fixture(scope="module")
@@ -87,13 +103,6 @@ def test_the_forecast_beats_the_bounds_everywhere(found: Validation) -> None:
     for one in found.groups:
         assert (one.all.mape or 1) < 0.7 * (one.roofline.mape or 0), one.device
         assert (one.all.mape or 1) < 0.3 * (one.ideal.mape or 0), one.device
-
-
-def test_the_shipped_interval_contains_what_it_states(found: Validation) -> None:
-    covered = {one.layout: one.all.interval_coverage or 0 for one in found.groups if one.device == "rtx3090"}
-    assert set(covered) == set(COVERED)
-    for layout, (low, high) in COVERED.items():
-        assert low <= covered[layout] <= high, layout
 
 
 def test_the_page_shows_what_is_printed(found: Validation) -> None:

@@ -34,7 +34,7 @@ def calibrate(
 
     Everything usable is fitted. Further fits hold out families of models and devices; their errors set the intervals
     and are shown. The same files give the same parameters. The shipped parameters were fitted to timm's published
-    results (a quarter of an hour).
+    results (some five minutes).
 
     With --device it fits three correction factors of that device alone, which every forecast for it then uses and
     names: how much longer compute, memory and overhead take than expected. A dozen timings are enough; a file may be

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from hwbench.errors import InputError
 from hwbench.predict.data import splits
 from hwbench.predict.fitting import priors
-from hwbench.predict.fitting.device_factors import free_factors
+from hwbench.predict.fitting.device_factors import free_factors, spread_after
 from hwbench.predict.fitting.problem import Case, Free, Problem, fitted, predicted, problem, selected
 from hwbench.predict.model.parameters import SCHEMA, HeldOut, ParameterFile, PartFactors, Runtime, Spread
 
@@ -60,7 +60,7 @@ def _fit(name: str, start: Runtime, cases: Sequence[Case], report: Report) -> Ru
     free = (*priors.free(name, start), *own)
     full = _with_expected(fitted(start, free, problems), problems)
     near, ledger = _without_families(full, free, problems, report)
-    far, timed, more = _without_devices(full, free, problems, report) if len(devices) > 1 else ([], [], [])
+    far, timed, more = _without_devices(full, free, problems, near, report) if len(devices) > 1 else ([], [], [])
     spread = replace(
         _spread(start.spread, near, far, timed),
         devices=dict(_home(problems, near)),
@@ -105,7 +105,10 @@ def _factors(logs: Vector) -> PartFactors:
 def _without_families(
     full: Runtime, free: Sequence[Free], problems: Problems, report: Report
 ) -> tuple[list[Vector], list[HeldOut]]:
-    """Return logarithmic errors by problem, each family forecast with parameters that were fitted to others."""
+    """Return logarithmic errors by problem, each family forecast with parameters that were fitted to others.
+
+    Whether they are inside is judged by the ends that the device's other families give.
+    """
     folds = [np.array([splits.fold(family, FOLDS) for family in each.families]) for each in problems]
     errors = [np.zeros(len(each.times)) for each in problems]
     for fold in range(FOLDS):
@@ -114,39 +117,68 @@ def _without_families(
         other = fitted(full, free, [selected(each, mask) for each, mask in pairs if mask.any()], warm=True)
         for own, (each, mask) in zip(errors, pairs, strict=True):
             own[~mask] = _log_errors(other, each)[~mask]
-    return errors, [_ledger_row("families", *pair, *_ends([pair[1]])) for pair in zip(problems, errors, strict=True)]
+    inside = [np.zeros(len(each.times), dtype=bool) for each in problems]
+    for fold in range(FOLDS):
+        for members in _by_device(problems):
+            others = [errors[k][folds[k] != fold] for k in members]
+            low, high = _ends([some for some in others if len(some)] or [errors[k] for k in members])
+            for k in members:
+                inside[k] |= (folds[k] == fold) & (low <= errors[k]) & (errors[k] <= high)
+    rows = zip(problems, errors, inside, strict=True)
+    return errors, [_ledger_row("families", *row) for row in rows]
 
 
 def _without_devices(
-    full: Runtime, free: Sequence[Free], problems: Problems, report: Report
+    full: Runtime, free: Sequence[Free], problems: Problems, near: list[Vector], report: Report
 ) -> tuple[list[Vector], list[Vector], list[HeldOut]]:
-    """Return errors by device forecast with parameters fitted to the others: by data sheet, and after a few timings."""
-    far, timed, known = [], [], []
-    for label in sorted({each.hardware.label for each in problems}):
+    """Return errors by device forecast with parameters fitted to the others: by data sheet, and after a few timings.
+
+    Whether they are inside is judged by the interval that the errors of the other devices give.
+    """
+    devices = _by_device(problems)
+    far: list[list[Vector]] = []
+    timed: list[list[tuple[Vector, Vector]]] = []
+    for own in devices:
+        label = problems[own[0]].hardware.label
         report(f"fitting without {label}")
-        own, others = ([each for each in problems if (each.hardware.label == label) == same] for same in (True, False))
+        others = [each for each in problems if each.hardware.label != label]
         without = replace(full, devices={k: v for k, v in full.devices.items() if k != label}, architectures={})
         other = fitted(without, [each for each in free if each.device != label], others, warm=True)
         other = _with_expected(other, others)
-        for each in own:
-            known.append((each, _log_errors(other, each), _after_timings(other, each)))
-        far.append(np.concatenate([errors for each, errors, _ in known if each.hardware.label == label]))
-        timed.append(np.concatenate([errors.ravel() for each, _, errors in known if each.hardware.label == label]))
-    ends, near = _ends(far), _ends(timed)
-    ledger = [_ledger_row("device", each, errors, *ends) for each, errors, _ in known]
-    ledger += [_ledger_row("device, 12 timings", each, errors, *near) for each, _, errors in known]
-    return far, timed, ledger
+        far.append([_log_errors(other, problems[k]) for k in own])
+        timed.append([_after_timings(other, problems[k]) for k in own])
+    away = [np.concatenate(some) for some in far]
+    after = [np.concatenate([errors.ravel() for errors, _ in some]) for some in timed]
+    sheet, few = [], []
+    for number, own in enumerate(devices):
+        rest = [k for k in range(len(devices)) if k != number]
+        homes = [near[k] for other in rest for k in devices[other]]
+        spread = _spread(full.spread, homes, [away[k] for k in rest], [after[k] for k in rest])
+        low, high = (float(np.hypot(end, spread.device)) for end in (spread.low, spread.high))
+        for k, errors, (draws, residuals) in zip(own, far[number], timed[number], strict=True):
+            sheet.append(_ledger_row("device", problems[k], errors, (-low <= errors) & (errors <= high)))
+            ends = [spread_after(some, spread) for some in residuals]
+            inside = np.abs(draws) <= np.array(ends)[:, None]
+            few.append(_ledger_row(f"device, {TIMINGS} timings", problems[k], draws, inside))
+    return away, after, [*sheet, *few]
 
 
-def _after_timings(runtime: Runtime, cases: Problem) -> Vector:
-    """Return the errors of all cases, a row for each time that a few of them were drawn to fit the device's factors."""
-    draws, errors = np.random.default_rng(0), []
+def _by_device(problems: Problems) -> list[list[int]]:
+    """Return the positions of the problems of each device."""
+    labels = [each.hardware.label for each in problems]
+    return [[k for k, label in enumerate(labels) if label == own] for own in sorted(set(labels))]
+
+
+def _after_timings(runtime: Runtime, cases: Problem) -> tuple[Vector, Vector]:
+    """Return the errors of all cases, and of those drawn, a row for each time that a few were drawn to fit factors."""
+    draws, errors, drawn = np.random.default_rng(0), [], []
     free = free_factors(cases.hardware.label, runtime, cases.hardware.architecture, cases.hardware.kind)
     for _ in range(REPEATS):
         mask = np.zeros(len(cases.times), dtype=bool)
         mask[draws.choice(len(mask), min(TIMINGS, len(mask)), replace=False)] = True
         errors.append(_log_errors(fitted(runtime, free, [selected(cases, mask)]), cases))
-    return np.stack(errors)
+        drawn.append(errors[-1][mask])
+    return np.stack(errors), np.stack(drawn)
 
 
 def _spread(before: Spread, near: list[Vector], far: list[Vector], timed: list[Vector]) -> Spread:
@@ -165,10 +197,9 @@ def _spread(before: Spread, near: list[Vector], far: list[Vector], timed: list[V
 
 def _home(problems: Problems, errors: Sequence[Vector]) -> Iterator[tuple[str, tuple[float, float]]]:
     """Yield the ends of each device's own interval."""
-    for label in sorted({each.hardware.label for each in problems}):
-        own = [some for each, some in zip(problems, errors, strict=True) if each.hardware.label == label]
-        low, high = _ends(own)
-        yield label, (-low, high)
+    for own in _by_device(problems):
+        low, high = _ends([errors[k] for k in own])
+        yield problems[own[0]].hardware.label, (-low, high)
 
 
 def _ends(errors: list[Vector]) -> tuple[float, float]:
@@ -179,13 +210,12 @@ def _ends(errors: list[Vector]) -> tuple[float, float]:
     return float(min(low, -0.01)), float(max(high, 0.01))
 
 
-def _ledger_row(what: str, cases: Problem, errors: Vector, low: float, high: float) -> HeldOut:
-    """Return the errors of cases as a row of the ledger."""
+def _ledger_row(what: str, cases: Problem, errors: Vector, inside: Vector) -> HeldOut:
+    """Return the errors of cases, and which of them are inside the interval, as a row of the ledger."""
     apes = np.abs(np.expm1(-errors)).reshape(-1, len(cases.times)).mean(axis=1)
     bias = float(np.mean(np.expm1(-errors)))
-    inside = float(np.mean((low <= errors) & (errors <= high)))
     worst = float(apes.max()) if len(apes) > 1 else None
-    return HeldOut(what, cases.name, len(cases.times), float(apes.mean()), bias, inside, worst)
+    return HeldOut(what, cases.name, len(cases.times), float(apes.mean()), bias, float(np.mean(inside)), worst)
 
 
 def _log_errors(runtime: Runtime, cases: Problem) -> Vector:

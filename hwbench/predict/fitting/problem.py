@@ -30,6 +30,8 @@ PRIOR_WEIGHT = 0.05
 MAX_ROUNDS = 40
 STEP = 1e-4
 """Step of a logarithm from which slopes are computed."""
+FAR = (0.25, 4.0)
+"""Factors that move a parameter to see whether a stack depends on it: at one point, another term may hide it."""
 
 
 class Case(Struct, frozen=True):
@@ -159,7 +161,7 @@ def fitted(runtime: Runtime, free: Sequence[Free], problems: Sequence[Problem], 
         robust = [soft(np.log(predicted(cases, trial) / cases.times)) for cases in problems]
         return np.concatenate([*robust, weight * (logs - prior)])
 
-    still: set[tuple[str, str, str]] = set()
+    still: set[tuple[str, str, int]] = set()
 
     def slopes(logs: Vector) -> Vector:
         return np.vstack([*(_slopes(cases, runtime, free, logs, still) for cases in problems), np.diag(weight)])
@@ -173,11 +175,11 @@ def fitted(runtime: Runtime, free: Sequence[Free], problems: Sequence[Problem], 
 
 
 def _slopes(
-    cases: Problem, runtime: Runtime, free: Sequence[Free], logs: Vector, still: set[tuple[str, str, str]]
+    cases: Problem, runtime: Runtime, free: Sequence[Free], logs: Vector, still: set[tuple[str, str, int]]
 ) -> Vector:
     """Return by how much each error grows with each parameter.
 
-    Families of kernels that a parameter does not concern are put into `still`, and left out after that.
+    Stacks that a parameter does not concern, however far it moves, are put into `still`, and left out after that.
     """
     values = np.exp(logs)
     before = with_values(runtime, free, values).of(cases.version)
@@ -185,15 +187,21 @@ def _slopes(
     known = soft(np.log(_total(busy) / cases.times))
     columns = []
     for number, parameter in enumerate(free):
-        stepped = values.copy()
-        stepped[number] *= np.exp(STEP)
-        trial = with_values(runtime, free, stepped).of(cases.version)
+
+        def moved(factor: float, number: int = number) -> Runtime:
+            trial = values.copy()
+            trial[number] *= factor
+            return with_values(runtime, free, trial).of(cases.version)
+
+        trial, far = moved(np.exp(STEP)), [moved(factor) for factor in FAR]
         other = busy.copy()
         for position, stack in enumerate(cases.stacks):
-            pair = (cases.name, parameter.path, stack.launch.family)
+            pair = (cases.name, parameter.path, position)
             if parameter.device in (None, cases.hardware.label) and pair not in still:
                 other[position] = _busy(cases, stack, trial)
-                if parameter.device is None and np.array_equal(other[position], busy[position]):
+                if parameter.device is None and all(
+                    np.array_equal(_busy(cases, stack, each), busy[position]) for each in (trial, *far)
+                ):
                     still.add(pair)
         columns.append((soft(np.log(_total(other) / cases.times)) - known) / STEP)
     return np.stack(columns, axis=1)

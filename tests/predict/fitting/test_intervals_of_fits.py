@@ -38,9 +38,11 @@ def test_a_device_held_out_widens_by_its_farther_end() -> None:
 
 def test_errors_of_what_was_held_out_are_shares_of_the_measured_time() -> None:
     cases = problem(made()[:2], CARDS[0])
-    held = fit._ledger_row("families", cases, np.log([2.0, 0.5]), -0.1, 0.7)
+    held = fit._ledger_row("families", cases, np.log([2.0, 0.5]), np.array([True, False]))
     assert (held.n, held.mape, held.bias, held.inside, held.worst) == (2, 0.75, 0.25, 0.5, None)
-    draws = fit._ledger_row("device, 12 timings", cases, np.log([[1.0, 1.0], [2.0, 2.0]]), -0.1, 0.1)
+    draws = fit._ledger_row(
+        "device, 12 timings", cases, np.log([[1.0, 1.0], [2.0, 2.0]]), np.array([[True] * 2, [False] * 2])
+    )
     assert (draws.mape, draws.worst, draws.inside) == (0.25, 0.5, 0.5)
 
 
