@@ -1,0 +1,103 @@
+"""Networks run by onnxruntime, on the CPU or by the provider of a GPU."""
+
+import json
+import os
+import tempfile
+from typing import Any
+
+from hwbench.measure.engines import export
+from hwbench.measure.engines.base import EngineLayer, Inputs, Prepared, failures, heaviest, package, refuse_dtype
+
+DTYPES = ("fp32", "fp16")
+"""Of networks: its CPU provider has no convolutions in bf16 and fp64."""
+NAMES = {"float": "fp32", "float16": "fp16", "bfloat16": "bf16", "double": "fp64", "int8": "int8", "uint8": "int8"}
+QUIET = 4
+"""Log level: fatal errors only."""
+
+
+def prepare(
+    module: Any, inputs: Inputs, *, dtype: str = "fp32", threads: int = 1, batch: int = 1, device: str = "cpu"
+) -> Prepared:
+    """Return the network in a session. See `base.NetworkEngine`."""
+    package("onnxruntime", "onnxruntime")
+    refuse_dtype("onnxruntime", dtype, DTYPES)
+    return OnnxruntimeNetwork(module, inputs, dtype, threads, batch, device)
+
+
+class OnnxruntimeNetwork(Prepared):
+    """A session of onnxruntime with inputs as numpy arrays."""
+
+    def __init__(self, module: Any, inputs: Inputs, dtype: str, threads: int, batch: int, device: str) -> None:
+        self.package = package("onnxruntime", "onnxruntime")
+        self.version, self.threads, self.dtype, self.batch = self.package.__version__, threads, dtype, batch
+        self.providers = _providers(device)
+        if dtype == "fp16" and not isinstance(module, bytes):
+            import copy
+
+            module = copy.deepcopy(module).half()
+            inputs = [
+                tuple(tensor.half() if tensor.is_floating_point() else tensor for tensor in each) for each in inputs
+            ]
+        self.graph = export.graph(module, inputs[0])
+        with failures("onnxruntime", batch, dtype):
+            self.session = self._session()
+            names = [entry.name for entry in self.session.get_inputs()]
+        self.feeds = [dict(zip(names, (tensor.numpy() for tensor in each), strict=False)) for each in inputs]
+        self.call()
+
+    def _session(self, profile: str | None = None) -> Any:
+        """Return a session with every optimization; custom operators are never registered."""
+        options = self.package.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = self.threads, 1
+        options.log_severity_level = QUIET
+        if profile:
+            options.enable_profiling, options.profile_file_prefix = True, profile
+        return self.package.InferenceSession(self.graph, options, providers=self.providers)
+
+    def call(self, number: int = 0) -> None:
+        """Run one inference."""
+        with failures("onnxruntime", self.batch, self.dtype):
+            self.session.run(None, self.feeds[number % len(self.feeds)])
+
+    def outputs(self) -> tuple[Any, ...]:
+        """Return the outputs of one inference."""
+        with failures("onnxruntime", self.batch, self.dtype):
+            return tuple(self.session.run(None, self.feeds[0]))
+
+    @property
+    def precision(self) -> str:
+        """The dtype of most of the time, by the types of the kernels' inputs: fp16 is cast to fp32 on most CPUs."""
+        return heaviest(self.profile(), self.dtype)
+
+    def profile(self) -> tuple[EngineLayer, ...]:
+        """Return the time of each kernel, of a session of its own: the median of three inferences after the first."""
+        with tempfile.TemporaryDirectory() as folder, failures("onnxruntime", self.batch, self.dtype):
+            session = self._session(os.path.join(folder, "profile"))
+            for number in range(4):
+                session.run(None, self.feeds[number % len(self.feeds)])
+            with open(session.end_profiling(), encoding="utf-8") as file:
+                events = json.load(file)
+        times: dict[str, list[float]] = {}
+        kinds: dict[str, tuple[str, str | None]] = {}
+        for event in events:
+            if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+                name, details = event["name"].removesuffix("_kernel_time"), event["args"]
+                times.setdefault(name, []).append(event["dur"] * 1e-6)
+                types = [next(iter(each)) for each in details.get("input_type_shape", ()) if each]
+                kinds[name] = details.get("op_name", "?"), next((NAMES[each] for each in types if each in NAMES), None)
+        median = {name: sorted(each[1:] or each)[len(each[1:] or each) // 2] for name, each in times.items()}
+        return tuple(EngineLayer(name, *kinds[name][:1], median[name], kinds[name][1]) for name in median)
+
+    def close(self) -> None:
+        """Drop the session."""
+        del self.session
+
+
+def _providers(device: str) -> list[Any]:
+    """Return the provider of a device; in fp32 an NVIDIA GPU computes in fp32, not in tf32."""
+    kind, _, index = device.partition(":")
+    if kind == "cpu":
+        return ["CPUExecutionProvider"]
+    if kind == "mps":
+        return ["CoreMLExecutionProvider"]
+    return [("CUDAExecutionProvider", {"device_id": index or "0", "use_tf32": "0"})]
