@@ -277,7 +277,19 @@ finally:
 
 def test_the_second_start_compiles_nothing(tmp_path: Path) -> None:
     """Every kernel that `bench` times (`fma` reads the clock too): no pass of numba's compiler runs once more."""
-    arguments = ("bench", "fma", "matmul", "memory", "--quick", "--dtype", "fp32", "--budget", "100ms", "--no-save")
+    arguments = (
+        "bench",
+        "fma",
+        "matmul",
+        "memory",
+        "--dtype",
+        "fp32",
+        "--size",
+        "64",
+        "--budget",
+        "100ms",
+        "--no-save",
+    )
     first, second = (
         process(*arguments, program=("-c", COUNTED), NUMBA_CACHE_DIR=str(tmp_path / "kernels")) for _ in range(2)
     )

@@ -7,8 +7,9 @@ from hwbench.machine.parts import Cache
 from hwbench.measure import harness
 from hwbench.measure.kernels import buffers
 from hwbench.measure.kernels.memory import kernel as memory
-from hwbench.measure.kernels.memory import results, working_set
+from hwbench.measure.kernels.memory import results, stream, working_set
 from hwbench.measure.kernels.memory.levels import Level
+from hwbench.measure.kernels.team import first
 from hwbench.measure.settings import CpuClass, Settings
 from hwbench.measure.subject import StreamSize
 from hwbench.units import Bytes
@@ -118,8 +119,11 @@ def test_the_tasks_of_a_machine_with_little_memory(monkeypatch: pytest.MonkeyPat
     here = machine(("L1d", 32 * KIB, 1), ("L2", MIB, 1), ("L3", 32 * MIB, 2), threads=(1, 2), quick=True)
     found = memory.tasks(here)
     streams = [task for task in found if task.kernel == "stream"]
-    assert [task.variant for task in streams if task.threads == 1] == ["triad", "triad-nt"]
-    assert [task.variant for task in streams if task.threads == 2] == [
+    assert [(task.variant, task.threads) for task in streams] == [
+        ("triad", 1), ("triad-nt", 1), ("triad", 2), ("triad-nt", 2),
+    ]  # fmt: skip
+    every = memory.streams(msgspec.structs.replace(here, quick=False), stream.StreamArrays(1 * MIB, first(here, 1)))
+    assert [task.variant for task in every] == [
         "copy", "scale", "add", "triad", "copy-nt", "scale-nt", "add-nt", "triad-nt",
     ]  # fmt: skip
     assert max(task.subject.array_bytes for task in streams if isinstance(task.subject, StreamSize)) <= 16 * MIB / 2 / 6

@@ -88,11 +88,8 @@ def test_the_width_is_one_of_those_on_trial() -> None:
     assert arrays.parts is None, "the memory is given back"
 
 
-@pytest.mark.parametrize(("quick", "looks"), [(True, 2), (False, 4)])
-def test_where_quick_a_width_is_looked_for_once_a_kind_of_store(
-    quick: bool, looks: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    arrays = stream.StreamArrays(1 * MIB, Placement(), quick)
+def test_the_best_width_of_an_operation_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    arrays = stream.StreamArrays(1 * MIB, Placement())
     tried: list[tuple[str, bool]] = []
 
     def best(operation: stream.Operation, nontemporal: bool, _widths: object) -> int:
@@ -104,7 +101,7 @@ def test_where_quick_a_width_is_looked_for_once_a_kind_of_store(
         for operation in stream.OPERATIONS[:2]:
             for nontemporal in (False, True):
                 assert arrays.width(operation, nontemporal) == WIDTHS[nontemporal % len(WIDTHS)]
-    assert len(tried) == len(set(tried)) == looks
+    assert len(tried) == len(set(tried)) == 4
 
 
 @pytest.mark.parametrize("operation", stream.OPERATIONS, ids=lambda one: one.name)

@@ -120,13 +120,13 @@ def calibrated(run: Callable[[int], object], seconds: float = READING_S) -> int:
 def tasks(settings: Settings) -> Sequence[Task]:
     """Return the tasks: one core of each class, idle and under load by vector width; all cores under load.
 
-    Where quick, all cores are measured with the widest vectors alone.
+    Where quick, the widest vectors are the only load.
     """
     target = vectors.target()
+    widths = target.widths[-1 if settings.quick else 0 :]
     result = []
     for core in one_of_each(settings):
-        result += [scalar(core), *(loaded(bits, target.isa(bits), core) for bits in target.widths)]
-    widths = target.widths[-1:] if settings.quick else target.widths
+        result += [scalar(core), *(loaded(bits, target.isa(bits), core) for bits in widths)]
     return [*result, *(loaded(bits, target.isa(bits), cores) for cores in teams(settings) for bits in widths)]
 
 

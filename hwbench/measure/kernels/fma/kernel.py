@@ -30,19 +30,20 @@ _TOLERANCE = {"fp32": 1e-5, "fp64": 1e-13}
 def tasks(settings: Settings) -> Sequence[Task]:
     """Return the tasks: throughput of one core of each class and of all cores by width and dtype, tiles, latency.
 
-    Where quick, latency and all cores are measured with the widest vectors alone.
+    Where quick, the throughput of the widest vectors alone.
     """
     target = vectors.target()
     dtypes = [dtype for dtype in DTYPES if settings.dtypes is None or dtype in settings.dtypes]
     tiles = [dtype for dtype in amx.dtypes(target) if settings.dtypes is None or dtype in settings.dtypes]
-    widest = target.widths[-1 if settings.quick else 0 :]
+    widths = target.widths[-1 if settings.quick else 0 :]
     result = []
     for core in one_of_each(settings):
-        result += [throughput(target, bits, dtype, core) for bits in target.widths for dtype in dtypes]
+        result += [throughput(target, bits, dtype, core) for bits in widths for dtype in dtypes]
         result += [amx.task(dtype, core) for dtype in tiles]
-        result += [latency(target, bits, dtype, core) for bits in widest for dtype in dtypes]
+        if not settings.quick:
+            result += [latency(target, bits, dtype, core) for bits in widths for dtype in dtypes]
     for cores in teams(settings):
-        result += [throughput(target, bits, dtype, cores) for bits in widest for dtype in dtypes]
+        result += [throughput(target, bits, dtype, cores) for bits in widths for dtype in dtypes]
         result += [amx.task(dtype, cores) for dtype in tiles]
     return result
 

@@ -29,8 +29,6 @@ ODD: tuple[Size, ...] = ((1, 2048, 2048), (4000, 64, 64), (257, 509, 1021))
 QUICK: tuple[Size, ...] = ((1024, 1024, 1024),)
 LOOPS_SIZE: Size = (512, 512, 512)
 """Size at which the plain loops run: the slowest takes a second at 1024."""
-LOOPS_SIZE_QUICK: Size = (256, 256, 256)
-"""Where quick: at 512 one product of the slowest takes as long as a sample of twenty other kernels."""
 MAX_LOOPS_FLOP = 2.0 * 1024**3
 """FLOP above which plain loops are left out, even where a size is requested."""
 INSTRUCTIONS = {
@@ -104,7 +102,7 @@ class MatmulProduct:
 
 
 def tasks(settings: Settings) -> Sequence[Task]:
-    """Return the tasks: gemm, numpy and torch at every size, plain loops at one size. Raises InputError."""
+    """Return the tasks: gemm, numpy and torch at every size, plain loops at one, not where quick. Raises InputError."""
     dtypes = settings.dtypes or (("fp32",) if settings.quick else (*GEMM_DTYPES, *narrow(settings)))
     _check_dtypes(dtypes)
     task = partial(_task, settings, functools.cache(matrices))
@@ -129,7 +127,7 @@ def _sizes(settings: Settings) -> Sequence[Size]:
 
 def _loops(settings: Settings, dtypes: Sequence[str]) -> Iterator[tuple[str, int, str, Size]]:
     """Yield name, threads, dtype and size of plain loops: `parallel` for several threads; fp64 only on request."""
-    usual = (LOOPS_SIZE_QUICK if settings.quick else LOOPS_SIZE,)
+    usual = () if settings.quick else (LOOPS_SIZE,)
     sizes = [size for size in settings.sizes or usual if 2.0 * size[0] * size[1] * size[2] <= MAX_LOOPS_FLOP]
     kinds = [dtype for dtype in dtypes if dtype in GEMM_DTYPES]
     kinds = kinds if settings.dtypes else kinds[:1]

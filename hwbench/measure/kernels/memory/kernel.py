@@ -106,14 +106,13 @@ def stream_arrays(settings: Settings, sizes: MemorySizes) -> dict[int, stream.St
     for threads in sorted(settings.threads, reverse=True):
         lender = next(iter(result.values()), None) if shared else None
         size, cores = array_size(settings, sizes, threads), first(settings, threads)
-        result[threads] = stream.StreamArrays(size, cores, settings.quick, lender)
+        result[threads] = stream.StreamArrays(size, cores, lender)
     return result
 
 
 def streams(settings: Settings, arrays: stream.StreamArrays) -> list[Task]:
-    """Return STREAM's tasks with both kinds of stores; where quick, fewer threads than the most run triad only."""
-    few = settings.quick and len(arrays.cores) < max(settings.threads)
-    operations = stream.OPERATIONS[-1 if few else 0 :]
+    """Return STREAM's tasks with both kinds of stores; where quick, those of triad only."""
+    operations = stream.OPERATIONS[-1 if settings.quick else 0 :]
     return [stream.task(operation, nontemporal, arrays) for nontemporal in (False, True) for operation in operations]
 
 

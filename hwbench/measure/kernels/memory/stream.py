@@ -52,14 +52,14 @@ OPERATIONS = (
 class StreamArrays:
     """Three arrays of `size` bytes, cut into a chunk of pages for each member of a team.
 
-    Each member touches its chunk first, so that it lies in the memory next to the member's CPU. With `quick`, the first
-    operation with a kind of store determines the width of vectors for all operations. A `lender` shares its memory, no
-    more than it has, which saves the time to allocate and fill any: only right where all memory is near to every CPU.
+    Each member touches its chunk first, so that it lies in the memory next to the member's CPU. A `lender` shares its
+    memory, no more than it has, which saves the time to allocate and fill any: only right where all memory is near to
+    every CPU.
     """
 
-    def __init__(self, size: int, cores: Placement, quick: bool = False, lender: "StreamArrays | None" = None) -> None:
-        self.cores, self.quick, self.lender = cores, quick, lender
-        self.widths: dict[tuple[str | None, bool], int] = {}
+    def __init__(self, size: int, cores: Placement, lender: "StreamArrays | None" = None) -> None:
+        self.cores, self.lender = cores, lender
+        self.widths: dict[tuple[str, bool], int] = {}
         size = size if lender is None else min(size, lender.size)
         self.chunk = max(1, size // len(cores) // ALIGNMENT) * ALIGNMENT
         self.size: int = self.chunk * len(cores)
@@ -102,7 +102,7 @@ class StreamArrays:
 
     def width(self, operation: Operation, nontemporal: bool) -> int:
         """Return the best width of vectors in bits for an operation; it is measured once."""
-        key = (None if self.quick else operation.name, nontemporal)
+        key = (operation.name, nontemporal)
         if key not in self.widths:
             self.widths[key] = self.best_width(operation, nontemporal, vectors.target().widths)
         return self.widths[key]
