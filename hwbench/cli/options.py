@@ -229,7 +229,7 @@ def clock_option(function: F) -> F:
 
 def runtime_option(function: F) -> F:
     """Add `--runtime`."""
-    text = "What runs the model: torch-eager-cuda, torch-compile-cuda, or either with -cpu [default: eager]."
+    text = "What runs the model: torch-eager, torch-compile, or a full name such as torch-eager-cuda."
     return click.option("--runtime", metavar="R", help=text)(function)
 
 

@@ -17,9 +17,20 @@ _FUSING = ("compile", "dynamo", "inductor", "tensorrt", "openvino", "onednn", "n
 _TORCH = ("torch", "pytorch", "eager", "compile", "dynamo", "inductor")
 
 
+def full_name(runtime: str, kind: str) -> str:
+    """Return a runtime with the kind of device that it runs on: `torch-eager` on a GPU is `torch-eager-cuda`."""
+    return runtime if runtime in RUNTIMES else f"{runtime}-{'cuda' if kind == 'gpu' else 'cpu'}"
+
+
 def runs_on(runtime: str, kind: str) -> bool:
-    """Return whether a runtime is for a kind of device, `gpu` or `cpu`."""
-    return runtime.endswith("cuda") == (kind == "gpu")
+    """Return whether a runtime, with or without its kind of device, is for a kind, `gpu` or `cpu`."""
+    name = full_name(runtime, kind)
+    return name in RUNTIMES and name.endswith("cuda") == (kind == "gpu")
+
+
+def runtimes_on(kind: str) -> tuple[str, ...]:
+    """Return the runtimes that have parameters for a kind of device."""
+    return tuple(name for name in RUNTIMES if runs_on(name, kind))
 
 
 def runtime_of(text: str | None, kind: str) -> str:
@@ -44,8 +55,8 @@ def version_of(text: str | None) -> tuple[int, int] | None:
 
 
 def check_runtime(runtime: str) -> None:
-    """Raise InputError for a runtime that the time model has no parameters for."""
-    if runtime not in RUNTIMES:
+    """Raise InputError for a runtime that the time model has no parameters for on any kind of device."""
+    if not runs_on(runtime, "cpu") and not runs_on(runtime, "gpu"):
         choices = nearest(runtime, RUNTIMES) or RUNTIMES
         message = f"There is no runtime '{shown(runtime)}'."
         raise InputError("unknown-runtime", message, field="runtime", nearest=choices)
@@ -57,7 +68,6 @@ def runtime_for(kind: str, runtime: str | None) -> str:
         return DEFAULT_RUNTIMES[kind]
     check_runtime(runtime)
     if not runs_on(runtime, kind):
-        choices = tuple(name for name in RUNTIMES if runs_on(name, kind))
         message = f"The runtime '{runtime}' does not run on a {kind}."
-        raise InputError("runtime-for-other-device", message, field="runtime", nearest=choices)
-    return runtime
+        raise InputError("runtime-for-other-device", message, field="runtime", nearest=runtimes_on(kind))
+    return full_name(runtime, kind)

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.predict.forecast import forecast
 from hwbench.predict.model import runtimes
@@ -34,6 +35,18 @@ def test_every_runtime_has_parameters_and_a_story(runtime: str) -> None:
 )
 def test_the_runtime_that_a_measurement_means(text: str | None, kind: str, name: str) -> None:
     assert runtimes.runtime_of(text, kind) == name
+
+
+def test_a_short_name_is_that_of_the_kind_of_device() -> None:
+    assert runtimes.runtime_for("gpu", "torch-compile") == "torch-compile-cuda"
+    assert runtimes.runtime_for("cpu", "torch-compile") == "torch-compile-cpu"
+    assert runtimes.runtime_for("cpu", "torch-eager-cpu") == "torch-eager-cpu"
+    with pytest.raises(InputError) as caught:
+        runtimes.runtime_for("gpu", "torch-eager-cpu")
+    assert caught.value.code == "runtime-for-other-device"
+    with pytest.raises(InputError) as caught:
+        runtimes.runtime_for("gpu", "torch-eage")
+    assert caught.value.code == "unknown-runtime"
 
 
 def test_the_parameter_file_is_what_would_be_written() -> None:
