@@ -192,6 +192,12 @@ def batch_option(several: bool = False) -> Callable[[F], F]:
     return click.option("--batch", name, type=kind, metavar="N", help=f"{text} [default: that of the inputs, else 1].")
 
 
+def layers_option(function: F) -> F:
+    """Add `--layers`."""
+    text = "List every layer, also those that blocks repeat."
+    return click.option("--layers", is_flag=True, help=text)(function)
+
+
 def device_option(required: bool) -> Callable[[F], F]:
     """Return a decorator that adds `--device`, and `--set` to change one of its values."""
     text = "Catalog name in any spelling (see `hwbench devices`), YAML file, host (this machine) or run:RUN."

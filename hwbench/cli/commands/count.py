@@ -1,5 +1,6 @@
 """`hwbench count`."""
 
+from functools import partial
 from typing import Any
 
 import click
@@ -7,6 +8,7 @@ import click
 from hwbench import api
 from hwbench.cli import options, output, values
 from hwbench.cli.progress import status, tracing
+from hwbench.report.text import workload as text
 from hwbench.workload.ops import CONVENTIONS
 
 
@@ -19,9 +21,10 @@ from hwbench.workload.ops import CONVENTIONS
 @options.dtype_option()
 @options.batch_option()
 @click.option("--audit", is_flag=True, help="Run other installed counters too, and explain where they differ.")
+@options.layers_option
 @options.tracing_options
 @options.json_option
-def count(model: str, as_json: bool, **parameters: Any) -> None:
+def count(model: str, layers: bool, as_json: bool, **parameters: Any) -> None:
     """Count a model's parameters, operations and traffic, layer by layer.
 
     \b
@@ -43,4 +46,4 @@ def count(model: str, as_json: bool, **parameters: Any) -> None:
     """
     with status(tracing(model, training=parameters["mode"] == "training")):
         answer = api.count(model, **parameters)
-    output.show(answer, as_json)
+    output.show(answer, as_json, partial(text.summary, answer, all_layers=layers))

@@ -21,7 +21,7 @@ from hwbench.report.text.layout import Style
 @options.clock_option
 @options.runtime_option
 @options.math_option
-@click.option("--layers", is_flag=True, help="List every layer, however many there are.")
+@options.layers_option
 @click.option("--roofline", is_flag=True, help="Draw the roofline with the layers on it.")
 @options.tracing_options
 @language.language_options

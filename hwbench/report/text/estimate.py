@@ -3,7 +3,7 @@
 from hwbench import answers
 from hwbench.predict.estimate import Estimate, Estimates, LayerEstimate
 from hwbench.predict.forecast import LIMITS, Forecast
-from hwbench.report.text.blocks import grouped
+from hwbench.report.text.blocks import MAX_LAYERS, grouped
 from hwbench.report.text.format import (
     ceil_digits,
     floor_digits,
@@ -17,7 +17,6 @@ from hwbench.report.text.format import (
 from hwbench.report.text.layout import PLAIN, Style, field, heading, name_width, sentences, table
 from hwbench.units import Bytes, operations_unit, si
 
-MAX_LAYERS = 24
 TOP_LAYERS = 10
 MAX_IMPROVEMENTS = 4
 MAX_NAME = 40

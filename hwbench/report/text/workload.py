@@ -7,6 +7,7 @@ from msgspec import UnsetType
 
 from hwbench import answers
 from hwbench.dtypes import dtype
+from hwbench.report.text.blocks import MAX_LAYERS, alike
 from hwbench.report.text.format import integer, intensity, layer_name
 from hwbench.report.text.layout import PLAIN, Style, field, heading, sentences, table
 from hwbench.units import si
@@ -19,25 +20,16 @@ _UNITS: dict[Convention, str] = {"flop": "FLOP", "mac": "MAC", "mac-bias": "op"}
 
 
 @answers.lines.register
-def summary(count: Count, style: Style = PLAIN) -> list[str]:
+def summary(count: Count, style: Style = PLAIN, all_layers: bool = False) -> list[str]:
     """Return a row a layer and the totals: output shape, parameters, operations, traffic and intensity."""
     workload, convention, batch, bits = count.workload, count.convention, count.batch, dtype(count.dtype).bits
-    rows, roles = [], []
-    for op in workload.ops:
-        work = op.work(bits, workload.repeats(batch))
-        params = integer(op.params * op.count) if op.params else "-"
-        operations = integer(op.operations(convention, workload.repeats(batch))) if op.macs else "-"
-        start = (layer_name(op.name, op.count), op.kind, format_shape(op.output_shape), params, operations)
-        rows.append((*start, si(work.traffic, "B"), intensity(work.intensity) if work.flops else "-"))
-        roles.append("" if op.params else "dim")
-    header = ("layer", "kind", "output", "params", _HEADINGS[convention], "traffic", "FLOP/B")
     total = workload.work(bits, batch)
     others = ", ".join(
         f"{si(workload.operations(name, batch), _UNITS[name])} ({name})" for name in CONVENTIONS if name != convention
     )
     shape = format_shape(workload.input_shape)
     lines = [*heading(f"{workload.title} · input {shape} · batch {batch} · {count.dtype}", style), ""]
-    lines += [*table(header, rows, "lllrrrr", style, roles, ("FLOP/B", "traffic", "kind")), ""]
+    lines += [*_layers(count, style, all_layers), ""]
     for name, text in (
         ("parameters", f"{integer(workload.params)} ({si(workload.params * bits / 8, 'B')} at {count.dtype})"),
         ("operations", f"{integer(count.count)} = {si(count.count, _UNITS[convention])}"),
@@ -59,6 +51,35 @@ def summary(count: Count, style: Style = PLAIN) -> list[str]:
         if isinstance(count.audit, UnsetType)
         else [*lines, "", *audit(count.audit, workload.macs // workload.samples, style)]
     )
+
+
+def _layers(count: Count, style: Style, all_layers: bool) -> list[str]:
+    """Return a row a layer; of many layers, those that blocks repeat as one."""
+    groups = [(layer.name, [layer]) for layer in count.layers]
+    if len(groups) > MAX_LAYERS and not all_layers:
+        groups = alike(count.layers, lambda x: (x.kind, x.output_shape, x.params, x.macs, x.traffic_bytes))
+    rows = []
+    for name, layers in groups:
+        params, flops, traffic = (sum(getattr(x, y) for x in layers) for y in ("params", "flops", "traffic_bytes"))
+        operations = sum(layer.conventions[count.convention] for layer in layers)
+        label = layer_name(name, sum(layer.count for layer in layers))
+        start = (label, layers[0].kind, format_shape(layers[0].output_shape), integer(params) if params else "-")
+        rows.append(
+            (
+                *start,
+                integer(operations) if operations else "-",
+                si(traffic, "B"),
+                intensity(flops / traffic) if flops else "-",
+            )
+        )
+    header = ("layer", "kind", "output", "params", _HEADINGS[count.convention], "traffic", "FLOP/B")
+    roles = ["dim" if row[3] == "-" else "" for row in rows]
+    lines = table(header, rows, "lllrrrr", style, roles, ("FLOP/B", "traffic", "kind"))
+    if len(groups) < len(count.layers):
+        lines += heading(
+            f"... one row for what blocks repeat; all {len(count.layers)} layers with --layers", style, "dim"
+        )
+    return lines
 
 
 def published(workload: Workload, style: Style) -> list[str]:

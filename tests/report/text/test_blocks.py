@@ -5,7 +5,9 @@ import pytest
 from hwbench.machine import catalog
 from hwbench.predict.estimate import estimate
 from hwbench.report.text.blocks import grouped
+from hwbench.report.text.workload import summary
 from hwbench.workload import load
+from hwbench.workload.counting import count
 
 
 @pytest.mark.parametrize("model", ["bert-base", "vit-b-16", "resnet50", "alexnet"])
@@ -29,3 +31,14 @@ def test_blocks_of_a_transformer_are_one_row_each() -> None:
 def test_layers_without_another_like_them_keep_their_names() -> None:
     found = estimate(load.workload("lenet5"), catalog.device("rtx3090"))
     assert {"c1", "c3", "c5"} <= {group.name for group in grouped(found.layers)}
+
+
+def test_a_count_lists_what_blocks_repeat_in_one_row_unless_all_layers_are_wanted() -> None:
+    found = count(load.workload("bert-base"), "flop", "fp32", 32)
+    dense = "encoder.layer.*.output.dense ×12"
+    (row,) = (line.split() for line in summary(found) if line.startswith(dense))
+    single = next(layer for layer in found.layers if layer.name == "encoder.layer.0.output.dense")
+    assert row[4:6] == [f"{12 * single.params:,}", f"{12 * single.flops:,}"]
+    every = "\n".join(summary(found, all_layers=True))
+    assert dense not in every
+    assert all(f"encoder.layer.{block}.output.dense " in every for block in range(12))
