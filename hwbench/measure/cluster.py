@@ -130,15 +130,27 @@ def connected(scheduler: str) -> Iterator[Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            # A client waits for ever for what answers nothing, and one that fails is left half made, for the collector
+            # of garbage to close in the thread of the next one, which waits for it: so ask before there is a client.
+            distributed.utils.LoopRunner().run_sync(_find_scheduler, scheduler, callback_timeout=CONNECT_S)
             client = distributed.Client(scheduler, timeout=CONNECT_S, set_as_default=False, name="hwbench")
-    except (OSError, TimeoutError, ValueError) as error:
-        message = f"No scheduler answers at '{shown(scheduler)}': {_first_line(error)}."
+    except Exception as error:  # OSError, ValueError, or whatever comes of an answer that is not a scheduler's
+        message = f"No scheduler answers at '{shown(scheduler)}': {_first_line(error).rstrip('.')}."
         raise InputError("no-scheduler", message, field="scheduler") from None
     try:
         yield client
     finally:
-        with suppress(AssertionError, OSError):  # a busy machine takes longer, and a lost scheduler does not answer
+        with suppress(OSError):  # a busy machine takes longer, and a lost scheduler does not answer
             client.close(timeout=2)
+
+
+async def _find_scheduler(address: str) -> None:
+    import distributed
+
+    options = distributed.Security().get_connection_args("client")
+    async with distributed.rpc(address, connection_args=options) as peer:
+        if "workers" not in await peer.identity():
+            raise ValueError("it is another part of a cluster")
 
 
 def bench(

@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -334,10 +336,18 @@ def test_no_scheduler_and_no_workers(cluster: Cluster, monkeypatch: pytest.Monke
         with pytest.raises(HwbenchError, match="no workers"):
             list(fleet.spread(client, len, ["a"]))
     monkeypatch.setattr(fleet, "CONNECT_S", 1.0)
-    for address in ("tcp://127.0.0.1:1", "nonsense", "ftp://x:1"):
-        with pytest.raises(InputError) as caught, fleet.connected(address):
-            pass
-        assert (caught.value.code, caught.value.field) == ("no-scheduler", "scheduler")
+    cluster.worker("127.0.0.2")
+    with fleet.connected(cluster.address) as client:
+        client.wait_for_workers(1, timeout=60)
+        (worker,) = client.scheduler_info()["workers"]
+    threads = threading.active_count()
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # which accepts, and never says a word
+        silent = f"127.0.0.1:{mute.getsockname()[1]}"
+        for address in ("tcp://127.0.0.1:1", "nonsense", "ftp://x:1", silent, worker):
+            with pytest.raises(InputError) as caught, fleet.connected(address):
+                pass
+            assert (caught.value.code, caught.value.field) == ("no-scheduler", "scheduler")
+    assert threading.active_count() == threads  # no client is left for the collector of garbage to close
 
 
 def test_the_first_worker_of_each_host() -> None:
