@@ -16,11 +16,21 @@ MAX_CHAIN = 8
 
 
 def device(name: str) -> Device:
-    """Return the device that a catalog name, an alias in any spelling, or a path of a YAML file means.
+    """Return the device that a catalog name, an alias in any spelling, a brand, or a path of a YAML file means.
 
     Raises InputError with the nearest names, or with file, line and field where a file is wrong.
     """
-    return load_device(name if names.is_path(name) else folders.find("devices", name))
+    if names.is_path(name):
+        return load_device(name)
+    try:
+        path = folders.find("devices", name)
+    except InputError as error:
+        if error.code != "unknown-device":
+            raise
+        from hwbench.machine.elsewhere import named_otherwise  # which names of the catalog do without
+
+        path = named_otherwise(name, error)
+    return load_device(path)
 
 
 def load_device(path: str) -> Device:

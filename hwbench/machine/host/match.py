@@ -10,6 +10,7 @@ from hwbench.errors import InputError
 from hwbench.files import content, folders, names
 from hwbench.machine import catalog
 from hwbench.machine.device import Device
+from hwbench.machine.elsewhere import brand_keys
 from hwbench.machine.host.facts import CoreClass, Identity
 from hwbench.machine.host.isa import assumed_rates, contradicted, within_reach
 from hwbench.machine.parts import Architecture, Cpuid, Provenance, Rate, Units
@@ -30,12 +31,6 @@ COMPANIONS = {
 
 VARIANT = "-1fma"
 """Ends the name of an architecture whose chips differ from those of the name without it in AVX-512 units alone."""
-
-_NOISE = (
-    r"\((r|tm|c)\)|[®™©]", r"\s@.*$", r"\s(w/|with)\s.*$", r"\b\d+(st|nd|rd|th) gen\b", r"\b(cpu|processor)\b",
-    r"\srev\s[\d.]+$", r"\b(\d+|dual|triple|quad|six|eight|twelve|sixteen)[- ]cores?\b",
-)  # fmt: skip
-_VENDORS = ("intel", "amd", "apple")
 
 
 class Match(Struct, frozen=True):
@@ -164,17 +159,6 @@ def _title_keys(path: str) -> frozenset[str]:
         titles = re.findall(r"^title:\s*[\"']?(.*?)[\"']?\s*$", content.read_text(path), re.MULTILINE)
         return frozenset(names.key(title) for title in titles[:1])
     return frozenset()
-
-
-def brand_keys(brand: str) -> frozenset[str]:
-    """Return spellings that the catalog may have of a brand such as `Intel(R) Core(TM) i9-10940X CPU @ 3.30GHz`."""
-    text = brand.lower()[:200]
-    for noise in _NOISE:
-        text = re.sub(noise, " ", text)
-    words = text.split()
-    bare = words[1:] if words[:1] and words[0] in _VENDORS else words
-    keys = {names.key(" ".join(words)), names.key(" ".join(bare))}
-    return frozenset(key for key in keys if len(key) > 3 and any(c.isdigit() for c in key))
 
 
 def same_classes(device: Device, classes: tuple[CoreClass, ...]) -> dict[str, Units] | None:

@@ -7,11 +7,12 @@ import pytest
 
 from hwbench.machine import catalog
 from hwbench.machine.device import Device
+from hwbench.machine.elsewhere import brand_keys
 from hwbench.machine.host import macos
 from hwbench.machine.host.facts import CoreClass, Identity
 from hwbench.machine.host.files import Files
 from hwbench.machine.host.isa import assumed_rates, contradicted, within_reach
-from hwbench.machine.host.match import COMPANIONS, answers, brand_keys, known_device, match, same_classes
+from hwbench.machine.host.match import COMPANIONS, answers, known_device, match, same_classes
 from hwbench.machine.parts import Clock, Cpuid, Rate, Units
 from hwbench.units import Hertz
 

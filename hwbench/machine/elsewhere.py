@@ -1,0 +1,64 @@
+"""What devices are called elsewhere: CPUs by the operating system, those of cloud instances by the cloud."""
+
+import re
+
+from hwbench.errors import InputError, shown
+from hwbench.files import folders, names
+
+_NOISE = (
+    r"\((r|tm|c)\)|[®™©]", r"\s@.*$", r"\s(w/|with)\s.*$", r"\b\d+(st|nd|rd|th) gen\b", r"\b(cpu|processor)\b",
+    r"\srev\s[\d.]+$", r"\b(\d+|dual|triple|quad|six|eight|twelve|sixteen)[- ]cores?\b",
+)  # fmt: skip
+_VENDORS = ("intel", "amd", "apple")
+
+INSTANCES = {
+    "p2": "k80", "p3": "v100-sxm2", "p3dn": "v100-sxm2-32gb", "p4d": "a100-sxm4-40gb", "p4de": "a100-sxm4-80gb",
+    "p5": "h100-sxm", "p5e": "h200", "p5en": "h200", "p6-b200": "b200", "g3": "m60", "g4dn": "t4", "g5": "a10g",
+    "g6": "l4", "gr6": "l4", "g6e": "l40s",
+    "[mr]4": "xeon-e5-2686v4", "[mr]5": "xeon-platinum-8175m", "c5": "xeon-platinum-8124m",
+    "[cmr]6i": "xeon-platinum-8375c", "[cmr]6a": "epyc-7r13", "[cmr]7a": "epyc-9r14",
+    "[cmr]6gd?|t4g": "graviton2", "[cmr]7gd?": "graviton3", "[cmr]8gd?": "graviton4",
+    "a2-(high|mega)gpu": "a100-sxm4-40gb", "a2-ultragpu": "a100-sxm4-80gb", "a3-(high|mega|edge)gpu": "h100-sxm",
+    "a3-ultragpu": "h200", "a4-highgpu": "b200", "g2-standard": "l4",
+    r".*nc\d+as_t4_v3": "t4", r".*nc\d+r?s_v3": "v100-pcie", r".*nc\d+ads_a100_v4": "a100-pcie-80gb",
+    r".*nc\d+adi?s_h100_v5": "h100-nvl", r".*nd\d+asr_v4": "a100-sxm4-40gb", r".*nd\d+amsr_a100_v4": "a100-sxm4-80gb",
+    r".*nd\d+isr_h100_v5": "h100-sxm", r".*nd\d+isr_h200_v5": "h200", r".*nd\d+isr_mi300x_v5": "mi300x",
+}  # fmt: skip
+"""The card or CPU of cloud instances by the first part of their name, from the pages of instance types of Amazon EC2
+(docs.aws.amazon.com/ec2/latest/instancetypes), Google Cloud (cloud.google.com/compute/docs/gpus) and Azure
+(learn.microsoft.com/azure/virtual-machines/sizes)."""
+
+_OTHER_KINDS = r"tpu|trn\d|trainium|inf\d|inferentia|gaudi|dl\d|ipu|npu"
+
+
+def named_otherwise(name: str, error: InputError) -> str:
+    """Return the path of the device whose brand a name is, as `/proc/cpuinfo` has it.
+
+    Raises the error of a device that the catalog lacks, with the device of a cloud instance if the name is one.
+    """
+    for spelling in sorted(brand_keys(name)):
+        if path := folders.locate("devices", spelling):
+            return path
+    first = r"(?:ml\.)?(?:{})(?:[.-].*)?"
+    text = f"There is no device named '{shown(name)}'."
+    for pattern, device in INSTANCES.items():
+        if re.fullmatch(first.format(pattern), name.lower()):
+            hint = "The catalog has the cards and CPUs of cloud instances, each by itself."
+            raise InputError(error.code, f"{text} {hint}", nearest=(device,))
+    if re.match(_OTHER_KINDS, name.lower()):
+        raise InputError(error.code, f"{text} The catalog has CPUs and GPUs, no accelerators of other kinds.")
+    if "," in name:
+        hint = "One device is estimated at a time; `hwbench compare` and `hwbench sweep` take several."
+        raise InputError(error.code, f"{text} {hint}", nearest=error.nearest)
+    raise error
+
+
+def brand_keys(brand: str) -> frozenset[str]:
+    """Return spellings that the catalog may have of a brand such as `Intel(R) Core(TM) i9-10940X CPU @ 3.30GHz`."""
+    text = brand.lower()[:200]
+    for noise in _NOISE:
+        text = re.sub(noise, " ", text)
+    words = text.split()
+    bare = words[1:] if words[:1] and words[0] in _VENDORS else words
+    keys = {names.key(" ".join(words)), names.key(" ".join(bare))}
+    return frozenset(key for key in keys if len(key) > 3 and any(c.isdigit() for c in key))
