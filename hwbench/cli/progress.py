@@ -10,7 +10,7 @@ from hwbench.errors import shown
 
 INTERVAL_S = 0.25
 CLEAR = "\r\033[K"
-_SLOW = ("torchvision:", "timm:", "hf:", "torch:", "onnx:")
+_SLOW = ("torchvision:", "timm:", "hf:", "layers:", "torch:", "onnx:")
 
 
 class Line:

@@ -18,7 +18,7 @@ from hwbench.workload.shapes import format_shape
 if TYPE_CHECKING:
     from hwbench.workload.audit.audit import Audit
 
-TRACED = ("torchvision", "timm", "hf", "torch")
+TRACED = ("torchvision", "timm", "hf", "layers", "torch")
 """Sources of networks that torch runs without data."""
 
 

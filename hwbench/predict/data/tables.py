@@ -35,7 +35,7 @@ from hwbench.predict.data.rows import (
 
 COLUMNS = ("device", "model", "image_size", "batch", "dtype", "layout", "runtime", "time_ms", "source")
 REQUIRED = ("device", "model", "batch", "dtype", "time_ms")
-SOURCES = ("timm", "torchvision", "hf", "matmul")
+SOURCES = ("timm", "torchvision", "hf", "layers", "matmul")
 """What a row may name besides the catalog: models that installed packages define, and matrix products."""
 MAX_BYTES = 64 << 20
 

@@ -17,7 +17,7 @@ from hwbench.workload.factory import FactoryName
 from hwbench.workload.layers.network import ModelFile
 from hwbench.workload.ops import Op, Workload, uncounted
 from hwbench.workload.request import MERGED, ModelRequest
-from hwbench.workload.tracing import batches, layer_network, transformers
+from hwbench.workload.tracing import batches, layer_network, layer_zoo, transformers
 from hwbench.workload.tracing.build import (
     Built,
     build_module,
@@ -167,9 +167,22 @@ def _factory(name: str, request: ModelRequest, place: str) -> Built:
     return Built(parts[0], args, kwargs, 1, f"{type(parts[0]).__name__} of {name}", None, stated=True)
 
 
+def _layers(name: str, request: ModelRequest, place: str) -> Built:
+    if name not in layer_zoo.LAYERS:
+        raise _unknown("layers", name, list(layer_zoo.LAYERS))
+    make, shape = layer_zoo.LAYERS[name]
+    module, title = build_module(make, request.model, place), f"layers {name}"
+    if request.input:
+        return stated(module, (typed_input(request.input),), {}, title)
+    dtype = torch.int64 if name in layer_zoo.INDICES else torch.float32
+    batch = usual_batch(request)
+    return Built(module, (torch.empty(batch, *shape, dtype=dtype, device="meta"),), {}, batch, title)
+
+
 _BUILDERS: dict[str, Callable[[str, ModelRequest, str], Built]] = {
     "torchvision": _torchvision,
     "timm": _timm,
+    "layers": _layers,
     "torch": _factory,
     "hf": transformers.build,
 }

@@ -1,0 +1,311 @@
+"""Time many networks in every runtime on this machine, and write the table that the time model is fitted to.
+
+One process per network; in it runtimes and dtypes take turns, so that a drift of the machine affects all alike. One
+thread is timed by CPU time, because other work shares the machine. Before and after each sample a small matrix product
+is timed: where it, or wall over CPU time, tells of a disturbance, the sample is left out. Results are appended to
+FOLDER/times.jsonl, a line each, so that a run that was stopped goes on where it was.
+Usage: python benchmarks/campaign.py run FOLDER [--runtimes A,B] [--dtypes fp32,bf16] [--batches 1,4] [--only PREFIX]
+                                                [--threads 1] [--minutes 60] [--again]
+       python benchmarks/campaign.py table FOLDER DEVICE > results/measured/CPU/times.csv
+       python benchmarks/campaign.py noise FOLDER OTHER
+"""
+
+import argparse
+import gc
+import json
+import multiprocessing
+import os
+import platform
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any
+
+from hwbench.files import content
+
+PACKAGES = ("torch", "torchvision", "timm", "transformers", "onnx", "onnxruntime", "openvino", "numpy")
+RUNTIMES = ("torch-eager", "onnxruntime", "openvino", "torch-compile")
+TORCHVISION = """
+    alexnet vgg11 resnet18 resnet50 wide_resnet50_2 resnext50_32x4d squeezenet1_0 squeezenet1_1 mobilenet_v2
+    mobilenet_v3_small mobilenet_v3_large shufflenet_v2_x0_5 shufflenet_v2_x1_0 mnasnet0_5 mnasnet1_0 densenet121
+    googlenet inception_v3 efficientnet_b0 efficientnet_b2 regnet_y_400mf regnet_x_800mf vit_b_32 vit_b_16 swin_t
+    convnext_tiny maxvit_t
+""".split()  # noqa: SIM905
+TIMM = """
+    resnet10t resnet26d resnetv2_18 seresnet18 legacy_seresnet18 skresnet18 ecaresnet26t gcresnext26ts resnest14d
+    regnetx_002 regnety_004 regnetz_005 efficientnet_lite0 tf_efficientnetv2_b0 mixnet_s mobilenetv3_small_100
+    mobilenetv4_conv_small fbnetc_100 spnasnet_100 hardcorenas_a ghostnet_100 ghostnetv2_100 lcnet_050 tinynet_a
+    rexnet_100 semnasnet_100 dla46_c dla34 darknet17 ese_vovnet19b_dw selecsls42b hgnetv2_b0 repvgg_a0 repvit_m1
+    mobileone_s0 fastvit_t8 efficientformer_l1 efficientformerv2_s0 efficientvit_b0 efficientvit_m0 edgenext_xx_small
+    mobilevit_xxs mobilevitv2_050 levit_128s convnext_atto convnextv2_atto poolformer_s12 poolformerv2_s12 pvt_v2_b0
+    pit_ti_224 deit_tiny_patch16_224 vit_small_patch32_224 cait_xxs24_224 xcit_nano_12_p16_224 coat_lite_tiny
+    crossvit_tiny_240 tnt_s_patch16_224 twins_svt_small visformer_tiny gcvit_xxtiny coatnet_nano_rw_224 mixer_s32_224
+    mixer_s16_224 gmlp_ti16_224 resmlp_12_224 hrnet_w18_small halonet26t lambda_resnet26t botnet26t_256
+    bat_resnext26ts nf_regnet_b0 convit_tiny starnet_s1 tiny_vit_5m_224 repghostnet_050 swiftformer_xs mambaout_femto
+    vit_relpos_small_patch16_224 swin_s3_tiny_224 beit_base_patch16_224 cspresnet50 res2net50_14w_8s
+""".split()  # noqa: SIM905
+TRANSFORMERS = """
+    distilbert bert albert mobilebert squeezebert electra convbert mpnet fnet layoutlm dinov2 segformer regnet levit
+    cvt wav2vec2
+""".split()  # noqa: SIM905
+PATIENCE_S = 600
+"""Seconds after which a network's process is ended."""
+ROUNDS, SAMPLE_S = 7, 0.02
+"""Samples of each, and the least CPU time of one."""
+MAX_WALL, MAX_GAUGE = 1.15, 1.06
+"""Wall over CPU time, and the gauge's time over its usual one, from which a sample is disturbed."""
+MIN_SAMPLES = 3
+SLOW_S = 0.25
+"""Time from which a network is not run at a larger batch."""
+KEY = ("model", "batch", "threads", "runtime", "dtype")
+UNSUPPORTED = (("onnxruntime", "bf16"),)
+
+
+def subjects() -> list[str]:
+    """Return the networks in an order that makes any first part a fair sample of all."""
+    from hwbench.workload.tracing import layer_zoo
+
+    groups = [[f"layers:{name}" for name in layer_zoo.LAYERS]]
+    groups += [[f"torchvision:{name}" for name in TORCHVISION] + [f"timm:{name}" for name in TIMM]
+               + [f"hf:{name}" for name in TRANSFORMERS]]  # fmt: skip
+    placed = [
+        (k / len(names), name) for names in groups for k, name in enumerate(random.Random(0).sample(names, len(names)))
+    ]
+    return [name for _, name in sorted(placed)]
+
+
+class Positional:
+    """What makes a module of named inputs and nested outputs one of tensors alone."""
+
+    def __new__(cls, module: Any, names: tuple[str, ...]) -> Any:
+        """Return the module, or one around it where it takes names or returns more than tensors."""
+        import torch
+
+        from hwbench.workload.tracing.twins import tensors
+
+        class _Flat(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.inner = module
+
+            def forward(self, *args: Any) -> Any:
+                named = args[len(args) - len(names) :]
+                output = self.inner(*args[: len(args) - len(names)], **dict(zip(names, named, strict=True)))
+                return output if torch.is_tensor(output) else next(iter(tensors(output)))
+
+        return _Flat().eval()
+
+
+def built(model: str, batch: int) -> tuple[Any, tuple[Any, ...]]:
+    """Return a network with random weights, and its inputs."""
+    import torch
+
+    from hwbench.measure.torch import inference
+    from hwbench.measure.torch.device import CPU
+    from hwbench.workload.request import ModelRequest
+
+    own = inference.build(ModelRequest(model))
+    prepared = inference.PreparedModel(own, inference.RunSetting(CPU, batch=batch))
+    args, kwargs = prepared.inputs[0]
+    kwargs = {name: value for name, value in kwargs.items() if torch.is_tensor(value)}
+    return Positional(prepared.run, tuple(kwargs)), (*args, *kwargs.values())
+
+
+class Gauge:
+    """A small matrix product whose time tells whether the machine is disturbed."""
+
+    def __init__(self) -> None:
+        import torch
+
+        self.a, self.b, self.times = torch.randn(192, 192), torch.randn(192, 192), []
+        for _ in range(300):
+            self()
+
+    def __call__(self) -> float:
+        """Return the CPU seconds of one run."""
+        start = time.process_time()
+        for _ in range(4):
+            self.a @ self.b
+        self.times.append(time.process_time() - start)
+        return self.times[-1]
+
+    @property
+    def usual(self) -> float:
+        """The time of an undisturbed run."""
+        return statistics.quantiles(self.times, n=5)[0]
+
+
+def measured(calls: dict[Any, Callable[[], Any]], rounds: int, threads: int) -> dict[Any, dict[str, Any]]:
+    """Return time, samples and disturbance of each call, taken in turns."""
+    gauge, samples, order = Gauge(), {key: [] for key in calls}, random.Random(1)
+    clock = time.process_time if threads == 1 else time.perf_counter
+    once = {}
+    for key, call in calls.items():
+        call()
+        start = clock()
+        call()
+        once[key] = max(clock() - start, 1e-7)
+    gc.disable()
+    for _ in range(rounds):
+        for key in order.sample(list(calls), len(calls)):
+            count = max(1, round(SAMPLE_S / once[key]))
+            if once[key] < SAMPLE_S:
+                calls[key]()
+            before, wall, start = gauge(), time.perf_counter(), clock()
+            for _ in range(count):
+                calls[key]()
+            spent, wall = clock() - start, time.perf_counter() - wall
+            once[key] = min(once[key], spent / count)
+            samples[key].append((spent / count, wall / spent, max(before, gauge())))
+    gc.enable()
+    usual = gauge.usual
+    return {key: _summary(some, usual) for key, some in samples.items()}
+
+
+def _summary(samples: list[tuple[float, float, float]], usual: float) -> dict[str, Any]:
+    clean = [time for time, wall, gauge in samples if wall <= MAX_WALL and gauge <= MAX_GAUGE * usual]
+    kept = clean if len(clean) >= MIN_SAMPLES else sorted(time for time, _, _ in samples)[:MIN_SAMPLES]
+    middle = statistics.median(kept)
+    return {
+        "time_s": middle, "least_s": min(kept), "samples": len(clean), "of": len(samples),
+        "spread": (max(kept) - min(kept)) / middle, "gauge_s": usual,
+        "wall": statistics.median(wall for _, wall, _ in samples),
+    }  # fmt: skip
+
+
+def time_network(
+    model: str, batch: int, runtimes: list[str], dtype: str, threads: int, emit: Callable[..., None]
+) -> float:
+    """Time one network at one batch and dtype in every runtime, and hand each result to `emit`; return the longest."""
+    import torch
+
+    from hwbench.measure.engines import engine
+
+    torch.set_num_threads(threads)
+    module, inputs = built(model, batch)
+    prepared, took = {}, {}
+    for runtime in runtimes:
+        start = time.perf_counter()
+        try:
+            own = engine(runtime).prepare(module, [inputs], dtype=dtype, threads=threads, batch=batch)
+            own.call()
+        except Exception as error:  # an engine's own, of a network that it cannot run
+            emit(runtime, failed=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+            continue
+        prepared[runtime], took[runtime] = own, time.perf_counter() - start
+    results = measured({key: own.call for key, own in prepared.items()}, ROUNDS, threads)
+    for runtime, result in results.items():
+        own = prepared[runtime]
+        precision = dtype if dtype == "fp32" else own.precision  # asked of the engine, by a profile
+        emit(runtime, **result, precision=precision, version=own.version, prepared_s=took[runtime])
+        own.close()
+    return max((result["time_s"] for result in results.values()), default=0.0)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Time what is not in the folder's file yet, a process each."""
+    os.makedirs(options.folder, exist_ok=True)
+    path, end = os.path.join(options.folder, "times.jsonl"), time.time() + 60 * options.minutes
+    _write_machine(options.folder)
+    done = {_key(row) for row in _rows(path)}
+    for package in (*PACKAGES[:4], "onnxscript", *PACKAGES[5:]):  # once, before processes fork
+        import_module(package)
+    for model in subjects():
+        settings = [(batch, options.threads, runtime, dtype) for batch in options.batches for dtype in options.dtypes
+                    for runtime in options.runtimes if (runtime, dtype) not in UNSUPPORTED]  # fmt: skip
+        wanted = [setting for setting in settings if options.again or (model, *setting) not in done]
+        if not model.startswith(options.only) or not wanted or time.time() > end:
+            continue
+        child = multiprocessing.get_context("fork").Process(target=time_settings, args=(path, model, wanted))
+        child.start()
+        child.join(PATIENCE_S)
+        reason = "" if child.exitcode == 0 else f"ended with {child.exitcode}"
+        if child.is_alive():
+            child.kill()
+            child.join()
+            reason = f"took more than {PATIENCE_S} s"
+        done = {_key(row) for row in _rows(path)}
+        for setting in wanted if reason else ():
+            if (model, *setting) not in done:
+                _append(path, {**dict(zip(KEY, (model, *setting), strict=True)), "failed": reason})
+        print(f"{time.strftime('%H:%M:%S')} {model} {reason[-150:]}", flush=True)
+
+
+def time_settings(path: str, model: str, wanted: list[tuple[int, int, str, str]]) -> None:
+    """Time one network, in a process of its own: batch by batch and dtype by dtype, the runtimes of each in turns."""
+    slow = 0.0
+    groups: dict[tuple[int, int, str], list[str]] = {}
+    for batch, threads, runtime, dtype in wanted:
+        groups.setdefault((batch, threads, dtype), []).append(runtime)
+    for (batch, threads, dtype), runtimes in sorted(groups.items()):
+
+        def emit(runtime: str, batch: int = batch, threads: int = threads, dtype: str = dtype, **values: Any) -> None:
+            row = dict(zip(KEY, (model, batch, threads, runtime, dtype), strict=True))
+            _append(
+                path,
+                {**row, **values, "load": os.getloadavg()[0], "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())},
+            )
+
+        if batch > 1 and slow > SLOW_S:
+            for runtime in runtimes:
+                emit(runtime, failed="left out: long enough at a smaller batch")
+            continue
+        took = time_network(model, batch, runtimes, dtype, threads, emit)
+        slow = max(slow, took)
+
+
+def _write_machine(folder: str) -> None:
+    """Write what the machine is."""
+    from importlib import metadata
+
+    lines = content.read_text("/proc/cpuinfo").splitlines()
+    words = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    flags = [flag for flag in words.get("flags", "").split() if flag.startswith(("avx", "amx", "fma"))]
+    machine = {
+        "cpu": words.get("model name"), "family": words.get("cpu family"), "model": words.get("model"),
+        "flags": flags, "cpus": os.cpu_count(), "system": platform.platform(), "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+    }  # fmt: skip
+    with open(os.path.join(folder, "machine.json"), "w") as file:
+        json.dump(machine, file, indent=1)
+
+
+def _append(path: str, row: dict[str, Any]) -> None:
+    with open(path, "a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def _rows(path: str) -> Iterator[dict[str, Any]]:
+    if os.path.exists(path):
+        with open(path) as file:
+            yield from map(json.loads, file)
+
+
+def _key(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in KEY)
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["run"])
+    parser.add_argument("folder")
+
+    def words(text: str) -> list[str]:
+        return text.split(",")
+
+    parser.add_argument("--runtimes", type=words, default=list(RUNTIMES[:3]))
+    parser.add_argument("--dtypes", type=words, default=["fp32"])
+    parser.add_argument("--batches", type=lambda text: [int(word) for word in text.split(",")], default=[1, 4])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--again", action="store_true")
+    options = parser.parse_args()
+    run(options)
+
+
+if __name__ == "__main__":
+    main()
