@@ -1,6 +1,7 @@
 """Options that several commands share, and commands that remember which of them is being run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -276,11 +277,17 @@ def folder_options(function: F) -> F:
     return folder(click.option("--no-save", is_flag=True, help="Do not save the record.")(function))
 
 
-def saving(save: str | None, no_save: bool) -> str | bool:
-    """Return the folder for a record, True for the usual one, False for none. Raises InputError for two of these."""
+@contextmanager
+def saving(save: str | None, no_save: bool) -> Iterator[str | bool]:
+    """Yield the folder for a record, True for the usual one, False for none. Raises InputError for two of these."""
     if save is not None and no_save:
         raise InputError("exclusive", "A folder cannot be combined with saving nothing.", field="save")
-    return save or not no_save
+    try:
+        yield save or not no_save
+    except InputError as error:
+        if save or error.code != "not-writable":
+            raise
+        raise InputError(error.code, f"{error.message} With --no-save nothing is written.", file=error.file) from None
 
 
 def json_option(function: F) -> F:

@@ -49,7 +49,6 @@ def bench(kernels: tuple[str, ...], save: str | None, no_save: bool, as_json: bo
       hwbench bench matmul --size 512 --dtype fp32 --threads 1 --budget 4s --json
       hwbench bench clock --processes 2 --budget 2s --no-save
     """
-    where = options.saving(save, no_save)
-    with line() as progress:
+    with options.saving(save, no_save) as where, line() as progress:
         answer = api.bench(*kernels, save=where, progress=progress, command=("hwbench", *sys.argv[1:]), **parameters)
     click.get_current_context().exit(output.finish(answer, as_json))

@@ -69,9 +69,8 @@ def compare(
       hwbench compare --live threads=1 --kernel clock --processes 1 --budget 1s
     """
     form = options.form(form, as_json)
-    where = options.saving(save, no_save)
     command = ("hwbench", *sys.argv[1:])
-    with line() as progress, status(tracing(parameters["model"])):
+    with options.saving(save, no_save) as where, line() as progress, status(tracing(parameters["model"])):
         answer = api.compare(*names, live=live, save=where, progress=progress, command=command, **parameters)
     if live:
         if form not in ("text", "json"):

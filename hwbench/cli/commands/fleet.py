@@ -53,8 +53,7 @@ def bench(
     Example:
       hwbench fleet bench --scheduler tcp://head:8786 clock matmul --processes 5
     """
-    where = options.saving(save, no_save)
-    with line() as progress:
+    with options.saving(save, no_save) as where, line() as progress:
         answer = api.bench_cluster(scheduler, *kernels, quick=not full, save=where, progress=progress, **parameters)
     output.show(answer, as_json)
 
