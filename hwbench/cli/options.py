@@ -287,7 +287,8 @@ def saving(save: str | None, no_save: bool) -> Iterator[str | bool]:
     except InputError as error:
         if save or error.code != "not-writable":
             raise
-        raise InputError(error.code, f"{error.message} With --no-save nothing is written.", file=error.file) from None
+        text = f"Without it the record is written to {shown(error.file, 300)}. {error.message}"
+        raise InputError(error.code, text, field="no_save") from None
 
 
 def json_option(function: F) -> F:
