@@ -53,7 +53,7 @@ def estimate_language(
         generate=_count(generate, 128, "generate", 0),
         batch=1 if batch is None else check_batch(batch),
         context=None if context is None else _count(context, 0, "context", 1),
-        kv_dtype=_cache(kv_dtype or "f16"),
+        kv_dtype=check_cache(kv_dtype or "f16"),
         devices=_count(devices, 1, "devices", 1, MAX_DEVICES),
         gpu_layers=None if gpu_layers is None else _count(gpu_layers, 0, "gpu_layers", 0),
         fused_attention=fused_attention,
@@ -87,7 +87,7 @@ def _count(value: int | None, default: int, field: str, low: int, high: int = MA
     return number
 
 
-def _cache(name: str) -> str:
+def check_cache(name: str) -> str:
     """Return the format of the cache by llama.cpp's name. Raises InputError for one that is not for caches."""
     aliases = {"fp16": "f16", "fp32": "f32", "fp8": "q8_0", "int8": "q8_0"}
     try:

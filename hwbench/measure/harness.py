@@ -38,7 +38,8 @@ class Task(Struct, frozen=True):
     tells whether the answer is right; `cycles` gives the clock cycles that the last call counted, `elapsed` the time in
     s of the last call by a device's own clock (then `timer` is `device`); `close` frees what `prepare` took. `warm`
     runs untimed before every timed stretch, where `call` alone would not bring the caches to the state that is
-    measured. A task of one thread is pinned to the first of `cpus`; one of several threads pins its own.
+    measured. A task of one thread is pinned to the first of `cpus`; one of several threads pins its own, as do
+    `own_threads`, those of a library that does the work while the calling thread waits.
     """
 
     kernel: str
@@ -61,6 +62,7 @@ class Task(Struct, frozen=True):
     elapsed: Callable[[], float] | None = None
     close: Callable[[], None] | None = None
     warm: Callable[[], None] | None = None
+    own_threads: bool = False
 
     @property
     def label(self) -> str:
@@ -245,9 +247,9 @@ def _settle(state: _TaskState) -> None:
 def _stretch(task: Task, repetitions: int, counting: bool = True) -> Sample:
     """Time one stretch, and count its cycles afterwards if wanted, which takes as long as a short sample.
 
-    The CPU time is this thread's where one works, the process's where several do.
+    The CPU time is this thread's where it works alone, the process's where others do.
     """
-    cpu_clock = time.thread_time_ns if task.threads == 1 else time.process_time_ns
+    cpu_clock = time.thread_time_ns if task.threads == 1 and not task.own_threads else time.process_time_ns
     if task.warm is not None:
         task.warm()
     cpu = cpu_clock()

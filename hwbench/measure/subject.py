@@ -1,6 +1,6 @@
 """What a measurement was made of, beyond the fields that all measurements share: one type for each kind of kernel."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -86,4 +86,20 @@ class ForwardPass(Struct, frozen=True, omit_defaults=True, tag="inference"):
     layers: tuple[LayerSeconds, ...] = ()
 
 
-Subject = ClockLoad | MultiplyAdds | StreamSize | WorkingSet | PointerChase | GpuWork | ForwardPass
+class LanguagePhase(Struct, frozen=True, omit_defaults=True, tag="language"):
+    """One phase of a language model, `prompt` or `generation`, of `tokens` tokens after `context` cached ones.
+
+    `weights` and `kv_dtype` are number formats; `runtime` is the software with its build.
+    """
+
+    model: str
+    weights: str
+    phase: Literal["prompt", "generation"]
+    tokens: Count
+    context: Annotated[int, Meta(ge=0)] = 0
+    kv_dtype: str = "f16"
+    fused_attention: bool = False
+    runtime: str | None = None
+
+
+Subject = ClockLoad | MultiplyAdds | StreamSize | WorkingSet | PointerChase | GpuWork | ForwardPass | LanguagePhase

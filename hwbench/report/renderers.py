@@ -10,7 +10,7 @@ from hwbench.report.text.layout import PLAIN, Style
 TEXTS = {
     "ClockStudy": "clock", "ModelClock": "clock", "Suite": "clock", "Comparison": "compare", "Count": "workload",
     "Description": "machine", "DeviceDetails": "machine", "Estimate": "estimate", "Estimates": "estimate",
-    "Explanation": "explain", "Inference": "inference", "LanguageEstimate": "language",
+    "Explanation": "explain", "Inference": "inference", "LanguageEstimate": "language", "LanguageRun": "language_run",
     "Requirement": "requirement", "RunComparison": "runs",
     "SelfCheck": "runs", "Sweep": "sweep", "Validation": "validation",
 }  # fmt: skip

@@ -18,7 +18,7 @@ from hwbench.predict.estimate import Estimate
 NAMES = [
     "HwbenchError", "InputError", "__version__", "bench", "calibrate", "compare", "count", "device", "devices",
     "estimate", "estimate_all", "estimate_language", "explain", "model", "models", "peak", "require", "run",
-    "self_check", "study_clock", "sweep", "trace", "validate", "write_report",
+    "run_language", "self_check", "study_clock", "sweep", "trace", "validate", "write_report",
 ]  # fmt: skip
 """What other programs may rely on: names are added here, never renamed or removed."""
 

@@ -6,8 +6,14 @@ from typing import Any
 import click
 
 from hwbench import api
-from hwbench.cli import options, output
+from hwbench.answers import Answer
+from hwbench.cli import language, options, output
 from hwbench.cli.progress import line
+from hwbench.errors import InputError
+
+_LANGUAGE = ("weights", "kv_dtype", "prompt", "generate", "fused_attention", "keep")
+_NETWORK = ("dtypes", "batches", "compiled", "layers", "inputs", "batch_dim", "image_size", "mode", "phase", "context",
+            "channels_last", "strict")  # fmt: skip
 
 
 @options.command()
@@ -16,26 +22,52 @@ from hwbench.cli.progress import line
 @options.batch_option(several=True)
 @click.option("--on", "on", default="cpu", show_default=True, metavar="PLACE", help="Where torch runs: cpu, cuda, mps.")
 @click.option("--device", "-d", "place", hidden=True, help="Former name of --on.")
+@click.option("--runtime", metavar="R", help="llama.cpp for language models [default: by the model].")
 @click.option("--threads", type=click.IntRange(1, 4096), metavar="N", help="Threads on a CPU [default: all cores].")
 @click.option("--compile", "compiled", is_flag=True, help="Compile the module by torch.compile.")
 @click.option("--layers", is_flag=True, help="Time every layer too, by hooks.")
+@language.shared_options
+@click.option("--keep", metavar="FILE", help="Keep the language model that is written, in this .gguf file.")
 @options.budget_option("10s")
 @options.save_option
 @options.tracing_options
 @options.json_option
-def run(model: str, on: str, place: str | None, as_json: bool, **parameters: Any) -> None:
+def run(model: str, on: str, place: str | None, runtime: str | None, as_json: bool, **parameters: Any) -> None:
     """Time real forward passes in torch, with random weights on random inputs, and compare them with the predictions.
 
     The module is built from the catalog's layers, or by the package in its name; its parameters must be those that
     are counted, its output finite and of the right shape. Needs the extra hwbench[torch].
+
+    Language models are run by llama.cpp on the CPU: .gguf files, or catalogued names, of which a file with random
+    weights is written first. Needs the extra hwbench[llm].
 
     \b
     Examples:
       hwbench run --model alexnet --threads 1 --budget 2s
       hwbench run -m lenet5 --batch 1,8 --dtype fp32,bf16 --threads 1 --budget 1s
       hwbench run --model squeezenet1.0 --layers --threads 1 --budget 1s --json
+
+    \b
+    With the extra hwbench[llm]:
+      $ hwbench run model.gguf --prompt 512 --generate 128
+      $ hwbench run "llama3-8b?layers=4" --weights q4_0 --threads 1
     """
+    wanted = {name: parameters.pop(name) for name in _LANGUAGE}
+    command = ("hwbench", *sys.argv[1:])
+    answer: Answer
     with line("preparing") as progress:
-        command = ("hwbench", *sys.argv[1:])
-        answer = api.run(model, on=place or on, progress=progress, command=command, **parameters)
+        if language.is_asked(model, wanted, runtime):
+            for field in _NETWORK:
+                if parameters.pop(field, None) not in (None, (), False, ("fp32",), "inference"):
+                    raise InputError("not-for-language", "Language models do not have this option.", field=field)
+            answer = api.run_language(model, progress=progress, command=command, **stated_values(wanted), **parameters)
+        elif runtime is not None:
+            raise InputError("unknown-runtime", "Networks are run by torch.", field="runtime", nearest=("llama.cpp",))
+        else:
+            answer = api.run(model, on=place or on, progress=progress, command=command, **parameters)
     click.get_current_context().exit(output.finish(answer, as_json))
+
+
+def stated_values(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters that have a value."""
+    return {name: value for name, value in parameters.items() if value is not None}

@@ -1,6 +1,7 @@
 """Answers as lines of text: one module for each subject over `layout` (tables, paragraphs) and `format` (numbers)."""
 
 __all__ = [
-    "blocks", "calibration", "clock", "compare", "estimate", "explain", "format", "inference", "language", "layout",
+    "blocks", "calibration", "clock", "compare", "estimate", "explain", "format", "inference", "language",
+    "language_run", "layout",
     "machine", "requirement", "roofline", "run", "runs", "sweep", "validation", "workload",
 ]  # fmt: skip

@@ -4,6 +4,7 @@ import os
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from hwbench.errors import InputError, nearest, shown
 from hwbench.files import documents, folders, names
@@ -40,15 +41,37 @@ class ModelCard(Struct, frozen=True, forbid_unknown_fields=True):
 
 def load(name: str, weights: str | None = None) -> LanguageModel:
     """Return the model of a catalog name or alias in a format of weights. Raises InputError with the nearest names."""
-    path = folders.locate(KIND, name)
+    entry = described(name)
+    return model_of(entry.name, entry.title, entry.blocks, weights or DEFAULT_WEIGHTS)
+
+
+class DescribedModel(Struct, frozen=True):
+    """What a name means: the name as the catalog spells it, a title, and the blocks."""
+
+    name: str
+    title: str
+    blocks: Transformer
+
+
+def described(name: str) -> DescribedModel:
+    """Return what a catalog name or alias means; `llama3-8b?layers=4` has so many layers. Raises InputError."""
+    base, question, wanted = name.partition("?")
+    path = folders.locate(KIND, base)
     if path is None:
         known = folders.spellings(KIND)
-        close = dict.fromkeys(known[spelling] for spelling in nearest(names.key(name), known, most=6))
-        message = f"There is no language model named '{shown(name)}'."
+        close = dict.fromkeys(known[spelling] for spelling in nearest(names.key(base), known, most=6))
+        message = f"There is no language model named '{shown(base)}'."
         raise InputError("unknown-model", message, field="model", nearest=tuple(close)[:3])
     card = load_card(path)
     stem = os.path.splitext(os.path.basename(path))[0]
-    return model_of(stem, card.title, card.blocks, weights or DEFAULT_WEIGHTS)
+    if not question:
+        return DescribedModel(stem, card.title, card.blocks)
+    key, _, count = wanted.partition("=")
+    if key != "layers" or not (count.isascii() and count.isdigit() and len(count) < 5 and int(count)):
+        message = f"'{shown(wanted, 40)}' does not change a language model."
+        raise InputError("invalid-field", message, field="model", nearest=(f"{stem}?layers={card.blocks.layers}",))
+    blocks = replace(card.blocks, layers=int(count))
+    return DescribedModel(f"{stem}?layers={count}", f"{card.title} with {count} layers", blocks)
 
 
 def load_card(path: str) -> ModelCard:

@@ -9,7 +9,7 @@ from hwbench.workload.language.tensors import LanguageModel
 
 def is_language_model(name: str) -> bool:
     """Return whether a name means a language model: a file or folder of one, or an entry of the catalog."""
-    return _is_file(name) or (":" not in name and folders.locate(catalog.KIND, name) is not None)
+    return _is_file(name) or (":" not in name and folders.locate(catalog.KIND, name.partition("?")[0]) is not None)
 
 
 def language_model(name: str, weights: str | None = None) -> LanguageModel:
