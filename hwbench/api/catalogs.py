@@ -20,7 +20,7 @@ from hwbench.notices import Notice
 from hwbench.report.text import machine as machine_text
 from hwbench.report.text import workload as workload_text
 from hwbench.report.text.format import number
-from hwbench.report.text.layout import PLAIN, Style
+from hwbench.report.text.layout import PLAIN, Style, sentences
 from hwbench.workload import load
 from hwbench.workload.ops import Workload
 
@@ -112,25 +112,43 @@ class Devices(Catalog[Device]):
 
 
 class Models(Catalog[Workload]):
-    """Catalogued networks by name."""
+    """Catalogued networks by name; `language` are the names of language models, which only `estimate` takes."""
 
     SCHEMA: ClassVar[str] = "models"
     TITLE: ClassVar[str] = "Catalogued networks"
+
+    def __init__(
+        self, entries: Mapping[str, Workload], notices: tuple[Notice, ...] = (), language: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(entries, notices)
+        self.language = language
 
     @property
     def rows(self) -> tuple[ModelRow, ...]:
         """A row a network."""
         return tuple(ModelRow(w.name, w.title, w.params, w.macs, w.input_shape, len(w.ops)) for w in self.values())
 
+    def body(self) -> dict[str, Any]:
+        """Return the networks, and the names of the language models."""
+        return {**super().body(), "language_models": self.language}
+
 
 @answers.lines.register
 def _device_lines(answer: Devices, style: Style = PLAIN) -> list[str]:
-    return [*machine_text.device_list(answer.values(), style), "", number(len(answer), "device")]
+    return [*(machine_text.device_list(answer.values(), style) if answer else ()), *_counted(answer, "device")]
+
+
+def _counted(answer: Catalog[Any], noun: str) -> list[str]:
+    return ["", number(len(answer), noun)] if answer else [f"No {noun} is called that."]
 
 
 @answers.lines.register
 def _model_lines(answer: Models, style: Style = PLAIN) -> list[str]:
-    return [*workload_text.model_list(answer.values(), style), "", number(len(answer), "model")]
+    lines = [*(workload_text.model_list(answer.values(), style) if answer else ()), *_counted(answer, "network")]
+    if answer.language:
+        text = f"{number(len(answer.language), 'language model')} for `hwbench estimate`: {', '.join(answer.language)}"
+        lines += ["", *sentences(text, style)]
+    return lines
 
 
 class Faults(Answer, Struct, frozen=True):
@@ -302,12 +320,14 @@ def lint_devices() -> Faults:
 def models(search: str | None = None) -> Models:
     """Return the catalogued networks by name, the user's included; `search` is a part of a name, title or alias."""
     every, notices = _valid_models(_state("models"))
+    language = tuple(folders.files("language"))
     if search is None:
-        return Models(every, notices)
+        return Models(every, notices, language)
     wanted, paths = names.key(search), folders.files("models")
     aliases = {name: folders.read_aliases(path) for name, path in paths.items()}
     texts = {name: (name, model.title, *aliases.get(name, ())) for name, model in every.items()}
-    return Models({n: every[n] for n, own in texts.items() if any(wanted in names.key(t) for t in own)}, notices)
+    networks = {n: every[n] for n, own in texts.items() if any(wanted in names.key(t) for t in own)}
+    return Models(networks, notices, tuple(name for name in language if wanted in names.key(name)))
 
 
 def lint_models() -> Faults:

@@ -133,7 +133,7 @@ CLOCK_OF_MODEL = {
         "elasticity_expected": optional(REAL), "verdict": TEXT,
     },
 }  # fmt: skip
-MODELS = {"models": Each({"name": TEXT, "title": TEXT, "params": INT, "macs": INT})}
+MODELS = {"models": Each({"name": TEXT, "title": TEXT, "params": INT, "macs": INT}), "language_models": Each(TEXT)}
 
 VERSIONS = dict.fromkeys(("estimate", "estimates", "require", "compare", "sweep"), 2)
 """Numbers of the schemas whose keys changed their meaning."""

@@ -47,13 +47,16 @@ class Clocks(Struct, frozen=True):
 
 
 def clocks(measurements: Sequence[Measurement]) -> Clocks:
-    """Return the clocks among measurements."""
-    hertz = {}
-    for measurement in measurements:
-        if measurement.kernel == "clock" and measurement.unit == "Hz":
-            key = (measurement.variant, measurement.threads, measurement.core_class)
-            hertz[key] = interval(measurement).value
-    return Clocks(hertz)
+    """Return the clocks among measurements: a single sample only where its vectors have no clock of more samples."""
+    every = [each for each in measurements if each.kernel == "clock" and each.unit == "Hz"]
+    known = {(each.variant, each.core_class) for each in every if len(each.samples) > 1}
+    return Clocks(
+        {
+            (each.variant, each.threads, each.core_class): interval(each).value
+            for each in every
+            if len(each.samples) > 1 or (each.variant, each.core_class) not in known
+        }
+    )
 
 
 def peaks(measurement: Measurement, device: Device | None, measured: Clocks) -> Peaks:

@@ -129,9 +129,8 @@ def _caches(measured: Ceilings, known: Sequence[str]) -> dict[str, BytesPerSecon
 
 def _clocks(measured: Ceilings) -> dict[str, Hertz]:
     """Return the clock by variant, of the most cores that were measured together."""
-    measured_clocks = (clock for clock in measured.of("clock") if clock.unit == "Hz")
-    by_threads = sorted(measured_clocks, key=lambda clock: clock.threads)
-    return {clock.variant: Hertz(value(clock)) for clock in by_threads}
+    hertz = clocks(measured.measurements).hertz
+    return {key[0]: Hertz(hertz[key]) for key in sorted(hertz, key=lambda key: key[1])}
 
 
 def _gpu_clocks(measured: Ceilings) -> dict[str, Hertz]:

@@ -16,18 +16,19 @@ from hwbench.units import operations_unit, si
 FEW = 4
 """Devices up to which every peak is listed, and each difference is described in a sentence."""
 _MAX_NAME = 22
-_SPARE = ("year", "ideal", "/s/W", "GFLOP/s/W", "GOP/s/W", "units", "power", "roofline", "rate", "clock")
-"""Columns that a narrow terminal leaves out, in this order."""
+_SPARE = ("year", "ideal", "rate/W", "GFLOP/s/W", "GOP/s/W", "units", "power", "roofline", "rate", "clock")
+"""Columns that a narrow terminal leaves out, in this order; of factors those that differ least from 1."""
 _SPEEDS = {"peak": "peak", "roofline": "roofline throughput", "expected": "expected throughput"}
 
 
 class TextTable(Struct, frozen=True):
-    """A table of any format: `align` holds `l` or `r` a column."""
+    """A table of any format: `align` holds `l` or `r` a column, `spare` the columns to leave out first."""
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     align: str
+    spare: tuple[str, ...] = _SPARE
 
 
 def heading(comparison: Comparison) -> str:
@@ -42,7 +43,7 @@ def text(comparison: Comparison, style: Style = PLAIN) -> list[str]:
     lines = headed(heading(comparison), style)
     for part in tables(comparison):
         lines += ["", *([*sentences(part.title, style), ""] if part.title else [])]
-        lines += table(part.header, part.rows, part.align, style, spare=_SPARE)
+        lines += table(part.header, part.rows, part.align, style, spare=part.spare)
     for sentence in notes(comparison):
         lines += ["", *sentences(sentence, style)]
     return lines
@@ -105,7 +106,7 @@ def _peaks(comparison: Comparison) -> TextTable:
 def _times(comparison: Comparison) -> TextTable:
     levels = {timing.interval_level for row in comparison.devices for timing in row.times if timing.interval_level}
     expected, within = bool(levels), " ".join(f"{100 * level:g} % interval" for level in sorted(levels))
-    header: tuple[str, ...] = ("device", "batch", "ideal", "roofline", "expected", within, "rate", "/s/W", "bound")
+    header: tuple[str, ...] = ("device", "batch", "ideal", "roofline", "expected", within, "rate", "rate/W", "bound")
     rows = []
     for row in comparison.devices:
         for timing in row.times:
@@ -146,7 +147,11 @@ def _factors(comparison: Comparison) -> TextTable:
     speeds = " or ".join(dict.fromkeys(_SPEEDS[each.of] for each in comparison.decompositions))
     title = f"{speeds[:1].upper()}{speeds[1:]} relative to {comparison.baseline}, split into factors"
     header = ("device", *(("batch",) if batches else ()), "times", *map(_words, names))
-    return TextTable(title, header, tuple(rows), "l" + "r" * (len(header) - 1))
+    strength = dict.fromkeys(names, 1.0)
+    for factor in (factor for decomposition in comparison.decompositions for factor in decomposition.factors):
+        strength[factor.name] = max(strength.get(factor.name, 1.0), _strength(factor))
+    spare = tuple(map(_words, sorted(names, key=strength.__getitem__)))
+    return TextTable(title, header, tuple(rows), "l" + "r" * (len(header) - 1), spare)
 
 
 def notes(comparison: Comparison) -> Iterator[str]:

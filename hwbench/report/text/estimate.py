@@ -143,7 +143,9 @@ def _layers(e: Estimate, style: Style, all_layers: bool) -> list[str]:
         header = (*header[:-1], "roofline", "expected", "share", "bound")
     rows = [_row(layer, e, name_width(MAX_NAME, style)) for layer in layers]
     roles = [layer.bound or "" for layer in layers]
-    lines = table(header, rows, "llrrrrrrl"[: len(header)], style, roles, (f"{unit}/B", "kind", "traffic", unit))
+    lines = table(
+        header, rows, "llrrrrrrl"[: len(header)], style, roles, (f"{unit}/B", "kind", "traffic", unit, "roofline")
+    )
     if len(layers) < len(e.layers):
         text = f"... the {len(layers)} most expensive kinds of layers; all {len(e.layers)} layers with --layers"
         lines += heading(text, style, "dim")

@@ -28,6 +28,7 @@ _NAMES = 13  # columns that names of values take, the gap included
 _GAP = 2  # columns between those of a table
 _MIN_FIRST, _MIN_NAME, _MIN_TITLE = 22, 14, 14
 """Columns that a name in the first column of a table keeps, a name in another, and a column's title."""
+_MAX_NAME = 40  # columns of a name that keep it apart from others
 _MAX_NUMBER = 30  # columns of a number, a date or the id of a run
 _PREFIXES = "pnµmkKMGTP"
 _UNITS = (
@@ -47,8 +48,8 @@ def table(
 ) -> list[str]:
     """Return the lines of a table; `align` holds `l` or `r` for each column, and `roles[i]` colors row i.
 
-    Where it is wider than the style, long names are cut, then columns are left out: those headed by `spare` in that
-    order, then from the right. Numbers are never cut.
+    Where it is wider than the style, long names are cut, as far as they differ, then columns are left out: those headed
+    by `spare` in that order, then from the right. Numbers are never cut.
     """
     body = [[shown(cell) for cell in row] for row in rows]
     columns = list(zip(header, *body, strict=True))
@@ -93,7 +94,10 @@ def _fit(
 def _min_width(column: Sequence[str], own: int, side: str, shortest: int) -> int:
     """Return the columns of a terminal that a table's column needs: all of a number, the beginning of a name."""
     title, *cells = column
-    whole = [min(shortest, width(cell)) if side == "l" and _is_name(cell) else width(cell) for cell in cells]
+    names = {cell for cell in cells if side == "l" and _is_name(cell)}
+    while shortest < min(own, _MAX_NAME) and len({cut(name, shortest) for name in names}) < len(names):
+        shortest += 1
+    whole = [min(shortest, width(cell)) if cell in names else width(cell) for cell in cells]
     return min(own, max([min(width(title), _MIN_TITLE), *whole]))
 
 

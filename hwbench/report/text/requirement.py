@@ -33,7 +33,7 @@ def _summary(r: Requirement) -> str:
         text = f"{number} reach it at {share}their roofline, a bound that runs do not reach"
     else:
         text = f"{number} deliver it by the whole interval of their forecast"
-        text += f", {len(r.devices) - r.delivering} more may: it lies inside their interval"
+        text += f", {len(r.devices) - r.delivering} may: it lies inside their interval"
     if not r.devices:
         return f"{text}. Try a larger batch or a smaller dtype."
     return f"{text}; lowest power first:"
@@ -45,7 +45,7 @@ def _table(r: Requirement, most: int, style: Style) -> list[str]:
     if not forecast:
         header = ("device", "power", "roofline", f"at {percent(r.utilization)}", "rate")
     rows = [_row(candidate) for candidate in r.devices[:most]]
-    return table(header, rows, "lrlrrrl" if forecast else "lrrrr", style, spare=("bound", "80 % interval"))
+    return table(header, rows, "lrlrrrl" if forecast else "lrrrr", style, spare=("bound", "80 % interval", "expected"))
 
 
 def _note(r: Requirement) -> str:

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 
 from hwbench import answers
 from hwbench.predict.data.rows import Skipped
+from hwbench.predict.model.runtimes import is_foreign
 from hwbench.predict.replay.metrics import Metrics
 from hwbench.predict.replay.summary import Family, ReplayGroup, ReplayRow, Validation
 from hwbench.report.text.format import cut, number, percent
-from hwbench.report.text.layout import PLAIN, Style, field, heading, table
+from hwbench.report.text.layout import PLAIN, Style, field, heading, sentences, table
 from hwbench.units import si
 
 MAX_FAMILIES = 15
@@ -25,7 +26,7 @@ def summary(validation: Validation, style: Style = PLAIN, rows: bool = False) ->
     v = validation
     models, devices = {row.model for row in v.rows}, {row.device for row in v.rows}
     title = f"{number(v.all.n, 'measurement')} of {number(len(models), 'model')} on {number(len(devices), 'device')}"
-    lines = [*heading(title, style), "", *_overall(v, style), ""]
+    lines = [*heading(title, style), "", *_overall(v, style), "", *sentences(_meaning(v), style), ""]
     lines += _groups("by device, all models", [(group, group.all) for group in v.groups], style)
     unseen = [(group, group.unseen) for group in v.groups if group.unseen.n]
     if unseen:
@@ -36,6 +37,18 @@ def summary(validation: Validation, style: Style = PLAIN, rows: bool = False) ->
         lines += ["", *_families(families, len(v.families), style)]
     listed = every(v.rows, style) if rows else _worst(v.worst, style)
     return [*lines, "", *listed, "", *_skipped(v.skipped, style)]
+
+
+def _meaning(v: Validation) -> str:
+    """Return what the figures are, and of which rows."""
+    text = (
+        "MAPE is the mean of |predicted / measured - 1| over all rows, rank is Spearman's correlation, cover is the "
+        "share of measured times in the 80 % interval."
+    )
+    foreign = sum(is_foreign(row.runtime) for row in v.rows)
+    if foreign:
+        text += f" {number(foreign, 'row')} ran in other frameworks than torch, to which nothing was fitted."
+    return text + (f" Left out, and listed at the end: {number(len(v.skipped), 'row')}." if v.skipped else "")
 
 
 def _overall(v: Validation, style: Style) -> list[str]:

@@ -38,7 +38,7 @@ def _clock_alone(suite: Suite) -> str:
         return f"{text} (n = {suite.n})."
     unseen = "where the microarchitecture was not seen"
     if suite.r2_clock_cv <= 0:
-        return f"{text}; {unseen} it predicts worse than the mean (R² {suite.r2_clock_cv:.2f}, n = {suite.n})."
+        return f"{text}; {unseen} it predicts worse than the mean (R² {_share(suite.r2_clock_cv)}, n = {suite.n})."
     return f"{text}, and {_share(suite.r2_clock_cv)} {unseen} (n = {suite.n})."
 
 

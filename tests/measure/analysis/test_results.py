@@ -179,3 +179,11 @@ def test_twins_follow_their_results() -> None:
     found = results(a_run(counted)).results
     assert [(one.unit, one.value) for one in found] == [("FLOP/s", 32e9), ("FLOP/cycle", 16.0)]
     assert found[1].ratio_to_measured_peak == 0.5
+
+
+def test_a_single_sample_of_a_clock_counts_only_where_there_is_no_other() -> None:
+    alone, together = measured("clock", "avx2", 3e9, "Hz"), measured("clock", "avx2", 1e9, "Hz", samples=1, threads=4)
+    assert peaks.clocks((alone, together)).under("avx2", 4, None) == pytest.approx(3e9)
+    assert peaks.clocks((together,)).under("avx2", 4, None) == pytest.approx(1e9)
+    several = measured("clock", "avx2", 2e9, "Hz", threads=4)
+    assert peaks.clocks((alone, several)).under("avx2", 4, None) == pytest.approx(2e9)

@@ -86,3 +86,13 @@ def test_an_address_is_parted_at_a_slash_and_other_long_words_anywhere() -> None
 
 def test_ten_percent_has_no_digit_more_than_eleven() -> None:
     assert [percent(share) for share in (0.0994, 0.0996, 0.1, 0.11)] == ["9.9 %", "10 %", "10 %", "11 %"]
+
+
+def test_names_are_cut_no_further_than_they_differ() -> None:
+    first, second = "encoder.layer.*.attention.output.dense", "encoder.layer.*.output.dense"
+    rows = [(name, "1.234 ms", "5.678 ms", "overhead") for name in (first, second)]
+    header = ("layer", "roofline", "expected", "bound")
+    *lines, left_out = table(header, rows, "lrrl", Style(width=50), spare=("roofline",))
+    assert len({line.split()[0] for line in lines[1:]}) == 2
+    assert all(len(line) <= 50 for line in lines)
+    assert "roofline" in left_out
