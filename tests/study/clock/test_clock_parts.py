@@ -63,7 +63,7 @@ def test_numbers_of_the_verdict() -> None:
     assert " interval 25 to 75 %)" in told(ci=(0.25, 0.75))
     assert " interval" not in told(ci=None).partition(". Clock alone")[2]
     assert "(R² -25 %, n = 60)" in told(r2_clock_cv=-0.25)
-    assert "R² 0.00" in told(r2_clock_cv=0.0)
+    assert "R² 0.0 %" in told(r2_clock_cv=0.0)
     assert "and 1.0 % where" in told(r2_clock_cv=0.01)
     assert "(n = 60)." in told(r2_clock_cv=None)
     assert "(50 % of rows" in told(r2_microarchitecture_seen=0.5)
