@@ -309,9 +309,12 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         "stated one, or its convolutions take fewer operations than were counted (Winograd, FFT)."
     ),
     "run-output-wrong": (
-        "{model} at {dtype}, batch {batch}: the output is not finite or differs from the eager module's. Ignore its "
-        "time."
+        "{model} at {dtype}, batch {batch}: the output is not finite, or differs from that of torch eager in fp32. "
+        "Ignore its time."
     ),
+    "engine-precision": "{runtime} computes {dtype} networks in {precision} on this machine.",
+    "engine-default": "{runtime} was set to fp32; by itself it computes fp32 networks in {precision} on this machine.",
+    "runtime-left-out": "{runtime} in {dtype} is left out: {reason}",
     "not-in-turns": lambda allowance, two_machines: (
         "These runs were not measured in turns, so a drift of a machine may look like a "
         f"difference: only one above {100 * allowance:g} % is called faster or slower. "

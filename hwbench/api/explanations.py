@@ -130,9 +130,10 @@ def _measured(
     tasks = ladder.tasks(settings, dtype, count, memory=source is not None)
     if source is not None:
         torch_module("The run of a model")
-        from hwbench.measure.torch import inference
+        from hwbench.measure.inference import model as models
+        from hwbench.measure.inference import tasks as inference
 
-        built = inference.build(source.request(dtype))
+        built = models.build(source.request(dtype))
         channels_last = source.options.get("channels_last", False)
         setting = inference.RunSetting(CPU, dtype, batch, count, channels_last=channels_last)
         inference.check_memory(setting, built.workload, free_memory(setting.device))

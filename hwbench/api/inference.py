@@ -1,6 +1,7 @@
-"""Run models in torch beside what was predicted of them."""
+"""Run models by the engines of this machine, beside what was predicted of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import Any, ClassVar, Unpack
 
 from msgspec import Struct
@@ -15,10 +16,10 @@ from hwbench.api.measurements import Progress, refuse_training, staged
 from hwbench.api.records import not_saved, prepare, saved_lines
 from hwbench.api.records import save as save_record
 from hwbench.dtypes import dtype as known_dtype
-from hwbench.errors import InputError
+from hwbench.errors import HwbenchError, InputError
 from hwbench.machine.device import Device
 from hwbench.machine.host.describe import Host, host
-from hwbench.measure import harness, session
+from hwbench.measure import engines, harness, session
 from hwbench.measure import settings as cpus
 from hwbench.measure.record import Measurement, Record
 from hwbench.measure.summary import interval, summarize
@@ -26,21 +27,26 @@ from hwbench.measure.torch.device import TorchDevice, find_device, free_memory, 
 from hwbench.measure.torch.gpu import describe
 from hwbench.notices import Notice, notice, unique
 from hwbench.predict.estimate import Estimate, estimate
+from hwbench.predict.model.runtimes import full_name, runs_on
 from hwbench.report.text import inference as text
 from hwbench.report.text.layout import PLAIN, Style
 from hwbench.study import inference as study
-from hwbench.study.inference import Inference
+from hwbench.study import runtimes as comparison
+from hwbench.study.inference import EngineTime, Inference
+from hwbench.study.runtimes import FastestRun
 from hwbench.workload.ops import Workload
 
 MAX_RUNS = 64
 LAYERS_S = 3.0
 """Seconds that are spent on the times of layers."""
+EAGER, COMPILED = "torch-eager", "torch-compile"
 
 
 class InferenceRuns(Answer, Struct, frozen=True):
     """Measured inferences of one model beside their predictions, and the record of all of them.
 
-    `trouble` says why the record could not be saved, `several` whether more than one dtype and batch was asked for.
+    `fastest` compares them by batch. `trouble` says why the record could not be saved, `several` whether more than one
+    runtime, dtype and batch was asked for.
     """
 
     SCHEMA: ClassVar[str] = "inferences"
@@ -51,6 +57,7 @@ class InferenceRuns(Answer, Struct, frozen=True):
     path: str | None
     run: Record
     several: bool
+    fastest: tuple[FastestRun, ...] = ()
     notices: tuple[Notice, ...] = ()
     trouble: InputError | None = None
 
@@ -70,12 +77,13 @@ class InferenceRuns(Answer, Struct, frozen=True):
 @answers.lines.register
 def _run_lines(answer: InferenceRuns, style: Style = PLAIN) -> list[str]:
     lines = text.several(answer.runs, style) if answer.several else text.single(answer.runs[0], style)
-    return [*lines, *saved_lines(answer.path)]
+    return [*lines, *text.reasons(answer.fastest, style), *saved_lines(answer.path)]
 
 
 def run(
     model: str,
     *,
+    runtimes: Sequence[str] = (EAGER,),
     dtypes: Sequence[str] = ("fp32",),
     batches: Sequence[int] | None = None,
     on: str = "cpu",
@@ -89,48 +97,64 @@ def run(
     command: Sequence[str] = ("hwbench.run",),
     **options: Unpack[ModelOptions],
 ) -> InferenceRuns:
-    """Time forward passes of a named model in torch, with random weights, beside what is predicted of them.
+    """Time forward passes of a named model, with random weights, beside what is predicted of them.
 
-    `on` is where torch runs: `cpu`, `cuda` or `mps`; `layers` times every layer too. Raises InputError without torch.
+    `runtimes` are names of `hwbench.measure.engines.ENGINES`, or `all` for those installed; `compiled` stands for
+    `torch-compile`. `on` is where they run: `cpu`, `cuda` or `mps`; `layers` times every layer too. Raises InputError
+    without torch, which makes the module.
     """
+    chosen = _chosen(runtimes, compiled)
     formats, sizes = [check_dtype(name) for name in dtypes], [check_batch(batch) for batch in batches or ()]
     seconds = check_duration(budget, "budget")
-    count = len(formats) * max(len(sizes), 1)
+    count = len(chosen) * len(formats) * max(len(sizes), 1)
     several = count > 1
     if count > MAX_RUNS:
         raise InputError("too-many", f"There are more than {MAX_RUNS} runs.", field="batch")
-    if layers and (several or compiled):
-        message = "Layers are timed at a single dtype and batch size of a model that is not compiled."
+    if layers and (several or chosen == [COMPILED]):
+        message = "Layers are timed at a single runtime, dtype and batch size of a model that torch did not compile."
         raise InputError("single-value", message, field="layers")
     refuse_training(options)
     place = find_device(on)
     torch_module("A run")
-    from hwbench.measure.torch.inference import RunSetting, check_setting  # which import torch
-
-    for name in formats:  # before the model is built
-        check_setting(RunSetting(place, name))
-    runner = _Runner(Model(model, inputs, options), place, threads, compiled)
+    runner = _Runner(Model(model, inputs, options), place, threads)
+    settings = runner.settings(chosen, formats)  # before the model is built
     sizes = sizes or [runner.built(formats[0]).workload.batch]
     prepare(save)
-    runs, record = runner.runs(formats, sizes, seconds, layers, progress, command)
+    settings = [replace(setting, batch=batch) for setting in settings for batch in sizes]
+    runs, record = runner.runs(settings, seconds, layers, progress, command)
     record, path, trouble = save_record(record, save)
     notices = [*runner.notices, *(own for row in runs for own in row.notices), *record.notices]
     notices += not_saved(trouble)
-    return InferenceRuns(tuple(runs), path, record, several, unique(notices), trouble)
+    reasons = comparison.fastest(runs, runner.profiles(runs)) if several else ()
+    return InferenceRuns(tuple(runs), path, record, several, reasons, unique(notices), trouble)
+
+
+def _chosen(names: Sequence[str], compiled: bool) -> list[str]:
+    """Return the engines that were asked for, each once. Raises InputError for an unknown one."""
+    if not names:
+        raise InputError("missing", "The list of runtimes is empty.", field="runtimes")
+    if compiled:
+        if tuple(names) not in ((EAGER,), (COMPILED,)):
+            message = f"This is another name of the runtime {COMPILED}: add it to the list."
+            raise InputError("exclusive", message, field="compiled")
+        return [COMPILED]
+    every = [name for each in names for name in (engines.installed() if each == "all" else [engines.named(each)])]
+    return list(dict.fromkeys(every))
 
 
 class _Runner:
     """One model on one place: what is built for it, and what is predicted."""
 
-    def __init__(self, model: Model, torch_device: TorchDevice, threads: int | None, compiled: bool) -> None:
-        self.model, self.torch_device, self.compiled = model, torch_device, compiled
+    def __init__(self, model: Model, torch_device: TorchDevice, threads: int | None) -> None:
+        self.model, self.torch_device = model, torch_device
         self.machine: Host = host()
-        self.settings = cpus.settings(self.machine)
-        cpus.refuse_threads(threads, self.settings)
-        self.threads = (threads or max(self.settings.threads)) if torch_device.kind == "cpu" else 1
+        self.cpus = cpus.settings(self.machine)
+        cpus.refuse_threads(threads, self.cpus)
+        self.threads = (threads or max(self.cpus.threads)) if torch_device.kind == "cpu" else 1
         self.notices: list[Notice] = []
         self.device = self._device()
         self.models: dict[Any, Any] = {}
+        self.ready: dict[Any, Callable[[], Any]] = {}
         self.timed: Sequence[Any] = ()
 
     def _device(self) -> Device | None:
@@ -149,89 +173,148 @@ class _Runner:
             left -= cores.count
         return replace(located.device, units=tuple(units))
 
-    @property
-    def runtime(self) -> str:
-        """What forecasts call the software that runs the model."""
-        return f"torch-{'compile' if self.compiled else 'eager'}-{'cpu' if self.torch_device.kind == 'cpu' else 'cuda'}"
+    def settings(self, runtimes: Sequence[str], formats: Sequence[str]) -> list[Any]:
+        """Return a setting for each runtime and dtype that it runs. Raises InputError where no runtime does."""
+        from hwbench.measure.inference import tasks  # torch is known to be installed by now
+
+        last, settings, errors = self.model.options.get("channels_last", False), [], []
+        for runtime in runtimes:
+            engines.require(runtime)
+            for dtype in formats:
+                setting = tasks.RunSetting(self.torch_device, dtype, 1, self.threads, runtime, last)
+                try:
+                    tasks.check_setting(setting)
+                    settings.append(setting)
+                except InputError as error:
+                    errors.append(error)
+                    self._leave_out(setting, error)
+        if not settings:
+            raise errors[0]
+        return settings
+
+    def _leave_out(self, setting: Any, error: HwbenchError) -> None:
+        names = {"runtime": setting.runtime, "dtype": setting.dtype}
+        self.notices.append(
+            notice("runtime-left-out", reason=error.message if isinstance(error, InputError) else str(error), **names)
+        )
 
     def built(self, dtype: str) -> Any:
         """Return the module and its counts, which differ under autocast alone."""
-        from hwbench.measure.torch import inference  # torch is known to be installed by now
+        from hwbench.measure.inference import model
 
         request = self.model.request(dtype)
         if request not in self.models:
-            self.models[request] = inference.build(request)
+            self.models[request] = model.build(request)
         return self.models[request]
 
     def runs(
         self,
-        formats: Sequence[str],
-        sizes: Sequence[int],
+        settings: Sequence[Any],
         budget_s: float,
         layers: bool,
         progress: Progress | None,
         command: Sequence[str],
     ) -> tuple[list[Inference], Record]:
-        """Measure every dtype and batch in turns, and return each beside its prediction, and the record of all."""
-        from hwbench.measure.torch import inference, layer_times
+        """Measure every setting in turns, and return each beside its prediction, and the record of all."""
+        from hwbench.measure.inference import layer_times, tasks
 
-        channels_last = self.model.options.get("channels_last", False)
-        settings = [
-            inference.RunSetting(self.torch_device, dtype, batch, self.threads, self.compiled, channels_last)
-            for dtype in formats
-            for batch in sizes
-        ]
         free = free_memory(self.torch_device)
         for setting in settings:
-            inference.check_memory(setting, self.built(setting.dtype).workload, free)
-        cores = self.settings.cpus[: self.threads]
-        tasks = [inference.task(self.built(setting.dtype), setting, cores) for setting in settings]
+            tasks.check_memory(setting, self.built(setting.dtype).workload, free)
+        for setting in settings:
+            self.ready[setting] = cache(partial(tasks.PreparedModel, self.built(setting.dtype), setting))
+        able = self._able(settings, progress) if len(settings) > 1 else settings
+        cores = self.cpus.cpus[: self.threads]
+        work = [tasks.task(self.built(each.dtype), each, cores, self.ready[each]) for each in able]
 
         def measure() -> Sequence[Measurement]:
-            return harness.measure(tasks, budget_s, progress=staged(progress) if progress else None)
+            return harness.measure(work, budget_s, progress=staged(progress) if progress else None)
 
-        record = session.record(measure, self.machine, self.settings.classes, tuple(command))
-        pairs = inference.paired(settings, record.measurements)
+        record = session.record(measure, self.machine, self.cpus.classes, tuple(command))
+        pairs = tasks.paired(able, record.measurements)
         runs = [self._beside_prediction(setting, measurement, layers) for setting, measurement in pairs]
         return runs, layer_times.recorded(record, self.timed) if self.timed else record
 
+    def _able(self, settings: Sequence[Any], progress: Progress | None) -> list[Any]:
+        """Return the settings at which engines run the model; the others are notices. Raises the error of the first."""
+        able, errors = [], []
+        for number, setting in enumerate(settings):
+            if progress:
+                progress(0.3 * number / len(settings), f"preparing: {setting.runtime} {setting.dtype}")
+            try:
+                self.ready[setting]()
+                able.append(setting)
+            except HwbenchError as error:
+                errors.append(error)
+                self._leave_out(setting, error)
+        if not able:
+            raise errors[0]
+        return able
+
     def _beside_prediction(self, setting: Any, measurement: Measurement, layers: bool) -> Inference:
         """Return one measurement with all that is predicted of it."""
-        model, result = self.built(setting.dtype), summarize(measurement)
+        model, result, network = self.built(setting.dtype), summarize(measurement), self.ready[setting]().network
         workload, parts = model.workload, {}
-        if layers:
+        profile: tuple[EngineTime, ...] = ()
+        if layers and setting.runtime == EAGER:
             workload, parts = self._parts(model, setting)
-        work = workload.work(known_dtype(setting.dtype).bits, setting.batch)
+        elif layers:
+            profile = _engine_times(network.profile())
+        dtype = setting.dtype if setting.is_torch else self.ready[setting]().precision
+        work = workload.work(known_dtype(dtype).bits, setting.batch)
         timed = study.TimedRun(
             time=interval(measurement),
             runtime=setting.runtime,
+            software=setting.software(network.version),
             dtype=setting.dtype,
+            precision=self.ready[setting]().precision,
+            default_precision=network.default_precision,
             batch=setting.batch,
             threads=setting.threads if self.torch_device.kind == "cpu" else 0,
             grade=result.grade,
             reasons=result.reasons,
             samples=result.samples,
             checked=measurement.checked,
+            profile=profile,
             layers=parts,
         )
         name = "host" if self.torch_device.kind == "cpu" else self.torch_device.title
-        prediction = self._estimate(workload, setting)
+        prediction = self._estimate(workload, setting, dtype)
         return study.inference(timed, self.model.request().model, name, (work.flops, work.traffic), prediction,
                                model.traced, workload.title)  # fmt: skip
 
     def _parts(self, model: Any, setting: Any) -> Any:
-        from hwbench.measure.torch import inference, layer_times
+        from hwbench.measure.inference import layer_times
+        from hwbench.measure.inference import model as models
 
-        self.timed = layer_times.module_times(inference.PreparedModel(model, setting), LAYERS_S)
-        workload = inference.unfolded(model, self.model.request(setting.dtype))
+        self.timed = layer_times.module_times(self.ready[setting](), LAYERS_S)
+        workload = models.unfolded(model, self.model.request(setting.dtype))
         return workload, {part.name: part.time for part in self.timed}
 
-    def _estimate(self, workload: Workload, setting: Any) -> Estimate | None:
-        """Return the three answers; None where the device's peak for the dtype is not known."""
+    def profiles(self, runs: Sequence[Inference]) -> comparison.Profiles:
+        """Return the engines' profiles of the runs that are compared."""
+        compared = {(run.runtime, run.dtype, run.batch) for pair in comparison.contenders(runs) for run in pair}
+        networks = {(each.runtime, each.dtype, each.batch): ready for each, ready in self.ready.items()}
+        return {key: _engine_times(networks[key]().network.profile()) for key in compared}
+
+    def _estimate(self, workload: Workload, setting: Any, dtype: str) -> Estimate | None:
+        """Return the three answers, without a forecast for a runtime that has no parameters.
+
+        None where the device's peak for the dtype is not known.
+        """
         if self.device is None:
             return None
+        kind = self.device.kind
+        forecast = runs_on(setting.runtime, kind)
+        runtime = full_name(setting.runtime if forecast else COMPILED, kind)  # other engines fuse as well
         try:  # fp32 is measured without tf32
-            return estimate(workload, self.device, setting.dtype, setting.batch, runtime=self.runtime, math="strict")
+            return estimate(
+                workload, self.device, dtype, setting.batch, runtime=runtime, math="strict", bounds_only=not forecast
+            )
         except InputError as error:
-            self.notices.append(notice("no-prediction", dtype=setting.dtype, reason=error.message))
+            self.notices.append(notice("no-prediction", dtype=dtype, reason=error.message))
             return None
+
+
+def _engine_times(profile: Sequence[Any] | None) -> tuple[EngineTime, ...]:
+    return tuple(EngineTime(row.name, row.kind, row.time_s, row.dtype, row.kernel) for row in profile or ())

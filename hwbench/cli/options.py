@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from hwbench.cli.values import BATCH, BATCHES, DTYPE, DTYPES, Choice
+from hwbench.cli.values import BATCH, BATCHES, DTYPE, DTYPES, RUNTIMES, Choice
 from hwbench.errors import InputError, shown
 from hwbench.files import folders
 from hwbench.report.text.layout import wrapped
@@ -232,6 +232,12 @@ def clock_option(function: F) -> F:
     """Add `--clock`."""
     text = "Clock to compute peaks with [default: fixed, all-core, boost, base; the first that is known]."
     return click.option("--clock", type=Choice(CLOCKS), help=text)(function)
+
+
+def runtimes_option(function: F) -> F:
+    """Add `--runtime` of runs, of one engine or of several."""
+    text = "torch-eager,torch-compile,onnxruntime,openvino, all (installed), or llama.cpp [default: by the model]."
+    return click.option("--runtime", "runtimes", type=RUNTIMES, metavar="R", help=text)(function)
 
 
 def runtime_option(function: F) -> F:

@@ -118,6 +118,11 @@ def share(text: str) -> float:
     return value
 
 
+def runtimes(text: str) -> tuple[str, ...]:
+    """Return the runtimes of a list such as `torch-eager,openvino`, whose names engines know."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
 DTYPE = Parsed("dtype", lambda text: _single(dtypes(text)))
 DTYPES = Parsed("dtypes", dtypes)
 BATCH = Parsed("batch", lambda text: _single(_listed(text)))
@@ -125,3 +130,4 @@ BATCHES = Parsed("batches", batches)
 THREADS = Parsed("threads", threads)
 SIZES = Parsed("sizes", sizes)
 SHARE = Parsed("share", share)
+RUNTIMES = Parsed("runtimes", runtimes)

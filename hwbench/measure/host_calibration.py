@@ -25,18 +25,18 @@ def times(settings: Settings, progress: Callable[[float], None]) -> list[tuple[W
     An interrupt is raised again, whatever was measured: fewer networks would give other factors.
     """
     try:
-        from hwbench.measure.torch import inference
+        from hwbench.measure.inference import model, tasks
         from hwbench.measure.torch.device import CPU
     except ImportError as error:
         message = f"Calibration of this machine needs torch ({error}): pip install 'hwbench[torch]'."
         raise InputError("needs-torch", message) from None
     threads = max(settings.threads)
-    models = {name: inference.build(ModelRequest(name)) for name, _ in NETWORKS}
-    tasks = [
-        inference.task(models[name], inference.RunSetting(CPU, batch=batch, threads=threads), settings.cpus[:threads])
+    models = {name: model.build(ModelRequest(name)) for name, _ in NETWORKS}
+    work = [
+        tasks.task(models[name], tasks.RunSetting(CPU, batch=batch, threads=threads), settings.cpus[:threads])
         for name, batch in NETWORKS
     ]
-    measurements = measure(tasks, BUDGET_S, progress=lambda at: progress(at.share))
+    measurements = measure(work, BUDGET_S, progress=lambda at: progress(at.share))
     if interrupted(measurements):
         raise KeyboardInterrupt
     pairs = zip(NETWORKS, measurements, strict=True)

@@ -74,7 +74,10 @@ class LayerSeconds(Struct, frozen=True):
 
 
 class ForwardPass(Struct, frozen=True, omit_defaults=True, tag="inference"):
-    """One model at one batch on torch's `device`; `title` names a GPU, `flops` are those of the whole batch."""
+    """One model at one batch on torch's `device`; `title` names a GPU, `flops` are those of the whole batch.
+
+    `runtime` is what tables call the software, `version` its package's, `precision` the dtype that it computed in.
+    """
 
     model: str
     batch: Count
@@ -83,6 +86,8 @@ class ForwardPass(Struct, frozen=True, omit_defaults=True, tag="inference"):
     runtime: str | None = None
     layout: str | None = None
     flops: int | None = None
+    version: str | None = None
+    precision: str | None = None
     layers: tuple[LayerSeconds, ...] = ()
 
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from msgspec import Struct
 
 from hwbench.answers import Answer
+from hwbench.dtypes import dtype as known_dtype
 from hwbench.notices import Notice, notice
 from hwbench.predict.estimate import Estimate
 from hwbench.stats.intervals import Interval
@@ -32,9 +33,21 @@ class LayerRun(Struct, frozen=True):
     utilization: float | None
 
 
+class EngineTime(Struct, frozen=True):
+    """One layer as an engine's own profile states it: seconds, the dtype it computed in, and the kernel's name."""
+
+    name: str
+    kind: str
+    time_s: float
+    dtype: str | None = None
+    kernel: str | None = None
+
+
 class Inference(Answer, Struct, frozen=True):
     """One measured model at one dtype and batch. Predictions are None where the device's peak or bandwidth is unknown.
 
+    `software` is the runtime with its version, `precision` the dtype that it computed in, `default_precision` the one
+    that it computes fp32 networks in by itself; `profile` are the layers of an engine that has its own.
     `utilization` is achieved / peak (the MFU of the run); `roofline_ratio` and `expected_ratio` are run / prediction.
     `between_s` is the time outside the modules of `layers`; hooks can make it negative.
     """
@@ -49,7 +62,10 @@ class Inference(Answer, Struct, frozen=True):
     model: str
     device: str
     runtime: str
+    software: str
     dtype: str
+    precision: str
+    default_precision: str
     batch: int
     threads: int
     time_s: float
@@ -75,6 +91,7 @@ class Inference(Answer, Struct, frozen=True):
     checked: bool | None
     layers: tuple[LayerRun, ...] = ()
     between_s: float | None = None
+    profile: tuple[EngineTime, ...] = ()
     notices: tuple[Notice, ...] = ()
     title: str = ""
 
@@ -88,13 +105,17 @@ class TimedRun(Struct, frozen=True):
 
     time: Interval
     runtime: str
+    software: str
     dtype: str
+    precision: str
+    default_precision: str
     batch: int
     threads: int
     grade: str
     reasons: tuple[str, ...]
     samples: int
     checked: bool | None
+    profile: tuple[EngineTime, ...] = ()
     layers: Mapping[str, Interval] = {}
 
 
@@ -115,6 +136,10 @@ def inference(
     utilization = achieved / peak if peak else None
     setting: dict[str, Any] = {name: getattr(timed, name) for name in TimedRun.__struct_fields__[1:-1]}
     run, notices = {"model": model, "dtype": timed.dtype, "batch": timed.batch}, []
+    if timed.precision not in (timed.dtype, known_dtype(timed.dtype).computes_in):
+        notices.append(notice("engine-precision", runtime=timed.runtime, dtype=timed.dtype, precision=timed.precision))
+    if timed.dtype == "fp32" != timed.default_precision:
+        notices.append(notice("engine-default", runtime=timed.runtime, precision=timed.default_precision))
     if utilization is not None and utilization > 1:
         notices.append(notice("run-above-peak", utilization=utilization, **run))
     if timed.checked is False:

@@ -19,7 +19,8 @@ pytest.importorskip("torch")
 pytestmark = pytest.mark.realtime
 
 KEYS = {
-    "model", "device", "runtime", "dtype", "batch", "threads", "time_s", "interval_s", "interval_level",
+    "model", "device", "runtime", "software", "dtype", "precision", "default_precision", "batch", "threads",
+    "time_s", "interval_s", "interval_level",
     "throughput_per_s", "flops", "traffic_bytes", "achieved_flops_per_second", "peak_flops_per_second", "peak",
     "bandwidth_bytes_per_second", "utilization", "ideal_time_s", "roofline_time_s", "roofline_ratio",
     "expected_time_s", "expected_interval_s", "expected_ratio", "grade", "reasons", "samples", "checked", "layers",
@@ -59,6 +60,61 @@ def test_json_of_several_runs_and_their_record(cli: Callable[..., Any], tmp_path
     assert {one.size for one in kept.measurements} == {"lenet5 batch 1", "lenet5 batch 3"}
     assert {one.kernel for one in kept.measurements} == {"inference"}
     assert json.loads(Path(found["path"]).read_text())["id"] == kept.id
+
+
+def test_runtimes_are_compared(cli: Callable[..., Any], tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    command = "run --model lenet5 --runtime torch,onnxruntime --dtype fp32,bf16 --threads 1 --budget 500ms"
+    answer = cli(f"{command} --save {tmp_path} --json")
+    assert (answer.code, answer.err) == (0, "")
+    found = answer.json
+    rows = [(row["runtime"], row["dtype"], row["precision"], row["checked"]) for row in found["runs"]]
+    assert rows == [("torch-eager", dtype, dtype, True) for dtype in ("fp32", "bf16")] + [
+        ("onnxruntime", "fp32", "fp32", True)
+    ]
+    assert [notice["code"] for notice in found["notices"]].count("runtime-left-out") == 1
+    (best,) = found["fastest"]
+    times = {(row["runtime"], row["dtype"]): row["time_s"] for row in found["runs"]}
+    assert best["time_s"] == min(times.values())
+    assert best["ratio"] == pytest.approx(times[best["baseline"], best["baseline_dtype"]] / best["time_s"])
+    kept = {one.variant: one.subject for one in store.load(found["path"]).measurements}
+    assert set(kept) == {"eager", "onnxruntime"}
+    engine = kept["onnxruntime"]
+    assert isinstance(engine, ForwardPass)
+    assert (engine.runtime or "").startswith("onnxruntime-1.")
+    assert (engine.version or "").startswith("1.")
+    assert engine.precision == "fp32"
+
+
+def test_runtimes_in_text(cli: Callable[..., Any]) -> None:
+    pytest.importorskip("openvino")
+    answer = cli("run --model lenet5 --runtime torch-eager,openvino --batch 1,4 --threads 1 --budget 500ms")
+    assert answer.code == 0
+    lines = answer.out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert lines[2].split()[:3] == ["runtime", "dtype", "batch"]
+    assert [line.split()[2] for line in lines if line.startswith("openvino-")] == ["1", "4"]
+    assert [line.split()[2] for line in lines if line.startswith("At batch")] == ["1", "4"]
+
+
+def test_the_layers_of_an_engine_are_those_of_its_profile(cli: Callable[..., Any]) -> None:
+    pytest.importorskip("onnxruntime")
+    found = cli("run --model lenet5 --runtime onnxruntime --layers --threads 1 --budget 300ms --json").json
+    assert sum("Conv" in layer["kind"] for layer in found["profile"]) == 3
+    assert found["layers"] == []
+
+
+def test_compile_is_another_name_of_a_runtime(cli: Callable[..., Any]) -> None:
+    answer = cli("run --model lenet5 --compile --runtime openvino --json")
+    assert (answer.code, answer.json["error"]["code"]) == (2, "exclusive")
+
+
+def test_a_missing_engine_is_one_line_with_its_extra(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    answer = cli("run --model lenet5 --runtime openvino --json")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert answer.json["error"]["code"] == "engine-missing"
+    assert "hwbench[openvino]" in answer.json["error"]["message"]
 
 
 def test_layers_in_text(cli: Callable[..., Any]) -> None:
@@ -167,6 +223,8 @@ def test_an_explanation_whose_folder_is_lost_meanwhile_is_shown(
     [
         ("run --model lenet5 --dtype int4", "unsupported-dtype", "--dtype"),
         ("run --model lenet5 --dtype amp", "unsupported-dtype", "--dtype"),
+        ("run --model lenet5 --runtime openvin", "unknown-runtime", "--runtime"),
+        ("run --model lenet5 --runtime onnxruntime --dtype bf16", "unsupported-dtype", "--dtype"),
         ("run --model lenet5 --on tpu", "unknown-torch-device", "--on"),
         ("run --model lenet5 --device tpu", "unknown-torch-device", "--on"),
         ("run --model lenet5 --threads 4096", "threads-range", "--threads"),

@@ -11,14 +11,16 @@ from hwbench.workload import load
 
 
 def test_an_interrupt_gives_no_factors(monkeypatch: pytest.MonkeyPatch) -> None:
-    inference = pytest.importorskip("hwbench.measure.torch.inference")
+    pytest.importorskip("torch")
+    from hwbench.measure.inference import model, tasks
+
     samples = (Sample(0.01, 1, 0.01),)
     measured = [
         Measurement("inference", "eager", "s", 1.0, samples, size=f"{name} batch {batch}", stopped="settled")
         for name, batch in host_calibration.NETWORKS
     ]
-    monkeypatch.setattr(inference, "build", lambda request: SimpleNamespace(workload=request.model))
-    monkeypatch.setattr(inference, "task", lambda *_given: None)
+    monkeypatch.setattr(model, "build", lambda request: SimpleNamespace(workload=request.model))
+    monkeypatch.setattr(tasks, "task", lambda *_given: None)
     monkeypatch.setattr(host_calibration, "measure", lambda *_given, **_options: tuple(measured))
     found = host_calibration.times(settings.settings(), lambda _share: None)
     assert [(workload, batch) for workload, batch, _ in found] == list(host_calibration.NETWORKS)

@@ -19,7 +19,8 @@ WORK = (NET.operations("flop"), NET.work(32).traffic)
 
 def timed(seconds: float, **changes: Any) -> study.TimedRun:
     usual: dict[str, Any] = {
-        "time": Interval(seconds, seconds * 0.99, seconds * 1.02), "runtime": "torch-2.13-eager", "dtype": "fp32",
+        "time": Interval(seconds, seconds * 0.99, seconds * 1.02), "runtime": "torch-eager", "dtype": "fp32",
+        "software": "torch-2.13-eager", "precision": "fp32", "default_precision": "fp32",
         "batch": 1, "threads": 2, "grade": "A", "reasons": (), "samples": 9, "checked": True,
     }  # fmt: skip
     return study.TimedRun(**{**usual, **changes})

@@ -18,25 +18,28 @@ _NETWORK = ("dtypes", "batches", "compiled", "layers", "inputs", "batch_dim", "i
 
 @options.command()
 @options.model_option()
+@options.runtimes_option
 @options.dtype_option(several=True)
 @options.batch_option(several=True)
-@click.option("--on", "on", default="cpu", show_default=True, metavar="PLACE", help="Where torch runs: cpu, cuda, mps.")
+@click.option("--on", "on", default="cpu", show_default=True, metavar="PLACE", help="Where it runs: cpu, cuda, mps.")
 @click.option("--device", "-d", "place", hidden=True, help="Former name of --on.")
-@click.option("--runtime", metavar="R", help="llama.cpp for language models [default: by the model].")
 @click.option("--threads", type=click.IntRange(1, 4096), metavar="N", help="Threads on a CPU [default: all cores].")
-@click.option("--compile", "compiled", is_flag=True, help="Compile the module by torch.compile.")
-@click.option("--layers", is_flag=True, help="Time every layer too, by hooks.")
+@click.option("--compile", "compiled", is_flag=True, help="Another name of --runtime torch-compile.")
+@click.option("--layers", is_flag=True, help="Time every layer too, by hooks in torch, else by the engine's profile.")
 @language.shared_options
 @click.option("--keep", metavar="FILE", help="Keep the language model that is written, in this .gguf file.")
 @options.budget_option("10s")
 @options.save_option
 @options.tracing_options
 @options.json_option
-def run(model: str, on: str, place: str | None, runtime: str | None, as_json: bool, **parameters: Any) -> None:
-    """Time real forward passes in torch, with random weights on random inputs, and compare them with the predictions.
+def run(
+    model: str, on: str, place: str | None, runtimes: tuple[str, ...] | None, as_json: bool, **parameters: Any
+) -> None:
+    """Time real forward passes, with random weights on random inputs, and compare runtimes and predictions.
 
     The module is built from the catalog's layers, or by the package in its name; its parameters must be those that
-    are counted, its output finite and of the right shape. Needs the extra hwbench[torch].
+    are counted, its output finite, of the right shape and that of torch in fp32. Needs the extra hwbench[torch], and
+    hwbench[onnxruntime] or hwbench[openvino] for these runtimes.
 
     Language models are run by llama.cpp on the CPU: .gguf files, or catalogued names, of which a file with random
     weights is written first. Needs the extra hwbench[llm].
@@ -45,6 +48,7 @@ def run(model: str, on: str, place: str | None, runtime: str | None, as_json: bo
     Examples:
       hwbench run --model alexnet --threads 1 --budget 2s
       hwbench run -m lenet5 --batch 1,8 --dtype fp32,bf16 --threads 1 --budget 1s
+      hwbench run -m lenet5 --runtime torch-eager,onnxruntime,openvino --threads 1 --budget 2s
       hwbench run --model squeezenet1.0 --layers --threads 1 --budget 1s --json
 
     \b
@@ -54,6 +58,7 @@ def run(model: str, on: str, place: str | None, runtime: str | None, as_json: bo
     """
     wanted = {name: parameters.pop(name) for name in _LANGUAGE}
     command = ("hwbench", *sys.argv[1:])
+    runtime = runtimes[0] if runtimes and len(runtimes) == 1 else None
     answer: Answer
     with line("preparing") as progress:
         if language.is_asked(model, wanted, runtime):
@@ -61,9 +66,8 @@ def run(model: str, on: str, place: str | None, runtime: str | None, as_json: bo
                 if parameters.pop(field, None) not in (None, (), False, ("fp32",), "inference"):
                     raise InputError("not-for-language", "Language models do not have this option.", field=field)
             answer = api.run_language(model, progress=progress, command=command, **stated_values(wanted), **parameters)
-        elif runtime is not None:
-            raise InputError("unknown-runtime", "Networks are run by torch.", field="runtime", nearest=("llama.cpp",))
         else:
+            parameters |= {"runtimes": runtimes} if runtimes else {}
             answer = api.run(model, on=place or on, progress=progress, command=command, **parameters)
     click.get_current_context().exit(output.finish(answer, as_json))
 

@@ -4,11 +4,12 @@ An engine's module is imported when it is asked for, and imports its package whe
 """
 
 import importlib
+from importlib.util import find_spec
 from typing import Any
 
 from hwbench.errors import InputError, nearest, shown
 
-__all__ = ["ENGINES", "engine"]
+__all__ = ["ENGINES", "engine", "installed", "named", "require"]
 
 ENGINES = {
     "torch-eager": "hwbench.measure.engines.torch_eager",
@@ -19,9 +20,40 @@ ENGINES = {
 """The module of each engine by the name of the runtime."""
 
 
+_ALIASES = {"torch": "torch-eager"}
+
+
+def named(name: str) -> str:
+    """Return the name of an engine from what a user types. Raises InputError for an unknown one."""
+    known = _ALIASES.get(name.lower(), name.lower())
+    if known not in ENGINES:
+        message = f"There is no runtime '{shown(name)}' that runs networks."
+        raise InputError(
+            "unknown-runtime", message, field="runtimes", nearest=nearest(known, ENGINES) or tuple(ENGINES)
+        )
+    return known
+
+
 def engine(name: str) -> Any:
-    """Return the module of an engine, whose `prepare` is described in `base.prepare`. Raises InputError."""
-    if name not in ENGINES:
-        message = f"There is no runtime '{shown(name)}' that networks can be run by."
-        raise InputError("unknown-runtime", message, field="runtime", nearest=nearest(name, ENGINES) or tuple(ENGINES))
-    return importlib.import_module(ENGINES[name])
+    """Return the module of an engine, whose `prepare` is described in `base.NetworkEngine`. Raises InputError."""
+    return importlib.import_module(ENGINES[named(name)])
+
+
+def installed() -> list[str]:
+    """Return the engines whose packages are installed."""
+    return [name for name in ENGINES if _package(name)]
+
+
+def require(name: str) -> None:
+    """Raise InputError naming the extra of an engine whose package is not installed."""
+    if not _package(name):
+        extra = name.partition("-")[0]
+        text = f"The runtime {name} needs its package: pip install 'hwbench[{extra}]'."
+        raise InputError("engine-missing", text, field="runtimes")
+
+
+def _package(name: str) -> bool:
+    try:
+        return find_spec(name.partition("-")[0]) is not None
+    except ValueError:  # a module without a specification
+        return False

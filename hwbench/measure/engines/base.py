@@ -2,16 +2,20 @@
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hwbench.errors import HwbenchError, InputError, shown
 
 Inputs = Sequence[tuple[Any, ...]]
 """Sets of tensors in fp32 or of integers, each the positional arguments of one inference, which rotate among them."""
+
+
+PASSES = 5
+"""Inferences of a profile, after the first ones."""
 
 
 class EngineLayer(Struct, frozen=True):
@@ -25,14 +29,20 @@ class EngineLayer(Struct, frozen=True):
 
 
 class Prepared(ABC):
-    """A network that an engine is ready to run; `version` is of the engine's package.
+    """A network that an engine is ready to run in `dtype`; `version` is of the engine's package.
 
     `default_precision` is the dtype in which the engine computes fp32 networks where nothing is asked of it.
     """
 
     version: str
-    threads: int
     default_precision: str = "fp32"
+
+    def __init__(self, runtime: str, dtype: str, threads: int, batch: int) -> None:
+        self.runtime, self.dtype, self.threads, self.batch = runtime, dtype, threads, batch
+
+    def failed(self, error: Exception) -> Exception:
+        """Return what the engine's package raised as an error that says what was run."""
+        return failed(self.runtime, self.batch, self.dtype, error)
 
     @abstractmethod
     def call(self, number: int = 0) -> None:
@@ -76,20 +86,15 @@ def package(name: str, extra: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         text = f"The runtime {name} needs its package ({shown(error)}): pip install 'hwbench[{extra}]'."
-        raise InputError("engine-missing", text, field="runtime") from None
+        raise InputError("engine-missing", text, field="runtimes") from None
 
 
-@contextmanager
-def failures(engine: str, batch: int, dtype: str) -> Iterator[None]:
-    """Turn whatever an engine's package raises into a HwbenchError that says what was run."""
-    try:
-        yield
-    except (KeyboardInterrupt, MemoryError, HwbenchError, InputError):
-        raise
-    except Exception as error:  # a package of others, running a network of others
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        text = f"{engine} cannot run the network at batch {batch} in {dtype}: {shown(reason, 300)}"
-        raise HwbenchError(text) from error
+def failed(engine: str, batch: int, dtype: str, error: Exception) -> Exception:
+    """Return what an engine's package raised as a HwbenchError that says what was run."""
+    if isinstance(error, MemoryError | HwbenchError | InputError):
+        return error
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return HwbenchError(f"{engine} cannot run the network at batch {batch} in {dtype}: {shown(reason, 300)}")
 
 
 def refuse_dtype(engine: str, dtype: str, known: Sequence[str], why: str = "") -> None:
@@ -97,6 +102,12 @@ def refuse_dtype(engine: str, dtype: str, known: Sequence[str], why: str = "") -
     if dtype not in known:
         text = f"{engine} does not run networks in {dtype}{why}: choose from {', '.join(known)}."
         raise InputError("unsupported-dtype", text, field="dtype")
+
+
+def least(passes: Sequence[tuple[EngineLayer, ...]]) -> tuple[EngineLayer, ...]:
+    """Return the layers of several inferences, each with its least time: other work of the machine adds to some."""
+    same = [layers for layers in passes if len(layers) == len(passes[-1])]
+    return tuple(replace(rows[-1], time_s=min(row.time_s for row in rows)) for rows in zip(*same, strict=True))
 
 
 def heaviest(layers: Sequence[EngineLayer], otherwise: str) -> str:

@@ -47,7 +47,7 @@ def _exported(module: Any, arguments: tuple[Any, ...]) -> bytes:
     except Exception as error:  # the exporter runs the module and fails in many ways
         reason = " ".join(f"{error}".split())
         text = f"torch cannot export the network to ONNX: {type(error).__name__}: {shown(reason, 200)}"
-        raise InputError("not-exportable", text, field="runtime") from None
+        raise InputError("not-exportable", text, field="runtimes") from None
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import tempfile
 from typing import Any
 
 from hwbench.measure.engines import export
-from hwbench.measure.engines.base import EngineLayer, Inputs, Prepared, failures, heaviest, package, refuse_dtype
+from hwbench.measure.engines.base import PASSES, EngineLayer, Inputs, Prepared, heaviest, package, refuse_dtype
 
 DTYPES = ("fp32", "fp16")
 """Of networks: its CPU provider has no convolutions in bf16 and fp64."""
@@ -28,8 +28,9 @@ class OnnxruntimeNetwork(Prepared):
     """A session of onnxruntime with inputs as numpy arrays."""
 
     def __init__(self, module: Any, inputs: Inputs, dtype: str, threads: int, batch: int, device: str) -> None:
+        super().__init__("onnxruntime", dtype, threads, batch)
         self.package = package("onnxruntime", "onnxruntime")
-        self.version, self.threads, self.dtype, self.batch = self.package.__version__, threads, dtype, batch
+        self.version = self.package.__version__
         self.providers = _providers(device)
         if dtype == "fp16" and not isinstance(module, bytes):
             import copy
@@ -39,9 +40,8 @@ class OnnxruntimeNetwork(Prepared):
                 tuple(tensor.half() if tensor.is_floating_point() else tensor for tensor in each) for each in inputs
             ]
         self.graph = export.graph(module, inputs[0])
-        with failures("onnxruntime", batch, dtype):
-            self.session = self._session()
-            names = [entry.name for entry in self.session.get_inputs()]
+        self.session = self._session()
+        names = [entry.name for entry in self.session.get_inputs()]
         self.feeds = [dict(zip(names, (tensor.numpy() for tensor in each), strict=False)) for each in inputs]
         self.call()
 
@@ -52,17 +52,24 @@ class OnnxruntimeNetwork(Prepared):
         options.log_severity_level = QUIET
         if profile:
             options.enable_profiling, options.profile_file_prefix = True, profile
-        return self.package.InferenceSession(self.graph, options, providers=self.providers)
+        try:
+            return self.package.InferenceSession(self.graph, options, providers=self.providers)
+        except Exception as error:  # its own classes, by what the graph has
+            raise self.failed(error) from error
+
+    def _run(self, session: Any, number: int) -> Any:
+        try:
+            return session.run(None, self.feeds[number % len(self.feeds)])
+        except Exception as error:  # its own classes, by what the kernels meet
+            raise self.failed(error) from error
 
     def call(self, number: int = 0) -> None:
         """Run one inference."""
-        with failures("onnxruntime", self.batch, self.dtype):
-            self.session.run(None, self.feeds[number % len(self.feeds)])
+        self._run(self.session, number)
 
     def outputs(self) -> tuple[Any, ...]:
         """Return the outputs of one inference."""
-        with failures("onnxruntime", self.batch, self.dtype):
-            return tuple(self.session.run(None, self.feeds[0]))
+        return tuple(self._run(self.session, 0))
 
     @property
     def precision(self) -> str:
@@ -70,11 +77,11 @@ class OnnxruntimeNetwork(Prepared):
         return heaviest(self.profile(), self.dtype)
 
     def profile(self) -> tuple[EngineLayer, ...]:
-        """Return the time of each kernel, of a session of its own: the median of three inferences after the first."""
-        with tempfile.TemporaryDirectory() as folder, failures("onnxruntime", self.batch, self.dtype):
+        """Return the time of each kernel, of a session of its own: the least of several inferences."""
+        with tempfile.TemporaryDirectory() as folder:
             session = self._session(os.path.join(folder, "profile"))
-            for number in range(4):
-                session.run(None, self.feeds[number % len(self.feeds)])
+            for number in range(PASSES + 1):
+                self._run(session, number)
             with open(session.end_profiling(), encoding="utf-8") as file:
                 events = json.load(file)
         times: dict[str, list[float]] = {}
@@ -85,8 +92,7 @@ class OnnxruntimeNetwork(Prepared):
                 times.setdefault(name, []).append(event["dur"] * 1e-6)
                 types = [next(iter(each)) for each in details.get("input_type_shape", ()) if each]
                 kinds[name] = details.get("op_name", "?"), next((NAMES[each] for each in types if each in NAMES), None)
-        median = {name: sorted(each[1:] or each)[len(each[1:] or each) // 2] for name, each in times.items()}
-        return tuple(EngineLayer(name, *kinds[name][:1], median[name], kinds[name][1]) for name in median)
+        return tuple(EngineLayer(name, kinds[name][0], min(each), kinds[name][1]) for name, each in times.items())
 
     def close(self) -> None:
         """Drop the session."""

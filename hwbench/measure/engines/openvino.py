@@ -4,7 +4,7 @@ import io
 from typing import Any
 
 from hwbench.measure.engines import export
-from hwbench.measure.engines.base import EngineLayer, Inputs, Prepared, failures, heaviest, package, refuse_dtype
+from hwbench.measure.engines.base import PASSES, EngineLayer, Inputs, Prepared, heaviest, least, package, refuse_dtype
 
 DTYPES = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
 """OpenVINO's name of the precision in which a network in fp32 is computed."""
@@ -25,32 +25,38 @@ class OpenvinoNetwork(Prepared):
     """A compiled network with one request, whose inputs share memory with torch's tensors."""
 
     def __init__(self, module: Any, inputs: Inputs, dtype: str, threads: int, batch: int, device: str) -> None:
-        openvino = self.package = package("openvino", "openvino")
-        self.version, self.threads = openvino.__version__.partition("-")[0], threads
-        self.dtype, self.batch, self.place = dtype, batch, "CPU" if device == "cpu" else "GPU"
+        super().__init__("openvino", dtype, threads, batch)
+        openvino = package("openvino", "openvino")
+        self.version, self.place = openvino.__version__.partition("-")[0], "CPU" if device == "cpu" else "GPU"
         graph = export.graph(module, inputs[0])
-        with failures("openvino", batch, dtype):
+        self.inputs = [[openvino.Tensor(tensor.numpy(), shared_memory=True) for tensor in each] for each in inputs]
+        try:
             self.core = openvino.Core()
             self.network = self.core.read_model(io.BytesIO(graph))
             default = self.core.get_property(self.place, "INFERENCE_PRECISION_HINT")
-            self.default_precision = NAMES.get(default.get_type_name(), "fp32")
-            self.compiled = self._compile()
-            self.request = self.compiled.create_infer_request()
-            self.inputs = [[openvino.Tensor(tensor.numpy(), shared_memory=True) for tensor in each] for each in inputs]
+        except Exception as error:  # RuntimeError, and what its front end raises
+            raise self.failed(error) from error
+        self.default_precision = NAMES.get(default.get_type_name(), "fp32")
+        self.request = self._request()
         self.call()
 
-    def _compile(self, **options: Any) -> Any:
-        """Return the network compiled for the latency of one inference at a time."""
+    def _request(self, **options: Any) -> Any:
+        """Return a request of the network compiled for the latency of one inference at a time."""
         settings = {"INFERENCE_PRECISION_HINT": DTYPES[self.dtype], "PERFORMANCE_HINT": "LATENCY", **options}
         if self.place == "CPU":  # threads are where the caller's affinity lets them be
             settings |= {"INFERENCE_NUM_THREADS": self.threads, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
-        return self.core.compile_model(self.network, self.place, settings)
+        try:
+            return self.core.compile_model(self.network, self.place, settings).create_infer_request()
+        except Exception as error:  # RuntimeError, and what its plugins raise
+            raise self.failed(error) from error
 
     def _infer(self, request: Any, number: int) -> None:
-        with failures("openvino", self.batch, self.dtype):
+        try:
             for index, tensor in enumerate(self.inputs[number % len(self.inputs)][: len(self.network.inputs)]):
                 request.set_input_tensor(index, tensor)
             request.infer()
+        except Exception as error:  # RuntimeError, and what its plugins raise
+            raise self.failed(error) from error
 
     def call(self, number: int = 0) -> None:
         """Run one inference."""
@@ -67,24 +73,19 @@ class OpenvinoNetwork(Prepared):
         return heaviest(self.profile(), self.dtype)
 
     def profile(self) -> tuple[EngineLayer, ...]:
-        """Return the time of each layer that ran, of a second compilation that counts: the third inference."""
-        with failures("openvino", self.batch, self.dtype):
-            request = self._compile(PERF_COUNT=True).create_infer_request()
-            for number in range(3):
-                self._infer(request, number)
-            return tuple(
-                EngineLayer(
-                    row.node_name, row.node_type, row.real_time.total_seconds(), _dtype(row.exec_type), row.exec_type
-                )
-                for row in request.get_profiling_info()
-                if row.status == row.Status.EXECUTED
-            )
+        """Return the time of each layer that ran, of a second compilation: the least of several inferences."""
+        request, passes = self._request(PERF_COUNT=True), []
+        for number in range(-1, PASSES):
+            self._infer(request, number)
+            passes.append(tuple(map(_layer, request.get_profiling_info())))
+        return tuple(layer for layer in least(passes[1:]) if layer.time_s)
 
     def close(self) -> None:
         """Drop the compiled network."""
-        del self.request, self.compiled, self.network
+        del self.request, self.network
 
 
-def _dtype(kernel: str) -> str | None:
-    """Return the dtype at the end of a kernel's name such as `brgconv_avx512_bf16`."""
-    return NAMES.get(kernel.rpartition("_")[2])
+def _layer(row: Any) -> EngineLayer:
+    """Return a row of the counters; its dtype is the end of a kernel's name such as `brgconv_avx512_bf16`."""
+    dtype = NAMES.get(row.exec_type.rpartition("_")[2])
+    return EngineLayer(row.node_name, row.node_type, row.real_time.total_seconds(), dtype, row.exec_type)

@@ -3,7 +3,9 @@
 from typing import Any
 
 from hwbench.measure.engines.base import Inputs, Prepared, package
-from hwbench.measure.engines.torch_eager import TorchNetwork
+from hwbench.measure.engines.torch_eager import DTYPES, TorchNetwork
+
+__all__ = ["DTYPES", "prepare"]
 
 
 def prepare(

@@ -3,9 +3,10 @@
 import copy
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
-from hwbench.measure.engines.base import Inputs, Prepared, failures, package, refuse_dtype
+from hwbench.measure.engines.base import PASSES, EngineLayer, Inputs, Prepared, least, package, refuse_dtype
 from hwbench.measure.torch.device import find_device, set_fp32
 
 DTYPES = {
@@ -26,23 +27,18 @@ class TorchNetwork(Prepared):
     """A copy of a module in a dtype on a device, run eagerly or through what `transform` makes of it."""
 
     def __init__(
-        self, engine: str, module: Any, inputs: Inputs, dtype: str, threads: int, batch: int, device: str,
+        self, runtime: str, module: Any, inputs: Inputs, dtype: str, threads: int, batch: int, device: str,
         transform: Callable[[Any], Any] = lambda module: module,
     ) -> None:  # fmt: skip
+        super().__init__(runtime, dtype, threads, batch)
         self.torch = torch = package("torch", "torch")
-        refuse_dtype(engine, dtype, tuple(DTYPES))
-        self.engine, self.dtype, self.batch, self.threads, self.version = (
-            engine,
-            dtype,
-            batch,
-            threads,
-            torch.__version__,
-        )
-        self.device = find_device(device)
+        refuse_dtype(runtime, dtype, tuple(DTYPES))
+        self.version = torch.__version__.partition("+")[0]
+        self.device, real = find_device(device), getattr(torch, DTYPES[dtype])
         set_fp32(self.device, dtype != "tf32")
-        real = getattr(torch, DTYPES[dtype])
         if self.device.kind == "cpu":
             torch.set_num_threads(threads)
+        self.cast = torch.autocast(self.device.kind, torch.float16) if dtype == "amp" else nullcontext()
         self.eager = copy.deepcopy(module).to(device=self.device.torch_name, dtype=real).eval()
         self.inputs = [tuple(self._placed(tensor, real) for tensor in arguments) for arguments in inputs]
         with warnings.catch_warnings():
@@ -53,23 +49,24 @@ class TorchNetwork(Prepared):
     def _placed(self, tensor: Any, real: Any) -> Any:
         return tensor.to(device=self.device.torch_name, dtype=real if tensor.is_floating_point() else tensor.dtype)
 
+    def run(self, module: Any, number: int) -> Any:
+        """Return the output of the module, or of the eager one, on a set of inputs."""
+        try:
+            with self.torch.inference_mode(), self.cast:
+                return module(*self.inputs[number % len(self.inputs)])
+        except Exception as error:  # torch, and the user's module, raise anything
+            raise self.failed(error) from error
+
     def call(self, number: int = 0) -> None:
         """Run one inference."""
-        self._run(number)
-
-    def _run(self, number: int) -> Any:
-        torch = self.torch
-        cast = torch.autocast(self.device.kind, torch.float16, enabled=self.dtype == "amp")
-        with failures(self.engine, self.batch, self.dtype), torch.inference_mode(), cast:
-            return self.module(*self.inputs[number % len(self.inputs)])
+        self.run(self.module, number)
 
     def outputs(self) -> tuple[Any, ...]:
         """Return the outputs of one inference as arrays; bf16 as fp32, which numpy lacks."""
         from hwbench.workload.tracing.twins import tensors
 
-        narrow = self.torch.bfloat16
-        widened = (tensor.float() if tensor.dtype == narrow else tensor for tensor in tensors(self._run(0)))
-        return tuple(tensor.cpu().numpy() for tensor in widened)
+        narrow, every = self.torch.bfloat16, tensors(self.run(self.module, 0))
+        return tuple((tensor.float() if tensor.dtype == narrow else tensor).cpu().numpy() for tensor in every)
 
     @property
     def precision(self) -> str:
@@ -78,3 +75,28 @@ class TorchNetwork(Prepared):
             return "fp16" if self.dtype == "amp" else "tf32"
         weights = next(self.eager.parameters(), None)
         return self.dtype if weights is None else NAMES[str(weights.dtype).removeprefix("torch.")]
+
+    def profile(self) -> tuple[EngineLayer, ...]:
+        """Return the outermost operators of an inference, by torch's own profiler."""
+        profile = package("torch.autograd.profiler_legacy", "torch").profile
+        gpu, passes = self.device.kind == "cuda", []
+        for number in range(-1, PASSES):
+            with profile(use_cuda=gpu) as profiler:
+                self.call(number)
+            events = [event for event in profiler.function_events if _is_operator(event)]
+            outer = [event for event in events if not any(map(_is_operator, _ancestors(event)))]
+            times = [event.device_time_total if gpu else event.cpu_time_total for event in outer]
+            passes.append(
+                tuple(EngineLayer(each.name, each.name, time * 1e-6) for each, time in zip(outer, times, strict=True))
+            )
+        return least(passes[1:])
+
+
+def _is_operator(event: Any) -> bool:
+    return "::" in event.name
+
+
+def _ancestors(event: Any) -> Any:
+    while event.cpu_parent is not None:
+        event = event.cpu_parent
+        yield event

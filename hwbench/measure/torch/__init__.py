@@ -1,3 +1,3 @@
-"""Networks run by torch on a CPU or GPU."""
+"""The devices of torch."""
 
-__all__ = ["device", "gpu", "inference", "layer_times"]
+__all__ = ["device", "gpu"]

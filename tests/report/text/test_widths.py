@@ -39,8 +39,9 @@ from hwbench.study import requirement as requiring
 from hwbench.study.achieved import Achieved
 from hwbench.study.compare import devices as comparing
 from hwbench.study.compare import runs as comparing_runs
-from hwbench.study.inference import TimedRun
+from hwbench.study.inference import EngineTime, TimedRun
 from hwbench.study.inference import inference as timed_inference
+from hwbench.study.runtimes import fastest
 from hwbench.units import BytesPerSecond, FlopsPerSecond
 from hwbench.workload import load
 from hwbench.workload.counting import count
@@ -131,9 +132,18 @@ def _inference(name: str, style: Style) -> list[str]:
     ops = tuple(msgspec.structs.replace(op, name=f"{name}.{index}") for index, op in enumerate(network.ops))
     network = msgspec.structs.replace(network, ops=ops)
     e, time = estimate(network, catalog.device("i9-10940x")), Interval(0.01, 0.009, 0.012)
-    told = TimedRun(time, f"torch-2.13-{name}", "fp32", 1, 8, "D", (name,), 9, True, {op.name: time for op in ops})
+    profile = tuple(EngineTime(op.name, name, 1e-3, "fp32", name) for op in ops)
+    told = TimedRun(
+        time, "torch-eager", f"torch-2.13-{name}", "fp32", "fp32", "fp32", 1, 8, "D", (name,), 9, True, profile,
+        {op.name: time for op in ops},
+    )  # fmt: skip
     found = timed_inference(told, name, name, (e.flops, e.traffic_bytes), e)
-    return inference.single(found, style) + inference.several([found, found], style)
+    several = msgspec.structs.replace(found, runtime="openvino", software="openvino-2026.4", time_s=0.009)
+    text = inference.reasons(fastest([found, several], {}), style)
+    return [
+        *inference.single(found, style), *inference.several([found, found], style),
+        *inference.several([found, several], style), *text,
+    ]  # fmt: skip
 
 
 def _explain(name: str, style: Style) -> list[str]:

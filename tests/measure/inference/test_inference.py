@@ -15,9 +15,11 @@ from hwbench.workload.request import ModelRequest
 
 torch = pytest.importorskip("torch")
 
-from hwbench.measure.torch import inference, layer_times  # noqa: E402
+
+from hwbench.measure.inference import layer_times, tasks  # noqa: E402
+from hwbench.measure.inference import model as inference  # noqa: E402
+from hwbench.measure.inference.tasks import PreparedModel, RunSetting  # noqa: E402
 from hwbench.measure.torch.device import CPU, TorchDevice  # noqa: E402
-from hwbench.measure.torch.inference import PreparedModel, RunSetting  # noqa: E402
 
 pytestmark = pytest.mark.realtime
 
@@ -74,15 +76,16 @@ def factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_catalogued_model_runs(dtype: str, batch: int) -> None:
     prepared = PreparedModel(inference.build(LENET), RunSetting(CPU, dtype, batch))
-    output = prepared(0)
-    assert tuple(output.shape) == (batch, 10)
-    assert output.dtype == inference.DTYPES[dtype]
+    (output,) = prepared.network.outputs()
+    assert output.shape == (batch, 10)
+    assert prepared.network.precision == dtype
     assert prepared.check()
 
 
 def test_inputs_rotate() -> None:
     prepared = PreparedModel(inference.build(LENET), RunSetting(CPU))
-    outputs = [prepared(number) for number in range(inference.INPUTS + 1)]
+    network = prepared.network
+    outputs = [network.run(network.module, number) for number in range(inference.INPUTS + 1)]
     assert torch.equal(outputs[0], outputs[-1])
     assert not torch.equal(outputs[0], outputs[1])
 
@@ -117,7 +120,7 @@ def test_a_module_of_ones_own_runs_at_another_batch(factory: str) -> None:
     model = inference.build(ModelRequest(f"{factory}:net"))
     assert model.workload.params == 11 * 6 + 6 * 4 + 4
     prepared = PreparedModel(model, RunSetting(CPU, batch=7))
-    assert tuple(prepared(0).shape) == (7, 5, 4)
+    assert prepared.network.outputs()[0].shape == (7, 5, 4)
     assert prepared.check()
 
 
@@ -128,9 +131,9 @@ def test_an_infinite_output_is_noticed(factory: str) -> None:
 def test_what_torch_cannot_run_is_one_line(factory: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = inference.build(LENET)
     prepared = PreparedModel(model, RunSetting(CPU))
-    prepared.inputs = [((torch.ones(1, 2),), {})] * inference.INPUTS
-    with pytest.raises(HwbenchError, match="lenet5 in fp32: RuntimeError: ") as caught:
-        prepared(0)
+    prepared.network.inputs = [(torch.ones(1, 2),)]
+    with pytest.raises(HwbenchError, match="batch 1 in fp32: RuntimeError: ") as caught:
+        prepared.network.call()
     assert "\n" not in str(caught.value)
 
 
@@ -138,7 +141,7 @@ def test_a_compiled_module_must_agree_with_the_eager_one(monkeypatch: pytest.Mon
     model = inference.build(LENET)
     for factor, right in ((1.0, True), (1.1, False)):
         monkeypatch.setattr(torch, "compile", lambda module, f=factor: lambda data: module(data) * f)
-        assert PreparedModel(model, RunSetting(CPU, compiled=True)).check() is right
+        assert PreparedModel(model, RunSetting(CPU, runtime="torch-compile")).check() is right
 
 
 def test_decoding_starts_from_the_same_cache_each_pass() -> None:
@@ -146,10 +149,12 @@ def test_decoding_starts_from_the_same_cache_each_pass() -> None:
     sizes = "num_hidden_layers=2&hidden_size=32&intermediate_size=64&num_attention_heads=4&vocab_size=50"
     model = inference.build(ModelRequest(f"hf:llama?{sizes}&num_key_value_heads=2", phase="decode", context=6))
     prepared = PreparedModel(model, RunSetting(CPU, batch=3))
-    lengths = [prepared(number).past_key_values.get_seq_length() for number in range(3)]
-    assert lengths == [7, 7, 7]
+    network = prepared.network
+    caches = [[one for one in network.run(network.module, number) if one.dim() == 4] for number in range(3)]
+    assert {cache.shape[2] for run in caches for cache in run} == {7}
+    assert len(caches[0]) == 4, "keys and values of two layers"
     assert prepared.check()
-    ids = prepared.inputs[0][1]["input_ids"]
+    ids = next(one for one in prepared.inputs[0] if not one.is_floating_point() and one.shape[-1] == 1)
     assert ids.shape == (3, 1)
     assert int(ids.max()) < 50
 
@@ -157,28 +162,29 @@ def test_decoding_starts_from_the_same_cache_each_pass() -> None:
 @pytest.mark.parametrize("dtype", ["int8", "amp", "tf32"])
 def test_dtypes_that_do_not_run(dtype: str) -> None:
     with pytest.raises(InputError) as caught:
-        inference.check_setting(RunSetting(CPU, dtype))
+        tasks.check_setting(RunSetting(CPU, dtype))
     assert (caught.value.code, caught.value.field) == ("unsupported-dtype", "dtype")
-    inference.check_setting(RunSetting(TorchDevice("cuda:0", "a card"), "amp"))
+    tasks.check_setting(RunSetting(TorchDevice("cuda:0", "a card"), "amp"))
 
 
 def test_a_model_too_large_for_memory() -> None:
     workload = inference.build(LENET).workload
-    inference.check_memory(RunSetting(CPU), workload, 1e9)
-    inference.check_memory(RunSetting(CPU), workload, None)
+    tasks.check_memory(RunSetting(CPU), workload, 1e9)
+    tasks.check_memory(RunSetting(CPU), workload, None)
     with pytest.raises(InputError) as caught:
-        inference.check_memory(RunSetting(CPU), workload, 1e3)
+        tasks.check_memory(RunSetting(CPU), workload, 1e3)
     assert (caught.value.code, caught.value.field) == ("out-of-memory", "batch")
 
 
 def test_a_task_measures_and_says_what_it_ran() -> None:
-    task = inference.task(inference.build(LENET), RunSetting(CPU, batch=2, threads=1))
+    task = tasks.task(inference.build(LENET), RunSetting(CPU, batch=2, threads=1))
     (found,) = measure([task], 0.2, limits=SamplingLimits(sample_s=0.002))
     assert (found.kernel, found.variant, found.unit, found.size) == ("inference", "eager", "s", "lenet5 batch 2")
     assert found.checked is True
     assert isinstance(found.subject, ForwardPass)
     assert found.subject.flops == 2 * 416520 * 2
     assert (found.subject.runtime or "").startswith("torch-2.")
+    assert (found.subject.version, found.subject.precision) == (torch.__version__.partition("+")[0], "fp32")
     assert found.samples
 
 

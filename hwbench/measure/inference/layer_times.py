@@ -11,10 +11,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from hwbench.measure.engines.torch_eager import TorchNetwork
+from hwbench.measure.inference.model import Positional
+from hwbench.measure.inference.tasks import PreparedModel
 from hwbench.measure.record import Record
 from hwbench.measure.subject import ForwardPass, LayerSeconds
 from hwbench.measure.torch.device import TorchDevice
-from hwbench.measure.torch.inference import PreparedModel
 from hwbench.stats.intervals import Interval, median_interval
 
 MIN_PASSES, MAX_PASSES = 5, 100
@@ -31,15 +33,16 @@ class ModuleTime(Struct, frozen=True):
 
 def module_times(prepared: PreparedModel, budget_s: float = 2.0) -> tuple[ModuleTime, ...]:
     """Return the median time of every module over as many passes as the budget allows, in order of execution."""
-    clock = _Clock(prepared.setting.device)
+    clock, network = _Clock(prepared.setting.device), prepared.network
+    assert isinstance(network, TorchNetwork)
     hooks = []
-    for module, name in _counterparts(prepared).items():
+    for module, name in _counterparts(prepared, network).items():
         hooks += [module.register_forward_pre_hook(clock.before(name)), module.register_forward_hook(clock.after)]
     try:
         passes: list[dict[str, list[float]]] = []
         end = time.perf_counter() + budget_s
         for number in range(MAX_PASSES + 1):
-            prepared.forward(prepared.eager, number)
+            network.run(network.eager, number)
             passes.append(clock.read())
             if number >= MIN_PASSES and time.perf_counter() > end:
                 break
@@ -65,9 +68,10 @@ def recorded(run: Record, timed: Sequence[ModuleTime]) -> Record:
     return msgspec.structs.replace(run, measurements=tuple(measurements))
 
 
-def _counterparts(prepared: PreparedModel) -> dict[Any, str]:
+def _counterparts(prepared: PreparedModel, network: TorchNetwork) -> dict[Any, str]:
     """Return the names of the model's modules by those of the copy that runs, which has them in the same order."""
-    twins = dict(zip(prepared.model.module.modules(), prepared.eager.modules(), strict=True))
+    copied = network.eager.inner if isinstance(network.eager, Positional) else network.eager
+    twins = dict(zip(prepared.model.module.modules(), copied.modules(), strict=True))
     return {twins[module]: name for name, module in prepared.model.modules}
 
 
