@@ -48,7 +48,7 @@ def run(
     Examples:
       hwbench run --model alexnet --threads 1 --budget 2s
       hwbench run -m lenet5 --batch 1,8 --dtype fp32,bf16 --threads 1 --budget 1s
-      hwbench run -m lenet5 --runtime torch-eager,onnxruntime,openvino --threads 1 --budget 2s
+      hwbench run -m lenet5 --runtime torch,openvino --threads 1 --budget 2s
       hwbench run --model squeezenet1.0 --layers --threads 1 --budget 1s --json
 
     \b
