@@ -203,6 +203,11 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     "rate-missing": "The peak leaves out {units}, whose {dtype} rate is unknown.",
     "uncounted": "Not counted: {ops}. The bounds leave their arithmetic out.",
     # predict.language
+    "rates-impossible": (
+        "{count} rates are above the bound and left out: speculative decoding, a sum over users, or another size than "
+        "stated reaches such."
+    ),
+    "language-calibrated": "Times are corrected by measurements of {device}: {source}.",
     "class-unfitted": (
         "Nothing was fitted to devices of the class of {device}: the parameters of NVIDIA's cards are used, and the "
         "interval is a factor of two."

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from msgspec import Struct, to_builtins
 from msgspec.structs import replace
@@ -11,12 +11,12 @@ from msgspec.structs import replace
 from hwbench import answers
 from hwbench.answers import Answer
 from hwbench.api.checks import DeviceRef, check_dtype
-from hwbench.api.lookup import locate
+from hwbench.api.lookup import calibration_key, locate
 from hwbench.errors import InputError, shown
 from hwbench.files import atomic
 from hwbench.machine import calibrations
 from hwbench.machine.device import Device
-from hwbench.machine.parts import DeviceCalibration
+from hwbench.machine.parts import DeviceCalibration, LanguageCalibration
 from hwbench.notices import Notice, notice
 from hwbench.predict.data import tables
 from hwbench.predict.data.rows import Defaults, MeasuredTime, device_words
@@ -27,6 +27,9 @@ from hwbench.predict.model.parameters import read as read_parameters
 from hwbench.predict.replay import replay
 from hwbench.predict.replay.summary import Validation
 from hwbench.report.text.layout import PLAIN, Style
+
+if TYPE_CHECKING:
+    from hwbench.predict.replay.language import LanguageValidation
 
 MAX_DISTURBED = 0.1
 """Share of the CPUs' time that others may take while networks are timed for a calibration."""
@@ -49,12 +52,21 @@ def validate(
     layout: Literal["nchw", "nhwc"] | None = None,
     runtime: str | None = None,
     parameters: str | None = None,
-) -> Validation:
+) -> "Validation | LanguageValidation":
     """Predict what was measured in CSV files, by default the published figures that come with hwbench.
 
     `device`, `dtype`, `layout` and `runtime` apply to files that do not name theirs; `parameters` is a file that
-    `calibrate` wrote. Raises InputError where no row can be predicted.
+    `calibrate` wrote. Files of tokens a second (llama-bench's output, or our CSV) are judged by the forecasts of
+    language models. Raises InputError where no row can be predicted.
     """
+    if files:
+        from hwbench.api.language_accuracy import (  # which answers about networks do without
+            are_language_tables,
+            validate_language,
+        )
+
+        if are_language_tables(files):
+            return validate_language(files, device, (dtype, layout, runtime, parameters))
     defaults = Defaults(device, check_dtype(dtype) if dtype else None, layout, runtime)
     paths = files or tuple(tables.shipped())
     known = read_parameters(parameters) if parameters else None
@@ -109,6 +121,7 @@ class SavedCalibration(Answer, Struct, frozen=True):
     timed: tuple[dict[str, Any], ...] = ()
     removed: bool = False
     notices: tuple[Notice, ...] = ()
+    language: LanguageCalibration | None = None
 
 
 @answers.lines.register
@@ -131,9 +144,11 @@ def _saved_lines(answer: SavedCalibration, style: Style = PLAIN) -> list[str]:
 
     if answer.removed:
         return [f"removed: {answer.file}"]
-    if answer.calibration is None:
+    if answer.calibration is None and answer.language is None:
         return [f"{answer.device} is not calibrated: forecasts are the time model's."]
-    return [*calibration.saved(answer.calibration, answer.timed, style), f"saved: {answer.file}"]
+    own = calibration.saved(answer.calibration, answer.timed, style) if answer.calibration else []
+    language = calibration.language(answer.language, style) if answer.language else []
+    return [*own, *language, f"saved: {answer.file}"]
 
 
 def calibrate(
@@ -162,6 +177,14 @@ def calibrate(
     if not files:
         return TimeModel(shipped_parameters())
     if device is not None and output is None:
+        from hwbench.api.language_accuracy import (  # which other calibrations do without
+            are_language_tables,
+            fitted_calibration,
+        )
+
+        if are_language_tables(files):
+            path, fitted_factors, table_errors = fitted_calibration(device, files)
+            return SavedCalibration(device, None, path, notices=_left_out(table_errors), language=fitted_factors)
         return _calibrate_device(device, files)
     if output:
         atomic.refuse_unwritable(output)
@@ -248,7 +271,7 @@ def _calibrate_device(name: str, files: Sequence[str]) -> SavedCalibration:
         ceilings=device.sustained.source if device.sustained else None,
         **to_builtins(factors(timed, device, shipped_parameters().runtimes[runtime])),
     )
-    path = calibrations.save(_key(name), calibration)
+    path = calibrations.save(calibration_key(name), calibration)
     left_out = [notice("rows-left-out", count=len(skipped), reason=skipped[0].reason)] if skipped else []
     others = [notice("runtimes-left-out", runtimes=sorted(usable.keys() - {runtime}))] if len(usable) > 1 else []
     rows = tuple({"model": case.workload.name, "batch": case.batch, "time_s": case.time_s} for case in timed)
@@ -274,13 +297,6 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _key(device: str) -> str:
-    """Return the key under which the calibration of a device is kept: that of this machine, or the device's name."""
-    from hwbench.api.machines import host_key  # measured machines need what other answers do without
-
-    return host_key() if DeviceRef.parse(device).kind == "host" else locate(device).device.label
-
-
 def _refuse_disturbed(disturbances: Sequence[Notice]) -> None:
     """Raise InputError where other work took so much of the machine that factors would describe that work."""
     if sum(each.data.get("share", 0.0) for each in disturbances) > MAX_DISTURBED:
@@ -290,6 +306,16 @@ def _refuse_disturbed(disturbances: Sequence[Notice]) -> None:
 
 def _saved_calibration(device: str, reset: bool) -> SavedCalibration:
     """Return the calibration that is saved of a device; with `reset`, forecasts are the time model's again."""
-    key = _key(device)
-    known, file = calibrations.load(key), calibrations.path(key)
-    return SavedCalibration(device, known, file, removed=reset and calibrations.remove(key))
+    key = calibration_key(device)
+    known, language = calibrations.load(key), calibrations.load_language(key)
+    file = calibrations.path(calibrations.language_key(key) if language and not known else key)
+    removed = reset and any([calibrations.remove(key), calibrations.remove(calibrations.language_key(key))])
+    return SavedCalibration(device, known, file, removed=removed, language=language)
+
+
+def _left_out(answer: "LanguageValidation") -> tuple[Notice, ...]:
+    """Return notices of rows that were not fitted: those above the bound, and others."""
+    notices = [notice("rates-impossible", count=len(answer.impossible))] if answer.impossible else []
+    if answer.skipped:
+        notices.append(notice("rows-left-out", count=len(answer.skipped), reason=answer.skipped[0].reason))
+    return tuple(notices)

@@ -305,7 +305,7 @@ def _template(kind: str, name: str) -> str:
     if not name.isprintable() or not 0 < len(name.strip()) <= 100 or "/" in name or "\\" in name:
         raise InputError("bad-name", f"A {kind} name is 1 to 100 printable characters and no path.", field="name")
     title = json.encode(name).decode()  # a JSON string is a YAML string
-    with open(os.path.join(os.path.dirname(__file__), f"{kind}.yaml.template"), encoding="utf-8") as file:
+    with open(os.path.join(os.path.dirname(__file__), "templates", f"{kind}.yaml.template"), encoding="utf-8") as file:
         return file.read().format(name=name.lower().replace(" ", "-"), title=title, user=places.user("config"))
 
 

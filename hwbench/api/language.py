@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from hwbench.api.checks import check_batch, check_clock
-from hwbench.api.lookup import locate
+from hwbench.api.lookup import calibration_key, locate
 from hwbench.errors import InputError, shown
+from hwbench.machine import calibrations
 from hwbench.machine.device import Device
 from hwbench.notices import unique
 from hwbench.predict.language import LanguageEstimate, Scenario
@@ -74,7 +75,8 @@ def estimate_language(
     if host is not None and (host.kind != "cpu" or located.device.kind != "gpu"):
         raise InputError("not-a-cpu", "Layers are divided between a GPU and a CPU.", field="cpu")
     other = None if described.path else lambda name: language_model(model, name)
-    answer = estimated(described, located.device, scenario, check_clock(clock), other, host)
+    own = calibrations.load_language(calibration_key(device))
+    answer = estimated(described, located.device, scenario, check_clock(clock), other, host, own)
     return replace(answer, notices=unique((*located.notices, *answer.notices)))
 
 

@@ -5,8 +5,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from msgspec.structs import replace
-
 from hwbench.api.checks import check_duration
 from hwbench.api.language import check_cache, estimate_language
 from hwbench.api.machines import host_device
@@ -14,7 +12,6 @@ from hwbench.api.measurements import Progress
 from hwbench.api.records import not_saved, prepare
 from hwbench.api.records import save as save_record
 from hwbench.errors import InputError, shown
-from hwbench.machine.device import Device
 from hwbench.machine.host.describe import host
 from hwbench.machine.host.files import Files
 from hwbench.machine.host.memory import free_memory
@@ -84,7 +81,7 @@ def run_language(
     prediction: LanguageEstimate | None = None
     try:
         prediction = estimate_language(
-            model, _with_cores(located.device, count), weights=described.weights, kv_dtype=cache, prompt=prompt,
+            model, located.device.with_cores(count), weights=described.weights, kv_dtype=cache, prompt=prompt,
             generate=generate, fused_attention=fused_attention,
         )  # fmt: skip
         notices += prediction.notices
@@ -164,13 +161,3 @@ def _written(model: str, described: LanguageModel, folder: str | None) -> str:
             message = f"A model of {Bytes(described.size)} cannot be written: {error.strerror}."
             raise InputError("not-writable", message, file=where) from None
         raise
-
-
-def _with_cores(device: Device, count: int) -> Device:
-    """Return a CPU with so many of its cores, the fastest first."""
-    units, left = [], count
-    for cores in device.units:
-        if left > 0:
-            units.append(replace(cores, count=min(left, cores.count)))
-        left -= cores.count
-    return replace(device, units=tuple(units))

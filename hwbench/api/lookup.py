@@ -76,6 +76,15 @@ def _calibrated(device: Device) -> LocatedDevice:
     return LocatedDevice(replace(device, calibration=known) if known else device)
 
 
+def calibration_key(name: str | Device) -> str:
+    """Return the key under which calibrations of a device are kept: that of this machine, or the device's name."""
+    if isinstance(name, str) and DeviceRef.parse(name).kind == "host":
+        from hwbench.api.machines import host_key  # measured machines need what other answers do without
+
+        return host_key()
+    return locate(name).device.label
+
+
 def stated(name: str) -> Device:
     """Return a measured device (`host` or `run:RUN`) as its system describes it, without what was measured."""
     from hwbench.api.machines import stated as stated_device

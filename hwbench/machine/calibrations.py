@@ -1,14 +1,16 @@
 """Calibrations of devices: a JSON file each, kept beside the user's own devices until it is removed."""
 
 import os
+from typing import TypeVar
 
 import msgspec
 
 from hwbench.errors import InputError
 from hwbench.files import content, names, places
-from hwbench.machine.parts import DeviceCalibration
+from hwbench.machine.parts import DeviceCalibration, LanguageCalibration
 
 MAX_BYTES = 1 << 16
+T = TypeVar("T")
 
 
 def path(key: str) -> str:
@@ -18,8 +20,22 @@ def path(key: str) -> str:
 
 def load(key: str) -> DeviceCalibration | None:
     """Return the calibration of a device; None without a file, or where it is damaged."""
+    return _load(key, DeviceCalibration)
+
+
+def load_language(key: str) -> LanguageCalibration | None:
+    """Return the calibration of a device for language models, as `load` does."""
+    return _load(language_key(key), LanguageCalibration)
+
+
+def language_key(key: str) -> str:
+    """Return the key under which the calibration of a device for language models is kept, beside the other one."""
+    return f"{key}-language"
+
+
+def _load(key: str, kind: type[T]) -> T | None:
     try:
-        return msgspec.json.decode(content.read_bytes(path(key), MAX_BYTES), type=DeviceCalibration)
+        return msgspec.json.decode(content.read_bytes(path(key), MAX_BYTES), type=kind)
     except (ValueError, msgspec.DecodeError, RecursionError):
         return None
 
@@ -32,7 +48,7 @@ def prepare(key: str) -> None:
     atomic.refuse_unwritable(path(key))
 
 
-def save(key: str, calibration: DeviceCalibration) -> str:
+def save(key: str, calibration: DeviceCalibration | LanguageCalibration) -> str:
     """Save the calibration of a device and return the path of its file. Raises InputError where that cannot be done."""
     from hwbench.files import atomic  # which reading does without, and every estimate reads
 

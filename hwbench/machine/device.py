@@ -134,6 +134,15 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True):
         message = f"The {dtype} rate of {self.label} is unknown. Known rates: {known}."
         raise InputError("unknown-rate", message, field="dtype")
 
+    def with_cores(self, count: int) -> "Device":
+        """Return the device with so many of its units, the first ones of the first classes."""
+        units, left = [], count
+        for cores in self.units:
+            if left > 0:
+                units.append(msgspec.structs.replace(cores, count=min(left, cores.count)))
+            left -= cores.count
+        return msgspec.structs.replace(self, units=tuple(units))
+
     def with_(self, /, **settings: str) -> "Device":
         """Return the device with values replaced, each marked `assumed`: `with_(clock="3 GHz")`. Raises InputError."""
         device = self

@@ -38,7 +38,7 @@ def calibrate(
 
     With --device it fits three correction factors of that device alone, which every forecast for it then uses and
     names: how much longer compute, memory and overhead take than expected. A dozen timings are enough; a file may be
-    run:RUN, the networks that a saved run timed.
+    run:RUN, the networks that a saved run timed. From what llama-bench prints it fits factors for language models.
 
     With --device host and no files it times seven networks on this machine (under a minute, needs torch) and saves
     the factors of this machine. A machine that does other work is refused: the factors would describe that work.
@@ -53,6 +53,7 @@ def calibrate(
     With files (a checkout of timm has them), and with a minute of timing:
       $ hwbench calibrate results/benchmark-infer-*.csv -o parameters.json
       $ hwbench calibrate --device rtx4070 mine.csv
+      $ hwbench calibrate --device rtx4070 llama-bench.json
       $ hwbench calibrate --device host
     """
     paths = (*measurements, *files)

@@ -6,6 +6,7 @@ import click
 
 from hwbench import api
 from hwbench.cli import options, output, values
+from hwbench.predict.replay.summary import Validation
 from hwbench.report.text.validation import summary
 
 
@@ -35,6 +36,9 @@ def validate(
     Reads CSV files with the columns device, model, image_size, batch, dtype, layout, runtime, time_ms, source, and
     timm's own results/benchmark-infer-*.csv. Without a file, the published figures that come with hwbench.
 
+    Tokens a second of language models are read from what llama-bench -o json, jsonl, csv or md prints, and from CSV
+    files with the columns device, model, weight_dtype, phase, n_tokens, tokens_per_s. Rates above the bound are listed.
+
     \b
     Examples:
       hwbench validate
@@ -45,6 +49,13 @@ def validate(
     With files (a checkout of timm has them):
       $ hwbench validate benchmark-infer-amp-nhwc-pt240-cu124-rtx3090.csv
       $ hwbench validate mine.csv yours.csv --device rtx4090 --dtype amp
+      $ hwbench validate llama-bench.json --device rtx3090
     """
     answer = api.validate(*measurements, *files, **parameters)
-    output.show(answer, as_json, lambda style: summary(answer, style, every_row), answer.body(every_row))
+    if isinstance(answer, Validation):
+        output.show(answer, as_json, lambda style: summary(answer, style, every_row), answer.body(every_row))
+        return
+    from hwbench.report.text import language_validation as language  # which other tables do without
+
+    rates = answer
+    output.show(rates, as_json, lambda style: language.summary(rates, style, every_row), rates.body(every_row))

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from hwbench.answers import Answer
 from hwbench.machine.device import Device
-from hwbench.machine.parts import ClockKind, Kind
+from hwbench.machine.parts import ClockKind, Kind, LanguageCalibration
 from hwbench.notices import Notice, notice
 from hwbench.predict.language import memory, parameters
 from hwbench.predict.language.hardware import Accelerator, accelerator_of
@@ -189,23 +189,24 @@ def estimate_language(
     clock: ClockKind | None = None,
     other: Callable[[str], LanguageModel] | None = None,
     host: Device | None = None,
+    calibration: LanguageCalibration | None = None,
 ) -> LanguageEstimate:
     """Return the estimate of a model on `scenario.devices` devices with layers split between them.
 
     `other` returns the model in another format of weights, where it has any. `host` is the CPU that has the layers
-    beyond `scenario.gpu_layers`; the memory that is budgeted is that of the device. Raises InputError where the
-    bandwidth or the rates of a device are unknown.
+    beyond `scenario.gpu_layers`; the memory that is budgeted and the `calibration` are those of the device. Raises
+    InputError where the bandwidth or the rates of a device are unknown.
     """
-    accelerator, known = _class_of(model, device, clock)
+    accelerator, known = class_of(model, device, clock)
     cache = block_format(scenario.kv_dtype)
     size = accelerator.size * scenario.devices if accelerator.size else None
     resident = model
-    stages: tuple[Stage, ...] = (Stage(model, accelerator, known, scenario.devices),)
+    stages: tuple[Stage, ...] = (Stage(model, accelerator, known, scenario.devices, calibration),)
     if scenario.gpu_layers is not None and host is not None:
         resident, rest = split_layers(model, scenario.gpu_layers)
         stages = tuple(
-            Stage(part, *_class_of(model, where, clock), count)
-            for part, where, count in ((resident, device, scenario.devices), (rest, host, 1))
+            Stage(part, *class_of(model, where, clock), count, own)
+            for part, where, count, own in ((resident, device, scenario.devices, calibration), (rest, host, 1, None))
             if part.tensors
         )
     need = memory.budget(resident, size, scenario.reserved, scenario.batch, cache, MICROBATCH, scenario.fused_attention)
@@ -230,7 +231,7 @@ def estimate_language(
         host=host.label if len(stages) > 1 and host else None,
         check_command=check_command(model, scenario, device.kind),
         provenance={"bandwidth": device.provenance_of("memory.bandwidth"), "peak": accelerator.bound.provenance},
-        notices=(*model.notices, *_notices(model, device, accelerator, need, scenario)),
+        notices=(*model.notices, *_notices(model, device, accelerator, need, scenario), *_calibrated(calibration)),
         power_w=float(device.power) if device.power and len(stages) == 1 else None,
     )
 
@@ -253,7 +254,7 @@ def check_command(model: LanguageModel, scenario: Scenario, kind: Kind) -> str:
     return " && ".join(([prompt] if scenario.prompt else []) + ([generation] if scenario.generate else []))
 
 
-def _class_of(model: LanguageModel, device: Device, clock: ClockKind | None) -> tuple[Accelerator, RuntimeParameters]:
+def class_of(model: LanguageModel, device: Device, clock: ClockKind | None) -> tuple[Accelerator, RuntimeParameters]:
     """Return a device as the model sees it, and the parameters of its class or of the one that is used for it."""
     quantized = any(tensor.block.coding != "plain" for tensor, _ in model.groups)
     accelerator = accelerator_of(device, clock, quantized=quantized)
@@ -307,6 +308,11 @@ def _row(phase: Phase) -> dict[str, Any]:
         "utilization": phase.ideal_time_s / phase.expected_time_s,
         "parts_s": {name: getattr(phase.parts, name) for name in Parts.__struct_fields__},
     }
+
+
+def _calibrated(calibration: LanguageCalibration | None) -> Iterator[Notice]:
+    if calibration:
+        yield notice("language-calibrated", device=calibration.device, source=calibration.source)
 
 
 def _notices(

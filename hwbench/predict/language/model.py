@@ -16,6 +16,10 @@ from hwbench.workload.language.work import StepWork
 READING = 0.95
 """Share of the bandwidth at which weights are read during products of many tokens."""
 
+PIPELINED = 4.0
+"""Passes that follow each other through several devices before all of them wait: llama.cpp submits 2048 tokens at once,
+in passes of 512."""
+
 
 class Parts(Struct, frozen=True):
     """Seconds of a time by what they are spent on; they add up to it.
@@ -67,13 +71,14 @@ def prompt_time(
 ) -> Parts:
     """Return the time of the steps that read a prompt, in s.
 
-    Steps pass through `devices` one behind the other, so that m of them take (m + devices - 1) / (m devices) of the
-    time of one device. Fused attention writes no scores.
+    Passes go through `devices` one behind the other, PIPELINED at a time: m of them take (m + devices - 1) /
+    (m devices) of the time of one device. Fused attention writes no scores.
     """
     reading = step.weight_bytes / (READING * device.bandwidth)
     arithmetic, reading = _joined(_arithmetic(step, device, known), reading, known.prompt_power)
     quantized = sum(count for coding, count in step.decoded.items() if coding != "plain")
-    overlap = (step.passes + devices - 1) / (step.passes * devices)
+    together = min(step.passes, PIPELINED)
+    overlap = (together + devices - 1) / (together * devices)
     scores = 0.0 if fused_attention else known.score * step.scores / device.bandwidth
     launches = known.layer * step.layers * step.passes + known.token * step.layers * step.tokens
     return Parts(

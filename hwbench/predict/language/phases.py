@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from hwbench.machine.parts import LanguageCalibration
 from hwbench.predict.language.hardware import Accelerator
 from hwbench.predict.language.model import Parts, generation_time, prompt_time
 from hwbench.predict.language.parameters import ErrorBand, RuntimeParameters
-from hwbench.workload.language.formats import block_format
+from hwbench.workload.language.formats import BlockFormat, block_format
 from hwbench.workload.language.tensors import LanguageModel
 from hwbench.workload.language.work import StepWork, decode_step, prompt_steps
 
@@ -40,12 +41,13 @@ class Scenario(Struct, frozen=True):
 
 
 class Stage(Struct, frozen=True):
-    """A part of a model on `devices` devices of a class, with the parameters of that class."""
+    """A part of a model on `devices` devices, with the parameters of their class and the factors of their own."""
 
     model: LanguageModel
     device: Accelerator
     known: RuntimeParameters
     devices: int = 1
+    calibration: LanguageCalibration | None = None
 
 
 class Phase(Struct, frozen=True):
@@ -67,35 +69,56 @@ class Phase(Struct, frozen=True):
 def phases(stages: tuple[Stage, ...], scenario: Scenario) -> Iterator[Phase]:
     """Yield the prompt and the generation, where the scenario has them, through the stages one after the other."""
     cache = block_format(scenario.kv_dtype)
-    experts = any(weight.experts > 1 for stage in stages for weight, _ in stage.model.groups)
     if scenario.prompt:
-        each = []
-        for stage in stages:
-            step = prompt_steps(stage.model, scenario.prompt, scenario.batch, 0, MICROBATCH, cache)
-            parts = prompt_time(step, stage.device, stage.known, stage.devices, scenario.fused_attention)
-            band = UNFITTED if experts or scenario.fused_attention else stage.known.prompt
-            each.append(_phase("prompt", step, 1, parts, band, stage))
-        yield _joined(each)
+        yield _joined([
+            prompt_phase(stage, scenario.prompt, scenario.batch, 0, cache, fused_attention=scenario.fused_attention)
+            for stage in stages
+        ])  # fmt: skip
     if scenario.generate:
-        each = []
-        for stage in stages:
-            step = decode_step(stage.model, scenario.batch, scenario.prompt + scenario.generate / 2, cache)
-            parts = generation_time(step, stage.device, stage.known, stage.devices, scenario.fused_attention)
-            band = stage.known.batched if scenario.batch > 1 else stage.known.generation
-            band = UNFITTED if experts else band
-            each.append(_phase("generation", step, scenario.generate, parts, band, stage))
-        yield _joined(each)
+        yield _joined([
+            generation_phase(stage, scenario.generate, scenario.batch, scenario.prompt, cache, scenario.fused_attention)
+            for stage in stages
+        ])  # fmt: skip
 
 
-def _phase(name: str, step: StepWork, times: int, parts: Parts, band: ErrorBand, stage: Stage) -> Phase:
-    """Return a phase of `times` such steps.
+def prompt_phase(
+    stage: Stage,
+    tokens: int,
+    batch: int,
+    past: int,
+    cache: BlockFormat,
+    *,
+    fused_attention: bool = False,
+    microbatch: int = MICROBATCH,
+) -> Phase:
+    """Return reading `tokens` after `past` cached ones in each sequence."""
+    step = prompt_steps(stage.model, tokens, batch, past, microbatch, cache)
+    parts = prompt_time(step, stage.device, stage.known, stage.devices, fused_attention)
+    band = UNFITTED if stage.model.used_experts or fused_attention else stage.known.prompt
+    return _phase("prompt", step, 1, parts, "prompt", band, stage)
+
+
+def generation_phase(
+    stage: Stage, tokens: int, batch: int, past: int, cache: BlockFormat, fused_attention: bool = False
+) -> Phase:
+    """Return generating `tokens` after `past` cached ones in each sequence, at the mean context."""
+    step = decode_step(stage.model, batch, past + tokens / 2, cache)
+    parts = generation_time(step, stage.device, stage.known, stage.devices, fused_attention)
+    band = stage.known.batched if batch > 1 else stage.known.generation
+    kind = "batched" if batch > 1 else "generation"
+    return _phase("generation", step, tokens, parts, kind, UNFITTED if stage.model.used_experts else band, stage)
+
+
+def _phase(name: str, step: StepWork, times: int, parts: Parts, kind: str, band: ErrorBand, stage: Stage) -> Phase:
+    """Return a phase of `times` such steps, which a calibration of the device corrects by the `kind` of time.
 
     The roofline lets all devices work at once, as splitting every layer would.
     """
     device = stage.device
     ideal = times * step.flops / device.bound.flops_per_second / stage.devices
     roofline = max(ideal, times * step.traffic / device.bandwidth / stage.devices)
-    expected = max(times * parts.total, roofline)
+    factor, band = _corrected(kind, band, stage)
+    expected = max(times * parts.total * factor, roofline)
     scale = expected / parts.total
     return Phase(
         name=name,
@@ -110,6 +133,18 @@ def _phase(name: str, step: StepWork, times: int, parts: Parts, band: ErrorBand,
         limited_by=parts.largest,
         parts=Parts(*(scale * getattr(parts, field) for field in Parts.__struct_fields__)),
     )
+
+
+def _corrected(kind: str, band: ErrorBand, stage: Stage) -> tuple[float, ErrorBand]:
+    """Return the factor of a calibrated device and the interval that is left; a coding that was timed has its own."""
+    if stage.calibration is None:
+        return 1.0, band
+    factors = stage.calibration.factors
+    if own := factors.get(f"{kind} {stage.model.coding}"):
+        width = max(own.spread, stage.known.calibrated.get(kind, own.spread))
+        return own.factor, ErrorBand(-width, width)
+    other = factors.get(kind)
+    return (other.factor if other else 1.0), band
 
 
 def _joined(each: list[Phase]) -> Phase:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hwbench.machine.parts import DeviceCalibration
+from hwbench.machine.parts import DeviceCalibration, LanguageCalibration
 from hwbench.predict.model.parameters import ParameterFile
 from hwbench.report.text.format import percent
 from hwbench.report.text.layout import PLAIN, Style, heading, sentences, table
@@ -57,6 +57,16 @@ def saved(known: DeviceCalibration, timed: Sequence[Mapping[str, Any]], style: S
         f"times as long; 80 % of errors are within {percent(known.spread)}."
     )
     return [*lines, *sentences(text, style)]
+
+
+def language(known: LanguageCalibration, style: Style = PLAIN) -> list[str]:
+    """Return the factors of a device for language models."""
+    rows = [
+        (kind, str(own.timings), f"{own.factor:.3g}", percent(own.spread))
+        for kind, own in sorted(known.factors.items())
+    ]
+    text = f"Calibrated for language models at {known.created[:16].replace('T', ' ')} UTC by {known.source}."
+    return [*sentences(text, style), *table(("time, coding", "rows", "times as long", "left"), rows, "lrrr", style)]
 
 
 def provenance(parameters: ParameterFile, style: Style = PLAIN) -> list[str]:

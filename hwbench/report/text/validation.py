@@ -36,7 +36,7 @@ def summary(validation: Validation, style: Style = PLAIN, rows: bool = False) ->
     if len(v.families) > 1 and families:
         lines += ["", *_families(families, len(v.families), style)]
     listed = every(v.rows, style) if rows else _worst(v.worst, style)
-    return [*lines, "", *listed, "", *_skipped(v.skipped, style)]
+    return [*lines, "", *listed, "", *left_out(v.skipped, style)]
 
 
 def _meaning(v: Validation) -> str:
@@ -105,7 +105,8 @@ def every(rows: Sequence[ReplayRow], style: Style) -> list[str]:
     return [*result, *lines]
 
 
-def _skipped(skipped: Sequence[Skipped], style: Style) -> list[str]:
+def left_out(skipped: Sequence[Skipped], style: Style) -> list[str]:
+    """Return the rows that were left out, by reason."""
     if not skipped:
         return ["All rows were predicted."]
     reasons: dict[str, list[Skipped]] = {}

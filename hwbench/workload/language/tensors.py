@@ -108,6 +108,15 @@ class LanguageModel(Struct, frozen=True, dict=True):
         return sum(tensor.size for tensor in self.tensors)
 
     @cached_property
+    def coding(self) -> str:
+        """How most weights of products are decoded."""
+        counts: dict[str, int] = {}
+        for tensor, count in self.groups:
+            if tensor.is_matrix and tensor.name != EMBEDDING:
+                counts[tensor.block.coding] = counts.get(tensor.block.coding, 0) + tensor.count * count
+        return max(counts, key=lambda coding: counts[coding], default="plain")
+
+    @cached_property
     def groups(self) -> tuple[tuple[Weight, int], ...]:
         """The different tensors, each with how many of them there are, those outside of layers apart."""
         groups: dict[tuple[str, int, int, int, str], tuple[Weight, int]] = {}
