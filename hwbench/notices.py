@@ -319,6 +319,10 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     ),
     "engine-precision": "{runtime} computes {dtype} networks in {precision} on this machine.",
     "engine-default": "{runtime} was set to fp32; by itself it computes fp32 networks in {precision} on this machine.",
+    "runtimes-without-parameters": (
+        "Not compared, because the time model has no parameters for them on a {kind}: {runtimes}. `hwbench run` "
+        "measures them."
+    ),
     "runtime-left-out": "{runtime} in {dtype} is left out: {reason}",
     "not-in-turns": lambda allowance, two_machines: (
         "These runs were not measured in turns, so a drift of a machine may look like a "

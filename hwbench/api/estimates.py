@@ -16,14 +16,17 @@ from hwbench.api.checks import MAX_ROWS, check_clock, check_dtype, check_math
 from hwbench.api.lookup import Model, ModelOptions, locate
 from hwbench.errors import InputError
 from hwbench.machine.device import Device
-from hwbench.notices import unique
+from hwbench.notices import Notice, notice, unique
 from hwbench.predict import estimate as prediction
 from hwbench.predict.estimate import Estimate, Estimates
 from hwbench.predict.improvements import improvements
+from hwbench.predict.model.runtimes import runtimes_on, without_parameters
 from hwbench.workload.ops import Workload
 
 if TYPE_CHECKING:
     import torch
+
+ALL = "all"
 
 
 def estimate(
@@ -52,6 +55,10 @@ def estimate(
         model, device, dtypes=(dtype,), batches=batches, clock=clock, runtime=runtime, math=math,
         settings=settings, inputs=inputs, **options,
     )  # fmt: skip
+    if len(several.estimates) > 1:
+        raise InputError(
+            "single-value", "This is one estimate, of one runtime: estimate_all compares.", field="runtime"
+        )
     return several.estimates[0]
 
 
@@ -68,23 +75,42 @@ def estimate_all(
     inputs: Any = None,
     **options: Unpack[ModelOptions],
 ) -> Estimates:
-    """Return an estimate for each dtype and batch, as `estimate` does for one."""
+    """Return an estimate for each dtype and batch, as `estimate` does for one.
+
+    `runtime` may be several, as in `torch-eager,torch-compile`, or `all` that have parameters for the device.
+    """
     source = Model(model, inputs, options)
     formats = [check_dtype(name) for name in dtypes]
     sizes = [source.batch(batch, formats[0]) for batch in (batches if batches is not None else (None,))]
-    if len(formats) * len(sizes) > MAX_ROWS:
-        raise InputError("too-many", f"There are more than {MAX_ROWS} estimates.", field="batch")
     if clock and any(field.startswith("clock") for field in settings or ()):
         message = "A kind of clock cannot be chosen where the clock itself is set."
         raise InputError("exclusive", message, field="clock")
     kind, located, precision = check_clock(clock), locate(device, settings), check_math(math)
+    runtimes, notices = _runtimes(runtime, located.device.kind)
+    if len(formats) * len(sizes) * len(runtimes) > MAX_ROWS:
+        raise InputError("too-many", f"There are more than {MAX_ROWS} estimates.", field="batch")
     rows = [
-        prediction.estimate(source.workload(name, size), located.device, name, size, kind, runtime, precision)
+        prediction.estimate(source.workload(name, size), located.device, name, size, kind, each, precision)
+        for each in runtimes
         for name in formats
         for size in sizes
     ]
     if len(rows) == 1:
-        workload, how = source.workload(formats[0], sizes[0]), {"clock": kind, "runtime": runtime, "math": precision}
+        workload, how = (
+            source.workload(formats[0], sizes[0]),
+            {"clock": kind, "runtime": runtimes[0], "math": precision},
+        )
         helping = improvements(workload, located.device, formats[0], sizes[0], **how)
         rows = [replace(rows[0], improvements=helping)]
-    return Estimates(tuple(replace(row, notices=unique((*located.notices, *row.notices))) for row in rows))
+    notices += located.notices
+    return Estimates(tuple(replace(row, notices=unique((*notices, *row.notices))) for row in rows))
+
+
+def _runtimes(text: str | None, kind: str) -> tuple[Sequence[str | None], list[Notice]]:
+    """Return the runtimes that are compared, and a notice of those that cannot be. Raises InputError."""
+    if text != ALL:
+        names = tuple(dict.fromkeys(name.strip() for name in text.split(","))) if text else ()
+        return names or (None,), []
+    missing = without_parameters(kind)
+    notices = [notice("runtimes-without-parameters", runtimes=list(missing), kind=kind)] if missing else []
+    return runtimes_on(kind), notices

@@ -12,7 +12,7 @@ from hwbench.predict.forecast import timed
 from hwbench.predict.model import scalar
 from hwbench.predict.model.launch import CONVOLUTIONS, family_of
 from hwbench.predict.model.parameters import Runtime
-from hwbench.predict.model.runtimes import runtime_for
+from hwbench.predict.model.runtimes import runtime_for, runtimes_on
 from hwbench.predict.model.time import LaunchTime, device_and_host_time, scaled, total_time
 from hwbench.workload.ops import Workload
 
@@ -71,9 +71,9 @@ def _of_runs(
         yield "batch", str(larger), LARGER, _seconds(timed(workload, device, dtype, larger, runtime, **how))
     if narrower := _narrower(device, dtype):
         yield "dtype", narrower, 1.0, _seconds(timed(workload, device, narrower, batch, runtime, **how))
-    compiled = runtime.replace("eager", "compile")
-    if compiled != runtime:
-        yield "runtime", compiled, 1.0, _seconds(timed(workload, device, dtype, batch, compiled, **how))
+    for other in runtimes_on(device.kind):
+        if other != runtime:
+            yield "runtime", other, 1.0, _seconds(timed(workload, device, dtype, batch, other, **how))
     if device.kind == "gpu" and bits <= 16 and (turned := _channels_last(workload)):
         yield "layout", "channels-last", 1.0, _seconds(timed(turned, device, dtype, batch, runtime, **how))
 

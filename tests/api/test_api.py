@@ -14,6 +14,7 @@ import hwbench
 from hwbench import api
 from hwbench.errors import InputError
 from hwbench.predict.estimate import Estimate
+from hwbench.predict.model.runtimes import runtimes_on, without_parameters
 
 NAMES = [
     "HwbenchError", "InputError", "__version__", "bench", "calibrate", "compare", "count", "device", "devices",
@@ -88,6 +89,23 @@ def test_several_estimates() -> None:
     single = hwbench.estimate("alexnet", "rtx3090", batch=8)
     assert single.improvements  # sought for a single estimate alone
     assert answer.estimates[1] == replace(single, improvements=())
+
+
+def test_runtimes_are_compared_by_forecast() -> None:
+    answer = hwbench.estimate_all("alexnet", "i9-10940x", runtime="all")
+    known = runtimes_on("cpu")
+    assert tuple(row.runtime for row in answer.estimates) == known
+    for row in answer.estimates:
+        single = hwbench.estimate("alexnet", "i9-10940x", runtime=row.runtime)
+        assert row.expected_time_s == single.expected_time_s
+    assert ("runtimes-without-parameters" in {own.code for own in answer.notices}) == bool(without_parameters("cpu"))
+    lines = str(answer).splitlines()
+    assert [line.split()[0] for line in lines if line.startswith(known)] == list(known)
+    two = hwbench.estimate_all("alexnet", "i9-10940x", runtime="torch-compile, torch-eager")
+    assert [row.runtime for row in two.estimates] == ["torch-compile-cpu", "torch-eager-cpu"]
+    with pytest.raises(InputError) as caught:
+        hwbench.estimate("alexnet", "i9-10940x", runtime="all")
+    assert (caught.value.code, caught.value.field) == ("single-value", "runtime")
 
 
 def test_values_of_a_device_can_be_set() -> None:

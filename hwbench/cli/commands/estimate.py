@@ -43,7 +43,7 @@ def estimate(
       hwbench estimate alexnet rtx3090
       hwbench estimate resnet50 rtx4090 --dtype fp32,fp16 --batch 1,8,64
       hwbench estimate alexnet rtx3090 --set clock=3GHz --roofline
-      hwbench estimate resnet50 i9-10940x --runtime torch-compile-cpu
+      hwbench estimate resnet50 i9-10940x --runtime all
       hwbench estimate --model vgg16 --device host --json
 
     \b
@@ -60,10 +60,11 @@ def estimate(
     if language.is_asked(model, wanted, parameters["runtime"]):
         output.show(_language(model, device, wanted, {**parameters, "layers": layers, "roofline": roofline}), as_json)
         return
-    several = len(parameters["dtypes"]) * len(parameters["batches"] or "1") > 1
+    runtimes = parameters["runtime"] or ""
+    several = len(parameters["dtypes"]) * len(parameters["batches"] or "1") > 1 or runtimes == "all" or "," in runtimes
     for field, value in (("layers", layers), ("roofline", roofline)):
         if value and several:
-            raise InputError("single-value", "This needs a single dtype and batch size.", field=field)
+            raise InputError("single-value", "This needs a single dtype, batch size and runtime.", field=field)
     if roofline and as_json:
         raise InputError("exclusive", "The roofline is drawn as text and cannot be JSON.", field="roofline")
     with status(tracing(model, training=parameters["mode"] == "training")):

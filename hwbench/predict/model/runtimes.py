@@ -9,6 +9,8 @@ Math = Literal["default", "strict"]
 """How a runtime computes fp32: by default (torch on NVIDIA's GPUs: convolutions in tf32), or in fp32 throughout."""
 RUNTIMES = ("torch-eager-cuda", "torch-compile-cuda", "torch-eager-cpu", "torch-compile-cpu")
 """Those that the time model has parameters for."""
+MEASURABLE = ("torch-eager", "torch-compile", "onnxruntime", "openvino")
+"""Those that `hwbench run` times networks in, without the kind of device."""
 DEFAULT_RUNTIMES = {"gpu": "torch-eager-cuda", "cpu": "torch-eager-cpu"}
 KERNELS = ("fp64", "fp32", "tf32", "fp16", "bf16", "amp")
 """Dtypes in which torch has kernels for whole networks: it has no convolutions of narrower ones."""
@@ -31,6 +33,11 @@ def runs_on(runtime: str, kind: str) -> bool:
 def runtimes_on(kind: str) -> tuple[str, ...]:
     """Return the runtimes that have parameters for a kind of device."""
     return tuple(name for name in RUNTIMES if runs_on(name, kind))
+
+
+def without_parameters(kind: str) -> tuple[str, ...]:
+    """Return the runtimes that can be measured, but have no parameters for a kind of device."""
+    return tuple(name for name in MEASURABLE if not runs_on(name, kind))
 
 
 def runtime_of(text: str | None, kind: str) -> str:

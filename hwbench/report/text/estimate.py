@@ -197,13 +197,25 @@ def several(answer: Estimates, style: Style = PLAIN) -> list[str]:
             interval = " - ".join(si(end, "s", 3) for end in e.forecast.interval_s)
             forecast = (si(e.forecast.time_s, "s", 3), interval, rate(e.forecast.throughput_per_s))
         fits = {True: "yes", False: "no", None: "?"}[e.fits]
-        rows.append((*start, si(floor_digits(e.ideal_time_s), "s"), roofline, *forecast, e.bound or "-", fits))
-    header = ("dtype", "batch", "peak", "ideal", "roofline", "expected", "80 % interval", "rate", "bound", "fits")
-    first = answer.estimates[0]
+        rows.append(
+            (e.runtime, *start, si(floor_digits(e.ideal_time_s), "s"), roofline, *forecast, e.bound or "-", fits)
+        )
+    names = ("dtype", "batch", "peak", "ideal", "roofline", "expected", "80 % interval", "rate", "bound", "fits")
+    first, others = answer.estimates[0], {e.runtime for e in answer.estimates[1:]} - {answer.estimates[0].runtime}
+    columns = [*([0] if others else []), *range(1, len(names) + 1)]
     lines = [*heading(f"{first.title} on {first.device}", style), ""]
-    lines += table(header, rows, "lrrrrrrrll", style, spare=("peak", "ideal", "roofline", "rate"))
+    header, align = ("runtime", *names), "llrrrrrrrll"
+    cells = [[row[index] for index in columns] for row in rows]
+    spare = ("peak", "ideal", "roofline", "rate")
+    lines += table(
+        [header[index] for index in columns], cells, "".join(align[index] for index in columns), style, spare=spare
+    )
     note = f"ideal and roofline are lower bounds at the peak's clock, the latter {_UNCACHED}"
     if not is_strict(first):
         note = "ideal and roofline are not strict bounds: the peak rests on what the system reports or on assumptions"
-    note += f"; expected, rate and bound are forecasts for {first.runtime}" if first.forecast else ""
+    note += (
+        f"; expected, rate and bound are forecasts for {'each runtime' if others else first.runtime}"
+        if first.forecast
+        else ""
+    )
     return [*lines, "", *sentences(f"{note}.", style)]
