@@ -83,6 +83,8 @@ SIMULATIONS = (
     "stats/test_intervals.py::test_intervals_of_correlated_samples",
     "stats/test_ratio_of_medians.py::test_processes_of_unequal_sample_counts",
     "predict/model/test_launch_of_op.py::test_derived_fields_of_the_packed_traces",
+    "predict/fitting/test_intervals_of_fits.py::test_factors_of_devices_are_found",
+    "predict/language/test_accuracy.py::test_no_measured_time_is_below",
     "predict/test_estimate.py::test_every_device_estimates_every_model",
     "predict/test_estimate.py::test_a_batch_takes_no_longer_than_its_samples",
     "study/test_requirement.py::test_a_share_of_the_roofline_as_the_judge",

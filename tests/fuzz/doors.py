@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from tests.fuzz import graphs, mutate
+from tests.fuzz import graphs, language, mutate
 
 ROOT = Path(__file__).parents[2]
 MODELS = ("alexnet", "lenet5", "resnet50", "bert-base", "matmul:64x64x64", "timm:resnet18")
@@ -70,16 +70,25 @@ def _flag(random: Random) -> list[str]:
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "estimate": tuple(
-        ("--dtype --batch --clock --runtime --set --layers --roofline --input --image-size --context ").split()
+        ("--dtype --batch --clock --runtime --math --set --layers --roofline --input --image-size --context ").split()
     ),
     "count": ("--convention", "--dtype", "--batch", "--input", "--phase", "--mode"),
     "peak": ("--device", "--set", "--clock"),
-    "require": ("--rate", "--latency", "--utilization", "--dtype", "--batch", "--all"),
-    "compare": tuple(
-        ("--model --dtype --batch --sort --kind --year --vendor --format --margin --level --clock ").split()
+    "require": tuple(
+        (
+            "--rate --latency --utilization --dtype --batch --all --device --kind --vendor --architecture --year "
+            "--runtime --math "
+        ).split()
     ),
-    "sweep": ("--dtype", "--batch", "--format", "--kind", "--year", "--vendor"),
-    "devices list": ("--kind", "--year", "--vendor"),
+    "compare": tuple(
+        (
+            "--model --dtype --batch --sort --kind --year --vendor --architecture --format --margin --level --clock "
+            "--runtime --math --baseline "
+        ).split()
+    ),
+    "sweep": tuple("--dtype --batch --format --kind --year --vendor --architecture --runtime --math".split()),
+    "devices list": ("--kind", "--year", "--vendor", "--architecture"),
+    "calibrate": ("--measurements", "--device", "--show"),
     "devices show": (),
     "devices search": (),
     "models list": (),
@@ -94,7 +103,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 POSITIONAL = ("estimate", "count", "peak")
 """Commands whose model and device may be arguments."""
-FLAGS = ("--layers", "--roofline", "--all", "--rows")
+FLAGS = ("--layers", "--roofline", "--all", "--rows", "--show")
 VALUES = (
     *MODELS,
     *DEVICES,
@@ -139,6 +148,16 @@ VALUES = (
     "markdown",
     "text",
     "torch-compile-cuda",
+    "torch-compile",
+    "torch-2.99-eager",
+    f"torch-2.{'9' * 5000}-eager",
+    "strict",
+    "default",
+    "nvidia",
+    "AMD",
+    "ampere",
+    "zen",
+    "host",
     "name",
     "3%",
     "0%",
@@ -373,6 +392,34 @@ def setting(random: Random) -> Case:
     return Case("live setting", (" ".join(parts),))
 
 
+def _estimated(random: Random, name: str, share: float = 0.2) -> tuple[str, ...]:
+    options = language.options(random) if random.random() < share else []
+    return ("estimate", name, random.choice(("rtx3090", "m1", "i9-10940x")), *options, *_flag(random))
+
+
+def language_model(random: Random) -> Case:
+    """Options of language models of the catalog."""
+    name = random.choice(language.MODELS) if random.random() < 0.3 else "llama3-8b"
+    return Case("language options", _estimated(random, name, 1.0))
+
+
+def gguf(random: Random) -> Case:
+    """A GGUF file of somebody's."""
+    return Case("GGUF", _estimated(random, "./x.gguf"), {"x.gguf": language.gguf(random)})
+
+
+def hub_folder(random: Random) -> Case:
+    """A folder of somebody's with a configuration, and with or without weights."""
+    files = {"x/config.json": language.configuration(random)}
+    if random.random() < 0.5:
+        files["x/model.safetensors"] = language.safetensors(random)
+        files["x/config.json"] = random.choice(
+            (files["x/config.json"], json.dumps(language.CONFIGURATIONS[0]).encode())
+        )
+    name = random.choice(("./x", "x/config.json", "./x/model.safetensors"))
+    return Case("hub folder", _estimated(random, name), files)
+
+
 DOORS: dict[str, Callable[[Random], Case]] = {
     "command line": command_line,
     "device YAML": device,
@@ -389,6 +436,9 @@ DOORS: dict[str, Callable[[Random], Case]] = {
     "few timings": timings,
     "saved calibration": calibration,
     "live setting": setting,
+    "language options": language_model,
+    "GGUF": gguf,
+    "hub folder": hub_folder,
 }
 SLOW = ("command line", "measurement CSV", "clock CSV", "environment", "few timings")
 TURNS = 4

@@ -57,7 +57,7 @@ def is_foreign(text: str | None) -> bool:
 
 def version_of(text: str | None) -> tuple[int, int] | None:
     """Return the version of torch in a runtime's words: (2, 4) in `torch-2.4-eager`, None if there is none."""
-    match = re.search(r"torch-([0-9]+)\.([0-9]+)", text or "")
+    match = re.search(r"torch-([0-9]{1,4})\.([0-9]{1,4})", text or "")
     return (int(match[1]), int(match[2])) if match else None
 
 

@@ -54,6 +54,8 @@ def from_gguf(header: gguf.GgufHeader) -> LanguageModel:
     count = fields.whole("block_count")
     if count > _MAX_LAYERS:
         raise InputError("bad-gguf", f"It states {count} layers.", file=header.path)
+    if not any(tensor.is_matrix and tensor.layer >= 0 for tensor in tensors):
+        raise InputError("bad-gguf", "It holds no matrices of layers.", file=header.path)
     base = fields.text("general.basename") or fields.text("general.name") or os.path.basename(header.path)
     return LanguageModel(
         name=os.path.basename(header.path).removesuffix(".gguf"),

@@ -12,6 +12,7 @@ from typing import IO, Any
 from msgspec import Struct
 
 from hwbench.errors import InputError, shown
+from hwbench.files.content import regular
 from hwbench.workload.language.formats import GGUF_TYPES
 from hwbench.workload.language.tensors import Weight
 
@@ -55,11 +56,8 @@ def read(path: str) -> GgufHeader:
 
 
 def _read(path: str) -> GgufHeader:
-    try:
-        with open(path, "rb") as file:
-            return _Reader(path, file).header()
-    except OSError as error:
-        raise InputError("not-readable", f"It cannot be read: {error.strerror}.", file=path) from None
+    with regular(path) as file:
+        return _Reader(path, file).header()
 
 
 class _Reader:

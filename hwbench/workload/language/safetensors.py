@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from hwbench.errors import InputError
+from hwbench.files.content import regular
 
 MAX_HEADER, MAX_FILES = 100_000_000, 10_000
 _FORMATS = {"F64": "f32", "F32": "f32", "F16": "f16", "BF16": "bf16", "F8_E4M3": "fp8", "F8_E5M2": "fp8", "I8": "int8"}
@@ -57,16 +58,13 @@ def read(paths: list[str]) -> StoredWeights:
 
 
 def _header(path: str) -> list[_Entry]:
-    try:
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            length = int.from_bytes(file.read(8), "little")
-            if length > min(MAX_HEADER, max(size - 8, 0)):
-                message = f"Its header would be {length} bytes long: it is cut, or no .safetensors file."
-                raise InputError("bad-safetensors", message, file=path)
-            text = file.read(length)
-    except OSError as error:
-        raise InputError("not-readable", f"It cannot be read: {error.strerror}.", file=path) from None
+    with regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        length = int.from_bytes(file.read(8), "little")
+        if length > min(MAX_HEADER, max(size - 8, 0)):
+            message = f"Its header would be {length} bytes long: it is cut, or no .safetensors file."
+            raise InputError("bad-safetensors", message, file=path)
+        text = file.read(length)
     try:
         raw = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
         entries = [msgspec.json.decode(value, type=_Entry) for name, value in raw.items() if name != "__metadata__"]

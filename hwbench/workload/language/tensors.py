@@ -3,6 +3,7 @@
 Tensors have the names of GGUF files: `blk.0.attn_q.weight`, `token_embd.weight`, `blk.3.ffn_gate_exps.weight`.
 """
 
+import math
 from collections.abc import Iterable
 from functools import cached_property
 
@@ -68,6 +69,13 @@ class Layer(Struct, frozen=True):
     def tokens(self, context: float) -> float:
         """Return how many tokens are attended to at a context."""
         return min(context, self.window) if self.window else context
+
+    def mean_tokens(self, first: float, growth: float, steps: int) -> float:
+        """Return how many tokens are attended to in the mean of steps whose contexts grow from `first`."""
+        free = steps  # steps before the window is full
+        if self.window and first + growth * (steps - 1) > self.window:
+            free = max(math.ceil((self.window - first) / growth), 0)
+        return (free * (first + growth * (free - 1) / 2) + (steps - free) * (self.window or 0)) / steps
 
 
 class LanguageModel(Struct, frozen=True, dict=True):

@@ -49,32 +49,31 @@ def prompt_steps(
     A step takes at most `microbatch` tokens, of one sequence after the other; only the last token of each is given to
     the head. `past` tokens are cached already.
     """
-    total: StepWork | None = None
-    start = 0
-    while start < tokens:
-        count = min(microbatch, tokens - start)
-        together = min(batch, max(microbatch // count, 1))
-        # whole steps of `together` sequences, the last one of fewer counted as a part of one
-        last = start + count >= tokens
-        mean = past + start + (count + 1) / 2
-        step = _step(model, float(count * together), float(together) if last else 0.0, float(count), mean, cache)
-        total = _sum(total, step, batch / together)
-        start += count
-    if total is None:
+    if tokens < 1:
         raise ValueError("a prompt has at least one token")
-    return total
+    whole = (tokens - 1) // microbatch
+    rest = tokens - whole * microbatch
+    together = min(batch, max(microbatch // rest, 1))
+    # whole steps of `together` sequences, the last one of fewer counted as a part of one
+    last = _step(model, float(rest * together), float(together), float(rest), past + tokens - (rest - 1) / 2, cache)
+    total = _sum(None, last, batch / together)
+    if not whole:
+        return total
+    step = _step(model, float(microbatch), 0.0, float(microbatch), past + (microbatch + 1) / 2, cache, whole)
+    return _sum(total, step, batch * whole)
 
 
 def _step(
-    model: LanguageModel, tokens: float, heads: float, each: float, context: float, cache: BlockFormat
+    model: LanguageModel, tokens: float, heads: float, each: float, context: float, cache: BlockFormat, steps: int = 1
 ) -> StepWork:
     """Return a step of `tokens` tokens, `each` of one sequence, that attend to `context` tokens on average.
 
-    `heads` of the tokens are given to the head.
+    `heads` of the tokens are given to the head. Of several `steps`, one behind the other, it is the mean.
     """
     sequences = tokens / each
     per_value = cache.size / cache.values
-    read = sum(layer.cached * layer.tokens(context) + 2 * layer.state for layer in model.layers)
+    attended = [(layer, layer.mean_tokens(context, each, steps)) for layer in model.layers]
+    read = sum(layer.cached * seen + 2 * layer.state for layer, seen in attended)
     written = sum(layer.cached for layer in model.layers)
     totals = _weights(model, tokens, heads)
     return StepWork(
@@ -85,8 +84,8 @@ def _step(
         decoded=totals[1],
         cache_bytes=per_value * (sequences * read + tokens * written),
         weight_macs=totals[2],
-        attention_macs=tokens * sum(layer.score_macs * layer.tokens(context) for layer in model.layers),
-        scores=tokens * sum(layer.heads * layer.tokens(context) for layer in model.layers),
+        attention_macs=tokens * sum(layer.score_macs * seen for layer, seen in attended),
+        scores=tokens * sum(layer.heads * seen for layer, seen in attended),
     )
 
 

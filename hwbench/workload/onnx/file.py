@@ -6,7 +6,6 @@ and functions that would expand without end are refused.
 
 import itertools
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from math import prod
 from typing import Any
@@ -15,6 +14,7 @@ import onnx
 from onnx import inliner
 
 from hwbench.errors import InputError, shown
+from hwbench.files.content import regular
 
 MAX_BYTES = 1 << 31
 """Of a file: protobuf's own limit."""
@@ -59,16 +59,9 @@ def has_data(tensor: Any) -> bool:
 
 
 def _content(path: str) -> bytes:
-    try:
-        status = os.stat(path)
-        if stat.S_ISREG(status.st_mode) and status.st_size < MAX_BYTES:
-            with open(path, "rb") as file:
-                return file.read(MAX_BYTES)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError("not-readable", f"The file cannot be read: {shown(reason)}.", file=path) from None
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError("not-readable", "This is not a file.", file=path)
+    with regular(path) as file:
+        if os.fstat(file.fileno()).st_size < MAX_BYTES:
+            return file.read(MAX_BYTES)
     text = "The file is larger than 2 GiB, more than ONNX allows. Export the weights as external data."
     raise InputError("too-large", text, file=path)
 

@@ -14,6 +14,7 @@ from hwbench.predict.language.model import Parts, generation_time, prompt_time
 from hwbench.workload.language import language_model
 from hwbench.workload.language.formats import block_format
 from hwbench.workload.language.parts import split_layers
+from hwbench.workload.language.tensors import Layer
 from hwbench.workload.language.work import decode_step, prompt_steps
 
 HALF = block_format("f16")
@@ -58,6 +59,22 @@ def test_a_prompt_is_read_in_microbatches_and_only_its_last_token_gets_a_head() 
     assert steps.passes == 2
     assert steps.weight_macs == 1024 * layers + head
     assert steps.attention_macs == 32 * 2 * 32 * 128 * (1024 * 1025 / 2)
+
+
+@pytest.mark.parametrize("window", [None, 1, 256, 257, 1000, 4352, 4353])
+def test_windows_fill_while_a_prompt_is_read(window: int | None) -> None:
+    contexts = [256.5 + 512 * step for step in range(9)]
+    attended = sum(min(context, window or 1e9) for context in contexts) / 9
+    assert Layer(window=window).mean_tokens(256.5, 512, 9) == pytest.approx(attended, rel=1e-12)
+
+
+def test_a_batch_of_long_prompts_takes_its_whole_steps_and_a_part_of_the_last() -> None:
+    model = language_model("llama3-8b", "f16")
+    steps = prompt_steps(model, 512 * 99 + 128, 2, 1000, 512, HALF)  # the last tokens of both are read together
+    assert steps.passes == 2 * 99 + 1
+    assert steps.tokens == 2 * (512 * 99 + 128)
+    past = sum(range(1001, 1001 + 512 * 99 + 128))
+    assert steps.scores == pytest.approx(2 * 32 * 32 * past, rel=1e-12)
 
 
 def test_a_batch_reads_the_experts_that_are_expected() -> None:

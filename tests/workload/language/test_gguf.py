@@ -1,5 +1,7 @@
 """Headers of GGUF files: written by the package gguf and read the same; hostile ones give one line."""
 
+import json
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -7,10 +9,17 @@ from typing import Any
 import pytest
 
 from hwbench.errors import InputError
+from hwbench.workload import load
 from hwbench.workload.language import gguf, language_model
 from hwbench.workload.language.formats import GGUF_TYPES
 
 TEXT = b"\x05\x00\x00\x00\x00\x00\x00\x00hello"
+
+
+CONFIGURATION = {
+    "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 3, "vocab_size": 300,
+    "num_attention_heads": 8,
+}  # fmt: skip
 
 
 def header(tensors: int = 0, fields: int = 0, version: int = 3, magic: bytes = b"GGUF") -> bytes:
@@ -58,6 +67,16 @@ def test_hostile_headers_give_one_line(name: str, tmp_path: Path) -> None:
     assert caught.value.code in ("bad-gguf", "file-cut")
     assert caught.value.file == str(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+@pytest.mark.parametrize("name", ["m.gguf", "m.safetensors", "m.onnx"])
+def test_a_pipe_that_nobody_feeds_is_no_model(name: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIGURATION))
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError) as caught:
+        load.workload(str(tmp_path / name)) if name.endswith("onnx") else language_model(str(tmp_path / name))
+    assert (caught.value.code, caught.value.file) == ("not-readable", str(tmp_path / name))
 
 
 def write(path: Path, shapes: dict[str, tuple[tuple[int, ...], int]], **fields: Any) -> None:
