@@ -28,7 +28,7 @@ COMMANDS = {
     "study": "Study what predicts performance, with statistics.",
     "completion": "Print a completion script for the shell.",
     "bench": "Measure this machine: clock, FMA, matrix products, memory.",
-    "results": "List and show saved runs.",
+    "results": "List, show, name and remove saved runs.",
     "self-check": "Measure the false-positive rate of `hwbench compare` here.",
     "run": "Run a model in torch and compare its time with the predictions.",
     "explain": "Measure where performance is lost below the peak.",

@@ -61,18 +61,27 @@ class TracingOption(click.Option):
     """An option of models that are traced; `hwbench count --help` explains these for all commands."""
 
 
+class LanguageOption(click.Option):
+    """An option of language models."""
+
+
 class Command(_Remembered):
-    """A command of hwbench, whose help has a section for the options of traced models."""
+    """A command of hwbench, whose help has sections for the options of language models and of traced ones."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options; those of traced models in a section, which only `count` has in full."""
-        own: list[tuple[str, str]] = []
-        tracing: list[tuple[str, str]] = []
+        records: dict[type[click.Option], list[tuple[str, str]]] = {}
         for option in self.get_params(ctx):
-            if (record := option.get_help_record(ctx)) is not None:
-                (tracing if isinstance(option, TracingOption) else own).append(record)
-        with formatter.section("Options"):
-            formatter.write_dl(own)
+            if isinstance(option, click.Option) and (record := option.get_help_record(ctx)) is not None:
+                kind = next(
+                    (kind for kind in (TracingOption, LanguageOption) if isinstance(option, kind)), click.Option
+                )
+                records.setdefault(kind, []).append(record)
+        tracing = records.pop(TracingOption, [])
+        for kind, title in ((click.Option, "Options"), (LanguageOption, "Options of language models")):
+            if kind in records:
+                with formatter.section(title):
+                    formatter.write_dl(records[kind])
         if tracing:
             with formatter.section("Options of traced models"):
                 if self.name == "count":
@@ -153,8 +162,8 @@ class NameArgument(click.Argument):
 def model_option(required: bool = True) -> Callable[[F], F]:
     """Return a decorator that adds MODEL and `--model`."""
     text = (
-        "Catalog name, file (.yaml, .onnx, .json), matmul:MxNxO, torchvision:, timm: or hf:NAME, torch:module:factory, "
-        "torch:file.py:factory."
+        "Catalog name (see `hwbench models`), file (.yaml, .onnx, .json), matmul:MxNxO, torchvision:, timm: or "
+        "hf:NAME, torch:module:factory, torch:file.py:factory."
     )
     return _named("model", required, "-m", text)
 

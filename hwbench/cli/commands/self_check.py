@@ -12,7 +12,9 @@ from hwbench.cli.progress import line
 
 @options.command("self-check")
 @click.argument("kernels", nargs=-1, metavar="[KERNEL]...")
-@click.option("--pairs", type=click.IntRange(1, 1000), default=20, show_default=True, help="Number of comparisons.")
+@click.option(
+    "--pairs", type=click.IntRange(1, 1000), metavar="N", default=20, show_default=True, help="Number of comparisons."
+)
 @options.processes_option(3, "Processes of each run.")
 @options.budget_option("0.5s", "Time of each process's samples.")
 @options.json_option
