@@ -19,7 +19,7 @@ from hwbench.machine.device import Device
 from hwbench.notices import unique
 from hwbench.predict.language import LanguageEstimate, Scenario
 from hwbench.predict.language import estimate_language as estimated
-from hwbench.workload.language import language_model
+from hwbench.workload.language import LanguageModel, language_model
 from hwbench.workload.language.formats import block_format
 
 MAX_TOKENS, MAX_DEVICES = 100_000_000, 4096
@@ -49,6 +49,43 @@ def estimate_language(
     default those of the prompt (512) and to generate (128). Layers are split between `devices`; with `gpu_layers`, so
     many of them are on the device and the others on `cpu`. Fused attention is llama.cpp's `-fa 1`. Raises InputError.
     """
+    scenario = scenario_of(
+        kv_dtype=kv_dtype, prompt=prompt, generate=generate, batch=batch, context=context, devices=devices,
+        gpu_layers=gpu_layers, fused_attention=fused_attention,
+    )  # fmt: skip
+    described = model_in_format(model, weights)
+    located, host = locate(device, settings), None if cpu is None else locate(cpu).device
+    if (scenario.gpu_layers is None) != (host is None):
+        message = "Layers on a CPU need both: how many are on the device, and which CPU has the others."
+        raise InputError("missing", message, field="cpu" if host is None else "gpu_layers")
+    if host is not None and (host.kind != "cpu" or located.device.kind != "gpu"):
+        raise InputError("not-a-cpu", "Layers are divided between a GPU and a CPU.", field="cpu")
+    other = None if described.path else lambda name: language_model(model, name)
+    own = calibrations.load_language(calibration_key(device))
+    answer = estimated(described, located.device, scenario, check_clock(clock), other, host, own)
+    return replace(answer, notices=unique((*located.notices, *answer.notices)))
+
+
+def model_in_format(model: str, weights: str | None) -> LanguageModel:
+    """Return a language model in a format of weights. Raises InputError that names the parameter."""
+    try:
+        return language_model(model, weights)
+    except InputError as error:
+        raise error.at(field=error.field or "model") if error.file is None else error from None
+
+
+def scenario_of(
+    *,
+    kv_dtype: str | None = None,
+    prompt: int | None = None,
+    generate: int | None = None,
+    batch: int | None = None,
+    context: int | None = None,
+    devices: int | None = None,
+    gpu_layers: int | None = None,
+    fused_attention: bool = False,
+) -> Scenario:
+    """Return what is asked of a model, with the defaults of what is not given. Raises InputError."""
     scenario = Scenario(
         prompt=_count(prompt, 512, "prompt", 0),
         generate=_count(generate, 128, "generate", 0),
@@ -64,20 +101,7 @@ def estimate_language(
     if scenario.reserved < scenario.prompt + scenario.generate:
         message = f"The context holds {scenario.prompt + scenario.generate} tokens of prompt and generation."
         raise InputError("context-too-short", message, field="context")
-    try:
-        described = language_model(model, weights)
-    except InputError as error:
-        raise error.at(field=error.field or "model") if error.file is None else error from None
-    located, host = locate(device, settings), None if cpu is None else locate(cpu).device
-    if (scenario.gpu_layers is None) != (host is None):
-        message = "Layers on a CPU need both: how many are on the device, and which CPU has the others."
-        raise InputError("missing", message, field="cpu" if host is None else "gpu_layers")
-    if host is not None and (host.kind != "cpu" or located.device.kind != "gpu"):
-        raise InputError("not-a-cpu", "Layers are divided between a GPU and a CPU.", field="cpu")
-    other = None if described.path else lambda name: language_model(model, name)
-    own = calibrations.load_language(calibration_key(device))
-    answer = estimated(described, located.device, scenario, check_clock(clock), other, host, own)
-    return replace(answer, notices=unique((*located.notices, *answer.notices)))
+    return scenario
 
 
 def _count(value: int | None, default: int, field: str, low: int, high: int = MAX_TOKENS) -> int:

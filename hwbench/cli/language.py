@@ -8,11 +8,13 @@ import click
 
 from hwbench.api import is_language_question
 from hwbench.cli.options import LanguageOption
+from hwbench.errors import InputError
 
 F = TypeVar("F", bound=Callable[..., Any])
 option = partial(click.option, cls=LanguageOption)
 
-NAMES = ("weights", "kv_dtype", "prompt", "generate", "devices", "gpu_layers", "cpu", "fused_attention")
+SHARED = ("weights", "kv_dtype", "prompt", "generate", "fused_attention")
+NAMES = (*SHARED, "devices", "gpu_layers", "cpu")
 _TOKENS = click.IntRange(0, 100_000_000)
 
 
@@ -34,13 +36,40 @@ def shared_options(function: F) -> F:
     return function
 
 
+_DEFAULTS = (None, (), False, "fp32", ("fp32",), "default", "inference")
+FILTERS = ("kind", "vendor", "architecture", "year")
+
+
+def options_of(parameters: Mapping[str, Any], *others: str) -> dict[str, Any]:
+    """Return the options that have a value, those of language models and `others`. Raises InputError for any other."""
+    allowed = (*NAMES, "context", *others)
+    for field, value in parameters.items():
+        if field not in allowed and value not in _DEFAULTS:
+            raise InputError("not-for-language", "Language models do not have this option.", field=field)
+    return {name: parameters[name] for name in allowed if parameters.get(name) not in (None, (), False)}
+
+
+def single_batch(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters with their only batch. Raises InputError for several."""
+    batches = parameters.get("batches") or ()
+    if len(batches) > 1:
+        raise InputError("single-value", "This needs a single batch size.", field="batches")
+    rest = {name: value for name, value in parameters.items() if name != "batches"}
+    return {**rest, "batch": batches[0]} if batches else rest
+
+
+def points_options(function: F) -> F:
+    """Add the options of language models on several devices, or in several scenarios."""
+    text = "Devices that layers are split between."
+    return option("--devices", type=click.IntRange(1, 4096), metavar="N", help=text)(shared_options(function))
+
+
 def language_options(function: F) -> F:
     """Add the options of language models that are estimated."""
     for decorator in (
         option("--cpu", metavar="D", help="CPU that has the layers beyond --gpu-layers; host is this one."),
         option("--gpu-layers", type=_TOKENS, metavar="K", help="Layers on the device, the others on --cpu."),
-        option("--devices", type=click.IntRange(1, 4096), metavar="N", help="Devices that layers are split between."),
-        shared_options,
+        points_options,
     ):
         function = decorator(function)
     return function

@@ -11,7 +11,7 @@ TEXTS = {
     "ClockStudy": "clock", "ModelClock": "clock", "Suite": "clock", "Comparison": "compare", "Count": "workload",
     "Description": "machine", "DeviceDetails": "machine", "Estimate": "estimate", "Estimates": "estimate",
     "Explanation": "explain", "Inference": "inference", "LanguageEstimate": "language", "LanguageRun": "language_run",
-    "LanguageValidation": "language_validation",
+    "LanguagePoints": "language_points", "LanguageValidation": "language_validation",
     "Requirement": "requirement", "RunComparison": "runs",
     "SelfCheck": "runs", "Sweep": "sweep", "Validation": "validation",
 }  # fmt: skip

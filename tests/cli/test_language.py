@@ -55,3 +55,57 @@ def test_tables_of_both_kinds_are_judged_apart(cli: Any, table: str, tmp_path: P
     other.write_text("device,model,batch,dtype,time_ms\nrtx3090,alexnet,1,fp32,1\n")
     assert cli(f"validate {table} {other} --json").json["error"]["code"] == "mixed-tables"
     assert cli(f"validate {table} --dtype fp16 --json").json["error"]["code"] == "not-for-language"
+
+
+def test_require_judges_by_the_interval_and_lists_the_lowest_power_first(cli: Any) -> None:
+    body = cli("require -m llama3-8b --weights q4_k_m --tokens 30/s --context 8192 --json").json
+    points = body["points"]
+    assert body["tokens_per_s"] == 30
+    assert {point["verdict"] for point in points} == {"delivers", "may deliver"}
+    for point in points:
+        low, high = point["tokens_per_s_interval"]
+        assert high >= 30
+        assert (low >= 30) == (point["verdict"] == "delivers")
+        assert point["fits"] is not False
+        assert point["prompt"] + point["generate"] == point["context"] == 8192
+    powers = [point["power_w"] for point in points if point["verdict"] == "delivers" and point["power_w"]]
+    assert powers == sorted(powers)
+    assert len(points) < body["judged"]
+    few = cli("require -m llama3-8b --weights q4_k_m --tokens 30/s --latency 1s --context 8192 --json").json["points"]
+    assert 0 < len(few) < len(points)
+    assert all(point["ttft_interval_s"][0] <= 1 for point in few)
+
+
+def test_a_requirement_of_a_language_model_needs_a_target(cli: Any) -> None:
+    assert cli("require -m llama3-8b --weights q4_0 --json").json["error"]["code"] == "needs-target"
+    assert cli("require -m llama3-8b --tokens 30/s --utilization 0.3 --json").json["error"]["field"] == "--utilization"
+
+
+def test_devices_are_compared_as_estimates_are(cli: Any) -> None:
+    body = cli("compare rtx4090 rtx3090 --model llama3-8b --weights q4_k_m --sort power --json").json
+    assert [point["device"] for point in body["points"]] == ["rtx3090", "rtx4090"]
+    single = cli("estimate llama3-8b rtx3090 --weights q4_k_m --json").json
+    assert body["points"][0]["tokens_per_s"] == single["language"]["tokens_per_s"]
+    assert body["points"][0]["ttft_interval_s"] == single["language"]["ttft_interval_s"]
+
+
+def test_a_curve_over_the_batch(cli: Any) -> None:
+    body = cli("estimate llama3-8b rtx3090 --weights q4_k_m --batch 1,4,16,64 --json").json
+    points = body["points"]
+    assert body["question"] == "curve"
+    assert [point["batch"] for point in points] == [1, 4, 16, 64]
+    each, every = ([point[name] for point in points] for name in ("tokens_per_s", "tokens_per_s_all"))
+    assert each == sorted(each, reverse=True)
+    assert every == sorted(every)
+
+
+def test_a_sweep_has_every_format_of_every_model_on_every_device(cli: Any) -> None:
+    body = cli("sweep -m llama3-8b -m qwen3-8b -d rtx3090 -d rtx4090 --weights q4_k_m,q8_0 --json").json
+    assert len({(p["model"], p["weights"], p["device"]) for p in body["points"]}) == 8
+    assert cli("sweep -m alexnet -d rtx3090 --batch 1,2 --json").json["count"] == 2
+
+
+def test_filters_choose_among_the_catalog(cli: Any) -> None:
+    body = cli("compare --kind gpu --vendor apple --model llama3-8b --weights q4_0 --json").json
+    assert len(body["points"]) > 2
+    assert all("apple" in point["device"] for point in body["points"])

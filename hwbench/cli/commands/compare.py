@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from hwbench import api
-from hwbench.cli import filters, options, output, values
+from hwbench.cli import filters, language, options, output, values
 from hwbench.cli.progress import line, status, tracing
 from hwbench.errors import InputError
 from hwbench.report.export.compare import COLUMNS, records
@@ -14,6 +14,8 @@ from hwbench.report.text.compare import markdown
 from hwbench.study.compare.devices import Comparison
 
 FORMATS = ("text", "csv", "markdown", "json")
+_NOT_LANGUAGE = ("model", "runtime", "margin", "level", "fresh_processes", "budget")
+"""Parameters that language models do not need, whatever their values."""
 SORTS = ("name", "released", "peak", "bandwidth", "ridge", "power", "time", "per-watt")
 
 
@@ -42,6 +44,7 @@ SORTS = ("name", "released", "peak", "bandwidth", "ridge", "power", "time", "per
 @options.budget_option("60s", "Time to measure for with --live.")
 @options.folder_options
 @options.tracing_options
+@language.points_options
 @options.format_option(FORMATS)
 def compare(
     names: tuple[str, ...],
@@ -66,9 +69,20 @@ def compare(
       hwbench compare rtx3090 rtx4090 --model resnet50 --dtype fp16 --batch 1,64
       hwbench compare --kind cpu --year 2017.. --sort per-watt
       hwbench compare --kind gpu --vendor nvidia --format csv > gpus.csv
+      hwbench compare rtx3090 rtx4090 --model llama3-8b --weights q4_k_m
       hwbench compare --live threads=1 --kernel clock --processes 1 --budget 1s
     """
     form = options.form(form, as_json)
+    model, wanted = parameters["model"], {name: parameters.get(name) for name in language.NAMES}
+    if model and not live and language.is_asked(model, wanted, parameters["runtime"]):
+        if form not in ("text", "json"):
+            raise InputError("bad-format", "Language models are compared as text or JSON.", field="form")
+        own = {name: value for name, value in parameters.items() if name not in _NOT_LANGUAGE}
+        chosen = language.single_batch(language.options_of(own, "sort", "batches", *language.FILTERS))
+        output.show(api.compare_language(model, *names, **chosen), form == "json")
+        return
+    for name in wanted:
+        parameters.pop(name, None)
     command = ("hwbench", *sys.argv[1:])
     with options.saving(save, no_save) as where, line() as progress, status(tracing(parameters["model"])):
         answer = api.compare(*names, live=live, save=where, progress=progress, command=command, **parameters)

@@ -54,6 +54,7 @@ def estimate(
     \b
     Language models need no torch; hub names, .gguf, config.json are read:
       hwbench estimate llama3-8b rtx3090 --weights q4_k_m --prompt 512
+      hwbench estimate llama3-8b rtx3090 --weights q4_k_m --batch 1,4,16,64
       hwbench estimate meta-llama/Llama-3.1-70B rtx4090 --weights q4_0 --devices 2
     """
     wanted = {name: parameters.pop(name) for name in language.NAMES}
@@ -83,12 +84,16 @@ def estimate(
 def _language(model: str, device: str, wanted: dict[str, Any], parameters: dict[str, Any]) -> Answer:
     """Return the estimate of a language model. Raises InputError for options of other models."""
     batches = parameters["batches"] or (1,)
-    if len(batches) > 1:
-        raise InputError("single-value", "This needs a single batch size.", field="batches")
     if parameters["dtypes"] != ("fp32",):
         raise InputError("not-for-language", "Language models have weights in a format instead.", field="dtypes")
     for field in ("inputs", "batch_dim", "image_size", "phase", "channels_last", "strict", "layers", "roofline"):
         if parameters.get(field):
             raise InputError("not-for-language", "Language models do not have this option.", field=field)
     common = {name: parameters[name] for name in ("context", "clock", "settings")}
-    return api.estimate_language(model, device, batch=batches[0], **wanted, **common)
+    if len(batches) == 1:
+        return api.estimate_language(model, device, batch=batches[0], **wanted, **common)
+    for field in ("cpu", "gpu_layers", "clock"):
+        if {**wanted, **common}.pop(field) is not None:
+            raise InputError("single-value", "This needs a single batch size.", field=field)
+    own = {name: value for name, value in {**wanted, **common}.items() if name not in ("cpu", "gpu_layers", "clock")}
+    return api.sweep_language([model], [device], batches=batches, **{**own, "weights": [own["weights"]]})
