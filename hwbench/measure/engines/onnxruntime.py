@@ -5,10 +5,10 @@ import os
 import tempfile
 from typing import Any
 
-from hwbench.measure.engines import export
+from hwbench.measure.engines import export, quantization
 from hwbench.measure.engines.base import PASSES, EngineLayer, Inputs, Prepared, heaviest, package, refuse_dtype
 
-DTYPES = ("fp32", "fp16")
+DTYPES = ("fp32", "fp16", "int8")
 """Of networks: its CPU provider has no convolutions in bf16 and fp64."""
 NAMES = {"float": "fp32", "float16": "fp16", "bfloat16": "bf16", "double": "fp64", "int8": "int8", "uint8": "int8"}
 QUIET = 4
@@ -43,6 +43,12 @@ class OnnxruntimeNetwork(Prepared):
         self.session = self._session()
         names = [entry.name for entry in self.session.get_inputs()]
         self.feeds = [dict(zip(names, (tensor.numpy() for tensor in each), strict=False)) for each in inputs]
+        if dtype == "int8":
+            try:
+                self.graph = quantization.onnx_graph(self.graph, self.feeds)
+            except Exception as error:  # its quantizer, on graphs that it does not know
+                raise self.failed(error) from error
+            self.session = self._session()
         self.call()
 
     def _session(self, profile: str | None = None) -> Any:

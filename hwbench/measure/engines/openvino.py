@@ -1,13 +1,14 @@
 """Networks run by OpenVINO, optimized for latency."""
 
 import io
+import sys
 from typing import Any
 
-from hwbench.measure.engines import export
+from hwbench.measure.engines import export, quantization
 from hwbench.measure.engines.base import PASSES, EngineLayer, Inputs, Prepared, heaviest, least, package, refuse_dtype
 
-DTYPES = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
-"""OpenVINO's name of the precision in which a network in fp32 is computed."""
+DTYPES = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
+"""OpenVINO's name of the precision in which a network in fp32 is computed, or what is not quantized of one in int8."""
 NAMES = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "i8": "int8", "u8": "int8", "f64": "fp64",
          "float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}  # fmt: skip
 
@@ -16,9 +17,15 @@ def prepare(
     module: Any, inputs: Inputs, *, dtype: str = "fp32", threads: int = 1, batch: int = 1, device: str = "cpu"
 ) -> Prepared:
     """Return the network compiled. See `base.NetworkEngine`."""
-    package("openvino", "openvino")
+    _openvino()
     refuse_dtype("openvino", dtype, tuple(DTYPES))
     return OpenvinoNetwork(module, inputs, dtype, threads, batch, device)
+
+
+def _openvino() -> Any:
+    """Return the package, imported without the one by which it and NNCF report over the network that they are used."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    return package("openvino", "openvino")
 
 
 class OpenvinoNetwork(Prepared):
@@ -26,7 +33,7 @@ class OpenvinoNetwork(Prepared):
 
     def __init__(self, module: Any, inputs: Inputs, dtype: str, threads: int, batch: int, device: str) -> None:
         super().__init__("openvino", dtype, threads, batch)
-        openvino = package("openvino", "openvino")
+        openvino = _openvino()
         self.version, self.place = openvino.__version__.partition("-")[0], "CPU" if device == "cpu" else "GPU"
         graph = export.graph(module, inputs[0])
         self.inputs = [[openvino.Tensor(tensor.numpy(), shared_memory=True) for tensor in each] for each in inputs]
@@ -34,7 +41,11 @@ class OpenvinoNetwork(Prepared):
             self.core = openvino.Core()
             self.network = self.core.read_model(io.BytesIO(graph))
             default = self.core.get_property(self.place, "INFERENCE_PRECISION_HINT")
-        except Exception as error:  # RuntimeError, and what its front end raises
+            if dtype == "int8":
+                names = [entry.any_name for entry in self.network.inputs]
+                feeds = [{name: tensor.data for name, tensor in zip(names, each, strict=False)} for each in self.inputs]
+                self.network = quantization.openvino_network(self.network, feeds)
+        except Exception as error:  # RuntimeError, and what its front end and NNCF raise
             raise self.failed(error) from error
         self.default_precision = NAMES.get(default.get_type_name(), "fp32")
         self.request = self._request()
@@ -87,5 +98,5 @@ class OpenvinoNetwork(Prepared):
 
 def _layer(row: Any) -> EngineLayer:
     """Return a row of the counters; its dtype is the end of a kernel's name such as `brgconv_avx512_bf16`."""
-    dtype = NAMES.get(row.exec_type.rpartition("_")[2])
+    dtype = NAMES.get(row.exec_type.rpartition("_")[2].lower())
     return EngineLayer(row.node_name, row.node_type, row.real_time.total_seconds(), dtype, row.exec_type)

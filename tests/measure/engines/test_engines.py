@@ -1,5 +1,7 @@
 """Engines: outputs equal to torch's, the precision that was really used, the times of layers. Needs torch."""
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -95,6 +97,26 @@ def test_openvino_computes_in_what_it_is_asked_for(network: Any, inputs: Any) ->
     wide = engine("openvino").prepare(network, inputs, dtype="fp32", threads=1, batch=2)
     assert wide.precision == "fp32"
     assert narrow.precision == narrow.default_precision, "bf16 where the CPU has it, as it does by itself"
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_int8_is_computed_in_int8_near_the_fp32_output(name: str, network: Any, inputs: Any, capfd: Any) -> None:
+    pytest.importorskip({"openvino": "nncf"}.get(name, name))
+    prepared = engine(name).prepare(network, inputs, dtype="int8", threads=1, batch=2)
+    assert prepared.precision == "int8"
+    with torch.inference_mode():
+        assert 1e-5 < difference(prepared.outputs()[0], network(*inputs[0]).numpy()) < 0.1
+    assert capfd.readouterr() == ("", "")
+
+
+def test_openvino_reports_nothing_over_the_network() -> None:
+    """Importing the package, and quantizing, would send events to its maker: the sender is not imported."""
+    pytest.importorskip("openvino")
+    code = "from hwbench.measure.engines import engine; import sys; engine('openvino')._openvino(); import openvino; "
+    code += "print(sys.modules.get('openvino_telemetry'), openvino.tools.ovc.telemetry.__class__.__module__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] == "None"
+    assert "stub" in done.stdout
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("onnxruntime", "bf16"), ("openvino", "fp64"), ("torch-eager", "int4")])
