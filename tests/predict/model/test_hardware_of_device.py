@@ -9,11 +9,6 @@ from msgspec.structs import replace
 from hwbench.machine.device import Device
 from hwbench.machine.parts import Cache, Clock, DeviceCalibration, Memory, Rate, Sustained, SustainedRate, Units
 from hwbench.predict.model.hardware import (
-    ALL_CORE_SHARE,
-    BOOST,
-    MATMUL_SHARE,
-    STATIC_TEAM,
-    STREAM_SHARE,
     Hardware,
     Rates,
     hardware_of,
@@ -38,7 +33,7 @@ CPU = Device(
     "c", "cpu", "Nobody", (Units("arch", 8, TURBO, rates=CPU_RATES),), MEMORY,
     caches=(Cache("L1d", Bytes(32e3), 1), Cache("L2", Bytes(1e6), 2), Cache("L3", Bytes(16e6))),
 )  # fmt: skip
-SHARE = (2 + ALL_CORE_SHARE * 2) / 4
+SHARE = (2 + 0.35 * 2) / 4
 
 
 def of(device: Device, *dtypes: str, **more: Any) -> Hardware:
@@ -65,15 +60,15 @@ def test_lanes_beyond_what_a_unit_issues_do_not_count() -> None:
 
 def test_cards_for_data_centers_keep_to_their_printed_boost() -> None:
     server = replace(GPU, segment="datacenter")
-    assert of(server).headroom == of(replace(GPU, segment=None)).headroom == 1 / BOOST
+    assert of(server).headroom == of(replace(GPU, segment=None)).headroom == 1 / 1.12
     assert of(replace(GPU, segment="workstation")).headroom == of(CPU).headroom == 1
 
 
 def test_measured_rates_of_a_gpu_are_at_its_true_clock() -> None:
     rates = (SustainedRate("fma", "vector", "fp32", FlopsPerSecond(2e12), 10),)
     card = replace(GPU, sustained=Sustained("here", rates, BytesPerSecond(46e9)))
-    assert of(card).vector.flops_per_second == pytest.approx(2e12 / BOOST)
-    assert of(card).bandwidth == pytest.approx(46e9 / STREAM_SHARE)
+    assert of(card).vector.flops_per_second == pytest.approx(2e12 / 1.12)
+    assert of(card).bandwidth == pytest.approx(46e9 / 0.92)
     assert of(replace(card, segment="datacenter")).vector.flops_per_second == pytest.approx(2e12)
 
 
@@ -85,10 +80,12 @@ def test_measured_rates_of_a_gpu_are_at_its_true_clock() -> None:
         (8.3, "2023-01", 1024, 0.5**0.8),
         (8.3, "2025-01", 1024, 0.5**0.8),
         (8.3, "2023-01", 64, 1.0),  # a sixteenth of the rate needs half of the power
+        (8.3, None, 1024, 0.5**0.8),
+        (8.3, "2012", 1024, (0.5 / math.exp(0.1 * (2022.8 - 2012.5))) ** 0.8),
         (8.3, "2012-11", 1024, (0.5 / math.exp(0.1 * (2022.8 - 2012 - 11 / 12))) ** 0.8),
     ],
 )
-def test_power_caps_what_units_sustain(power: float | None, released: str, rate: float, share: float) -> None:
+def test_power_caps_what_units_sustain(power: float | None, released: str | None, rate: float, share: float) -> None:
     card = replace(GPU, vendor="NVIDIA", power=power and Watts(power), released=released)
     assert power_share(card, rate) == pytest.approx(share)
     assert power_share(replace(card, vendor="Nobody"), rate) == 1
@@ -132,7 +129,7 @@ def test_the_mean_share_of_several_classes() -> None:
     small = Units("other", 4, Clock(base=Hertz(3e9), boost=Hertz(3e9)), "small", rates=CPU_RATES)
     found = of(replace(CPU, units=(replace(CPU.units[0], name="big"), small)))
     assert found.vector.flops_per_second == pytest.approx(
-        (8 * 4e9 + 4 * 3e9) * 32 * (SHARE + 1) / 2 * (12 * 3e9 / (8 * 4e9 + 4 * 3e9)) ** STATIC_TEAM
+        (8 * 4e9 + 4 * 3e9) * 32 * (SHARE + 1) / 2 * (12 * 3e9 / (8 * 4e9 + 4 * 3e9)) ** 0.5
     )
 
 
@@ -147,7 +144,7 @@ def test_measured_rates_replace_the_data_sheets() -> None:
     kept = DeviceCalibration("mine", "2026-11-30", "made-up times", 7, 1.5, 2.0, 0.5, 0.1)
     found = of(replace(CPU, sustained=here, calibration=kept), "fp64", "bf16")
     assert found.vector == found.rates["fp32"] == Rates(5e11, 32, False, 8 * 4e9 * 32)
-    assert found.rates["fp64"].flops_per_second == pytest.approx(1.86e11 / MATMUL_SHARE)
+    assert found.rates["fp64"].flops_per_second == pytest.approx(1.86e11 / 0.93)
     assert found.rates["bf16"].flops_per_second == pytest.approx(8 * 4e9 * 32 * SHARE)  # one unit is not all
     assert (found.bandwidth, found.measured) == (8e10, {"fp32", "fp64", "bandwidth"})
     assert (found.op_overhead, found.factors, found.spread) == (3e-6, (1.5, 2.0, 0.5), 0.1)
@@ -175,7 +172,7 @@ def test_without_bandwidth_or_rates_there_is_no_model() -> None:
 
 
 def test_consumer_cards_alone_run_above_their_data_sheet() -> None:
-    assert of(GPU).boost == BOOST
+    assert of(GPU).boost == 1.12
     assert of(replace(GPU, segment="datacenter")).boost == of(replace(GPU, segment=None)).boost == 1
     assert of(CPU).boost == 1
 

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from hwbench.predict.model import cpu, gpu, scalar
-from hwbench.predict.model.bounds import compute_dtype
+from hwbench.predict.model.bounds import compute_dtype, traffic
 from hwbench.predict.model.hardware import Hardware, Rates
 from hwbench.predict.model.launch import launch_of
 from hwbench.predict.model.parameters import PartFactors, Runtime, parameters
@@ -105,3 +105,13 @@ def test_every_op_of_a_network_is_one_launch_in_its_own_dtype() -> None:
     weights = weight_bytes(WORKLOAD, 32)
     assert first == launch_time(scalar, launch_of(OP, 2, 32), "fp32", HARDWARE, GPU, weights)
     assert second == launch_time(scalar, launch_of(WORKLOAD.ops[1], 2, 32), "tf32", HARDWARE, GPU, weights)
+
+
+def test_no_kernel_is_below_the_ceiling_of_its_dtype() -> None:
+    rates = {"fp32": Rates(1e12, 64.0, False, 2e12), "tf32": Rates(4e12, 256.0, True, 5e12)}
+    quick = replace(HARDWARE, rates=rates, factors=(1e-12, 1e-12, 1.0), boost=1.25, memory_ceiling=3e11)
+    launch = launch_of(OP, 2, 32)
+    for dtype, ceiling in (("fp32", 2e12), ("tf32", 5e12)):
+        found = launch_time(scalar, launch, dtype, quick, GPU, 5e6)
+        assert found.compute == pytest.approx(2 * 2 * 1_000_000 / (ceiling * 1.25))
+        assert found.memory == pytest.approx(traffic(scalar, launch, quick.cache, 5e6, False) / 3e11)

@@ -4,10 +4,12 @@ import math
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from hwbench.machine.device import Device
 from hwbench.machine.parts import Cache, Clock, Memory, Rate, Units
 from hwbench.predict.estimate import estimate
+from hwbench.predict.forecast import Elasticities, Forecast, Shares
 from hwbench.study.compare.decomposition import of_peaks, of_times, parts
 from hwbench.units import Bytes, BytesPerSecond, Hertz
 from hwbench.workload.ops import Op, Workload
@@ -25,6 +27,7 @@ COMPUTE = Op("matmul", (1,), macs=10**9, columns=1, depth=1)
 MEMORY = Op("copy", (1,), input_elements=10**9)
 BALANCED = Op("matmul", (1,), macs=10**9, columns=1, depth=1, input_elements=5 * 10**8)
 EMPTY = Op("view", (1,))
+NOTHING = Elasticities(0.0, 0.0, 0.0, 0.0)
 
 
 def of(own: Device, *ops: Op) -> Any:
@@ -89,7 +92,7 @@ def test_each_op_counts_by_the_logarithmic_mean_of_its_times() -> None:
 
 
 @pytest.mark.parametrize(
-    ("units", "bandwidth", "share"), [(8, 4e9, 1 / 3), (2, 32e9, 1.0), (4, 4e9, 0.5), (1, 1e9, 1 / 2)]
+    ("units", "bandwidth", "share"), [(8, 4e9, 1 / 3), (2, 32e9, 1.0), (4, 4e9, 0.5), (1, 1e9, 1 / 2), (1, 5e9, 1.0)]
 )
 def test_an_op_that_changes_its_bound_is_split_where_it_crosses(units: int, bandwidth: float, share: float) -> None:
     """The op computes for 1 s and moves for half of that at first, so that compute limits it until the lines cross."""
@@ -103,6 +106,36 @@ def test_an_op_that_changes_its_bound_is_split_where_it_crosses(units: int, band
     assert factors(found)["bandwidth"] == pytest.approx((bandwidth / 4e9, (bandwidth / 4e9) ** (1 - crossing)))
 
 
-def test_times_that_are_unknown() -> None:
+def forecast(time_s: float, host_s: float) -> Forecast:
+    shares = Shares(0.5, 0.25, 0.25)
+    return Forecast("torch-eager-cuda", time_s, (0.0, 9.0), 0.8, 1 / time_s, (), host_s, shares, NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "launches"), [((0.0, 0.0), 4.0), ((0.5, 4.0), 8.0), ((0.0, 2.0), 8.0), ((9.0, 9.0), 1.0)]
+)
+def test_a_ratio_of_forecasts_is_split_by_what_limits_both(hosts: tuple[float, float], launches: float) -> None:
+    """From 4 s to 1 s, each of which is half compute, a quarter memory and a quarter launches."""
+    own = device(2, 1e9, 4, 8e9)
+    workload = Workload("w", "w", (1,), (COMPUTE,))
+    sides = []
+    for each, time_s, host_s in ((own, 1.0, hosts[0]), (BASE, 4.0, hosts[1])):
+        bounds = estimate(workload, each, bounds_only=True)
+        sides.append((replace(bounds, forecast=forecast(time_s, host_s)), each.peak("fp32")))
+    found = of_times("own", *sides[0], "base", *sides[1])
+    assert (found.of, found.ratio) == ("expected", pytest.approx(4))
+    assert factors(found) == {
+        "units": pytest.approx((2, 2**0.5)),
+        "clock": pytest.approx((1, 1)),
+        "flops_per_cycle": pytest.approx((2, 2**0.5)),
+        "bandwidth": pytest.approx((2, 2**0.25)),
+        "launches": pytest.approx((launches, launches**0.25)),
+        "efficiency": pytest.approx(2 * (4 / (2 * 2**0.25 * launches**0.25),)),
+    }
+
+
+@pytest.mark.parametrize("ops", [(EMPTY, EMPTY), (COMPUTE, EMPTY), (EMPTY, COMPUTE)])
+def test_times_that_are_unknown(ops: tuple[Op, Op]) -> None:
+    sides = [estimate(Workload("w", "w", (1,), (op,)), BASE, bounds_only=True) for op in ops]
     with pytest.raises(ValueError, match="both"):
-        of(device(1, 1e9, 2, 4e9), EMPTY)
+        of_times("own", sides[0], BASE.peak("fp32"), "base", sides[1], BASE.peak("fp32"))

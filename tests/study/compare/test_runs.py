@@ -209,6 +209,13 @@ def test_one_process_says_that_its_spread_is_assumed() -> None:
     assert twice.metrics[0].verdict == "faster"
 
 
+@pytest.mark.parametrize(("processes", "allowance"), [(1, DRIFT), (2, 0.0), (3, 0.0)])
+def test_processes_in_turns_need_no_allowance(processes: int, allowance: float) -> None:
+    values = [[100.0, 101.0, 102.0]] * processes
+    found = compare_runs(_run("a", _measurement(values)), _run("b", _measurement(np.array(values) * 1.2)))
+    assert found.metrics[0].allowance == allowance
+
+
 def test_runs_one_after_the_other_differ_by_more_than_a_drift_could_make() -> None:
     a, b, c = (_run(str(n), _measurement(_processes_around(100.0 * s, 0.001))) for n, s in enumerate((1, 1.09, 1.2)))
     assert [compare_runs(a, other).metrics[0].verdict for other in (b, c)] == ["faster", "faster"]
@@ -216,6 +223,10 @@ def test_runs_one_after_the_other_differ_by_more_than_a_drift_could_make() -> No
     assert [one.metrics[0].verdict for one in found] == ["inconclusive", "faster"]
     assert {one.in_turns for one in found} == {False}
     assert {notice.code for one in found for notice in one.notices} == {"not-in-turns"}
+    assert {notice.data["two_machines"] for one in found for notice in one.notices} == {False}
+    there = _apart(_run("d", _measurement(_processes_around(120.0, 0.001)), machine="another"))
+    notices = [notice for notice in compare_runs(a, there).notices if notice.code == "not-in-turns"]
+    assert [notice.data["two_machines"] for notice in notices] == [True]
     assert not compare_runs(_apart(a), _apart(b)).in_turns
 
 

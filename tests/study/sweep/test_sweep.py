@@ -13,7 +13,7 @@ from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.predict.estimate import estimate
 from hwbench.study.sweep.front import Front, some
-from hwbench.study.sweep.panel import pareto
+from hwbench.study.sweep.panel import Panel, pareto
 from hwbench.study.sweep.sweep import MAX_PANEL_BATCHES, MAX_PANEL_POINTS, Chunk, capable, chunks, panel
 from hwbench.units import Bytes
 from hwbench.workload import load
@@ -165,3 +165,22 @@ def test_the_batches_whose_fronts_are_listed() -> None:
     assert some((8, 1, 64)) == (8, 1, 64)
     assert some(range(1, 257)) == (1, 16, 256)
     assert some((1, 1000, 2, 3, 40)) == (1, 40, 1000)
+    assert some((1, 1000, 2, 3)) == (1, 1000, 2, 3)
+    assert some((8, 7, 6, 5, 4, 3, 2, 1, 1000)) == (1, 1000, 1000)  # 32 lies between by ratio
+    assert some((1, 2, 3, 4, 5)) == (1, 3, 5)
+
+
+def test_a_point_without_time_has_no_rate() -> None:
+    devices, one = (catalog.device("rtx3090"),), np.ones((1, 1))
+    found = Panel(
+        "m", "fp32", devices, np.array([8]), one, one, 0 * one, 0 * one, one, 2 * one, one, np.array([9.0]), one
+    )
+    front = Front([8])
+    assert list(front.watch([found])) == [found]
+    (row,) = front.rows()
+    assert (row.time_s, row.throughput_per_s, row.interval_s) == (0, None, (0, 1))
+    assert (row.batch, row.rank, row.power_w, row.bound) == (8, 1, 9.0, "overhead")
+    timed = msgspec.structs.replace(found, expected=4 * one)
+    front = Front([8])
+    assert list(front.watch([timed])) == [timed]
+    assert front.rows()[0].throughput_per_s == 2
