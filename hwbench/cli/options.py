@@ -156,7 +156,8 @@ class NameArgument(click.Argument):
             raise InputError("given-twice", f"The {field} is given as an argument and as an option.", field=field)
         values[field] = option if argument is None else argument
         if self.needed and values[field] is None:
-            raise InputError("missing", f"A {field} is needed: see `hwbench {field}s`.", field=field)
+            here = " (host is this machine)" if field == "device" else ""
+            raise InputError("missing", f"A {field} is needed: see `hwbench {field}s`{here}.", field=field)
 
 
 def model_option(required: bool = True) -> Callable[[F], F]:

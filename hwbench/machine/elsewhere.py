@@ -28,6 +28,7 @@ INSTANCES = {
 (docs.aws.amazon.com/ec2/latest/instancetypes), Google Cloud (cloud.google.com/compute/docs/gpus) and Azure
 (learn.microsoft.com/azure/virtual-machines/sizes)."""
 
+_HERE = ("cpu", "here", "local", "localhost", "this")
 _OTHER_KINDS = r"tpu|trn\d|trainium|inf\d|inferentia|gaudi|dl\d|ipu|npu"
 
 
@@ -45,6 +46,8 @@ def named_otherwise(name: str, error: InputError) -> str:
         if re.fullmatch(first.format(pattern), name.lower()):
             hint = "The catalog has the cards and CPUs of cloud instances, each by itself."
             raise InputError(error.code, f"{text} {hint}", nearest=(device,))
+    if name.lower() in _HERE:
+        raise InputError(error.code, f"{text} This machine is host.", nearest=("host",))
     if re.match(_OTHER_KINDS, name.lower()):
         raise InputError(error.code, f"{text} The catalog has CPUs and GPUs, no accelerators of other kinds.")
     if "," in name:

@@ -25,6 +25,7 @@ SAMPLE_S = 0.02
 """Shortest duration of a sample in s: the resolution of clocks and ticks is then below a thousandth of it."""
 _LEAD_IN_S = 0.025  # a single repetition longer than this warms itself up
 _SETTLE_S = 0.1
+_MOST_WAITING = 20.0  # wall time over CPU time up to which several threads are taken to wait for CPUs only
 _NOT_PYTHONS = (signal.SIG_IGN, signal.SIG_DFL, None)
 _GROWTH = 50.0
 _PREPARED, _CALIBRATED = 0.3, 0.4
@@ -217,13 +218,17 @@ def _sample_all(
 def _calibrate(state: _TaskState, sample_s: float) -> None:
     """Increase the repetitions until a stretch lasts a little more than `sample_s`; the first stretch is a warm-up.
 
-    Where a single repetition lasts as long as that, even the first, no second one is needed.
+    Where a single repetition lasts as long as that, even the first, no second one is needed. CPU time counts, that of
+    one of several threads, so that waiting for a CPU shortens no sample.
     """
 
     def elapsed_in(repetitions: int) -> float:
         sample = _stretch(state.task, repetitions, counting=False)
-        by_cpu = state.task.timer == "cpu" and state.task.threads == 1  # so that preemption shortens no sample
-        return sample.cpu_s if by_cpu and sample.cpu_s else sample.wall_s
+        if sample.cpu_s is None:
+            return sample.wall_s
+        if state.task.timer == "cpu" and state.task.threads == 1:
+            return sample.cpu_s
+        return max(sample.cpu_s / state.task.threads, sample.wall_s / _MOST_WAITING)
 
     with pinned(_place(state.task)):
         state.once_s = elapsed_in(1)

@@ -215,7 +215,8 @@ def summary(steps: Sequence[Step]) -> str:
     text = f"{title} {'is' if last.name in ('roofline', 'clock') else 'reaches'} {share} of {first.title}."
     worst = min(steps[1:], key=lambda step: step.ratio or 1.0)
     if worst.ratio is not None and worst.ratio < 1:
-        text += f" The largest loss is {100 * (1 - worst.ratio):.2g} %, to {worst.lost}: {worst.reason}."
+        loss = 100 * (1 - worst.ratio)
+        text += f" The largest loss is {loss:.{2 if loss < 99 else 4}g} %, to {worst.lost}: {worst.reason}."
     if any(step.name == "load" for step in steps):
         text += " Later steps are with this load, and threads that wait for each other lose more to it."
     return text

@@ -6,6 +6,7 @@ import re
 from contextlib import suppress
 
 from hwbench.errors import InputError, nearest, shown
+from hwbench.files import folders
 from hwbench.files.content import read_text
 
 HUB_HINT = (
@@ -26,6 +27,8 @@ def check_type(name: str) -> None:
         return
     family = family_of(kind)
     hint = f" {HUB_HINT.format(family=family)}" if family else ""
+    if folders.locate("language", kind):
+        hint = f" Without hf: it is a language model of `hwbench estimate`.{hint}"
     close = (family,) if family else nearest(kind, [each for each in types if each.islower()])
     text = f"There is no transformers model type '{shown(kind)}'.{hint}"
     raise InputError("unknown-model", text, field="model", nearest=close)

@@ -82,11 +82,16 @@ def _path(name: str) -> str:
         from hwbench.workload.hub import HUB_HINT, family_of  # which names of the catalog do without
         from hwbench.workload.language.sources import is_language_model
 
+        if is_language_model(name):
+            text = f"'{shown(name)}' is a language model, which `hwbench estimate` takes, not a network."
+            raise InputError(error.code, text) from None
+        if name.endswith(".py"):
+            text = "A Python file is named together with the function or class that makes the model."
+            raise InputError(error.code, text, nearest=(f"torch:{shown(name)}:NAME",)) from None
         family = family_of(name) if error.code == "unknown-model" and not error.nearest else None
         if family is None:
             raise
-        language = " It is a language model of `hwbench estimate`." if is_language_model(name) else ""
-        text = f"There is no network named '{shown(name)}'.{language} {HUB_HINT.format(family=family)}"
+        text = f"There is no network named '{shown(name)}'. {HUB_HINT.format(family=family)}"
         raise InputError(error.code, text, nearest=(f"hf:{family}",)) from None
 
 

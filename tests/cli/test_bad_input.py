@@ -323,7 +323,7 @@ SENTENCES = [  # whole lines, as people see them
         "estimate --modle alexnet --device rtx3090",
         "estimate: No such option '--modle'. (did you mean --mode or --model?)",
     ),
-    ("estimate alexnet", "--device: A device is needed: see `hwbench devices`."),
+    ("estimate alexnet", "--device: A device is needed: see `hwbench devices` (host is this machine)."),
     ("devices list --vendor nvida", "--vendor: There is no vendor 'nvida'. (did you mean NVIDIA?)"),
     ("count --model alexnet --dtype fp33", "--dtype: There is no dtype 'fp33'. (did you mean fp32?)"),
     ("estimate alexnet rtx3090 --batch 0", "--batch: '0' is not a batch size (a whole number from 1 to 1000000000)."),

@@ -58,7 +58,8 @@ def test_a_slow_repetition_runs_once_and_has_no_lead_in() -> None:
     assert len(kernel.calls) == 1 + len(found.samples)  # warm-up, which says how long it takes, and samples
 
 
-def test_a_preempted_first_repetition_is_not_taken_for_a_slow_one() -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_preempted_first_repetition_is_not_taken_for_a_slow_one(threads: int) -> None:
     class Delayed(Kernel):
         """Another process has the CPU at first."""
 
@@ -67,8 +68,8 @@ def test_a_preempted_first_repetition_is_not_taken_for_a_slow_one() -> None:
                 time.sleep(0.05)
             super().__call__(repetitions)
 
-    kernel = Delayed()
-    (found,) = measure([task(kernel)], 0.5, limits=SamplingLimits(sample_s=0.01, min_samples=3, max_samples=3))
+    kernel, limits = Delayed(), SamplingLimits(sample_s=0.01, min_samples=3, max_samples=3)
+    (found,) = measure([task(kernel, threads=threads)], 0.5, limits=limits)
     assert found.samples[0].repetitions * kernel.cost >= 0.009
 
 

@@ -83,7 +83,7 @@ def test_what_only_an_import_shows(name: str, code: str) -> None:
 @pytest.mark.parametrize(
     ("name", "family"),
     [
-        ("meta-llama/Llama-3.1-8B", "llama"), ("llama-3-8b", "llama"), ("gpt2", "gpt2"), ("Qwen/Qwen2.5-7B", "qwen2"),
+        ("meta-llama/Llama-3.1-8B", "llama"), ("llama-guard", "llama"), ("gpt2", "gpt2"), ("Qwen/Qwen2.5-7B", "qwen2"),
         ("mistralai/Mistral-7B-v0.1", "mistral"), ("google/gemma-2-9b", "gemma2"),
     ],
 )  # fmt: skip
@@ -124,3 +124,10 @@ def test_a_network_is_counted_at_the_input_given() -> None:
     with pytest.raises(InputError) as raised:
         load.workload(ModelRequest("vgg16", input="224"))
     assert raised.value.code == "not-a-shape"
+
+
+@pytest.mark.parametrize(("name", "nearest"), [("llama3-8b", ()), ("mine.py", ("torch:mine.py:NAME",))])
+def test_what_is_no_network_says_what_it_is(name: str, nearest: tuple[str, ...]) -> None:
+    with pytest.raises(InputError) as raised:
+        load.workload(name)
+    assert (raised.value.code, raised.value.nearest) == ("unknown-model", nearest)

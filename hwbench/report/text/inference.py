@@ -19,9 +19,9 @@ def single(run: Inference, style: Style = PLAIN) -> list[str]:
     spread = spread if run.samples > 1 else "one sample"
     grade = f"grade {run.grade}" + (f" ({'; '.join(run.reasons)})" if run.reasons else "")
     lines += field("measured", f"{si(run.time_s, 's')} ({spread}), {throughput(run.throughput_per_s)}; {grade}", style)
-    speed = f"{si(run.achieved_flops_per_second, unit + '/s')} of {si(run.flops, unit)}"
+    speed = f"{si(run.flops, unit)} at {si(run.achieved_flops_per_second, unit + '/s')}"
     if run.utilization is not None and run.peak_flops_per_second:
-        speed += f": {percent(run.utilization)} of {si(run.peak_flops_per_second, unit + '/s')} ({run.peak})"
+        speed += f", {percent(run.utilization)} of {si(run.peak_flops_per_second, unit + '/s')} ({run.peak})"
     lines += field("utilization", speed if run.flops else "the network has no multiply-adds", style)
     if run.ideal_time_s is not None:
         lines += field("ideal", f"{si(run.ideal_time_s, 's')}: total operations / peak", style)
@@ -48,7 +48,11 @@ def _threads(run: Inference) -> str:
 
 
 def _ratio(time: float | None, ratio: float | None, missing: str) -> str:
-    return missing if time is None or ratio is None else f"{si(time, 's')}: the run takes {ratio:.3g} times as long"
+    return missing if time is None or ratio is None else f"{si(time, 's')}: the run takes {_times(ratio)} times as long"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f}" if ratio >= 1000 else f"{ratio:.3g}"
 
 
 def _layers(run: Inference, style: Style) -> list[str]:

@@ -212,7 +212,11 @@ def trace(
         raise
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        text = f"{type(module).__name__} does not run without data: {shown(reason, 300)}"
+        shapes = (
+            " and ".join("x".join(map(str, tensor.shape)) for tensor in twins.tensors((args, kwargs or {})))
+            or "nothing"
+        )
+        text = f"{type(module).__name__} does not run on {shown(shapes)} without data: {shown(reason, 300)}"
         raise InputError("not-traceable", text, field="model") from error
     return result
 
