@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hwbench.api.estimates import estimate, estimate_all
     from hwbench.api.explanations import explain
     from hwbench.api.inference import run
-    from hwbench.api.language import estimate_language
+    from hwbench.api.language import count_language, estimate_language
     from hwbench.api.language_points import compare_language, require_language, sweep_language
     from hwbench.api.language_runs import run_language
     from hwbench.api.lookup import device, is_language_question, model, trace
@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from hwbench.api.sweeps import sweep
 
 __all__ = [
-    "bench", "bench_cluster", "calibrate", "compare", "compare_language", "count", "device", "device_details",
-    "device_template", "devices", "estimate", "estimate_all", "estimate_language", "explain", "export",
+    "bench", "bench_cluster", "calibrate", "compare", "compare_language", "count", "count_language",
+    "device", "device_details", "device_template",
+    "devices", "estimate", "estimate_all", "estimate_language", "explain", "export",
     "is_language_question", "lint_devices", "lint_models", "model", "model_template", "models", "peak", "remove_runs",
     "rename_run", "require", "require_language", "run", "run_language", "saved_run", "saved_run_path", "saved_runs",
     "self_check", "study_clock", "sweep", "sweep_language", "trace", "validate", "write_report",
@@ -52,7 +53,7 @@ _MODULES = {
     "estimates": "estimate estimate_all",
     "explanations": "explain",
     "inference": "run",
-    "language": "estimate_language",
+    "language": "count_language estimate_language",
     "language_points": "compare_language require_language sweep_language",
     "language_runs": "run_language",
     "lookup": "device is_language_question model trace",

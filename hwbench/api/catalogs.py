@@ -112,7 +112,7 @@ class Devices(Catalog[Device]):
 
 
 class Models(Catalog[Workload]):
-    """Catalogued networks by name; `language` are the names of language models, which only `estimate` takes."""
+    """Catalogued networks by name; `language` are the names of language models."""
 
     SCHEMA: ClassVar[str] = "models"
     TITLE: ClassVar[str] = "Catalogued networks"
@@ -146,7 +146,7 @@ def _counted(answer: Catalog[Any], noun: str) -> list[str]:
 def _model_lines(answer: Models, style: Style = PLAIN) -> list[str]:
     lines = [*(workload_text.model_list(answer.values(), style) if answer else ()), *_counted(answer, "network")]
     if answer.language:
-        text = f"{number(len(answer.language), 'language model')} for `hwbench estimate`: {', '.join(answer.language)}"
+        text = f"{number(len(answer.language), 'language model')}: {', '.join(answer.language)}"
         lines += ["", *sentences(text, style)]
     return lines
 

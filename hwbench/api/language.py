@@ -8,6 +8,7 @@ files, `config.json`, or folders with it and `.safetensors` files.
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -21,6 +22,9 @@ from hwbench.predict.language import LanguageEstimate, Scenario
 from hwbench.predict.language import estimate_language as estimated
 from hwbench.workload.language import LanguageModel, language_model
 from hwbench.workload.language.formats import block_format
+
+if TYPE_CHECKING:
+    from hwbench.workload.language.counting import LanguageCount
 
 MAX_TOKENS, MAX_DEVICES = 100_000_000, 4096
 
@@ -64,6 +68,14 @@ def estimate_language(
     own = calibrations.load_language(calibration_key(device))
     answer = estimated(described, located.device, scenario, check_clock(clock), other, host, own)
     return replace(answer, notices=unique((*located.notices, *answer.notices)))
+
+
+def count_language(model: str, *, weights: str | None = None, kv_dtype: str | None = None) -> "LanguageCount":
+    """Return parameters, sizes by format and the cache of a token of a language model. Raises InputError."""
+    from hwbench.workload.language import counting  # which estimates do without
+
+    described, cache = model_in_format(model, weights), block_format(check_cache(kv_dtype or "f16"))
+    return counting.count(described, cache, None if described.path else lambda name: language_model(model, name))
 
 
 def model_in_format(model: str, weights: str | None) -> LanguageModel:

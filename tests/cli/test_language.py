@@ -109,3 +109,10 @@ def test_filters_choose_among_the_catalog(cli: Any) -> None:
     body = cli("compare --kind gpu --vendor apple --model llama3-8b --weights q4_0 --json").json
     assert len(body["points"]) > 2
     assert all("apple" in point["device"] for point in body["points"])
+
+
+def test_count_and_show_know_language_models(cli: Any) -> None:
+    counted = cli("count llama3-8b --weights q4_k_m --json").json
+    assert (counted["params"], counted["kv_bytes_per_token"]) == (8_030_261_248, 131_072)
+    assert cli("models show llama3-8b --json").json["params"] == 8_030_261_248
+    assert "128 KiB a token" in cli("count llama3-8b").out

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from hwbench import api
-from hwbench.cli import options, output, values
+from hwbench.cli import language, options, output, values
 from hwbench.cli.progress import status, tracing
 from hwbench.report.text import workload as text
 from hwbench.workload.ops import CONVENTIONS
@@ -20,6 +20,8 @@ from hwbench.workload.ops import CONVENTIONS
 )  # fmt: skip
 @options.dtype_option()
 @options.batch_option()
+@language.option("--weights", metavar="F", help="Format of the weights: q4_k_m, q8_0, f16, fp8, ...")
+@language.option("--kv-dtype", metavar="F", help="Number format of the cache: f16, q8_0, q4_0 [default: f16].")
 @click.option("--audit", is_flag=True, help="Run other installed counters too, and explain where they differ.")
 @options.layers_option
 @options.tracing_options
@@ -37,6 +39,7 @@ def count(model: str, layers: bool, as_json: bool, **parameters: Any) -> None:
     Examples:
       hwbench count --model alexnet
       hwbench count --model alexnet --convention mac-bias
+      hwbench count llama3-8b --weights q4_k_m
       hwbench count --model matmul:4096x4096x4096 --json
 
     \b
@@ -44,6 +47,11 @@ def count(model: str, layers: bool, as_json: bool, **parameters: Any) -> None:
       hwbench count --model hf:bert --context 128
       hwbench count --model hf:bert?num_hidden_layers=4 --context 512
     """
+    wanted = {name: parameters.pop(name) for name in ("weights", "kv_dtype")}
+    if language.is_asked(model, wanted, None):
+        language.options_of({name: value for name, value in parameters.items() if name != "convention"})
+        output.show(api.count_language(model, **wanted), as_json)
+        return
     with status(tracing(model, training=parameters["mode"] == "training")):
         answer = api.count(model, **parameters)
     output.show(answer, as_json, partial(text.summary, answer, all_layers=layers))

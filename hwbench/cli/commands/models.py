@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from hwbench import api
-from hwbench.cli import options, output
+from hwbench.cli import language, options, output
 from hwbench.cli.progress import status, tracing
 
 
@@ -49,7 +49,8 @@ def show(name: str, as_json: bool) -> None:
     Example:
       hwbench models show lenet5
     """
-    output.show(api.count(name), as_json)
+    known = language.is_asked(name, {}, None)
+    output.show(api.count_language(name) if known else api.count(name), as_json)
 
 
 @models.command("search", short_help="List networks whose name or title contains TEXT.")

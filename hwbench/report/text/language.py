@@ -1,13 +1,14 @@
-"""An estimate of a language model as text: does it fit, how fast is it, why, and how to check that."""
+"""A language model as text: an estimate (does it fit, how fast is it, why, how to check that), and what it holds."""
 
 from hwbench import answers
 from hwbench.predict.language.estimate import LanguageEstimate
 from hwbench.predict.language.memory import Remedy
 from hwbench.predict.language.phases import Phase
-from hwbench.report.text.format import percent
+from hwbench.report.text.format import integer, percent
 from hwbench.report.text.format import rate as per_second
-from hwbench.report.text.layout import PLAIN, Style, heading, sentences, table
+from hwbench.report.text.layout import PLAIN, Style, field, heading, sentences, table
 from hwbench.units import Bytes, si
+from hwbench.workload.language.counting import LanguageCount
 
 _SPENT = {
     "weights": "reading weights", "decoding": "decoding weights", "arithmetic": "arithmetic", "cache": "the cache",
@@ -99,3 +100,30 @@ def _spent(phase: Phase) -> str:
     shares = sorted(((getattr(phase.parts, name) / total, label) for name, label in _SPENT.items()), reverse=True)
     listed = ", ".join(f"{label} {percent(share)}" for share, label in shares if share >= 0.005)
     return f"{'The prompt' if phase.name == 'prompt' else 'The generation'} is spent on {listed}."
+
+
+@answers.lines.register
+def counted(answer: LanguageCount, style: Style = PLAIN) -> list[str]:
+    """Return a row a kind of tensor, then parameters, sizes by format, and the cache of a token."""
+    rows = [
+        (t.kind, t.format, str(t.count), integer(t.params), integer(t.active_params), str(Bytes(t.bytes)))
+        for t in answer.tensors
+    ]
+    header = ("tensors", "format", "count", "parameters", "used by a token", "size")
+    some = any(t.params != t.active_params for t in answer.tensors)
+    chosen = [index for index, name in enumerate(header) if some or name != "used by a token"]
+    lines = [*heading(f"{answer.title}, {answer.weights}", style), ""]
+    shown = [tuple(row[index] for index in chosen) for row in rows]
+    lines += [*table(tuple(header[index] for index in chosen), shown, "ll" + "r" * (len(chosen) - 2), style), ""]
+    active = f"; {integer(answer.active_params)} of them are used by a token, with the head and without the embedding"
+    lines += field("parameters", f"{integer(answer.params)}{active}", style)
+    lines += field("operations", f"{si(answer.flops_per_token, 'FLOP')} a token, without attention", style)
+    sizes = ", ".join(f"{name} {Bytes(size)}" for name, size in answer.sizes.items())
+    lines += field("weights", sizes, style)
+    windows = (
+        f", {answer.windowed_layers} of {answer.layers} layers up to their window" if answer.windowed_layers else ""
+    )
+    lines += field("cache", f"{Bytes(answer.kv_bytes_per_token)} a token in {answer.kv_dtype}{windows}", style)
+    if answer.context:
+        lines += field("context", f"{answer.context:,} tokens at most", style)
+    return lines
