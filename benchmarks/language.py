@@ -1,7 +1,8 @@
 """Fit the time model of llama.cpp to measured tokens/s, and print its errors on devices that were held out.
 
     python benchmarks/language.py accuracy     each device in turn predicted from the others
-    python benchmarks/language.py fit          the same, and write hwbench/predict/language/parameters.json
+    python benchmarks/language.py fit [CLASS]  the same, and write hwbench/predict/language/parameters.json
+    python benchmarks/language.py campaign     our own table of a CPU: each format, then each shape, from the others
 
 The tables are those of ../shared/data/measured/llm; without them there is nothing to do.
 """
@@ -20,14 +21,19 @@ from msgspec.structs import replace
 from scipy.optimize import least_squares
 
 from hwbench.machine import catalog
+from hwbench.machine.device import Peak, PeakTerm
 from hwbench.predict.language.hardware import Accelerator, accelerator_of
 from hwbench.predict.language.model import generation_time, prompt_time
-from hwbench.predict.language.parameters import PATH, ErrorBand, LanguageParameters, RuntimeParameters
+from hwbench.predict.language.parameters import PATH, ErrorBand, LanguageParameters, RuntimeParameters, shipped
 from hwbench.workload.language import language_model
 from hwbench.workload.language.formats import block_format
 from hwbench.workload.language.work import StepWork, decode_step, prompt_steps
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "measured" / "llm"
+OWN = Path(__file__).parents[1] / "results" / "measured" / "language-cpu.csv"
+ONE_THREAD = "AMD EPYC"
+BANDWIDTH, CLOCK_HZ = 30e9, 3.7e9
+"""The device of the own table: one thread of a guest, with the bandwidth of its fastest rate and a clock of Zen 4."""
 LEVEL = 0.8
 CORES = {
     "i7-12700h-p-cores": ("i7-12700h", 0),
@@ -37,7 +43,7 @@ CORES = {
 FILES = {
     "cuda": ("llama_bench_xiongjiedai_llama3.csv", "llama_bench_dgx_spark_batched.csv"),
     "metal": ("llama_bench_xiongjiedai_llama3.csv",),
-    "cpu": ("llama_bench_ik_cpu.csv", "llama_bench_cpu_formats.csv"),
+    "cpu": ("llama_bench_ik_cpu.csv", "llama_bench_cpu_formats.csv", OWN.name),
 }
 COLD = "gb10", 512, 1
 """The first prompt of a run of the GB10's table is a cold start, as its header says: left out."""
@@ -68,7 +74,7 @@ class Case(Struct, frozen=True):
 
 def rows(name: str) -> Iterator[dict[str, str]]:
     """Yield the rows of a table."""
-    with (DATA / name).open(encoding="utf-8") as file:
+    with (OWN if name == OWN.name else DATA / name).open(encoding="utf-8") as file:
         yield from csv.DictReader(line for line in file if not line.startswith("#"))
 
 
@@ -106,6 +112,10 @@ def cases(family: str) -> list[Case]:
 def located(row: dict[str, str]) -> Accelerator:
     """Return the device of a row, with the cores that its threads ran on."""
     name = row["device"]
+    if name == ONE_THREAD:
+        clock = PeakTerm(name, "zen4", 1, CLOCK_HZ, "base", 64.0, "assumed")
+        peak = Peak("vector", "avx2", "int8", None, "dense", (replace(clock, flops_per_cycle=512.0),))
+        return Accelerator("cpu", BANDWIDTH, CLOCK_HZ, peak, 32 * CLOCK_HZ, None)
     if name not in CORES:
         return accelerator_of(catalog.device(name))
     catalogued, position = CORES[name]
@@ -135,16 +145,17 @@ def gpu(values: dict[str, float]) -> dict[str, Any]:
         "decode": {"plain": values["decode_plain"], "quantized": values["decode"]},
         "compute": {"plain": values["compute_plain"], "quantized": values["compute"]},
         "prompt_power": values["prompt_power"], "dequantize": values.get("dequantize", 0.0),
-        "score": values["score"], "token": values.get("token", 0.0) * 1e-6,
+        "score": values["score"], "token": values.get("token", 0.0) * 1e-6, "output": 0.0,
     }  # fmt: skip
 
 
 def cpu(values: dict[str, float]) -> dict[str, Any]:
     """Return parameters of a CPU."""
-    codings = ("plain", "k", "i")
+    codings, stream = ("plain", "k", "i", "split"), min(values["stream"], 1.0)
     return {
-        "stream": min(values["stream"], 1.0), "power": values["power"], "cache": values["stream"], "layer": 0.0,
-        "fused_cache": values["stream"], "batched_compute": values["compute"], "tile": 0.0,
+        "stream": stream, "power": values["power"], "cache": stream, "fused_cache": stream,
+        "layer": values["layer"] * 1e-6, "output": values["output"],
+        "batched_compute": values["compute"], "tile": 0.0,
         "hop": 0.0, "decode": {"quantized": values["decode"], **{c: values[f"decode_{c}"] for c in codings}},
         "compute": {"quantized": values["compute"], **{c: values[f"compute_{c}"] for c in codings}},
         "prompt_power": 4.0, "dequantize": 0.0, "score": 0.0, "token": 0.0,
@@ -162,8 +173,9 @@ FITS = {
          "compute_plain": 0.66, "compute": 0.51, "score": 9, "prompt_power": 3}, gpu,
     ),
     "cpu": Fit(
-        {"stream": 0.7, "power": 2, "decode": 3, "decode_plain": 3, "decode_k": 3, "decode_i": 3, "compute": 0.7,
-         "compute_plain": 0.4, "compute_k": 0.5, "compute_i": 0.2}, cpu,
+        {"stream": 0.7, "power": 2, "decode": 3, "decode_plain": 3, "decode_k": 3, "decode_i": 3,
+         "decode_split": 3, "layer": 100, "output": 30, "compute": 0.9, "compute_plain": 0.5, "compute_k": 0.9,
+         "compute_i": 0.2, "compute_split": 0.7}, cpu,
     ),
 }  # fmt: skip
 TILE = 8.0
@@ -207,12 +219,13 @@ def fitted(family: str, cases_of_all: list[Case]) -> RuntimeParameters:
     return parameters(family, list(solution.x))
 
 
-def held_out(family: str, every: list[Case]) -> list[tuple[Case, float]]:
-    """Return the logarithm of measured over expected time of each case, its device being left out of the fit."""
+def held_out(family: str, every: list[Case], group: str = "device") -> list[tuple[Case, float]]:
+    """Return the logarithm of measured over expected time of each case, its `group` being left out of the fit."""
     result = []
-    for name in sorted({case.device for case in every}):
-        known = fitted(family, [case for case in every if case.device != name])
-        result += [(case, float(np.log(case.time / expected(case, known)))) for case in every if case.device == name]
+    for name in sorted({getattr(case, group) for case in every}):
+        known = fitted(family, [case for case in every if getattr(case, group) != name])
+        own = [case for case in every if getattr(case, group) == name]
+        result += [(case, float(np.log(case.time / expected(case, known)))) for case in own]
     return result
 
 
@@ -267,10 +280,23 @@ def mape(errors: Sequence[float]) -> float:
     return float(100 * np.mean(np.abs(np.exp(-np.array(errors)) - 1))) if len(errors) else float("nan")
 
 
-def run(write: bool) -> None:
-    """Print the errors of every class, and write the parameters fitted to all devices."""
-    families = {}
-    for family in FITS:
+def judge_campaign() -> None:
+    """Print how well this machine's own table is predicted from its other formats, and from its other shapes."""
+    every = [case for case in cases("cpu") if case.device == ONE_THREAD]
+    for group, name in (("weights", "format"), ("model", "shape")):
+        errors = held_out("cpu", every, group)
+        for kind in ("generation", "prompt"):
+            own = [(case, error) for case, error in errors if case.kind == kind]
+            print(f"{kind}, each {name} predicted from the others: error {mape([error for _, error in own]):.1f} %")
+            for each in sorted({getattr(case, group) for case, _ in own}):
+                some = [error for case, error in own if getattr(case, group) == each]
+                print(f"    {each:24} error {mape(some):5.1f} %  bias {100 * np.mean(some):+6.1f} %")
+
+
+def run(write: bool, chosen: Sequence[str]) -> None:
+    """Print the errors of every class, and write the parameters fitted to all devices of the `chosen` ones."""
+    families = dict(shipped().families)
+    for family in chosen:
         every = cases(family)
         names = sorted({case.device for case in every})
         print(f"{family}: {len(every)} rows of {len(names)} devices, each predicted from the others")
@@ -292,7 +318,8 @@ def run(write: bool) -> None:
         known = msgspec.convert(significant(msgspec.to_builtins(best)), RuntimeParameters)
         shares = [bound(case) / case.time for case in every]
         print(f"  no time is below the roofline: the shortest is {1 / max(shares):.2f} times as long")
-        families[family] = replace(known, how=how, devices=tuple(names), **spreads)
+        left = {kind: spread(one_measurement(pairs)).high for kind, pairs in kinds.items() if pairs}
+        families[family] = replace(known, how=how, devices=tuple(names), calibrated=left, **spreads)
     if write:
         encoded = msgspec.json.format(msgspec.json.encode(LanguageParameters(families, LEVEL)), indent=1)
         Path(PATH).write_bytes(encoded + b"\n")
@@ -315,4 +342,7 @@ def significant(value: Any) -> Any:
 if __name__ == "__main__":
     if not DATA.is_dir():
         sys.exit(f"There are no measurements in {DATA}.")
-    run(write=sys.argv[1:] == ["fit"])
+    if sys.argv[1:] == ["campaign"]:
+        judge_campaign()
+    else:
+        run(sys.argv[1:2] == ["fit"], sys.argv[2:] or tuple(FITS))

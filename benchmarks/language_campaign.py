@@ -25,8 +25,8 @@ SHAPES = (
     "qwen3-0.6b?layers=12", "tinyllama-1.1b?layers=6", "llama3.2-1b?layers=4", "qwen2.5-1.5b?layers=6",
     "llama3.2-3b?layers=3", "llama2-7b?layers=2", "smollm2-360m?layers=16",
 )  # fmt: skip
-FORMATS = ("q4_0", "q8_0", "q4_k_m", "q6_k", "f16", "q5_k_m", "q3_k_m", "q2_k", "q5_0", "iq4_xs", "iq2_xs", "bf16")
-PROMPT, GENERATE, BUDGET_S, PROCESSES = 128, 32, 10.0, 2
+FORMATS = ("q4_0", "q8_0", "q4_k_m", "q6_k", "f16", "q5_k_m", "q3_k_m", "q2_k", "q5_0", "q5_1", "iq4_nl")
+PROMPT, GENERATE, BUDGET_S, PROCESSES = 128, 32, 10.0, 1
 COLUMNS = (
     "device", "model", "weight_dtype", "kv_dtype", "phase", "n_tokens", "context", "batch", "n_devices", "runtime",
     "tokens_per_s", "low", "high", "samples", "process", "note",

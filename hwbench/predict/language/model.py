@@ -75,7 +75,8 @@ def prompt_time(
     (m devices) of the time of one device. Fused attention writes no scores.
     """
     reading = step.weight_bytes / (READING * device.bandwidth)
-    arithmetic, reading = _joined(_arithmetic(step, device, known), reading, known.prompt_power)
+    products = _arithmetic(step, device, known) + known.output * step.outputs / device.cycles
+    arithmetic, reading = _joined(products, reading, known.prompt_power)
     quantized = sum(count for coding, count in step.decoded.items() if coding != "plain")
     together = min(step.passes, PIPELINED)
     overlap = (together + devices - 1) / (together * devices)

@@ -32,8 +32,9 @@ class RuntimeParameters(Struct, frozen=True, forbid_unknown_fields=True):
     products reach, by coding; `prompt_power` joins them with reading. `batched_compute` is that of products of a few
     tokens, which take as long as `tile` tokens more. `dequantize`: weights that a unit decodes in a cycle for a product
     of many tokens, 0 where products decode as they go. `score` is the traffic in bytes of a score of attention, `token`
-    the time of a layer for each token of a prompt. `generation`, `prompt` and `batched` are the spreads of these times,
-    `calibrated` the half-widths that are left where a device has a measurement of its own of that format and kind.
+    the time of a layer for each token of a prompt, `output` the cycles of a unit for each output of its products.
+    `generation`, `prompt` and `batched` are the spreads of these times, `calibrated` the half-widths that are left
+    where a device has a measurement of its own of that format and kind.
     """
 
     how: str
@@ -52,6 +53,7 @@ class RuntimeParameters(Struct, frozen=True, forbid_unknown_fields=True):
     dequantize: float
     score: float
     token: float
+    output: float
     generation: ErrorBand
     prompt: ErrorBand
     batched: ErrorBand

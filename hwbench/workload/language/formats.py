@@ -9,8 +9,9 @@ from msgspec import Struct
 
 from hwbench.errors import InputError, nearest, shown
 
-Coding = Literal["plain", "legacy", "k", "i", "float"]
-"""How a value is decoded: not at all, scaled integers, integers of two scales, by a table, or small floats."""
+Coding = Literal["plain", "legacy", "split", "k", "i", "float"]
+"""How a value is decoded: not at all, scaled integers, those whose highest bit is apart, integers of two scales, by a
+table, or small floats."""
 
 
 class BlockFormat(Struct, frozen=True):
@@ -34,7 +35,7 @@ class BlockFormat(Struct, frozen=True):
 
 _GGUF = (
     ("f32", 0, 1, 4, "plain"), ("f16", 1, 1, 2, "plain"), ("q4_0", 2, 32, 18, "legacy"), ("q4_1", 3, 32, 20, "legacy"),
-    ("q5_0", 6, 32, 22, "legacy"), ("q5_1", 7, 32, 24, "legacy"), ("q8_0", 8, 32, 34, "legacy"),
+    ("q5_0", 6, 32, 22, "split"), ("q5_1", 7, 32, 24, "split"), ("q8_0", 8, 32, 34, "legacy"),
     ("q8_1", 9, 32, 40, "legacy"), ("q2_k", 10, 256, 84, "k"), ("q3_k", 11, 256, 110, "k"), ("q4_k", 12, 256, 144, "k"),
     ("q5_k", 13, 256, 176, "k"), ("q6_k", 14, 256, 210, "k"), ("q8_k", 15, 256, 292, "k"),
     ("iq2_xxs", 16, 256, 66, "i"), ("iq2_xs", 17, 256, 74, "i"), ("iq3_xxs", 18, 256, 98, "i"),

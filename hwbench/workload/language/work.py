@@ -9,10 +9,10 @@ from hwbench.workload.language.tensors import EMBEDDING, LanguageModel
 class StepWork(Struct, frozen=True):
     """Passes through the layers, with `tokens` tokens in all, of all sequences of a batch.
 
-    `weight_bytes` are read once a pass whatever the number of tokens, of the experts those that are expected to be
-    used; `decoded` counts these weights by coding. `cache_bytes` are those of past tokens that are read and of new ones
-    that are written. `weight_macs` are multiply-adds with weights, `attention_macs` those of attention,
-    whose `scores` a kernel that is not fused writes out.
+    Products have `outputs` values. `weight_bytes` are read once a pass whatever the number of tokens, of the experts
+    those that are expected to be used; `decoded` counts these weights by coding. `cache_bytes` are those of past tokens
+    that are read and of new ones that are written. `weight_macs` are multiply-adds with weights, `attention_macs` those
+    of attention, whose `scores` a kernel that is not fused writes out.
     """
 
     passes: float
@@ -24,6 +24,7 @@ class StepWork(Struct, frozen=True):
     weight_macs: float
     attention_macs: float
     scores: float
+    outputs: float = 0.0
 
     @property
     def flops(self) -> float:
@@ -86,12 +87,13 @@ def _step(
         weight_macs=totals[2],
         attention_macs=tokens * sum(layer.score_macs * seen for layer, seen in attended),
         scores=tokens * sum(layer.heads * seen for layer, seen in attended),
+        outputs=totals[3],
     )
 
 
-def _weights(model: LanguageModel, tokens: float, heads: float) -> tuple[float, dict[str, float], float]:
-    """Return the bytes of weights that are read, how many are decoded by coding, and the multiply-adds with them."""
-    size, macs = 0.0, 0.0
+def _weights(model: LanguageModel, tokens: float, heads: float) -> tuple[float, dict[str, float], float, float]:
+    """Return the bytes of weights that are read, those decoded by coding, multiply-adds with them, and outputs."""
+    size, macs, outputs = 0.0, 0.0, 0.0
     decoded: dict[str, float] = {}
     tied = model.head is model.embedding
     for tensor, count in model.groups:
@@ -111,7 +113,8 @@ def _weights(model: LanguageModel, tokens: float, heads: float) -> tuple[float, 
         decoded[coding] = decoded.get(coding, 0.0) + tensor.count * share
         single = model.used_share(tensor) * count
         macs += tensor.count * single * (heads if is_head else tokens)
-    return size, decoded, macs
+        outputs += tensor.rows * tensor.experts * single * (heads if is_head else tokens)
+    return size, decoded, macs, outputs
 
 
 def _sum(total: StepWork | None, step: StepWork, times: float) -> StepWork:
@@ -129,4 +132,5 @@ def _sum(total: StepWork | None, step: StepWork, times: float) -> StepWork:
         weight_macs=total.weight_macs + times * step.weight_macs,
         attention_macs=total.attention_macs + times * step.attention_macs,
         scores=total.scores + times * step.scores,
+        outputs=total.outputs + times * step.outputs,
     )
