@@ -38,7 +38,8 @@ def calibrate(
 
     With --device it fits three correction factors of that device alone, which every forecast for it then uses and
     names: how much longer compute, memory and overhead take than expected. A dozen timings are enough; a file may be
-    run:RUN, the networks that a saved run timed. From what llama-bench prints it fits factors for language models.
+    run:RUN, the networks that a saved run timed. From what llama-bench prints, or run:RUN of a language model, it
+    fits factors for language models.
 
     With --device host and no files it times seven networks on this machine (under a minute, needs torch) and saves
     the factors of this machine. A machine that does other work is refused: the factors would describe that work.

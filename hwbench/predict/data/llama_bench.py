@@ -244,11 +244,16 @@ def _quantity(text: str) -> float:
 
 def _known(name: str) -> str:
     """Return a name of the catalog of language models. Raises RowError."""
-    if name and "/" not in name and folders.locate(catalog.KIND, name.partition("?")[0]):
-        return name
-    if model := _by_file(name):
+    if model := catalogued(name):
         return model
     raise RowError(f"model is '{shown(name, 60)}', which is no language model of the catalog.")
+
+
+def catalogued(name: str) -> str | None:
+    """Return a name of the catalog of language models, that in the name of a file too."""
+    if name and "/" not in name and folders.locate(catalog.KIND, name.partition("?")[0]):
+        return name
+    return _by_file(name)
 
 
 def _format(name: str) -> str:

@@ -8,7 +8,9 @@ import pytest
 
 pytest.importorskip("xllamacpp")
 
-from hwbench.api import run_language
+import hwbench
+from hwbench.api import calibrate, estimate_language, run_language
+from hwbench.api.accuracy import SavedCalibration
 from hwbench.errors import HwbenchError, InputError
 from hwbench.measure import store
 from hwbench.measure.language import llama_cpp, synthetic
@@ -101,3 +103,18 @@ def test_a_model_too_large_for_memory_is_refused_before_it_is_written() -> None:
     with pytest.raises(InputError) as caught:
         run_language("llama3.1-405b", weights="f16")
     assert caught.value.code == "out-of-memory"
+
+
+def test_a_saved_run_calibrates_a_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    answer = run_language(NAME, weights="q4_0", prompt=16, generate=4, threads=1, budget=0.2, save=str(tmp_path))
+    device = "ryzen9-7950x"
+    saved = calibrate(f"run:{answer.path}", device=device)
+    assert isinstance(saved, SavedCalibration)
+    assert saved.language
+    assert {"prompt", "generation"} <= saved.language.factors.keys()
+    device_of_one = hwbench.device(device).with_cores(1)
+    forecast = estimate_language(NAME, device_of_one, weights="q4_0", prompt=16, generate=4)  # by the calibration
+    assert [phase.expected_time_s for phase in forecast.phases] == pytest.approx(
+        [run.time_s for run in answer.runs], rel=1e-3
+    )
