@@ -310,12 +310,12 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     "rows-drawn": "{drawn:,} of {rows:,} rows were drawn at random: comparing all pairs would take too long.",
     "rows-without-microarchitecture": "{rows} rows without a microarchitecture are left out.",
     "run-above-peak": (
-        "{model} at {dtype}, batch {batch} runs at {utilization} of the peak: the real clock is above the "
+        "{model} in {runtime} at {dtype}, batch {batch} runs at {utilization} of the peak: the real clock is above the "
         "stated one, or its convolutions take fewer operations than were counted (Winograd, FFT)."
     ),
     "run-output-wrong": (
-        "{model} at {dtype}, batch {batch}: the output is not finite, or differs from that of torch eager in fp32. "
-        "Ignore its time."
+        "{model} in {runtime} at {dtype}, batch {batch}: the output is not finite, or differs from that of torch eager "
+        "in fp32. Ignore its time."
     ),
     "engine-precision": "{runtime} computes {dtype} networks in {precision} on this machine.",
     "engine-default": "{runtime} was set to fp32; by itself it computes fp32 networks in {precision} on this machine.",

@@ -46,7 +46,7 @@ class InferenceRuns(Answer, Struct, frozen=True):
     """Measured inferences of one model beside their predictions, and the record of all of them.
 
     `fastest` compares them by batch. `trouble` says why the record could not be saved, `several` whether more than one
-    runtime, dtype and batch was asked for.
+    runtime, dtype and batch was work for.
     """
 
     SCHEMA: ClassVar[str] = "inferences"
@@ -99,6 +99,7 @@ def run(
 ) -> InferenceRuns:
     """Time forward passes of a named model, with random weights, beside what is predicted of them.
 
+    An ONNX file is run by onnxruntime and OpenVINO, in a process of its own, with random weights too.
     `runtimes` are names of `hwbench.measure.engines.ENGINES`, or `all` for those installed; `compiled` stands for
     `torch-compile`. `on` is where they run: `cpu`, `cuda` or `mps`; `layers` times every layer too. Raises InputError
     without torch, which makes the module.
@@ -130,7 +131,7 @@ def run(
 
 
 def _chosen(names: Sequence[str], compiled: bool) -> list[str]:
-    """Return the engines that were asked for, each once. Raises InputError for an unknown one."""
+    """Return the engines that were work for, each once. Raises InputError for an unknown one."""
     if not names:
         raise InputError("missing", "The list of runtimes is empty.", field="runtimes")
     if compiled:
@@ -156,6 +157,9 @@ class _Runner:
         self.models: dict[Any, Any] = {}
         self.ready: dict[Any, Callable[[], Any]] = {}
         self.timed: Sequence[Any] = ()
+        name = model.name if isinstance(model.name, str) else ""
+        self.file = name.removeprefix("onnx:") if name.endswith(".onnx") or name.startswith("onnx:") else ""
+        self.torch = False
 
     def _device(self) -> Device | None:
         """Return what predictions are made for: this machine with as many cores as threads, or the GPU."""
@@ -177,6 +181,7 @@ class _Runner:
         """Return a setting for each runtime and dtype that it runs. Raises InputError where no runtime does."""
         from hwbench.measure.inference import tasks  # torch is known to be installed by now
 
+        self.torch = any(runtime in (EAGER, COMPILED) for runtime in runtimes)
         last, settings, errors = self.model.options.get("channels_last", False), [], []
         for runtime in runtimes:
             engines.require(runtime)
@@ -204,7 +209,11 @@ class _Runner:
 
         request = self.model.request(dtype)
         if request not in self.models:
-            self.models[request] = model.build(request)
+            if self.file and not self.torch:
+                workload = self.model.workload(dtype)
+                self.models[request] = model.RunnableModel(workload, b"", (), {}, workload.batch, (), 2)
+            else:
+                self.models[request] = model.build(request)
         return self.models[request]
 
     def runs(
@@ -223,8 +232,10 @@ class _Runner:
             tasks.check_memory(setting, self.built(setting.dtype).workload, free)
         for setting in settings:
             self.ready[setting] = cache(partial(tasks.PreparedModel, self.built(setting.dtype), setting))
-        able = self._able(settings, progress) if len(settings) > 1 else settings
         cores = self.cpus.cpus[: self.threads]
+        if self.file:
+            return self._file_runs(settings, budget_s, layers, cores, command)
+        able = self._able(settings, progress) if len(settings) > 1 else settings
         work = [tasks.task(self.built(each.dtype), each, cores, self.ready[each]) for each in able]
 
         def measure() -> Sequence[Measurement]:
@@ -234,6 +245,31 @@ class _Runner:
         pairs = tasks.paired(able, record.measurements)
         runs = [self._beside_prediction(setting, measurement, layers) for setting, measurement in pairs]
         return runs, layer_times.recorded(record, self.timed) if self.timed else record
+
+    def _file_runs(
+        self, settings: Sequence[Any], budget_s: float, layers: bool, cores: tuple[int, ...], command: Sequence[str]
+    ) -> tuple[list[Inference], Record]:
+        """Return what `runs` does, of an ONNX file that a process of its own runs."""
+        from hwbench.measure.inference import isolated
+
+        request = self.model.request()
+        memory = int(free_memory(self.torch_device) or 0) + isolated.EXTRA_BYTES
+        work = isolated.FileRuns(
+            self.file, request, self.built("fp32").workload, tuple(settings), cores, budget_s, memory
+        )  # fmt: skip
+        times = isolated.FileTimes()
+
+        def measure() -> Sequence[Measurement]:
+            nonlocal times
+            times = isolated.measure(work)
+            return times.measurements
+
+        record = session.record(measure, self.machine, self.cpus.classes, tuple(command))
+        for setting, reason in times.failed:
+            self._leave_out(setting, HwbenchError(reason))
+        self.ready = {each: partial(_same, facts) for each, facts in zip(times.settings, times.facts, strict=True)}
+        pairs = zip(times.settings, times.measurements, strict=True)
+        return [self._beside_prediction(setting, row, layers) for setting, row in pairs], record
 
     def _able(self, settings: Sequence[Any], progress: Progress | None) -> list[Any]:
         """Return the settings at which engines run the model; the others are notices. Raises the error of the first."""
@@ -314,6 +350,10 @@ class _Runner:
         except InputError as error:
             self.notices.append(notice("no-prediction", dtype=dtype, reason=error.message))
             return None
+
+
+def _same(facts: Any) -> Any:
+    return facts
 
 
 def _engine_times(profile: Sequence[Any] | None) -> tuple[EngineTime, ...]:

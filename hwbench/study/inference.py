@@ -135,7 +135,8 @@ def inference(
     layers = tuple(_layers(timed, estimate, peak, traced)) if estimate else ()
     utilization = achieved / peak if peak else None
     setting: dict[str, Any] = {name: getattr(timed, name) for name in TimedRun.__struct_fields__[1:-1]}
-    run, notices = {"model": model, "dtype": timed.dtype, "batch": timed.batch}, []
+    run = {"model": model, "runtime": timed.runtime, "dtype": timed.dtype, "batch": timed.batch}
+    notices = []
     if timed.precision not in (timed.dtype, known_dtype(timed.dtype).computes_in):
         notices.append(notice("engine-precision", runtime=timed.runtime, dtype=timed.dtype, precision=timed.precision))
     if timed.dtype == "fp32" != timed.default_precision:

@@ -63,7 +63,7 @@ def layer_list(request: ModelRequest) -> network.ModelFile:
     if source == "matmul":
         return _matmul(request.model, sizes)
     if source == "onnx" or request.model.endswith(".onnx"):
-        text = "An ONNX graph is counted, not run: name the torch module from which it was exported."
+        text = "torch does not run ONNX graphs: choose the runtime onnxruntime or openvino, or name the torch module."
         raise InputError("not-runnable", text, file=request.model)
     path = _path(request.model)
     if path.endswith(names.SAVED):

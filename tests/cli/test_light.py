@@ -9,13 +9,14 @@ import pytest
 
 HEAVY = (
     "torch", "numba", "numpy", "scipy", "plotly", "rich", "distributed", "onnx", "pandas", "psutil", "cpuinfo",
-    "platformdirs", "llvmlite",
+    "platformdirs", "llvmlite", "onnxruntime", "openvino", "nncf",
 )  # fmt: skip
 
 COMMANDS = [
     "--help",
     "estimate --model alexnet --device rtx3090",
     "estimate --model alexnet --device rtx3090 --json",
+    "estimate --model alexnet --device i9-10940x --runtime all",
     "estimate --model resnet50 --device 'RTX 4090' --batch 1,8 --dtype fp32,fp16",
     "count --model alexnet",
     "count --model matmul:64x64x64 --json",

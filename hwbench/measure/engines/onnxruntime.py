@@ -32,7 +32,9 @@ class OnnxruntimeNetwork(Prepared):
         self.package = package("onnxruntime", "onnxruntime")
         self.version = self.package.__version__
         self.providers = _providers(device)
-        if dtype == "fp16" and not isinstance(module, bytes):
+        if dtype == "fp16" and isinstance(module, bytes):
+            refuse_dtype("onnxruntime", dtype, ("fp32", "int8"), " from a file, whose dtypes it keeps")
+        if dtype == "fp16":
             import copy
 
             module = copy.deepcopy(module).half()

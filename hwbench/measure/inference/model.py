@@ -138,4 +138,6 @@ def _filled(tensor: Any, model: RunnableModel, batch: int, random: Any, channels
         data = torch.ones(shape, dtype=torch.bool)
     else:
         data = torch.randint(0, model.rows, shape, generator=random, dtype=tensor.dtype)
+    if isinstance(model.module, bytes):  # a graph, whose inputs have their dtypes
+        return data.to(tensor.dtype)
     return data.contiguous(memory_format=torch.channels_last) if channels_last and data.dim() == 4 else data

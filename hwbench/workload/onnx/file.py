@@ -81,7 +81,8 @@ def _tensors(graphs: Iterable[Any], nodes: Iterable[Any]) -> Iterator[Any]:
             yield from (sparse.values, sparse.indices)
     for attribute in (attribute for node in nodes for attribute in node.attribute):
         yield from (*([attribute.t] if attribute.HasField("t") else ()), *attribute.tensors)
-        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+        own = [attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else ()  # emptying one would set it
+        for sparse in (*own, *attribute.sparse_tensors):
             yield from (sparse.values, sparse.indices)
 
 
