@@ -46,7 +46,7 @@ class InferenceRuns(Answer, Struct, frozen=True):
     """Measured inferences of one model beside their predictions, and the record of all of them.
 
     `fastest` compares them by batch. `trouble` says why the record could not be saved, `several` whether more than one
-    runtime, dtype and batch was work for.
+    runtime, dtype and batch was asked for.
     """
 
     SCHEMA: ClassVar[str] = "inferences"
@@ -131,7 +131,7 @@ def run(
 
 
 def _chosen(names: Sequence[str], compiled: bool) -> list[str]:
-    """Return the engines that were work for, each once. Raises InputError for an unknown one."""
+    """Return the engines that were asked for, each once. Raises InputError for an unknown one."""
     if not names:
         raise InputError("missing", "The list of runtimes is empty.", field="runtimes")
     if compiled:
