@@ -6,12 +6,14 @@ is timed: where it, or wall over CPU time, tells of a disturbance, the sample is
 FOLDER/times.jsonl, a line each, so that a run that was stopped goes on where it was.
 Usage: python benchmarks/campaign.py run FOLDER [--runtimes A,B] [--dtypes fp32,bf16] [--batches 1,4] [--only PREFIX]
                                                 [--threads 1] [--minutes 60] [--again]
-       python benchmarks/campaign.py table FOLDER DEVICE > results/measured/CPU/times.csv
-       python benchmarks/campaign.py noise FOLDER OTHER
+       python benchmarks/campaign.py table FOLDER [FOLDER ...] --device epyc-9r14-core > results/measured/CPU/times.csv
+       python benchmarks/campaign.py order TABLE [TABLE ...]     are runtimes of a network forecast in their order?
+       python benchmarks/campaign.py noise FOLDER OTHER          how far are two runs of the campaign apart?
 """
 
 import argparse
 import gc
+import itertools
 import json
 import multiprocessing
 import os
@@ -57,6 +59,8 @@ ROUNDS, SAMPLE_S = 7, 0.02
 MAX_WALL, MAX_GAUGE = 1.15, 1.06
 """Wall over CPU time, and the gauge's time over its usual one, from which a sample is disturbed."""
 MIN_SAMPLES = 3
+DIFFERENT = 1.2
+"""Ratio of times from which two runtimes differ."""
 SLOW_S = 0.25
 """Time from which a network is not run at a larger batch."""
 KEY = ("model", "batch", "threads", "runtime", "dtype")
@@ -206,9 +210,10 @@ def time_network(
 
 def run(options: argparse.Namespace) -> None:
     """Time what is not in the folder's file yet, a process each."""
-    os.makedirs(options.folder, exist_ok=True)
-    path, end = os.path.join(options.folder, "times.jsonl"), time.time() + 60 * options.minutes
-    _write_machine(options.folder)
+    [folder] = options.folder
+    os.makedirs(folder, exist_ok=True)
+    path, end = os.path.join(folder, "times.jsonl"), time.time() + 60 * options.minutes
+    _write_machine(folder)
     done = {_key(row) for row in _rows(path)}
     for package in (*PACKAGES[:4], "onnxscript", *PACKAGES[5:]):  # once, before processes fork
         import_module(package)
@@ -256,6 +261,62 @@ def time_settings(path: str, model: str, wanted: list[tuple[int, int, str, str]]
         slow = max(slow, took)
 
 
+def table(options: argparse.Namespace) -> None:
+    """Print the times of folders as a table of measurements, whose comments state the machine and what failed."""
+    rows = {_key(row): row for folder in options.folder for row in _rows(os.path.join(folder, "times.jsonl"))}
+    timed = [row for _, row in sorted(rows.items()) if "time_s" in row]
+    machine = json.loads(content.read_text(os.path.join(options.folder[0], "machine.json")))
+    days = sorted({row["at"][:10] for row in timed})
+    load = statistics.median(row["load"] for row in timed)
+    spread = statistics.median(row["spread"] for row in timed)
+    print(f"# benchmarks/campaign.py, {days[0]} to {days[-1]}: median CPU time of one thread, pinned to no core.")
+    print(f"# {machine['cpu']}, family {machine['family']}, model {machine['model']}, {' '.join(machine['flags'])}")
+    print(f"# {', '.join(f'{name} {version}' for name, version in machine['packages'].items())}")
+    print(f"# Other work shared the machine: median load {load:.1f}; samples of a row spread by {100 * spread:.1f} %.")
+    print("device,model,image_size,batch,dtype,layout,runtime,time_ms,source")
+    for row in timed:
+        version = ".".join(row["version"].split(".")[:2])
+        head, _, how = row["runtime"].partition("-")
+        runtime = f"{head}-{version}-{how}" if how else f"{head}-{version}"
+        device = options.device if row["threads"] == 1 else f"{options.device} units={row['threads']}"
+        cells = (
+            device,
+            row["model"],
+            "",
+            row["batch"],
+            row["dtype"],
+            "nchw",
+            runtime,
+            f"{1e3 * row['time_s']:.5g}",
+            "campaign",
+        )
+        print(",".join(map(str, cells)))
+
+
+def order(options: argparse.Namespace) -> None:
+    """Print how many pairs of runtimes that differ by more than DIFFERENT are forecast in the order of their times."""
+    from hwbench.predict.data import tables
+    from hwbench.predict.replay.replay import replay
+
+    groups: dict[tuple[Any, ...], list[Any]] = {}
+    for row in replay(tables.read(options.folder)).rows:
+        groups.setdefault((row.device, row.model, row.batch, row.dtype), []).append(row)
+    pairs = [pair for rows in groups.values() for pair in itertools.combinations(rows, 2)
+             if max(each.measured_s for each in pair) > DIFFERENT * min(each.measured_s for each in pair)]  # fmt: skip
+    right = sum((a.measured_s < b.measured_s) == (a.forecast_s < b.forecast_s) for a, b in pairs)
+    print(f"{right} of {len(pairs)} pairs in order ({100 * right / len(pairs):.0f} %)")
+
+
+def noise(options: argparse.Namespace) -> None:
+    """Print by runtime how far the times of two folders are apart: mean, and 90 % of all."""
+    one, other = ({_key(row): row["time_s"] for row in _rows(os.path.join(folder, "times.jsonl")) if "time_s" in row}
+                  for folder in options.folder)  # fmt: skip
+    for runtime in sorted({key[3] for key in one.keys() & other.keys()}):
+        apart = sorted(abs(one[key] / other[key] - 1) for key in one.keys() & other.keys() if key[3] == runtime)
+        mean, most = statistics.mean(apart), apart[int(0.9 * len(apart))]
+        print(f"{runtime}: {len(apart)} times, {100 * mean:.1f} % apart in the mean, 90 % below {100 * most:.1f} %")
+
+
 def _write_machine(folder: str) -> None:
     """Write what the machine is."""
     from importlib import metadata
@@ -290,8 +351,8 @@ def _key(row: dict[str, Any]) -> tuple[Any, ...]:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["run"])
-    parser.add_argument("folder")
+    parser.add_argument("command", choices=["run", "table", "order", "noise"])
+    parser.add_argument("folder", nargs="+")
 
     def words(text: str) -> list[str]:
         return text.split(",")
@@ -300,11 +361,12 @@ def main() -> None:
     parser.add_argument("--dtypes", type=words, default=["fp32"])
     parser.add_argument("--batches", type=lambda text: [int(word) for word in text.split(",")], default=[1, 4])
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="host")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--only", default="")
     parser.add_argument("--again", action="store_true")
     options = parser.parse_args()
-    run(options)
+    {"run": run, "table": table, "order": order, "noise": noise}[options.command](options)
 
 
 if __name__ == "__main__":

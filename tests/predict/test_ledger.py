@@ -40,6 +40,8 @@ COMPILED = 0.13
 AWAY = {"gpu": 0.14, "cpu": 0.19}
 TIMED = {"gpu": 0.08, "cpu": 0.15}
 """The same on devices that were held out: by their data sheet, and after twelve timings."""
+CORE, KINDS = {"onnxruntime-cpu": 0.105, "openvino-cpu": 0.09}, 0.36
+"""The same of runtimes on one core, and of networks of one kind of layer whose whole kind was held out."""
 COVERED = (0.76, 0.84)
 """Shares of measurements of families held out in the interval that the device's other families give."""
 INSIDE = (0.7, 0.9)
@@ -66,6 +68,16 @@ def test_errors_on_held_out_families_stay_as_small_as_they_were() -> None:
     assert compiled
     assert all(row.mape <= COMPILED for row in compiled), compiled
     assert all(COVERED[0] <= row.inside <= COVERED[1] for row in (*rows, *compiled))
+
+
+def test_errors_of_runtimes_on_one_core_stay_as_small_as_they_were() -> None:
+    for name, limit in CORE.items():
+        [(_, row)] = ledger("families", name)
+        assert row.of.startswith("epyc-9r14-core fp32")
+        assert row.mape <= limit, row
+        assert row.inside >= COVERED[0], row
+        [(_, kinds)] = ledger("kinds of layers", name)
+        assert kinds.mape <= KINDS, kinds
 
 
 def test_errors_on_held_out_devices_stay_as_small_as_they_were() -> None:

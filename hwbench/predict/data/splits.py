@@ -12,7 +12,13 @@ _ALIASES = {"ssl": "resnet", "swsl": "resnet", "ig": "resnext", "seresnet": "res
 
 
 def family(model: str) -> str:
-    """Return the family of a network by its name: `efficientnet` for `timm:tf_efficientnet_b0.ns`."""
+    """Return the family of a network by its name: `efficientnet` for `timm:tf_efficientnet_b0.ns`.
+
+    That of a network of one kind of layer is the kind, `layers:conv`.
+    """
+    source, _, kind = model.partition(":")
+    if source == "layers":
+        return f"layers:{kind.partition('-')[0]}"
     name = model.rpartition(":")[2].partition(".")[0].lower()
     words = [word for word in re.split(r"[_\-]", name) if word and word not in _PREFIXES]
     match = re.match(r"[a-z]+", words[0]) if words else None

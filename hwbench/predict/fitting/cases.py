@@ -50,13 +50,13 @@ def timings(table: MeasuredTable, device: Device, finder: Finder) -> tuple[dict[
     return usable, tuple(skipped)
 
 
-def _refuse_foreign(row: MeasuredTime) -> None:
-    if is_foreign(row.runtime):
-        raise InputError("foreign-runtime", f"The runtime {row.runtime} is not torch's, so it is not fitted.")
+def _refuse_foreign(row: MeasuredTime, device: Device) -> None:
+    if is_foreign(row.runtime, runtime_of(row.runtime, device.kind)):
+        raise InputError("foreign-runtime", f"The runtime {row.runtime} has no parameters, so it is not fitted.")
 
 
 def _case(row: MeasuredTime, device: Device, count: Workloads) -> Case:
-    _refuse_foreign(row)
+    _refuse_foreign(row, device)
     workload = measured_workload(row, count)
     return Case(
         workload,

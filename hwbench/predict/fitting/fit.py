@@ -1,6 +1,6 @@
 """Fit a parameter file to measurements, and find its errors on families, devices and versions that were held out."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from hwbench.errors import InputError
 from hwbench.predict.data import splits
-from hwbench.predict.fitting import priors
+from hwbench.predict.fitting import engines, priors
 from hwbench.predict.fitting.device_factors import free_factors, spread_after
 from hwbench.predict.fitting.problem import Case, Free, Problem, fitted, predicted, problem, selected
-from hwbench.predict.model.parameters import SCHEMA, HeldOut, ParameterFile, PartFactors, Runtime, Spread
+from hwbench.predict.model.parameters import SCHEMA, HeldOut, ParameterFile, PartFactors, Runtime, Spread, parameters
 
 MIN_CASES = 30
 """Cases of a runtime below which it is not fitted."""
@@ -37,15 +37,21 @@ def calibrated(cases: Mapping[str, Sequence[Case]], report: Report = lambda _: N
 
     Raises InputError if no runtime has enough cases.
     """
-    usable = {name: some for name, some in cases.items() if len(some) >= MIN_CASES and name in priors.FREE}
+    known = {**priors.FREE, **engines.FREE}
+    usable = {name: some for name, some in cases.items() if len(some) >= MIN_CASES and name in known}
     if not usable:
-        names = " and ".join(priors.FREE)
+        names = " and ".join(known)
         raise InputError("too-few-cases", f"At least {MIN_CASES} usable measurements of {names} are needed.")
     runtimes = dict(priors.START)
     for name, derived in priors.DERIVED.items():  # after the runtime that it starts from
         runtimes[name] = derived(runtimes)
         if name in usable:
             runtimes[name] = _fit(name, runtimes[name], usable[name], report)
+    for name, start in engines.START.items():
+        if name in usable:
+            runtimes[name] = _fit(name, engines.beginning(start), usable[name], report)
+        else:
+            runtimes[name] = parameters().runtimes.get(name) or start
     how = "hwbench calibrate: " + "; ".join(f"{len(some)} cases of {name}" for name, some in sorted(usable.items()))
     return ParameterFile(SCHEMA, VERSION, how, dict(sorted(runtimes.items())))
 
@@ -57,7 +63,7 @@ def _fit(name: str, start: Runtime, cases: Sequence[Case], report: Report) -> Ru
     report(f"{name}: {len(cases)} cases on {', '.join(devices)}")
     several = devices if len(devices) > 1 else []  # the factors of one are in the parameters
     own = (replace(each, deviation=JOINT) for device in several for each in free_factors(device, start))
-    free = (*priors.free(name, start), *own)
+    free = (*(engines.FREE.get(name) or priors.free(name, start)), *own)
     full = _with_expected(fitted(start, free, problems), problems)
     near, ledger = _without_families(full, free, problems, report)
     far, timed, more = _without_devices(full, free, problems, near, report) if len(devices) > 1 else ([], [], [])
@@ -125,7 +131,15 @@ def _without_families(
             for k in members:
                 inside[k] |= (folds[k] == fold) & (low <= errors[k]) & (errors[k] <= high)
     rows = zip(problems, errors, inside, strict=True)
-    return errors, [_ledger_row("families", *row) for row in rows]
+    return errors, [row for each in rows for row in _ledger_of_families(*each)]
+
+
+def _ledger_of_families(cases: Problem, errors: Vector, inside: Vector) -> Iterator[HeldOut]:
+    """Yield the rows of networks and of kinds of layers, of which a kind that was held out has no relative."""
+    layers = np.array([family.startswith("layers:") for family in cases.families])
+    for what, own in (("families", ~layers), ("kinds of layers", layers)):
+        if own.any():
+            yield _ledger_row(what, selected(cases, own), errors[own], inside[own])
 
 
 def _without_devices(
@@ -223,10 +237,10 @@ def _log_errors(runtime: Runtime, cases: Problem) -> Vector:
     return np.log(cases.times / predicted(cases, runtime))
 
 
-def difference(file: ParameterFile, other: ParameterFile, names: Iterable[str]) -> dict[str, float]:
+def difference(file: ParameterFile, other: ParameterFile, names: Collection[str]) -> dict[str, float]:
     """Return the largest relative difference of a parameter in each of the named runtimes."""
     differences = {}
-    for name in names:
+    for name in sorted(other.runtimes.keys() & set(names)):
         a, b = (dict(_numbers(each.runtimes[name])) for each in (file, other))
         differences[name] = max((abs(a[key] / b[key] - 1) for key in a.keys() & b.keys() if b[key]), default=0.0)
     return differences

@@ -84,20 +84,13 @@ CPU_FREE = (
     *(Free(f"per_element.{name}", value, 0.5) for name, value in CPU.per_element.items()),
     *(
         Free(name, getattr(CPU, name), 0.5, CEILING if name == "memory" else float("inf"))
-        for name in CpuParameters.__struct_fields__
-        if name not in ("compute", "per_element", "fusion", "fresh")
+        for name in CpuParameters.__struct_fields__[2 : -len(CpuParameters.__struct_defaults__)]
     ),
 )
 
 COMPILED_FUSION, COMPILED_HOST, COMPILED_COPIES = 0.8, 7e-6, 0.2
 """Share of an op's `fused_bytes` that TorchInductor saves, seconds that launching a kernel takes, and share of the
 copies between layouts that are left, as it chooses the layout once; estimates."""
-EAGER_FRESH = 4e-10
-"""Seconds a byte of one core in which eager ops wait for empty pages of large results (half a microsecond a page and
-its share of zeroing). On the two-core guest where it was measured, they take a third of the time of ResNet-50 and
-MobileNet at batch 8."""
-EAGER_LAUNCH = 4e-6
-"""Seconds that torch's interpreter adds to an op on a CPU; an estimate."""
 
 START: dict[str, Runtime] = {
     "torch-eager-cuda": Runtime(how="priors", spread=UNTESTED, gpu=GPU),
@@ -128,21 +121,9 @@ def compiled(runtimes: Mapping[str, Runtime]) -> Runtime:
     return replace(eager, how=how, spread=spread, fuses=True, gpu=own, families=(), held_out=())
 
 
-def interpreted(runtimes: Mapping[str, Runtime]) -> Runtime:
-    """Return parameters of eager ops on a CPU, derived from those of compiled code without a measurement."""
-    fused = runtimes["torch-compile-cpu"]
-    assert fused.cpu is not None
-    light = fused.cpu.launch_light + EAGER_LAUNCH
-    own = replace(fused.cpu, fusion=0.0, launch_light=light, fresh=EAGER_FRESH)
-    how = "the parameters of torch-compile-cpu without fusion; no measurement"
-    spread = replace(UNTESTED, device=fused.spread.device, timed=fused.spread.timed)
-    return replace(fused, how=how, spread=spread, fuses=False, cpu=own, families=(), held_out=())
-
-
 DERIVED: dict[str, Callable[[Mapping[str, Runtime]], Runtime]] = {
     "torch-eager-cuda": lambda runtimes: runtimes["torch-eager-cuda"],
     "torch-compile-cpu": lambda runtimes: runtimes["torch-compile-cpu"],
     "torch-compile-cuda": compiled,
-    "torch-eager-cpu": interpreted,
 }
 """What each runtime starts from, in the order in which they follow from each other."""

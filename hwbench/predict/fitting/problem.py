@@ -17,7 +17,7 @@ from hwbench.machine.device import Device
 from hwbench.predict.model.bounds import compute_dtype
 from hwbench.predict.model.grid import stacked
 from hwbench.predict.model.hardware import Hardware, hardware_of
-from hwbench.predict.model.launch import Launch, launch_of
+from hwbench.predict.model.launch import Launch, launches_of
 from hwbench.predict.model.parameters import Runtime
 from hwbench.predict.model.time import device_time, launch_time, total_time, weight_bytes
 from hwbench.workload.ops import Workload
@@ -75,17 +75,17 @@ def problem(cases: Sequence[Case], device: Device) -> Problem:
     hardware = hardware_of(device, needed)
     if hardware is None:
         raise ValueError(f"{device.title} has no known bandwidth")
-    groups: dict[tuple[str, str], list[tuple[Launch, int, float]]] = {}
+    groups: dict[tuple[str, str, str], list[tuple[Launch, int, float]]] = {}
     for position, (case, dtype) in enumerate(zip(cases, formats, strict=True)):
         weights = weight_bytes(case.workload, dtype.bits)
-        for op in case.workload.ops:
-            launch = launch_of(op, case.workload.repeats(case.batch), dtype.bits)
+        launches = launches_of(case.workload.ops, case.workload.repeats(case.batch), dtype.bits)
+        for op, launch in zip(case.workload.ops, launches, strict=True):
             engine = compute_dtype(op.dtype or dtype.computes_in, launch.family, hardware.tf32)
-            groups.setdefault((launch.family, engine), []).append((launch, position, weights))
+            groups.setdefault((launch.family, launch.variant, engine), []).append((launch, position, weights))
     stacks = []
-    for (_, engine), members in groups.items():
-        launches, positions, sums = zip(*members, strict=True)
-        stacks.append(Stack(stacked(launches), engine, np.array(positions), np.array(sums)))
+    for (_, _, engine), members in groups.items():
+        alike, positions, sums = zip(*members, strict=True)
+        stacks.append(Stack(stacked(alike), engine, np.array(positions), np.array(sums)))
     times = np.array([case.time_s for case in cases])
     first = cases[0]
     words = (device.label, first.dtype, first.layout, first.version and "torch-{}.{}".format(*first.version))
@@ -197,7 +197,11 @@ def _slopes(
         other = busy.copy()
         for position, stack in enumerate(cases.stacks):
             pair = (cases.name, parameter.path, position)
-            if parameter.device in (None, cases.hardware.label) and pair not in still:
+            if (
+                parameter.device in (None, cases.hardware.label)
+                and pair not in still
+                and _concerns(parameter, stack, runtime)
+            ):
                 other[position] = _busy(cases, stack, trial)
                 if parameter.device is None and all(
                     np.array_equal(_busy(cases, stack, each), busy[position]) for each in (trial, *far)
@@ -205,6 +209,13 @@ def _slopes(
                     still.add(pair)
         columns.append((soft(np.log(_total(other) / cases.times)) - known) / STEP)
     return np.stack(columns, axis=1)
+
+
+def _concerns(parameter: Free, stack: Stack, runtime: Runtime) -> bool:
+    """Return whether a parameter may concern a stack: on a CPU those by family concern their own alone."""
+    name = parameter.path.partition(".")[2]
+    own = (stack.launch.variant, stack.launch.family)
+    return bool(parameter.device) or runtime.cpu is None or not name or name in own or name == "image_norm"
 
 
 def soft(errors: Vector) -> Vector:

@@ -11,8 +11,6 @@ from hwbench.predict.model.parameters import CpuParameters
 
 CHUNK_POSITIONS = 14.0
 """Output positions that a core takes at a time, with one vector of channels each."""
-RECYCLED = 8.0 * 2**20
-"""Bytes of a result from which the system provides its memory anew each time, in empty pages."""
 STREAMED = 0.5
 """Share of the cache beyond which an op's own activations stream from memory."""
 
@@ -22,9 +20,11 @@ def compute_time(xp: ModuleType, launch: Launch, hardware: Hardware, dtype: str,
     counts, product = launch.counts, launch.product
     if launch.family not in HEAVY:
         return _elementwise_time(xp, launch, hardware, parameters)
-    rate = (hardware.rates.get(dtype) or hardware.rates["fp32"]).flops_per_second * parameters.compute[launch.family]
+    rate = (hardware.rates.get(dtype) or hardware.rates["fp32"]).flops_per_second * _own(parameters.compute, launch)
     chunks = xp.maximum(counts.elements / (hardware.lanes * CHUNK_POSITIONS), 1.0)
     flops = counts.flops * (1.0 + parameters.uneven * hardware.units / chunks)
+    if launch.variant == "volume":
+        flops = flops * xp.where(launch.plain, parameters.plain, 1.0)
     if launch.family == "depthwise":
         return flops / rate
     flops = flops * (1.0 + parameters.prologue / product.depth)
@@ -39,12 +39,22 @@ def compute_time(xp: ModuleType, launch: Launch, hardware: Hardware, dtype: str,
 def _elementwise_time(xp: ModuleType, launch: Launch, hardware: Hardware, parameters: CpuParameters) -> Number:
     """Return the seconds of arithmetic on vectors, and of what each element takes that is not vectorized."""
     time = launch.counts.elementwise_flops / (hardware.vector.flops_per_second * parameters.lane)
-    slow: Number = parameters.per_element.get(launch.family, 0.0)
+    slow: Number = _own(parameters.per_element, launch, 0.0)
     if launch.family == "row_norm":  # rows that are the channels of an image are not contiguous
         slow = xp.where(launch.layout.channels_last, parameters.per_element["image_norm"], slow)
     if launch.family == "pool":
         return time + slow / hardware.units * launch.counts.elements * launch.layout.window
     return time + slow / hardware.units * launch.counts.elements
+
+
+def _own(table: dict[str, float], launch: Launch, default: float = 1.0) -> float:
+    """Return the value of a launch's variant, else of its family."""
+    return table.get(launch.variant, table.get(launch.family, default))
+
+
+def left(xp: ModuleType, launch: Launch, parameters: CpuParameters) -> Number:
+    """Return the share of an op's time that is left where it may map the result of a product before it is stored."""
+    return xp.where(launch.epilogue, _own(parameters.epilogue, launch), 1.0)
 
 
 def _padding(xp: ModuleType, channels: Number, lanes: Number) -> Number:
@@ -64,18 +74,21 @@ def memory_time(
     share = weights / (parameters.resident_share * hardware.cache)
     resident = 1.0 / (1.0 + share * share)
     reads: Number = 1.0
+    if launch.family == "linear":  # a single row is multiplied as the weights are read
+        reads = xp.where(launch.product.rows > 1.0, parameters.packed, 1.0)
+    reads = reads + parameters.rereads * xp.maximum(launch.steps - 1.0, 0.0)
     if launch.family in CONVOLUTIONS:
         own = counts.weight_bytes / (parameters.spill_share * hardware.cache)
         spilled = own * own / (1.0 + own * own)
         reads = parameters.reorder * (1.0 + parameters.reorder_spilled * spilled)
     cached = hardware.cycles * parameters.cached_weights
     constant = counts.weight_bytes * ((1.0 - resident) * reads / memory + resident * reads / cached)
-    moved = counts.input_bytes + counts.output_bytes
+    moved = (counts.input_bytes + counts.output_bytes) * _own(parameters.moves, launch)
     if fuses:
         moved = xp.maximum(moved - parameters.fusion * counts.saved_bytes, 0.0)
     fill = moved / (STREAMED * hardware.cache)
     near = 1.0 / (1.0 + fill * fill)
-    new_pages = counts.output_bytes / (counts.output_bytes + RECYCLED)
+    new_pages = counts.output_bytes / (counts.output_bytes + parameters.recycled + parameters.grown * weights)
     fresh = parameters.fresh / hardware.units * counts.output_bytes * new_pages
     return constant + fresh + moved * ((1.0 - near) / memory + near / (hardware.cycles * parameters.cached_activations))
 

@@ -16,11 +16,11 @@ from hwbench.predict.model import bounds
 from hwbench.predict.model.bounds import DeviceCeilings, ceilings_of, compute_dtype, engines
 from hwbench.predict.model.hardware import Hardware, hardware_of
 from hwbench.predict.model.interval import log_interval
-from hwbench.predict.model.launch import UNKNOWN, Launch, launch_of
+from hwbench.predict.model.launch import UNKNOWN, Launch, epilogues, family_of, launch_of, variant_of
 from hwbench.predict.model.parameters import ParameterFile, Runtime, parameters
 from hwbench.predict.model.runtimes import DEFAULT_RUNTIMES, KERNELS, Math, check_runtime, full_name, runs_on
 from hwbench.predict.model.time import device_time, launch_time, parts, total_time, weight_bytes, weights_of
-from hwbench.workload.ops import Workload, fold
+from hwbench.workload.ops import Op, Workload, fold
 
 Array = Any
 BLOCK = 16_384
@@ -108,7 +108,10 @@ def grid(
     folded = _folded(workload)
 
     def operations(part: slice) -> _Ops:
-        launches = [(launch_of(op, samples[None, part], number.bits), op.dtype or number.computes_in) for op in folded]
+        launches = [
+            (launch_of(op, samples[None, part], number.bits, epilogue), op.dtype or number.computes_in)
+            for op, epilogue in folded
+        ]
         return _Ops(launches, weight_bytes(workload, number.bits))
 
     for machines, kind, formula, results in (
@@ -129,9 +132,18 @@ def grid(
     return Grid(**columns, low=low, high=high, runtimes=names)
 
 
-def _folded(workload: Workload) -> tuple[Any, ...]:
-    """Return the ops, those that differ in their name alone made one with a count."""
-    return tuple(fold((":gelu" if op.name.endswith(":gelu") else "", op) for op in workload.ops))
+def _folded(workload: Workload) -> tuple[tuple[Op, bool], ...]:
+    """Return the ops that are no epilogues and those that are, those that differ in their name alone as one."""
+    flags = epilogues(workload.ops)
+    return tuple(
+        (op, flag)
+        for flag in (False, True)
+        for op in fold(
+            (f"{family_of(op)} {variant_of(op)}", op)
+            for op, own in zip(workload.ops, flags, strict=True)
+            if own == flag
+        )
+    )
 
 
 def _ceilings(device: Device, dtypes: set[str], math: Math) -> DeviceCeilings | None:

@@ -1,5 +1,6 @@
 """What one op launches at a batch and a dtype: a kernel of a family, with its counts, product and layout."""
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -60,9 +61,21 @@ TILED = ("conv", "pointwise", "linear", "batched", "stem", "recurrent")
 HEAVY = frozenset((*TILED, "grouped", "depthwise", "attention"))
 CONVOLUTIONS = frozenset(("conv", "pointwise", "grouped", "depthwise", "stem"))
 """Families with multiply-adds; TILED are those that compute tile by tile of the result."""
+_VARIANTS = {3: "conv", 4: "volume", 2: "signal"}
+"""Convolutions of windows by the dimensions of their results: of images, of volumes, of signals."""
+_FUNCTIONS = dict.fromkeys(("sigmoid", "tanh", "silu", "exp"), "exp") | dict.fromkeys(
+    ("elu", "mish", "softplus", "log", "log1p", "expm1", "log_sigmoid_forward"), "log"
+)
+"""Elementwise ops whose functions take many instructions, few or many of them vectorized."""
+NARROW = 16
+"""Channels in a group below which no kernel has a vector of them."""
+_EPILOGUES = ("map", "exp", "log", "erf", "batch_norm", "broadcast")
+"""Variants that runtimes may compute on the result of a product before it is stored."""
 _ORDERED = ("map", "erf", "copy", "cast")
 """Families that are as fast as memory only if all tensors have the same order."""
 FUSED_RANK = 4
+SMALL = 20480
+"""Elements of a batch's first channels, rows and columns up to which torch convolves one volume without oneDNN."""
 UNSTATED = 256
 """Columns and depth of products whose shapes are not known."""
 
@@ -109,8 +122,10 @@ class Layout(Struct, frozen=True):
 class Launch(Struct, frozen=True):
     """One of `count` launches of an op that are alike.
 
-    `fused` says that a fusing compiler merges it into another launch. Of attention: `masked`, `unfused` if its scores
-    reach memory, `backward`.
+    `variant` is finer than the family: which convolution, which arithmetic. `fused` says that a fusing compiler merges
+    it into another launch, `epilogue` that it maps the result of a product, `steps` how often a recurrent layer runs
+    through its weights, `plain` that it convolves one small volume. Of attention: `masked`, `unfused`
+    if its scores reach memory, `backward`.
     """
 
     family: str
@@ -122,6 +137,10 @@ class Launch(Struct, frozen=True):
     masked: Number
     unfused: Number
     backward: Number
+    variant: str = ""
+    epilogue: Number = False
+    steps: Number = 0.0
+    plain: Number = False
 
 
 def family_of(op: Op) -> str:
@@ -140,6 +159,36 @@ def family_of(op: Op) -> str:
     if op.strided and name in _ORDERED:
         return "strided"
     return "broadcast" if name == "map" and op.broadcast else name
+
+
+def variant_of(op: Op) -> str:
+    """Return what an op computes where its family has several kernels on a CPU, else its family."""
+    family = family_of(op)
+    if op.kind == "transposed_conv" and op.macs:
+        return "transposed"
+    if family == "conv" and op.macs:
+        return _VARIANTS.get(len(op.output_shape), family)
+    if family == "grouped" and op.depth < NARROW * op.window:
+        return "narrow"
+    operator = op.name.rpartition(":")[2] if ":" in op.name else op.kind
+    return _FUNCTIONS.get(operator, family) if family == "map" else family
+
+
+def epilogues(ops: Sequence[Op]) -> list[bool]:
+    """Return which ops map the result of the product before them, alone or after others that do.
+
+    Ops that are alike are listed once, where the first of them runs, which stands for all.
+    """
+    result, elements = [], 0.0
+    for op in ops:
+        if op.macs:
+            elements = _elements(op)
+            result.append(False)
+            continue
+        if variant_of(op) not in _EPILOGUES or _elements(op) != elements:
+            elements = 0.0
+        result.append(elements > 0.0)
+    return result
 
 
 def _interpolated(op: Op, elements: float) -> int:
@@ -173,7 +222,12 @@ def _fuses(op: Op) -> bool:
     return len(shape) <= 2 or len(shape) + (prod(shape[:-2]) == op.groups) == FUSED_RANK
 
 
-def launch_of(op: Op, samples: Number, bits: int) -> Launch:
+def launches_of(ops: Sequence[Op], samples: Number, bits: int) -> list[Launch]:
+    """Return the launches of a network's ops, in their order."""
+    return [launch_of(op, samples, bits, last) for op, last in zip(ops, epilogues(ops), strict=True)]
+
+
+def launch_of(op: Op, samples: Number, bits: int, epilogue: bool = False) -> Launch:
     """Return the launch of an op for `samples` samples (a number or an array) whose elements take `bits` bits each."""
     times = 1 if op.constant else samples
     size = bits / 8
@@ -203,6 +257,12 @@ def launch_of(op: Op, samples: Number, bits: int) -> Launch:
         masked=op.masked,
         unfused=op.kind.startswith("attention") and not _fuses(op),
         backward=op.kind.endswith("_backward"),
+        variant=variant_of(op),
+        epilogue=epilogue,
+        plain=(samples == 1) & (op.input_elements <= SMALL * op.output_shape[-1])
+        if len(op.output_shape) == 4
+        else False,
+        steps=op.macs / op.weight_elements if op.kind == "recurrent" and op.weight_elements else 0.0,
     )
 
 

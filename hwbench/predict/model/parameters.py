@@ -22,7 +22,7 @@ MAX_SHIFT = 50.0
 MATH_IN_FP32 = (2, 5)
 """Version of torch from which attention that is not fused computes in fp32 (pytorch issue 141756)."""
 _POWERS = ("feed_growth", "group_power", "window_last", "window_first", "ragged")
-_MAY_BE_ZERO = ("fusion", "fresh")
+_MAY_BE_ZERO = ("fusion", "fresh", "grown", "rereads")
 PATH = os.path.join(os.path.dirname(__file__), "parameters.json")
 
 
@@ -91,7 +91,10 @@ class CpuParameters(Struct, frozen=True, forbid_unknown_fields=True):
     resident below `resident_share` of it. An op costs `launch_convolution`, `launch_product` or `launch_light`, and
     `team_heavy` or `team_light` more if it writes more than `grain` elements and needs all units. `lane` is the
     share of the peak of elementwise arithmetic; `per_element` is seconds an element of one unit for families that do
-    not vectorize (divided by the units), `fresh` seconds a byte to get memory for large results.
+    not vectorize (divided by the units), `fresh` seconds a byte to get memory for results larger than `recycled` bytes
+    and `grown` × all weights, which the allocator keeps. Products read their weights `packed` times, recurrent layers
+    `rereads` times more with each step; one small volume takes `plain` times as long. By family or variant, `moves` is
+    the traffic of activations over what is counted, and `epilogue` the share that is left of an op after a product.
     """
 
     compute: dict[str, float]
@@ -115,6 +118,13 @@ class CpuParameters(Struct, frozen=True, forbid_unknown_fields=True):
     lane: float
     fusion: float = 0.0
     fresh: float = 0.0
+    recycled: float = 8388608.0
+    grown: float = 0.0
+    plain: float = 1.0
+    packed: float = 1.0
+    rereads: float = 0.0
+    moves: dict[str, float] = {}
+    epilogue: dict[str, float] = {}
 
 
 class PartFactors(Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,7 +7,9 @@ from hwbench.errors import InputError, nearest, shown
 
 Math = Literal["default", "strict"]
 """How a runtime computes fp32: by default (torch on NVIDIA's GPUs: convolutions in tf32), or in fp32 throughout."""
-RUNTIMES = ("torch-eager-cuda", "torch-compile-cuda", "torch-eager-cpu", "torch-compile-cpu")
+RUNTIMES = (
+    "torch-eager-cuda", "torch-compile-cuda", "torch-eager-cpu", "torch-compile-cpu", "onnxruntime-cpu", "openvino-cpu",
+)  # fmt: skip
 """Those that the time model has parameters for."""
 MEASURABLE = ("torch-eager", "torch-compile", "onnxruntime", "openvino")
 """Those that `hwbench run` times networks in, without the kind of device."""
@@ -46,13 +48,23 @@ def runtime_of(text: str | None, kind: str) -> str:
         return DEFAULT_RUNTIMES[kind]
     if text in RUNTIMES:
         return text
+    if own := _engine(text, kind):
+        return own
     how = "compile" if any(word in text.lower() for word in _FUSING) else "eager"
     return f"torch-{how}-{'cuda' if kind == 'gpu' else 'cpu'}"
 
 
-def is_foreign(text: str | None) -> bool:
-    """Return whether a measurement's runtime is not torch's, so that no parameters were fitted for it."""
-    return bool(text) and not set(_TORCH).intersection(str(text).lower().replace("_", "-").split("-"))
+def _engine(text: str, kind: str) -> str | None:
+    """Return the runtime with parameters of its own that a measurement's words begin with: `openvino-2026.4`."""
+    name = f"{text.lower().replace('_', '-').partition('-')[0]}-{kind}"
+    return name if name in RUNTIMES else None
+
+
+def is_foreign(text: str | None, runtime: str) -> bool:
+    """Return whether a measurement's words mean other software than the `runtime` that is nearest to it."""
+    own = runtime.partition("-")[0]
+    words = set(str(text).lower().replace("_", "-").split("-"))
+    return bool(text) and not words & (set(_TORCH) if own == "torch" else {own})
 
 
 def version_of(text: str | None) -> tuple[int, int] | None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from hwbench.predict.model import bounds, cpu, gpu
 from hwbench.predict.model.hardware import Hardware
-from hwbench.predict.model.launch import Launch, Number, launch_of
+from hwbench.predict.model.launch import Launch, Number, launches_of
 from hwbench.predict.model.parameters import Runtime
 from hwbench.workload.ops import Workload
 
@@ -31,7 +31,7 @@ def launch_times(
 ) -> list[LaunchTime]:
     """Return the times of every op for `samples` samples, in the workload's order."""
     weights = weight_bytes(workload, bits)
-    launches = [launch_of(op, samples, bits) for op in workload.ops]
+    launches = launches_of(workload.ops, samples, bits)
     dtypes = [
         bounds.compute_dtype(op.dtype or dtype, launch.family, hardware.tf32)
         for op, launch in zip(workload.ops, launches, strict=True)
@@ -62,6 +62,8 @@ def launch_time(
         compute = cpu.compute_time(xp, launch, hardware, dtype, runtime.cpu)
         memory = cpu.memory_time(xp, launch, hardware, runtime.cpu, weights, fuses)
         overhead, host = cpu.overhead(xp, launch, hardware, runtime.cpu, fuses), 0.0
+        left = cpu.left(xp, launch, runtime.cpu)
+        compute, memory, overhead = compute * left, memory * left, overhead * left
     time = LaunchTime(compute, memory, overhead, host, launch.count)
     time = scaled(time, (fitted.compute, fitted.memory, fitted.overhead))
     time = time if hardware.factors is None else scaled(time, hardware.factors)

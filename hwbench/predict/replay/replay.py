@@ -112,7 +112,8 @@ def similar(name: str) -> str | None:
 
 def _replayed(row: MeasuredTime, device: Device, workloads: Workloads, known: ParameterFile | None) -> ReplayRow:
     """Return a measurement with its prediction. Raises InputError if it cannot be predicted."""
-    runtime, foreign = runtime_of(row.runtime, device.kind), is_foreign(row.runtime)
+    runtime = runtime_of(row.runtime, device.kind)
+    foreign = is_foreign(row.runtime, runtime)
     workload = measured_workload(row, workloads)
     bounds = estimate(workload, device, row.dtype, row.batch, bounds_only=True)
     prediction = forecast(
@@ -146,7 +147,7 @@ def _replayed(row: MeasuredTime, device: Device, workloads: Workloads, known: Pa
 
 def _reasons(row: MeasuredTime, workload: Workload, prediction: Forecast, bounds: Estimate) -> Iterator[str]:
     """Yield what may explain an error of this row, from the row and its prediction alone."""
-    if is_foreign(row.runtime):
+    if is_foreign(row.runtime, prediction.runtime):
         yield f"{row.runtime} was predicted as {prediction.runtime}"
     if bounds.roofline_time_s and row.time_s < BELOW_ROOFLINE * bounds.roofline_time_s:
         yield "measured below the roofline: kernels do less than is counted (Winograd, caches), or the clock is higher"

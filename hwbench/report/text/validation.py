@@ -45,7 +45,7 @@ def _meaning(v: Validation) -> str:
         "MAPE is the mean of |predicted / measured - 1| over all rows, rank is Spearman's correlation, cover is the "
         "share of measured times in the 80 % interval."
     )
-    foreign = sum(is_foreign(row.runtime) for row in v.rows)
+    foreign = sum(is_foreign(row.runtime, row.assumed_runtime) for row in v.rows)
     if foreign:
         text += f" {number(foreign, 'row')} ran in other frameworks than torch, to which nothing was fitted."
     return text + (f" Left out, and listed at the end: {number(len(v.skipped), 'row')}." if v.skipped else "")

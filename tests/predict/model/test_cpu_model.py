@@ -112,3 +112,53 @@ def test_a_fusing_compiler_has_no_call_for_what_it_merges() -> None:
     assert overhead(merged["map"]) > 0
     assert overhead(merged["conv"], fuses=True) == overhead(launch("conv"))
     assert overhead(launch("map"), fuses=True) == overhead(launch("map"))
+
+
+def test_a_variant_has_its_own_share_where_the_runtime_has_one() -> None:
+    own = replace(
+        PARAMETERS, compute={**PARAMETERS.compute, "transposed": 0.25}, per_element={"map": 1e-9, "exp": 3e-9}
+    )
+    conv, transposed = launch("conv"), launch("conv", variant="transposed")
+    times = [float(cpu.compute_time(scalar, each, HARDWARE, "fp32", own)) for each in (conv, transposed)]
+    assert times[1] == pytest.approx(2 * times[0])
+    assert compute(transposed) == compute(conv)
+    maps = [float(cpu.compute_time(scalar, launch("map", variant=v), HARDWARE, "fp32", own)) for v in ("map", "exp")]
+    assert maps[1] - maps[0] == pytest.approx(2e-9 / 4 * 56000)
+
+
+def test_what_is_left_of_an_op_after_a_product() -> None:
+    own = replace(PARAMETERS, epilogue={"map": 0.25})
+    after = launch("map", epilogue=True)
+    assert [cpu.left(scalar, each, own) for each in (launch("map"), after, launch("erf", epilogue=True))] == [
+        1,
+        0.25,
+        1,
+    ]
+    assert cpu.left(scalar, after, PARAMETERS) == 1
+
+
+def test_weights_are_packed_and_read_again_with_each_step() -> None:
+    weights, moved = 2e6 * (0.8 / 4e10 + 0.2 / 8e10), memory("linear", 4e6) - 2e6 * (0.8 / 4e10 + 0.2 / 8e10)
+    packed = replace(PARAMETERS, packed=3.0, rereads=0.5)
+    times = [
+        cpu.memory_time(scalar, each, HARDWARE, packed, 4e6)
+        for each in (launch("linear"), launch("recurrent", steps=9.0))
+    ]
+    assert times == pytest.approx([3 * weights + moved, (1 + 0.5 * 8) * weights + moved])
+
+
+def test_an_allocator_keeps_what_the_weights_took() -> None:
+    """New pages are 4 of 4 + 4 MB of a result, and of 2 MB more where all weights are 4 MB."""
+    own = replace(PARAMETERS, recycled=4e6, grown=0.5, moves={"map": 2.0})
+    fresh = 1e-9 / 4 * 4e6 * 4e6 / (4e6 + 4e6 + 2e6)
+    weights = 2e6 * (0.8 / 4e10 + 0.2 / 8e10)
+    assert cpu.memory_time(scalar, launch("map"), HARDWARE, own, 4e6) == pytest.approx(
+        weights + fresh + activations(10e6)
+    )
+
+
+def test_one_small_volume_is_convolved_by_another_kernel() -> None:
+    own = replace(PARAMETERS, plain=3.0)
+    volumes = [launch("conv", variant="volume", plain=plain) for plain in (False, True)]
+    few, many = (float(cpu.compute_time(scalar, each, HARDWARE, "fp32", own)) for each in volumes)
+    assert many == pytest.approx(3 * few)

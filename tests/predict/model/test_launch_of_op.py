@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from hwbench.predict.model.launch import UNSTATED, Counts, Layout, Product, family_of, launch_of
+from hwbench.predict.model.launch import (
+    UNSTATED,
+    Counts,
+    Layout,
+    Product,
+    epilogues,
+    family_of,
+    launch_of,
+    launches_of,
+    variant_of,
+)
 from hwbench.workload.ops import Op, Workload
 from hwbench.workload.request import ModelRequest
 from hwbench.workload.saved import shipped
@@ -135,3 +145,44 @@ def test_positions_that_are_interpolated(
     kind: str, shape: tuple[int, ...], fields: dict[str, Any], positions: int
 ) -> None:
     assert launch_of(op(kind, shape, **fields), 2, 32).layout.positions == positions
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "fields", "variant"),
+    [
+        ("conv", (8, 4, 4), {"macs": 1, "window": 9, "depth": 144}, "conv"),
+        ("conv", (8, 4, 4, 4), {"macs": 1, "window": 27, "depth": 432}, "volume"),
+        ("conv", (8, 4), {"macs": 1, "window": 3, "depth": 48}, "signal"),
+        ("transposed_conv", (8, 4, 4), {"macs": 1, "window": 9, "depth": 16}, "transposed"),
+        ("grouped_conv", (8, 4, 4), {"macs": 1, "window": 9, "depth": 15 * 9}, "narrow"),
+        ("grouped_conv", (8, 4, 4), {"macs": 1, "window": 9, "depth": 16 * 9}, "grouped"),
+        ("pointwise_conv", (8, 4, 4, 4), {"macs": 1, "window": 1, "depth": 16}, "pointwise"),
+        ("elementwise", (8,), {"name": "a.b:tanh"}, "exp"),
+        ("silu", (8,), {}, "exp"),
+        ("elementwise", (8,), {"name": "a.b:mish"}, "log"),
+        ("elementwise", (8,), {"name": "a.b:gelu"}, "erf"),
+        ("softmax", (8,), {"name": "a.b:exp"}, "softmax"),
+    ],
+)
+def test_variants(kind: str, shape: tuple[int, ...], fields: dict[str, Any], variant: str) -> None:
+    assert variant_of(op(kind, shape, **fields)) == variant
+
+
+def test_epilogues_follow_a_product_without_a_gap() -> None:
+    """A norm, an activation and a sum after a convolution; not after a pool, nor where the size is another one."""
+    conv = op("conv", (8, 4, 4), macs=9, output_elements=128)
+    norm, relu, total = (op(kind, (8, 4, 4), output_elements=128) for kind in ("batch_norm", "relu", "add"))
+    pool, half = op("max_pool", (8, 4, 4), output_elements=128), op("relu", (4, 4, 4), output_elements=64)
+    assert epilogues([norm, conv, norm, relu, total]) == [False, False, True, True, True]
+    assert epilogues([conv, pool, relu]) == [False, False, False]
+    assert epilogues([conv, half, relu]) == [False, False, False]
+    launches = launches_of([conv, relu], 3, 32)
+    assert [each.epilogue for each in launches] == [False, True]
+    assert launches[1].counts.output_bytes == 3 * 128 * 4
+
+
+def test_steps_of_a_recurrent_layer_and_one_small_volume() -> None:
+    assert launch_of(op("recurrent", (32, 8), macs=3200, weight_elements=100), 5, 32).steps == 32
+    volume = op("conv", (8, 4, 4, 4), macs=1, window=27, depth=81, input_elements=4 * 20480)
+    assert [bool(launch_of(volume, samples, 32).plain) for samples in (1, 2)] == [True, False]
+    assert not launch_of(op("conv", (8, 4, 4, 4), macs=1, input_elements=4 * 20480 + 1), 1, 32).plain

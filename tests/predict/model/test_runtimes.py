@@ -29,7 +29,10 @@ def test_every_runtime_has_parameters_and_a_story(runtime: str) -> None:
         ("torch-2.4-compile", "cpu", "torch-compile-cpu"),
         ("torch-2.4-dynamo", "cpu", "torch-compile-cpu"),
         ("mxnet-1.2", "gpu", "torch-eager-cuda"),
-        ("openvino-2024.3", "cpu", "torch-compile-cpu"),
+        ("openvino-2024.3", "cpu", "openvino-cpu"),
+        ("onnxruntime_1.32", "cpu", "onnxruntime-cpu"),
+        ("openvino-2024.3", "gpu", "torch-compile-cuda"),
+        ("ncnn-2024", "cpu", "torch-compile-cpu"),
         (None, "cpu", "torch-eager-cpu"),
     ],
 )

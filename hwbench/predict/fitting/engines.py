@@ -1,0 +1,90 @@
+"""Priors of the runtimes that were timed on one core of a CPU, and which of their parameters are fitted.
+
+Shares and times are what kernels of each sort usually reach; convolutions of volumes and signals begin as those of
+images do. What teams of threads add, one core cannot tell: those parameters are of torch-compile-cpu.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec.structs import replace
+
+from hwbench.predict.fitting.priors import UNTESTED
+from hwbench.predict.fitting.problem import Free
+from hwbench.predict.model.parameters import CpuParameters, Runtime, parameters
+
+_TEAMS = {"memory": 0.3536, "team_heavy": 1.7e-5, "team_light": 4.1e-6, "grain": 19490.0}
+_DEVIATIONS = {"compute": 0.3, "per_element": 0.6, "moves": 0.3, "epilogue": 0.6}
+"""Of the logarithms of what families and variants have each; of the others it is 0.5."""
+_SHARES = ("compute", "epilogue", "fusion")
+"""Parameters that do not exceed 1."""
+_COMMON: dict[str, Any] = {
+    "prologue": 12.0, "ragged": 1.0, "uneven": 1.0, "cached_weights": 30.0, "cached_activations": 25.0, "reorder": 1.0,
+    "reorder_spilled": 4.0, "spill_share": 0.5, "resident_share": 1.0, "lane": 0.1, "packed": 1.0, "rereads": 0.5,
+    "moves": {"depthwise": 1.0, "pointwise": 1.0}, **_TEAMS,
+}  # fmt: skip
+_FOLDED = {"batch_norm": 0.03, "map": 0.3, "exp": 0.6, "erf": 0.6, "broadcast": 0.5}
+"""Share that is left of ops after a product: engines put norms into weights, most maps into the product's kernel."""
+_EAGER = CpuParameters(
+    compute={
+        "conv": 0.95, "pointwise": 0.9, "linear": 0.75, "batched": 0.85, "stem": 0.65, "grouped": 0.85, "narrow": 0.6,
+        "attention": 0.7, "depthwise": 0.5, "recurrent": 0.6, "transposed": 0.7, "signal": 0.7, "volume": 0.5,
+    },
+    per_element={
+        "group_norm": 2e-9, "image_norm": 4e-9, "row_norm": 3e-10, "softmax": 9e-10, "reduce": 8e-10, "strided": 6e-10,
+        "pool": 1.5e-9, "copy": 1e-9, "map": 1.2e-10, "exp": 8e-10, "log": 4e-9, "erf": 1.5e-9, "batch_norm": 8e-10,
+        "broadcast": 2.5e-10,
+    },
+    **_COMMON | {"ragged": 0.6, "reorder": 2.0},
+    launch_convolution=1.2e-5, launch_product=8e-6, launch_light=4e-6, fresh=3e-10, recycled=1e6, grown=0.2, plain=2.0,
+)  # fmt: skip
+_ONNXRUNTIME = CpuParameters(
+    compute={
+        "conv": 0.95, "pointwise": 0.95, "linear": 0.9, "batched": 0.85, "stem": 0.8, "grouped": 0.95, "narrow": 0.6,
+        "attention": 0.55, "depthwise": 0.8, "recurrent": 0.8, "transposed": 0.6, "signal": 0.8, "volume": 0.6,
+    },
+    per_element={
+        "group_norm": 2e-9, "image_norm": 3e-9, "row_norm": 3e-10, "softmax": 6e-10, "reduce": 8e-10, "strided": 5e-10,
+        "pool": 3e-10, "copy": 6e-10, "map": 8e-11, "exp": 8e-10, "log": 4e-9, "erf": 6e-10, "batch_norm": 2e-10,
+        "broadcast": 2e-10,
+    },
+    **_COMMON, epilogue=_FOLDED, launch_convolution=4e-6, launch_product=4e-6, launch_light=6e-7,
+)  # fmt: skip
+_OPENVINO = CpuParameters(
+    compute={
+        "conv": 0.95, "pointwise": 0.95, "linear": 0.9, "batched": 0.85, "stem": 0.7, "grouped": 0.95, "narrow": 0.8,
+        "attention": 0.55, "depthwise": 0.8, "recurrent": 0.8, "transposed": 0.8, "signal": 0.8, "volume": 0.8,
+    },
+    per_element={
+        "group_norm": 1.5e-9, "image_norm": 2e-9, "row_norm": 3e-10, "softmax": 6e-10, "reduce": 7e-10,
+        "strided": 4e-10, "pool": 3e-10, "copy": 6e-10, "map": 1e-10, "exp": 4e-10, "log": 8e-10, "erf": 5e-10,
+        "batch_norm": 1.5e-10, "broadcast": 2.5e-10,
+    },
+    **_COMMON, epilogue=_FOLDED, launch_convolution=3e-6, launch_product=3e-6, launch_light=6e-7, fusion=0.8,
+)  # fmt: skip
+
+START: dict[str, Runtime] = {
+    "torch-eager-cpu": Runtime(how="priors", spread=UNTESTED, cpu=_EAGER),
+    "onnxruntime-cpu": Runtime(how="priors", spread=UNTESTED, cpu=_ONNXRUNTIME),
+    "openvino-cpu": Runtime(how="priors", spread=UNTESTED, fuses=True, cpu=_OPENVINO),
+}
+
+
+def beginning(start: Runtime) -> Runtime:
+    """Return what the fit of a runtime starts from; how far devices differ is taken from compiled code on CPUs."""
+    known = parameters().runtimes["torch-compile-cpu"].spread
+    return replace(start, spread=replace(start.spread, device=known.device, timed=known.timed))
+
+
+def _free(start: CpuParameters) -> Iterator[Free]:
+    """Yield the parameters of a runtime that it has and one core tells."""
+    for name in CpuParameters.__struct_fields__:
+        value, ceiling = getattr(start, name), 1.0 if name in _SHARES else float("inf")
+        if isinstance(value, dict):
+            yield from (Free(f"{name}.{key}", each, _DEVIATIONS[name], ceiling) for key, each in value.items())
+        elif value not in (0.0, 8388608.0) and name not in _TEAMS and (name, value) != ("plain", 1.0):
+            yield Free(name, value, 0.5, ceiling)
+
+
+FREE = {name: tuple(_free(start.cpu)) for name, start in START.items() if start.cpu}
+"""Parameters that are fitted, by runtime."""
