@@ -18,6 +18,7 @@ MAX_WHOLE = 1 << 53
 _LARGE = {"": 0, "k": 3, "K": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _SMALL = {"m": -3, "u": -6, "µ": -6, "μ": -6, "n": -9, "p": -12}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
+_SHOWN = {"s": ("p", "n", "µ", "m", ""), "bit": ("",)}
 _NUMBER = re.compile(r"([0-9]*\.?[0-9]*)(?:[eE]([+-]?[0-9]{1,4}))?")
 """Digits and exponent of a number; simple, because compiling it is a part of every start."""
 
@@ -159,12 +160,11 @@ def si(value: float, unit: str, digits: int = 4, binary: bool = False) -> str:
     """
     if value == 0:
         return f"0 {unit}".strip()
-    step, names = (1024.0, ["", *_BINARY]) if binary else (1000.0, ["", "k", "M", "G", "T", "P", "E"])
-    names = {"s": ["p", "n", "µ", "m", ""], "bit": [""]}.get(unit, names)
+    step, names = (1024.0, ("", *_BINARY)) if binary else (1000.0, _SHOWN.get(unit, ("", "k", "M", "G", "T", "P", "E")))
     index = names.index("")
     while abs(value) < 1 and index > 0:
         value, index = value * 1000, index - 1
-    while abs(float(f"{value:.{digits}g}")) >= step and index < len(names) - 1:
+    while (abs(value) >= 10 * step or abs(float(f"{value:.{digits}g}")) >= step) and index < len(names) - 1:
         value, index = value / step, index + 1
     number = f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}" if value < 1e15 else f"{value:.3e}"
     return f"{number} {names[index]}{unit}".strip()

@@ -8,14 +8,7 @@ from msgspec.structs import replace
 
 from hwbench.api.catalogs import Filter
 from hwbench.api.catalogs import devices as catalog_devices
-from hwbench.api.checks import (
-    MAX_ROWS,
-    check_batch,
-    check_clock,
-    check_dtype,
-    check_math,
-    check_quantity,
-)
+from hwbench.api.checks import MAX_ROWS, check_batch, check_clock, check_dtype, check_math, check_quantity
 from hwbench.api.lookup import Model, ModelOptions, check_options, locate
 from hwbench.errors import InputError
 from hwbench.machine.device import Device
@@ -83,40 +76,46 @@ def compare(
             raise InputError("live-names", "Settings and models are measured by their names.", field="names")
         request = live_request(kernels, model, dtype, batches, budget, command)
         return compare_live([str(name) for name in every], request, fresh_processes, save, margin, level, progress)
-    if not every and wanted == Filter():
+    runs, located = _runs_or_devices(every, wanted)
+    if runs:
+        for parameter, value in (
+            ("model", model), ("clock", clock), ("runtime", runtime), ("sort", sort), ("baseline", baseline),
+        ):  # fmt: skip
+            if value is not None:
+                raise InputError("not-for-runs", "This is for devices, and these are saved runs.", field=parameter)
+        from hwbench.api.runs import compare_runs  # needs numpy, which devices do without
+
+        return compare_runs(runs, margin, level)
+    if len(located) * len(batches or ()) > MAX_ROWS:
+        raise InputError("too-many", f"There are more than {MAX_ROWS} rows.", field="batch")
+    source, name = Model(model, inputs, options) if model is not None else None, check_dtype(dtype)
+    sizes = tuple(check_batch(batch) for batch in batches or (source.batch(None, name) if source else 1,))
+    workload = source.workload(name, sizes[0]) if source else None
+    answer = comparison.compare(
+        [device for device, _ in located.values()], name, workload, sizes, sort=sort,
+        baseline=_baseline(baseline, located), clock=check_clock(clock), runtime=runtime, math=check_math(math),
+    )  # fmt: skip
+    return replace(answer, notices=_notices(located, answer.notices))
+
+
+def _runs_or_devices(names: list[str | Device], wanted: Filter) -> "tuple[list[str], Located]":
+    """Return the saved runs, or else the devices, that names and a filter mean. Raises InputError for both at once."""
+    if not names and wanted == Filter():
         message = "Name devices or saved runs, or choose devices by kind, vendor, architecture or year."
         raise InputError("missing", message, field="names")
-    runs = [name for name in every if isinstance(name, str) and _is_run(name)]
+    runs = [name for name in names if isinstance(name, str) and _is_run(name)]
     located: Located = {}
     try:
-        located = {} if runs else _devices(every, wanted)
+        located = {} if runs else _devices(names, wanted)
     except InputError:
-        if not _are_runs(every):
+        if not _are_runs(names):
             raise
-    if not located and _are_runs(every):
-        runs = [str(name) for name in every]
-    if not runs:
-        if len(located) * len(batches or ()) > MAX_ROWS:
-            raise InputError("too-many", f"There are more than {MAX_ROWS} rows.", field="batch")
-        source, name = Model(model, inputs, options) if model is not None else None, check_dtype(dtype)
-        sizes = tuple(check_batch(batch) for batch in batches or (source.batch(None, name) if source else 1,))
-        workload = source.workload(name, sizes[0]) if source else None
-        answer = comparison.compare(
-            [device for device, _ in located.values()], name, workload, sizes, sort=sort,
-            baseline=_baseline(baseline, located), clock=check_clock(clock), runtime=runtime, math=check_math(math),
-        )  # fmt: skip
-        notices = [notice for _, own in located.values() for notice in own]
-        return replace(answer, notices=unique((*notices, *answer.notices)))
-    if len(runs) < len(every) or wanted != Filter():
+    if not located and _are_runs(names):
+        runs = [str(name) for name in names]
+    if runs and (len(runs) < len(names) or wanted != Filter()):
         message = "Devices and saved runs cannot be compared with each other; run:FILE is the machine of a run."
         raise InputError("mixed-kinds", message, field="names")
-    others = {"model": model, "clock": clock, "runtime": runtime, "sort": sort, "baseline": baseline}
-    for parameter, value in others.items():
-        if value is not None:
-            raise InputError("not-for-runs", "This is for devices, and these are saved runs.", field=parameter)
-    from hwbench.api.runs import compare_runs  # needs numpy, which devices do without
-
-    return compare_runs(runs, margin, level)
+    return runs, located
 
 
 def _check_shares(margin: float, level: float) -> None:
@@ -163,12 +162,15 @@ def _devices(names: Sequence[str | Device], wanted: Filter) -> Located:
     return devices
 
 
+def _notices(devices: Located, others: tuple[Notice, ...]) -> tuple[Notice, ...]:
+    return unique((*(notice for _, own in devices.values() for notice in own), *others))
+
+
 def _baseline(name: str | None, devices: Located) -> str | None:
     """Return the device that a spelling of its name means, by the name that it has in the comparison."""
     if name is None or name in devices:
         return name
-    device = locate(name).device
-    return device.label
+    return locate(name).device.label
 
 
 def require(
@@ -208,4 +210,4 @@ def require(
         source.workload(name, size), [device for device, _ in located.values()], **target,
         utilization=utilization, dtype=name, batch=size, runtime=runtime, precision=check_math(math),
     )  # fmt: skip
-    return replace(answer, notices=unique((*(each for _, own in located.values() for each in own), *answer.notices)))
+    return replace(answer, notices=_notices(located, answer.notices))

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from hwbench.cli.options import Group, Invocation
+from hwbench.cli.options import Group, Invocation, printing_option
 from hwbench.cli.output import ReaderLeft, error_object, write
 from hwbench.errors import HwbenchError, InputError, nearest, shown
 from hwbench.units import whole_number
@@ -94,8 +94,10 @@ class LazyGroup(Group):
             raise click.exceptions.Abort from None
 
 
-@click.group(cls=LazyGroup, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(VERSION, "--version", "-V", message="hwbench %(version)s")
+_VERSION = printing_option("--version", "-V", help="Show the version and exit.", text=lambda _: f"hwbench {VERSION}")
+
+
+@click.group(cls=LazyGroup, help=HELP, params=[_VERSION])
 def hwbench() -> None:
     """Run a command; the help is HELP."""
 

@@ -47,8 +47,26 @@ class Invocation:
         return field
 
 
+def printing_option(*names: str, help: str, text: Callable[[click.Context], str]) -> click.Option:  # noqa: A002
+    """Return an option that prints a text and exits, as click's own do after importing `locale` to translate `help`."""
+
+    def show(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+        if value and not context.resilient_parsing:
+            click.echo(text(context))
+            context.exit()
+
+    return click.Option(names, is_flag=True, is_eager=True, expose_value=False, callback=show, help=help)
+
+
+_HELP = printing_option("-h", "--help", help="Show this message and exit.", text=click.Context.get_help)
+
+
 class _Remembered(click.Command):
     """A command that tells the invocation in `context.obj` that it is the one being run."""
+
+    def get_help_option(self, ctx: click.Context) -> click.Option:  # noqa: ARG002
+        """Return the option for help."""
+        return _HELP
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Remember the command, then parse as click does."""

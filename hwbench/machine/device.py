@@ -171,9 +171,10 @@ def choose_clock(clock: Clock, isa: str, kind: ClockKind | None = None) -> tuple
 
 def peaks(device: Device, clock: ClockKind | None = None) -> tuple[Peak, ...]:
     """Return every ceiling of a device, in its architectures' order, at one kind of clock (see `choose_clock`)."""
-    result: dict[tuple[str, str, str, str | None, str], list[PeakTerm]] = {}
+    result: dict[tuple[str, str, str, str | None, str], dict[str, PeakTerm]] = {}
     partial = set()  # a class of units has the rate but not the clock asked for: the sum would not be the device's
     for units in device.units:
+        origins: dict[ClockKind, Provenance] = {}
         for rate in units.rates:
             identity = (rate.engine, rate.isa, rate.dtype, rate.accumulate, rate.sparsity)
             chosen = choose_clock(units.clock, rate.isa, clock)
@@ -181,12 +182,14 @@ def peaks(device: Device, clock: ClockKind | None = None) -> tuple[Peak, ...]:
                 partial.add(identity)
                 continue
             clock_hz, kind = chosen
+            if kind not in origins:
+                origins[kind] = _provenance(device, units, kind)
             speed = (units.count, float(clock_hz), kind, rate.flops_per_cycle)
-            term = PeakTerm(units.name, units.architecture, *speed, _provenance(device, units, kind), rate.how)
-            result.setdefault(identity, []).append(term)
+            term = PeakTerm(units.name, units.architecture, *speed, origins[kind], rate.how)
+            result.setdefault(identity, {})[units.name] = term
     names = [units.name for units in device.units]
     return tuple(
-        Peak(*identity, tuple(terms), tuple(name for name in names if name not in {term.name for term in terms}))
+        Peak(*identity, tuple(terms.values()), tuple(name for name in names if name not in terms))
         for identity, terms in result.items()
         if identity not in partial
     )

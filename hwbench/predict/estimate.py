@@ -227,11 +227,6 @@ def estimate(
     peak = least / ideal if len(used) > 1 else main.flops_per_second
     bandwidth, size = device.memory.bandwidth, device.memory.size
     needed_bytes = workload.capacity(number.bits, batch)
-    about_device = (
-        *_peak_notices(device, main, number.computes_in),
-        *_memory_notices(device, needed_bytes, number.name),
-        *_kernel_notices(number, name),
-    )
     return Estimate(
         model=workload.name,
         device=device.label,
@@ -252,17 +247,20 @@ def estimate(
         ridge_point=peak / bandwidth if bandwidth else None,
         ideal_time_s=ideal,
         roofline_time_s=time,
-        roofline=RooflineRates(
-            throughput_per_s=batch / time if time else None,
-            utilization=ideal / time if time else None,
-            bound=_main_bound(layers) if bandwidth else None,
-        ),
+        roofline=_roofline_rates(layers, batch, ideal, time),
         memory_needed_bytes=needed_bytes,
         memory_size_bytes=float(size) if size else None,
         fits=needed_bytes <= size if size else None,
         layers=layers,
         provenance=_provenance(device, main),
-        notices=(*about_device, *_workload_notices(workload), *(prediction.notices if prediction else ())),
+        notices=(
+            *_peak_notices(device, main, number.computes_in),
+            *_memory_notices(device, needed_bytes, number.name),
+            *(() if number.name in KERNELS else (notice("no-kernels", runtime=name, dtype=number.name),)),
+            *((notice("uncounted", ops=list(workload.uncounted)),) if workload.uncounted else ()),
+            *workload.notices,
+            *(prediction.notices if prediction else ()),
+        ),
         forecast=prediction,
         title=workload.title,
     )
@@ -325,13 +323,14 @@ def _engines(layers: tuple[LayerEstimate, ...], rates: dict[str, Peak]) -> tuple
     return tuple(sorted(used, key=lambda engine: -engine.share / engine.flops_per_second))
 
 
-def _main_bound(layers: tuple[LayerEstimate, ...]) -> Bound:
-    """Return the bound of the ops that take most of the roofline time."""
-    time = {
-        bound: sum(layer.roofline_time_s or 0.0 for layer in layers if layer.roofline_bound == bound)
-        for bound in ("compute", "memory")
-    }
-    return "compute" if time["compute"] > time["memory"] else "memory"
+def _roofline_rates(layers: tuple[LayerEstimate, ...], batch: int, ideal: float, time: float | None) -> RooflineRates:
+    """Return the rates of the roofline time, bound by what the ops that take most of it are."""
+    if time is None:
+        return RooflineRates(None, None, None)
+    computing = sum(layer.roofline_time_s or 0.0 for layer in layers if layer.roofline_bound == "compute")
+    moving = sum(layer.roofline_time_s or 0.0 for layer in layers if layer.roofline_bound == "memory")
+    bound: Bound = "compute" if computing > moving else "memory"
+    return RooflineRates(batch / time if time else None, ideal / time if time else None, bound)
 
 
 def _provenance(device: Device, ceiling: Peak) -> dict[str, str]:
@@ -364,14 +363,3 @@ def _memory_notices(device: Device, needed: int, dtype: str) -> Iterator[Notice]
         yield notice("memory-size-unknown", device=name)
     elif needed > memory.size:
         yield notice("does-not-fit", dtype=dtype, device=name, needed_bytes=needed, size_bytes=float(memory.size))
-
-
-def _kernel_notices(number: Dtype, runtime: str) -> Iterator[Notice]:
-    if number.name not in KERNELS:
-        yield notice("no-kernels", runtime=runtime, dtype=number.name)
-
-
-def _workload_notices(workload: Workload) -> Iterator[Notice]:
-    if workload.uncounted:
-        yield notice("uncounted", ops=list(workload.uncounted))
-    yield from workload.notices

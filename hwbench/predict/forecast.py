@@ -127,7 +127,7 @@ def forecast(
     """
     name, number = runtime_for(device.kind, runtime), dtypes.dtype(dtype)
     model = (known or parameters()).runtimes[name].of(version)
-    hardware = _hardware(workload, device, number, clock, math, foreign)
+    hardware = hardware_for(workload, device, dtype, clock, math, foreign)
     if hardware is None:
         return None
     times = _launch_times(workload, hardware, number, batch, model)
@@ -159,24 +159,23 @@ def forecast(
 
 
 def timed(
+    workload: Workload, hardware: Hardware, dtype: str, batch: int, runtime: str
+) -> tuple[list[LaunchTime], Runtime]:
+    """Return the times that a forecast adds up, and the parameters of the runtime."""
+    model = parameters().runtimes[runtime]
+    return _launch_times(workload, hardware, dtypes.dtype(dtype), batch, model), model
+
+
+def hardware_for(
     workload: Workload,
     device: Device,
     dtype: str,
-    batch: int,
-    runtime: str,
     clock: ClockKind | None = None,
     math: Math = "default",
-) -> tuple[list[LaunchTime], Runtime] | None:
-    """Return the times that a forecast adds up, and the parameters of the runtime; None without a forecast."""
-    number, model = dtypes.dtype(dtype), parameters().runtimes[runtime]
-    hardware = _hardware(workload, device, number, clock, math)
-    return (_launch_times(workload, hardware, number, batch, model), model) if hardware else None
-
-
-def _hardware(
-    workload: Workload, device: Device, number: Dtype, clock: ClockKind | None, math: Math, foreign: bool = False
+    foreign: bool = False,
 ) -> Hardware | None:
     """Return the device as the model sees it; None if bandwidth or rates are unknown, or the runtime has no kernels."""
+    number = dtypes.dtype(dtype)
     needed = {number.computes_in, *(op.dtype for op in workload.ops if op.dtype)}
     return hardware_of(device, needed, clock, math) if foreign or number.name in KERNELS else None
 

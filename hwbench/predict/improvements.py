@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from hwbench import dtypes
 from hwbench.machine.device import Device, highest, peaks
-from hwbench.predict.forecast import timed
+from hwbench.predict.forecast import hardware_for, timed
 from hwbench.predict.model import scalar
+from hwbench.predict.model.hardware import Hardware
 from hwbench.predict.model.launch import CONVOLUTIONS, family_of
 from hwbench.predict.model.parameters import Runtime
 from hwbench.predict.model.runtimes import runtime_for, runtimes_on
@@ -39,43 +40,44 @@ def improvements(
 
     Empty where nothing is forecast.
     """
-    name = runtime_for(device.kind, runtime)
-    now = timed(workload, device, dtype, batch, name, **how)
-    before = _seconds(now) if now else 0.0
-    if now is None or not before:
+    name, hardware = runtime_for(device.kind, runtime), hardware_for(workload, device, dtype, **how)
+    if hardware is None:
         return ()
-    tried = [*_of_times(*now), *_of_runs(workload, device, dtype, batch, name, how)]
+    now = timed(workload, hardware, dtype, batch, name)
+    if not (before := _seconds(*now)):
+        return ()
+    tried = [*_of_times(*now), *_of_runs(workload, device, hardware, dtype, batch, name, how)]
     gains = [Improvement(change, value, before * more / after) for change, value, more, after in tried if after]
     return tuple(sorted((each for each in gains if each.gain >= LEAST), key=lambda each: -each.gain))
 
 
-def _seconds(run: tuple[list[LaunchTime], Runtime] | None) -> float:
-    """Return the seconds of a run; 0 without one."""
-    return float(total_time(scalar, *device_and_host_time(scalar, *run))) if run else 0.0
+def _seconds(times: list[LaunchTime], runtime: Runtime) -> float:
+    """Return the seconds of a run."""
+    return float(total_time(scalar, *device_and_host_time(scalar, times, runtime)))
 
 
 def _of_times(times: list[LaunchTime], runtime: Runtime) -> Iterator[tuple[str, str, float, float]]:
     """Yield what changes the times of the same launches: each change, the samples relative to now, and the seconds."""
     for change, factors in (("compute", (0.5, 1.0, 1.0)), ("bandwidth", (1.0, 0.5, 1.0))):
-        yield change, "2", 1.0, _seconds(([scaled(time, factors) for time in times], runtime))
+        yield change, "2", 1.0, _seconds([scaled(time, factors) for time in times], runtime)
     if runtime.gpu is not None:
-        yield "graphs", "CUDA graphs", 1.0, _seconds(([replace(time, host=0.0) for time in times], runtime))
+        yield "graphs", "CUDA graphs", 1.0, _seconds([replace(time, host=0.0) for time in times], runtime)
 
 
 def _of_runs(
-    workload: Workload, device: Device, dtype: str, batch: int, runtime: str, how: dict[str, Any]
+    workload: Workload, device: Device, hardware: Hardware, dtype: str, batch: int, runtime: str, how: dict[str, Any]
 ) -> Iterator[tuple[str, str, float, float]]:
     """Yield what makes other launches, in the same form."""
     larger, bits = batch * LARGER, dtypes.dtype(dtype).bits
     if not workload.fixed and (not device.memory.size or workload.capacity(bits, larger) <= device.memory.size):
-        yield "batch", str(larger), LARGER, _seconds(timed(workload, device, dtype, larger, runtime, **how))
-    if narrower := _narrower(device, dtype):
-        yield "dtype", narrower, 1.0, _seconds(timed(workload, device, narrower, batch, runtime, **how))
+        yield "batch", str(larger), LARGER, _seconds(*timed(workload, hardware, dtype, larger, runtime))
+    if (narrower := _narrower(device, dtype)) and (narrow := hardware_for(workload, device, narrower, **how)):
+        yield "dtype", narrower, 1.0, _seconds(*timed(workload, narrow, narrower, batch, runtime))
     for other in runtimes_on(device.kind):
         if other != runtime:
-            yield "runtime", other, 1.0, _seconds(timed(workload, device, dtype, batch, other, **how))
+            yield "runtime", other, 1.0, _seconds(*timed(workload, hardware, dtype, batch, other))
     if device.kind == "gpu" and bits <= 16 and (turned := _channels_last(workload)):
-        yield "layout", "channels-last", 1.0, _seconds(timed(turned, device, dtype, batch, runtime, **how))
+        yield "layout", "channels-last", 1.0, _seconds(*timed(turned, hardware, dtype, batch, runtime))
 
 
 def _narrower(device: Device, dtype: str) -> str | None:

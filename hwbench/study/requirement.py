@@ -1,8 +1,8 @@
 """What a target rate or latency needs, and the devices that reach it."""
 
 import math
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from msgspec import Struct
 
@@ -14,6 +14,9 @@ from hwbench.notices import Notice
 from hwbench.predict.forecast import LIMITS, Limit
 from hwbench.predict.model.runtimes import Math
 from hwbench.workload.ops import Workload
+
+if TYPE_CHECKING:
+    from hwbench.predict.model.grid import Grid
 
 MIN_UTILIZATION = 1e-6
 Verdict = Literal["delivers", "may deliver"]
@@ -98,27 +101,12 @@ def require(
     bits = dtype_of(dtype).bits
     work, needed = workload.work(bits, batch), workload.capacity(bits, batch)
     estimates = grid(workload, devices, dtype, [batch], runtime, precision)
-    roofline, expected = estimates.roofline[:, 0], estimates.time[:, 0]
-    low, high = estimates.low[:, 0], estimates.high[:, 0]
-    if utilization is not None:
-        expected = low = high = roofline / utilization
-    candidates = [
-        Candidate(
-            name=device.label,
-            title=device.title,
-            power_w=float(device.power) if device.power else None,
-            verdict="delivers" if high[row] <= time else "may deliver",
-            time_s=float(expected[row]),
-            interval_s=(float(low[row]), float(high[row])) if utilization is None else None,
-            throughput_per_s=batch / float(expected[row]) if expected[row] else 0.0,
-            roofline_time_s=float(roofline[row]),
-            bound=LIMITS[int(estimates.bound[row, 0])] if utilization is None else None,
-        )
-        for row, device in enumerate(devices)
-        if low[row] <= time and not (device.memory.size and needed > device.memory.size)
-    ]
-    candidates.sort(key=lambda c: (c.verdict != "delivers", c.power_w is None, c.power_w or 0.0, c.time_s))
-    unknown = [device.label for device, seconds in zip(devices, expected, strict=True) if math.isnan(seconds)]
+    judged_by = estimates.time if utilization is None else estimates.roofline
+    unknown = [device.label for device, row in zip(devices, judged_by, strict=True) if math.isnan(row[0])]
+    candidates = sorted(
+        _candidates(devices, estimates, batch, time, needed, utilization),
+        key=lambda c: (c.verdict != "delivers", c.power_w is None, c.power_w or 0.0, c.time_s),
+    )
     return Requirement(
         model=workload.name,
         dtype=dtype,
@@ -134,3 +122,28 @@ def require(
         unknown=tuple(unknown),
         title=workload.title,
     )
+
+
+def _candidates(
+    devices: Sequence[Device], estimates: "Grid", batch: int, time: float, needed: int, utilization: float | None
+) -> Iterator[Candidate]:
+    """Yield the devices that hold the model and may take `time` by their forecast, or roofline over `utilization`."""
+    bounds = estimates.bound[:, 0]
+    for row, device in enumerate(devices):
+        roofline = float(estimates.roofline[row, 0])
+        expected, low, high = (float(each[row, 0]) for each in (estimates.time, estimates.low, estimates.high))
+        if utilization is not None:
+            expected = low = high = roofline / utilization
+        if not low <= time or (device.memory.size and needed > device.memory.size):  # unknown times are NaN
+            continue
+        yield Candidate(
+            name=device.label,
+            title=device.title,
+            power_w=float(device.power) if device.power else None,
+            verdict="delivers" if high <= time else "may deliver",
+            time_s=expected,
+            interval_s=(low, high) if utilization is None else None,
+            throughput_per_s=batch / expected if expected else 0.0,
+            roofline_time_s=roofline,
+            bound=LIMITS[int(bounds[row])] if utilization is None else None,
+        )

@@ -53,17 +53,18 @@ def engines(
 
     Raises InputError for a dtype without a rate.
     """
-    rates = {dtype: peak_for(device, dtype, clock) for dtype in dtypes}
-    tf32 = "fp32" in rates and computes_tf32(device, peaks(device, clock), math)
-    return rates | ({"tf32": peak_for(device, "tf32", clock)} if tf32 else {}), tf32
+    every = peaks(device, clock)
+    rates = {dtype: peak_for(device, dtype, clock, every) for dtype in dtypes}
+    tf32 = "fp32" in rates and computes_tf32(device, every, math)
+    return rates | ({"tf32": peak_for(device, "tf32", clock, every)} if tf32 else {}), tf32
 
 
-def peak_for(device: Device, dtype: str, clock: ClockKind | None = None) -> Peak:
+def peak_for(device: Device, dtype: str, clock: ClockKind | None = None, every: tuple[Peak, ...] = ()) -> Peak:
     """Return the highest ceiling for data of a dtype; for fp16 and bf16 that may be the one of the fp32 units.
 
-    Raises InputError if the device has no rate for the dtype at all.
+    `every` are the peaks at that clock, if at hand. Raises InputError if the device has no rate for the dtype at all.
     """
-    every = peaks(device, clock)
+    every = every or peaks(device, clock)
     if highest(every, dtype) is None and device.kind == "cpu" and dtype == "fp16":
         message = (
             f"No fp16 arithmetic of {device.label} is known. Frameworks emulate it on such CPUs, about a hundred times "

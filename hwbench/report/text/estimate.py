@@ -1,9 +1,13 @@
 """Estimates as text: the three answers, the layers, and what limits the time."""
 
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
 from hwbench import answers
 from hwbench.predict.estimate import Estimate, Estimates, LayerEstimate
 from hwbench.predict.forecast import LIMITS, Forecast
-from hwbench.report.text.blocks import MAX_LAYERS, grouped
+from hwbench.report.text.blocks import MAX_LAYERS, alike
 from hwbench.report.text.format import (
     ceil_digits,
     floor_digits,
@@ -13,7 +17,7 @@ from hwbench.report.text.format import (
     percent,
     rate,
     throughput,
-)
+)  # fmt: skip
 from hwbench.report.text.layout import PLAIN, Style, field, heading, name_width, sentences, table
 from hwbench.units import Bytes, operations_unit, si
 
@@ -150,6 +154,29 @@ def _layers(e: Estimate, style: Style, all_layers: bool) -> list[str]:
         text = f"... the {len(layers)} most expensive kinds of layers; all {len(e.layers)} layers with --layers"
         lines += heading(text, style, "dim")
     return lines
+
+
+def grouped(layers: Sequence[LayerEstimate]) -> list[LayerEstimate]:
+    """Return layers that are alike as one each, with the sums of them."""
+    groups = alike(layers, lambda x: (x.kind, x.dtype, x.flops, x.traffic_bytes, x.weight_bytes, x.bound))
+    return [group[0] if len(group) == 1 else _sum(name, group) for name, group in groups]
+
+
+def _sum(name: str, group: Sequence[LayerEstimate]) -> LayerEstimate:
+    first = group[0]
+    return replace(
+        first,
+        name=name,
+        flops=sum(layer.flops for layer in group),
+        least_flops=sum(layer.least_flops for layer in group),
+        traffic_bytes=sum(layer.traffic_bytes for layer in group),
+        least_traffic_bytes=sum(layer.least_traffic_bytes for layer in group),
+        weight_bytes=sum(layer.weight_bytes for layer in group),
+        ideal_time_s=sum(layer.ideal_time_s for layer in group),
+        roofline_time_s=None if first.roofline_time_s is None else sum(x.roofline_time_s or 0.0 for x in group),
+        expected_time_s=None if first.expected_time_s is None else sum(x.expected_time_s or 0.0 for x in group),
+        count=sum(layer.count for layer in group),
+    )
 
 
 def _row(layer: LayerEstimate, e: Estimate, longest: int) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Plain text for people: aligned tables, wrapped sentences, color only where asked for."""
 
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 
 from msgspec import Struct
 
@@ -51,26 +52,25 @@ def table(
     Where it is wider than the style, long names are cut, as far as they differ, then columns are left out: those headed
     by `spare` in that order, then from the right. Numbers are never cut.
     """
-    body = [[shown(cell) for cell in row] for row in rows]
-    columns = list(zip(header, *body, strict=True))
+    body = [list(header), *([shown(cell) for cell in row] for row in rows)]
+    columns = list(zip(*body, strict=True))
     widths = [max(map(width, column)) for column in columns]
-    shown_columns, hidden, limit = list(range(len(columns))), "", style.tables or style.width
+    hidden, limit = "", style.tables or style.width
     if sum(widths) + _GAP * (len(widths) - 1) > limit:
-        shown_columns = _fit(columns, widths, align, limit, spare)
-        hidden = ", ".join(dict.fromkeys(name for i, name in enumerate(header) if i not in shown_columns and name))
+        fitting = _fit(columns, widths, align, limit, spare)
+        hidden = ", ".join(dict.fromkeys(name for i, name in enumerate(header) if i not in fitting and name))
+        body = [[cut(cells[i], widths[i]) for i in fitting] for cells in body]
+        widths, align = [widths[i] for i in fitting], "".join(align[i] for i in fitting)
+    lines = [
+        (" " * _GAP).join(_padded(*cell) for cell in zip(cells, widths, align, strict=True)).rstrip() for cells in body
+    ]
+    painted = [style.paint(line, role) for line, role in zip_longest(lines, ("bold", *roles), fillvalue="")]
+    return painted + (heading(f"left out at this width: {hidden}", style, "dim") if hidden else [])
 
-    def line(cells: Sequence[str]) -> str:
-        padded = []
-        for i in shown_columns:
-            cell = cut(cells[i], widths[i])
-            gap = " " * (widths[i] - width(cell))
-            padded.append(cell + gap if align[i] == "l" else gap + cell)
-        return (" " * _GAP).join(padded).rstrip()
 
-    lines = [style.paint(line(header), "bold")]
-    for index, cells in enumerate(body):
-        lines.append(style.paint(line(cells), roles[index] if index < len(roles) else ""))
-    return lines + (heading(f"left out at this width: {hidden}", style, "dim") if hidden else [])
+def _padded(cell: str, columns: int, side: str) -> str:
+    gap = " " * (columns - width(cell))
+    return cell + gap if side == "l" else gap + cell
 
 
 def _fit(

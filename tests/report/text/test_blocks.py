@@ -4,7 +4,7 @@ import pytest
 
 from hwbench.machine import catalog
 from hwbench.predict.estimate import estimate
-from hwbench.report.text.blocks import grouped
+from hwbench.report.text.estimate import grouped
 from hwbench.report.text.workload import summary
 from hwbench.workload import load
 from hwbench.workload.counting import count
