@@ -34,6 +34,8 @@ LIMITS = (
     "NUMBA_NUM_THREADS", "BLIS_NUM_THREADS", "GOTO_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "MALLOC_TRIM_THRESHOLD_",
 )  # fmt: skip
 """Environment variables that Dask sets in its workers, and which would slow a benchmark down."""
+SETTING = "cluster"
+"""The `setting` of a worker's record, which is never evidence of this machine, whichever key of a machine it states."""
 CONNECT_S = 15.0
 POLL_S = 0.2
 GRACE_S = 30.0
@@ -249,13 +251,14 @@ def _believed(answer: object) -> Record | tuple[str, str]:
     if len(answer.out) > store.MAX_BYTES:
         return "not-a-record", f"its answer is longer than the limit of {store.MAX_BYTES >> 20} MiB"
     try:
-        run = replace(store.decode_answer(answer.out, answer.err, answer.code), name=None)  # runs are named here
+        run = store.decode_answer(answer.out, answer.err, answer.code)
     except HwbenchError as error:
         message = shown(error.message if isinstance(error, InputError) else error, 300).rstrip(".")
         if answer.code:
             return "bench-failed", f"hwbench bench failed there: {message}"
         return "not-a-record", f"its record cannot be read: {message}"
-    return next(_doubts(run, answer), run)
+    kept = replace(run, name=None, environment={**run.environment, "setting": SETTING})  # runs are named here
+    return next(_doubts(kept, answer), kept)
 
 
 def _doubts(run: Record, answer: WorkerAnswer) -> Iterator[tuple[str, str]]:

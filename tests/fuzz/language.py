@@ -137,6 +137,7 @@ VALUES = (
 MODELS = (
     "llama3-8b", "mixtral-8x7b", "qwen3-0.6b", "meta-llama/Meta-Llama-3-8B", "gpt-oss-20b", "deepseek-v3", "llama",
     "llama3-8b-instruct", "a/b", "/", "../x", "alexnet",
+    "llama3-8b?layers=4", "llama3-8b?layers=00000000000000000001999", "llama3-8b?layers=0", "llama3-8b?x=1&layers=",
 )  # fmt: skip
 
 

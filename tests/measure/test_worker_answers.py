@@ -10,6 +10,7 @@ import pytest
 from hwbench.api import measurements
 from hwbench.errors import InputError
 from hwbench.measure import cluster, store
+from hwbench.measure.analysis.evidence import saved
 from hwbench.measure.cluster import Failure, Success, WorkerAnswer
 from tests.measure.records import a_run, measured
 
@@ -27,6 +28,20 @@ def test_an_honest_record_is_believed() -> None:
     named = answered(store.encode(msgspec.structs.replace(run, name="baseline")))
     assert isinstance(named, Success)
     assert named.run.name is None  # whose name people give to runs of their own
+
+
+@pytest.mark.parametrize("setting", [None, "here", "cluster"])
+def test_no_worker_speaks_for_this_machine(setting: str | None, tmp_path: Path) -> None:
+    """Any worker may state the key of this machine; its record is shown and compared, but is no evidence of it."""
+    own = a_run(measured())
+    key = str(own.environment["machine"])
+    store.save(own, str(tmp_path))
+    stated = {} if setting is None else {"setting": setting}
+    claim = answered(store.encode(a_run(measured(), environment={**own.environment, **stated}, id=store.new_id())))
+    assert isinstance(claim, Success)
+    store.save(claim.run, str(tmp_path))
+    assert len(store.names(str(tmp_path))) == 2
+    assert [run.id for run in saved(key, str(tmp_path))] == [own.id]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,8 @@ CEILING_KERNELS = {"clock", "fma", "matmul", "stream", "working-set", "launch"}
 """Kernels whose measurements make a device's ceilings."""
 MATRIX_ISAS = ("amx", "amx-bf16", "amx-int8", "amx-tile", "sme")
 HERE = "here"
-"""The `setting` in the environment of a run that was made in the machine's own, not in one to compare it with."""
+"""The `setting` in the environment of a run that was made in the machine's own, not in one to compare it with, and not
+by a worker of a cluster, which may state any machine."""
 Doubt = Literal["interrupted", "disturbed", "poor"]
 
 
