@@ -257,8 +257,8 @@ def _believed(answer: object) -> Record | tuple[str, str]:
         if answer.code:
             return "bench-failed", f"hwbench bench failed there: {message}"
         return "not-a-record", f"its record cannot be read: {message}"
-    kept = replace(run, name=None, environment={**run.environment, "setting": SETTING})  # runs are named here
-    return next(_doubts(kept, answer), kept)
+    record = replace(run, name=None, environment={**run.environment, "setting": SETTING})  # runs are named here
+    return next(_doubts(record, answer), record)
 
 
 def _doubts(run: Record, answer: WorkerAnswer) -> Iterator[tuple[str, str]]:
