@@ -118,3 +118,14 @@ def test_text_of_several_and_of_one_sample() -> None:
     assert max(map(len, lines)) <= 100
     assert [line.count("±") for line in lines[-2:]] == [0, 1]
     assert "one sample" in "\n".join(report.single(runs[0]))
+
+
+def test_what_an_engine_does_by_itself_is_noticed() -> None:
+    def codes(**changes: str) -> list[str]:
+        return [each.code for each in study.inference(timed(1e-3, **changes), "lenet5", "host", WORK, None).notices]
+
+    assert codes() == []
+    assert codes(runtime="onnxruntime", dtype="fp16") == ["engine-precision"]
+    assert codes(runtime="openvino", default_precision="bf16") == ["engine-default"]
+    assert codes(runtime="openvino", dtype="bf16", precision="bf16", default_precision="bf16") == []
+    assert codes(dtype="amp", precision="fp16") == [], "autocast computes in fp16 as it should"
