@@ -262,9 +262,9 @@ def time_settings(path: str, model: str, wanted: list[tuple[int, int, str, str]]
 
 
 def table(options: argparse.Namespace) -> None:
-    """Print the times of folders as a table of measurements, whose comments state the machine and what failed."""
+    """Print the times of folders as a table of measurements, whose comments state the machine; what ran in another dtype is left out."""
     rows = {_key(row): row for folder in options.folder for row in _rows(os.path.join(folder, "times.jsonl"))}
-    timed = [row for _, row in sorted(rows.items()) if "time_s" in row]
+    timed = [row for _, row in sorted(rows.items()) if "time_s" in row and row["precision"] == row["dtype"]]
     machine = json.loads(content.read_text(os.path.join(options.folder[0], "machine.json")))
     days = sorted({row["at"][:10] for row in timed})
     load = statistics.median(row["load"] for row in timed)
