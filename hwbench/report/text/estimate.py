@@ -12,6 +12,7 @@ from hwbench.report.text.format import (
     ceil_digits,
     floor_digits,
     intensity,
+    interval,
     known,
     layer_name,
     percent,
@@ -221,8 +222,8 @@ def several(answer: Estimates, style: Style = PLAIN) -> list[str]:
         start = (e.dtype, str(e.batch), si(e.peak_flops_per_second, operations_unit(e.dtype) + "/s"))
         forecast = ("-", "-", "-")
         if e.forecast:
-            interval = " - ".join(si(end, "s", 3) for end in e.forecast.interval_s)
-            forecast = (si(e.forecast.time_s, "s", 3), interval, rate(e.forecast.throughput_per_s))
+            ends = interval(*e.forecast.interval_s)
+            forecast = (si(e.forecast.time_s, "s", 3), ends, rate(e.forecast.throughput_per_s))
         fits = {True: "yes", False: "no", None: "?"}[e.fits]
         rows.append(
             (e.runtime, *start, si(floor_digits(e.ideal_time_s), "s"), roofline, *forecast, e.bound or "-", fits)

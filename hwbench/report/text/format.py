@@ -56,7 +56,13 @@ def floor_digits(value: float, digits: int = 4) -> float:
 def interval(low: float, high: float) -> str:
     """Return an interval of seconds as `5.5–14.2 ms`: both ends in the unit of the upper one."""
     text, unit = si(high, "s", 3).split(" ")
-    return f"{low * float(text) / high if high else 0:.3g}–{text} {unit}"
+    scale = 10.0 ** round(math.log10(float(text) / high)) if high else 0.0  # not the ratio itself: the text is rounded
+    return f"{low * scale:.3g}–{text} {unit}"
+
+
+def rate_interval(low: float, high: float) -> str:
+    """Return an interval of rates as `43.5–50.6/s`."""
+    return f"{low:.3g}–{high:.3g}/s"
 
 
 def intensity(value: float) -> str:

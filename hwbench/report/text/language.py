@@ -4,7 +4,7 @@ from hwbench import answers
 from hwbench.predict.language.estimate import LanguageEstimate
 from hwbench.predict.language.memory import Remedy
 from hwbench.predict.language.phases import Phase
-from hwbench.report.text.format import integer, percent
+from hwbench.report.text.format import integer, interval, percent, rate_interval
 from hwbench.report.text.format import rate as per_second
 from hwbench.report.text.layout import PLAIN, Style, field, heading, sentences, table
 from hwbench.units import Bytes, si
@@ -75,17 +75,17 @@ def _times(answer: LanguageEstimate, style: Style) -> list[str]:
     scenario, level = answer.scenario, f"{100 * answer.interval_level:.0f} % interval"
     rows = []
     if prompt := answer.phase("prompt"):
-        ends = " - ".join(si(end, "s", 3) for end in prompt.interval_s)
+        ends = interval(*prompt.interval_s)
         rate = per_second(scenario.prompt * scenario.batch / prompt.expected_time_s)
         rows.append(
             (f"first token after {scenario.prompt}", si(prompt.expected_time_s, "s", 3), ends, rate, _roof(prompt))
         )
-    generation, interval = answer.phase("generation"), answer.tokens_per_s_interval
-    if generation and interval and answer.tokens_per_s:
-        ends = " - ".join(f"{end:.3g}/s" for end in interval)
+    generation, rates = answer.phase("generation"), answer.tokens_per_s_interval
+    if generation and rates and answer.tokens_per_s:
+        ends = rate_interval(*rates)
         rate = per_second(answer.tokens_per_s * scenario.batch)
         rows.append(("tokens of a sequence", per_second(answer.tokens_per_s), ends, rate, _roof(generation)))
-    ends = " - ".join(si(end, "s", 3) for end in answer.interval_s)
+    ends = interval(*answer.interval_s)
     roof = sum(phase.roofline_time_s for phase in answer.phases) / answer.expected_time_s
     rows.append(("prompt and generation", si(answer.expected_time_s, "s", 3), ends, "", percent(roof)))
     return table(("", "expected", level, "tokens in all", "of roofline"), rows, "lrrrr", style)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from hwbench import answers
-from hwbench.report.text.format import cut, number
+from hwbench.report.text.format import cut, number, rate_interval
 from hwbench.report.text.format import rate as per_second
 from hwbench.report.text.layout import PLAIN, Style, heading, sentences, table
 from hwbench.study.language_points import LanguagePoint, LanguagePoints
@@ -52,7 +52,7 @@ def _table(
         "fits": lambda p: {True: "yes", False: "no", None: "?"}[p.fits],
         "first token": lambda p: si(p.ttft_s, "s", 3) if p.ttft_s else "-",
         "tokens": lambda p: per_second(p.tokens_per_s),
-        "interval": lambda p: " - ".join(f"{end:.3g}" for end in p.tokens_per_s_interval or ()) or "-",
+        "interval": lambda p: rate_interval(*p.tokens_per_s_interval) if p.tokens_per_s_interval else "-",
         "in all": lambda p: per_second(p.tokens_per_s_all),
         "energy": lambda p: f"≤ {si(p.energy_per_token_bound_j, 'J', 3)}" if p.energy_per_token_bound_j else "-",
         "limited by": lambda p: p.limited_by,

@@ -1,7 +1,7 @@
 """A measured language model as text: tokens a second of each phase, next to its forecast."""
 
 from hwbench import answers
-from hwbench.report.text.format import number, percent
+from hwbench.report.text.format import number, percent, rate_interval
 from hwbench.report.text.format import rate as per_second
 from hwbench.report.text.layout import PLAIN, Style, heading, sentences, table
 from hwbench.study.language import LanguageRun
@@ -15,7 +15,7 @@ def measured(answer: LanguageRun, style: Style = PLAIN) -> list[str]:
     rows, reasons = [], []
     for run in answer.runs:
         name = f"prompt of {run.tokens}" if run.phase == "prompt" else f"{run.tokens} tokens after {run.context}"
-        ends = " - ".join(f"{end:.3g}/s" for end in run.tokens_per_s_interval)
+        ends = rate_interval(*run.tokens_per_s_interval)
         rate, ratio = None if run.expected_time_s is None else run.tokens / run.expected_time_s, run.expected_ratio
         roof = percent(1 / run.roofline_ratio) if run.roofline_ratio else "-"
         apart = "-" if ratio is None else f"{100 * (ratio - 1):+.0f} %"

@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwbench.report.text.format import ceil_digits, floor_digits, integer, layer_name, percent
+from hwbench.report.text.format import ceil_digits, floor_digits, integer, interval, layer_name, percent
 from hwbench.report.text.layout import Style, sentences, table, warnings, wrapped
 
 WORDS = st.text("abc01µ×", min_size=1, max_size=20)
@@ -96,3 +96,10 @@ def test_names_are_cut_no_further_than_they_differ() -> None:
     assert len({line.split()[0] for line in lines[1:]}) == 2
     assert all(len(line) <= 50 for line in lines)
     assert "roofline" in left_out
+
+
+def test_both_ends_of_an_interval_are_in_the_unit_of_the_upper_one() -> None:
+    assert interval(0.790e-3, 1.2449e-3) == "0.79–1.24 ms"
+    assert interval(387e-6, 747e-6) == "387–747 µs"
+    assert interval(0.9996, 0.9996) == "1–1 s"
+    assert interval(0.0, 0.0) == "0–0 s"
