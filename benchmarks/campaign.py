@@ -262,7 +262,7 @@ def time_settings(path: str, model: str, wanted: list[tuple[int, int, str, str]]
 
 
 def table(options: argparse.Namespace) -> None:
-    """Print the times of folders as a table of measurements, whose comments state the machine; what ran in another dtype is left out."""
+    """Print the times of folders as a table with the machine in comments, without what ran in another dtype."""
     rows = {_key(row): row for folder in options.folder for row in _rows(os.path.join(folder, "times.jsonl"))}
     timed = [row for _, row in sorted(rows.items()) if "time_s" in row and row["precision"] == row["dtype"]]
     machine = json.loads(content.read_text(os.path.join(options.folder[0], "machine.json")))
