@@ -105,7 +105,8 @@ def _points(
     sizes: Sequence[int | None] = (
         [check_batch(batch) for batch in batches] if batches else [scenario.pop("batch", None)]
     )
-    lengths: Sequence[int | None] = list(contexts) if contexts else [scenario.pop("context", None)]
+    single = scenario.pop("context", None)
+    lengths: Sequence[int | None] = list(contexts) if contexts else [single]
     if (count := len(described) * len(devices) * len(sizes) * len(lengths)) > MAX_POINTS:
         raise InputError("too-many", f"{count:,} points are more than {MAX_POINTS:,}.", field="batch")
 

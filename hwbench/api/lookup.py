@@ -112,6 +112,8 @@ def check_options(options: ModelOptions) -> None:
     for name in options:
         if name not in ModelOptions.__annotations__:
             raise TypeError(f"unexpected keyword argument '{name}'")
+    if isinstance(options.get("context"), tuple):
+        raise InputError("single-value", "This needs a single context.", field="context")
     mode, known = options.get("mode") or "inference", ("inference", "training")
     if mode not in known:
         raise InputError("unknown-mode", f"There is no mode '{shown(mode)}'.", field="mode", nearest=known)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from hwbench.cli.values import BATCH, BATCHES, DTYPE, DTYPES, RUNTIMES, Choice
+from hwbench.cli.values import BATCH, BATCHES, CONTEXT, DTYPE, DTYPES, RUNTIMES, Choice
 from hwbench.errors import InputError, shown
 from hwbench.files import folders
 from hwbench.report.text.layout import wrapped
@@ -193,7 +193,7 @@ def tracing_options(function: F) -> F:
     for decorator in (  # the last one is the first in the help
         option("--strict", is_flag=True, help="Fail if an operator could not be counted."),
         option("--channels-last", is_flag=True, help="Trace images in channels-last memory format."),
-        option("--context", type=click.IntRange(1, 100_000_000), metavar="N", help="Context length in tokens."),
+        option("--context", type=CONTEXT, metavar="N", help="Context length in tokens."),
         option("--phase", type=Choice(["prefill", "decode"]), help="Phase of a causal language model."),
         option(
             "--mode", type=Choice(["inference", "training"]), default="inference", show_default=True,

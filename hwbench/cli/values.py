@@ -82,6 +82,12 @@ def batches(text: str) -> range | tuple[int, ...]:
     return range(first, last + 1, by)
 
 
+def contexts(text: str) -> int | tuple[int, ...]:
+    """Return a context in tokens, or those of a list such as `2048,8192`."""
+    lengths = tuple(dict.fromkeys(_whole(part, 100_000_000, "a context in tokens") for part in text.split(",")))
+    return lengths[0] if len(lengths) == 1 else lengths
+
+
 def threads(text: str) -> tuple[int, ...]:
     """Return the numbers of threads of a list such as `1,4`."""
     return tuple(sorted({_whole(part, MAX_THREADS, "a number of threads") for part in text.split(",")}))
@@ -123,6 +129,7 @@ def runtimes(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
+CONTEXT = Parsed("context", contexts)
 DTYPE = Parsed("dtype", lambda text: _single(dtypes(text)))
 DTYPES = Parsed("dtypes", dtypes)
 BATCH = Parsed("batch", lambda text: _single(_listed(text)))

@@ -99,6 +99,15 @@ def test_a_curve_over_the_batch(cli: Any) -> None:
     assert every == sorted(every)
 
 
+def test_a_curve_over_the_context(cli: Any) -> None:
+    points = cli("estimate llama3.1-8b rtx3090 --weights q4_k_m --context 2048,32768 --json").json["points"]
+    assert [(point["context"], point["prompt"]) for point in points] == [(2048, 1920), (32768, 32640)]
+    assert points[0]["tokens_per_s"] > points[1]["tokens_per_s"]
+    error = cli("estimate alexnet rtx3090 --context 1,2 --json").json["error"]
+    assert (error["code"], error["field"]) == ("single-value", "--context")
+    assert cli("estimate llama3-8b rtx3090 --context 0 --json").code == 2
+
+
 def test_a_sweep_has_every_format_of_every_model_on_every_device(cli: Any) -> None:
     body = cli("sweep -m llama3-8b -m qwen3-8b -d rtx3090 -d rtx4090 --weights q4_k_m,q8_0 --json").json
     assert len({(p["model"], p["weights"], p["device"]) for p in body["points"]}) == 8

@@ -54,7 +54,7 @@ def estimate(
     \b
     Language models need no torch; hub names, .gguf, config.json are read:
       hwbench estimate llama3-8b rtx3090 --weights q4_k_m --prompt 512
-      hwbench estimate llama3-8b rtx3090 --weights q4_k_m --batch 1,4,16,64
+      hwbench estimate llama3.1-8b rtx3090 --batch 1,8 --context 2048,32768
       hwbench estimate meta-llama/Llama-3.1-70B rtx4090 --weights q4_0 --devices 2
     """
     wanted = {name: parameters.pop(name) for name in language.NAMES}
@@ -90,10 +90,15 @@ def _language(model: str, device: str, wanted: dict[str, Any], parameters: dict[
         if parameters.get(field):
             raise InputError("not-for-language", "Language models do not have this option.", field=field)
     common = {name: parameters[name] for name in ("context", "clock", "settings")}
-    if len(batches) == 1:
+    contexts = common["context"] if isinstance(common["context"], tuple) else None
+    if len(batches) == 1 and not contexts:
         return api.estimate_language(model, device, batch=batches[0], **wanted, **common)
     for field in ("cpu", "gpu_layers", "clock"):
         if {**wanted, **common}.pop(field) is not None:
-            raise InputError("single-value", "This needs a single batch size.", field=field)
+            raise InputError("single-value", "This needs a single batch size and context.", field=field)
+    if contexts:
+        common["context"] = None
     own = {name: value for name, value in {**wanted, **common}.items() if name not in ("cpu", "gpu_layers", "clock")}
-    return api.sweep_language([model], [device], batches=batches, **{**own, "weights": [own["weights"]]})
+    return api.sweep_language(
+        [model], [device], batches=batches, contexts=contexts, **{**own, "weights": [own["weights"]]}
+    )
