@@ -1,19 +1,11 @@
-"""hwbench: predict, measure and explain how fast a neural network runs on a CPU or GPU."""
+"""hwbench: predict, measure and explain how fast a neural network runs on a CPU or GPU.
+
+Names are imported when they are first used; type checkers read where they come from in `__init__.pyi`.
+"""
 
 from importlib import import_module
 
 from hwbench.version import VERSION as __version__  # noqa: N811
-
-TYPE_CHECKING = (
-    False  # as type checkers know it: importing typing before `__main__` tunes the collector costs a start 2 %
-)
-if TYPE_CHECKING:
-    from hwbench.api import (  # noqa: I001
-        bench, calibrate, compare, count, device, devices, estimate, estimate_all,
-        estimate_language, explain, model, models, peak,
-        require, run, run_language, self_check, study_clock, sweep, trace, validate, write_report,
-    )  # fmt: skip
-    from hwbench.errors import HwbenchError, InputError
 
 __all__ = [
     "HwbenchError", "InputError", "__version__", "bench", "calibrate", "compare", "count", "device", "devices",

@@ -1,5 +1,6 @@
 """hwbench for Python: the frozen list of names, and answers that are those of the command line."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -40,6 +41,10 @@ def imported(code: str, *names: str) -> list[str]:
 
 def test_public_names_are_these() -> None:
     assert sorted(hwbench.__all__) == NAMES
+    stub = ast.parse(Path(hwbench.__file__).with_suffix(".pyi").read_text())  # what type checkers read
+    assert next(ast.literal_eval(node.value) for node in stub.body if isinstance(node, ast.Assign)) == hwbench.__all__
+    imported = {name.name for node in stub.body if isinstance(node, ast.ImportFrom) for name in node.names}
+    assert sorted({*imported, "__version__"}) == NAMES
     assert all(getattr(hwbench, name) is not None for name in NAMES)
     assert dir(hwbench) == NAMES
     for module in (hwbench, api):
