@@ -203,7 +203,7 @@ def test_html_is_headed_by_a_title_and_not_by_the_columns() -> None:
 
 def test_one_of_a_kind_is_singular() -> None:
     assert str(hwbench.devices(search="titan-v")).endswith("\n\n1 device")
-    assert str(hwbench.models(search="lenet5")).endswith("\n\n1 model")
+    assert str(hwbench.models(search="lenet5")).endswith("\n\n1 network")
 
 
 def test_quantities_are_numbers_or_text() -> None:
