@@ -72,7 +72,7 @@ def test_parts_add_up_to_alexnet_by_hand() -> None:
     waiting = found.time_s - sum(device_time(scalar, time, runtime) * time.count for time in times)
     assert fc6.time_s - waiting * launch.host / found.host_s == pytest.approx(alone, rel=0.01)
     shares = (found.shares.compute, found.shares.memory, found.shares.overhead)
-    assert shares == pytest.approx((0.132, 0.260, 0.607), abs=0.001)  # a single image waits for launches
+    assert shares == pytest.approx((0.145, 0.332, 0.522), abs=0.001)  # a single image waits for launches
 
 
 @settings(max_examples=40, deadline=None)

@@ -20,7 +20,8 @@ _SHARES = ("compute", "epilogue", "fusion")
 """Parameters that do not exceed 1."""
 _COMMON: dict[str, Any] = {
     "prologue": 12.0, "ragged": 1.0, "uneven": 1.0, "cached_weights": 30.0, "cached_activations": 25.0, "reorder": 1.0,
-    "reorder_spilled": 4.0, "spill_share": 0.5, "resident_share": 1.0, "lane": 0.1, "packed": 1.0, "rereads": 0.5,
+    "reorder_spilled": 4.0, "reorder_point_spilled": 4.0, "packed_spilled": 0.5, "spill_share": 0.5,
+    "resident_share": 1.0, "lane": 0.1, "packed": 1.0, "rereads": 0.5,
     "moves": {"depthwise": 1.0, "pointwise": 1.0}, **_TEAMS,
 }  # fmt: skip
 _FOLDED = {"batch_norm": 0.03, "map": 0.3, "exp": 0.6, "erf": 0.6, "broadcast": 0.5}

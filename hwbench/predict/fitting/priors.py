@@ -37,15 +37,16 @@ GPU = GpuParameters(
     },
     memory={
         "conv": 0.75, "stem": 0.75, "grouped": 0.75, "pointwise": 0.85, "linear": 0.85, "batched": 0.85,
-        "attention": 0.85, "depthwise": 0.7, "map": 0.92, "broadcast": 0.85, "erf": 0.7, "batch_norm": 0.92,
-        "cast": 0.92, "copy": 0.8, "strided": 0.6, "row_norm": 0.8, "group_norm": 0.65, "softmax": 0.8, "pool": 0.5,
-        "reduce": 0.85, "recurrent": 0.85, "unknown": 0.6,
+        "attention": 0.85, "depthwise": 0.7, "map": 0.92, "exp": 0.92, "broadcast": 0.85, "erf": 0.7,
+        "batch_norm": 0.92, "cast": 0.92, "copy": 0.8, "strided": 0.6, "row_norm": 0.8, "group_norm": 0.65,
+        "softmax": 0.8, "pool": 0.5, "reduce": 0.85, "recurrent": 0.85, "unknown": 0.6,
     },
     prologue=25.0, ramp=0.7, feed=5.0, feed_growth=0.75, misaligned=1.15, group_width=30.0, group_power=0.8,
     ragged_group=2.0, wide_stem=2.0, row=1e-8,
     window_last=1.5, window_first=1.5, wide_window=4.0, wide_tensor=4.0, masked=0.75,
-    transpose_window=1.5, transpose_point=0.35, transpose_mixed=2.5, cache_share=0.5, cache_speed=2.8,
-    winograd=1.7, score_bytes=36.0, score_bytes_half=14.0, interpolation=1.1e-6, launch=3.5e-6, host=2.2e-5,
+    transpose_window=1.5, transpose_point=0.35, transpose_grouped=1.5, transpose_mixed=2.5, cache_share=0.5,
+    cache_speed=2.8, winograd=1.7, score_bytes=36.0, score_bytes_half=14.0, interpolation=3e-8, bias=2.0,
+    launch=3.5e-6, host=2.2e-5,
 )  # fmt: skip
 _FIXED = ("ramp", "feed_growth", "winograd", "host", "fusion", "launch")
 """Parameters that measurements of whole networks at large batches do not determine."""
@@ -71,12 +72,13 @@ CPU = CpuParameters(
     },
     per_element={
         "group_norm": 2e-8, "image_norm": 3e-8, "row_norm": 1.2e-9, "softmax": 1.2e-9, "reduce": 1.2e-9,
-        "strided": 2e-9, "pool": 1e-9, "copy": 1e-9, "map": 2e-10, "erf": 5e-10, "batch_norm": 2e-10,
+        "strided": 2e-9, "pool": 1e-9, "copy": 1e-9, "map": 2e-10, "exp": 4e-10, "erf": 5e-10, "batch_norm": 2e-10,
         "broadcast": 3e-10,
     },
     prologue=12.0, ragged=0.5, uneven=1.0, memory=0.5, cached_weights=5.0, cached_activations=10.0, reorder=1.0,
-    reorder_spilled=5.0, spill_share=0.5, resident_share=0.35, launch_convolution=4e-5, launch_product=1e-5,
-    launch_light=1e-5, team_heavy=2e-5, team_light=1e-5, grain=3e4, lane=0.02, fusion=1.0,
+    reorder_spilled=5.0, reorder_point_spilled=5.0, packed_spilled=1.0, spill_share=0.5, resident_share=0.35,
+    launch_convolution=4e-5, launch_product=1e-5, launch_light=1e-5, team_heavy=2e-5, team_light=1e-5, grain=3e4,
+    lane=0.02, fusion=1.0,
 )  # fmt: skip
 
 CPU_FREE = (
@@ -84,10 +86,11 @@ CPU_FREE = (
     *(Free(f"per_element.{name}", value, 0.5) for name, value in CPU.per_element.items()),
     *(
         Free(name, getattr(CPU, name), 0.5, CEILING if name == "memory" else float("inf"))
-        for name in CpuParameters.__struct_fields__[2 : -len(CpuParameters.__struct_defaults__)]
+        for name in (*CpuParameters.__struct_fields__[2 : -len(CpuParameters.__struct_defaults__)], "packed")
     ),
 )
 
+COPIES = ("transpose_window", "transpose_point", "transpose_grouped")
 COMPILED_FUSION, COMPILED_HOST, COMPILED_COPIES = 0.8, 7e-6, 0.2
 """Share of an op's `fused_bytes` that TorchInductor saves, seconds that launching a kernel takes, and share of the
 copies between layouts that are left, as it chooses the layout once; estimates."""
@@ -114,7 +117,7 @@ def compiled(runtimes: Mapping[str, Runtime]) -> Runtime:
     """Return parameters of compiled code on a GPU, derived from those of eager kernels without a measurement."""
     eager = runtimes["torch-eager-cuda"]
     assert eager.gpu is not None
-    copies = {name: COMPILED_COPIES * getattr(eager.gpu, name) for name in ("transpose_window", "transpose_point")}
+    copies = {name: COMPILED_COPIES * getattr(eager.gpu, name) for name in COPIES}
     own = replace(eager.gpu, fusion=COMPILED_FUSION, host=COMPILED_HOST, **copies)
     how = "the parameters of torch-eager-cuda with fused kernels; no measurement"
     spread = replace(UNTESTED, device=eager.spread.device, timed=eager.spread.timed)

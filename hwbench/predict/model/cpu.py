@@ -11,6 +11,8 @@ from hwbench.predict.model.parameters import CpuParameters
 
 CHUNK_POSITIONS = 14.0
 """Output positions that a core takes at a time, with one vector of channels each."""
+PACKED_ROWS = 64.0
+"""Rows of a product from which its weights are packed: fewer do not pay for the copy."""
 STREAMED = 0.5
 """Share of the cache beyond which an op's own activations stream from memory."""
 
@@ -38,10 +40,13 @@ def compute_time(xp: ModuleType, launch: Launch, hardware: Hardware, dtype: str,
 
 def _elementwise_time(xp: ModuleType, launch: Launch, hardware: Hardware, parameters: CpuParameters) -> Number:
     """Return the seconds of arithmetic on vectors, and of what each element takes that is not vectorized."""
-    time = launch.counts.elementwise_flops / (hardware.vector.flops_per_second * parameters.lane)
+    simple = launch.family == "map"  # one vector instruction an element, or few, whatever FLOP are counted
+    work = launch.counts.elements if simple else launch.counts.elementwise_flops
+    time = work / (hardware.vector.flops_per_second * parameters.lane)
     slow: Number = _own(parameters.per_element, launch, 0.0)
     if launch.family == "row_norm":  # rows that are the channels of an image are not contiguous
-        slow = xp.where(launch.layout.channels_last, parameters.per_element["image_norm"], slow)
+        apart = (launch.layout.channels_last != 0) & (launch.layout.strided == 0)
+        slow = xp.where(apart, parameters.per_element["image_norm"], slow)
     if launch.family == "pool":
         return time + slow / hardware.units * launch.counts.elements * launch.layout.window
     return time + slow / hardware.units * launch.counts.elements
@@ -73,14 +78,7 @@ def memory_time(
     memory = hardware.bandwidth * (1.0 if "bandwidth" in hardware.measured else parameters.memory)
     share = weights / (parameters.resident_share * hardware.cache)
     resident = 1.0 / (1.0 + share * share)
-    reads: Number = 1.0
-    if launch.family == "linear":  # a single row is multiplied as the weights are read
-        reads = xp.where(launch.product.rows > 1.0, parameters.packed, 1.0)
-    reads = reads + parameters.rereads * xp.maximum(launch.steps - 1.0, 0.0)
-    if launch.family in CONVOLUTIONS:
-        own = counts.weight_bytes / (parameters.spill_share * hardware.cache)
-        spilled = own * own / (1.0 + own * own)
-        reads = parameters.reorder * (1.0 + parameters.reorder_spilled * spilled)
+    reads = _weight_reads(xp, launch, hardware, parameters)
     cached = hardware.cycles * parameters.cached_weights
     constant = counts.weight_bytes * ((1.0 - resident) * reads / memory + resident * reads / cached)
     moved = (counts.input_bytes + counts.output_bytes) * _own(parameters.moves, launch)
@@ -91,6 +89,23 @@ def memory_time(
     new_pages = counts.output_bytes / (counts.output_bytes + parameters.recycled + parameters.grown * weights)
     fresh = parameters.fresh / hardware.units * counts.output_bytes * new_pages
     return constant + fresh + moved * ((1.0 - near) / memory + near / (hardware.cycles * parameters.cached_activations))
+
+
+def _weight_reads(xp: ModuleType, launch: Launch, hardware: Hardware, parameters: CpuParameters) -> Number:
+    """Return how often weights are read: libraries reorder or pack them first, and more if they spill the caches.
+
+    For a few rows they are not packed, but multiplied as they are read.
+    """
+    if launch.family not in CONVOLUTIONS and launch.family != "linear":
+        return 1.0 + parameters.rereads * xp.maximum(launch.steps - 1.0, 0.0)
+    fill = launch.counts.weight_bytes / (parameters.spill_share * hardware.cache)
+    spilled = fill * fill / (1.0 + fill * fill)
+    if launch.family == "linear":
+        packed = parameters.packed * (1.0 + parameters.packed_spilled * spilled)
+        return 1.0 + (packed - 1.0) * (launch.product.rows - 1.0) / (launch.product.rows + PACKED_ROWS)
+    point = launch.family == "pointwise"
+    more = parameters.reorder_point_spilled if point else parameters.reorder_spilled
+    return parameters.reorder * (1.0 + more * spilled)
 
 
 def overhead(

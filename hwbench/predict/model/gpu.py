@@ -46,7 +46,7 @@ def _crowded(xp: ModuleType, launch: Launch, hardware: Hardware, parameters: Gpu
     if launch.family == "pool":  # a thread interpolates one position of all images and channels
         positions = launch.layout.positions
         threads = xp.minimum(xp.maximum(positions, 1.0), hardware.units * RESIDENT)
-        return xp.where(positions > 0, parameters.interpolation * elements / threads, 0.0)
+        return xp.where(positions > 0, parameters.interpolation * launch.counts.elementwise_flops / threads, 0.0)
     return 0.0
 
 
@@ -132,16 +132,28 @@ def memory_time(
     if fuses:
         moved = xp.maximum(moved - parameters.fusion * counts.saved_bytes, 0.0)
     largest = xp.maximum(counts.input_bytes, counts.output_bytes)
-    if launch.family in CONVOLUTIONS or launch.family == "group_norm":
-        moved = moved + _transposed_bytes(xp, launch, parameters)
-        if launch.family == "depthwise":
-            huge = (largest > 2 * MAX_INDEX) & (launch.layout.channels_last != 0)
-            moved = moved * xp.where(huge, parameters.wide_tensor, 1.0)
+    if launch.family == "depthwise":
+        huge = (largest > 2 * MAX_INDEX) & (launch.layout.channels_last != 0)
+        moved = moved * xp.where(huge, parameters.wide_tensor, 1.0)
     share = parameters.memory.get(launch.family) or parameters.memory["unknown"]
     cache = parameters.cache_share * hardware.cache
     far = moved * _missed(largest / cache) + counts.weight_bytes * _missed((weights + largest) / cache)
     near = moved + counts.weight_bytes - far
     return (far / share + near / parameters.cache_speed) / hardware.bandwidth
+
+
+def copy_time(xp: ModuleType, launch: Launch, hardware: Hardware, parameters: GpuParameters, fuses: bool) -> Number:
+    """Return the seconds of what else reads and writes the tensors of an op: copies between layouts, adding a bias."""
+    if launch.family not in CONVOLUTIONS and launch.family != "group_norm":
+        return 0.0
+    counts = launch.counts
+    moved = _transposed_bytes(xp, launch, parameters)
+    if not fuses and launch.family != "depthwise":
+        moved = moved + parameters.bias * counts.biased_bytes
+    far = moved * _missed(
+        xp.maximum(counts.input_bytes, counts.output_bytes) / (parameters.cache_share * hardware.cache)
+    )
+    return (far + (moved - far) / parameters.cache_speed) / hardware.bandwidth
 
 
 def _missed(fill: Number) -> Number:
@@ -156,6 +168,9 @@ def _transposed_bytes(xp: ModuleType, launch: Launch, parameters: GpuParameters)
     mixed = parameters.transpose_mixed * counts.input_bytes * xp.where(layout.strided, 1.0, 0.0)
     if launch.family in ("depthwise", "group_norm"):
         return mixed
-    copies = parameters.transpose_point if launch.family == "pointwise" else parameters.transpose_window
+    if launch.family == "pointwise":
+        copies = parameters.transpose_point
+    else:
+        copies = parameters.transpose_grouped if launch.family == "grouped" else parameters.transpose_window
     first = xp.where(layout.half & (layout.channels_last == 0), copies, 0.0)
     return mixed + first * (counts.input_bytes + counts.output_bytes)

@@ -63,15 +63,17 @@ CONVOLUTIONS = frozenset(("conv", "pointwise", "grouped", "depthwise", "stem"))
 """Families with multiply-adds; TILED are those that compute tile by tile of the result."""
 _VARIANTS = {3: "conv", 4: "volume", 2: "signal"}
 """Convolutions of windows by the dimensions of their results: of images, of volumes, of signals."""
-_FUNCTIONS = dict.fromkeys(("sigmoid", "tanh", "silu", "exp"), "exp") | dict.fromkeys(
-    ("elu", "mish", "softplus", "log", "log1p", "expm1", "log_sigmoid_forward"), "log"
+_FUNCTIONS = (
+    {"gelu": "erf"}
+    | dict.fromkeys(("sigmoid", "tanh", "silu", "exp"), "exp")
+    | dict.fromkeys(("elu", "mish", "softplus", "log", "log1p", "expm1", "log_sigmoid_forward"), "log")
 )
 """Elementwise ops whose functions take many instructions, few or many of them vectorized."""
 NARROW = 16
 """Channels in a group below which no kernel has a vector of them."""
 _EPILOGUES = ("map", "exp", "log", "erf", "batch_norm", "broadcast")
 """Variants that runtimes may compute on the result of a product before it is stored."""
-_ORDERED = ("map", "erf", "copy", "cast")
+_ORDERED = ("map", "exp", "erf", "copy", "cast")
 """Families that are as fast as memory only if all tensors have the same order."""
 FUSED_RANK = 4
 SMALL = 20480
@@ -83,7 +85,8 @@ UNSTATED = 256
 class Counts(Struct, frozen=True):
     """FLOP, bytes and elements of one launch for the whole batch.
 
-    `elements` are written; `saved_bytes` is the traffic that a fusing compiler avoids.
+    `elements` are written; `saved_bytes` is the traffic that a fusing compiler avoids, `biased_bytes` the result of a
+    convolution to which a bias is added.
     """
 
     flops: Number
@@ -93,6 +96,7 @@ class Counts(Struct, frozen=True):
     output_bytes: Number
     elements: Number
     saved_bytes: Number
+    biased_bytes: Number
 
 
 class Product(Struct, frozen=True):
@@ -152,13 +156,26 @@ def family_of(op: Op) -> str:
         if name == "grouped" and op.depth <= 2 * op.window:
             return "depthwise"
         return "linear" if name == UNKNOWN else name
-    if name in HEAVY:
-        return UNKNOWN  # it only moves memory
-    if name == "map" and op.name.endswith(":gelu"):
-        name = "erf"
+    return UNKNOWN if name in HEAVY else _light_family(op, name)  # a heavy one without products only moves memory
+
+
+def _light_family(op: Op, name: str) -> str:
+    """Return the family of a kernel without multiply-adds, whose kind of op belongs to the family `name`."""
+    if name == "map":
+        function = _function(op)
+        name = "exp" if function == "log" else function
+    weights, inputs = op.weight_elements + op.fixed_weight_bytes, op.input_elements + op.fixed_input_bytes
+    if name == "batch_norm" and weights and not inputs:
+        return "group_norm"  # of weights: their statistics come first
     if op.strided and name in _ORDERED:
         return "strided"
-    return "broadcast" if name == "map" and op.broadcast else name
+    return "broadcast" if name in ("map", "exp") and op.broadcast else name
+
+
+def _function(op: Op) -> str:
+    """Return what an elementwise op computes: `erf`, an `exp`, a `log` or like it, or a `map` of few instructions."""
+    kind, name = op.kind.removesuffix("_backward"), op.name.rpartition(":")[2].rstrip("_")
+    return _FUNCTIONS.get(name if kind == "elementwise" else kind, "map")
 
 
 def variant_of(op: Op) -> str:
@@ -170,8 +187,7 @@ def variant_of(op: Op) -> str:
         return _VARIANTS.get(len(op.output_shape), family)
     if family == "grouped" and op.depth < NARROW * op.window:
         return "narrow"
-    operator = op.name.rpartition(":")[2] if ":" in op.name else op.kind
-    return _FUNCTIONS.get(operator, family) if family == "map" else family
+    return _function(op) if family == "exp" else family
 
 
 def epilogues(ops: Sequence[Op]) -> list[bool]:
@@ -222,6 +238,14 @@ def _fuses(op: Op) -> bool:
     return len(shape) <= 2 or len(shape) + (prod(shape[:-2]) == op.groups) == FUSED_RANK
 
 
+def _has_bias(op: Op, size: float) -> bool:
+    """Return whether a convolution adds a bias: whether it has more weights than its product has."""
+    if not (op.macs and op.kind.endswith("conv") and op.columns and op.depth):
+        return False
+    size = BITS[op.dtype] / 8 if op.dtype else size
+    return op.weight_elements + op.fixed_weight_bytes / size > op.columns * op.depth * op.groups
+
+
 def launches_of(ops: Sequence[Op], samples: Number, bits: int) -> list[Launch]:
     """Return the launches of a network's ops, in their order."""
     return [launch_of(op, samples, bits, last) for op, last in zip(ops, epilogues(ops), strict=True)]
@@ -243,6 +267,7 @@ def launch_of(op: Op, samples: Number, bits: int, epilogue: bool = False) -> Lau
             output_bytes=(op.output_elements * size + op.fixed_output_bytes) * times,
             elements=elements * times,
             saved_bytes=(op.fused_elements * size + op.fused_bytes) * times,
+            biased_bytes=(op.output_elements * size + op.fixed_output_bytes) * times if _has_bias(op, size) else 0.0,
         ),
         product=_product(op, times),
         layout=Layout(

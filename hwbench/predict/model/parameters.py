@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from hwbench.errors import InputError, shown
 from hwbench.files import content
 
-SCHEMA = "hwbench.parameters/2"
+SCHEMA = "hwbench.parameters/3"
 MIN_VALUE, MAX_VALUE = 1e-18, 1e18
 MAX_POWER = 10.0
 MAX_SHIFT = 50.0
@@ -22,15 +22,15 @@ MAX_SHIFT = 50.0
 MATH_IN_FP32 = (2, 5)
 """Version of torch from which attention that is not fused computes in fp32 (pytorch issue 141756)."""
 _POWERS = ("feed_growth", "group_power", "window_last", "window_first", "ragged")
-_MAY_BE_ZERO = ("fusion", "fresh", "grown", "rereads")
+_MAY_BE_ZERO = ("packed_spilled", "fusion", "fresh", "grown", "rereads")
 PATH = os.path.join(os.path.dirname(__file__), "parameters.json")
 
 
 class GpuParameters(Struct, frozen=True, forbid_unknown_fields=True):
     """How kernels of a framework use a GPU. Shares are of the device's peak, times in seconds.
 
-    `compute`: share of the peak that a family of kernels reaches on full tiles; `memory`: share of the bandwidth.
-    A product computes `prologue` additional steps of depth, and `ramp` more of the first wave, because a unit with one
+    `compute`: share of the peak that a family of kernels reaches on full tiles; `memory`: share of the bandwidth. A
+    product computes `prologue` additional steps of depth, and `ramp` more of the first wave, because a unit with one
     block hides no latency. Feeding it costs `feed` FLOP/byte over its intensity at 512 FLOP a cycle and unit, growing
     with the rate to the power `feed_growth`. `misaligned` is the relative time of channels that are not a multiple of
     8. Products narrower than `group_width` channels slow down with the power `group_power` of the ratio, and take
@@ -38,14 +38,16 @@ class GpuParameters(Struct, frozen=True, forbid_unknown_fields=True):
     relative time of an image's first convolution if its window exceeds 16×16, `row` the seconds of one unit for a row
     to be normalized, however short. Depthwise windows: time grows with the window to the powers `window_last` (channels
     last) and `window_first`; past 7×7, channels last, it is `wide_window` times longer, and past 2³¹ elements memory
-    traffic is `wide_tensor` times. `masked` is attention's relative speed with a mask. Transposes between layouts move
-    so many times an image's bytes: `transpose_window`, `transpose_point` (convolutions of windows and of points without
-    channels last), `transpose_mixed` (between different layouts). Tensors below `cache_share` of the cache are read at
+    traffic is `wide_tensor` times. `masked` is attention's relative speed with a mask. Transposes between layouts are
+    kernels of their own that move so many times an image's bytes: `transpose_window`, `transpose_grouped` and
+    `transpose_point` (convolutions of windows, of groups and of points without channels last), `transpose_mixed`
+    (between different layouts). Where nothing fuses it, the bias of a convolution is a kernel too, whose time is `bias`
+    times that of the result's bytes (it reads and writes them). Tensors below `cache_share` of the cache are read at
     `cache_speed` times the bandwidth. `winograd` is the relative speed of 3×3 and 5×5 convolutions on fp32 lanes.
     `score_bytes` is the traffic of a score that attention writes out (`score_bytes_half` in versions of torch that did
-    so in half precision), `interpolation` seconds an element of a thread
-    that interpolates one position of all images. `launch` is a kernel's own gap, `host` the framework's time to launch
-    one; `fusion` is the share of the traffic in `saved_bytes` that a compiler saves.
+    so in half precision), `interpolation` seconds a FLOP of a thread that interpolates one position of all images.
+    `launch` is a kernel's own gap, `host` the framework's time to launch one; `fusion` is the share of the traffic in
+    `saved_bytes` that a compiler saves.
     """
 
     compute: dict[str, float]
@@ -67,6 +69,7 @@ class GpuParameters(Struct, frozen=True, forbid_unknown_fields=True):
     masked: float
     transpose_window: float
     transpose_point: float
+    transpose_grouped: float
     transpose_mixed: float
     cache_share: float
     cache_speed: float
@@ -74,6 +77,7 @@ class GpuParameters(Struct, frozen=True, forbid_unknown_fields=True):
     score_bytes: float
     score_bytes_half: float
     interpolation: float
+    bias: float
     launch: float
     host: float
     fusion: float = 0.0
@@ -86,15 +90,16 @@ class CpuParameters(Struct, frozen=True, forbid_unknown_fields=True):
     channels that do not fill vectors cost their padding to the power `ragged`. Cores take chunks of one vector of
     channels by 14 positions; an uneven division of them takes `uneven` × units / chunks more time. `memory` is the
     share of the bandwidth that streams reach; the caches deliver weights at `cached_weights` and activations at
-    `cached_activations` bytes a cycle and unit. Weights of convolutions are read `reorder` times, and
-    `reorder_spilled` times more if those of one op exceed `spill_share` of the cache. All weights together stay
-    resident below `resident_share` of it. An op costs `launch_convolution`, `launch_product` or `launch_light`, and
-    `team_heavy` or `team_light` more if it writes more than `grain` elements and needs all units. `lane` is the
-    share of the peak of elementwise arithmetic; `per_element` is seconds an element of one unit for families that do
-    not vectorize (divided by the units), `fresh` seconds a byte to get memory for results larger than `recycled` bytes
-    and `grown` × all weights, which the allocator keeps. Products read their weights `packed` times, recurrent layers
-    `rereads` times more with each step; one small volume takes `plain` times as long. By family or variant, `moves` is
-    the traffic of activations over what is counted, and `epilogue` the share that is left of an op after a product.
+    `cached_activations` bytes a cycle and unit. Weights are read `reorder` times by convolutions, which reorder them,
+    and `packed` times by other products; `reorder_spilled` (windows), `reorder_point_spilled` and `packed_spilled`
+    times more if those of one op exceed `spill_share` of the cache. All weights together stay resident below
+    `resident_share` of it. An op costs `launch_convolution`, `launch_product` or `launch_light`, and `team_heavy` or
+    `team_light` more if it writes more than `grain` elements and needs all units. `lane` is the share of the peak of
+    elementwise arithmetic; `per_element` is seconds an element of one unit for families that do not vectorize (divided
+    by the units), `fresh` seconds a byte to get memory for results larger than `recycled` bytes and `grown` × all
+    weights, which the allocator keeps. Recurrent layers read their weights `rereads` times more with each step; one
+    small volume takes `plain` times as long. By family or variant, `moves` is the traffic of activations over what is
+    counted, and `epilogue` the share that is left of an op after a product.
     """
 
     compute: dict[str, float]
@@ -107,6 +112,8 @@ class CpuParameters(Struct, frozen=True, forbid_unknown_fields=True):
     cached_activations: float
     reorder: float
     reorder_spilled: float
+    reorder_point_spilled: float
+    packed_spilled: float
     spill_share: float
     resident_share: float
     launch_convolution: float

@@ -17,13 +17,17 @@ from hwbench.workload.ops import Workload
 
 
 class LaunchTime(Struct, frozen=True):
-    """Seconds of one of `count` launches: compute, memory, what the launch itself adds, what the host spends on it."""
+    """Seconds of one of `count` launches: compute, memory, what the launch itself adds, what the host spends on it.
+
+    `copies` are those of kernels beside the op's own, which move its tensors once more.
+    """
 
     compute: Number
     memory: Number
     overhead: Number
     host: Number
     count: Number
+    copies: Number = 0.0
 
 
 def launch_times(
@@ -48,11 +52,12 @@ def launch_time(
     xp: ModuleType, launch: Launch, dtype: str, hardware: Hardware, runtime: Runtime, weights: Number
 ) -> LaunchTime:
     """Return the times of one launch that computes in `dtype`; `weights` are the bytes of all of the network's."""
-    fuses = runtime.fuses
+    fuses, copies = runtime.fuses, 0.0
     fitted = hardware.expected or runtime.factors(hardware.label, hardware.architecture)
     if runtime.gpu is not None:
         compute = gpu.compute_time(xp, launch, hardware, dtype, runtime.gpu)
         memory = gpu.memory_time(xp, launch, hardware, runtime.gpu, weights, fuses)
+        copies = gpu.copy_time(xp, launch, hardware, runtime.gpu, fuses)
         kernels = xp.where(launch.fused, 0.0, 1.0) if fuses else 1.0
         overhead = kernels * runtime.gpu.launch
         measured = hardware.op_overhead  # as it is: no factor
@@ -64,7 +69,7 @@ def launch_time(
         overhead, host = cpu.overhead(xp, launch, hardware, runtime.cpu, fuses), 0.0
         left = cpu.left(xp, launch, runtime.cpu)
         compute, memory, overhead = compute * left, memory * left, overhead * left
-    time = LaunchTime(compute, memory, overhead, host, launch.count)
+    time = LaunchTime(compute, memory, overhead, host, launch.count, copies)
     time = scaled(time, (fitted.compute, fitted.memory, fitted.overhead))
     time = time if hardware.factors is None else scaled(time, hardware.factors)
     compute, memory = _least(xp, launch, dtype, hardware, weights, fuses)
@@ -75,7 +80,12 @@ def scaled(time: LaunchTime, factors: Sequence[Number]) -> LaunchTime:
     """Return a time with its compute, its memory and its overhead multiplied; the host's part is overhead too."""
     compute, memory, overhead = factors
     return LaunchTime(
-        time.compute * compute, time.memory * memory, time.overhead * overhead, time.host * overhead, time.count
+        time.compute * compute,
+        time.memory * memory,
+        time.overhead * overhead,
+        time.host * overhead,
+        time.count,
+        time.copies * memory,
     )
 
 
@@ -95,7 +105,7 @@ def device_time(xp: ModuleType, time: LaunchTime, runtime: Runtime) -> Number:
     Compute and memory overlap in part on a GPU and add up on a CPU.
     """
     if runtime.gpu is not None:
-        return xp.sqrt(time.compute * time.compute + time.memory * time.memory) + time.overhead
+        return xp.sqrt(time.compute * time.compute + time.memory * time.memory) + time.copies + time.overhead
     return time.compute + time.memory + time.overhead
 
 
@@ -108,7 +118,7 @@ def parts(xp: ModuleType, time: LaunchTime, runtime: Runtime) -> tuple[Number, N
         return time.compute, time.memory
     both = time.compute * time.compute + time.memory * time.memory
     longer = xp.sqrt(xp.where(both > 0.0, both, 1.0))
-    return time.compute * time.compute / longer, time.memory * time.memory / longer
+    return time.compute * time.compute / longer, time.memory * time.memory / longer + time.copies
 
 
 def weights_of(xp: ModuleType, device: Number, host: Number) -> tuple[Number, Number]:

@@ -78,7 +78,8 @@ def _fit(
 ) -> list[int]:
     """Return the indices of the columns that stay within the limit; `widths` become what they are cut to."""
     indices = list(range(len(columns)))
-    floors = [_min_width(columns[i], widths[i], align[i], _MIN_NAME if i else _MIN_FIRST) for i in indices]
+    longest = min(_MAX_NAME, limit * 11 // 20)  # so that numbers fit beside a name
+    floors = [_min_width(columns[i], widths[i], align[i], _MIN_NAME if i else _MIN_FIRST, longest) for i in indices]
     first = [i for name in spare for i, column in enumerate(columns) if column[0] == name]
     order = [*first, *(i for i in reversed(indices) if i not in first)]
     while len(indices) > 2 and sum(floors[i] for i in indices) + _GAP * (len(indices) - 1) > limit:
@@ -91,11 +92,11 @@ def _fit(
     return indices
 
 
-def _min_width(column: Sequence[str], own: int, side: str, shortest: int) -> int:
+def _min_width(column: Sequence[str], own: int, side: str, shortest: int, longest: int) -> int:
     """Return the columns of a terminal that a table's column needs: all of a number, the beginning of a name."""
     title, *cells = column
     names = {cell for cell in cells if side == "l" and _is_name(cell)}
-    while shortest < min(own, _MAX_NAME) and len({cut(name, shortest) for name in names}) < len(names):
+    while shortest < min(own, longest) and len({cut(name, shortest) for name in names}) < len(names):
         shortest += 1
     whole = [min(shortest, width(cell)) if cell in names else width(cell) for cell in cells]
     return min(own, max([min(width(title), _MIN_TITLE), *whole]))

@@ -74,7 +74,7 @@ def _layers(count: Count, style: Style, all_layers: bool) -> list[str]:
         )
     header = ("layer", "kind", "output", "params", _HEADINGS[count.convention], "traffic", "FLOP/B")
     roles = ["dim" if row[3] == "-" else "" for row in rows]
-    lines = table(header, rows, "lllrrrr", style, roles, ("FLOP/B", "traffic", "kind"))
+    lines = table(header, rows, "lllrrrr", style, roles, ("FLOP/B", "traffic", "kind", "output"))
     if len(groups) < len(count.layers):
         lines += heading(
             f"... one row for what blocks repeat; all {len(count.layers)} layers with --layers", style, "dim"

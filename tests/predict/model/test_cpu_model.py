@@ -12,10 +12,11 @@ from hwbench.predict.model.parameters import CpuParameters
 
 PARAMETERS = CpuParameters(
     compute={"conv": 0.5, "stem": 0.4, "linear": 0.8, "depthwise": 0.25},
-    per_element={"erf": 2e-9, "pool": 1e-9, "row_norm": 3e-9, "image_norm": 5e-9},
+    per_element={"erf": 2e-9, "pool": 1e-9, "row_norm": 3e-9, "image_norm": 5e-9, "exp": 4e-9},
     prologue=16.0, ragged=2.0, uneven=0.5, memory=0.8, cached_weights=8.0, cached_activations=16.0, reorder=3.0,
-    reorder_spilled=2.0, spill_share=0.5, resident_share=0.25, launch_convolution=7e-6, launch_product=5e-6,
-    launch_light=2e-6, team_heavy=4e-6, team_light=3e-6, grain=1e5, lane=0.1, fusion=0.5, fresh=1e-9,
+    reorder_spilled=2.0, reorder_point_spilled=6.0, packed_spilled=4.0, spill_share=0.5, resident_share=0.25,
+    launch_convolution=7e-6, launch_product=5e-6, launch_light=2e-6, team_heavy=4e-6, team_light=3e-6, grain=1e5,
+    lane=0.1, fusion=0.5, fresh=1e-9, packed=1.5,
 )  # fmt: skip
 FP32, BF16 = Rates(1e12, 32.0, False), Rates(4e12, 128.0, True)
 HARDWARE = Hardware(
@@ -24,7 +25,7 @@ HARDWARE = Hardware(
 )  # fmt: skip
 COUNTS = Counts(
     flops=6e9, elementwise_flops=1e6, input_bytes=1e6, weight_bytes=2e6, output_bytes=4e6, elements=56000.0,
-    saved_bytes=1e6,
+    saved_bytes=1e6, biased_bytes=0.0,
 )  # fmt: skip
 CHUNKS = 56000 / (8 * 14)
 UNEVEN = 1 + 0.5 * 4 / CHUNKS
@@ -63,12 +64,16 @@ def test_channels_fill_vectors_and_a_stem_pads_only_its_results() -> None:
 
 def test_elements_on_vectors_and_one_by_one() -> None:
     arithmetic = 1e6 / 1e11
-    assert compute(launch("map")) == pytest.approx(arithmetic)
+    assert compute(launch("map")) == pytest.approx(56000 / 1e11)
+    assert compute(launch("batch_norm")) == pytest.approx(arithmetic)
+    assert compute(launch("exp")) == pytest.approx(arithmetic + 4e-9 / 4 * 56000)
     assert compute(launch("erf")) == pytest.approx(arithmetic + 2e-9 / 4 * 56000)
     assert compute(launch("pool")) == pytest.approx(arithmetic + 1e-9 / 4 * 56000 * 9)
     assert compute(launch("row_norm")) == pytest.approx(arithmetic + 3e-9 / 4 * 56000)
     image = replace(launch("row_norm"), layout=replace(launch("map").layout, channels_last=True))
     assert compute(image) == pytest.approx(arithmetic + 5e-9 / 4 * 56000)
+    turned = replace(image, layout=replace(image.layout, strided=True))  # so that its rows are contiguous
+    assert compute(turned) == pytest.approx(arithmetic + 3e-9 / 4 * 56000)
 
 
 def memory(family: str, weights: float, fuses: bool = False, hardware: Hardware = HARDWARE) -> float:
@@ -84,13 +89,15 @@ def test_weights_and_activations_come_from_memory_or_caches() -> None:
     """All weights, 4 MB, are twice what stays in a quarter of the cache; new pages are 4 MB of a result."""
     fresh = 1e-9 / 4 * 4e6 * 4e6 / (4e6 + 2**23)
     weights = 2e6 * (0.8 / 4e10 + 0.2 / 8e10)
-    assert memory("linear", 4e6) == pytest.approx(weights + fresh + activations(5e6))
-    assert memory("linear", 4e6, fuses=True) == pytest.approx(weights + fresh + activations(4.5e6))
-    spilled = 3 * (1 + 2 * 0.2)  # the op's own, 2 MB, are half of what spills
-    assert memory("conv", 4e6) == pytest.approx(spilled * weights + fresh + activations(5e6))
+    assert memory("map", 4e6) == pytest.approx(weights + fresh + activations(5e6))
+    packed = 1 + (1.5 * (1 + 4 * 0.2) - 1) * 99 / (100 + 64)  # the op's own, 2 MB, are half of what spills
+    assert memory("linear", 4e6) == pytest.approx(packed * weights + fresh + activations(5e6))
+    assert memory("linear", 4e6, fuses=True) == pytest.approx(packed * weights + fresh + activations(4.5e6))
+    assert memory("conv", 4e6) == pytest.approx(3 * (1 + 2 * 0.2) * weights + fresh + activations(5e6))
+    assert memory("pointwise", 4e6) == pytest.approx(3 * (1 + 6 * 0.2) * weights + fresh + activations(5e6))
     measured = replace(HARDWARE, measured=frozenset({"bandwidth"}))
     weights = 2e6 * (0.8 / 5e10 + 0.2 / 8e10)
-    assert memory("linear", 4e6, hardware=measured) == pytest.approx(weights + fresh + activations(5e6, 5e10))
+    assert memory("map", 4e6, hardware=measured) == pytest.approx(weights + fresh + activations(5e6, 5e10))
 
 
 def overhead(op: Launch, units: float = 4.0, fuses: bool = False) -> float:
@@ -138,13 +145,16 @@ def test_what_is_left_of_an_op_after_a_product() -> None:
 
 
 def test_weights_are_packed_and_read_again_with_each_step() -> None:
-    weights, moved = 2e6 * (0.8 / 4e10 + 0.2 / 8e10), memory("linear", 4e6) - 2e6 * (0.8 / 4e10 + 0.2 / 8e10)
+    weights = 2e6 * (0.8 / 4e10 + 0.2 / 8e10)
+    moved = memory("map", 4e6) - weights
     packed = replace(PARAMETERS, packed=3.0, rereads=0.5)
+    single = Product(rows=1.0, columns=20.0, depth=180.0, groups=1.0)
     times = [
         cpu.memory_time(scalar, each, HARDWARE, packed, 4e6)
-        for each in (launch("linear"), launch("recurrent", steps=9.0))
+        for each in (launch("linear"), launch("linear", product=single), launch("recurrent", steps=9.0))
     ]
-    assert times == pytest.approx([3 * weights + moved, (1 + 0.5 * 8) * weights + moved])
+    reads = (1 + (3 * (1 + 4 * 0.2) - 1) * 99 / (100 + 64), 1, 1 + 0.5 * 8)
+    assert times == pytest.approx([read * weights + moved for read in reads])
 
 
 def test_an_allocator_keeps_what_the_weights_took() -> None:

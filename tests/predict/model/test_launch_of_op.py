@@ -46,6 +46,18 @@ def op(kind: str, shape: tuple[int, ...] = (4,), **more: Any) -> Op:
         ("elementwise", {"broadcast": True}, "broadcast"),
         ("softmax", {"strided": True, "broadcast": True}, "softmax"),
         ("softmax", {"name": "x:gelu"}, "softmax"),
+        ("elementwise", {"name": "x:silu_"}, "exp"),
+        ("elementwise", {"name": "x:silu", "strided": True}, "strided"),
+        ("elementwise", {"name": "x:sigmoid", "broadcast": True}, "broadcast"),
+        ("elementwise", {"name": "x:hardswish"}, "map"),
+        ("sigmoid", {}, "exp"),
+        ("silu_backward", {}, "exp"),
+        ("gelu", {}, "erf"),
+        ("relu", {"name": "gelu"}, "map"),
+        ("batch_norm", {"input_elements": 4}, "batch_norm"),
+        ("batch_norm", {"fixed_input_bytes": 8, "fixed_weight_bytes": 8}, "batch_norm"),
+        ("batch_norm", {}, "batch_norm"),
+        ("batch_norm", {"weight_elements": 4}, "group_norm"),
     ],
 )
 def test_families(kind: str, fields: dict[str, Any], family: str) -> None:
@@ -60,12 +72,26 @@ COUNTED = {
 
 def test_a_batch_multiplies_everything_but_weights() -> None:
     found = launch_of(op("linear", (10, 3), columns=10, depth=30, groups=2, count=9, **COUNTED), 5, 16)
-    assert found.counts == Counts(60000, 35, 23 * 5, 28, 37 * 5, 85, 14 * 5)
+    assert found.counts == Counts(60000, 35, 23 * 5, 28, 37 * 5, 85, 14 * 5, 0)
     assert found.product == Product(rows=50, columns=10, depth=30, groups=2)
     assert found.layout == Layout(window=1, stride=1, channels_last=False, strided=False, half=True, positions=0)
     assert (found.count, found.unfused, found.backward, found.masked, found.fused) == (9, False, False, False, False)
     constant = launch_of(op("linear", (10, 3), columns=10, depth=30, groups=2, constant=True, **COUNTED), 5, 16)
-    assert constant.counts == Counts(12000, 7, 23, 28, 37, 17, 14)
+    assert constant.counts == Counts(12000, 7, 23, 28, 37, 17, 14, 0)
+
+
+def test_the_bias_of_a_convolution_is_what_its_weights_have_beyond_the_product() -> None:
+    shape: dict[str, Any] = {"macs": 360, "columns": 2, "depth": 9, "groups": 4, "output_elements": 20}
+
+    def biased(kind: str, **more: Any) -> Any:
+        return launch_of(op(kind, (8, 5, 1), **shape, **more), 3, 32).counts.biased_bytes
+
+    assert biased("grouped_conv", weight_elements=72) == 0
+    assert biased("grouped_conv", weight_elements=80) == 20 * 4 * 3
+    assert biased("grouped_conv", fixed_weight_bytes=144, dtype="fp16") == 0
+    assert biased("grouped_conv", fixed_weight_bytes=160, dtype="fp16") == 20 * 4 * 3
+    assert biased("linear", weight_elements=80) == 0
+    assert biased("conv_backward", weight_elements=80) == 0
 
 
 @pytest.mark.parametrize("kind", ["batched_matmul", "attention", "attention_backward"])

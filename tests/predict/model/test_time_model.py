@@ -14,6 +14,8 @@ from hwbench.predict.model.time import (
     device_time,
     launch_time,
     launch_times,
+    parts,
+    scaled,
     total_time,
     weight_bytes,
 )
@@ -43,6 +45,10 @@ def test_a_gpu_overlaps_in_squares_and_a_cpu_adds() -> None:
     time = LaunchTime(3.0, 4.0, 1.0, 0.5, 2)
     assert device_time(scalar, time, GPU) == 6.0
     assert device_time(scalar, time, CPU) == 8.0
+    copied = replace(time, copies=2.0)
+    assert device_time(scalar, copied, GPU) == 8.0
+    assert parts(scalar, copied, GPU) == (9 / 5, 16 / 5 + 2)
+    assert scaled(copied, (2.0, 3.0, 5.0)) == LaunchTime(6.0, 12.0, 5.0, 2.5, 2, 6.0)
     other = LaunchTime(0.0, 1.0, 0.0, 2.0, 1)
     assert device_and_host_time(scalar, [time, other], GPU) == (13.0, 3.0)
     assert total_time(scalar, 3.0, 0.0) == pytest.approx(3.0)
@@ -73,9 +79,9 @@ def test_factors_of_a_machine_scale_each_part(runtime: Runtime) -> None:
     assert plain.compute == cpu.compute_time(scalar, launch, hardware, "fp32", runtime.cpu)
     assert plain.memory == cpu.memory_time(scalar, launch, hardware, runtime.cpu, 5e6, runtime.fuses)
     assert plain.overhead == cpu.overhead(scalar, launch, hardware, runtime.cpu, runtime.fuses)
-    scaled = launch_time(scalar, launch, "fp32", replace(hardware, factors=(2.0, 3.0, 5.0)), runtime, 5e6)
-    parts = (2 * plain.compute, 3 * plain.memory, 5 * plain.overhead, 0.0, 3)
-    assert (scaled.compute, scaled.memory, scaled.overhead, scaled.host, scaled.count) == parts
+    timed = launch_time(scalar, launch, "fp32", replace(hardware, factors=(2.0, 3.0, 5.0)), runtime, 5e6)
+    expected = (2 * plain.compute, 3 * plain.memory, 5 * plain.overhead, 0.0, 3)
+    assert (timed.compute, timed.memory, timed.overhead, timed.host, timed.count) == expected
 
 
 def test_fp32_convolutions_compute_in_tf32_where_the_runtime_uses_it() -> None:
