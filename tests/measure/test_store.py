@@ -117,7 +117,7 @@ def test_what_schema_1_kept_in_parameters_is_the_subject_of_a_measurement() -> N
     inference, product = store.decode(json.dumps(data)).measurements
     layers = (LayerSeconds("conv1", (0.01, 0.02)),)
     card = ("cuda", "A card")
-    assert inference.subject == ForwardPass("alexnet", 8, *card, "torch-2.9-eager", "nchw", 18164097536, layers)
+    assert inference.subject == ForwardPass("alexnet", 8, *card, "torch-2.9-eager", "nchw", 18164097536, layers=layers)
     assert product.subject == GpuWork(*card, peak=1e13, under_load={"clock_hz": 1.7e9})
     assert {(one.timer, one.where, one.core_class) for one in (inference, product)} == {("device", "gpu", None)}
 

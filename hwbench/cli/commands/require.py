@@ -7,6 +7,7 @@ import click
 from hwbench import api
 from hwbench.cli import filters, language, options, output
 from hwbench.cli.progress import status, tracing
+from hwbench.report.text import language_points
 from hwbench.report.text.layout import Style
 from hwbench.report.text.requirement import MAX_DEVICES
 from hwbench.report.text.requirement import requirement as text
@@ -65,6 +66,4 @@ def _of_language(parameters: dict[str, Any]) -> dict[str, Any]:
 
 def _lines(points: Any, style: Style, everything: bool) -> list[str]:
     """Return the lines of a language model on devices."""
-    from hwbench.report.text import language_points  # which networks do without
-
     return language_points.lines(points, style, len(points.points) if everything else None)

@@ -7,6 +7,7 @@ import click
 from hwbench import api
 from hwbench.cli import options, output, values
 from hwbench.predict.replay.summary import Validation
+from hwbench.report.text import language_validation
 from hwbench.report.text.validation import summary
 
 
@@ -55,7 +56,7 @@ def validate(
     if isinstance(answer, Validation):
         output.show(answer, as_json, lambda style: summary(answer, style, every_row), answer.body(every_row))
         return
-    from hwbench.report.text import language_validation as language  # which other tables do without
-
     rates = answer
-    output.show(rates, as_json, lambda style: language.summary(rates, style, every_row), rates.body(every_row))
+    output.show(
+        rates, as_json, lambda style: language_validation.summary(rates, style, every_row), rates.body(every_row)
+    )

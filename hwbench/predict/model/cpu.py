@@ -79,8 +79,9 @@ def memory_time(
     share = weights / (parameters.resident_share * hardware.cache)
     resident = 1.0 / (1.0 + share * share)
     reads = _weight_reads(xp, launch, hardware, parameters)
-    cached = hardware.cycles * parameters.cached_weights
-    constant = counts.weight_bytes * ((1.0 - resident) * reads / memory + resident * reads / cached)
+    weight_rate = xp.maximum(hardware.cycles * parameters.cached_weights, memory)  # no cache is slower than memory
+    activation_rate = xp.maximum(hardware.cycles * parameters.cached_activations, memory)
+    constant = counts.weight_bytes * ((1.0 - resident) * reads / memory + resident * reads / weight_rate)
     moved = (counts.input_bytes + counts.output_bytes) * _own(parameters.moves, launch)
     if fuses:
         moved = xp.maximum(moved - parameters.fusion * counts.saved_bytes, 0.0)
@@ -88,7 +89,7 @@ def memory_time(
     near = 1.0 / (1.0 + fill * fill)
     new_pages = counts.output_bytes / (counts.output_bytes + parameters.recycled + parameters.grown * weights)
     fresh = parameters.fresh / hardware.units * counts.output_bytes * new_pages
-    return constant + fresh + moved * ((1.0 - near) / memory + near / (hardware.cycles * parameters.cached_activations))
+    return constant + fresh + moved * ((1.0 - near) / memory + near / activation_rate)
 
 
 def _weight_reads(xp: ModuleType, launch: Launch, hardware: Hardware, parameters: CpuParameters) -> Number:

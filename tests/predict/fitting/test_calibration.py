@@ -59,10 +59,10 @@ def test_what_made_the_times_is_found_again() -> None:
 
 def test_values_go_where_their_path_says() -> None:
     start = priors.START["torch-compile-cpu"]
-    found = with_values(start, [priors.CPU_FREE[0], priors.CPU_FREE[-1]], [0.1, 0.2])
+    found = with_values(start, [priors.CPU_FREE[0], priors.CPU_FREE[-1]], [0.1, 0.2])  # compute.conv, packed
     assert found.cpu is not None
     assert found.cpu.compute["conv"] == 0.1
-    assert found.cpu.lane == 0.2
+    assert found.cpu.packed == 0.2
     assert priors.CPU.compute["conv"] != 0.1
 
 
