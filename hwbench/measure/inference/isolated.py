@@ -1,16 +1,13 @@
 """An ONNX file run in a process of its own with limits: files come from anybody, and engines read them in C++."""
 
-import os
-import signal
 import subprocess
-import sys
 from functools import cache, partial
 from typing import Any
 
 from msgspec import Struct, json
 
 from hwbench.errors import HwbenchError, InputError, shown
-from hwbench.files import places
+from hwbench.files import isolation
 from hwbench.measure import harness
 from hwbench.measure.engines.base import EngineLayer
 from hwbench.measure.inference import tasks
@@ -66,29 +63,15 @@ class FileTimes(Struct, frozen=True):
 
 def measure(runs: FileRuns) -> FileTimes:
     """Return the times of a file in each setting, measured in a fresh process. Raises InputError about the file."""
-    paths = (os.path.dirname(places.PACKAGE), os.environ.get("PYTHONPATH", ""))
     if shown(runs.path, len(runs.path)) != runs.path:  # it is in the record, which is JSON
         raise InputError("not-readable", "The path has characters that are no text: rename the file.", file=runs.path)
     try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "hwbench.measure.inference.isolated"],  # -P: no modules of this folder
-            input=json.encode(runs),
-            capture_output=True,
-            check=False,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-            timeout=MAX_CPU_S,
-        )
+        answered = isolation.answer("hwbench.measure.inference.isolated", json.encode(runs), timeout=MAX_CPU_S)
     except subprocess.TimeoutExpired:
         raise InputError("too-slow", f"It takes longer than {MAX_CPU_S} s.", file=runs.path) from None
-    if done.returncode in (-signal.SIGINT, 130):
-        raise KeyboardInterrupt
-    if done.returncode < 0:
-        reason = signal.strsignal(-done.returncode) or f"signal {-done.returncode}"
-        raise InputError("not-runnable", f"The system ended the engine ({reason}).", file=runs.path)
-    if done.returncode:
-        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise HwbenchError(f"internal error in the process that runs the file: {shown(last, 300)}")
-    times = json.decode(done.stdout, type=FileTimes)
+    except isolation.EndedBySystemError as reason:
+        raise InputError("not-runnable", f"The system ended the engine ({reason}).", file=runs.path) from None
+    times = json.decode(answered, type=FileTimes)
     if times.refused:
         code, message, field = times.refused
         raise InputError(code, message, field=field, file=None if field else runs.path)
@@ -144,27 +127,15 @@ def _model(runs: FileRuns, batch: int) -> Any:
     return RunnableModel(runs.workload, graph.content, args, {}, batch, (), 2, batch_dim=None)
 
 
-def _limit(memory_bytes: int) -> None:
-    """Limit this process, where the system can."""
-    try:
-        import resource
-    except ImportError:
-        return
-    limits = (resource.RLIMIT_AS, memory_bytes), (resource.RLIMIT_CPU, MAX_CPU_S), (resource.RLIMIT_CORE, 0)
-    for kind, limit in limits:
-        _, hard = resource.getrlimit(kind)
-        resource.setrlimit(kind, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
-
-
 def main() -> None:
     """Answer the request on standard input."""
-    runs = json.decode(sys.stdin.buffer.read(), type=FileRuns)
-    _limit(runs.memory_bytes)
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints is no answer
-    out.write(json.encode(_answer(runs)))
-    out.close()
-    os._exit(0)  # threads of engines may outlive what they belong to
+    isolation.serve(_respond)
+
+
+def _respond(body: bytes) -> bytes:
+    runs = json.decode(body, type=FileRuns)
+    isolation.limit(runs.memory_bytes, MAX_CPU_S)
+    return json.encode(_answer(runs))
 
 
 if __name__ == "__main__":

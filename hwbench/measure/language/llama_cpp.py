@@ -6,9 +6,7 @@ a fault there ends that process, not this one.
 
 import math
 import os
-import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -16,8 +14,8 @@ from typing import Any
 
 from msgspec import Struct, json
 
-from hwbench.errors import HwbenchError, InputError, shown
-from hwbench.files import places
+from hwbench.errors import InputError, shown
+from hwbench.files import isolation
 from hwbench.measure import harness
 from hwbench.measure.harness import Task
 from hwbench.measure.record import Measurement
@@ -66,27 +64,13 @@ def refuse_missing() -> None:
 
 def measure(run: LlamaRun) -> tuple[Measurement, ...]:
     """Return the times of the prompt and of the generation, measured in a fresh process. Raises InputError."""
-    paths = (os.path.dirname(places.PACKAGE), os.environ.get("PYTHONPATH", ""))
     try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "hwbench.measure.language.llama_cpp"],  # -P: no modules of this folder
-            input=json.encode(run),
-            capture_output=True,
-            check=False,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-            timeout=2 * MAX_CPU_S,
-        )
+        answered = isolation.answer("hwbench.measure.language.llama_cpp", json.encode(run), timeout=2 * MAX_CPU_S)
     except subprocess.TimeoutExpired:
         raise InputError("too-slow", f"It takes longer than {2 * MAX_CPU_S} s.", field="model") from None
-    if done.returncode in (-signal.SIGINT, 130):
-        raise KeyboardInterrupt
-    if done.returncode < 0:
-        reason = signal.strsignal(-done.returncode) or f"signal {-done.returncode}"
-        raise InputError("not-runnable", f"The system ended llama.cpp ({reason}).", file=run.path)
-    if done.returncode:
-        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise HwbenchError(f"internal error in the process that runs llama.cpp: {shown(last, 300)}")
-    measurements, error = json.decode(done.stdout, type=tuple[tuple[Measurement, ...], _Failed | None])
+    except isolation.EndedBySystemError as reason:
+        raise InputError("not-runnable", f"The system ended llama.cpp ({reason}).", file=run.path) from None
+    measurements, error = json.decode(answered, type=tuple[tuple[Measurement, ...], _Failed | None])
     if error:
         field = None if error.code == "not-runnable" else "runtime"
         raise InputError(error.code, error.message, field=field, file=run.path if field is None else None)
@@ -172,20 +156,6 @@ def tasks(run: LlamaRun) -> list[Task]:
     return every
 
 
-def _limit(run: LlamaRun) -> None:
-    """Limit this process and keep it on the CPUs of the run, where the system can."""
-    if hasattr(os, "sched_setaffinity") and run.cpus:
-        os.sched_setaffinity(0, run.cpus)
-    try:
-        import resource
-    except ImportError:
-        return
-    cpu = MAX_CPU_S * run.threads
-    for kind, limit in ((resource.RLIMIT_AS, run.memory_bytes), (resource.RLIMIT_CPU, cpu), (resource.RLIMIT_CORE, 0)):
-        _, hard = resource.getrlimit(kind)
-        resource.setrlimit(kind, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
-
-
 def _answer(run: LlamaRun) -> tuple[tuple[Measurement, ...], _Failed | None]:
     try:
         return harness.measure(tasks(run), run.budget_s, limits=SAMPLES), None
@@ -199,13 +169,15 @@ def _answer(run: LlamaRun) -> tuple[tuple[Measurement, ...], _Failed | None]:
 
 def main() -> None:
     """Answer the request on standard input."""
-    run = json.decode(sys.stdin.buffer.read(), type=LlamaRun)
-    _limit(run)
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints is no answer
-    out.write(json.encode(_answer(run)))
-    out.close()
-    os._exit(0)  # llama.cpp's threads may outlive what they belong to
+    isolation.serve(_respond)
+
+
+def _respond(body: bytes) -> bytes:
+    run = json.decode(body, type=LlamaRun)
+    if hasattr(os, "sched_setaffinity") and run.cpus:
+        os.sched_setaffinity(0, run.cpus)
+    isolation.limit(run.memory_bytes, MAX_CPU_S * run.threads)
+    return json.encode(_answer(run))
 
 
 if __name__ == "__main__":

@@ -5,15 +5,13 @@ instead of this one, so the file costs little more than the start of Python. Mod
 """
 
 import os
-import signal
-import subprocess
 import sys
 
 from msgspec import Struct, msgpack
 from msgspec.structs import replace
 
-from hwbench.errors import HwbenchError, InputError, shown
-from hwbench.files import places
+from hwbench.errors import InputError
+from hwbench.files import isolation
 from hwbench.workload.ops import Workload
 from hwbench.workload.request import ModelRequest
 
@@ -34,24 +32,13 @@ class RefusedFile(Struct, frozen=True):
 
 def workload(path: str, request: ModelRequest) -> Workload:
     """Return the workload of an `.onnx` file, as `graph.workload` does. Raises InputError that names the file."""
-    paths = (os.path.dirname(places.PACKAGE), os.environ.get("PYTHONPATH", ""))
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "hwbench.workload.onnx.isolated", path],  # -P: no modules of the current folder
-        input=msgpack.encode(replace(request, model="")),  # a path may have bytes that are no text
-        capture_output=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OPENBLAS_NUM_THREADS": "1"},
-    )
-    if done.returncode in (-signal.SIGINT, 130):
-        raise KeyboardInterrupt
-    if done.returncode < 0:
-        reason = signal.strsignal(-done.returncode) or f"signal {-done.returncode}"
+    body = msgpack.encode(replace(request, model=""))  # a path may have bytes that are no text
+    try:
+        answered = isolation.answer("hwbench.workload.onnx.isolated", body, path, OPENBLAS_NUM_THREADS="1")
+    except isolation.EndedBySystemError as reason:
         text = f"Its shapes cannot be inferred: onnx was ended by the system ({reason})."
-        raise InputError("not-inferable", text, file=path)
-    if done.returncode:
-        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise HwbenchError(f"internal error in the process that reads ONNX: {shown(last, 300)}")
-    counted, error = msgpack.decode(done.stdout, type=tuple[Workload | None, RefusedFile | None])
+        raise InputError("not-inferable", text, file=path) from None
+    counted, error = msgpack.decode(answered, type=tuple[Workload | None, RefusedFile | None])
     if error:
         place = path if error.in_file else None
         raise InputError(error.code, error.message, file=place, field=error.field, nearest=error.nearest)
@@ -70,27 +57,12 @@ def _answer(path: str, request: ModelRequest) -> tuple[Workload | None, RefusedF
         return None, RefusedFile("too-large", "Its shapes cannot be inferred in the memory that a file may take.")
 
 
-def _limit(path: str) -> None:
-    """Limit this process, where the system can."""
-    try:
-        import resource
-    except ImportError:
-        return
-    size = os.path.getsize(path) if os.path.isfile(path) else 0
-    cpu = int(CPU_S + CPU_S_PER_MIB * size / 2**20)
-    for kind, limit in ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_CPU, cpu), (resource.RLIMIT_CORE, 0)):
-        _, hard = resource.getrlimit(kind)
-        resource.setrlimit(kind, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
-
-
 def main() -> None:
     """Answer the request on standard input."""
-    path, request = sys.argv[1], msgpack.decode(sys.stdin.buffer.read(), type=ModelRequest)
-    _limit(path)
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints is no answer
-    out.write(msgpack.encode(_answer(path, request)))
-    out.close()
+    path = sys.argv[1]
+    size = os.path.getsize(path) if os.path.isfile(path) else 0
+    isolation.limit(MEMORY_BYTES, int(CPU_S + CPU_S_PER_MIB * size / 2**20))
+    isolation.serve(lambda body: msgpack.encode(_answer(path, msgpack.decode(body, type=ModelRequest))))
 
 
 if __name__ == "__main__":
