@@ -36,11 +36,12 @@ class Task(Struct, frozen=True):
     """Something to time. `call(repetitions)` runs it that many times; one repetition does `work` (see Measurement).
 
     `prepare` compiles and allocates, untimed and called once, and may return the `subject` that it found; `check` then
-    tells whether the answer is right; `cycles` gives the clock cycles that the last call counted, `elapsed` the time in
-    s of the last call by a device's own clock (then `timer` is `device`); `close` frees what `prepare` took. `warm`
-    runs untimed before every timed stretch, where `call` alone would not bring the caches to the state that is
-    measured. A task of one thread is pinned to the first of `cpus`; one of several threads pins its own, as do
-    `own_threads`, those of a library that does the work while the calling thread waits.
+    tells whether the answer is right, None where nothing is there to compare it with; `cycles` gives the clock cycles
+    that the last call counted, `elapsed` the time in s of the last call by a device's own clock (then `timer` is
+    `device`); `close` frees what `prepare` took. `warm` runs untimed before every timed stretch, where `call` alone
+    would not bring the caches to the state that is measured. A task of one thread is pinned to the first of `cpus`; one
+    of several threads pins its own, as do `own_threads`, those of a library that does the work while the calling thread
+    waits.
     """
 
     kernel: str
@@ -58,7 +59,7 @@ class Task(Struct, frozen=True):
     core_class: str | None = None
     subject: Subject | None = None
     prepare: Callable[[], Subject | None] | None = None
-    check: Callable[[], bool] | None = None
+    check: Callable[[], bool | None] | None = None
     cycles: Callable[[], float] | None = None
     elapsed: Callable[[], float] | None = None
     close: Callable[[], None] | None = None
@@ -144,7 +145,8 @@ def measure(
                     if state.task.prepare is not None:
                         state.subject = state.task.prepare() or state.subject
                     if state.task.check is not None:
-                        state.checked = bool(state.task.check())
+                        agrees = state.task.check()
+                        state.checked = None if agrees is None else bool(agrees)
             _sample_all(states, limits, max(deadline, time.perf_counter() + limits.share * budget_s), report, order)
     except KeyboardInterrupt:
         interrupted = True

@@ -104,6 +104,13 @@ def refuse_dtype(engine: str, dtype: str, known: Sequence[str], why: str = "") -
         raise InputError("unsupported-dtype", text, field="dtype")
 
 
+def refuse_gpu(engine: str, device: str) -> None:
+    """Raise InputError for a GPU: inputs and outputs in the host's memory would be copied within the time."""
+    if device != "cpu":
+        text = f"{engine} is timed on CPUs only; on a GPU choose from torch-eager, torch-compile."
+        raise InputError("engine-on-gpu", text, field="runtimes")
+
+
 def least(passes: Sequence[tuple[EngineLayer, ...]]) -> tuple[EngineLayer, ...]:
     """Return the layers of several inferences, each with its least time: other work of the machine adds to some."""
     same = [layers for layers in passes if len(layers) == len(passes[-1])]

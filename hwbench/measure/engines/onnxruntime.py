@@ -1,4 +1,4 @@
-"""Networks run by onnxruntime, on the CPU or by the provider of a GPU."""
+"""Networks run by onnxruntime on the CPU."""
 
 import json
 import os
@@ -6,7 +6,16 @@ import tempfile
 from typing import Any
 
 from hwbench.measure.engines import export, quantization
-from hwbench.measure.engines.base import PASSES, EngineLayer, Inputs, Prepared, heaviest, package, refuse_dtype
+from hwbench.measure.engines.base import (
+    PASSES,
+    EngineLayer,
+    Inputs,
+    Prepared,
+    heaviest,
+    package,
+    refuse_dtype,
+    refuse_gpu,
+)
 
 DTYPES = ("fp32", "fp16", "int8")
 """Of networks: its CPU provider has no convolutions in bf16 and fp64."""
@@ -21,17 +30,17 @@ def prepare(
     """Return the network in a session. See `base.NetworkEngine`."""
     package("onnxruntime", "onnxruntime")
     refuse_dtype("onnxruntime", dtype, DTYPES)
-    return OnnxruntimeNetwork(module, inputs, dtype, threads, batch, device)
+    refuse_gpu("onnxruntime", device)
+    return OnnxruntimeNetwork(module, inputs, dtype, threads, batch)
 
 
 class OnnxruntimeNetwork(Prepared):
     """A session of onnxruntime with inputs as numpy arrays."""
 
-    def __init__(self, module: Any, inputs: Inputs, dtype: str, threads: int, batch: int, device: str) -> None:
+    def __init__(self, module: Any, inputs: Inputs, dtype: str, threads: int, batch: int) -> None:
         super().__init__("onnxruntime", dtype, threads, batch)
         self.package = package("onnxruntime", "onnxruntime")
         self.version = self.package.__version__
-        self.providers = _providers(device)
         if dtype == "fp16" and isinstance(module, bytes):
             refuse_dtype("onnxruntime", dtype, ("fp32", "int8"), " from a file, whose dtypes it keeps")
         if dtype == "fp16":
@@ -61,7 +70,7 @@ class OnnxruntimeNetwork(Prepared):
         if profile:
             options.enable_profiling, options.profile_file_prefix = True, profile
         try:
-            return self.package.InferenceSession(self.graph, options, providers=self.providers)
+            return self.package.InferenceSession(self.graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its own classes, by what the graph has
             raise self.failed(error) from error
 
@@ -105,13 +114,3 @@ class OnnxruntimeNetwork(Prepared):
     def close(self) -> None:
         """Drop the session."""
         del self.session
-
-
-def _providers(device: str) -> list[Any]:
-    """Return the provider of a device; in fp32 an NVIDIA GPU computes in fp32, not in tf32."""
-    kind, _, index = device.partition(":")
-    if kind == "cpu":
-        return ["CPUExecutionProvider"]
-    if kind == "mps":
-        return ["CoreMLExecutionProvider"]
-    return [("CUDAExecutionProvider", {"device_id": index or "0", "use_tf32": "0"})]

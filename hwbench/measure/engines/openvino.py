@@ -1,11 +1,21 @@
-"""Networks run by OpenVINO, optimized for latency."""
+"""Networks run by OpenVINO on the CPU, optimized for latency."""
 
 import io
 import sys
 from typing import Any
 
 from hwbench.measure.engines import export, quantization
-from hwbench.measure.engines.base import PASSES, EngineLayer, Inputs, Prepared, heaviest, least, package, refuse_dtype
+from hwbench.measure.engines.base import (
+    PASSES,
+    EngineLayer,
+    Inputs,
+    Prepared,
+    heaviest,
+    least,
+    package,
+    refuse_dtype,
+    refuse_gpu,
+)
 
 DTYPES = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
 """OpenVINO's name of the precision in which a network in fp32 is computed, or what is not quantized of one in int8."""
@@ -19,7 +29,8 @@ def prepare(
     """Return the network compiled. See `base.NetworkEngine`."""
     _openvino()
     refuse_dtype("openvino", dtype, tuple(DTYPES))
-    return OpenvinoNetwork(module, inputs, dtype, threads, batch, device)
+    refuse_gpu("openvino", device)
+    return OpenvinoNetwork(module, inputs, dtype, threads, batch)
 
 
 def _openvino() -> Any:
@@ -31,16 +42,16 @@ def _openvino() -> Any:
 class OpenvinoNetwork(Prepared):
     """A compiled network with one request, whose inputs share memory with torch's tensors."""
 
-    def __init__(self, module: Any, inputs: Inputs, dtype: str, threads: int, batch: int, device: str) -> None:
+    def __init__(self, module: Any, inputs: Inputs, dtype: str, threads: int, batch: int) -> None:
         super().__init__("openvino", dtype, threads, batch)
         openvino = _openvino()
-        self.version, self.place = openvino.__version__.partition("-")[0], "CPU" if device == "cpu" else "GPU"
+        self.version = openvino.__version__.partition("-")[0]
         graph = export.graph(module, inputs[0])
         self.inputs = [[openvino.Tensor(tensor.numpy(), shared_memory=True) for tensor in each] for each in inputs]
         try:
             self.core = openvino.Core()
             self.network = self.core.read_model(io.BytesIO(graph))
-            default = self.core.get_property(self.place, "INFERENCE_PRECISION_HINT")
+            default = self.core.get_property("CPU", "INFERENCE_PRECISION_HINT")
             if dtype == "int8":
                 names = [entry.any_name for entry in self.network.inputs]
                 feeds = [{name: tensor.data for name, tensor in zip(names, each, strict=False)} for each in self.inputs]
@@ -53,11 +64,11 @@ class OpenvinoNetwork(Prepared):
 
     def _request(self, **options: Any) -> Any:
         """Return a request of the network compiled for the latency of one inference at a time."""
-        settings = {"INFERENCE_PRECISION_HINT": DTYPES[self.dtype], "PERFORMANCE_HINT": "LATENCY", **options}
-        if self.place == "CPU":  # threads are where the caller's affinity lets them be
-            settings |= {"INFERENCE_NUM_THREADS": self.threads, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
+        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": DTYPES[self.dtype], "PERFORMANCE_HINT": "LATENCY"}
+        settings |= {"INFERENCE_NUM_THREADS": self.threads, "NUM_STREAMS": 1, **options}
+        settings["ENABLE_CPU_PINNING"] = False  # threads are where the caller's affinity lets them be
         try:
-            return self.core.compile_model(self.network, self.place, settings).create_infer_request()
+            return self.core.compile_model(self.network, "CPU", settings).create_infer_request()
         except Exception as error:  # RuntimeError, and what its plugins raise
             raise self.failed(error) from error
 

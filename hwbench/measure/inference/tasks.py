@@ -11,7 +11,7 @@ from msgspec import Struct
 from hwbench import dtypes
 from hwbench.errors import HwbenchError, InputError
 from hwbench.measure.engines import engine, installed
-from hwbench.measure.engines.base import Prepared, refuse_dtype
+from hwbench.measure.engines.base import Prepared, refuse_dtype, refuse_gpu
 from hwbench.measure.harness import Task
 from hwbench.measure.inference.model import RunnableModel
 from hwbench.measure.record import Measurement
@@ -80,8 +80,8 @@ class PreparedModel:
         """The dtype that the engine computes in."""
         return self.network.precision
 
-    def check(self) -> bool:
-        """Return whether the output is finite and agrees with that of torch eager in fp32.
+    def check(self) -> bool | None:
+        """Return whether the output is finite and agrees with that of torch eager in fp32, None if that is not there.
 
         Raises HwbenchError for an unexpected shape: the module is not the one that was counted.
         """
@@ -96,7 +96,7 @@ class PreparedModel:
         if not finite or (setting.runtime == source and setting.dtype in ("fp32", "fp64")):
             return finite
         if source not in installed():  # a file in OpenVINO alone
-            return finite
+            return None
         reference, share = _real(self._prepared(source, "fp32", False)), MAX_DIFFERENCE[setting.dtype]
         return len(outputs) == len(reference) and all(
             a.shape == b.shape and np.linalg.norm(a - b) <= share * np.linalg.norm(b) + 1e-6
@@ -126,6 +126,8 @@ def _real(network: Prepared) -> list[Any]:
 def check_setting(setting: RunSetting) -> None:
     """Raise InputError for a dtype in which the engine runs no whole model, at all or on this device."""
     refuse_dtype(setting.runtime, setting.dtype, tuple(engine(setting.runtime).DTYPES))
+    if not setting.is_torch:
+        refuse_gpu(setting.runtime, setting.device.torch_name)
     if setting.dtype in ("tf32", dtypes.MIXED) and setting.device.kind != "cuda":
         text = f"{setting.dtype} needs a GPU through CUDA or ROCm."
         raise InputError("unsupported-dtype", text, field="dtype")

@@ -127,6 +127,16 @@ def test_a_dtype_that_an_engine_lacks_is_refused(name: str, dtype: str, network:
     assert (caught.value.code, caught.value.field) == ("unsupported-dtype", "dtype")
 
 
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_an_engine_whose_inputs_are_in_the_hosts_memory_is_not_timed_on_a_gpu(
+    name: str, network: Any, inputs: Any
+) -> None:
+    pytest.importorskip(name)
+    with pytest.raises(InputError) as caught:
+        engine(name).prepare(network, inputs, device="cuda:0")
+    assert (caught.value.code, caught.value.field) == ("engine-on-gpu", "runtimes")
+
+
 def test_an_unknown_engine_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(InputError) as caught:
         engine("openvin")
