@@ -42,7 +42,9 @@ def test_every_command_has_a_file() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_command_asks_the_api_once(path: Path) -> None:
     for function in _commands(ast.parse(path.read_text(encoding="utf-8"))):
-        calls = {name.removesuffix("_language") for name in _called(function)}  # one of two, by the model named
+        names = _called(function)
+        calls = {name.removesuffix("_language") for name in names}  # one of two, by the model that is named
+        assert len(set(names)) == len(names), (path.name, function.name, names)
         assert len(calls) == (0 if function.name in WITHOUT_API else 1), (path.name, function.name, calls)
 
 

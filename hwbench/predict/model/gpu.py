@@ -150,9 +150,8 @@ def copy_time(xp: ModuleType, launch: Launch, hardware: Hardware, parameters: Gp
     moved = _transposed_bytes(xp, launch, parameters)
     if not fuses and launch.family != "depthwise":
         moved = moved + parameters.bias * counts.biased_bytes
-    far = moved * _missed(
-        xp.maximum(counts.input_bytes, counts.output_bytes) / (parameters.cache_share * hardware.cache)
-    )
+    largest = xp.maximum(counts.input_bytes, counts.output_bytes)
+    far = moved * _missed(largest / (parameters.cache_share * hardware.cache))
     return (far + (moved - far) / parameters.cache_speed) / hardware.bandwidth
 
 
@@ -168,9 +167,7 @@ def _transposed_bytes(xp: ModuleType, launch: Launch, parameters: GpuParameters)
     mixed = parameters.transpose_mixed * counts.input_bytes * xp.where(layout.strided, 1.0, 0.0)
     if launch.family in ("depthwise", "group_norm"):
         return mixed
-    if launch.family == "pointwise":
-        copies = parameters.transpose_point
-    else:
-        copies = parameters.transpose_grouped if launch.family == "grouped" else parameters.transpose_window
+    own = {"pointwise": parameters.transpose_point, "grouped": parameters.transpose_grouped}
+    copies = own.get(launch.family, parameters.transpose_window)
     first = xp.where(layout.half & (layout.channels_last == 0), copies, 0.0)
     return mixed + first * (counts.input_bytes + counts.output_bytes)
