@@ -9,11 +9,15 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from hwbench.predict.fitting.priors import UNTESTED
+from hwbench.predict.fitting.priors import CPU, UNTESTED
 from hwbench.predict.fitting.problem import Free
 from hwbench.predict.model.parameters import CpuParameters, Runtime, parameters
 
-_TEAMS = {"memory": 0.3536, "team_heavy": 1.7e-5, "team_light": 4.1e-6, "grain": 19490.0}
+_TEAMS = ("memory", "team_heavy", "team_light", "grain")
+"""Parameters of several threads, of which one core tells nothing."""
+_DEFAULTS = dict(
+    zip(reversed(CpuParameters.__struct_fields__), reversed(CpuParameters.__struct_defaults__), strict=False)
+)
 _DEVIATIONS = {"compute": 0.3, "per_element": 0.6, "moves": 0.3, "epilogue": 0.6}
 """Of the logarithms of what families and variants have each; of the others it is 0.5."""
 _SHARES = ("compute", "epilogue", "fusion")
@@ -22,7 +26,7 @@ _COMMON: dict[str, Any] = {
     "prologue": 12.0, "ragged": 1.0, "uneven": 1.0, "cached_weights": 30.0, "cached_activations": 25.0, "reorder": 1.0,
     "reorder_spilled": 4.0, "reorder_point_spilled": 4.0, "packed_spilled": 0.5, "spill_share": 0.5,
     "resident_share": 1.0, "lane": 0.1, "packed": 1.0, "rereads": 0.5,
-    "moves": {"depthwise": 1.0, "pointwise": 1.0}, **_TEAMS,
+    "moves": {"depthwise": 1.0, "pointwise": 1.0}, **{name: getattr(CPU, name) for name in _TEAMS},
 }  # fmt: skip
 _FOLDED = {"batch_norm": 0.03, "map": 0.3, "exp": 0.6, "erf": 0.6, "broadcast": 0.5}
 """Share that is left of ops after a product: engines put norms into weights, most maps into the product's kernel."""
@@ -72,9 +76,12 @@ START: dict[str, Runtime] = {
 
 
 def beginning(start: Runtime) -> Runtime:
-    """Return what the fit of a runtime starts from; how far devices differ is taken from compiled code on CPUs."""
-    known = parameters().runtimes["torch-compile-cpu"].spread
-    return replace(start, spread=replace(start.spread, device=known.device, timed=known.timed))
+    """Return what the fit of a runtime starts from, with what several threads and devices tell of compiled code."""
+    known = parameters().runtimes["torch-compile-cpu"]
+    assert start.cpu is not None  # a CPU's, as all of START are
+    teams = {name: getattr(known.cpu, name) for name in _TEAMS}
+    spread = replace(start.spread, device=known.spread.device, timed=known.spread.timed)
+    return replace(start, cpu=replace(start.cpu, **teams), spread=spread)
 
 
 def _free(start: CpuParameters) -> Iterator[Free]:
@@ -83,7 +90,7 @@ def _free(start: CpuParameters) -> Iterator[Free]:
         value, ceiling = getattr(start, name), 1.0 if name in _SHARES else float("inf")
         if isinstance(value, dict):
             yield from (Free(f"{name}.{key}", each, _DEVIATIONS[name], ceiling) for key, each in value.items())
-        elif value not in (0.0, 8388608.0) and name not in _TEAMS and (name, value) != ("plain", 1.0):
+        elif name not in _TEAMS and (name == "packed" or value != _DEFAULTS.get(name)):
             yield Free(name, value, 0.5, ceiling)
 
 
