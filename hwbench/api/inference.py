@@ -32,7 +32,7 @@ from hwbench.report.text import inference as text
 from hwbench.report.text.layout import PLAIN, Style
 from hwbench.study import inference as study
 from hwbench.study import runtimes as comparison
-from hwbench.study.inference import EngineTime, Inference
+from hwbench.study.inference import Inference
 from hwbench.study.runtimes import FastestRun
 from hwbench.workload.ops import Workload
 
@@ -115,8 +115,8 @@ def run(
         message = "Layers are timed at a single runtime, dtype and batch size of a model that torch did not compile."
         raise InputError("single-value", message, field="layers")
     refuse_training(options)
-    place = find_device(on)
     torch_module("A run")
+    place = find_device(on)
     runner = _Runner(Model(model, inputs, options), place, threads)
     settings = runner.settings(chosen, formats)  # before the model is built
     sizes = sizes or [runner.built(formats[0]).workload.batch]
@@ -291,11 +291,11 @@ class _Runner:
         """Return one measurement with all that is predicted of it."""
         model, result, network = self.built(setting.dtype), summarize(measurement), self.ready[setting]().network
         workload, parts = model.workload, {}
-        profile: tuple[EngineTime, ...] = ()
+        profile: tuple[Any, ...] = ()
         if layers and setting.runtime == EAGER:
             workload, parts = self._parts(model, setting)
         elif layers:
-            profile = _engine_times(network.profile())
+            profile = network.profile() or ()
         dtype = setting.dtype if setting.is_torch else self.ready[setting]().precision
         work = workload.work(known_dtype(dtype).bits, setting.batch)
         timed = study.TimedRun(
@@ -331,7 +331,7 @@ class _Runner:
         """Return the engines' profiles of the runs that are compared."""
         compared = {(run.runtime, run.dtype, run.batch) for pair in comparison.contenders(runs) for run in pair}
         networks = {(each.runtime, each.dtype, each.batch): ready for each, ready in self.ready.items()}
-        return {key: _engine_times(networks[key]().network.profile()) for key in compared}
+        return {key: networks[key]().network.profile() or () for key in compared}
 
     def _estimate(self, workload: Workload, setting: Any, dtype: str) -> Estimate | None:
         """Return the three answers, without a forecast for a runtime that has no parameters.
@@ -354,7 +354,3 @@ class _Runner:
 
 def _same(facts: Any) -> Any:
     return facts
-
-
-def _engine_times(profile: Sequence[Any] | None) -> tuple[EngineTime, ...]:
-    return tuple(EngineTime(row.name, row.kind, row.time_s, row.dtype, row.kernel) for row in profile or ())

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from hwbench.answers import Answer
 from hwbench.dtypes import dtype as known_dtype
+from hwbench.measure.engines.base import EngineLayer
 from hwbench.notices import Notice, notice
 from hwbench.predict.estimate import Estimate
 from hwbench.stats.intervals import Interval
@@ -31,16 +32,6 @@ class LayerRun(Struct, frozen=True):
     roofline_time_s: float | None
     expected_time_s: float | None
     utilization: float | None
-
-
-class EngineTime(Struct, frozen=True):
-    """One layer as an engine's own profile states it: seconds, the dtype it computed in, and the kernel's name."""
-
-    name: str
-    kind: str
-    time_s: float
-    dtype: str | None = None
-    kernel: str | None = None
 
 
 class Inference(Answer, Struct, frozen=True):
@@ -91,7 +82,7 @@ class Inference(Answer, Struct, frozen=True):
     checked: bool | None
     layers: tuple[LayerRun, ...] = ()
     between_s: float | None = None
-    profile: tuple[EngineTime, ...] = ()
+    profile: tuple[EngineLayer, ...] = ()
     notices: tuple[Notice, ...] = ()
     title: str = ""
 
@@ -115,7 +106,7 @@ class TimedRun(Struct, frozen=True):
     reasons: tuple[str, ...]
     samples: int
     checked: bool | None
-    profile: tuple[EngineTime, ...] = ()
+    profile: tuple[EngineLayer, ...] = ()
     layers: Mapping[str, Interval] = {}
 
 

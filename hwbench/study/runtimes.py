@@ -6,7 +6,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from hwbench.study.inference import EngineTime, Inference
+from hwbench.measure.engines.base import EngineLayer
+from hwbench.study.inference import Inference
 
 PRODUCTS = re.compile(r"conv(?!ert)|matmul|gemm|mm$|fullyconnected|(^|:|_)linear|attention|lstm|gru|rnn|einsum")
 """Kinds of layers, in small letters, that multiply matrices; engines' names differ."""
@@ -55,7 +56,7 @@ class FastestRun(Struct, frozen=True):
     tied: tuple[str, ...] = ()
 
 
-Profiles = Mapping[tuple[str, str, int], Sequence[EngineTime]]
+Profiles = Mapping[tuple[str, str, int], Sequence[EngineLayer]]
 """The layers of runs by runtime, dtype and batch."""
 
 
@@ -95,7 +96,7 @@ def _compared(best: Inference, other: Inference, runs: Sequence[Inference], prof
 
 
 def _parts(
-    time_s: float, baseline_s: float, ours: Sequence[EngineTime], theirs: Sequence[EngineTime]
+    time_s: float, baseline_s: float, ours: Sequence[EngineLayer], theirs: Sequence[EngineLayer]
 ) -> tuple[Part, ...]:
     """Return the parts that make up the difference, those that save most first."""
     here, there = _sums(time_s, ours), _sums(baseline_s, theirs)
@@ -104,7 +105,7 @@ def _parts(
     return tuple(sorted((part for part in parts if part.saved_s > least), key=lambda part: -part.saved_s))
 
 
-def _sums(time_s: float, layers: Sequence[EngineTime]) -> dict[PartName, tuple[float, int]]:
+def _sums(time_s: float, layers: Sequence[EngineLayer]) -> dict[PartName, tuple[float, int]]:
     """Return seconds and layers of each part; a profile of more than the whole time is scaled down to it."""
     every = sum(layer.time_s for layer in layers)
     scale = min(1.0, time_s / every) if every else 1.0

@@ -74,3 +74,19 @@ def shell() -> Run:
         return Answer(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
     return run
+
+
+@pytest.fixture
+def lost_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder for records that becomes a file as soon as something is measured."""
+    from hwbench.measure import harness
+
+    folder, measure = tmp_path / "runs", harness.measure
+
+    def losing(*tasks: Any, **options: Any) -> Any:
+        folder.rmdir()
+        folder.write_text("")
+        return measure(*tasks, **options)
+
+    monkeypatch.setattr(harness, "measure", losing)
+    return folder

@@ -114,22 +114,14 @@ def test_a_folder_that_cannot_be_written_is_refused_before_measuring(
 
 
 def test_a_folder_that_is_lost_while_measuring_costs_the_record_alone(
-    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    cli: Callable[..., Any], lost_folder: Path
 ) -> None:
-    folder, measure = tmp_path / "runs", harness.measure
-
-    def losing(*given: Any, **options: Any) -> Any:
-        folder.rmdir()
-        folder.write_text("")
-        return measure(*given, **options)
-
-    monkeypatch.setattr(harness, "measure", losing)
-    answer = cli(f"{QUICK} --save {folder}")
+    answer = cli(f"{QUICK} --save {lost_folder}")
     assert answer.code == 2
     assert "\nscalar " in answer.out
-    assert answer.err.startswith(f"hwbench: the run was not saved: {folder}: ")
-    folder.unlink()
-    answer = cli(f"{QUICK} --save {folder} --json")
+    assert answer.err.startswith(f"hwbench: the run was not saved: {lost_folder}: ")
+    lost_folder.unlink()
+    answer = cli(f"{QUICK} --save {lost_folder} --json")
     assert answer.code == 2
     assert answer.json["results"]
     assert answer.json["path"] is None

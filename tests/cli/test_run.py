@@ -197,20 +197,8 @@ def test_a_place_that_cannot_be_written_is_refused_before_measuring(
     assert answer.json["error"]["code"] == "not-writable"
 
 
-def test_an_explanation_whose_folder_is_lost_meanwhile_is_shown(
-    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    from hwbench.measure import harness
-
-    folder, measure = tmp_path / "runs", harness.measure
-
-    def losing(*given: Any, **options: Any) -> Any:
-        folder.rmdir()
-        folder.write_text("")
-        return measure(*given, **options)
-
-    monkeypatch.setattr(harness, "measure", losing)
-    answer = cli(f"explain --threads 1 --budget 300ms --save {folder} --json")
+def test_an_explanation_whose_folder_is_lost_meanwhile_is_shown(cli: Callable[..., Any], lost_folder: Path) -> None:
+    answer = cli(f"explain --threads 1 --budget 300ms --save {lost_folder} --json")
     assert answer.code == 2
     assert answer.err.startswith("hwbench: the run was not saved: ")
     assert answer.err.count("\n") == 1

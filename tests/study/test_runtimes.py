@@ -3,9 +3,10 @@
 import pytest
 from msgspec.structs import replace
 
+from hwbench.measure.engines.base import EngineLayer
 from hwbench.report.text.inference import reasons
 from hwbench.stats.intervals import Interval
-from hwbench.study.inference import EngineTime, Inference, TimedRun, inference
+from hwbench.study.inference import Inference, TimedRun, inference
 from hwbench.study.runtimes import PRODUCTS, contenders, fastest
 
 EAGER = TimedRun(Interval(0.010, 0.0099, 0.0101, 0.95), "torch-eager", "torch-2.13-eager", "fp32", "fp32", "fp32", 1, 1,
@@ -21,10 +22,10 @@ def run(runtime: str, seconds: float, batch: int = 1, precision: str = "fp32") -
 RUNS = [run("torch-eager", 0.010), run("openvino", 0.004), run("onnxruntime", 0.006)]
 PROFILES = {
     ("torch-eager", "fp32", 1): [
-        EngineTime("a", "aten::conv2d", 0.004), EngineTime("b", "aten::batch_norm", 0.002),
-        EngineTime("c", "aten::relu", 0.001),
+        EngineLayer("a", "aten::conv2d", 0.004), EngineLayer("b", "aten::batch_norm", 0.002),
+        EngineLayer("c", "aten::relu", 0.001),
     ],
-    ("openvino", "fp32", 1): [EngineTime("a", "Convolution", 0.0035), EngineTime("b", "Reorder", 0.0002)],
+    ("openvino", "fp32", 1): [EngineLayer("a", "Convolution", 0.0035), EngineLayer("b", "Reorder", 0.0002)],
 }  # fmt: skip
 
 
@@ -55,7 +56,7 @@ def test_each_batch_has_its_fastest_and_overlaps_are_named() -> None:
 
 def test_precision_is_a_reason_and_one_runtime_has_no_sentence() -> None:
     (best,) = fastest([run("torch-eager", 0.010), run("openvino", 0.004, precision="bf16")], PROFILES | {
-        ("openvino", "fp32", 1): [EngineTime("a", "Convolution", 0.0035)]})  # fmt: skip
+        ("openvino", "fp32", 1): [EngineLayer("a", "Convolution", 0.0035)]})  # fmt: skip
     (text,) = [" ".join(reasons([best])).strip()]
     assert "bf16" in text
     assert "4 ms" in text

@@ -14,6 +14,7 @@ from hwbench.machine.parts import Sustained, SustainedRate
 from hwbench.measure import store
 from hwbench.measure.analysis import results
 from hwbench.measure.cluster import Success
+from hwbench.measure.engines.base import EngineLayer
 from hwbench.measure.record import Measurement, Record, Sample
 from hwbench.predict.data import tables
 from hwbench.predict.estimate import Estimates, estimate
@@ -39,7 +40,7 @@ from hwbench.study import requirement as requiring
 from hwbench.study.achieved import Achieved
 from hwbench.study.compare import devices as comparing
 from hwbench.study.compare import runs as comparing_runs
-from hwbench.study.inference import EngineTime, TimedRun
+from hwbench.study.inference import TimedRun
 from hwbench.study.inference import inference as timed_inference
 from hwbench.study.runtimes import fastest
 from hwbench.units import BytesPerSecond, FlopsPerSecond
@@ -132,7 +133,7 @@ def _inference(name: str, style: Style) -> list[str]:
     ops = tuple(msgspec.structs.replace(op, name=f"{name}.{index}") for index, op in enumerate(network.ops))
     network = msgspec.structs.replace(network, ops=ops)
     e, time = estimate(network, catalog.device("i9-10940x")), Interval(0.01, 0.009, 0.012)
-    profile = tuple(EngineTime(op.name, name, 1e-3, "fp32", name) for op in ops)
+    profile = tuple(EngineLayer(op.name, name, 1e-3, "fp32", name) for op in ops)
     told = TimedRun(
         time, "torch-eager", f"torch-2.13-{name}", "fp32", "fp32", "fp32", 1, 8, "D", (name,), 9, True, profile,
         {op.name: time for op in ops},
