@@ -15,8 +15,7 @@ INSTANCES = {
     "p2": "k80", "p3": "v100-sxm2", "p3dn": "v100-sxm2-32gb", "p4d": "a100-sxm4-40gb", "p4de": "a100-sxm4-80gb",
     "p5": "h100-sxm", "p5e": "h200", "p5en": "h200", "p6-b200": "b200", "g3": "m60", "g4dn": "t4", "g5": "a10g",
     "g6": "l4", "gr6": "l4", "g6e": "l40s",
-    "[mr]4": "xeon-e5-2686v4", "[mr]5": "xeon-platinum-8175m", "c5": "xeon-platinum-8124m",
-    "[cmr]6i": "xeon-platinum-8375c", "[cmr]6a": "epyc-7r13", "[cmr]7a": "epyc-9r14",
+    "r4": "xeon-e5-2686v4", "[cmr]6i": "xeon-platinum-8375c", "[cmr]6a": "epyc-7r13", "[cmr]7a": "epyc-9r14",
     "[cmr]6gd?|t4g": "graviton2", "[cmr]7gd?": "graviton3", "[cmr]8gd?": "graviton4",
     "a2-(high|mega)gpu": "a100-sxm4-40gb", "a2-ultragpu": "a100-sxm4-80gb", "a3-(high|mega|edge)gpu": "h100-sxm",
     "a3-ultragpu": "h200", "a4-highgpu": "b200", "g2-standard": "l4",
@@ -24,9 +23,9 @@ INSTANCES = {
     r".*nc\d+adi?s_h100_v5": "h100-nvl", r".*nd\d+asr_v4": "a100-sxm4-40gb", r".*nd\d+amsr_a100_v4": "a100-sxm4-80gb",
     r".*nd\d+isr_h100_v5": "h100-sxm", r".*nd\d+isr_h200_v5": "h200", r".*nd\d+isr_mi300x_v5": "mi300x",
 }  # fmt: skip
-"""The card or CPU of cloud instances by the first part of their name, from the pages of instance types of Amazon EC2
-(docs.aws.amazon.com/ec2/latest/instancetypes), Google Cloud (cloud.google.com/compute/docs/gpus) and Azure
-(learn.microsoft.com/azure/virtual-machines/sizes)."""
+"""The card or CPU of cloud instances by the first part of their name, where it is always the same. From the pages of
+instance types of Amazon EC2 (docs.aws.amazon.com/ec2/latest/instancetypes), Google Cloud
+(cloud.google.com/compute/docs/gpus) and Azure (learn.microsoft.com/azure/virtual-machines/sizes)."""
 
 _HERE = ("cpu", "here", "local", "localhost", "this")
 _OTHER_KINDS = r"tpu|trn\d|trainium|inf\d|inferentia|gaudi|dl\d|ipu|npu"
