@@ -40,7 +40,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "predict/model/launch": ("tests/predict/model", "tests/predict/test_forecast.py"),
     "predict/model/time": ("tests/predict/model", "tests/predict/test_parts_of_a_forecast.py"),
     "predict/model/hardware": ("tests/predict/model",),
-    "predict/model/bounds": ("tests/predict/model", "tests/predict/test_roofline.py"),
+    "predict/model/bounds": ("tests/predict/model/test_bounds.py",),
     "predict/model/parameters": ("tests/predict/model",),
     "predict/model/grid": ("tests/predict/model",),
     "predict/model/runtimes": ("tests/predict/model",),

@@ -34,7 +34,7 @@ def run_device(name: str) -> LocatedDevice:
     if ceilings.is_gpu(run):
         return LocatedDevice(ceilings.with_ceilings(stated, ceilings.ceilings(run)))
     _, known = completed(run, name)
-    return calibrated(_with_evidence(LocatedDevice(stated), known), f"host-{run.environment.get('machine')}")
+    return calibrated(_with_evidence(LocatedDevice(stated), known), f"host-{evidence.machine_of(run)}")
 
 
 def completed(run: Record, name: str) -> tuple[Record, tuple[Evidence, ...]]:
@@ -42,7 +42,7 @@ def completed(run: Record, name: str) -> tuple[Record, tuple[Evidence, ...]]:
 
     Where the run is named, what it measured comes first; `latest` names no run but the machine.
     """
-    machine = run.environment.get("machine")
+    machine = evidence.machine_of(run)
     others = evidence.saved(machine) if machine else ()
     return evidence.completed(run, others, prefer=name.lower() != store.LATEST)
 
@@ -56,7 +56,7 @@ def key(ref: DeviceRef) -> str | None:
     """Return the key of the machine that a device is: this one, or that of a run; None for a catalogued device."""
     if ref.kind == "host":
         return environment.machine_key(host())
-    return str(store.load(ref.name).environment.get("machine")) if ref.kind == "run" else None
+    return str(evidence.machine_of(store.load(ref.name))) if ref.kind == "run" else None
 
 
 def host_key(machine: Host | None = None) -> str:

@@ -17,6 +17,7 @@ from hwbench.errors import InputError
 from hwbench.files import atomic
 from hwbench.machine.device import Device
 from hwbench.measure import kernels, store
+from hwbench.measure.analysis.evidence import machine_of
 from hwbench.measure.analysis.results import results
 from hwbench.measure.record import Record
 from hwbench.notices import Notice, notice, unique
@@ -115,7 +116,7 @@ def _estimate_section(
 ) -> Section:
     """Return the section of one estimate, with what the runs measured of it, on its machine and elsewhere."""
     on_cpu = device.kind == "cpu"  # a GPU has other caches than the CPU of its host
-    own = [run for run in runs if on_cpu and machine and run.environment.get("machine") == machine]
+    own = [run for run in runs if on_cpu and machine and machine_of(run) == machine]
     swept = (rows for run in reversed(own) if (rows := kernels.rows(run.measurements)))
     beside = measured.measured(runs, answer, device, machine)
     return sections.estimated(answer, index, device, *beside, next(swept, []))

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from hwbench.errors import HwbenchError, InputError, shown
 from hwbench.measure import store
+from hwbench.measure.analysis import evidence
 from hwbench.measure.record import Record
 from hwbench.notices import Notice, notice
 
@@ -34,8 +35,6 @@ LIMITS = (
     "NUMBA_NUM_THREADS", "BLIS_NUM_THREADS", "GOTO_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "MALLOC_TRIM_THRESHOLD_",
 )  # fmt: skip
 """Environment variables that Dask sets in its workers, and which would slow a benchmark down."""
-SETTING = "cluster"
-"""The `setting` of a worker's record, which is never evidence of this machine, whichever key of a machine it states."""
 CONNECT_S = 15.0
 POLL_S = 0.2
 GRACE_S = 30.0
@@ -257,7 +256,7 @@ def _believed(answer: object) -> Record | tuple[str, str]:
         if answer.code:
             return "bench-failed", f"hwbench bench failed there: {message}"
         return "not-a-record", f"its record cannot be read: {message}"
-    record = replace(run, name=None, environment={**run.environment, "setting": SETTING})  # runs are named here
+    record = replace(run, name=None, environment={**run.environment, "setting": evidence.WORKER})  # runs are named here
     return next(_doubts(record, answer), record)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hwbench.api import measurements
 from hwbench.errors import InputError
 from hwbench.measure import cluster, store
-from hwbench.measure.analysis.evidence import saved
+from hwbench.measure.analysis.evidence import machine_of, saved
 from hwbench.measure.cluster import Failure, Success, WorkerAnswer
 from tests.measure.records import a_run, measured
 
@@ -42,6 +42,7 @@ def test_no_worker_speaks_for_this_machine(setting: str | None, tmp_path: Path) 
     store.save(claim.run, str(tmp_path))
     assert len(store.names(str(tmp_path))) == 2
     assert [run.id for run in saved(key, str(tmp_path))] == [own.id]
+    assert machine_of(claim.run) != machine_of(own) == key
 
 
 @pytest.mark.parametrize(

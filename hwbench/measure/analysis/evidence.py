@@ -21,9 +21,9 @@ MAX_RUNS = 40
 CEILING_KERNELS = {"clock", "fma", "matmul", "stream", "working-set", "launch"}
 """Kernels whose measurements make a device's ceilings."""
 MATRIX_ISAS = ("amx", "amx-bf16", "amx-int8", "amx-tile", "sme")
-HERE = "here"
-"""The `setting` in the environment of a run that was made in the machine's own, not in one to compare it with, and not
-by a worker of a cluster, which may state any machine."""
+HERE, WORKER = "here", "cluster"
+"""The `setting` in the environment of a run that was made in the machine's own, not in one to compare it with, and of
+one that a worker of a cluster answered."""
 Doubt = Literal["interrupted", "disturbed", "poor"]
 
 
@@ -51,8 +51,14 @@ def saved(machine: str, where: str | None = None) -> Iterator[Record]:
             run = store.load(name, where)
         except InputError:
             continue
-        if run.environment.get("machine") == machine and _is_here(run):
+        if machine_of(run) == machine and _is_here(run):
             yield run
+
+
+def machine_of(run: Record) -> str | None:
+    """Return the key of the machine of a run; records of workers, which may state any machine, are of none of them."""
+    key = run.environment.get("machine")
+    return f"{WORKER}-{key}" if run.environment.get("setting") == WORKER else key
 
 
 def _is_here(run: Record) -> bool:

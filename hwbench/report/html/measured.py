@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from hwbench.files import names
 from hwbench.machine.device import Device
+from hwbench.measure.analysis.evidence import machine_of
 from hwbench.measure.record import Measurement, Record, Result
 from hwbench.measure.subject import ForwardPass
 from hwbench.measure.summary import summarize
@@ -78,7 +79,7 @@ def measured(
 def _same_device(run: Record, ran: ForwardPass, device: Device, machine: str | None) -> bool:
     """Return whether a pass ran on this device: a machine has a CPU and may have several GPUs."""
     on_cpu = ran.device == "cpu"
-    if on_cpu != (device.kind == "cpu") or (machine is not None and run.environment.get("machine") != machine):
+    if on_cpu != (device.kind == "cpu") or (machine is not None and machine_of(run) != machine):
         return False
     if on_cpu:
         return machine is not None or (run.device is not None and run.device.title == device.title)

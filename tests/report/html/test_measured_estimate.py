@@ -14,6 +14,7 @@ from hwbench.machine import catalog
 from hwbench.machine.device import Device, peaks
 from hwbench.machine.parts import Sustained, SustainedRate
 from hwbench.measure import store
+from hwbench.measure.analysis import evidence
 from hwbench.measure.record import Measurement, Record, Result, Sample
 from hwbench.measure.subject import ForwardPass, LayerSeconds
 from hwbench.predict.estimate import Estimate, estimate
@@ -68,6 +69,15 @@ def test_another_machine_is_named_and_not_drawn() -> None:
     assert here == []
     (text,) = measured.sentences(here, elsewhere, predicted())
     assert "on another machine, AMD EPYC. It is not i9-10940x and is not drawn" in text
+
+
+def test_a_worker_that_states_the_key_of_a_machine_is_another_machine() -> None:
+    own = run()
+    claim = msgspec.structs.replace(own, environment={**own.environment, "setting": "cluster"})
+    here, elsewhere = held(own, claim)
+    assert (len(here), len(elsewhere)) == (1, 1)
+    here, elsewhere = held(own, claim, machine=evidence.machine_of(claim))  # of `--device run:` with that record
+    assert (len(here), len(elsewhere)) == (1, 1)
 
 
 def test_a_data_sheet_counts_as_the_machine_of_its_title() -> None:
