@@ -1,5 +1,6 @@
 """Networks run by OpenVINO on the CPU, optimized for latency."""
 
+import functools
 import io
 import sys
 from typing import Any
@@ -39,6 +40,17 @@ def _openvino() -> Any:
     return package("openvino", "openvino")
 
 
+@functools.cache
+def _core() -> Any:
+    """Return the one core of this process, which is never dropped.
+
+    Each core gives its thread a stack for signals (its CPU plugin needs room for AMX registers) and, when dropped,
+    takes that away and gives back the stack it had found. That one is gone by then if cores end in the order in which
+    they began, and the next signal, Ctrl-C among them, ends the process with a segmentation fault.
+    """
+    return _openvino().Core()
+
+
 class OpenvinoNetwork(Prepared):
     """A compiled network with one request, whose inputs share memory with torch's tensors."""
 
@@ -49,7 +61,7 @@ class OpenvinoNetwork(Prepared):
         graph = export.graph(module, inputs[0])
         self.inputs = [[openvino.Tensor(tensor.numpy(), shared_memory=True) for tensor in each] for each in inputs]
         try:
-            self.core = openvino.Core()
+            self.core = _core()
             self.network = self.core.read_model(io.BytesIO(graph))
             default = self.core.get_property("CPU", "INFERENCE_PRECISION_HINT")
             if dtype == "int8":

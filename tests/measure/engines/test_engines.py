@@ -109,6 +109,17 @@ def test_int8_is_computed_in_int8_near_the_fp32_output(name: str, network: Any, 
     assert capfd.readouterr() == ("", "")
 
 
+def test_an_interrupt_after_networks_of_openvino_ends_nothing_but_the_run() -> None:
+    """A dropped core left its thread with a stack for signals that was no longer mapped."""
+    pytest.importorskip("openvino")
+    code = "import signal, torch; from hwbench.measure.engines import engine; inputs = [(torch.zeros(1, 3, 8, 8),)]\n"
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler)\nnetworks = [engine('openvino').prepare(torch.nn.Conv2d(3, 4, 3), inputs) for _ in '12']\n"
+    code += "while networks: networks.pop(0)\n"
+    code += "try: signal.raise_signal(signal.SIGINT)\nexcept KeyboardInterrupt: print('interrupted')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n")
+
+
 def test_openvino_reports_nothing_over_the_network() -> None:
     """Importing the package, and quantizing, would send events to its maker: the sender is not imported."""
     pytest.importorskip("openvino")
