@@ -113,7 +113,8 @@ def test_an_interrupt_after_networks_of_openvino_ends_nothing_but_the_run() -> N
     """A dropped core left its thread with a stack for signals that was no longer mapped."""
     pytest.importorskip("openvino")
     code = "import signal, torch; from hwbench.measure.engines import engine; inputs = [(torch.zeros(1, 3, 8, 8),)]\n"
-    code += "signal.signal(signal.SIGINT, signal.default_int_handler)\nnetworks = [engine('openvino').prepare(torch.nn.Conv2d(3, 4, 3), inputs) for _ in '12']\n"
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "networks = [engine('openvino').prepare(torch.nn.Conv2d(3, 4, 3), inputs) for _ in '12']\n"
     code += "while networks: networks.pop(0)\n"
     code += "try: signal.raise_signal(signal.SIGINT)\nexcept KeyboardInterrupt: print('interrupted')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
