@@ -420,6 +420,40 @@ def hub_folder(random: Random) -> Case:
     return Case("hub folder", _estimated(random, name), files)
 
 
+def rates(random: Random) -> Case:
+    """Tokens a second that llama-bench printed, or so it seems."""
+    device = ("--device", random.choice(("rtx3090", "i9-10940x", "run:x", "../x")))
+    words = random.choice((("validate", "x"), ("validate", "x", *device), ("calibrate", "x", *device)))
+    return Case("llama-bench", (*words, *_flag(random)), {"x": language.rates(random)})
+
+
+ENGINES = (
+    "onnxruntime", "openvino", "onnxruntime,openvino", "all", "torch", "torch-compile", "onnxruntime,torch", "tensorrt",
+    "onnxruntime,,", "llama.cpp", "",
+)  # fmt: skip
+RUN_OPTIONS = {
+    "--dtype": ("fp32", "fp16", "bf16", "int8", "fp32,int8", "int4", "fp64", "tf32", "amp", "fp16,fp23"),
+    "--batch": ("1", "2", "1,3", "1000000000", "0", "00000000000000000001999"),
+    "--threads": ("1", "2", "4096", "0", "-1"),
+    "--input": ("2x3x8x8", "2x128:int64", "1x1", "0x0", "99999999999x2", "x"),
+    "--on": ("cpu", "cuda", "mps", "/dev/null"),
+    "--budget": ("0.05s", "1e400s", "0", "50ms"),
+    "--batch-dim": ("0", "1", "-1", "99"),
+    "--phase": ("inference", "training", "prefill"),
+    "--image-size": ("8", "0", "1000000"),
+    "--layers": (), "--compile": (), "--channels-last": (), "--strict": (),
+}  # fmt: skip
+
+
+def file_run(random: Random) -> Case:
+    """A graph of somebody's that engines run, in any of their formats and batches."""
+    words = ["run", random.choice(("x.onnx", "x.onnx", "x.onnx", "onnx:./x.onnx", "nowhere.onnx", ".onnx"))]
+    words += ["--runtime", random.choice((*ENGINES[:2] * 4, *ENGINES)), "--budget", "50ms"]
+    for option in random.choices(list(RUN_OPTIONS), k=random.randrange(4)):
+        words += [option, *([random.choice(RUN_OPTIONS[option])] if RUN_OPTIONS[option] else [])]
+    return Case("run of a file", (*words, *_flag(random)), {"x.onnx": graphs.graph(random)})
+
+
 DOORS: dict[str, Callable[[Random], Case]] = {
     "command line": command_line,
     "device YAML": device,
@@ -439,6 +473,8 @@ DOORS: dict[str, Callable[[Random], Case]] = {
     "language options": language_model,
     "GGUF": gguf,
     "hub folder": hub_folder,
+    "llama-bench": rates,
+    "run of a file": file_run,
 }
 SLOW = ("command line", "measurement CSV", "clock CSV", "environment", "few timings")
 TURNS = 4

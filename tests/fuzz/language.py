@@ -1,5 +1,7 @@
 """Small files of language models with what a seeded random source does to them: GGUF, configurations, weights."""
 
+import csv
+import io
 import json
 import struct
 from random import Random
@@ -109,6 +111,55 @@ def configuration(random: Random) -> bytes:
     if random.random() < 0.2:
         return mutate.content(random, json.dumps(chosen).encode())
     return mutate.as_json(mutate.tree(random, chosen))
+
+
+RATES: dict[str, Any] = {
+    "cpu_info": "AMD Ryzen 9 7950X 16-Core Processor", "gpu_info": "NVIDIA GeForce RTX 3090", "backends": "CUDA",
+    "model_filename": "models/Meta-Llama-3-8B-Instruct-Q4_K_M.gguf", "model_type": "llama 8B Q4_K - Medium",
+    "model_size": 4912898304, "model_n_params": 8030261248, "n_ubatch": 512, "n_threads": 16, "type_k": "f16",
+    "n_gpu_layers": 99, "flash_attn": False, "n_prompt": 512, "n_gen": 0, "n_depth": 0, "avg_ts": 3865.39,
+}  # fmt: skip
+GENERATION = {**RATES, "n_prompt": 0, "n_gen": 128, "n_depth": 512, "avg_ts": 111.74}
+OWN = {
+    "device": "rtx3090", "model": "llama3-8b", "weight_dtype": "q4_k_m", "phase": "tg", "n_tokens": 128,
+    "tokens_per_s": 111.74, "context": 512, "batch": 1, "n_devices": 1, "kv_dtype": "f16", "size_gib": 4.6,
+    "note": "fa=1 threads=16 ubatch=512",
+}  # fmt: skip
+SHOWN = {
+    "model": "llama 8B Q4_K - Medium", "size": "4.58 GiB", "params": "8.03 B", "backend": "CUDA", "ngl": 99,
+    "test": "tg128 @ d512", "t/s": "111.74 ± 0.20",
+}  # fmt: skip
+
+
+def rates(random: Random) -> bytes:
+    """Return a table of tokens a second: JSON, JSON lines, CSV or Markdown of llama-bench, or our own CSV."""
+    form = random.choice(("json", "jsonl", "csv", "md", "own"))
+    rows: Any = [dict({"md": SHOWN, "own": OWN}.get(form, row)) for row in (RATES, GENERATION, GENERATION)]
+    if form == "json" and random.random() < 0.6:
+        return mutate.as_json(mutate.tree(random, rows))
+    if random.random() < 0.7:
+        for _ in range(random.choice((1, 1, 2, 5))):
+            row = random.choice(rows)
+            row[random.choice(list(row))] = mutate.scalar(random)
+    return _table(random, form, rows)
+
+
+def _table(random: Random, form: str, rows: list[dict[str, Any]]) -> bytes:
+    if form == "json":
+        content = mutate.as_json(rows)
+    elif form == "jsonl":
+        content = b"\n".join(map(mutate.as_json, rows))
+    else:
+        cells = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+        if form == "md":
+            lines = [f"| {' | '.join(line)} |" for line in cells]
+            lines.insert(1, "|" + " --- |" * len(rows[0]))
+            content = "\n".join(lines).encode(errors="surrogatepass")
+        else:
+            text = io.StringIO()
+            csv.writer(text).writerows(cells)
+            content = text.getvalue().encode(errors="surrogatepass")
+    return mutate.content(random, content) if random.random() < 0.3 else content
 
 
 def safetensors(random: Random) -> bytes:

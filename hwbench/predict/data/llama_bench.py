@@ -185,8 +185,12 @@ def _llama_bench(row: dict[str, str], device: str | None, place: str) -> Measure
     if model is None:
         raise RowError(f"No catalogued model is '{shown(file or kind, 60)}' with {params:,.0f} parameters.")
     names, on_gpu = _devices(row)
+    known = names and folders.locate("devices", names[0])
+    named = (not known and device) or next(iter(names), "")
+    if not named:
+        raise RowError("The row has no device.")
     return MeasuredTokens(
-        device=device or names[0] if not names or not folders.locate("devices", names[0]) else names[0],
+        device=named,
         model=model,
         weights=weights,
         phase=phase,

@@ -1,16 +1,21 @@
 """Estimates of language models: the arithmetic of memory and bounds, laws of the forecast, and what does not fit."""
 
 import math
+import re
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from hwbench.api.language import estimate_language
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.predict.language import memory, parameters
+from hwbench.predict.language.estimate import check_command
+from hwbench.predict.language.estimate import estimate_language as estimate_device
 from hwbench.predict.language.hardware import accelerator_of
 from hwbench.predict.language.model import Parts, generation_time, prompt_time
+from hwbench.predict.language.phases import Scenario
 from hwbench.workload.language import language_model
 from hwbench.workload.language.formats import block_format
 from hwbench.workload.language.parts import split_layers
@@ -187,6 +192,89 @@ def test_the_body_of_the_json() -> None:
     assert body["bound"] == max(body["shares"], key=body["shares"].get)
     assert language["memory"]["fits"] is True
     assert "llama-batched-bench" in language["check_command"]
+
+
+def test_numbers_of_the_json_follow_from_one_another() -> None:
+    answer = estimate_language("llama3-8b", "rtx3090", weights="q4_k_m", prompt=512, generate=128, batch=2, devices=3)
+    prompt, generation = answer.phases
+    body, language = answer.body(), answer.body()["language"]
+    total, ideal = prompt.expected_time_s + generation.expected_time_s, prompt.ideal_time_s + generation.ideal_time_s
+    roofline = prompt.roofline_time_s + generation.roofline_time_s
+    rate = 128 / generation.expected_time_s
+    assert body["throughput_per_s"] == pytest.approx(2 / total)
+    assert body["utilization"] == pytest.approx(ideal / total)
+    bounds = {"throughput_per_s": 2 / roofline, "utilization": ideal / roofline}
+    assert body["roofline"] == pytest.approx({**bounds, "bound": "memory"})
+    assert body["traffic_bytes"] == prompt.traffic_bytes + generation.traffic_bytes
+    assert body["ridge_point"] == pytest.approx(answer.peak_flops_per_second / 936e9)
+    spent = [prompt.parts, generation.parts]
+    assert body["shares"]["overhead"] == pytest.approx(sum(parts.launches for parts in spent) / total)
+    assert body["shares"]["memory"] == pytest.approx(sum(parts.weights + parts.cache for parts in spent) / total)
+    assert language["tokens_per_s_interval"] == pytest.approx([128 / end for end in generation.interval_s[::-1]])
+    assert language["ttft_interval_s"] == [*prompt.interval_s]
+    assert language["total_interval_s"] == pytest.approx(
+        [a + b for a, b in zip(prompt.interval_s, generation.interval_s, strict=True)]
+    )
+    assert language["energy_per_token_bound_j"] == pytest.approx(350 * 3 / (2 * rate))
+    assert language["memory"]["device_bytes"] == 3 * 24 * 2**30
+    row = body["layers"][1]
+    assert (row["intensity"], row["utilization"]) == pytest.approx(
+        (generation.flops / generation.traffic_bytes, generation.ideal_time_s / generation.expected_time_s)
+    )
+    assert (row["count"], row["bound"], body["boost"]) == (1, "compute", 1.0)
+    assert row["limited_by"] == generation.limited_by == "decoding"
+    assert [notice.code for notice in answer.notices] == ["devices-split-by-layers"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "command"),
+    [
+        ({}, "llama-bench -m F -ngl 99 -p 7 -n 0 && llama-bench -m F -ngl 99 -p 0 -n 5 -d 7"),
+        ({"prompt": 0}, "llama-bench -m F -ngl 99 -p 0 -n 5"),
+        ({"generate": 0}, "llama-bench -m F -ngl 99 -p 7 -n 0"),
+        ({"gpu_layers": 3, "generate": 0}, "llama-bench -m F -ngl 3 -p 7 -n 0"),
+        ({"generate": 0, "kv_dtype": "q8_0", "fused_attention": True},
+         "llama-bench -m F -ngl 99 -ctk q8_0 -ctv q8_0 -fa 1 -p 7 -n 0"),
+        ({"batch": 2}, "llama-batched-bench -m F -ngl 99 -c 24 -npp 7 -ntg 5 -npl 2"),
+    ],
+)  # fmt: skip
+def test_the_command_that_checks_an_estimate(changes: dict[str, Any], command: str) -> None:
+    model = language_model("llama3-8b", "q4_k_m")
+    scenario = Scenario(**{"prompt": 7, "generate": 5, **changes})
+    assert check_command(model, scenario, "gpu") == command.replace("F", "llama3-8b-q4_k_m.gguf")
+    assert check_command(model, scenario, "cpu") == re.sub(r" -ngl \d+", "", check_command(model, scenario, "gpu"))
+
+
+def test_a_phase_that_is_not_asked_for() -> None:
+    answer = estimate_language("llama3-8b", "rtx3090", weights="q4_k_m", prompt=0)
+    language = answer.body()["language"]
+    assert (answer.ttft_s, language["ttft_interval_s"], answer.phase("prompt")) == (None, None, None)
+    answer = estimate_language("llama3-8b", "rtx3090", weights="q4_k_m", generate=0)
+    language = answer.body()["language"]
+    assert (answer.tokens_per_s, answer.tokens_per_s_interval, answer.energy_bound_j) == (None, None, None)
+    assert (language["tokens_per_s_all"], language["tokens_per_s_interval"]) == (None, None)
+
+
+def test_a_class_that_was_fitted_keeps_its_interval() -> None:
+    known = parameters.shipped().families["cuda"].generation
+    phase = estimate_language("llama3-8b", "rtx3090", weights="q4_k_m").phases[1]
+    ends = phase.expected_time_s * math.exp(known.low), phase.expected_time_s * math.exp(known.high)
+    assert phase.interval_s == pytest.approx((max(ends[0], phase.roofline_time_s), ends[1]))
+
+
+def test_remarks_of_an_estimate() -> None:
+    def codes(device: Any, **changes: Any) -> list[str]:
+        scenario = Scenario(**changes)
+        return [notice.code for notice in estimate_device(language_model("llama3-8b", "f16"), device, scenario).notices]
+
+    device = catalog.device("rtx3090")
+    assert codes(device, context=8192) == []
+    assert codes(device, context=8193) == ["context-beyond-model"]
+    bare = replace(device, memory=replace(device.memory, size=None), provenance={"memory.bandwidth": "assumed"})
+    assert codes(bare) == ["memory-size-unknown", "bandwidth-assumed"]
+    assert codes(replace(device, vendor="AMD"), devices=2) == ["class-unfitted", "devices-split-by-layers"]
+    powerless = estimate_device(language_model("llama3-8b", "f16"), replace(device, power=None), Scenario())
+    assert powerless.energy_bound_j is None
 
 
 def test_classes_without_measurements_have_wide_intervals() -> None:
