@@ -73,10 +73,10 @@ TESTS: dict[str, tuple[str, ...]] = {
     "workload/formulas/onnx": ("tests/workload/formulas",),
     "workload/formulas/onnx_cost": ("tests/workload/formulas",),
     "workload/formulas/tally": ("tests/workload/formulas",),
-    "workload/language/work": ("tests/workload/language", "tests/predict/language"),
-    "workload/language/formats": ("tests/workload/language",),
-    "workload/language/mixes": ("tests/workload/language",),
-    "workload/language/transformer": ("tests/workload/language",),
+    "workload/language/work": ("tests/workload/language/test_steps.py",),
+    "workload/language/formats": ("tests/workload/language/test_formats.py",),
+    "workload/language/mixes": ("tests/workload/language/test_formats.py",),
+    "workload/language/transformer": ("tests/workload/language/test_catalog.py",),
 }
 """The tests about each module."""
 SIMULATIONS = (

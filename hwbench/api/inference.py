@@ -253,7 +253,7 @@ class _Runner:
         from hwbench.measure.inference import isolated
 
         request = self.model.request()
-        memory = int(free_memory(self.torch_device) or 0) + isolated.EXTRA_BYTES
+        memory = int(free_memory(self.torch_device) or 0)
         work = isolated.FileRuns(
             self.file, request, self.built("fp32").workload, tuple(settings), cores, budget_s, memory
         )  # fmt: skip

@@ -2,8 +2,10 @@
 
 import subprocess
 from functools import cache, partial
+from math import prod
 from typing import Any
 
+import numpy as np
 from msgspec import Struct, json
 
 from hwbench.errors import HwbenchError, InputError, shown
@@ -13,6 +15,7 @@ from hwbench.measure.engines.base import EngineLayer
 from hwbench.measure.inference import tasks
 from hwbench.measure.inference.tasks import RunSetting
 from hwbench.measure.record import Measurement
+from hwbench.units import Bytes
 from hwbench.workload.ops import Workload
 from hwbench.workload.request import ModelRequest
 
@@ -22,7 +25,7 @@ MAX_CPU_S = 3600
 
 
 class FileRuns(Struct, frozen=True):
-    """What is timed of a file: its counts, settings on `cpus`, for how long, and with the profiles of layers or not."""
+    """What is timed of a file: its counts, settings on `cpus`, for how long. `memory_bytes` are free, 0 if unknown."""
 
     path: str
     request: ModelRequest
@@ -119,10 +122,14 @@ def _model(runs: FileRuns, batch: int) -> Any:
     """Return the file as a model at a batch."""
     import torch
 
-    from hwbench.measure.inference.model import RunnableModel
+    from hwbench.measure.inference.model import INPUTS, RunnableModel
     from hwbench.workload.onnx.runnable import runnable
 
     graph = runnable(runs.path, runs.request, batch)
+    needed = INPUTS * sum(prod(shape) * max(np.dtype(kind).itemsize, 4) for shape, kind in graph.inputs)
+    if needed > (runs.memory_bytes or EXTRA_BYTES):
+        text = f"Its inputs at batch {batch} take {Bytes(needed)}, more than the memory that is free."
+        raise InputError("out-of-memory", text, field="batch")
     args = tuple(torch.empty(shape, dtype=getattr(torch, kind), device="meta") for shape, kind in graph.inputs)
     return RunnableModel(runs.workload, graph.content, args, {}, batch, (), 2, batch_dim=None)
 
@@ -134,7 +141,7 @@ def main() -> None:
 
 def _respond(body: bytes) -> bytes:
     runs = json.decode(body, type=FileRuns)
-    isolation.limit(runs.memory_bytes, MAX_CPU_S)
+    isolation.limit(runs.memory_bytes + EXTRA_BYTES, MAX_CPU_S)
     return json.encode(_answer(runs))
 
 

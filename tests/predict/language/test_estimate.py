@@ -222,7 +222,7 @@ def test_numbers_of_the_json_follow_from_one_another() -> None:
         (generation.flops / generation.traffic_bytes, generation.ideal_time_s / generation.expected_time_s)
     )
     assert (row["count"], row["bound"], body["boost"]) == (1, "compute", 1.0)
-    assert row["limited_by"] == generation.limited_by == "decoding"
+    assert row["limited_by"] == generation.limited_by == "arithmetic"
     assert [notice.code for notice in answer.notices] == ["devices-split-by-layers"]
 
 
