@@ -4,7 +4,7 @@ Pure: torch is not imported. `aten.py` assigns operators to families and names t
 """
 
 from collections.abc import Callable, Mapping
-from math import log2, prod
+from math import prod
 from typing import Any, Literal
 
 import msgspec
@@ -124,6 +124,12 @@ def linear(call: Call) -> Cost:
     return Cost("linear", call.written * depth, call.bias_adds(2, "bias"), columns=columns, depth=depth)
 
 
+def packed_linear(call: Call) -> Cost:
+    """Count a product with packed weights, whose shape does not tell their rows."""
+    columns, depth = call.outputs[0].shape[-1], call.args[0].shape[-1]
+    return Cost("linear", call.written * depth, columns=columns, depth=depth)
+
+
 def grouped_mm(call: Call, first: int = 0) -> Cost:
     """Count a product whose rows of `a` belong to groups of `b` (mixture of experts): each meets one group's matrix.
 
@@ -229,6 +235,29 @@ def attention_backward_call(call: Call) -> Cost:
     return attention(query, key, value, "attention_backward", (3, 2), 10)
 
 
+def packed_attention_call(call: Call) -> Cost:
+    """Count attention of tokens before heads; sequences in one (`cum_seq`) are taken to be as long as the longest."""
+    query, key, value = _heads_first(call, 0, 4 if "efficient" in call.name else 3)
+    return attention(query, key, value)
+
+
+def packed_attention_backward_call(call: Call) -> Cost:
+    """Count the gradients of attention of tokens before heads."""
+    query, key, value = _heads_first(call, 1, 6)
+    return attention(query, key, value, "attention_backward", (3, 2), 10)
+
+
+def _heads_first(call: Call, first: int, starts: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return queries, keys and values as `(batch, heads, tokens, width)`; `starts` is the argument `cum_seq_q`."""
+    parts = []
+    for tensor, longest in zip(call.args[first : first + 3], (2, 3, 3), strict=True):
+        *batch, tokens, heads, width = tensor.shape
+        if call.get(starts, "") is not None:
+            batch, tokens = [call.args[starts].shape[0] - 1], call.args[starts + longest]
+        parts.append(msgspec.structs.replace(tensor, shape=(*batch, heads, tokens, width)))
+    return parts[0], parts[1], parts[2]
+
+
 def norm(kind: str, each: int) -> Callable[[Call], Cost]:
     """Return the cost function of a normalization over the last dimension, with `each` operations an element."""
     return lambda call: Cost(kind, elementwise_flops=each * call.args[0].elements, depth=_row(call.args[0]))
@@ -278,23 +307,6 @@ def embedding_bag(call: Call) -> Cost:
 def part(kind: str) -> Callable[[Call], Cost]:
     """Return the cost function of what reads as much of the first tensor as it writes."""
     return lambda call: Cost(kind, reads=call.written)
-
-
-def sort(call: Call) -> Cost:
-    """Count n log2 n comparisons along the longest dimension."""
-    x = call.args[0]
-    return Cost("sort", elementwise_flops=round(x.elements * max(1.0, log2(max(x.shape or (1,))))))
-
-
-def fft(call: Call) -> Cost:
-    """Count 5 n log2 n operations for a complex transform of n points, half of them for a real one."""
-    x = call.args[0]
-    dimensions = call.get(1, "dim", ())
-    real = call.name != "aten._fft_c2c"
-    largest = call.outputs[0].shape if call.name == "aten._fft_c2r" else x.shape
-    points = prod(largest[d] for d in dimensions)
-    flops = (2.5 if real else 5) * prod(largest) * log2(points) if points > 1 else 0
-    return Cost("fft", elementwise_flops=round(flops))
 
 
 def cast(call: Call) -> Cost:

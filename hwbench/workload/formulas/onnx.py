@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from hwbench.workload.formulas import cost as shared
 from hwbench.workload.formulas import onnx_cost as count
+from hwbench.workload.formulas import special
 from hwbench.workload.formulas.cost import Call, Cost, Formula, norm, per_input, per_output
 
 _PRODUCTS, _CONVOLUTIONS, _ELEMENTS = shared.PRODUCTS, shared.CONVOLUTIONS, shared.ELEMENTS
@@ -20,7 +21,7 @@ FORMULAS: dict[str, Formula] = {
     "ConvInteger": Formula(count.conv(bias=None), _CONVOLUTIONS, (1,)),
     "QLinearConv": Formula(count.conv(0, 3, 8, after=4), f"{_CONVOLUTIONS}; {_QUANTIZED}", (3, 8)),
     "ConvTranspose": Formula(count.conv_transpose, _CONVOLUTIONS, (1, 2)),
-    "DeformConv": Formula(count.deform_conv, "Dai et al., arXiv:1703.06211", (1, 3)),
+    "DeformConv": Formula(special.deform_conv(3), "Dai et al., arXiv:1703.06211", (1, 3)),
     "Gemm": Formula(count.matmul(bias=2), _PRODUCTS, (0, 1, 2)),
     "com.microsoft.FusedGemm": Formula(count.matmul(bias=2, after=1), _PRODUCTS, (0, 1, 2)),
     "com.microsoft.QGemm": Formula(count.matmul(0, 3, 6, after=4), f"{_PRODUCTS}; {_QUANTIZED}", (3, 6)),
@@ -59,7 +60,7 @@ FORMULAS: dict[str, Formula] = {
     "GlobalMaxPool": Formula(per_input("max_pool"), _ELEMENTS),
     "GlobalLpPool": Formula(per_input("avg_pool", 2), _ELEMENTS),
     "MaxRoiPool": Formula(per_input("max_pool"), "Girshick, arXiv:1504.08083: regions overlap; each pixel once"),
-    "RoiAlign": Formula(count.roi_align, "He et al., arXiv:1703.06870, section 3"),
+    "RoiAlign": Formula(special.roi_align, "He et al., arXiv:1703.06870, section 3"),
     "MaxUnpool": Formula(per_output("copy"), "read once, written once"),
     "Resize Upsample": Formula(count.resize, "see aten.py's upsample_*", (0,)),
     "GridSample": Formula(count.grid_sample, "Jaderberg et al., arXiv:1506.02025"),
@@ -78,7 +79,7 @@ FORMULAS: dict[str, Formula] = {
     "OneHot EyeLike Range ConstantOfShape RandomNormal RandomNormalLike RandomUniform RandomUniformLike":
         Formula(per_output("fill"), "written once", ()),
     "Bernoulli Multinomial": Formula(per_output("fill", 1), "a comparison for each element written", ()),
-    "TopK Unique": Formula(shared.sort, "n log2 n comparisons", open_ended=True),
+    "TopK Unique": Formula(special.sort, "n log2 n comparisons", open_ended=True),
     "NonMaxSuppression": Formula(count.suppression, "n log2 n comparisons of scores", (), open_ended=True),
     "NonZero Compress": Formula(per_input("gather"), "one comparison for each element read", open_ended=True),
     "Sum Max Min Mean": Formula(count.variadic, _ELEMENTS),

@@ -40,13 +40,6 @@ def conv_transpose(call: Call) -> Cost:
     return Cost("transposed_conv", prod(call.args[0].shape) * prod(call.args[1].shape[1:]), call.bias_adds(2))
 
 
-def deform_conv(call: Call) -> Cost:
-    """Count a convolution of samples between pixels, each interpolated (9) and masked (1)."""
-    image, kernel = call.args[0], call.args[1]
-    samples = image.shape[0] * image.shape[1] * prod(call.outputs[0].shape[2:]) * prod(kernel.shape[2:])
-    return Cost("conv", call.written * prod(kernel.shape[1:]), call.bias_adds(3), 10 * samples)
-
-
 def matmul(a: int = 0, b: int = 1, bias: int | None = None, after: int = 0) -> Callable[[Call], Cost]:
     """Return the cost function of numpy.matmul, `linear` where the second operand is a matrix of weights."""
 
@@ -194,12 +187,6 @@ def lrn(call: Call) -> Cost:
 def pool(kind: str, each: int, less: int = 0) -> Callable[[Call], Cost]:
     """Return the cost of `each` operations per element of the window, less `less` per output."""
     return lambda call: Cost(kind, elementwise_flops=call.written * (each * prod(call.kwargs["kernel_shape"]) - less))
-
-
-def roi_align(call: Call) -> Cost:
-    """Count `sampling_ratio`² samples per output (1 if adaptive), each interpolated from four pixels and added."""
-    samples = max(int(call.kwargs.get("sampling_ratio", 0)), 1) ** 2
-    return Cost("roi_align", elementwise_flops=10 * samples * call.written)
 
 
 def resize(call: Call) -> Cost:

@@ -8,6 +8,7 @@ import pytest
 
 from hwbench.errors import InputError
 from hwbench.workload.formulas import onnx_cost as cost
+from hwbench.workload.formulas import special
 from hwbench.workload.formulas.cost import Call, Cost, Tensor
 
 
@@ -49,7 +50,9 @@ def test_other_convolutions() -> None:
     assert cost.conv_transpose(transposed) == Cost("transposed_conv", macs=256 * 20, bias_adds=640)
     deformed = call(IMAGE, tensor(4, 8, 3, 3), tensor(2, 18, 8, 8), BIAS, out=OUT)
     samples = 2 * 8 * 64 * 9  # of every channel at every position, one for each product
-    assert cost.deform_conv(deformed) == Cost("conv", macs=512 * 72, bias_adds=512, elementwise_flops=10 * samples)
+    assert special.deform_conv(3)(deformed) == Cost(
+        "conv", macs=512 * 72, bias_adds=512, elementwise_flops=10 * samples
+    )
 
 
 WEIGHT = tensor(32, 7, role="weight")
@@ -187,7 +190,7 @@ def test_windows() -> None:
 
 @pytest.mark.parametrize(("attributes", "samples"), [({}, 1), ({"sampling_ratio": 0}, 1), ({"sampling_ratio": 3}, 9)])
 def test_regions_are_sampled_by_ten_operations(attributes: dict[str, int], samples: int) -> None:
-    assert cost.roi_align(call(out=SMALL, **attributes)) == Cost("roi_align", elementwise_flops=240 * samples)
+    assert special.roi_align(call(out=SMALL, **attributes)) == Cost("roi_align", elementwise_flops=240 * samples)
 
 
 @pytest.mark.parametrize(

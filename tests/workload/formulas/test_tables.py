@@ -39,7 +39,7 @@ AN_ELEMENT_WRITTEN: tuple[tuple[int, str, str], ...] = (
     (35, "upsample_bicubic2d _upsample_bicubic2d_aa", ""),  # five cubics of seven
 )
 AN_ELEMENT_READ: tuple[tuple[int, str, str], ...] = (
-    (1, "sum mean amax argmin any cumsum logsumexp norm _cdist_forward histc", "ReduceSum ReduceMax ReduceL1 ArgMax"),
+    (1, "sum mean amax argmin any cumsum logsumexp norm trace histc", "ReduceSum ReduceMax ReduceL1 ArgMax"),
     (1, "_adaptive_avg_pool2d adaptive_max_pool2d fractional_max_pool2d", "GlobalAveragePool GlobalMaxPool MaxRoiPool"),
     (1, "", "CumSum CumProd NonZero Compress NegativeLogLikelihoodLoss com.microsoft.QLinearGlobalAveragePool"),
     (2, "native_batch_norm cudnn_batch_norm _native_batch_norm_legit_no_training", "BatchNormalization"),
