@@ -324,9 +324,13 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         "measures them."
     ),
     "runtime-left-out": "{runtime} in {dtype} is left out: {reason}",
-    "not-in-turns": lambda allowance, two_machines: (
-        "These runs were not measured in turns, so a drift of a machine may look like a "
-        f"difference: only one above {100 * allowance:g} % is called faster or slower. "
+    "not-in-turns": lambda allowance, two_machines, disturbed=(): (
+        (
+            f"A disturbed run shows that work as well, so no kernel is called faster or slower. {' '.join(disturbed)} "
+            if disturbed
+            else "These runs were not measured in turns, so a drift of a machine may look like a "
+            f"difference: only one above {100 * allowance:g} % is called faster or slower. "
+        )
         + ("Further runs of both show it." if two_machines else "`hwbench compare --live` measures in turns.")
     ),
     "same-run": lambda same_id: (

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from hwbench.machine.device import Device
 from hwbench.measure.subject import Subject
 from hwbench.notices import Notice
-from hwbench.units import MAX_WHOLE, exact
+from hwbench.units import MAX_WHOLE, Bytes, exact, whole_number
 
 SCHEMA = "hwbench.run/2"
 Unit = Literal["FLOP/s", "op/s", "FLOP/cycle", "B/s", "Hz", "s", "B"]
@@ -105,7 +105,17 @@ def label(item: Any) -> str:
     isa = None if item.isa == item.variant else item.isa
     place = "gpu" if item.where == "gpu" else item.core_class
     threads = f"×{item.threads}" if item.threads > 1 else None
-    return " ".join(part for part in (item.kernel, item.variant, isa, item.dtype, item.size, place, threads) if part)
+    size = size_text(item.size)
+    return " ".join(part for part in (item.kernel, item.variant, isa, item.dtype, size, place, threads) if part)
+
+
+def size_text(size: str | None) -> str:
+    """Return a working set such as `32 KiB`, a product of squares as `1024³`, any other size unchanged."""
+    working_set = whole_number(size or "")
+    if working_set is not None:
+        return str(Bytes(working_set))
+    sides = (size or "").split("x")
+    return f"{sides[0]}³" if len(sides) == 3 and len(set(sides)) == 1 else size or ""
 
 
 class Record(Struct, frozen=True):

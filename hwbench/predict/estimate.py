@@ -5,7 +5,7 @@ a runtime.
 """
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from msgspec import Struct
 
@@ -79,7 +79,8 @@ class Estimate(Answer, Struct, frozen=True):
     `peak_flops_per_second` is theirs over the ideal time: that of the `engines`, each by its share. `peak` names the
     one with most of that time and `terms` its arithmetic. `boost` is the clock that the card reaches over the data
     sheet's, by which alone `expected_time_s` may undercut the bounds. `memory_needed_bytes` is what weights and the
-    largest multiply-add layer need. `improvements` are sought for a single estimate, not for each of several.
+    largest multiply-add layer need, in training weights and what the backward pass reads, without an optimizer.
+    `improvements` are sought for a single estimate, not for each of several.
     """
 
     SCHEMA: ClassVar[str] = "estimate/2"
@@ -96,6 +97,7 @@ class Estimate(Answer, Struct, frozen=True):
     math: Math
     dtype: str
     batch: int
+    mode: Literal["inference", "training"]
     flops: int
     least_flops: float
     traffic_bytes: int
@@ -235,6 +237,7 @@ def estimate(
         math=math,
         dtype=number.name,
         batch=batch,
+        mode="training" if workload.fixed == "training" else "inference",
         flops=sum(layer.flops for layer in layers),
         least_flops=least,
         traffic_bytes=sum(layer.traffic_bytes for layer in layers),

@@ -176,9 +176,10 @@ class Workload(Struct, frozen=True, omit_defaults=True):
     """A network as its ops in order of execution. `uncounted` names what could not be counted,
     `assumed` what was assumed about values (as text in files of earlier versions).
 
-    `unused_params` belong to no op; `state_elements` a run keeps in memory beside weights and activations (a
-    key-value cache), for one sample. `batch` is that of the inputs as they were given. Where the cost is not known to
-    be a multiple of the batch (`fixed`), ops are counted for `samples` at once and for no other batch.
+    `unused_params` belong to no op; `state_elements` a run keeps in memory beside weights and the activations of a
+    layer, for one sample: a key-value cache, or what a step of training keeps for its backward pass. `batch` is that
+    of the inputs as they were given. Where the cost is not known to be a multiple of the batch (`fixed`), ops are
+    counted for `samples` at once and for no other batch.
     """
 
     name: str
@@ -233,10 +234,15 @@ class Workload(Struct, frozen=True, omit_defaults=True):
         """Return the work of a batch at `bits` bits an element."""
         return sum((op.work(bits, self.repeats(batch)) for op in self.ops), Work())
 
+    @property
+    def live_ops(self) -> tuple[Op, ...]:
+        """Multiply-adds, whose inputs and outputs exist beside the state: in a step of training they are part of it."""
+        return () if self.fixed == "training" else tuple(op for op in self.ops if op.macs)
+
     def capacity(self, bits: int, batch: int = 1) -> int:
         """Return the bytes of memory that a run layer by layer needs at least.
 
         All weights, the state, and the largest multiply-add's input and output: other layers may work in place.
         """
-        live = max((op.live_bytes(bits, self.repeats(batch)) for op in self.ops if op.macs), default=0)
+        live = max((op.live_bytes(bits, self.repeats(batch)) for op in self.live_ops), default=0)
         return _bytes(self.params + self.state_elements * batch, bits) + live

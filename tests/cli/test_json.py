@@ -36,7 +36,7 @@ COUNT = {
     }),
 }  # fmt: skip
 ESTIMATE = {
-    "model": TEXT, "device": TEXT, "dtype": TEXT, "batch": INT, "flops": INT, "traffic_bytes": INT,
+    "model": TEXT, "device": TEXT, "dtype": TEXT, "batch": INT, "mode": TEXT, "flops": INT, "traffic_bytes": INT,
     "peak_flops_per_second": REAL, "bandwidth_bytes_per_second": optional(REAL), "ideal_time_s": REAL,
     "runtime": TEXT, "math": TEXT, "least_flops": REAL, "boost": REAL,
     "engines": Each({"dtype": TEXT, "peak": TEXT, "flops_per_second": REAL, "share": REAL}),

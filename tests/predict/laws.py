@@ -23,8 +23,6 @@ from hwbench.workload import load
 from hwbench.workload.ops import Workload
 
 CLOSE = 1 + 1e-9
-BYTE = 1 + 1e-5
-"""What a cache of one byte changes at most."""
 LARGEST = 4096
 MATHS: tuple[Math, ...] = ("default", "strict")
 
@@ -56,11 +54,11 @@ class Case(Struct, frozen=True):
         return grid(self.workload, devices or self.devices, self.dtype, batches, self.runtime, self.math, known)
 
 
-def held(less: np.ndarray, more: np.ndarray, close: float = CLOSE) -> Count:
+def held(less: np.ndarray, more: np.ndarray) -> Count:
     """Return how often `less` is at most `more`, where both are known."""
     known = ~(np.isnan(less) | np.isnan(more))
     ratio = more[known] / np.maximum(less[known], 1e-300)
-    return Count(int(known.sum()), int((ratio * close < 1).sum()), float(ratio.min(initial=np.inf)))
+    return Count(int(known.sum()), int((ratio * CLOSE < 1).sum()), float(ratio.min(initial=np.inf)))
 
 
 def cases(random: np.random.Generator, batches: int, devices: int | None = None) -> Iterator[Case]:
@@ -144,10 +142,10 @@ def scaling(case: Case, times: int) -> dict[str, Count]:
 
     Launches take no time here and caches hold nothing: a small batch may live in a cache, and a large one may not.
     """
-    known, bare = without_launches(), [replace(d, caches=(Cache("L2", Bytes(1)),)) for d in case.devices]
+    known, bare = without_launches(), [replace(d, caches=(Cache("L2", Bytes(1e-9)),)) for d in case.devices]
     before, after = case.grid(bare, known=known), case.grid(bare, known=known, times=times)
     return {
-        f"{name} of a larger batch": held(getattr(after, name), times * getattr(before, name), BYTE)
+        f"{name} of a larger batch": held(getattr(after, name), times * getattr(before, name))
         for name in ("ideal", "roofline", "time")
     }
 

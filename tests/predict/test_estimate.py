@@ -165,6 +165,15 @@ def test_the_memory_needed_is_weights_and_the_largest_layer() -> None:
     assert found.memory_needed_bytes == 4 * 62_378_344 + 8 * 4 * (3 * 224 * 224 + 96 * 55 * 55)  # conv1
 
 
+def test_the_memory_needed_in_training_is_weights_and_what_is_kept_for_the_backward_pass() -> None:
+    step = msgspec.structs.replace(NET, fixed="training", samples=4, batch=4, state_elements=1000)
+    found = estimate(step, DEVICES["rtx3090"], "fp16", 4)
+    assert found.memory_needed_bytes == 2 * (NET.params + 4 * 1000)
+    assert found.mode == "training"
+    assert "samples/s" in str(found)
+    assert "inferences/s" not in str(found)
+
+
 def test_the_memory_needed_in_mixed_precision_is_that_of_its_own_tensors() -> None:
     workload = shipped.workload(ModelRequest("timm:resnet50", autocast="fp16"))
     assert workload is not None

@@ -12,7 +12,7 @@ from hwbench.report.html.figures import common, roofline, study
 from hwbench.report.html.figures import run as figures_run
 from hwbench.report.html.measured import MeasuredEstimate, OtherMachineRun
 from hwbench.report.html.page import Figure, HtmlTable, Section, label
-from hwbench.report.text.format import ceil_digits, floor_digits, number, percent, rate
+from hwbench.report.text.format import RATED, ceil_digits, floor_digits, number, percent, rate
 from hwbench.study.clock.results import ClockStudy
 from hwbench.study.clock.scores import ScoreRow
 from hwbench.study.compare.devices import Comparison
@@ -21,7 +21,6 @@ from hwbench.units import operations_unit, si
 
 MAX_RUNS = 6
 """Runs with figures of their own; more are listed in a table."""
-_ANSWERS = ("answer", "time", "inferences", "share of the peak", "what it is")
 
 
 def answer(e: Estimate) -> str:
@@ -78,7 +77,8 @@ def estimated(
         f"{si(e.flops, unit)} and {si(e.traffic_bytes, 'B')} of traffic; the device has "
         f"{si(e.peak_flops_per_second, unit)}/s ({e.peak}){memory}."
     )
-    table = HtmlTable(f"Three answers for {e.model} on {e.device}", _ANSWERS, tuple(rows), right=(1,))
+    header = ("answer", "time", RATED[e.mode], "share of the peak", "what it is")
+    table = HtmlTable(f"Three answers for {e.model} on {e.device}", header, tuple(rows), right=(1,))
     drawn = measured_estimates.best(runs)
     picture = roofline.roofline(e, f"roofline-{index}", device, results, drawn)
     parts = (table, picture, common.layer_times(e, f"layers-{index}", drawn))

@@ -27,6 +27,10 @@ MAX_IMPROVEMENTS = 4
 MAX_NAME = 40
 CLOCK_ALONE = 0.8
 """Share of the forecast time that depends on the clock from which the clock alone predicts it well."""
+_KEPT = {
+    "inference": "",
+    "training": " (weights, and their gradients or what the backward pass reads; without an optimizer)",
+}
 _UNCACHED = "with caches that keep all they hold"
 
 
@@ -40,12 +44,12 @@ def single(estimate: Estimate, style: Style = PLAIN, all_layers: bool = False) -
     if e.bandwidth_bytes_per_second and e.ridge_point:
         text = f"{si(e.bandwidth_bytes_per_second, 'B/s')}, ridge point {intensity(e.ridge_point)} {unit}/B"
         lines += field("bandwidth", text, style)
-    lines += field("memory", f"needs at least {Bytes(e.memory_needed_bytes)}, {_memory_size(e)}", style)
+    lines += field("memory", f"needs at least {Bytes(e.memory_needed_bytes)}{_KEPT[e.mode]}, {_memory_size(e)}", style)
     ideal = f"{si(floor_digits(e.ideal_time_s), 's')}: operations / peak, {_kind_of_bound(e)}"
     lines += ["", *field("ideal", ideal if e.flops else "0 s: the network has no multiply-adds", style)]
     if e.roofline_time_s is not None:
         text = f"{si(floor_digits(e.roofline_time_s), 's')}: {_kind_of_bound(e)} {_UNCACHED}; limited by "
-        text += f"{e.roofline.bound}; at most {throughput(ceil_digits(e.roofline.throughput_per_s))} "
+        text += f"{e.roofline.bound}; at most {throughput(ceil_digits(e.roofline.throughput_per_s), e.mode)} "
         text += f"and {percent(ceil_digits(e.roofline.utilization, 2))} of the peak"
         lines += field("roofline", text, style)
     lines += [*_forecast(e, style), "", *_layers(e, style, all_layers)]
@@ -111,7 +115,7 @@ def _forecast(e: Estimate, style: Style) -> list[str]:
     low, high = (si(end, "s", 3) for end in forecast.interval_s)
     text = (
         f"{si(forecast.time_s, 's')} in {forecast.runtime}, {percent(forecast.interval_level)} interval {low} to "
-        f"{high}{_boosted(e)}; {throughput(forecast.throughput_per_s)}, {percent(e.utilization)} of the peak"
+        f"{high}{_boosted(e)}; {throughput(forecast.throughput_per_s, e.mode)}, {percent(e.utilization)} of the peak"
     )
     shares = forecast.shares
     largest = sorted(LIMITS, key=lambda limit: -getattr(shares, limit))

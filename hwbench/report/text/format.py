@@ -4,6 +4,8 @@ import math
 
 from hwbench.units import si
 
+RATED = {"inference": "inferences", "training": "samples"}
+"""What a rate counts, by the mode of a run."""
 _WIDE = "\u2e80"
 """From here on characters may take two columns."""
 
@@ -30,9 +32,9 @@ def known(value: float | None, unit: str, digits: int = 4) -> str:
     return si(value, unit, digits) if value else "-"
 
 
-def throughput(value: float | None) -> str:
-    """Return `13,720 inferences/s`; `-` where unknown."""
-    return "-" if value is None else f"{_four_digits(value)} inferences/s"
+def throughput(value: float | None, mode: str = "inference") -> str:
+    """Return `13,720 inferences/s`, or samples in training; `-` where unknown."""
+    return "-" if value is None else f"{_four_digits(value)} {RATED[mode]}/s"
 
 
 def _four_digits(value: float) -> str:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from hwbench.measure.analysis.results import SavedRun
-from hwbench.measure.record import Record, Result
+from hwbench.measure.record import Record, Result, label, size_text
 from hwbench.report.text.format import cut, percent
 from hwbench.report.text.layout import PLAIN, Style, sentences, table
 from hwbench.report.text.layout import heading as title_lines
-from hwbench.units import Bytes, Hertz, si, whole_number
+from hwbench.units import Bytes, Hertz, si
 
 MAX_REASONS = 6
 HIDDEN = ("working-set",)
@@ -77,7 +77,7 @@ def _table(kernel: str, rows: Sequence[tuple[Result, Result | None]], style: Sty
         cells = [
             name,
             result.dtype or "",
-            amount(twin.value, "B") if twin and twin.unit == "B" else _size(result),
+            amount(twin.value, "B") if twin and twin.unit == "B" else size_text(result.size),
             str(result.threads),
             amount(result.value, result.unit),
         ]
@@ -102,16 +102,6 @@ def _isa(result: Result) -> str | None:
     return None if result.isa == result.variant else result.isa
 
 
-def _size(result: Result) -> str:
-    """Return a working set such as `32 KiB`, a product of squares as `1024³`, any other size unchanged."""
-    size = result.size or ""
-    working_set = whole_number(size)
-    if working_set is not None:
-        return str(Bytes(working_set))
-    sides = size.split("x")
-    return f"{sides[0]}³" if len(sides) == 3 and len(set(sides)) == 1 else size
-
-
 def amount(value: float, unit: str) -> str:
     """Return a value with its unit and prefix; sizes of memory in powers of two, cycles without a prefix."""
     if unit in ("B", "Hz"):
@@ -132,10 +122,7 @@ def doubts(results: Sequence[Result], style: Style = PLAIN) -> list[str]:
     doubtful.sort(key=lambda result: result.grade, reverse=True)
     lines = []
     for result in doubtful[:MAX_REASONS]:
-        threads = f"×{result.threads}" if result.threads > 1 else ""
-        parts = (result.kernel, result.variant, _isa(result), result.dtype, _size(result), threads)
-        name = " ".join(filter(None, parts))
-        lines += sentences(f"{result.grade}: {name}: {'; '.join(result.reasons)}", style)
+        lines += sentences(f"{result.grade}: {label(result)}: {'; '.join(result.reasons)}", style)
     if len(doubtful) > MAX_REASONS:
         lines.append(f"… and {len(doubtful) - MAX_REASONS} more below A (--json has every reason)")
     return lines

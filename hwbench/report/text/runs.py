@@ -55,8 +55,8 @@ def _value(value: object) -> str:
 def _metrics(comparison: RunComparison, style: Style) -> list[str]:
     rows = []
     for metric in comparison.metrics:
-        values = (si(metric.a, metric.unit), si(metric.b, metric.unit), f"{metric.ratio:.3f}")
-        interval = f"{metric.interval[0]:.3f} – {metric.interval[1]:.3f}"
+        values = (si(metric.a, metric.unit), si(metric.b, metric.unit), _times(metric.ratio))
+        interval = " – ".join(map(_times, metric.interval))
         rows.append((cut(label(metric), 36), *values, interval, metric.verdict))
     roles = [_ROLES.get(metric.verdict, "") for metric in comparison.metrics]
     header = ("kernel", "was", "is", "times", "interval", "verdict")
@@ -64,11 +64,15 @@ def _metrics(comparison: RunComparison, style: Style) -> list[str]:
 
 
 def _overall(overall: Overall) -> str:
-    low, high = overall.interval
+    interval = " – ".join(map(_times, overall.interval))
     return (
-        f"geometric mean over {overall.kernels} identical kernels: {overall.ratio:.3f} times as fast "
-        f"({low:.3f} – {high:.3f})"
+        f"geometric mean over {overall.kernels} identical kernels, clocks left out: {_times(overall.ratio)} times as "
+        f"fast ({interval})"
     )
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.3f}" if ratio >= 0.01 else f"{ratio:.2g}"
 
 
 def cluster(

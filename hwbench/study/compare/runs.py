@@ -16,7 +16,8 @@ from msgspec.structs import replace
 
 from hwbench.answers import Answer
 from hwbench.errors import InputError
-from hwbench.measure.record import Measurement, Record, Sample, Where
+from hwbench.measure.environment.snapshot import DISTURBANCES
+from hwbench.measure.record import Measurement, Record, Sample, Where, size_text
 from hwbench.notices import Notice, notice
 from hwbench.stats.comparison import ASSUMED_SPREAD, Ratio, holm, ratio_of_medians
 from hwbench.stats.intervals import LEVEL
@@ -115,7 +116,7 @@ def compare_runs(a: Record, b: Record, margin: float = MARGIN, level: float = LE
         reasons = "; ".join(f"{kernel.kernel} {kernel.variant}: {kernel.reason}" for kernel in blocked[:3])
         message = f"Runs {a.id} and {b.id} have no kernel that can be compared ({reasons or 'they are empty'})."
         raise InputError("nothing-comparable", message)
-    method = _Method(margin, level, in_turns(a, b))
+    method = _Method(margin, level, in_turns(a, b), bool(_disturbances(a, b)))
     ratios = [method.ratio([pair]) for pair in pairs]
     equal, apart = holm([ratio.p_equal for ratio in ratios]), holm([ratio.p_apart for ratio in ratios])
     metrics = tuple(
@@ -147,6 +148,10 @@ def _names(a: Record, b: Record) -> tuple[str, str]:
 def in_turns(a: Record, b: Record) -> bool:
     """Return whether the processes of two runs took turns, so that a drift of the machine fell on both alike."""
     return a.turns is not None and a.turns == b.turns
+
+
+def _disturbances(*runs: Record) -> list[str]:
+    return [f"{run.name or run.id}: {each}" for run in runs for each in run.notices if each.code in DISTURBANCES]
 
 
 def _pairs(a: Record, b: Record) -> tuple[list[Pair], list[Blocked]]:
@@ -199,7 +204,7 @@ def _no_partner(measurement: Measurement, other: Record) -> str:
 
 def _value(measurement: Measurement, name: str) -> str:
     value = getattr(measurement, name)
-    return "none" if value is None else str(value)
+    return "none" if value is None else size_text(value) if name == "size" else str(value)
 
 
 def _incomparable(a: Measurement, b: Measurement) -> str | None:
@@ -235,6 +240,7 @@ class _Method(Struct, frozen=True):
     margin: float
     level: float
     in_turns: bool
+    disturbed: bool = False
 
     def ratio(self, pairs: Sequence[Pair]) -> Ratio:
         """Return how many times as fast run `b` is at a kernel, or in the geometric mean of several."""
@@ -251,9 +257,14 @@ class _Method(Struct, frozen=True):
         return 0.0 if self.in_turns and processes > 1 else DRIFT
 
     def verdict(self, ratio: Ratio) -> Verdict:
-        """Return equivalent if a difference of the margin is ruled out, different if significant and beyond it."""
+        """Return equivalent if a difference of the margin is ruled out, different if significant and beyond it.
+
+        Of runs that other work disturbed, not both alike in turns, none is called different.
+        """
         if ratio.p_apart < 1 - self.level:
             return "equivalent"
+        if self.disturbed and not self.in_turns:
+            return "inconclusive"
         if ratio.p_equal < 1 - self.level and ratio.value > 1 + self.margin:
             return "faster"
         if ratio.p_equal < 1 - self.level and ratio.value < 1 / (1 + self.margin):
@@ -328,8 +339,8 @@ def _notices(
     if not same and any(metric.spread_assumed for metric in metrics):
         yield notice("spread-assumed", spread=ASSUMED_SPREAD)
     if not same and not in_turns(a, b):
-        machines = {run.environment.get("machine") for run in (a, b)}
-        yield notice("not-in-turns", allowance=DRIFT, two_machines=len(machines) > 1)
+        machines, disturbed = {run.environment.get("machine") for run in (a, b)}, _disturbances(a, b)
+        yield notice("not-in-turns", allowance=DRIFT, two_machines=len(machines) > 1, disturbed=disturbed)
     parts = {f"{m.kernel} {m.variant}" for pair in pairs for m in pair if m.stopped == "interrupted"}
     if parts:
         yield notice("measured-in-part", kernels=sorted(parts))

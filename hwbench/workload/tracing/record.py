@@ -44,6 +44,8 @@ class Trace:
         self.params = Parameters()
         # By storage; the storage is kept, so that its address stays its own.
         self._roles: dict[int, tuple[Role, Any]] = {}
+        self._kept: dict[int, int] = {}  # bytes of storages for the backward pass
+        self._gradients = 0
 
     def enter(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Record which storages are weights and which hold data."""
@@ -54,6 +56,7 @@ class Trace:
             self._mark(tensor, "weight")
         for parameter in module.parameters():
             self.params.add(address(parameter), parameter.numel())
+            self._gradients += parameter.numel() * parameter.element_size() * parameter.requires_grad
         for tensor in tensors((args, kwargs)):
             self._mark(tensor, "data")
 
@@ -65,6 +68,21 @@ class Trace:
         """Return whether a tensor holds data, weights (or what was made of them alone), or neither."""
         known = self._roles.get(address(tensor)) if tensor.layout is torch.strided else None
         return known[0] if known else "constant"
+
+    def keep(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Record that the backward pass needs a tensor, and return it."""
+        if tensor.layout is torch.strided and self.role(tensor) != "weight":
+            self._mark(tensor, self.role(tensor))  # keeps the storage, too
+            self._kept[address(tensor)] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes that a step of training needs beside its weights, with elements of RUN_DTYPE.
+
+        What the backward pass reads and gradients of weights need not exist at once: the larger of the two.
+        """
+        return max(sum(self._kept.values()), self._gradients)
 
     def record(self, call: Call, cost: Cost, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
         """Add an op; its outputs hold data if an input does."""

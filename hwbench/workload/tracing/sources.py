@@ -74,6 +74,9 @@ def count_module(built: Built, request: ModelRequest) -> tuple[Built, Workload]:
     trace = first if ops is not None or batch == built.batch else batches.run(batches.resized(built, batch), request)
     shapes = [tuple(tensor.shape) for tensor in tensors((built.args, built.kwargs))] or [(built.batch,)]
     dim = built.batch_dim
+    state, of = _cache_bytes(first.output) if built.cache else 0, built.batch
+    if request.training:
+        state, of = trace.kept_bytes, batch
     workload = Workload(
         name=request.model,
         title=built.title + (", training step" if request.training and "training step" not in built.title else ""),
@@ -82,7 +85,7 @@ def count_module(built: Built, request: ModelRequest) -> tuple[Built, Workload]:
         uncounted=uncounted(trace.uncounted, len(trace.ops)),
         assumed=tuple(trace.assumed),
         unused_params=trace.params.unclaimed,
-        state_elements=_state_elements(first.output, built.batch) if built.cache else 0,
+        state_elements=-(-state // (4 * of)),  # RUN_DTYPE is four bytes; half precision counts half
         samples=1 if ops is not None else batch,
         batch=batch,
         fixed="" if ops is not None else "training" if request.training else "unknown" if dim is None else "interplay",
@@ -94,12 +97,10 @@ def _without_batch_of_one(op: Op) -> Op:
     return replace(op, output_shape=op.output_shape[1:]) if op.output_shape[:1] == (1,) else op
 
 
-def _state_elements(output: Any, batch: int) -> int:
-    """Return the elements of the run's dtype in one sample's key-value cache; half precision counts half."""
+def _cache_bytes(output: Any) -> int:
+    """Return the bytes of a key-value cache."""
     cache = getattr(output, "past_key_values", None)
-    floating = (tensor for tensor in tensors(cache) if tensor.is_floating_point())
-    size = sum(int(tensor.numel() * tensor.element_size()) for tensor in floating)
-    return -(-size // (4 * batch))  # RUN_DTYPE is four bytes
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors(cache) if tensor.is_floating_point())
 
 
 def _of_images(module: Any, request: ModelRequest, size: int, channels: int, title: str) -> Built:

@@ -148,18 +148,19 @@ class _Fused(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, dispatch: _Dispatch, name: str, result: Any, *operands: Any) -> torch.Tensor:
-        ctx.dispatch, ctx.name, ctx.operands = dispatch, name, operands
+        ctx.dispatch, ctx.name = dispatch, name
+        ctx.save_for_backward(*operands)
         output = result(*operands)
         dispatch.count(name, operands, {}, [output])
         return output
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
-        wanted = ctx.needs_input_grad[-len(ctx.operands) :]
-        pairs = zip(ctx.operands, wanted, strict=True)
+        operands = ctx.saved_tensors
+        pairs = zip(operands, ctx.needs_input_grad[-len(operands) :], strict=True)
         results = [tensor.new_empty(tensor.shape) if need else None for tensor, need in pairs]
         outputs = [tensor for tensor in results if tensor is not None]
-        ctx.dispatch.count(f"{ctx.name}_backward", (*gradients, *ctx.operands), {}, outputs)
+        ctx.dispatch.count(f"{ctx.name}_backward", (*gradients, *operands), {}, outputs)
         return (None, None, None, *results)
 
 
@@ -205,7 +206,8 @@ def trace(
             functions = enter(_Functions(result, dispatch))
             # torch's own multi-head attention hides its call from the mode
             enter(patches.replace_attribute(torch.nn.functional, "scaled_dot_product_attention", functions.attend))
-            result.output = module(*args, **kwargs)
+            with torch.autograd.graph.saved_tensors_hooks(result.keep, lambda tensor: tensor):
+                result.output = module(*args, **kwargs)
             if training:
                 _backward(result.output)
     except (InputError, KeyboardInterrupt):

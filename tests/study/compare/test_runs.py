@@ -8,6 +8,7 @@ import pytest
 
 from hwbench.errors import InputError
 from hwbench.measure.record import Measurement, Record, Sample
+from hwbench.notices import notice
 from hwbench.stats.comparison import ASSUMED_SPREAD, holm
 from hwbench.study.compare.runs import DRIFT, compare_runs
 from hwbench.study.compare.simulation import PROCESSES, RATE, SAMPLES, WORK, Noise, compare_simulated, record
@@ -101,6 +102,18 @@ def test_verdicts_of_quiet_runs() -> None:
     assert narrow.metrics[0].verdict == "faster"
 
 
+@pytest.mark.parametrize("turns", [True, False])
+def test_runs_that_other_work_disturbed_get_a_verdict_only_in_turns(turns: bool) -> None:
+    fast, slow = (_run(name, _measurement([[rate] * 9] * 5)) for name, rate in (("a", 2e11), ("b", 1e11)))
+    busy = msgspec.structs.replace(slow, notices=(notice("other-work", share=0.8),))
+    if not turns:
+        fast, busy = _apart(fast), _apart(busy)
+    found = compare_runs(fast, busy)
+    assert found.metrics[0].verdict == ("slower" if turns else "inconclusive")
+    assert compare_runs(_apart(fast), _apart(slow)).metrics[0].verdict == "slower"
+    assert [any(each.data.get("disturbed") for each in found.notices)] == [not turns]
+
+
 def test_the_ratio_is_that_of_the_processes_medians_and_a_time_counts_the_other_way_round() -> None:
     a, b = [[1.0, 2.0, 30.0], [3.0, 4.0, 5.0]], [[2.0, 6.0, 7.0], [8.0, 8.0, 80.0]]
     rate = compare_runs(_run("a", _measurement(a)), _run("b", _measurement(b))).metrics[0]
@@ -132,7 +145,7 @@ FLAT = [[1e11, 1.01e11]] * 5
         ({"dtype": "fp64"}, "differ in dtype fp32 against fp64"),
         ({"isa": "avx2"}, "differ in isa none against avx2"),
         ({"threads": 2}, "differ in threads 1 against 2"),
-        ({"size": "1024x1024x1024"}, "differ in size 512x512x512 against 1024x1024x1024"),
+        ({"size": "1024x1024x1024"}, "differ in size 512³ against 1024³"),
         ({"unit": "FLOP/cycle"}, "differ in unit FLOP/s against FLOP/cycle"),
         ({"timer": "wall"}, "differ in convention: cpu time against wall time"),
         ({"work": 2 * WORK}, "differ in convention: 1e+09 FLOP against 2e+09 FLOP for the same size"),

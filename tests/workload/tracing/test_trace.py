@@ -424,6 +424,21 @@ def test_training_step() -> None:
     assert params(found) == sum(parameter.numel() for parameter in module.parameters())
 
 
+@pytest.mark.parametrize(("samples", "kept"), [(2, 8 * W + W + 2 * W + 2), (30, 30 * (8 + W))])
+def test_a_training_step_holds_gradients_or_what_its_backward_pass_reads(samples: int, kept: int) -> None:
+    """The input, and the result of ReLU, which two ops keep; or gradients of all weights, if these are more."""
+    module = nn.Sequential(nn.Linear(8, W), nn.ReLU(), nn.Linear(W, 2))
+    found = torch_trace.trace(module, (data(8)[:1].expand(samples, 8).contiguous(),), batch=samples, training=True)
+    assert found.kept_bytes == 4 * kept
+    assert traced(module, data(8)).kept_bytes == 0
+
+
+def test_a_training_step_of_attention_keeps_its_operands() -> None:
+    module = Function(lambda weight, x: sdpa()(x * weight, x * weight, x * weight), (8,))
+    found = torch_trace.trace(module, (data(H, T, 8),), batch=BATCH, training=True)
+    assert found.kept_bytes == 4 * BATCH * H * T * 8 * 4  # the input and its three products
+
+
 def test_training_attention() -> None:
     """Five products backward for two forward: the scores are computed again."""
     module = Function(lambda weight, x: sdpa()(x * weight, x * weight, x * weight), (8,))
