@@ -58,6 +58,7 @@ def _readable(name: str, value: Any) -> Any:
 
 _QUANTITIES = {"_hz": Hertz, "_bytes": Bytes, "_flops_per_second": FlopsPerSecond}
 _NO_BOUND = "and peaks computed from it are not upper bounds."
+_MEASURE_CLOCK = "`hwbench bench clock` measures it."
 
 
 def _of_class(core_class: str) -> str:
@@ -144,27 +145,36 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         "The system states a clock of up to {clock_hz}, above the {catalog_hz} of the catalog: peaks use the catalog's."
     ),
     "clock-assumed": lambda clock_hz, core_class: (
-        f"No clock{_of_class(core_class)} is known; {Hertz(clock_hz)} is assumed, {_NO_BOUND}"
+        f"No clock{_of_class(core_class)} is known; {Hertz(clock_hz)} is assumed, {_NO_BOUND} {_MEASURE_CLOCK}"
     ),
     "clock-from-hypervisor": lambda clock_hz, core_class: (
         f"The hypervisor states a clock{_of_class(core_class)} of {Hertz(clock_hz)}; the real one may be higher, "
-        + _NO_BOUND
+        f"{_NO_BOUND} {_MEASURE_CLOCK}"
+    ),
+    "clock-overstated": lambda clock_hz, core_class: (
+        f"amd-pstate states a clock{_of_class(core_class)} of {Hertz(clock_hz)}, and is known to state more than cores "
+        f"reach. {_MEASURE_CLOCK}"
     ),
     "clock-without-boost": lambda clock_hz, core_class: (
         f"The system states a clock{_of_class(core_class)} of {Hertz(clock_hz)} and no boost; the real one may be "
-        f"higher, {_NO_BOUND}"
+        f"higher, {_NO_BOUND} {_MEASURE_CLOCK}"
     ),
     "cores-uncounted": "The system does not tell cores from threads: every logical CPU is assumed to be a core.",
     "core-classes-hidden": "{title} has more classes of cores than the system shows: some count as faster ones.",
     "cpu-unknown": lambda core_class, identity, isas: (
         f"The catalog does not know this CPU{f' ({core_class})' if core_class else ''}, {identity}: "
-        f"its rates are assumed from its flags ({', '.join(isas)})."
+        f"its rates are assumed from its flags ({', '.join(isas)}), as high as those of the widest core that has them."
+    ),
+    "hybrid-hidden": (
+        "CPUs with cores of {title} often have E-cores too, and the system shows one class of cores: some may count as "
+        "faster ones."
     ),
     "isa-hidden": "{title} has {isas}, but the flags do not show it: those rates are left out.",
     "memory-limited": "The control group limits memory to {limit_bytes} of {total_bytes}.",
     "model-ambiguous": lambda title, others: (
         f"The model number fits {title} and {' and '.join(others)}: the first is assumed."
     ),
+    "model-generic": "The hypervisor shows a generic model, {model}: any CPU with its flags may be behind it.",
     "model-contradicted": "The model number says {title}, which has no {flag}: it is not believed.",
     "quota": (
         "The control group's quota allows {quota:g} CPUs' worth of time: {counted} of {cores} cores are counted, "

@@ -7,7 +7,7 @@ from hwbench.files import folders, names
 
 _NOISE = (
     r"\((r|tm|c)\)|[®™©]", r"\s@.*$", r"\s(w/|with)\s.*$", r"\b\d+(st|nd|rd|th) gen\b", r"\b(cpu|processor)\b",
-    r"\srev\s[\d.]+$", r"\b(\d+|dual|triple|quad|six|eight|twelve|sixteen)[- ]cores?\b",
+    r"\srev\s[\d.]+$", r"(?<=\d)\s0(?=\s|$)", r"\b(\d+|dual|triple|quad|six|eight|twelve|sixteen)[- ]cores?\b",
 )  # fmt: skip
 _VENDORS = ("intel", "amd", "apple")
 

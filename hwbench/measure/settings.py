@@ -6,8 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from hwbench.errors import InputError
-from hwbench.machine.host import cgroup, linux
-from hwbench.machine.host.cpuinfo import parse_cpuinfo
+from hwbench.machine.host import topology
 from hwbench.machine.host.describe import Host, host
 from hwbench.machine.host.files import Files
 from hwbench.machine.parts import Cache
@@ -46,18 +45,13 @@ def allowed(root: str = "/", affinity: set[int] | None = None) -> tuple[CpuClass
     """
     if affinity is None and root == "/" and hasattr(os, "sched_getaffinity"):
         affinity = os.sched_getaffinity(0)
-    files = Files(root)
-    cpus = parse_cpuinfo(files.text("/proc/cpuinfo") or "")
-    online = linux.online_cpus(files, cpus)
-    if not online:
+    layout = topology.read(Files(root), affinity)
+    if layout is None:
         numbers = sorted(affinity) if affinity else range(os.cpu_count() or 1)
         return (CpuClass("core", tuple(numbers)),)
-    mask = linux.allowed_cpus(files) if affinity is None else frozenset(affinity)
-    usable = linux.narrowed(linux.narrowed(online, mask), cgroup.limits(files).cpus)
-    cores, _ = linux.physical_cores(files, cpus, online)
     classes = []
-    for name, group in linux.cpu_classes(files, cpus, online).items():
-        first = {cores[cpu]: cpu for cpu in sorted(group & usable, reverse=True)}
+    for name, group in layout.classes.items():
+        first = {layout.cores[cpu]: cpu for cpu in sorted(group & layout.usable, reverse=True)}
         if first:
             classes.append(CpuClass(name, tuple(sorted(first.values()))))
     return tuple(classes)

@@ -2,4 +2,5 @@
 
 __all__ = [
     "cgroup", "clock", "cpuinfo", "describe", "facts", "fallback", "files", "isa", "linux", "macos", "match", "memory",
+    "topology",
 ]  # fmt: skip

@@ -38,7 +38,10 @@ class Mount(Struct, frozen=True):
 def limits(files: Files) -> CgroupLimits:
     """Return the limits on this process, of all hierarchies together."""
     groups = parse_groups(files.text("/proc/self/cgroup") or "")
-    mounts = parse_mounts(files.text("/proc/self/mountinfo") or "") or usual_mounts(files)
+    if not groups and (own := files.text("/proc/self/cpuset")):
+        groups = {"cpuset": own, "": own}
+    mounts = parse_mounts(files.text("/proc/self/mountinfo") or "")
+    mounts = mounts or parse_mount_table(files.text("/proc/mounts") or "") or usual_mounts(files)
     sets: list[frozenset[int]] = []
     quotas: list[float] = []
     memories: list[int] = []
@@ -76,6 +79,13 @@ def parse_mounts(text: str) -> tuple[Mount, ...]:
     return tuple(mounts)
 
 
+def parse_mount_table(text: str) -> tuple[Mount, ...]:
+    """Return mounted hierarchies as `parse_mounts` does, from /proc/mounts, which does not say what a mount shows."""
+    lines = (line.split() for line in text.splitlines())
+    as_in_mountinfo = (f"0 0 0:0 / {line[1]} rw - {line[2]} none {line[3]}" for line in lines if len(line) > 3)
+    return parse_mounts("\n".join(as_in_mountinfo))
+
+
 def usual_mounts(files: Files) -> tuple[Mount, ...]:
     """Return where hierarchies usually are, when the list of mounts cannot be read."""
     version_1 = [
@@ -111,7 +121,11 @@ def _unescaped(path: str) -> str:
 
 
 def _sets(files: Files, folder: str, mount: Mount) -> list[frozenset[int]]:
-    names = ("cpuset.effective_cpus", "cpuset.cpus") if mount.controllers else ("cpuset.cpus.effective",)
+    names = (
+        ("cpuset.effective_cpus", "cpuset.cpus", "effective_cpus", "cpus")
+        if mount.controllers
+        else ("cpuset.cpus.effective",)
+    )
     if mount.controllers and "cpuset" not in mount.controllers:
         return []
     sets = (parse_cpulist(files.text(f"{folder}/{name}") or "") for name in names)

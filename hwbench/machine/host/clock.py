@@ -30,6 +30,21 @@ def linux_clock(files: Files, cpus: Cpus, group: Iterable[int]) -> tuple[float |
     return base or highest(stated) or _device_tree(files), None
 
 
+def highest_clocks(files: Files, group: Iterable[int]) -> dict[int, float]:
+    """Return the highest clock in Hz that cpufreq states of each CPU, of those where it states one."""
+    policies = _policies(files)
+    folders = {cpu: policies.get(cpu, f"{CPU}/cpu{cpu}/cpufreq") for cpu in group}
+    clocks = {cpu: _hertz(files, f"{folder}/cpuinfo_max_freq", 1e3) for cpu, folder in folders.items()}
+    return {cpu: hertz for cpu, hertz in clocks.items() if hertz}
+
+
+def overstates(files: Files, group: Iterable[int]) -> bool:
+    """Return whether amd-pstate states the clocks: it scales them by CPPC's ranks of cores, which can be too high."""
+    cpu = min(group)
+    folder = _policies(files).get(cpu, f"{CPU}/cpu{cpu}/cpufreq")
+    return (files.text(f"{folder}/scaling_driver") or "").startswith("amd-pstate")
+
+
 def brand_clock(brand: str) -> float | None:
     """Return the clock in Hz at the end of a name such as `Intel(R) Xeon(R) CPU @ 2.60GHz`."""
     match = re.search(r"([0-9]{1,5}(?:\.[0-9]{1,4})?)\s*([GM])Hz\s*$", brand)
@@ -37,8 +52,10 @@ def brand_clock(brand: str) -> float | None:
 
 
 def _megahertz(fields: dict[str, str]) -> float | None:
-    text = fields.get("cpu MHz") or fields.get("CPU MHz") or fields.get("clock", "").removesuffix("MHz")
-    return clock(round(float(text) * 1e6)) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,9})?", text) else None
+    names = ("cpu mhz static", "cpu mhz", "clock", "cpu-freq")
+    text = next((fields[name] for name in names if fields.get(name)), "")
+    match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,9})?) *([mg]hz)?", text.lower())
+    return clock(round(float(match[1]) * (1e9 if match[2] == "ghz" else 1e6))) if match else None
 
 
 def _hertz(files: Files, name: str, unit: float) -> float | None:
@@ -65,14 +82,15 @@ def _spaced(files: Files, name: str) -> list[int]:
 def _hides_boost(files: Files, folder: str, top: float) -> bool:
     """Return whether the highest clock that the driver states is without boost: acpi-cpufreq lists P-states only.
 
-    It writes Intel's turbo as 1 MHz above the base clock; AMD's boost is above the list where the kernel knows it.
+    It writes Intel's turbo as 1 MHz above the next clock; AMD's boost is above the list where the kernel knows it.
     """
     if files.text(f"{folder}/scaling_driver") != "acpi-cpufreq":
         return False
-    known = highest(float(number) * 1e3 for number in _spaced(files, f"{folder}/scaling_available_frequencies"))
-    if known is None or top > known:
+    listed = sorted(_spaced(files, f"{folder}/scaling_available_frequencies"), reverse=True)
+    if not listed or top > listed[0] * 1e3:
         return False
-    return files.number(f"{CPU}/cpufreq/boost") == 1 or top % 1e7 == 1e6
+    step = listed[0] - listed[1] if len(listed) > 1 else listed[0] % 10_000
+    return files.number(f"{CPU}/cpufreq/boost") == 1 or step == 1000
 
 
 def _device_tree(files: Files) -> float | None:

@@ -10,27 +10,31 @@ import sys
 from functools import lru_cache
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hwbench.errors import shown
 from hwbench.files import places
 from hwbench.machine.device import Device
 from hwbench.machine.host import fallback, linux, macos, match
-from hwbench.machine.host.facts import CoreClass, Facts
+from hwbench.machine.host.facts import CoreClass, Facts, Identity
 from hwbench.machine.host.files import Files
 from hwbench.machine.host.isa import contradicted, within_reach
-from hwbench.machine.host.match import Match
 from hwbench.machine.parts import Cache, Clock, Memory, Provenance, Units
 from hwbench.notices import Notice, notice, unique
 from hwbench.units import Bits, Bytes, BytesPerSecond, Hertz
 
 ASSUMED_CLOCK = 2e9
-CLOCK_DOUBTS = ("clock-assumed", "clock-from-hypervisor", "clock-without-boost")
+CLOCK_DOUBTS = ("clock-assumed", "clock-from-hypervisor", "clock-overstated", "clock-without-boost")
 """Codes of notices that no longer hold once the clock has been measured."""
 VENDORS = {
-    "GenuineIntel": "Intel", "AuthenticAMD": "AMD", "HygonGenuine": "Hygon", "CentaurHauls": "VIA", "0x41": "Arm",
-    "Shanghai": "Zhaoxin", "0x46": "Fujitsu", "0x48": "HiSilicon", "0x51": "Qualcomm", "0x61": "Apple",
+    "GenuineIntel": "Intel", "AuthenticAMD": "AMD", "HygonGenuine": "Hygon", "CentaurHauls": "VIA",
+    "Shanghai": "Zhaoxin", "IBM/S390": "IBM", "0x00": "unknown", "0x41": "Arm", "0x42": "Broadcom", "0x43": "Cavium",
+    "0x44": "DEC", "0x46": "Fujitsu", "0x48": "HiSilicon", "0x49": "Infineon", "0x4d": "Motorola/Freescale",
+    "0x4e": "NVIDIA", "0x50": "APM", "0x51": "Qualcomm", "0x53": "Samsung", "0x54": "Texas Instruments",
+    "0x56": "Marvell", "0x61": "Apple", "0x66": "Faraday", "0x69": "Intel", "0x6d": "Microsoft", "0x70": "Phytium",
     "0xc0": "Ampere",
 }  # fmt: skip
+"""Makers by x86 vendor string and by Arm's implementer codes (lscpu-arm.c of util-linux)."""
 
 
 class Host(Struct, frozen=True):
@@ -89,7 +93,20 @@ def _facts(root: str, affinity: set[int] | None, system: str) -> Facts:
         facts = linux.read(Files(root), affinity)
     elif system == "darwin":
         facts = macos.read(Files(root), live)
-    return facts or (fallback.read(affinity) if live else Facts())
+    if live and (facts is None or not (facts.brand or facts.flags)):
+        return _completed(facts, fallback.read(affinity))
+    return facts or Facts()
+
+
+def _completed(facts: Facts | None, library: Facts) -> Facts:
+    """Return facts of a system that does not name its CPU with the name, identity and flags that libraries find."""
+    if facts is None or len(facts.classes) > 1 or facts.classes[0].identity != Identity():
+        return facts or library
+    known = replace(facts.classes[0], identity=library.classes[0].identity, base=facts.classes[0].base)
+    memory, counted = facts.memory or library.memory, facts.counted or library.counted
+    if facts.usable == 1 and not facts.counted:  # memory alone
+        return replace(library, memory=memory, notices=facts.notices)
+    return replace(facts, brand=library.brand, flags=library.flags, classes=(known,), memory=memory, counted=counted)
 
 
 def describe(facts: Facts) -> Host:
@@ -104,6 +121,9 @@ def describe(facts: Facts) -> Host:
     ]
     notices += _count_notices(facts, counts)
     notices += [notice for cores in described for notice in cores.notices]
+    hybrid = next((cores.units for cores in described if cores.units.architecture in match.COMPANIONS), None)
+    if hybrid and len(facts.classes) == 1 and known is None and (facts.hypervisor or facts.classes[0].boost is None):
+        notices.append(notice("hybrid-hidden", title=hybrid.architecture))
     if facts.hypervisor and facts.smt is not True and "fpu" in facts.flags:
         notices.append(notice("virtual-cpus"))
     return Host(
@@ -122,7 +142,7 @@ def describe(facts: Facts) -> Host:
 
 def _recognized(facts: Facts) -> tuple[Device | None, dict[str, Units], list[Notice]]:
     """Return the catalogued device that the brand means, its units for each class of cores, and doubts about it."""
-    known = match.known_device(facts.brand)
+    known = None if match.GENERIC.search(facts.brand) else match.known_device(facts.brand)
     pairs = match.same_classes(known, facts.classes) if known else None
     if known is None or pairs is None:
         return None, {}, []
@@ -169,7 +189,10 @@ def _from_device(known: Units, cores: CoreClass, facts: Facts, count: int) -> _C
 
 def _from_identity(cores: CoreClass, facts: Facts, count: int, position: int) -> _Class:
     """Return units of a CPU that is known by what it calls itself, or by its flags alone."""
-    matched: Match = match.match(cores, facts.flags, position)
+    if facts.hypervisor is not False and match.GENERIC.search(facts.brand):
+        matched = match.unknown(cores, facts.flags, (notice("model-generic", model=shown(facts.brand)),))
+    else:
+        matched = match.match(cores, facts.flags, position, bool(facts.hypervisor))
     clock, how, notices = _clock(cores, facts)
     units = Units(matched.architecture, count, clock, cores.name, cores.threads or None, matched.rates)
     return _Class(units, _provenance(facts, cores.name, how, matched.how), (*matched.notices, *notices))
@@ -191,7 +214,8 @@ def _clock(cores: CoreClass, facts: Facts) -> tuple[Clock, Provenance, tuple[Not
         return Clock(base=Hertz(ASSUMED_CLOCK)), "assumed", (doubt,)
     clock = Clock(base=base, boost=boost)
     if not facts.hypervisor and boost:
-        return clock, "os", ()
+        over = notice("clock-overstated", clock_hz=float(boost), core_class=core_class)
+        return clock, "os", (over,) if facts.clock_overstated else ()
     code = "clock-from-hypervisor" if facts.hypervisor else "clock-without-boost"
     return clock, "os", (notice(code, clock_hz=float(stated), core_class=core_class),)
 

@@ -11,16 +11,17 @@ CLOCKS = (1e6, 2e10)
 
 
 class Identity(Struct, frozen=True):
-    """What a core calls itself: x86 vendor, family, model and stepping; on Arm the implementer and the part."""
+    """What a core calls itself: vendor, family, model and stepping on x86, implementer and part on Arm, else a name."""
 
     vendor: str = ""
     family: int | None = None
     model: int | None = None
     stepping: int | None = None
+    core: str = ""
 
     def __str__(self) -> str:
         if self.model is None:
-            return self.vendor or "a CPU that does not say what it is"
+            return " ".join(filter(None, (self.vendor, self.core))) or "a CPU that does not say what it is"
         if self.vendor.startswith("0x"):
             return f"Arm implementer {self.vendor} part {self.model:#x}"
         return f"{self.vendor or 'unknown vendor'} family {self.family} model {self.model} stepping {self.stepping}"
@@ -49,6 +50,7 @@ class Facts(Struct, frozen=True):
     """All that an operating system says. Memory in bytes, quota in CPUs' worth of time, None where unknown.
 
     `counted` is whether cores are known apart from SMT threads; where not, every logical CPU is taken for a core.
+    `clock_overstated` is whether a driver states the clocks that is known to state too high ones.
     """
 
     brand: str = ""
@@ -63,15 +65,16 @@ class Facts(Struct, frozen=True):
     quota: float | None = None
     smt: bool | None = None
     hypervisor: str | bool | None = None
+    clock_overstated: bool = False
     notices: tuple[Notice, ...] = ()
 
 
 def merged_caches(by_class: dict[str, tuple[CacheFact, ...]]) -> tuple[CacheFact, ...]:
-    """Return caches of all classes of cores, each once; where classes differ in one, it is named for its class."""
+    """Return caches of all classes of cores, each once; one that not all have alike is named for its class."""
     merged: dict[CacheFact, None] = {}
     for name in dict.fromkeys(fact.name for facts in by_class.values() for fact in facts):
         own = {label: [fact for fact in facts if fact.name == name] for label, facts in by_class.items()}
-        alike = len({tuple(facts) for facts in own.values() if facts}) == 1
+        alike = len({tuple(facts) for facts in own.values()}) == 1
         for label, facts in own.items():
             for fact in facts:
                 merged[fact if alike else CacheFact(f"{label} {name}", fact.size, fact.shared_by)] = None

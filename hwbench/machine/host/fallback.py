@@ -23,8 +23,8 @@ def read(affinity: set[int] | None) -> Facts:
     brand = brand if isinstance(brand, str) else ""
     frequency = _attempt(lambda: _psutil().cpu_freq().max)
     hertz = clock(frequency * 1e6) if isinstance(frequency, int | float) else None
-    numbers = (_count(info.get(name)) for name in ("family", "model", "stepping"))
-    identity = Identity(str(info.get("vendor_id_raw") or "")[:40], *numbers)
+    family, model, stepping = (_count(info.get(name)) for name in ("family", "model", "stepping"))
+    identity = Identity(str(info.get("vendor_id_raw") or "")[:40], family, model, stepping)
     base = highest([hertz, brand_clock(brand)])
     cores = CoreClass(identity=identity, cores=min(physical or usable, usable), threads=usable, base=base)
     return Facts(

@@ -36,9 +36,9 @@ class Files(Struct, frozen=True):
         """Return the whole number that a file holds, None where it holds something else."""
         return whole_number(self.text(name))
 
-    def cpus(self, name: str) -> frozenset[int]:
-        """Return the CPU list that a file holds, empty where it cannot be read."""
-        return parse_cpulist(self.text(name) or "")
+    def cpus(self, name: str, mask: str | None = None) -> frozenset[int]:
+        """Return the CPU list that a file holds, or the mask that another one does; empty where none can be read."""
+        return parse_cpulist(self.text(name) or "") or (parse_cpumask(self.text(mask) or "") if mask else frozenset())
 
     def names(self, folder: str) -> list[str]:
         """Return names in a folder, sorted; none where there is no such folder."""
@@ -64,6 +64,15 @@ def parse_cpulist(text: str) -> frozenset[int]:
         if match := re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part):
             cpus.update(range(int(match[1]), min(int(match[2] or match[1]), HIGHEST_CPU) + 1))
     return frozenset(cpus)
+
+
+def parse_cpumask(text: str) -> frozenset[int]:
+    """Return the CPUs of a kernel mask such as `00000000,00000101`; none where the text is no mask."""
+    digits = text.strip().replace(",", "")
+    if not re.fullmatch(r"[0-9a-fA-F]{1,16384}", digits):
+        return frozenset()
+    mask = int(digits, 16)
+    return frozenset(cpu for cpu in range(mask.bit_length()) if mask >> cpu & 1)
 
 
 def format_cpulist(cpus: Iterable[int]) -> str:

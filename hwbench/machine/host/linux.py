@@ -1,170 +1,95 @@
 """A Linux machine from /proc, /sys and its control groups. Any file may be missing, empty or nonsense: nothing raises.
 
-Formats: proc(5); the kernel's ABI/testing/sysfs-devices-system-cpu and admin-guide/cputopology.
+Each fact is read on its own, so that what is missing takes nothing else away. Formats: proc(5) and the kernel's ABI.
 """
 
+import re
 from collections.abc import Iterable
 
-from msgspec import Struct
-
-from hwbench.machine.host import cgroup
-from hwbench.machine.host.clock import linux_clock
-from hwbench.machine.host.cpuinfo import Cpus, flags_of, identity_of, parse_cpuinfo
+from hwbench.machine.host import cgroup, topology
+from hwbench.machine.host.clock import linux_clock, overstates
+from hwbench.machine.host.cpuinfo import Fields, decimal, flags_of, identity_of
 from hwbench.machine.host.facts import CacheFact, CoreClass, Facts, Identity, merged_caches
-from hwbench.machine.host.files import Files, format_cpulist, parse_cpulist
+from hwbench.machine.host.files import Files, format_cpulist
 from hwbench.machine.host.memory import memory_size
+from hwbench.machine.host.topology import CPU, Core, Topology
 from hwbench.notices import notice
 
-CPU = "/sys/devices/system/cpu"
-Core = tuple[int | str, ...]
-"""What the logical CPUs of one physical core share."""
-
-HYBRID = (("P-core", "/sys/devices/cpu_core/cpus"), ("E-core", "/sys/devices/cpu_atom/cpus"),
-          ("LPE-core", "/sys/devices/cpu_lowpower/cpus"))  # fmt: skip
 VIRTUAL_PRODUCTS = (
     "KVM", "QEMU", "VMware", "VirtualBox", "Virtual Machine", "Bochs", "HVM domU", "Google Compute Engine", "OpenStack",
 )  # fmt: skip
+VIRTUAL_VENDORS = ("QEMU", "VMware, Inc.", "innotek GmbH", "Xen", "Parallels", "Bochs", "Google", "OpenStack")
+"""Makers of virtual machines alone: their word is enough where an x86 CPU has no flag of a hypervisor."""
 
+CLOUDS = {
+    ("Amazon EC2", 0xD08): "AWS Graviton", ("Amazon EC2", 0xD0C): "AWS Graviton2",
+    ("Amazon EC2", 0xD40): "AWS Graviton3", ("Amazon EC2", 0xD4F): "AWS Graviton4",
+    ("Google", 0xD0C): "Ampere Altra", ("Google", 0xD4F): "Google Axion",
+    ("Microsoft Corporation", 0xD0C): "Ampere Altra", ("Microsoft Corporation", 0xD49): "Microsoft Azure Cobalt 100",
+    ("NVIDIA", 0xD4F): "NVIDIA Grace",
+}  # fmt: skip
+"""Arm CPUs by the maker of their system (DMI) and the part of their cores: Arm has no brand strings."""
 
-class _Group(Struct, frozen=True):
-    """The logical CPUs of one class of cores, and those of them that this process may use."""
-
-    name: str
-    all: frozenset[int]
-    mine: frozenset[int]
+IBM_Z = {"2817": "z196", "2827": "zEC12", "2964": "z13", "3906": "z14", "8561": "z15", "3931": "z16", "9175": "z17"}
+"""Names of machine types (QEMU's target/s390x/cpu_models.c)."""
 
 
 def read(files: Files, affinity: Iterable[int] | None) -> Facts | None:
     """Return what Linux says, None without an answer. `affinity`: ids of the CPUs this process may use, if known."""
-    cpus = parse_cpuinfo(files.text("/proc/cpuinfo") or "")
-    online = online_cpus(files, cpus)
-    if not online:
-        return None
-    limits = cgroup.limits(files)
-    allowed = allowed_cpus(files) if affinity is None else frozenset(affinity)
-    usable = narrowed(narrowed(online, allowed), limits.cpus)
-    cores, counted = physical_cores(files, cpus, online)
-    groups = [_Group(name, every, every & usable) for name, every in cpu_classes(files, cpus, online).items()]
-    first = cpus.get(min(usable), {})
-    flags = flags_of(cpus[cpu] for cpu in sorted(usable) if cpu in cpus)
+    layout = topology.read(files, affinity)
     total = memory_size(files)
+    if layout is None:
+        return Facts(memory=total) if total else None
+    limits = cgroup.limits(files)
+    usable = layout.usable
+    first = layout.cpus.get(min(usable), {})
+    flags = flags_of(layout.cpus[cpu] for cpu in sorted(usable) if cpu in layout.cpus)
     memory = min((size for size in (total, limits.memory) if size), default=None)
     notices = []
-    if len(usable) < len(online):
-        notices.append(notice("affinity", usable=len(usable), online=len(online), cpus=format_cpulist(usable)))
+    if len(usable) < layout.logical:
+        notices.append(notice("affinity", usable=len(usable), online=layout.logical, cpus=format_cpulist(usable)))
     if memory is not None and total is not None and memory < total:
         notices.append(notice("memory-limited", limit_bytes=memory, total_bytes=total))
+    own = {name: group & usable for name, group in layout.classes.items() if group & usable}
     return Facts(
         brand=brand(files, first),
         flags=flags,
-        logical=len(online),
+        logical=layout.logical,
         usable=len(usable),
-        packages=len({package(files, cpus, cpu) for cpu in usable}),
-        classes=tuple(_core_class(files, cpus, cores, group) for group in groups),
-        counted=counted,
-        caches=merged_caches({group.name: caches(files, cores, group.mine) for group in groups}),
+        packages=len({topology.package(files, layout.cpus, cpu) for cpu in usable}),
+        classes=tuple(_core_class(files, layout, name, group) for name, group in layout.classes.items()),
+        counted=layout.counted,
+        caches=merged_caches({name: caches(files, layout.cores, group) for name, group in own.items()}),
         memory=memory,
         quota=limits.quota,
-        smt=smt(files, cpus, cores, counted),
-        hypervisor=hypervisor(files, flags),
+        smt=smt(files, layout),
+        hypervisor=hypervisor(files, flags, first),
+        clock_overstated=overstates(files, usable),
         notices=tuple(notices),
     )
 
 
-def online_cpus(files: Files, cpus: Cpus) -> frozenset[int]:
-    """Return logical CPUs that are online: what /sys says, else those in /proc/cpuinfo, else those with a folder."""
-    folders = (name.removeprefix("cpu") for name in files.names(CPU))
-    return files.cpus(f"{CPU}/online") or frozenset(cpus) or frozenset(int(n) for n in folders if _is_number(n))
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 10
-
-
-def allowed_cpus(files: Files) -> frozenset[int] | None:
-    """Return the affinity that /proc/self/status records, for a tree where nobody can be asked."""
-    for line in (files.text("/proc/self/status") or "").splitlines():
-        if line.startswith("Cpus_allowed_list:"):
-            return parse_cpulist(line.partition(":")[2]) or None
-    return None
-
-
-def narrowed(cpus: frozenset[int], limit: frozenset[int] | None) -> frozenset[int]:
-    """Return the CPUs within a limit, which is ignored if it leaves none: lxcfs renumbers CPUs."""
-    return (cpus & limit) or cpus if limit else cpus
-
-
-def physical_cores(files: Files, cpus: Cpus, online: frozenset[int]) -> tuple[dict[int, Core], bool]:
-    """Return the physical core of every CPU, and whether all are known; a CPU of unknown core is one itself."""
-    cores = {cpu: _core(files, cpus, cpu) for cpu in online}
-    known = {cpu: core for cpu, core in cores.items() if core is not None}
-    return {cpu: known.get(cpu, ("cpu", cpu)) for cpu in online}, len(known) == len(online)
-
-
-def _core(files: Files, cpus: Cpus, cpu: int) -> Core | None:
-    topology = f"{CPU}/cpu{cpu}/topology"
-    for name in ("core_cpus_list", "thread_siblings_list"):
-        siblings = files.cpus(f"{topology}/{name}")
-        if cpu in siblings:
-            return ("siblings", min(siblings))
-    core = files.number(f"{topology}/core_id")
-    if core is not None and core >= 0:
-        die = files.number(f"{topology}/die_id") or 0
-        return ("ids", package(files, cpus, cpu), die, core)
-    fields = cpus.get(cpu, {})
-    if _is_number(fields.get("core id", "")):
-        return ("ids", fields.get("physical id", "0"), fields["core id"])
-    return None
-
-
-def package(files: Files, cpus: Cpus, cpu: int) -> str:
-    """Return the socket that a CPU sits in; one for all where nobody says."""
-    number = files.number(f"{CPU}/cpu{cpu}/topology/physical_package_id")
-    return cpus.get(cpu, {}).get("physical id", "0") if number is None else str(number)
-
-
-def smt(files: Files, cpus: Cpus, cores: dict[int, Core], counted: bool) -> bool | None:
+def smt(files: Files, layout: Topology) -> bool | None:
     """Return whether some core runs more than one logical CPU; None where neither topology nor kernel says."""
-    if counted:
-        return len(set(cores.values())) < len(cores)
+    if layout.counted:
+        return len(set(layout.cores.values())) < len(layout.cores)
     active = files.number(f"{CPU}/smt/active")
-    return None if active is None or not cpus else active == 1
+    return None if active is None or not layout.cpus else active == 1
 
 
-def cpu_classes(files: Files, cpus: Cpus, online: frozenset[int]) -> dict[str, frozenset[int]]:
-    """Return the CPUs of every class of cores by the class's name, the fastest first."""
-    return _x86_classes(files, online) or _arm_classes(files, cpus, online) or {"core": online}
+def _core_class(files: Files, layout: Topology, name: str, group: frozenset[int]) -> CoreClass:
+    """Return one class of cores; its clocks are those of its usable CPUs, if there are any.
 
-
-def _core_class(files: Files, cpus: Cpus, cores: dict[int, Core], group: _Group) -> CoreClass:
-    """Return one class of cores; its clocks are those of its usable CPUs, if there are any."""
-    clocks = linux_clock(files, cpus, group.mine or group.all)
-    identity, own = identity_of(cpus.get(min(group.all), {})), {cores[cpu] for cpu in group.mine}
-    return CoreClass(group.name, identity, len(own), len(group.mine), *clocks)
-
-
-def _x86_classes(files: Files, online: frozenset[int]) -> dict[str, frozenset[int]]:
-    groups = {name: files.cpus(path) & online for name, path in HYBRID}
-    groups = {name: group for name, group in groups.items() if group}
-    covered = frozenset().union(*groups.values())
-    return groups if len(groups) > 1 and covered == online else {}
-
-
-def _arm_classes(files: Files, cpus: Cpus, online: frozenset[int]) -> dict[str, frozenset[int]]:
-    groups: dict[tuple[int, Identity], set[int]] = {}
-    for cpu in online:
-        identity = identity_of(cpus.get(cpu, {}))
-        if not identity.vendor.startswith("0x"):
-            return {}
-        capacity = files.number(f"{CPU}/cpu{cpu}/cpu_capacity") or 0
-        groups.setdefault((capacity, identity), set()).add(cpu)
-    if len(groups) < 2:
-        return {}
-    numbered = tuple(f"class {number}" for number in range(1, len(groups) + 1))
-    names = {2: ("big", "little"), 3: ("prime", "big", "little")}.get(len(groups), numbered)
-    boosts = {key: linux_clock(files, cpus, group)[1] or 0 for key, group in groups.items()}
-    order = sorted(groups, key=lambda key: (key[0], boosts[key], max(groups[key])), reverse=True)
-    return {name: frozenset(groups[key]) for name, key in zip(names, order, strict=True)}
+    Where one CPU's identity stands for several classes, which of them has it is unknown.
+    """
+    mine = group & layout.usable
+    identity = identity_of(layout.cpus.get(min(mine or group), {}))
+    if layout.one_identity and len(layout.classes) > 1:
+        identity = Identity(identity.vendor)
+    cores = len({layout.cores[cpu] for cpu in mine})
+    if identity.vendor == "IBM" and len(mine) > 4 * cores > 0:  # a core of eight threads is two of four
+        identity = Identity(identity.vendor, core=f"{identity.core} SMT8")
+    return CoreClass(name, identity, cores, len(mine), *linux_clock(files, layout.cpus, mine or group))
 
 
 def caches(files: Files, cores: dict[int, Core], group: Iterable[int]) -> tuple[CacheFact, ...]:
@@ -180,33 +105,64 @@ def caches(files: Files, cores: dict[int, Core], group: Iterable[int]) -> tuple[
             name = "L1d" if kind == "Data" and level == 1 else f"L{level}"
             if (level, name) in facts and facts[level, name].size >= size:
                 continue
-            sharers = {cores[other] for other in files.cpus(f"{folder}/{index}/shared_cpu_list") if other in cores}
-            facts[level, name] = CacheFact(name, size, len(sharers) or None)
+            sharers = files.cpus(f"{folder}/{index}/shared_cpu_list", f"{folder}/{index}/shared_cpu_map")
+            facts[level, name] = CacheFact(name, size, len({cores[cpu] for cpu in sharers if cpu in cores}) or None)
     return tuple(facts[key] for key in sorted(facts))
 
 
 def cache_size(text: str) -> int | None:
     """Return bytes that sysfs means by `32K` or `8M`; None for anything else."""
     factor = {"K": 1 << 10, "M": 1 << 20}.get(text[-1:])
-    return int(text[:-1]) * factor if factor and _is_number(text[:-1]) else None
+    number = decimal(text[:-1])
+    return number * factor if factor and number is not None else None
 
 
-def brand(files: Files, fields: dict[str, str]) -> str:
-    """Return the CPU as /proc/cpuinfo prints it; a board's name where the CPU has none, as on Arm."""
+def brand(files: Files, fields: Fields) -> str:
+    """Return the CPU as /proc/cpuinfo prints it; a cloud's, a board's or a system's name where the CPU has none."""
+    vendor = files.text("/sys/class/dmi/id/sys_vendor") or ""
+    product = (files.text("/sys/class/dmi/id/product_name") or "").replace("_", " ")
     tree = (files.text("/proc/device-tree/model") or "").strip("\0 ")
-    own = fields.get("model name", "")
-    generic = own.startswith(("ARMv", "AArch64 Processor"))
-    return (own if not generic else "") or fields.get("Model", "") or tree or fields.get("cpu model", "") or own
+    model, identity = fields.get("model", ""), identity_of(fields)
+    names = [fields.get("model name", ""), *([CLOUDS.get((vendor, identity.model), "")] if identity.model else [])]
+    if fields.get("vendor_id") == "IBM/S390" and (machine := fields.get("machine", "")):
+        names.append(f"IBM {IBM_Z[machine]} ({machine})" if machine in IBM_Z else f"IBM {machine}")
+    names += [fields["cpu"].partition(",")[0] if identity.vendor == "IBM" else ""] if "cpu" in fields else []
+    names += [model if decimal(model) is None else "", tree, fields.get("cpu model", ""), fields.get("uarch", "")]
+    if "vendor_id" not in fields and not _virtual(vendor, product):
+        names.append(product)
+    return next((name for name in names if name and not name.startswith(("ARMv", "AArch64 Processor"))), "")
 
 
-def hypervisor(files: Files, flags: tuple[str, ...]) -> str | bool | None:
+def hypervisor(files: Files, flags: tuple[str, ...], fields: Fields | None = None) -> str | bool | None:
     """Return which hypervisor runs this machine, True if only that one does, False if none; None where nothing says."""
-    kind = files.text("/sys/hypervisor/type")
     vendor = files.text("/sys/class/dmi/id/sys_vendor") or ""
     product = files.text("/sys/class/dmi/id/product_name") or ""
-    virtual = any(name in f"{vendor} {product}" for name in VIRTUAL_PRODUCTS)
-    virtual = virtual or (vendor == "Amazon EC2" and "metal" not in product)
-    name = kind or (f"{vendor} {product}".strip() if virtual else "")
+    named = f"{vendor} {product}".strip() if _virtual(vendor, product) else ""
+    name = files.text("/sys/hypervisor/type") or _z_hypervisor(files) or _tree_hypervisor(files, fields or {}) or named
     if "hypervisor" in flags:
         return name or True
-    return False if "fpu" in flags or "sse2" in flags else name or None
+    if ("fpu" in flags and "cpucfg" not in flags) or "sse2" in flags:  # x86, which has a flag for it
+        return name if name and (vendor in VIRTUAL_VENDORS or name != named) else False
+    return name or (False if (fields or {}).get("platform") == "PowerNV" else None)
+
+
+def _virtual(vendor: str, product: str) -> bool:
+    of_cloud = vendor == "Amazon EC2" and "metal" not in product
+    return of_cloud or any(name in f"{vendor} {product}" for name in VIRTUAL_PRODUCTS)
+
+
+def _z_hypervisor(files: Files) -> str:
+    """Return the hypervisor of an IBM Z from /proc/sysinfo: the innermost, else that of the logical partition."""
+    text = files.text("/proc/sysinfo") or ""
+    control = re.search(r"^VM00 Control Program:\s*(.+?)\s*$", text, re.MULTILINE)
+    return re.sub(r"\s+", " ", control[1])[:80] if control else "PR/SM" if "LPAR Number" in text else ""
+
+
+def _tree_hypervisor(files: Files, fields: Fields) -> str:
+    """Return the hypervisor that the device tree names, or that a virtual machine on POWER implies."""
+    compatible = (files.text("/proc/device-tree/hypervisor/compatible") or "").partition("\0")[0]
+    if compatible:
+        return {"linux,kvm": "KVM", "xen,xen": "Xen"}.get(compatible, compatible[:80])
+    if fields.get("platform") == "pSeries":
+        return "KVM" if "qemu" in fields.get("machine", "").lower() else "PowerVM"
+    return ""

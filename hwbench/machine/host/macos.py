@@ -22,6 +22,9 @@ X86_FLAGS = {
 PARTS = {"M1": (0x23, 0x22), "M2": (0x33, 0x32), "M3": (0x43, 0x42), "M4": (0x53, 0x52)}
 """Parts of a generation's performance and efficiency cores, as Linux (asm/cputype.h) and m1n1 know the base chips."""
 
+LEVELS = {"Performance": "P-core", "Efficiency": "E-core", "Super": "super-core"}
+"""Names of the classes of cores by what macOS calls their level."""
+
 Values = dict[str, str]
 
 
@@ -30,8 +33,9 @@ def read(files: Files, live: bool) -> Facts | None:
     text = files.text(RECORDING)
     values = parse_sysctl((_ask() if text is None and live else text) or "")
     logical = _number(values, "hw.logicalcpu") or _number(values, "hw.ncpu") or _number(values, "hw.activecpu")
-    if not logical:
+    if not logical and not values.get("machdep.cpu.brand_string"):
         return None
+    logical = logical or _number(values, "machdep.cpu.thread_count") or _number(values, "machdep.cpu.core_count") or 1
     classes = _performance_levels(values) or (_single_class(values, logical),)
     physical = sum(core_class.cores for core_class in classes)
     return Facts(
@@ -88,7 +92,13 @@ def caches(values: Values, names: list[str]) -> tuple[CacheFact, ...]:
 def _performance_levels(values: Values) -> tuple[CoreClass, ...]:
     """Return classes of cores of an Apple chip, the fastest first; none where macOS does not tell them apart."""
     levels = [level for level in range(4) if _number(values, f"hw.perflevel{level}.physicalcpu")]
-    names = {1: ("core",), 2: ("P-core", "E-core")}.get(len(levels), tuple(f"level {level}" for level in levels))
+    own = [values.get(f"hw.perflevel{level}.name", "") for level in levels]
+    usual = {1: ("core",), 2: ("P-core", "E-core")}.get(len(levels), tuple(f"level {level}" for level in levels))
+    names = [
+        LEVELS.get(name, f"{name.lower()[:40]}-core") if all(own) else other
+        for name, other in zip(own, usual, strict=True)
+    ]
+    names = names if len(names) > 1 and len(set(names)) == len(names) else [*usual]
     vendor, generation, *_ = *values.get("machdep.cpu.brand_string", "").split(), "", ""
     parts = PARTS.get(generation) if vendor == "Apple" else None
     return tuple(
@@ -105,8 +115,8 @@ def _performance_levels(values: Values) -> tuple[CoreClass, ...]:
 def _single_class(values: Values, logical: int) -> CoreClass:
     clocks = (_number(values, "hw.cpufrequency_max"), _number(values, "hw.cpufrequency"))
     base = highest([*(clock(hertz) for hertz in clocks), brand_clock(values.get("machdep.cpu.brand_string", ""))])
-    numbers = (_number(values, f"machdep.cpu.{name}") for name in ("family", "model", "stepping"))
-    identity = Identity(values.get("machdep.cpu.vendor", ""), *numbers)
+    family, model, stepping = (_number(values, f"machdep.cpu.{name}") for name in ("family", "model", "stepping"))
+    identity = Identity(values.get("machdep.cpu.vendor", ""), family, model, stepping)
     return CoreClass(identity=identity, cores=_number(values, "hw.physicalcpu") or logical, threads=logical, base=base)
 
 

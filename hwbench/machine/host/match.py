@@ -1,6 +1,7 @@
 """Which catalogued architecture and device a CPU is, by what it calls itself, and where that cannot be trusted."""
 
 import contextlib
+import os
 import re
 from collections.abc import Iterable
 
@@ -26,11 +27,23 @@ IMPLEMENTERS: dict[str, tuple[str, ...]] = {
 
 COMPANIONS = {
     "golden-cove": "gracemont", "raptor-cove": "gracemont", "redwood-cove": "crestmont", "lion-cove": "skymont",
+    "cougar-cove": "darkmont",
 }  # fmt: skip
 """The E-cores beside Intel's P-cores: one model number stands for both, and it is the P-core's file that has it."""
 
 VARIANT = "-1fma"
 """Ends the name of an architecture whose chips differ from those of the name without it in AVX-512 units alone."""
+
+
+GENERIC = re.compile(
+    r"QEMU|KVM processor|\b[Cc]lass\b|with IBPB|AMD EPYC(-[A-Z]\w+)? Processor|Hygon Dhyana Processor|"
+    r"\((Nehalem|Westmere|Sandy ?Bridge|Ivy ?Bridge|Haswell|Broadwell|Skylake|Cascadelake|Cooperlake|Icelake|"
+    r"SapphireRapids|GraniteRapids|SierraForest|ClearwaterForest|SnowRidge|Denverton|Knights Mill)\b"
+)
+"""Brands of the CPU models of QEMU (target/i386/cpu.c), which any CPU with their flags may stand behind."""
+
+BEFORE_GUESTS = frozenset({"k7", "k7-thunderbird", "k8", "netburst", "p6", "pentium-m", "core2"})
+"""Architectures that no hypervisor of today runs on, whose numbers generic models have (QEMU's 15/6, 15/107, 6/6)."""
 
 
 class Match(Struct, frozen=True):
@@ -42,19 +55,22 @@ class Match(Struct, frozen=True):
     notices: tuple[Notice, ...] = ()
 
 
-def match(cores: CoreClass, flags: tuple[str, ...], position: int = 0) -> Match:
+def match(cores: CoreClass, flags: tuple[str, ...], position: int = 0, guest: bool = False) -> Match:
     """Return the architecture that the cores' identity means if the flags confirm it, else rates assumed from flags.
 
-    The classes of a hybrid x86 CPU share one identity, that of its fastest class (`position` 0).
+    The classes of a hybrid x86 CPU share one identity, that of its fastest class (`position` 0). `guest`: this is a
+    virtual machine, whose CPU may be a generic model.
     """
     candidates, notices = _candidates(cores.identity)
+    if guest and candidates.keys() & BEFORE_GUESTS:
+        return unknown(cores, flags, (*notices, notice("model-generic", model=str(cores.identity))))
     lies = {name: flag for name, known in candidates.items() if (flag := contradicted(known.rates, flags))}
     names = sorted(candidates.keys() - lies.keys(), key=lambda name: (-widest(candidates[name].rates), name))
     if lies and not names:
         name = min(lies)
         lie = notice("model-contradicted", title=candidates[name].title, flag=lies[name])
         return unknown(cores, flags, (*notices, lie))
-    if names and position > 0 and not cores.identity.vendor.startswith("0x"):
+    if names and position > 0 and cores.identity.vendor == "GenuineIntel":
         candidates = _companion(names[0])
         names = [*candidates]
     if not names:
@@ -76,7 +92,7 @@ def match(cores: CoreClass, flags: tuple[str, ...], position: int = 0) -> Match:
 
 def unknown(cores: CoreClass, flags: tuple[str, ...], notices: tuple[Notice, ...] = ()) -> Match:
     """Return rates from the flags alone, with a notice."""
-    rates = assumed_rates(flags, cores.identity.vendor)
+    rates = assumed_rates(flags)
     isas = list(dict.fromkeys(rate.isa for rate in rates))
     core_class = "" if cores.name == "core" else cores.name
     doubt = notice("cpu-unknown", core_class=core_class, identity=str(cores.identity), isas=isas)
@@ -101,6 +117,9 @@ def _candidates(identity: Identity) -> tuple[dict[str, Architecture], tuple[Noti
     candidates: dict[str, Architecture] = {}
     exact: dict[str, Architecture] = {}
     broken: list[str] = []
+    if identity.core and (path := _named(identity)):
+        with contextlib.suppress(InputError):
+            return {os.path.splitext(os.path.basename(path))[0]: catalog.load_architecture(path)}, ()
     for name, path in folders.files("architectures").items() if identity.model is not None else ():
         try:
             text = content.read_text(path)
@@ -117,6 +136,12 @@ def _candidates(identity: Identity) -> tuple[dict[str, Architecture], tuple[Noti
                 exact[name] = architecture
     doubts = (notice("architecture-left-out", error=broken[0], others=len(broken) - 1),) if broken else ()
     return exact or candidates, doubts
+
+
+def _named(identity: Identity) -> str | None:
+    """Return the file of the architecture that a core's own name means: `sifive,u74-mc`, `POWER9`, `IBM 8561`."""
+    bare = identity.core.rpartition(",")[2]
+    return folders.locate("architectures", identity.core) or folders.locate("architectures", bare)
 
 
 def _companion(name: str) -> dict[str, Architecture]:

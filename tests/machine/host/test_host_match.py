@@ -11,7 +11,7 @@ from hwbench.machine.elsewhere import brand_keys
 from hwbench.machine.host import macos
 from hwbench.machine.host.facts import CoreClass, Identity
 from hwbench.machine.host.files import Files
-from hwbench.machine.host.isa import assumed_rates, contradicted, within_reach
+from hwbench.machine.host.isa import NEEDED, assumed_rates, contradicted, within_reach
 from hwbench.machine.host.match import COMPANIONS, answers, known_device, match, same_classes
 from hwbench.machine.parts import Clock, Cpuid, Rate, Units
 from hwbench.units import Hertz
@@ -87,18 +87,39 @@ def test_flags_may_contradict_an_architecture() -> None:
     assert contradicted([rate("avx512"), rate("amx", "bf16")], ("avx512f", "amx_tile")) is None
 
 
-@pytest.mark.parametrize(("flags", "vendor", "isa", "dtype", "flops"), [
-    ("fpu avx512f avx2 fma", "", "avx512", "fp32", 64), ("fpu avx512f avx2 fma", "", "avx2", "fp64", 16),
-    ("avx sse2 sse", "", "avx", "fp32", 16), ("sse2 sse", "", "sse2", "fp64", 4), ("sse", "", "sse", "fp32", 8),
-    ("sse2 amx_bf16 amx_int8 amx_tile", "", "amx", "bf16", 1024), ("amx_int8", "", "amx", "int8", 2048),
-    ("asimd asimdhp", "0x41", "neon", "fp16", 32), ("asimd", "0x61", "neon", "fp32", 32),
-    ("asimd sve", "0x41", "neon", "fp32", 32), ("neon", "0x41", "neon", "fp32", 16), ("", "", "scalar", "fp64", 2),
-    ("lasx lsx", "", "lasx", "fp32", 32), ("avx512f avx512_fp16", "", "avx512-fp16", "fp16", 128),
+@pytest.mark.parametrize(("flags", "isa", "dtype", "flops"), [
+    ("fpu avx512f avx2 fma", "avx512", "fp32", 64), ("fpu avx512f avx2 fma", "avx2", "fp64", 16),
+    ("avx sse2 sse", "avx", "fp32", 32), ("avx fma4 sse2", "avx", "fp32", 32), ("avx avx2 sse2", "avx", "fp32", 32),
+    ("sse2 sse", "sse2", "fp64", 8), ("sse", "sse", "fp32", 16),
+    ("sse2 amx_bf16 amx_int8 amx_tile", "amx", "bf16", 1024), ("amx_int8", "amx", "int8", 2048),
+    ("avx2 fma avx_vnni", "avx-vnni", "int8", 128), ("avx512f avx512_vnni", "avx512-vnni", "int8", 256),
+    ("asimd asimdhp", "neon", "fp16", 64), ("asimd", "neon", "fp32", 32), ("asimd sve", "sve", "fp32", 64),
+    ("asimd sve sve2", "neon", "fp32", 48), ("asimd sve sve2 asimdhp", "sve2", "fp16", 96),
+    ("neon", "neon", "fp32", 16), ("", "scalar", "fp64", 4), ("vfp", "scalar", "fp32", 4),
+    ("lasx lsx", "lasx", "fp32", 32), ("lsx", "lsx", "fp64", 8), ("avx512f avx512_fp16", "avx512-fp16", "fp16", 128),
+    ("rvd rvv", "rvv", "fp64", 16), ("rvv rvzvfh", "rvv", "fp16", 64), ("altivec", "vsx", "fp32", 64),
+    ("vx vxe", "vx", "fp32", 16), ("msa", "msa", "fp32", 16),
 ])  # fmt: skip
-def test_rates_assumed_from_flags(flags: str, vendor: str, isa: str, dtype: str, flops: float) -> None:
-    found = [one for one in assumed_rates(flags.split(), vendor) if (one.isa, one.dtype) == (isa, dtype)]
+def test_rates_assumed_from_flags(flags: str, isa: str, dtype: str, flops: float) -> None:
+    found = [one for one in assumed_rates(flags.split()) if (one.isa, one.dtype) == (isa, dtype)]
     assert [one.flops_per_cycle for one in found] == [flops]
     assert (found[0].how or "").startswith("assumed")
+
+
+@pytest.mark.parametrize("name", [name for name, one in catalog.architectures().items() if one.kind == "cpu"])
+def test_no_catalogued_core_is_above_what_its_flags_assume(name: str) -> None:
+    """Whatever flags of a core a system shows, the rates that they assume are an upper bound of its vector rates."""
+    rates = catalog.architecture(name).rates
+    isas = {rate.isa.partition("-")[0] for rate in rates} | {"avx"} & {
+        rate.isa[:3].replace("fma", "avx") for rate in rates
+    }
+    flags = {flag for isa in isas for either in NEEDED.get(isa, ()) for flag in either.split("|")}
+    assumed = assumed_rates(flags)
+    for dtype in ("fp32", "fp64"):
+        widest = max(
+            (rate.flops_per_cycle for rate in rates if (rate.engine, rate.dtype) == ("vector", dtype)), default=0
+        )
+        assert widest <= max((one.flops_per_cycle for one in assumed if one.dtype == dtype), default=4)
 
 
 def test_assumed_rates_have_one_of_each_kind() -> None:
@@ -127,7 +148,7 @@ def test_the_highest_of_several_architectures_is_assumed(
     ]
     exact = match(CoreClass(identity=Identity("V", 1, 2, 9)), ("sse2",))
     assert (exact.architecture, exact.how, exact.notices) == ("later", "derived", ())
-    assert match(CoreClass(name="E-core", identity=Identity("V", 1, 2, 3)), ("sse2",), 1).architecture == "unknown"
+    assert match(CoreClass(name="E-core", identity=Identity("V", 1, 2, 3)), ("sse2",), 1).architecture == "fast"
 
 
 def units(name: str, boost: float) -> Units:
