@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from hwbench.api.estimates import estimate, estimate_all
     from hwbench.api.explanations import explain
     from hwbench.api.inference import run
-    from hwbench.api.language import count_language, estimate_language
-    from hwbench.api.language_points import compare_language, require_language, sweep_language
-    from hwbench.api.language_runs import run_language
+    from hwbench.api.language.estimates import count_language, estimate_language
+    from hwbench.api.language.points import compare_language, require_language, sweep_language
+    from hwbench.api.language.runs import run_language
     from hwbench.api.lookup import device, is_language_question, model, trace
     from hwbench.api.measurements import bench, bench_cluster, self_check
     from hwbench.api.peaks import peak
@@ -53,9 +53,9 @@ _MODULES = {
     "estimates": "estimate estimate_all",
     "explanations": "explain",
     "inference": "run",
-    "language": "count_language estimate_language",
-    "language_points": "compare_language require_language sweep_language",
-    "language_runs": "run_language",
+    "language.estimates": "count_language estimate_language",
+    "language.points": "compare_language require_language sweep_language",
+    "language.runs": "run_language",
     "lookup": "device is_language_question model trace",
     "measurements": "bench bench_cluster self_check",
     "peaks": "peak",

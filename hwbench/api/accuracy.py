@@ -60,7 +60,7 @@ def validate(
     language models. Raises InputError where no row can be predicted.
     """
     if files:
-        from hwbench.api.language_accuracy import (  # which answers about networks do without
+        from hwbench.api.language.accuracy import (  # which answers about networks do without
             are_language_tables,
             validate_language,
         )
@@ -177,7 +177,7 @@ def calibrate(
     if not files:
         return TimeModel(shipped_parameters())
     if device is not None and output is None:
-        from hwbench.api.language_accuracy import (  # which other calibrations do without
+        from hwbench.api.language.accuracy import (  # which other calibrations do without
             are_language_tables,
             fitted_calibration,
         )

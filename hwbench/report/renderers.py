@@ -10,9 +10,9 @@ from hwbench.report.text.layout import PLAIN, Style
 TEXTS = {
     "ClockStudy": "clock", "ModelClock": "clock", "Suite": "clock", "Comparison": "compare", "Count": "workload",
     "Description": "machine", "DeviceDetails": "machine", "Estimate": "estimate", "Estimates": "estimate",
-    "Explanation": "explain", "Inference": "inference", "LanguageCount": "language",
-    "LanguageEstimate": "language", "LanguagePoints": "language_points", "LanguageRun": "language_run",
-    "LanguageValidation": "language_validation",
+    "Explanation": "explain", "Inference": "inference", "LanguageCount": "language.estimate",
+    "LanguageEstimate": "language.estimate", "LanguagePoints": "language.points", "LanguageRun": "language.run",
+    "LanguageValidation": "language.validation",
     "Requirement": "requirement", "RunComparison": "runs",
     "SelfCheck": "runs", "Sweep": "sweep", "Validation": "validation",
 }  # fmt: skip

@@ -7,7 +7,7 @@ import click
 from hwbench import api
 from hwbench.cli import filters, language, options, output
 from hwbench.cli.progress import status, tracing
-from hwbench.report.text import language_points
+from hwbench.report.text.language import points as language_points
 from hwbench.report.text.layout import Style
 from hwbench.report.text.requirement import MAX_DEVICES
 from hwbench.report.text.requirement import requirement as text

@@ -7,7 +7,7 @@ import click
 from hwbench import api
 from hwbench.cli import options, output, values
 from hwbench.predict.replay.summary import Validation
-from hwbench.report.text import language_validation
+from hwbench.report.text.language import validation as language_validation
 from hwbench.report.text.validation import summary
 
 

@@ -2,6 +2,5 @@
 
 __all__ = [
     "blocks", "calibration", "clock", "compare", "estimate", "explain", "format", "inference", "language",
-    "language_points", "language_run", "language_validation", "layout",
-    "machine", "requirement", "roofline", "run", "runs", "sweep", "validation", "workload",
+    "layout", "machine", "requirement", "roofline", "run", "runs", "sweep", "validation", "workload",
 ]  # fmt: skip

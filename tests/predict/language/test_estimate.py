@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from hwbench.api.language import estimate_language
+from hwbench.api.language.estimates import estimate_language
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.predict.language import memory, parameters

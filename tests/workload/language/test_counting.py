@@ -2,7 +2,7 @@
 
 import pytest
 
-from hwbench.api.language import count_language
+from hwbench.api.language.estimates import count_language
 from hwbench.workload.language import language_model
 
 

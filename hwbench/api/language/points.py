@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from hwbench.api.catalogs import Filter
 from hwbench.api.catalogs import devices as catalog_devices
 from hwbench.api.checks import check_batch, check_quantity
-from hwbench.api.language import model_in_format, scenario_of
+from hwbench.api.language.estimates import model_in_format, scenario_of
 from hwbench.api.lookup import calibration_key, locate
 from hwbench.errors import InputError
 from hwbench.machine import calibrations

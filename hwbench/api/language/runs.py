@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from hwbench.api.checks import check_duration
-from hwbench.api.language import check_cache, estimate_language
+from hwbench.api.language.estimates import check_cache, estimate_language
 from hwbench.api.machines import host_device
 from hwbench.api.measurements import Progress
 from hwbench.api.records import not_saved, prepare
