@@ -109,11 +109,11 @@ def test_a_generation_is_at_its_mean_context() -> None:
 
 
 def test_a_prompt_is_one_sum_of_steps() -> None:
-    found = prompt_phase(STAGE, 20, 1, 300, HALF)
-    step = language_phases.prompt_steps(MODEL, 20, 1, 300, 512, HALF)
+    found = prompt_phase(STAGE, 1300, 1, 300, HALF)
+    step = language_phases.prompt_steps(MODEL, 1300, 1, 300, 512, HALF)
     assert (found.name, found.kind) == ("prompt", "prefill")
     check(found, step, 1, prompt_time(step, DEVICE, KNOWN), KNOWN.prompt)
-    fused = prompt_phase(STAGE, 20, 1, 300, HALF, fused_attention=True)
+    fused = prompt_phase(STAGE, 1300, 1, 300, HALF, fused_attention=True)
     check(fused, step, 1, prompt_time(step, DEVICE, KNOWN, 1, True), UNFITTED)
     assert (UNFITTED.low, UNFITTED.high) == (-math.log(2), math.log(2))
 
@@ -132,6 +132,10 @@ def test_a_calibration_corrects_its_kind_of_time() -> None:
     check(generation_phase(wide, 20, 1, 300, HALF), step, 20, parts, ErrorBand(-0.07, 0.07), 1.5)
     other = calibrated(generation=LanguageFactor(1.25, 0.01, 3), prompt=LanguageFactor(3.0, 0.01, 3))
     check(generation_phase(other, 20, 1, 300, HALF), step, 20, parts, KNOWN.generation, 1.25)
+    several = decode_step(MODEL, 2, 310, HALF)
+    batched = calibrated(generation=LanguageFactor(9.0, 0.3, 3), batched=LanguageFactor(1.25, 0.3, 3))
+    check(generation_phase(batched, 20, 2, 300, HALF), several, 20, generation_time(several, DEVICE, KNOWN),
+          KNOWN.batched, 1.25)  # fmt: skip
     check(generation_phase(calibrated(prompt=LanguageFactor(3.0, 0.01, 3)), 20, 1, 300, HALF), step, 20, parts,
           KNOWN.generation)  # fmt: skip
 
@@ -198,6 +202,7 @@ def test_a_gpu_as_language_models_see_it() -> None:
 def test_a_cpu_has_cycles_of_two_vectors() -> None:
     rates = (
         Rate("vector", "avx512", "fp32", 64),
+        Rate("vector", "avx2", "fp32", 32),
         Rate("vector", "avx512", "fp16", 128),
         Rate("vector", "v", "int8", 256),
     )

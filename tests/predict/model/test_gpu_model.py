@@ -63,13 +63,16 @@ def test_attention_computes_blocks_of_queries_and_keys() -> None:
     assert compute("attention", product=product, unfused=True) == pytest.approx(scores)
 
 
+TILES = ((256, 128), (128, 256), (128, 128), (128, 64), (64, 128), (64, 64), (128, 32), (32, 128))
+
+
 def tiled(share: float, product: Product = PRODUCT, rate: Rates = MATRIX) -> float:
     feed = 10 * (rate.flops_per_cycle / 512) ** 0.5
     costs = []
-    for rows, columns in gpu.TILES:
+    for rows, columns in TILES:
         tiles = ceil(product.rows / rows) * ceil(product.columns / columns) * product.groups
         costs.append((ceil(tiles / 10) + 0.5) * 2 * (rows * columns + feed * (rows + columns)))
-    for rows, columns in gpu.SPLITS:
+    for rows, columns in ((64, 64), (8, 128)):
         tiles = ceil(product.rows / rows) * ceil(product.columns / columns) * product.groups
         costs.append((tiles / 10 + 1.5 * min(1, 256 / product.depth)) * 2 * (rows * columns + feed * (rows + columns)))
     return min(costs) * (ceil(product.depth / 16) * 16 + 32) * 10 / (rate.flops_per_second * share * 0.9)
@@ -88,7 +91,9 @@ def test_a_product_waits_for_the_last_tile_of_a_wave(product: Product) -> None:
     assert compute("linear", product=product) == pytest.approx(tiled(0.8, product))
 
 
-@pytest.mark.parametrize(("columns", "depth", "window"), [(190.0, 512.0, 1), (192.0, 500.0, 1), (192.0, 36.0, 9)])
+@pytest.mark.parametrize(
+    ("columns", "depth", "window"), [(190.0, 512.0, 1), (192.0, 500.0, 1), (192.0, 36.0, 9), (192.0, 16.0, 4)]
+)
 def test_channels_that_are_no_multiple_of_eight_are_slower(columns: float, depth: float, window: int) -> None:
     product = replace(PRODUCT, columns=columns, depth=depth)
     assert compute("linear", product=product, layout={"window": window}) == pytest.approx(1.5 * tiled(0.8, product))

@@ -204,11 +204,13 @@ def test_epilogues_follow_a_product_without_a_gap() -> None:
     assert epilogues([conv, half, relu]) == [False, False, False]
     launches = launches_of([conv, relu], 3, 32)
     assert [each.epilogue for each in launches] == [False, True]
+    assert epilogues([op("relu", (1,), output_elements=1)]) == [False]
     assert launches[1].counts.output_bytes == 3 * 128 * 4
 
 
 def test_steps_of_a_recurrent_layer_and_one_small_volume() -> None:
     assert launch_of(op("recurrent", (32, 8), macs=3200, weight_elements=100), 5, 32).steps == 32
+    assert launch_of(op("linear", (32, 8), macs=3200, weight_elements=100), 5, 32).steps == 0
     volume = op("conv", (8, 4, 4, 4), macs=1, window=27, depth=81, input_elements=4 * 20480)
     assert [bool(launch_of(volume, samples, 32).plain) for samples in (1, 2)] == [True, False]
     assert not launch_of(op("conv", (8, 4, 4, 4), macs=1, input_elements=4 * 20480 + 1), 1, 32).plain

@@ -14,7 +14,7 @@ from hwbench.machine import catalog
 from hwbench.predict.estimate import estimate
 from hwbench.study.sweep.front import Front, some
 from hwbench.study.sweep.panel import Panel, pareto
-from hwbench.study.sweep.sweep import MAX_PANEL_BATCHES, MAX_PANEL_POINTS, Chunk, capable, chunks, panel
+from hwbench.study.sweep.sweep import MAX_PANEL_POINTS, Chunk, capable, chunks, panel
 from hwbench.units import Bytes
 from hwbench.workload import load
 from hwbench.workload.ops import Op, Workload
@@ -100,9 +100,11 @@ def test_parts_are_small_and_hold_everything_once() -> None:
     assert len(found) > 1
     assert all(len(part.devices) * len(part.batches) <= MAX_PANEL_POINTS for part in found)
     assert [batch for part in found for batch in part.batches] == list(range(1, 4001))
-    few = list(chunks(MODELS["alexnet"], "fp32", devices[:1], range(1, 100_001)))
-    assert max(len(part.batches) for part in few) <= MAX_PANEL_BATCHES
-    assert sum(len(part.batches) for part in few) == 100_000
+    few = list(chunks(MODELS["alexnet"], "fp32", devices[:1], range(1, 20_001)))
+    assert [len(part.batches) for part in few] == [8192, 8192, 3616]
+    hundred = list(chunks(MODELS["alexnet"], "fp32", devices[:1] * 100, range(1, 9001)))
+    assert [len(part.batches) for part in hundred] == [5000, 4000]
+    assert len(list(chunks(MODELS["alexnet"], "fp32", devices[:1] * 500_001, (1, 2)))) == 2
     assert list(chunks(MODELS["alexnet"], "fp32", (), range(1, 5))) == []
     whole = list(chunks(MODELS["alexnet"], "fp32", devices[:1], (1, 8)))
     assert [part.batches for part in whole] == [(1, 8)]
@@ -134,6 +136,21 @@ def test_a_training_step_has_points_at_its_batch_only() -> None:
         with pytest.raises(InputError) as caught:
             panel(Chunk(step, "fp32", (device,), (8, batch)))
         assert (caught.value.code, caught.value.field) == ("batch-not-traced", "batch")
+
+
+def test_memory_holds_states_of_every_sample() -> None:
+    """Odd numbers of elements of 4 bits: params, states and the largest op of 3 samples, in whole bytes."""
+    workload = msgspec.structs.replace(MIXED, state_elements=12)
+    elements = 36 + 3 * (12 + 105 + 36)
+    device, needed = DEVICES["rtx3090"], -(-elements * 4 // 8)
+    assert elements % 2 == 1
+    sizes = (
+        msgspec.structs.replace(device, memory=msgspec.structs.replace(device.memory, size=size and Bytes(size)))
+        for size in (needed, needed - 1, None)
+    )
+    fits = panel(Chunk(workload, "int4", tuple(sizes), (3,))).fits
+    assert fits[:2].tolist() == [[1], [0]]
+    assert np.isnan(fits[2])
 
 
 def test_the_front_is_gathered_from_all_panels() -> None:
