@@ -451,7 +451,8 @@ def file_run(random: Random) -> Case:
     words += ["--runtime", random.choice((*ENGINES[:2] * 4, *ENGINES)), "--budget", "50ms"]
     for option in random.choices(list(RUN_OPTIONS), k=random.choice((0, 0, 1, 2))):
         words += [option, *([random.choice(RUN_OPTIONS[option])] if RUN_OPTIONS[option] else [])]
-    return Case("run of a file", (*words, *_flag(random)), {"x.onnx": graphs.graph(random)})
+    content = graphs.network(random) if random.random() < 0.5 else graphs.graph(random)
+    return Case("run of a file", (*words, *_flag(random)), {"x.onnx": content})
 
 
 DOORS: dict[str, Callable[[Random], Case]] = {

@@ -158,3 +158,33 @@ def graph(random: Random) -> bytes:
     content = helper.make_model(built, opset_imports=[helper.make_opsetid("", random.choice(OPSETS))])
     file: bytes = content.SerializeToString()
     return mutate.content(random, file) if random.random() < 0.15 else file
+
+
+def network(random: Random) -> bytes:
+    """Return a small network that engines run, half of them with one attribute changed."""
+    from onnx import TensorProto, helper
+
+    def weight(name: str, *shape: int) -> Any:
+        return helper.make_tensor(name, TensorProto.FLOAT, shape, [0.1] * prod(shape))
+
+    nodes = [
+        helper.make_node("Conv", ["x", "a"], ["1"], name="conv", pads=[1, 1, 1, 1]),
+        helper.make_node(random.choice(("Relu", "Sigmoid", "Softmax", "Erf", "NonZero")), ["1"], ["2"], name="map"),
+        helper.make_node("MaxPool", ["2"], ["3"], name="pool", kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Flatten", ["3"], ["4"], name="flat", axis=1),
+        helper.make_node("Gemm", ["4", "b"], ["5"], name="fc", transB=0),
+    ]
+    if random.random() < 0.5:
+        node = random.choice(nodes)
+        known = OPERATORS.get(node.op_type, ("", {"axis": "i"}))[1] or {"axis": "i"}
+        name = random.choice(list(known))
+        kept = [attribute for attribute in node.attribute if attribute.name != name]
+        del node.attribute[:]
+        changed = random.choice(ATTRIBUTES[known[name]])
+        node.attribute.extend([*kept, helper.make_attribute(name, changed, attr_type=7 if changed == [] else None)])
+    image = helper.make_tensor_value_info("x", TensorProto.FLOAT, [random.choice(("n", 1, 2)), 3, 8, 8])
+    output = helper.make_tensor_value_info("5", TensorProto.FLOAT, None)
+    built = helper.make_graph(nodes, "net", [image], [output], [weight("a", 4, 3, 3, 3), weight("b", 64, 5)])
+    return bytes(
+        helper.make_model(built, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    )

@@ -11,11 +11,11 @@ from hwbench.api.language.estimates import estimate_language
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.predict.language import memory, parameters
-from hwbench.predict.language.estimate import check_command
+from hwbench.predict.language.estimate import check_command, class_of
 from hwbench.predict.language.estimate import estimate_language as estimate_device
 from hwbench.predict.language.hardware import accelerator_of
 from hwbench.predict.language.model import Parts, generation_time, prompt_time
-from hwbench.predict.language.phases import Scenario
+from hwbench.predict.language.phases import Scenario, Stage, phases
 from hwbench.workload.language import language_model
 from hwbench.workload.language.formats import block_format
 from hwbench.workload.language.parts import split_layers
@@ -319,6 +319,23 @@ def test_layers_on_a_cpu() -> None:
     assert "-ngl 40" in part.check_command
     assert part.budget.weights < 0.52 * whole.budget.weights
     assert "layers-on-cpu" in [notice.code for notice in part.notices]
+
+
+def test_one_cpu_has_the_layers_that_several_gpus_do_not_hold() -> None:
+    card, cpu = catalog.device("rtx3090"), catalog.device("ryzen9-7950x")
+    model, scenario = language_model("llama3-8b", "q4_k_m"), Scenario(prompt=64, generate=16, devices=2, gpu_layers=20)
+    both = estimate_device(model, card, scenario, host=cpu)
+    stages = [
+        Stage(part, *class_of(model, device, None), count)
+        for part, device, count in zip(split_layers(model, 20), (card, cpu), (2, 1), strict=True)
+    ]
+    apart = [list(phases((stage,), scenario)) for stage in stages]
+    for index in (0, 1):
+        times = [each[index].expected_time_s for each in apart]
+        assert both.phases[index].expected_time_s == pytest.approx(sum(times))
+    assert both.energy_bound_j is None  # the CPU's power would count too
+    whole = estimate_device(model, card, Scenario(prompt=64, generate=16, devices=2), host=cpu)
+    assert (whole.host, whole.budget.weights) == (None, model.size)
 
 
 def test_the_parts_of_a_model_add_up() -> None:

@@ -7,7 +7,7 @@ from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.predict.forecast import forecast
 from hwbench.predict.model import runtimes
-from hwbench.predict.model.parameters import PATH, ParameterFile, dumped, parameters
+from hwbench.predict.model.parameters import PATH, ParameterFile, PartFactors, dumped, parameters
 from hwbench.workload import load
 
 
@@ -50,6 +50,60 @@ def test_a_short_name_is_that_of_the_kind_of_device() -> None:
     with pytest.raises(InputError) as caught:
         runtimes.runtime_for("gpu", "torch-eage")
     assert caught.value.code == "unknown-runtime"
+
+
+def test_which_runtimes_a_kind_of_device_has() -> None:
+    assert runtimes.runtimes_on("gpu") == ("torch-eager-cuda", "torch-compile-cuda")
+    assert runtimes.runtimes_on("cpu") == ("torch-eager-cpu", "torch-compile-cpu", "onnxruntime-cpu", "openvino-cpu")
+    assert runtimes.without_parameters("gpu") == ("onnxruntime", "openvino")
+    assert runtimes.without_parameters("cpu") == ()
+    assert runtimes.runtime_for("gpu", None) == "torch-eager-cuda"
+    assert runtimes.runtime_for("cpu", "openvino") == "openvino-cpu"
+    assert not runtimes.runs_on("torch-eager-cuda", "cpu")
+    for runtime in ("openvino", "torch-compile-cuda"):
+        runtimes.check_runtime(runtime)
+    with pytest.raises(InputError) as caught:
+        runtimes.check_runtime("openvino-gpu")
+    assert (caught.value.field, caught.value.nearest) == ("runtime", ("openvino-cpu",))
+
+
+@pytest.mark.parametrize(
+    ("text", "runtime", "foreign"),
+    [
+        (None, "torch-eager-cpu", False), ("", "torch-eager-cpu", False), ("torch-2.4-eager", "torch-eager-cpu", False),
+        ("inductor_x", "torch-compile-cpu", False), ("mxnet-1.2", "torch-eager-cuda", True),
+        ("openvino-2026", "openvino-cpu", False), ("openvino", "torch-compile-cuda", True),
+        ("torch", "openvino-cpu", True),
+    ],
+)  # fmt: skip
+def test_words_of_other_software(text: str | None, runtime: str, foreign: bool) -> None:
+    assert runtimes.is_foreign(text, runtime) == foreign
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [("torch-2.4-eager", (2, 4)), ("torch-2.13", (2, 13)), ("torch-eager", None), (None, None), ("onnx-1.2", None)],
+)
+def test_versions_of_torch(text: str | None, version: tuple[int, int] | None) -> None:
+    assert runtimes.version_of(text) == version
+
+
+def test_older_versions_of_torch_write_scores_in_halves() -> None:
+    eager = parameters().runtimes["torch-eager-cuda"]
+    assert eager.gpu is not None
+    assert eager.of(None) is eager.of((2, 5)) is eager.of((3, 0)) is eager
+    older = eager.of((2, 4)).gpu
+    assert older is not None
+    assert older.score_bytes == eager.gpu.score_bytes_half != eager.gpu.score_bytes
+    assert parameters().runtimes["torch-eager-cpu"].of((1, 0)) == parameters().runtimes["torch-eager-cpu"]
+
+
+def test_factors_are_a_devices_own_or_those_of_its_relatives() -> None:
+    own, related, other = (PartFactors(value, 1.0, 1.0) for value in (0.5, 2.0, 3.0))
+    known = msgspec.structs.replace(
+        parameters().runtimes["torch-eager-cpu"], devices={"a": own}, architectures={"zen": related}, others=other
+    )
+    assert [known.factors(*pair) for pair in (("a", "zen"), ("b", "zen"), ("b", "x"))] == [own, related, other]
 
 
 def test_the_parameter_file_is_what_would_be_written() -> None:

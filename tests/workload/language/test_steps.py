@@ -63,9 +63,12 @@ def test_a_prompt_in_whole_steps_and_a_rest() -> None:
     )
     assert found.weight_macs == pytest.approx(2 * 3200 + 260 * (2 * 2048 + 1024))
     assert found.outputs == pytest.approx(2 * 100 + 260 * (2 * 64 + 32))
+    decoded = 2 * 3200 + 4096 * (4 * whole + 2 * rest)
+    assert found.decoded == pytest.approx({"plain": decoded, "legacy": 6 * 2 * 2048})
     contexts = [(50, 7 + 25.5), (50, 7 + 75.5), (30, 7 + 115.5)]  # the mean of those of a step's tokens
     assert found.scores == pytest.approx(2 * sum(n * (4 * seen + 2 * min(seen, 100)) for n, seen in contexts))
-    assert found.attention_macs == pytest.approx(2 * sum(n * (64 * seen + 32 * min(seen, 100)) for n, seen in contexts))
+    compared = 2 * sum(n * (64 * seen + 32 * min(seen, 100)) for n, seen in contexts)
+    assert found.attention_macs == pytest.approx(compared, rel=1e-12)
     read = sum(8 * seen + 16 * min(seen, 100) + 6 for _, seen in contexts)
     assert found.cache_bytes == pytest.approx(34 / 32 * 2 * (read + 130 * 24))
 
