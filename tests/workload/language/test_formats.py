@@ -42,11 +42,35 @@ def test_rows_of_no_whole_block_fall_back() -> None:
     assert {tensor.format for tensor in model.tensors if tensor.kind == "attn_q" and tensor.is_matrix} == {"q5_0"}
 
 
-@pytest.mark.parametrize(
-    ("name", "bits"), [("q4_0", 4.5), ("q6_k", 6.5625), ("mxfp4", 4.25), ("nvfp4", 4.5), ("fp8", 8)]
-)
-def test_bits_of_a_weight(name: str, bits: float) -> None:
-    assert block_format(name).bits == bits
+BITS = {  # as llama.cpp's tools and pull requests state them
+    1: {"i8": 8, "fp8": 8, "f16": 16, "bf16": 16, "i16": 16, "f32": 32, "i32": 32, "i64": 64, "f64": 64},
+    32: {"q4_0": 4.5, "q4_1": 5, "q5_0": 5.5, "q5_1": 6, "q8_0": 8.5, "q8_1": 10, "iq4_nl": 4.5, "mxfp4": 4.25},
+    64: {"nvfp4": 4.5, "nf4": 4.125},
+    128: {"q1_0": 1.125, "int8": 8.125, "int4-awq": 4.1875, "gptq": 4.1875},
+    256: {
+        "q2_k": 2.625, "q3_k": 3.4375, "q4_k": 4.5, "q5_k": 5.5, "q6_k": 6.5625, "q8_k": 9.125, "iq1_s": 1.5625,
+        "iq1_m": 1.75, "iq2_xxs": 2.0625, "iq2_xs": 2.3125, "iq2_s": 2.5625, "iq3_xxs": 3.0625, "iq3_s": 3.4375,
+        "iq4_xs": 4.25, "tq1_0": 1.6875, "tq2_0": 2.0625,
+    },
+}  # fmt: skip
+NUMBERS = {
+    0: "f32", 1: "f16", 2: "q4_0", 3: "q4_1", 6: "q5_0", 7: "q5_1", 8: "q8_0", 9: "q8_1", 10: "q2_k", 11: "q3_k",
+    12: "q4_k", 13: "q5_k", 14: "q6_k", 15: "q8_k", 16: "iq2_xxs", 17: "iq2_xs", 18: "iq3_xxs", 19: "iq1_s",
+    20: "iq4_nl", 21: "iq3_s", 22: "iq2_s", 23: "iq4_xs", 24: "i8", 25: "i16", 26: "i32", 27: "i64", 28: "f64",
+    29: "iq1_m", 30: "bf16", 34: "tq1_0", 35: "tq2_0", 39: "mxfp4", 40: "nvfp4", 41: "q1_0",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("values", "name"), [(values, name) for values, of in BITS.items() for name in of])
+def test_bits_of_a_weight(values: int, name: str) -> None:
+    block = block_format(name)
+    assert (block.values, block.bits) == (values, BITS[values][name])
+    assert block.bytes_of(values + 1) == 2 * block.size
+
+
+def test_numbers_of_types() -> None:
+    assert {number: block.name for number, block in GGUF_TYPES.items()} == NUMBERS
+    assert all(block.number == number for number, block in GGUF_TYPES.items())
 
 
 def test_synonyms_and_unknown_formats() -> None:

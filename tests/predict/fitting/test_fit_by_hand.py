@@ -1,0 +1,203 @@
+"""What surrounds a fit, by hand: errors, slopes, folds, ledgers, intervals, and what devices tell of relatives."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from hwbench.errors import InputError
+from hwbench.machine import catalog
+from hwbench.predict.data.splits import fold
+from hwbench.predict.fitting import device_factors, fit, priors
+from hwbench.predict.fitting import problem as problems
+from hwbench.predict.fitting.problem import Case, Free, predicted, problem, selected, soft
+from hwbench.predict.model.parameters import PartFactors
+from hwbench.workload import load
+
+NAME = "torch-eager-cuda"
+START = priors.START[NAME]
+CARD, OTHER = catalog.device("rtx3090"), catalog.device("rtx4090")
+MODELS = [load.workload(name) for name in ("alexnet", "resnet18", "mobilenet-v2", "vgg11", "squeezenet1.0")]
+
+
+def case(index: int, device: Any = CARD, error: float = 0.0, **more: Any) -> Case:
+    """A case that takes exp(error) times as long as the priors say."""
+    fields: dict[str, Any] = {"dtype": "fp16", "batch": 64, "time_s": 1.0, "family": MODELS[index].name, **more}
+    unit = Case(MODELS[index], device, **fields)
+    return replace(unit, time_s=float(predicted(problem([unit], device), START)[0]) * math.exp(error))
+
+
+def test_errors_beyond_a_twentieth_count_less() -> None:
+    assert soft(np.array([0.05, -0.05, 0.0])) == pytest.approx(
+        [0.05 * math.sqrt(2 * (math.sqrt(2) - 1)), -0.05 * math.sqrt(2 * (math.sqrt(2) - 1)), 0.0]
+    )
+    assert soft(np.array([0.05 * math.sqrt(8)])) == pytest.approx([0.05 * 2])
+
+
+@pytest.mark.parametrize(
+    ("path", "device"), [("compute.conv", None), ("prologue", None), ("devices.rtx3090.compute", "rtx3090"),
+                         ("devices.host 1.5.memory", "host 1.5")],
+)  # fmt: skip
+def test_a_parameter_is_of_a_device_or_of_all(path: str, device: str | None) -> None:
+    parameter = Free(path, 0.5)
+    assert parameter.device == device
+    assert problems._value(problems.with_values(START, [parameter], [0.25]), parameter) == 0.25
+
+
+def test_a_problem_is_named_by_what_its_cases_share() -> None:
+    first = case(0, layout="nhwc", version=(2, 4))
+    found = problem([first, case(1)], CARD)
+    assert found.name == "rtx3090 fp16 nhwc torch-2.4"
+    assert (found.families, found.version) == (("alexnet", "resnet18"), (2, 4))
+    assert problem([case(1)], CARD).name == "rtx3090 fp16"
+    with pytest.raises(ValueError, match="no known bandwidth"):
+        problem([case(1)], replace(CARD, memory=replace(CARD.memory, bandwidth=None)))
+
+
+def test_cases_that_are_selected_keep_their_times() -> None:
+    whole, mask = problem([case(index, error=0.1 * index) for index in range(5)], CARD), np.array([1, 0, 1, 1, 0]) > 0
+    part = selected(whole, mask)
+    assert predicted(part, START) == pytest.approx(predicted(whole, START)[mask], rel=1e-12)
+    assert part.times.tolist() == whole.times[mask].tolist()
+    assert part.families == ("alexnet", "mobilenet-v2", "vgg11")
+    assert np.log(whole.times / predicted(whole, START)) == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+
+
+PARAMETERS = (
+    Free("compute.conv", 1.1), Free("memory.map", 0.9), Free("prologue", 25.0), Free("memory.recurrent", 0.8),
+    Free("devices.rtx3090.compute", 1.2), Free("devices.rtx4090.memory", 0.7),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [NAME, "torch-compile-cpu"])
+def test_slopes_are_those_of_the_errors(name: str) -> None:
+    """Where the fit skips what a parameter does not concern, too: the second time with what the first one found."""
+    device, free = CARD, PARAMETERS
+    start = priors.START[name]
+    if name == "torch-compile-cpu":
+        device = catalog.device("i9-10940x")
+        free = (*priors.CPU_FREE[:20], Free("devices.i9-10940x.memory", 1.3), priors.CPU_FREE[-1])
+    cases = problem([Case(MODELS[index], device, "fp32", 8, 1e-3, "f") for index in range(3)], device)
+    logs = np.log([each.prior for each in free])
+    still: set[tuple[str, str, int]] = set()
+
+    def errors(moved: Any) -> Any:
+        return soft(np.log(predicted(cases, problems.with_values(start, free, np.exp(moved))) / cases.times))
+
+    steps = [logs + 1e-4 * (np.arange(len(free)) == number) for number in range(len(free))]
+    expected = np.stack([(errors(step) - errors(logs)) / 1e-4 for step in steps], axis=1)
+    for _ in range(2):
+        assert problems._slopes(cases, start, free, logs, still) == pytest.approx(expected, abs=1e-7)
+    assert {path for _, path, _ in still} <= {each.path for each in free if not each.device}
+    assert name != NAME or ("rtx3090 fp32", "memory.recurrent", 0) in still
+
+
+def test_timings_narrow_what_is_left() -> None:
+    usual = replace(priors.UNTESTED, high=0.3, timed=0.4)
+    squares = 12 * (0.09 + 0.16) + 1.2816**2 * (0.01 + 0.04)
+    assert device_factors.spread_after([0.1, -0.2], usual) == pytest.approx(math.sqrt(squares / 14 * (1 + 3 / 2)))
+
+
+def test_factors_of_a_device_begin_at_what_is_expected_of_it() -> None:
+    known = replace(START, architectures={"ada": PartFactors(0.5, 0.6, 0.7)})
+    found = device_factors.free_factors("x", known, "ada")
+    assert [(each.path, each.prior, each.deviation) for each in found] == [
+        ("devices.x.compute", 0.5, 0.15), ("devices.x.memory", 0.6, 0.15), ("devices.x.overhead", 0.7, 0.3),
+    ]  # fmt: skip
+    of_cpu = device_factors.free_factors("x", priors.START["torch-compile-cpu"])
+    assert [(each.prior, each.deviation) for each in of_cpu] == [(1, 0.3), (1, 0.7), (1, 0.5)]
+    assert [each.deviation for each in device_factors.free_factors("x", START, kind="cpu")] == [0.3, 0.7, 0.5]
+
+
+def test_a_device_tells_of_its_relatives_more_than_of_others() -> None:
+    own = {"rtx3090": PartFactors(1.2, 0.9, 1.0), "rtx4090": PartFactors(0.8, 1.1, 2.0)}
+    cases = [problem([case(0, device)], device) for device in (CARD, OTHER)]
+    found = fit._with_expected(replace(START, devices=own), cases)
+    assert found.others.compute == pytest.approx(math.sqrt(1.2 * 0.8))
+    assert found.others.overhead == pytest.approx(math.sqrt(2))
+    ada = found.architectures[cases[1].hardware.architecture]
+    assert ada.memory == pytest.approx(math.exp(0.3 * math.log(math.sqrt(0.99)) + 0.7 * math.log(1.1)))
+    assert fit._with_expected(START, cases) == START
+
+
+ERRORS = {CARD.label: (0.10, 0.20, -0.30, 0.05, 0.0), OTHER.label: (0.40, -0.10, 0.02, 0.2, 0.3)}
+
+
+@pytest.fixture
+def cases(monkeypatch: pytest.MonkeyPatch) -> list[Case]:
+    """Cases whose errors are known, and fits that change nothing."""
+    monkeypatch.setattr(fit, "fitted", lambda runtime, *_, **__: runtime)
+    monkeypatch.setattr(fit, "MIN_CASES", 10)
+    return [case(index, device, ERRORS[device.label][index]) for device in (CARD, OTHER) for index in range(5)]
+
+
+def ends(errors: Any) -> tuple[float, float]:
+    """The ends by their definition: a tenth of the errors beyond each, every group as 501 quantiles."""
+    alike = np.concatenate([np.interp(np.linspace(0, 1, 501) * (len(e) - 1), range(len(e)), sorted(e)) for e in errors])
+    low, high = np.quantile(alike, [0.1, 0.9])
+    return min(low, -0.01), max(high, 0.01)
+
+
+def widened(errors: Any) -> float:
+    """By how much twenty draws of all of these errors widen their interval, in squares."""
+    drawn, once = ends([each * 20 for each in errors]), ends(errors)
+    return float(max(0.0, *(a**2 - b**2 for a, b in zip(drawn, once, strict=True))) ** 0.5)
+
+
+def test_ledgers_and_intervals_of_errors_that_are_known(cases: list[Case]) -> None:
+    file = fit.calibrated({NAME: cases})
+    runtime = file.runtimes[NAME]
+    low, high = ends(ERRORS.values())
+    assert (runtime.spread.low, runtime.spread.high) == pytest.approx((-low, high))
+    assert runtime.spread.device == 0  # the same errors
+    assert runtime.spread.timed == pytest.approx(widened(list(ERRORS.values())))
+    assert runtime.spread.devices == {
+        label: pytest.approx((-ends([errors])[0], ends([errors])[1])) for label, errors in ERRORS.items()
+    }
+    assert (runtime.spread.vendors, runtime.spread.dtypes) == (("NVIDIA",), ("fp16",))
+    assert len(runtime.spread.architectures) == 2
+    assert runtime.families == tuple(sorted(model.name for model in MODELS))
+    assert runtime.how.endswith("on 10 cases of 5 families on rtx3090, rtx4090")
+    assert file.how == "hwbench calibrate: 10 cases of torch-eager-cuda"
+    rows = {(row.without, row.of): row for row in runtime.held_out}
+    assert len(rows) == len(runtime.held_out) == 6
+    for label, errors in ERRORS.items():
+        other = next(each for name, each in ERRORS.items() if name != label)
+        folds = [fold(model.name, 4) for model in MODELS]
+        inside = []
+        for own, error in zip(folds, errors, strict=True):
+            edges = ends([[e for e, f in zip(errors, folds, strict=True) if f != own]])
+            inside.append(edges[0] <= error <= edges[1])
+        row = rows["families", f"{label} fp16"]
+        assert (row.n, row.worst) == (5, None)
+        assert row.mape == pytest.approx(np.mean([abs(math.exp(-error) - 1) for error in errors]))
+        assert row.bias == pytest.approx(np.mean([math.exp(-error) - 1 for error in errors]))
+        assert row.inside == pytest.approx(np.mean(inside))
+        edges = ends([other])
+        row = rows["device", f"{label} fp16"]
+        assert (row.n, row.mape) == (5, pytest.approx(rows["families", f"{label} fp16"].mape))
+        assert row.inside == pytest.approx(np.mean([edges[0] <= error <= edges[1] for error in errors]))
+        few = rows["device, 12 timings", f"{label} fp16"]
+        width = device_factors.spread_after(errors, replace(START.spread, high=edges[1], timed=widened([other])))
+        assert (few.n, few.mape, few.worst) == (5, pytest.approx(row.mape), pytest.approx(row.mape))
+        assert few.inside == pytest.approx(np.mean([abs(error) <= width for error in errors]))
+
+
+def test_one_device_has_no_other_and_kinds_of_layers_a_row_of_their_own(cases: list[Case]) -> None:
+    own = [
+        replace(each, family=f"layers:{index}" if index > 2 else each.family) for index, each in enumerate(cases[:5])
+    ]
+    runtime = fit.calibrated({NAME: own * 2}).runtimes[NAME]
+    assert [(row.without, row.n) for row in runtime.held_out] == [("families", 6), ("kinds of layers", 4)]
+    assert (runtime.spread.device, runtime.spread.timed) == (START.spread.device, START.spread.timed)
+    with pytest.raises(InputError):
+        fit.calibrated({NAME: own})
+
+
+def test_a_device_that_errs_more_widens_the_interval(cases: list[Case]) -> None:
+    far = [replace(each, time_s=each.time_s * (1.5 if each.device == OTHER else 1.0)) for each in cases]
+    runtime = fit.calibrated({NAME: far}).runtimes[NAME]
+    shifted = [ERRORS[CARD.label], [error + math.log(1.5) for error in ERRORS[OTHER.label]]]
+    assert (runtime.spread.low, runtime.spread.high) == pytest.approx((-ends(shifted)[0], ends(shifted)[1]))
