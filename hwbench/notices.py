@@ -4,7 +4,7 @@ Code that notices something makes a `Notice`; only people read its sentence. TEX
 sentences are written, for the command line, JSON and Python alike.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -49,11 +49,18 @@ def unique(notices: Iterable[Notice]) -> tuple[Notice, ...]:
 def _readable(name: str, value: Any) -> Any:
     """Return a value of a template: lists joined, shares and quantities with their unit, by the end of their name."""
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value))
+        return few(list(map(str, value)))
     if name in ("share", "utilization"):
         return f"{100 * value:.0f} %"
     quantity = next((kind for end, kind in _QUANTITIES.items() if name.endswith(end)), None)
     return quantity(value) if quantity else value
+
+
+def few(names: Sequence[str], most: int = 12) -> str:
+    """Return names joined, or the first ones and how many more there are."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[: most // 2])} and {len(names) - most // 2} more"
 
 
 _QUANTITIES = {"_hz": Hertz, "_bytes": Bytes, "_flops_per_second": FlopsPerSecond}
@@ -114,9 +121,9 @@ def _above_measured_peak(name: str, share: float, why: str) -> str:
 
 
 _DOUBTS = {
-    "interrupted": "which was interrupted",
-    "disturbed": "which other work disturbed",
-    "poor": "whose samples are few or differ much (grade D)",
+    "interrupted": "were interrupted",
+    "disturbed": "other work disturbed",
+    "poor": "have few samples or such that differ much (grade D)",
 }
 """Why a measurement counts only where there is no other."""
 
@@ -292,9 +299,9 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         f"{name} gives each CPU {100 * share:.0f} % of what one has alone: "
         + ("the hypervisor's CPUs are threads of shared cores." if virtual else "they share cores, or power.")
     ),
-    "ceilings-doubtful": lambda run, why, kernels: (
-        f"Ceilings of {', '.join(kernels)} rest on run {run}, {_DOUBTS[why]}, because no run has better ones: "
-        "`hwbench bench` on a machine at rest measures them."
+    "ceilings-doubtful": lambda runs, why, kernels: (
+        f"Ceilings of {', '.join(kernels)} rest on measurements that {_DOUBTS[why]}, since there are no better ones "
+        f"(run {', '.join(runs)}): `hwbench bench` on a machine at rest makes them."
     ),
     # study
     "bandwidths-assumed-of": "Memory bandwidths are assumed: {devices}.",

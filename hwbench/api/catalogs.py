@@ -13,7 +13,7 @@ from hwbench.api.checks import check_dtype
 from hwbench.api.lookup import Model, ModelOptions
 from hwbench.errors import InputError, nearest, shown
 from hwbench.files import folders, names, places
-from hwbench.machine import catalog, description
+from hwbench.machine import catalog, description, elsewhere
 from hwbench.machine.description import DeviceDetails
 from hwbench.machine.device import Device
 from hwbench.notices import Notice
@@ -195,13 +195,15 @@ def devices(
     """Return the catalogued devices by name, the user's included: all, or those of a kind, vendor, architecture, year.
 
     `architecture` is a part of its name, `year` one such as `2020` or a range such as `2017..2021` or `2022..`, and
-    `search` a part of the name, title, alias or architecture, in which case, spaces and dashes do not matter.
+    `search` a part of the name, title, alias or architecture, in which case, spaces and dashes do not matter, or a
+    cloud instance.
     """
     every, notices = _valid_devices(_state("devices"))
     chosen = select(every.values(), Filter(kind, vendor, architecture, year))
     if search is not None:
-        wanted = names.key(search)
-        chosen = [device for device in chosen if any(wanted in names.key(text) for text in _texts(device))]
+        wanted, instance = names.key(search), elsewhere.of_instance(search)
+        found = [device for device in chosen if any(wanted in names.key(text) for text in _texts(device))]
+        chosen = found or [device for device in chosen if device.name == instance]
     return Devices({device.name: device for device in chosen}, notices)
 
 

@@ -14,9 +14,12 @@ FORMATS = ("text", "csv", "json")
 def sweep_options(function: options.F) -> options.F:
     """Add the options of what is swept and how it is written."""
     model = click.option(
-        "--model", "-m", "models", required=True, multiple=True, metavar="M", shell_complete=options.complete("models"),
-        help="A model as for `hwbench estimate`. Repeatable.",
+        "--model", "-m", "models", multiple=True, metavar="M", shell_complete=options.complete("models"),
+        callback=_models, help="A model as for `hwbench estimate`. Repeatable.",
     )  # fmt: skip
+    names = click.argument(
+        "names", nargs=-1, metavar="[MODEL]...", is_eager=True, shell_complete=options.complete("models")
+    )
     device = click.option(
         "--device", "-d", "devices", multiple=True, metavar="D", shell_complete=options.complete("devices"),
         callback=lambda _context, _parameter, names: names or None,
@@ -38,9 +41,18 @@ def sweep_options(function: options.F) -> options.F:
         options.dtype_option(several=True),
         device,
         model,
+        names,
     ):
         function = option(function)
     return function
+
+
+def _models(context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the models given as arguments and as options. Raises InputError where there are none."""
+    models = (*context.params.pop("names", ()), *given)
+    if not models:
+        raise InputError("missing", "A model is needed: see `hwbench models`.", field="model")
+    return models
 
 
 def check(form: str | None, as_json: bool, path: str | None) -> str:

@@ -39,12 +39,10 @@ def named_otherwise(name: str, error: InputError) -> str:
     for spelling in sorted(brand_keys(name)):
         if path := folders.locate("devices", spelling):
             return path
-    first = r"(?:ml\.)?(?:{})(?:[.-].*)?"
     text = f"There is no device named '{shown(name)}'."
-    for pattern, device in INSTANCES.items():
-        if re.fullmatch(first.format(pattern), name.lower()):
-            hint = "The catalog has the cards and CPUs of cloud instances, each by itself."
-            raise InputError(error.code, f"{text} {hint}", nearest=(device,))
+    if device := of_instance(name):
+        hint = "The catalog has the cards and CPUs of cloud instances, each by itself."
+        raise InputError(error.code, f"{text} {hint}", nearest=(device,))
     if name.lower() in _HERE:
         raise InputError(error.code, f"{text} This machine is host.", nearest=("host",))
     if re.match(_OTHER_KINDS, name.lower()):
@@ -53,6 +51,12 @@ def named_otherwise(name: str, error: InputError) -> str:
         hint = "One device is estimated at a time; `hwbench compare` and `hwbench sweep` take several."
         raise InputError(error.code, f"{text} {hint}", nearest=error.nearest)
     raise error
+
+
+def of_instance(name: str) -> str | None:
+    """Return the card or CPU of a cloud instance such as `g5.xlarge`, None where that is not known."""
+    first = r"(?:ml\.)?(?:{})(?:[.-].*)?"
+    return next((own for kind, own in INSTANCES.items() if re.fullmatch(first.format(kind), name.lower())), None)
 
 
 def brand_keys(brand: str) -> frozenset[str]:

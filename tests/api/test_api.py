@@ -14,8 +14,11 @@ from msgspec.structs import replace
 import hwbench
 from hwbench import api
 from hwbench.errors import InputError
+from hwbench.notices import few
 from hwbench.predict.estimate import Estimate
 from hwbench.predict.model.runtimes import runtimes_on, without_parameters
+from hwbench.report.text.compare import MAX_ROWS
+from hwbench.study.compare.devices import Comparison
 
 NAMES = [
     "HwbenchError", "InputError", "__version__", "bench", "calibrate", "compare", "count", "device", "devices",
@@ -204,6 +207,20 @@ def test_html_is_headed_by_a_title_and_not_by_the_columns() -> None:
 def test_one_of_a_kind_is_singular() -> None:
     assert str(hwbench.devices(search="titan-v")).endswith("\n\n1 device")
     assert str(hwbench.models(search="lenet5")).endswith("\n\n1 network")
+
+
+def test_a_search_for_a_cloud_instance_finds_its_device() -> None:
+    assert list(hwbench.devices(search="g5.xlarge")) == ["a10g"]
+    assert list(hwbench.devices(search="p4d.24xlarge", kind="gpu")) == ["a100-sxm4-40gb"]
+
+
+def test_long_tables_and_lists_of_names_end_with_how_many_more_there_are() -> None:
+    every, text = hwbench.compare(kind="cpu"), str(hwbench.compare(kind="cpu"))
+    assert isinstance(every, Comparison)
+    assert f"... and {len(every.devices) - MAX_ROWS} more" in text
+    assert len(text.splitlines()) < 4 * MAX_ROWS
+    assert few(list("abcdef"), 6) == "a, b, c, d, e, f"
+    assert few(list("abcdefg"), 6) == "a, b, c and 4 more"
 
 
 def test_quantities_are_numbers_or_text() -> None:

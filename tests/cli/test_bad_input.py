@@ -126,7 +126,7 @@ COMMANDS = [  # (the command, code of the error, the option or command that it i
     ("compare latest latest --sort peak", "not-for-runs", "--sort"),
     ("compare a.json b.json --margin nan", "bad-share", "--margin"),
     ("compare a.json b.json --level 0.2", "bad-level", "--level"),
-    ("sweep --device rtx3090", "missing", "sweep"),
+    ("sweep --device rtx3090", "missing", "--model"),
     ("sweep --model alexnet --batch 8..1", "bad-range", "--batch"),
     ("sweep --model alexnet --batch 1..", "bad-range", "--batch"),
     ("sweep --model alexnet --batch 1..8:0", "bad-range", "--batch"),

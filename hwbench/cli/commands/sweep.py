@@ -16,7 +16,7 @@ def sweep(form: str | None, as_json: bool, path: str | None, **parameters: Any) 
 
     \b
     Examples:
-      hwbench sweep --model alexnet --batch 1..64
+      hwbench sweep alexnet --batch 1..64
       hwbench sweep -m resnet50 --kind gpu --dtype fp16 --batch 1..64 -o all.csv
       hwbench sweep -m alexnet -d rtx3090 -d rtx4090 --batch 1,8 --format csv
       hwbench sweep -m llama3-8b -m qwen3-8b -d rtx3090 --weights q4_0,q8_0

@@ -114,12 +114,15 @@ def sources(evidence: Sequence[Evidence]) -> tuple[str, ...]:
 
 
 def doubts(evidence: Sequence[Evidence]) -> list[Notice]:
-    """Return a notice of each run and reason for which ceilings are doubtful."""
-    kernels: dict[tuple[str, Doubt], set[str]] = {}
+    """Return a notice of the runs on which ceilings rest that are doubtful, for each reason."""
+    runs: dict[Doubt, list[Evidence]] = {}
     for each in evidence:
         if each.doubt and each.measurement.kernel != "working-set":  # whose levels show whether they can be used
-            kernels.setdefault((each.run, each.doubt), set()).add(each.measurement.kernel)
-    return [notice("ceilings-doubtful", run=run, why=why, kernels=sorted(of)) for (run, why), of in kernels.items()]
+            runs.setdefault(each.doubt, []).append(each)
+    return [
+        notice("ceilings-doubtful", why=why, runs=sources(of), kernels=sorted({each.measurement.kernel for each in of}))
+        for why, of in runs.items()
+    ]
 
 
 def _is_ceiling(measurement: Measurement) -> bool:

@@ -15,6 +15,10 @@ class Named(Protocol):
     def name(self) -> str:
         """The layer's name, with the numbers of its blocks."""
 
+    @property
+    def count(self) -> int:
+        """How many operators it stands for, alike and one after the other."""
+
 
 Layer = TypeVar("Layer", bound=Named)
 
@@ -25,6 +29,11 @@ def alike(layers: Sequence[Layer], work: Callable[[Layer], Hashable]) -> list[tu
     for layer in layers:
         groups.setdefault((re.sub(r"\d+", "*", layer.name), work(layer)), []).append(layer)
     return [(_name(group), group) for group in groups.values()]
+
+
+def remark(layers: Sequence[Layer]) -> list[str]:
+    """Return what `×12` means where a trace has made operators that are alike one, under the name of the first."""
+    return ["×N: the first of N operators that are alike"] if any(layer.count > 1 for layer in layers) else []
 
 
 def _name(group: Sequence[Named]) -> str:

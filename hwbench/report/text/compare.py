@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from hwbench import answers
 from hwbench.dtypes import BITS
+from hwbench.notices import few
 from hwbench.report.text.format import ceil_digits, cut, floor_digits, intensity, interval, known, number, rate
 from hwbench.report.text.layout import PLAIN, Style, sentences, table
 from hwbench.report.text.layout import heading as headed
@@ -15,6 +16,7 @@ from hwbench.units import operations_unit, si
 
 FEW = 4
 """Devices up to which every peak is listed, and each difference is described in a sentence."""
+MAX_ROWS = 20
 _MAX_NAME = 22
 _SPARE = ("year", "ideal", "rate/W", "GFLOP/s/W", "GOP/s/W", "units", "power", "roofline", "rate", "clock")
 """Columns that a narrow terminal leaves out, in this order; of factors those that differ least from 1."""
@@ -43,7 +45,9 @@ def text(comparison: Comparison, style: Style = PLAIN) -> list[str]:
     lines = headed(heading(comparison), style)
     for part in tables(comparison):
         lines += ["", *([*sentences(part.title, style), ""] if part.title else [])]
-        lines += table(part.header, part.rows, part.align, style, spare=part.spare)
+        lines += table(part.header, part.rows[:MAX_ROWS], part.align, style, spare=part.spare)
+        if (more := len(part.rows) - MAX_ROWS) > 0:
+            lines.append(style.paint(f"... and {more} more (--json, --format; --sort decides which come first)", "dim"))
     for sentence in notes(comparison):
         lines += ["", *sentences(sentence, style)]
     return lines
@@ -165,7 +169,7 @@ def notes(comparison: Comparison) -> Iterator[str]:
         for gap in row.missing:
             gaps.setdefault(gap, []).append(row.name)
     for gap, names in gaps.items():
-        yield f"Unknown for {', '.join(names)}: {gap}."
+        yield f"Unknown for {few(names)}: {gap}."
     if len(comparison.devices) > FEW:
         yield "Peaks of every engine and dtype: --format csv, or --json."
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from hwbench import answers
 from hwbench.predict.estimate import Estimate, Estimates, LayerEstimate
 from hwbench.predict.forecast import LIMITS, Forecast
-from hwbench.report.text.blocks import MAX_LAYERS, alike
+from hwbench.report.text.blocks import MAX_LAYERS, alike, remark
 from hwbench.report.text.format import (
     ceil_digits,
     floor_digits,
@@ -155,10 +155,10 @@ def _layers(e: Estimate, style: Style, all_layers: bool) -> list[str]:
     lines = table(
         header, rows, "llrrrrrrl"[: len(header)], style, roles, (f"{unit}/B", "kind", "traffic", unit, "roofline")
     )
+    notes = remark(e.layers)
     if len(layers) < len(e.layers):
-        text = f"... the {len(layers)} most expensive kinds of layers; all {len(e.layers)} layers with --layers"
-        lines += heading(text, style, "dim")
-    return lines
+        notes.append(f"... the {len(layers)} most expensive kinds of layers; all {len(e.layers)} layers with --layers")
+    return lines + [line for note in notes for line in heading(note, style, "dim")]
 
 
 def grouped(layers: Sequence[LayerEstimate]) -> list[LayerEstimate]:

@@ -7,7 +7,7 @@ from msgspec import UnsetType
 
 from hwbench import answers
 from hwbench.dtypes import dtype
-from hwbench.report.text.blocks import MAX_LAYERS, alike
+from hwbench.report.text.blocks import MAX_LAYERS, alike, remark
 from hwbench.report.text.format import integer, intensity, layer_name
 from hwbench.report.text.layout import PLAIN, Style, field, heading, sentences, table
 from hwbench.units import si
@@ -75,11 +75,10 @@ def _layers(count: Count, style: Style, all_layers: bool) -> list[str]:
     header = ("layer", "kind", "output", "params", _HEADINGS[count.convention], "traffic", "FLOP/B")
     roles = ["dim" if row[3] == "-" else "" for row in rows]
     lines = table(header, rows, "lllrrrr", style, roles, ("FLOP/B", "traffic", "kind", "output"))
+    notes = remark(count.layers)
     if len(groups) < len(count.layers):
-        lines += heading(
-            f"... one row for what blocks repeat; all {len(count.layers)} layers with --layers", style, "dim"
-        )
-    return lines
+        notes.append(f"... one row for what blocks repeat; all {len(count.layers)} layers with --layers")
+    return lines + [line for note in notes for line in heading(note, style, "dim")]
 
 
 def published(workload: Workload, style: Style) -> list[str]:

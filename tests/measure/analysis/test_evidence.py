@@ -51,7 +51,7 @@ def test_interrupted_disturbed_and_poor_measurements_come_last() -> None:
         assert chosen(best([other, sound])) == [(OLD, "C", None)], why
         assert [each.doubt for each in best([other])] == [why]
         (doubt,) = doubts(best([other]))
-        assert (doubt.code, doubt.data) == ("ceilings-doubtful", {"run": NEW, "why": why, "kernels": ["fma"]})
+        assert (doubt.code, doubt.data) == ("ceilings-doubtful", {"runs": (NEW,), "why": why, "kernels": ["fma"]})
     assert doubts(best([sound])) == []
     assert best([run(rate(2, checked=False))]) == best([run(rate(2, where="gpu"))]) == ()
 

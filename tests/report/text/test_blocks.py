@@ -8,6 +8,7 @@ from hwbench.report.text.estimate import grouped
 from hwbench.report.text.workload import summary
 from hwbench.workload import load
 from hwbench.workload.counting import count
+from hwbench.workload.ops import Op, Workload
 
 
 @pytest.mark.parametrize("model", ["bert-base", "vit-b-16", "resnet50", "alexnet"])
@@ -42,3 +43,12 @@ def test_a_count_lists_what_blocks_repeat_in_one_row_unless_all_layers_are_wante
     every = "\n".join(summary(found, all_layers=True))
     assert dense not in every
     assert all(f"encoder.layer.{block}.output.dense " in every for block in range(12))
+
+
+@pytest.mark.parametrize("times", [1, 25])
+def test_alike_operators_of_a_trace_are_said_to_be_named_by_the_first(times: int) -> None:
+    op = Op("elementwise", (8,), input_elements=8, output_elements=8, name="embeddings:add", count=times)
+    traced = Workload("traced", "traced", (8,), (op,))
+    found = estimate(traced, catalog.device("rtx3090"))
+    for text in (summary(count(traced, "flop", "fp32", 32)), str(found).split("\n")):
+        assert any(line.startswith("×N: ") for line in text) is (times > 1)
