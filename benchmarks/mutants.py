@@ -44,10 +44,10 @@ TESTS: dict[str, tuple[str, ...]] = {
     "predict/model/parameters": ("tests/predict/model/test_parameter_files.py", "tests/predict/model/test_runtimes.py"),
     "predict/model/grid": ("tests/predict/model/test_grid.py",),
     "predict/model/runtimes": ("tests/predict/model/test_runtimes.py",),
-    "predict/fitting/fit": ("tests/predict/fitting",),
-    "predict/fitting/problem": ("tests/predict/fitting",),
-    "predict/fitting/priors": ("tests/predict/fitting",),
-    "predict/fitting/device_factors": ("tests/predict/fitting",),
+    "predict/fitting/fit": ("tests/predict/fitting/test_fit_by_hand.py",),
+    "predict/fitting/problem": ("tests/predict/fitting/test_fit_by_hand.py",),
+    "predict/fitting/priors": ("tests/predict/fitting/test_fit_by_hand.py",),
+    "predict/fitting/device_factors": ("tests/predict/fitting/test_fit_by_hand.py",),
     "predict/language/estimate": ("tests/predict/language/test_estimate.py",),
     "predict/language/memory": ("tests/predict/language/test_memory_of_a_small_model.py",),
     "predict/language/phases": ("tests/predict/language/test_language_time_model.py",),
@@ -75,8 +75,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "workload/formulas/tally": ("tests/workload/formulas",),
     "workload/language/work": ("tests/workload/language/test_steps.py",),
     "workload/language/formats": ("tests/workload/language/test_formats.py",),
-    "workload/language/mixes": ("tests/workload/language/test_formats.py",),
-    "workload/language/transformer": ("tests/workload/language/test_catalog.py",),
+    "workload/language/mixes": ("tests/workload/language/test_mixes.py", "tests/workload/language/test_formats.py"),
+    "workload/language/transformer": ("tests/workload/language/test_blocks.py",),
 }
 """The tests about each module."""
 SIMULATIONS = (
