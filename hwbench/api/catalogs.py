@@ -202,8 +202,8 @@ def devices(
     chosen = select(every.values(), Filter(kind, vendor, architecture, year))
     if search is not None:
         wanted, instance = names.key(search), elsewhere.of_instance(search)
-        found = [device for device in chosen if any(wanted in names.key(text) for text in _texts(device))]
-        chosen = found or [device for device in chosen if device.name == instance]
+        named = [device for device in chosen if any(wanted in names.key(text) for text in _texts(device))]
+        chosen = named or [device for device in chosen if device.name == instance]
     return Devices({device.name: device for device in chosen}, notices)
 
 

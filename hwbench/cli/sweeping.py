@@ -47,9 +47,9 @@ def sweep_options(function: options.F) -> options.F:
     return function
 
 
-def _models(context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+def _models(context: click.Context, _parameter: click.Parameter, optional: tuple[str, ...]) -> tuple[str, ...]:
     """Return the models given as arguments and as options. Raises InputError where there are none."""
-    models = (*context.params.pop("names", ()), *given)
+    models = (*context.params.pop("names", ()), *optional)
     if not models:
         raise InputError("missing", "A model is needed: see `hwbench models`.", field="model")
     return models
