@@ -88,7 +88,7 @@ def test_gated_linear_attention() -> None:
     ("full", "windowed"), [(0, [0, 1, 2, 3]), (1, []), (2, [0, 2]), (3, [0, 1, 3])]
 )  # every `full`-th layer attends to all
 def test_windows(full: int, windowed: list[int]) -> None:
-    found = layers(Transformer(**{**PLAIN, "layers": 4, "window": Window(9, full)}))
+    found = layers(Transformer(**{**PLAIN, "layers": 4, "window": Window(9, full) if full else Window(9)}))
     assert [index for index, layer in enumerate(found) if layer.window] == windowed
     assert {layer.window for layer in found} <= {9, None}
 
@@ -119,3 +119,9 @@ def test_sizes_have_limits(field: str, value: int) -> None:
     assert msgspec.convert({**PLAIN, **whole}, Transformer).layers == 4096
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({**PLAIN, field: value}, Transformer)
+    most = {"count": 1, "used": 1, "width": 1 << 24, "shared": 1 << 24, "dense": 0}
+    assert msgspec.convert(most, Experts).count == 1
+    for name in ("width", "shared", "dense"):
+        for beyond in (-1, (1 << 24) + 1):
+            with pytest.raises(msgspec.ValidationError):
+                msgspec.convert({**most, name: beyond}, Experts)
