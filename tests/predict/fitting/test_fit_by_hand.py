@@ -111,6 +111,19 @@ def test_factors_of_a_device_begin_at_what_is_expected_of_it() -> None:
     assert [each.deviation for each in device_factors.free_factors("x", START, kind="cpu")] == [0.3, 0.7, 0.5]
 
 
+def test_factors_are_beyond_what_is_expected_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Factors that a fit found (0.9, 1.5, 2) where (0.5, 0.6, 0.8) were expected; the errors that they leave."""
+    known = replace(START, architectures={"ampere-ga10x": PartFactors(0.5, 0.6, 0.8)})
+    fitted = replace(known, devices={"rtx3090": PartFactors(0.9, 1.5, 2.0)})
+    monkeypatch.setattr(device_factors, "fitted", lambda *_: fitted)
+    cases = [case(index, error=0.1 * index) for index in (0, 1)]
+    found = device_factors.factors(cases, CARD, known)
+    assert (found.compute, found.memory, found.overhead) == (1.8, 2.5, 2.5)
+    times = predicted(problem(cases, CARD), fitted)
+    errors = [math.log(time / each.time_s) for time, each in zip(times, cases, strict=True)]
+    assert found.spread == pytest.approx(device_factors.spread_after(errors, START.spread), rel=1e-3)
+
+
 def test_a_device_tells_of_its_relatives_more_than_of_others() -> None:
     own = {"rtx3090": PartFactors(1.2, 0.9, 1.0), "rtx4090": PartFactors(0.8, 1.1, 2.0)}
     cases = [problem([case(0, device)], device) for device in (CARD, OTHER)]
