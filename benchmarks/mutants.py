@@ -44,7 +44,10 @@ TESTS: dict[str, tuple[str, ...]] = {
     "predict/model/parameters": ("tests/predict/model/test_parameter_files.py", "tests/predict/model/test_runtimes.py"),
     "predict/model/grid": ("tests/predict/model/test_grid.py",),
     "predict/model/runtimes": ("tests/predict/model/test_runtimes.py",),
-    "predict/fitting/fit": ("tests/predict/fitting/test_fit_by_hand.py",),
+    "predict/fitting/fit": (
+        "tests/predict/fitting/test_fit_by_hand.py",
+        "tests/predict/fitting/test_intervals_of_fits.py",
+    ),
     "predict/fitting/problem": ("tests/predict/fitting/test_fit_by_hand.py",),
     "predict/fitting/priors": ("tests/predict/fitting/test_fit_by_hand.py",),
     "predict/fitting/device_factors": ("tests/predict/fitting/test_fit_by_hand.py",),

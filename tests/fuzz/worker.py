@@ -131,7 +131,7 @@ def _file_run(words: list[str]) -> int:
         from hwbench.measure.inference import isolated
 
         openvino._openvino()
-        isolated.MAX_CPU_S = 5
+        isolated.MAX_CPU_S = 15
     except (ImportError, HwbenchError):  # as the command says
         pass
     isolation.answer = _copy_answer

@@ -13,7 +13,8 @@ from hwbench.predict.data.splits import fold
 from hwbench.predict.fitting import device_factors, fit, priors
 from hwbench.predict.fitting import problem as problems
 from hwbench.predict.fitting.problem import Case, Free, predicted, problem, selected, soft
-from hwbench.predict.model.parameters import PartFactors
+from hwbench.predict.forecast import forecast
+from hwbench.predict.model.parameters import ParameterFile, PartFactors
 from hwbench.workload import load
 
 NAME = "torch-eager-cuda"
@@ -94,6 +95,36 @@ def test_slopes_are_those_of_the_errors(name: str) -> None:
     assert name != NAME or ("rtx3090 fp32", "memory.recurrent", 0) in still
 
 
+@pytest.mark.parametrize(
+    ("prior", "ceiling", "warm", "found"),
+    [
+        (1.0, math.inf, False, math.exp(0.0015)),  # between both, as their squares weigh
+        (1.0, math.inf, True, math.exp(0.0015)),
+        (math.exp(0.004), math.inf, False, math.exp(0.0025)),
+        (0.9, 0.95, False, 0.95),
+    ],
+)
+def test_a_fit_lies_between_its_prior_and_what_was_measured(
+    prior: float, ceiling: float, warm: bool, found: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A time that is the parameter itself, measured as exp(0.002); a deviation whose weight is 1 / sqrt(3)."""
+    monkeypatch.setattr(problems, "predicted", lambda _, trial: np.array([trial.gpu.prologue]))
+    monkeypatch.setattr(problems, "_slopes", lambda *_: np.array([[1.0]]))
+    cases = replace(problem([case(0)], CARD), times=np.array([math.exp(0.002)]))
+    free = Free("prologue", prior, 0.05 * math.sqrt(3), ceiling)
+    assert problems.fitted(START, [free], [cases], warm).gpu.prologue == pytest.approx(found, rel=2e-5)  # type: ignore[union-attr]
+    assert (Free("x", 1.0).deviation, Free("x", 1.0).ceiling) == (0.3, math.inf)
+
+
+@pytest.mark.parametrize("name", ["vgg11", "bert-base"])
+def test_arrays_give_the_forecast_of_layers_that_repeat(name: str) -> None:
+    workload = load.workload(name)
+    one = forecast(workload, CARD, "fp16", 8, known=ParameterFile("", 0, "", {NAME: START}))
+    assert one is not None
+    cases = [Case(workload, CARD, "fp16", batch, 1.0, name) for batch in (1, 8)]
+    assert predicted(problem(cases, CARD), START)[1] == pytest.approx(one.time_s, rel=1e-9)
+
+
 def test_timings_narrow_what_is_left() -> None:
     usual = replace(priors.UNTESTED, high=0.3, timed=0.4)
     squares = 12 * (0.09 + 0.16) + 1.2816**2 * (0.01 + 0.04)
@@ -135,7 +166,7 @@ def test_a_device_tells_of_its_relatives_more_than_of_others() -> None:
     assert fit._with_expected(START, cases) == START
 
 
-ERRORS = {CARD.label: (0.10, 0.20, -0.30, 0.05, 0.0), OTHER.label: (0.40, -0.10, 0.02, 0.2, 0.3)}
+ERRORS = {CARD.label: (0.10, 0.20, -0.30, 0.05, 0.0), OTHER.label: (0.28, -0.10, 0.02, 0.2, 0.3)}
 
 
 @pytest.fixture
@@ -160,7 +191,11 @@ def widened(errors: Any) -> float:
 
 
 def test_ledgers_and_intervals_of_errors_that_are_known(cases: list[Case]) -> None:
-    file = fit.calibrated({NAME: cases})
+    told: list[str] = []
+    file = fit.calibrated({NAME: cases}, told.append)
+    assert told[0] == "torch-eager-cuda: 10 cases on rtx3090, rtx4090"
+    assert told[1:5] == [f"fitting without families of group {number} of 4" for number in (1, 2, 3, 4)]
+    assert told[5:] == ["fitting without rtx3090", "fitting without rtx4090"]
     runtime = file.runtimes[NAME]
     low, high = ends(ERRORS.values())
     assert (runtime.spread.low, runtime.spread.high) == pytest.approx((-low, high))
@@ -209,8 +244,26 @@ def test_one_device_has_no_other_and_kinds_of_layers_a_row_of_their_own(cases: l
         fit.calibrated({NAME: own})
 
 
-def test_a_device_that_errs_more_widens_the_interval(cases: list[Case]) -> None:
-    far = [replace(each, time_s=each.time_s * (1.5 if each.device == OTHER else 1.0)) for each in cases]
-    runtime = fit.calibrated({NAME: far}).runtimes[NAME]
-    shifted = [ERRORS[CARD.label], [error + math.log(1.5) for error in ERRORS[OTHER.label]]]
-    assert (runtime.spread.low, runtime.spread.high) == pytest.approx((-ends(shifted)[0], ends(shifted)[1]))
+def test_a_device_held_out_is_forecast_by_what_others_tell(cases: list[Case], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fits that find a factor of 2 for every part of one device, and of 1 for the other."""
+    factors = {CARD.label: PartFactors(), OTHER.label: PartFactors(2.0, 2.0, 2.0)}
+
+    def found(runtime: Any, free: Any, *_: Any, **__: Any) -> Any:
+        own = {each.device: factors[each.device] for each in free if each.device}
+        return replace(runtime, devices={**runtime.devices, **own})
+
+    monkeypatch.setattr(fit, "fitted", found)
+    runtime = fit.calibrated({NAME: cases}).runtimes[NAME]
+    assert runtime.devices == factors
+    rows = {(row.without, row.of.split()[0]): row for row in runtime.held_out}
+    shift = {"families": (0, math.log(2)), "device": (math.log(2), 0), "device, 12 timings": (0, math.log(2))}
+    for (way, label), row in rows.items():
+        errors = [error - shift[way][label == OTHER.label] for error in ERRORS[label]]
+        assert row.mape == pytest.approx(np.mean([abs(math.exp(-error) - 1) for error in errors])), (way, label)
+    near, far = ([[e - s for e in ERRORS[label]] for label, s in zip(ERRORS, shift[way], strict=True)]
+                 for way in ("families", "device"))  # fmt: skip
+    (low, high), (down, up) = ends(near), ends(far)
+    assert (runtime.spread.low, runtime.spread.high) == pytest.approx((-low, high))
+    assert runtime.spread.device == pytest.approx(max(0.0, down**2 - low**2, up**2 - high**2) ** 0.5)
+    alone = fit.calibrated({NAME: cases[:5] * 2}).runtimes[NAME]
+    assert (alone.devices, alone.architectures) == ({}, {})

@@ -79,4 +79,8 @@ def test_synonyms_and_unknown_formats() -> None:
     with pytest.raises(InputError) as caught:
         weight_format("q4_k_x")
     assert caught.value.field == "weights"
+    for name, nearest in (("q4_kk", "q4_k"), ("?" * 9, "q8_0")):
+        with pytest.raises(InputError) as of_block:
+            block_format(name)
+        assert nearest in of_block.value.nearest
     assert "q4_k_m" in caught.value.nearest
