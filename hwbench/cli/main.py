@@ -30,7 +30,7 @@ COMMANDS = {
     "bench": "Measure this machine: clock, FMA, matrix products, memory.",
     "results": "List, show, name and remove saved runs.",
     "self-check": "Measure the false-positive rate of `hwbench compare` here.",
-    "run": "Run a model in torch and compare its time with the predictions.",
+    "run": "Time a model in torch or another engine, next to the predictions.",
     "explain": "Measure where performance is lost below the peak.",
     "validate": "Compare predictions with measured times and explain the errors.",
     "calibrate": "Fit the time model to measured times.",

@@ -268,9 +268,10 @@ def runtimes_option(function: F) -> F:
     return click.option("--runtime", "runtimes", type=RUNTIMES, metavar="R", help=text)(function)
 
 
-def runtime_option(function: F) -> F:
+def runtime_option(function: F, more: str = "") -> F:
     """Add `--runtime`."""
-    text = "What runs the model: torch-eager, torch-compile, or a full name such as torch-eager-cuda."
+    text = "What runs the model: torch-eager, torch-compile, onnxruntime, openvino, a full name such as "
+    text += f"torch-eager-cuda{more}."
     return click.option("--runtime", metavar="R", help=text)(function)
 
 

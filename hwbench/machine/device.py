@@ -196,10 +196,10 @@ def peaks(device: Device, clock: ClockKind | None = None) -> tuple[Peak, ...]:
 
 
 def _provenance(device: Device, units: Units, clock: ClockKind) -> Provenance:
-    """Return the weakest origin among the factors of a term."""
-    base = f"units.{units.name}"
-    fields = (f"{base}.count", f"{base}.clock.{clock}", f"{base}.rates")
-    return max((device.provenance_of(field) for field in fields), key=_WEAKNESS.index)
+    """Return the weakest origin among the factors of a term; how many CPUs there are is for the system to tell."""
+    fields = ("count", f"clock.{clock}", "rates")
+    origins = {field: device.provenance_of(f"units.{units.name}.{field}") for field in fields}
+    return max((own for field, own in origins.items() if (field, own) != ("count", "os")), key=_WEAKNESS.index)
 
 
 def highest(every: tuple[Peak, ...], dtype: str) -> Peak | None:

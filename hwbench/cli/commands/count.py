@@ -43,7 +43,7 @@ def count(model: str, layers: bool, as_json: bool, **parameters: Any) -> None:
       hwbench count --model matmul:4096x4096x4096 --json
 
     \b
-    Traced models need the extra hwbench[torch]; torch:module:factory runs yours:
+    Traced models, also your own, with the extra hwbench[torch]:
       hwbench count --model hf:bert --context 128
       hwbench count --model hf:bert?num_hidden_layers=4 --context 512
     """

@@ -1,5 +1,6 @@
 """`hwbench estimate`."""
 
+from functools import partial
 from typing import Any
 
 import click
@@ -19,7 +20,7 @@ from hwbench.report.text.layout import Style
 @options.dtype_option(several=True)
 @options.batch_option(several=True)
 @options.clock_option
-@options.runtime_option
+@partial(options.runtime_option, more=", or all")
 @options.math_option
 @options.layers_option
 @click.option("--roofline", is_flag=True, help="Draw the roofline with the layers on it.")
@@ -47,12 +48,12 @@ def estimate(
       hwbench estimate --model vgg16 --device host --json
 
     \b
-    Traced models need the extra hwbench[torch]; torch:module:factory runs yours:
+    Traced models, also your own, with the extra hwbench[torch]:
       hwbench estimate --model hf:resnet --device rtx3090 --dtype amp --batch 256
       hwbench estimate hf:llama h100-sxm --phase decode --context 4096
 
     \b
-    Language models need no torch; hub names, .gguf, config.json are read:
+    Language models by name, hub name or file, without torch:
       hwbench estimate llama3-8b rtx3090 --weights q4_k_m --prompt 512
       hwbench estimate llama3.1-8b rtx3090 --batch 1,8 --context 2048,32768
       hwbench estimate meta-llama/Llama-3.1-70B rtx4090 --weights q4_0 --devices 2

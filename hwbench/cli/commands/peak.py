@@ -9,7 +9,7 @@ from hwbench.cli import options, output
 @options.clock_option
 @options.json_option
 def peak(device: str | None, settings: dict[str, str], clock: str | None, as_json: bool) -> None:
-    """Show every theoretical peak of a device: units × clock × flops_per_cycle.
+    """Show every theoretical peak of a device: units × clock × FLOP per cycle.
 
     Without --device it describes this machine: the cores that this process may use, and what is assumed of them. If a
     run of this machine is saved (`hwbench bench`), the measured rates are shown too, and any above a peak is explained.

@@ -93,7 +93,9 @@ def rename_run(run: str, new: str, folder: str | None, as_json: bool) -> None:
 @_folder_option
 @options.json_option
 def remove_runs(runs: tuple[str, ...], folder: str | None, as_json: bool) -> None:
-    """Remove runs: by their files, their ids, the beginnings of these, their names, or as `latest`.
+    """Remove saved runs.
+
+    RUN is a file, an id, the beginning of one, a name or `latest`.
 
     \b
     Example:

@@ -68,7 +68,7 @@ def peak_for(device: Device, dtype: str, clock: ClockKind | None = None, every: 
     if highest(every, dtype) is None and device.kind == "cpu" and dtype == "fp16":
         message = (
             f"No fp16 arithmetic of {device.label} is known. Frameworks emulate it on such CPUs, about a hundred times "
-            "slower than fp32: run in fp32 or bf16."
+            f"slower than fp32: run in fp32{' or bf16' if highest(every, 'bf16') else ''}."
         )
         raise InputError("unknown-rate", message, field="dtype")
     if highest(every, dtype) is None:

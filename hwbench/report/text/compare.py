@@ -17,7 +17,7 @@ from hwbench.units import operations_unit, si
 FEW = 4
 """Devices up to which every peak is listed, and each difference is described in a sentence."""
 MAX_ROWS = 20
-_MAX_NAME = 22
+_MAX_NAME = 40
 _SPARE = ("year", "ideal", "rate/W", "GFLOP/s/W", "GOP/s/W", "units", "power", "roofline", "rate", "clock")
 """Columns that a narrow terminal leaves out, in this order; of factors those that differ least from 1."""
 _SPEEDS = {"peak": "peak", "roofline": "roofline throughput", "expected": "expected throughput"}

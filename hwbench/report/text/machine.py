@@ -142,7 +142,10 @@ def _counts(device: Device) -> str:
 
 def _units(device: Device, units: Units) -> str:
     threads = f", {units.threads} threads" if units.threads else ""
-    origin = _origin(device, f"units.{units.name}.clock")
+    field = f"units.{units.name}.clock"
+    origin = _origin(device, field)
+    if device.provenance_of(f"{field}.all_core") == "measured" != origin:
+        origin += ", all-core measured"
     return f"{units.count} × {units.name} ({units.architecture}{threads}), {_clock(units.clock)} ({origin})"
 
 

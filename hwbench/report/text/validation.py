@@ -8,7 +8,7 @@ from hwbench.predict.model.runtimes import is_foreign
 from hwbench.predict.replay.metrics import Metrics
 from hwbench.predict.replay.summary import Family, ReplayGroup, ReplayRow, Validation
 from hwbench.report.text.format import cut, number, percent
-from hwbench.report.text.layout import PLAIN, Style, field, heading, sentences, table
+from hwbench.report.text.layout import PLAIN, Style, field, heading, name_width, sentences, table
 from hwbench.units import si
 
 MAX_FAMILIES = 15
@@ -59,12 +59,12 @@ def _overall(v: Validation, style: Style) -> list[str]:
 
 
 def _groups(title: str, groups: Iterable[tuple[ReplayGroup, Metrics]], style: Style) -> list[str]:
-    body = []
+    body, device, runtime = [], name_width(21, style), name_width(17, style)
     for group, metrics in groups:
         n, mape, median, ten, *_, rank, bias = _cells(metrics)
         run = " ".join(filter(None, (group.dtype, group.layout)))
         cells = (n, mape, median, ten, rank, bias, _intervals(metrics)[0])
-        body.append((_device(group.device, 21), run, cut(group.runtime or "-", 17), *cells))
+        body.append((_device(group.device, device), run, cut(group.runtime or "-", runtime), *cells))
     header = ("device", "run", "runtime", "n", "MAPE", "median", "≤10 %", "rank", "bias", "cover")
     return [*heading(title, style, "dim"), *table(header, body, "lllrrrrrrr", style, spare=_SPARE)]
 

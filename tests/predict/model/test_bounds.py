@@ -108,6 +108,10 @@ def test_a_dtype_without_a_rate() -> None:
             "unknown-rate",
             (device, dtype) == (CPU, "fp16"),
         )
+    for extra, advised in ((), False), ((Rate("vector", "x", "bf16", 8),), True):
+        with pytest.raises(InputError) as caught:
+            bounds.peak_for(replace(CPU, units=(replace(CPU.units[0], rates=(*CPU.units[0].rates, *extra)),)), "fp16")
+        assert ("bf16" in caught.value.message) is advised
     assert bounds.compute_dtype("fp16", "conv", True) == "fp16"
     assert bounds.compute_dtype("fp32", "linear", True) == "fp32"
     assert bounds.compute_dtype("fp32", "depthwise", True) == "tf32"
