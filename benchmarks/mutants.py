@@ -49,7 +49,6 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/predict/fitting/test_intervals_of_fits.py",
     ),
     "predict/fitting/problem": ("tests/predict/fitting/test_fit_by_hand.py",),
-    "predict/fitting/priors": ("tests/predict/fitting/test_fit_by_hand.py",),
     "predict/fitting/device_factors": ("tests/predict/fitting/test_fit_by_hand.py",),
     "predict/language/estimate": ("tests/predict/language/test_estimate.py",),
     "predict/language/memory": ("tests/predict/language/test_memory_of_a_small_model.py",),

@@ -125,6 +125,27 @@ def test_arrays_give_the_forecast_of_layers_that_repeat(name: str) -> None:
     assert predicted(problem(cases, CARD), START)[1] == pytest.approx(one.time_s, rel=1e-9)
 
 
+def test_compiled_code_begins_as_eager_kernels_that_are_fused() -> None:
+    spread = replace(priors.UNTESTED, device=0.7, timed=0.3, low=0.1)
+    assert START.gpu is not None
+    eager = replace(START, gpu=replace(START.gpu, prologue=99.0), spread=spread, families=("a",))
+    found = priors.compiled({NAME: eager})
+    assert found.gpu == replace(
+        eager.gpu, fusion=0.8, host=7e-6, transpose_window=0.2 * 1.5, transpose_point=0.2 * 0.35,
+        transpose_grouped=0.2 * 1.5,
+    )  # fmt: skip
+    assert (found.fuses, found.families, found.held_out) == (True, (), ())
+    assert (found.spread.device, found.spread.timed, found.spread.low) == (0.7, 0.3, priors.UNTESTED.low)
+    *own, fusion = priors.free("torch-compile-cuda", found)
+    assert (fusion.path, fusion.prior, fusion.deviation, fusion.ceiling) == ("fusion", 0.8, 0.3, 1.0)
+    assert {each.path: each.prior for each in own}["prologue"] == 99.0
+    assert {each.path: each.prior for each in own}["compute.conv"] == priors.GPU.compute["conv"]
+    assert [each.path for each in own] == [each.path for each in priors.free(NAME, START)]
+    ceilings = {each.path: each.ceiling for each in priors.GPU_FREE}
+    assert [ceilings[f"memory.{name}"] for name in ("conv", "cast", "batch_norm")] == [0.97, 1.25, 1.25]
+    assert not {"memory.unknown", "ramp", "host", "fusion", "compute"} & ceilings.keys()
+
+
 def test_timings_narrow_what_is_left() -> None:
     usual = replace(priors.UNTESTED, high=0.3, timed=0.4)
     squares = 12 * (0.09 + 0.16) + 1.2816**2 * (0.01 + 0.04)
