@@ -96,6 +96,22 @@ def test_slopes_are_those_of_the_errors(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "concerned"),
+    [("compute.conv", {"conv"}), ("per_element.image_norm", None), ("packed", None), ("compute.attention", set()),
+     ("devices.x.compute", None)],
+)  # fmt: skip
+def test_parameters_of_a_family_concern_its_own_launches_alone(path: str, concerned: set[str] | None) -> None:
+    """None stands for all families: the norms of images have one parameter, whatever their family."""
+    cpu = catalog.device("i9-10940x")
+    stacks = problem([Case(MODELS[0], cpu, "fp32", 8, 1e-3, "f")], cpu).stacks
+    every = {stack.launch.family for stack in stacks}
+    runtime = priors.START["torch-compile-cpu"]
+    found = {stack.launch.family for stack in stacks if problems._concerns(Free(path, 1.0), stack, runtime)}
+    assert found == (every if concerned is None else concerned)
+    assert all(problems._concerns(Free(path, 1.0), stack, START) for stack in stacks)  # on a GPU all may
+
+
+@pytest.mark.parametrize(
     ("prior", "ceiling", "warm", "found"),
     [
         (1.0, math.inf, False, math.exp(0.0015)),  # between both, as their squares weigh

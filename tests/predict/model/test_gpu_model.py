@@ -36,6 +36,7 @@ COUNTS = Counts(
     saved_bytes=4e5, biased_bytes=5e5,
 )  # fmt: skip
 PRODUCT = Product(rows=640.0, columns=192.0, depth=512.0, groups=2.0)
+TILES = ((256, 128), (128, 256), (128, 128), (128, 64), (64, 128), (64, 64), (128, 32), (32, 128))
 LAYOUT = Layout(window=1, stride=1, channels_last=True, strided=False, half=False, positions=0)
 
 
@@ -59,11 +60,10 @@ def test_attention_computes_blocks_of_queries_and_keys() -> None:
     assert compute("attention", product=product) == pytest.approx(forward)
     assert compute("attention", product=product, masked=True) == pytest.approx(forward / 0.7)
     assert compute("attention", product=product, backward=True) == pytest.approx(2.5 * forward)
+    two = Product(rows=2 * 129.0, columns=65.0, depth=33.0, groups=8.0)
+    assert compute("attention", product=two) == pytest.approx(4 * 192 * 128 * 64 * 8 / (1e14 * 0.6 * 0.9))
     scores = 6 * 100 * 70 * 8 / 1e12
     assert compute("attention", product=product, unfused=True) == pytest.approx(scores)
-
-
-TILES = ((256, 128), (128, 256), (128, 128), (128, 64), (64, 128), (64, 64), (128, 32), (32, 128))
 
 
 def tiled(share: float, product: Product = PRODUCT, rate: Rates = MATRIX) -> float:
@@ -85,8 +85,16 @@ def tiled(share: float, product: Product = PRODUCT, rate: Rates = MATRIX) -> flo
         Product(rows=64.0, columns=64.0, depth=4096.0, groups=1.0),
         Product(rows=8.0, columns=1000.0, depth=200.0, groups=1.0),
         Product(rows=5000.0, columns=96.0, depth=72.0, groups=3.0),
+        *(  # each tile is the best of one
+            Product(rows, columns, depth, groups)
+            for rows, columns, depth, groups in (
+                (1184.0, 4096.0, 512.0, 25.0), (92.0, 1824.0, 512.0, 2.0), (608.0, 4224.0, 4096.0, 3.0),
+                (355.0, 1408.0, 512.0, 32.0), (1705.0, 32.0, 4096.0, 14.0), (316.0, 1600.0, 512.0, 20.0),
+                (192.0, 448.0, 512.0, 38.0),
+            )
+        ),
     ],
-)
+)  # fmt: skip
 def test_a_product_waits_for_the_last_tile_of_a_wave(product: Product) -> None:
     assert compute("linear", product=product) == pytest.approx(tiled(0.8, product))
 
@@ -134,7 +142,15 @@ def test_narrow_groups_starve_the_matrix_engine(columns: float, depth: float, la
 
 @pytest.mark.parametrize(
     ("window", "last", "slowdown"),
-    [(9, 1, 5.0), (49, 1, (49 / 9) ** -0.5 * 5), (81, 1, 9**-0.5 * 5 * 1.75), (9, 0, 10.0), (81, 0, 90.0), (1, 0, 3.0)],
+    [
+        (9, 1, 5.0),
+        (49, 1, (49 / 9) ** -0.5 * 5),
+        (50, 1, (50 / 9) ** -0.5 * 5 * 1.75),
+        (81, 1, 9**-0.5 * 5 * 1.75),
+        (9, 0, 10.0),
+        (81, 0, 90.0),
+        (1, 0, 3.0),
+    ],
 )
 def test_depthwise_windows_run_on_lanes(window: int, last: int, slowdown: float) -> None:
     found = compute("depthwise", layout={"window": window, "channels_last": last})
@@ -160,6 +176,11 @@ def test_memory_and_the_last_cache() -> None:
     expected = (far / 0.5 + (1.8e6 - far) / 3) / 1e12
     assert memory("other", weights=6e6) == pytest.approx(expected)
     far = 1.3e6 * missed(0.5) + 3e5 * missed(3.5)
+    saved = replace(PARAMETERS, fusion=9.0)  # no more than all
+    all_saved = 3e5 * missed(3.5)
+    assert gpu.memory_time(scalar, launch("other"), HARDWARE, saved, 6e6, True) == pytest.approx(
+        (all_saved / 0.5 + (3e5 - all_saved) / 3) / 1e12, rel=1e-12
+    )
     assert memory("other", weights=6e6, fuses=True) == pytest.approx((far / 0.5 + (1.6e6 - far) / 3) / 1e12)
 
 
