@@ -135,6 +135,7 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         f"The trace has no data: `{operator}` of values in {module or 'the module'} was assumed to be {answer}."
     ),
     "traced-without-data": "The trace has no data: {text}.",
+    "real-values": "The model needs values, so it ran on random ones: with others it may take another path.",
     "batch-unknown": (
         "Which dimension of the inputs is the batch is not known: the inputs are counted as they are given, as one run."
     ),

@@ -95,7 +95,8 @@ def stated(name: str) -> Device:
 class ModelOptions(TypedDict, total=False):
     """How a model is traced, for models that are; `strict` refuses operators that cannot be counted.
 
-    `batch_dim` is the dimension of the inputs along which samples lie, for models of which it cannot be found.
+    `batch_dim` is the dimension of the inputs along which samples lie, for models of which it cannot be found. `real`
+    runs a model on random values on the CPU, with its memory and time, not without data.
     """
 
     image_size: int | None
@@ -104,6 +105,7 @@ class ModelOptions(TypedDict, total=False):
     mode: Literal["inference", "training"]
     batch_dim: int | None
     channels_last: bool
+    real: bool
     strict: bool
 
 
@@ -154,6 +156,7 @@ class Model:
             channels_last=self.options.get("channels_last", False),
             batch=batch,
             batch_dim=self.options.get("batch_dim"),
+            real=self.options.get("real", False),
         )
 
     def batch(self, batch: int | None, dtype: str = "fp32") -> int:

@@ -193,6 +193,7 @@ def tracing_options(function: F) -> F:
     for decorator in (  # the last one is the first in the help
         option("--strict", is_flag=True, help="Fail if an operator could not be counted."),
         option("--channels-last", is_flag=True, help="Trace images in channels-last memory format."),
+        option("--real", is_flag=True, help="Run the model on random values, with its memory and time, to count it."),
         option("--context", type=CONTEXT, metavar="N", help="Context length in tokens."),
         option("--phase", type=Choice(["prefill", "decode"]), help="Phase of a causal language model."),
         option(

@@ -179,7 +179,7 @@ class Workload(Struct, frozen=True, omit_defaults=True):
     `unused_params` belong to no op; `state_elements` a run keeps in memory beside weights and the activations of a
     layer, for one sample: a key-value cache, or what a step of training keeps for its backward pass. `batch` is that
     of the inputs as they were given. Where the cost is not known to be a multiple of the batch (`fixed`), ops are
-    counted for `samples` at once and for no other batch.
+    counted for `samples` at once and for no other batch. `real` says that it ran on random values.
     """
 
     name: str
@@ -194,6 +194,7 @@ class Workload(Struct, frozen=True, omit_defaults=True):
     samples: int = 1
     batch: int = 1
     fixed: Literal["", "training", "unknown", "interplay"] = ""
+    real: bool = False
 
     @property
     def notices(self) -> tuple[Notice, ...]:
@@ -204,7 +205,8 @@ class Workload(Struct, frozen=True, omit_defaults=True):
             else notice("assumed-value", operator=item.operator, module=item.module, answer=item.answer)
             for item in self.assumed
         )
-        return (*assumed, notice("batch-unknown")) if self.fixed == "unknown" else tuple(assumed)
+        notices = (("real-values", self.real), ("batch-unknown", self.fixed == "unknown"))
+        return (*assumed, *(notice(code) for code, applies in notices if applies))
 
     def repeats(self, batch: int) -> int:
         """Return how often a batch repeats the ops' counts. Raises InputError for one that was not traced."""

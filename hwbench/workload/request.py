@@ -23,7 +23,7 @@ class ModelRequest(Struct, frozen=True):
     `input` is a shape such as `2x3x224x224` or `2x128:int64`. A language model's `phase` is `prefill` (a prompt of
     `context` tokens) or `decode` (one token against a cache of `context`). `autocast` is `fp16` or `bf16` for mixed
     precision as CUDA does it. `batch` is that of a training step, and of a model whose cost is not a multiple of it;
-    None is that of the inputs, along dimension `batch_dim` of them.
+    None is that of the inputs, along dimension `batch_dim` of them. `real` runs it on random values, not without data.
     """
 
     model: str
@@ -36,6 +36,7 @@ class ModelRequest(Struct, frozen=True):
     channels_last: bool = False
     batch: int | None = None
     batch_dim: int | None = None
+    real: bool = False
 
     def parameters_but(self, *fields: str) -> list[str]:
         """Return the parameters that are set besides the model and these fields, by the names that callers use."""

@@ -39,6 +39,8 @@ FORMULAS: tuple[tuple[str, Callable[[Call], Cost], str], ...] = (
     ("_grouped_mm_backward", count.grouped_mm_backward, count.PRODUCTS),
     ("lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell", count.recurrent,
      "Hochreiter and Schmidhuber 1997; Cho et al., arXiv:1406.1078"),
+    ("lstm_backward gru_backward rnn_tanh_backward rnn_relu_backward", count.recurrent_backward,
+     "Werbos 1990, backpropagation through time"),
     ("_trilinear", count.trilinear, "torch.nn.Bilinear's definition: y = x1ᵀ A x2 + b"),
     ("_cdist_forward _euclidean_dist", special.distances, "x² - 2 x·y + y², a product from 26 points on as in torch"),
     ("_cdist_backward _pdist_backward", special.per_pair(6), count.ELEMENTS),

@@ -62,7 +62,8 @@ class Cost(Struct, frozen=True):
     """Work of a call: multiply-accumulates, bias additions, other arithmetic, and its kind of kernel.
 
     `reads` replaces the elements of its first tensor (a table of which some rows are read), `reads_second` those of its
-    second (experts of which some run). The last fields are those of `Op`; `groups` are those of the whole call.
+    second (experts of which some run). `params` are those of packed weights, whose shape does not tell. The last fields
+    are those of `Op`; `groups` are those of the whole call.
     """
 
     kind: str
@@ -71,6 +72,7 @@ class Cost(Struct, frozen=True):
     elementwise_flops: int = 0
     reads: int | None = None
     reads_second: int | None = None
+    params: int | None = None
     groups: int = 1
     columns: int = 0
     depth: int = 0
@@ -178,6 +180,31 @@ def recurrent(call: Call) -> Cost:
     gates = sum(weight.shape[0] for weight in matrices)
     macs = steps * sum(prod(weight.shape) for weight in matrices)
     return Cost("recurrent", macs=macs, bias_adds=steps * biases, elementwise_flops=5 * steps * gates)
+
+
+def recurrent_backward(call: Call) -> Cost:
+    """Count the gradients of a recurrent layer's weights and inputs: each product once more for either.
+
+    Called with the gradient, the data, the states and the weights; `data`, `states` and `weights` say which gradients
+    are wanted. The first layer needs none of its data, the first step none of its state.
+    """
+    gradient, data, states, weights = call.args
+    layers, batch, width = (
+        states[0].shape[0],
+        states[0].shape[-2] if len(states[0].shape) > 2 else 1,
+        states[0].shape[-1],
+    )
+    steps, matrices = prod(data.shape[:-1]), [weight for weight in weights if len(weight.shape) == 2]
+    each, first = len(matrices) // layers, gradient.shape[-1] // width
+    macs = 0
+    for position, matrix in enumerate(matrices):
+        layer, number = divmod(position, each)
+        passes = steps - batch * (not call.kwargs["states"]) if number == 1 else steps
+        if number == 0 and layer < first and not call.kwargs["data"]:
+            passes = 0
+        macs += prod(matrix.shape) * (passes + steps * call.kwargs["weights"])
+    gates = sum(matrix.shape[0] for matrix in matrices)
+    return Cost("recurrent_backward", macs=macs, elementwise_flops=10 * steps * gates)
 
 
 def convolution(call: Call) -> Cost:

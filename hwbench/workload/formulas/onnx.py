@@ -3,7 +3,7 @@
 Operators of com.microsoft are named with their domain. onnx is not imported.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from hwbench.workload.formulas import cost as shared
 from hwbench.workload.formulas import onnx_cost as count
@@ -13,6 +13,7 @@ from hwbench.workload.formulas.cost import Call, Cost, Formula, norm, per_input,
 _PRODUCTS, _CONVOLUTIONS, _ELEMENTS = shared.PRODUCTS, shared.CONVOLUTIONS, shared.ELEMENTS
 _ATTENTION = "two products of queries × keys × width (Vaswani et al., arXiv:1706.03762, equation 1)"
 _QUANTIZED = "onnx/docs/Operators.md; requantization: scale, round, shift, saturate"
+_EXPERTS = "each token meets the chosen experts (Shazeer et al., arXiv:1701.06538)"
 _ORT = "onnxruntime/docs/ContribOperators.md"
 
 FORMULAS: dict[str, Formula] = {
@@ -29,11 +30,20 @@ FORMULAS: dict[str, Formula] = {
     "QLinearMatMul": Formula(count.matmul(0, 3, after=4), f"{_PRODUCTS}; {_QUANTIZED}", (0, 3)),
     "com.microsoft.MatMulIntegerToFloat": Formula(count.matmul(bias=6, after=2), f"{_PRODUCTS}; {_ORT}", (1, 6)),
     "com.microsoft.DynamicQuantizeMatMul": Formula(count.matmul(bias=4, after=2), f"{_PRODUCTS}; {_ORT}", (1, 4)),
-    "com.microsoft.MatMulNBits": Formula(count.blockwise_matmul, f"{_PRODUCTS}; {_ORT}", (1,)),
+    "com.microsoft.MatMulNBits": Formula(count.blockwise_matmul, f"{_PRODUCTS}; {_ORT}", (1, 5)),
     "Einsum": Formula(count.einsum, "contraction from left to right, as torch.einsum does without a path"),
     "Attention": Formula(count.attention, _ATTENTION, (0, 1, 2)),
-    "com.microsoft.Attention": Formula(count.packed_attention, f"{_ATTENTION}; {_ORT}", (1, 2)),
-    "com.microsoft.MultiHeadAttention": Formula(count.multi_head_attention, f"{_ATTENTION}; {_ORT}", (3,)),
+    "com.microsoft.Attention": Formula(count.packed_attention(4), f"{_ATTENTION}; {_ORT}", (1, 2)),
+    "com.microsoft.QAttention": Formula(count.packed_attention(8), f"{_ATTENTION}; {_ORT}", (1, 2)),
+    "com.microsoft.MultiHeadAttention": Formula(count.multi_head_attention(6), f"{_ATTENTION}; {_ORT}", (3,)),
+    "com.microsoft.DecoderMaskedMultiHeadAttention":
+        Formula(count.multi_head_attention(5), f"{_ATTENTION}; {_ORT}", (10,)),
+    "com.microsoft.GroupQueryAttention": Formula(count.grouped_query_attention, f"{_ATTENTION}; {_ORT}", ()),
+    "com.microsoft.MoE": Formula(count.experts((2, 4, 6)), f"{_EXPERTS}; {_ORT}", (2, 3, 4, 5, 6, 7)),
+    "com.microsoft.QMoE": Formula(count.experts((2, 5, 8), True), f"{_EXPERTS}; {_ORT}", (2, 5, 8)),
+    "DFT": Formula(count.fourier, "Frigo and Johnson, FFTW benchmark methodology: 5 n log2 n"),
+    "STFT": Formula(count.short_fourier, "Frigo and Johnson, FFTW benchmark methodology: 5 n log2 n"),
+    "com.microsoft.DynamicQuantizeLSTM": Formula(count.recurrent, f"{_QUANTIZED}; {_ORT}", (1, 2, 3)),
     "LSTM GRU RNN":
         Formula(count.recurrent, "onnx/docs/Operators.md: Xt·Wᵀ + Ht-1·Rᵀ for all gates", (1, 2, 3, 7)),
     "BatchNormalization": Formula(norm("batch_norm", 2), shared.BATCH_NORM, (1, 2)),
@@ -63,11 +73,13 @@ FORMULAS: dict[str, Formula] = {
     "RoiAlign": Formula(special.roi_align, "He et al., arXiv:1703.06870, section 3"),
     "MaxUnpool": Formula(per_output("copy"), "read once, written once"),
     "Resize Upsample": Formula(count.resize, "see aten.py's upsample_*", (0,)),
+    "AffineGrid": Formula(special.affine_grid, "Jaderberg et al., arXiv:1506.02025", (0,)),
     "GridSample": Formula(count.grid_sample, "Jaderberg et al., arXiv:1506.02025"),
     "Gather GatherElements GatherND": Formula(count.gather, "no more is read than written"),
     "Scatter ScatterElements ScatterND TensorScatter": Formula(count.scatter, "read once, written once"),
     "Slice CenterCropPad": Formula(shared.part("copy"), "no more is read than written", (0,)),
-    "Concat Split Pad Tile Expand DepthToSpace SpaceToDepth ReverseSequence Trilu Col2Im":
+    """Concat Split Pad Tile Expand DepthToSpace SpaceToDepth ReverseSequence Trilu Col2Im ConcatFromSequence
+    SplitToSequence""":
         Formula(per_output("copy"), "read once, written once"),
     "com.microsoft.QLinearConcat": Formula(per_output("copy"), "read once, written once", ()),
     "Transpose": Formula(per_output("strided_copy"), "read once, written once"),
@@ -76,7 +88,8 @@ FORMULAS: dict[str, Formula] = {
         Formula(per_output("cast", 4), "divide, round, shift, saturate: onnx/docs/Operators.md", (0,)),
     "DynamicQuantizeLinear": Formula(per_output("cast", 6), "minimum and maximum, then as QuantizeLinear"),
     "DequantizeLinear": Formula(per_output("cast", 2), "shift, multiply: onnx/docs/Operators.md", (0,)),
-    "OneHot EyeLike Range ConstantOfShape RandomNormal RandomNormalLike RandomUniform RandomUniformLike":
+    """OneHot EyeLike Range ConstantOfShape RandomNormal RandomNormalLike RandomUniform RandomUniformLike HannWindow
+    HammingWindow BlackmanWindow MelWeightMatrix""":
         Formula(per_output("fill"), "written once", ()),
     "Bernoulli Multinomial": Formula(per_output("fill", 1), "a comparison for each element written", ()),
     "TopK Unique": Formula(special.sort, "n log2 n comparisons", open_ended=True),
@@ -115,7 +128,12 @@ SCALED: dict[int, str] = {
 }
 """The same of quantized ones, which scale, round, shift and saturate too."""
 
-FREE = frozenset("Reshape Flatten Squeeze Unsqueeze Identity Shape Size Constant Dropout BitCast".split())  # noqa: SIM905
+FREE = frozenset(
+    """
+    Reshape Flatten Squeeze Unsqueeze Identity Shape Size Constant Dropout BitCast Optional OptionalGetElement
+    OptionalHasElement SequenceConstruct SequenceEmpty SequenceInsert SequenceErase SequenceAt SequenceLength
+    """.split()  # noqa: SIM905
+)
 """Operators that launch no kernel: views, questions about shapes, and dropout, which does nothing at inference."""
 
 _TABLE = {operator: formula for operators, formula in FORMULAS.items() for operator in operators.split()} | {
@@ -129,6 +147,19 @@ _TABLE = {operator: formula for operators, formula in FORMULAS.items() for opera
 def formula(operator: str) -> Formula | None:
     """Return the formula of an operator such as `Conv` or `com.microsoft.FusedConv`; None if it has no formula."""
     return _TABLE.get(operator)
+
+
+def states(defined: Mapping[str, bool]) -> str:
+    """Return a table of how operators are counted; `defined` says of each whether onnx defines it by others."""
+    rows: dict[str, list[str]] = {
+        row: [] for row in ("by a formula", "free", "as the graphs inside", "as onnx defines it", "not")
+    }
+    for operator, by_others in sorted(defined.items()):
+        inside = operator in ("If", "Loop", "Scan")
+        kinds = (operator in _TABLE, operator in FREE, inside, by_others, True)
+        rows[next(row for row, applies in zip(rows, kinds, strict=True) if applies)].append(operator)
+    lines = [f"| {row} | {len(names)} | {' '.join(names)} |" for row, names in rows.items()]
+    return "\n".join(["| counted | operators | |", "| --- | --- | --- |", *lines])
 
 
 def register(operator: str, cost: Callable[[Call], Cost], reference: str) -> None:

@@ -63,7 +63,8 @@ def _product_kind(left: Tensor, right: Tensor) -> str:
 def blockwise_matmul(call: Call) -> Cost:
     """Count a product with packed weights of few bits: `K` and `N` are attributes."""
     columns, depth = int(call.kwargs["N"]), int(call.kwargs["K"])
-    return Cost("linear", call.written * depth, elementwise_flops=2 * columns * depth)
+    params = columns * depth + (columns if call.get(5, "") is not None else 0)
+    return Cost("linear", call.written * depth, call.bias_adds(5), elementwise_flops=2 * columns * depth, params=params)
 
 
 def einsum(call: Call) -> Cost:
@@ -143,39 +144,103 @@ def _tensor(shape: tuple[int, ...]) -> Tensor:
     return Tensor(shape, prod(shape))
 
 
-def packed_attention(call: Call) -> Cost:
-    """Count com.microsoft Attention: projections to queries, keys and values, then attention over `num_heads`."""
-    batch, tokens, depth = call.args[0].shape
-    packed = call.args[1].shape[1]
-    fused = _many_headed(call, (batch, tokens, packed // 3), (batch, tokens, packed // 3))
-    adds = batch * tokens * packed if call.get(2, "") is not None else 0
-    return Cost("attention", fused.macs + batch * tokens * depth * packed, adds, fused.elementwise_flops)
+def packed_attention(past: int) -> Callable[[Call], Cost]:
+    """Return the cost function of com.microsoft Attention: projections to queries, keys and values, then attention.
+
+    Past keys and values are input `past`.
+    """
+
+    def count(call: Call) -> Cost:
+        batch, tokens, depth = call.args[0].shape
+        packed, heads = call.args[1].shape[1], int(call.kwargs["num_heads"])
+        widths = [int(width) for width in call.kwargs.get("qkv_hidden_sizes", ()) or [packed // 3] * 3]
+        keys = tokens + _tokens(call.get(past, ""), 3)
+        fused = _of_heads(batch, heads, tokens, keys, widths[0] // heads, widths[2] // heads)
+        adds = batch * tokens * packed if call.get(2, "") is not None else 0
+        return Cost("attention", fused.macs + batch * tokens * depth * packed, adds, fused.elementwise_flops)
+
+    return count
 
 
-def multi_head_attention(call: Call) -> Cost:
-    """Count com.microsoft MultiHeadAttention of queries, keys and values `(batch, tokens, width)`."""
-    if any(tensor is None or len(tensor.shape) != 3 for tensor in call.args[:3]) or call.get(6, "") is not None:
-        text = "It is counted only for separate queries, keys and values without a past."
-        raise InputError("unsupported-operator", text)
-    return _many_headed(call, call.args[0].shape, call.args[2].shape)
+def _tokens(tensor: Tensor | None, dim: int) -> int:
+    """Return the length of keys and values along a dimension; 0 where there are none."""
+    return tensor.shape[dim] if isinstance(tensor, Tensor) else 0
 
 
-def _many_headed(call: Call, query: tuple[int, ...], value: tuple[int, ...]) -> Cost:
-    heads = int(call.kwargs["num_heads"])
-    shapes = [_tensor((shape[0], heads, shape[1], shape[2] // heads)) for shape in (query, value)]
-    return cost.attention(shapes[0], _tensor((*shapes[1].shape[:3], shapes[0].shape[3])), shapes[1])
+def _of_heads(batch: int, heads: int, queries: int, keys: int, width: int, value_width: int) -> Cost:
+    query, key = _tensor((batch, heads, queries, width)), _tensor((batch, heads, keys, width))
+    return cost.attention(query, key, _tensor((batch, heads, keys, value_width)))
+
+
+def multi_head_attention(past: int) -> Callable[[Call], Cost]:
+    """Return the cost function of com.microsoft MultiHeadAttention, whose past keys are input `past`.
+
+    Queries are `(batch, tokens, width)`, or with keys and values `(batch, tokens, heads, 3, width)`; keys are alike, or
+    `(batch, heads, tokens, width)`, or with values `(batch, tokens, heads, 2, width)`.
+    """
+
+    def count(call: Call) -> Cost:
+        (query, key, value), heads = (call.get(position, "") for position in range(3)), int(call.kwargs["num_heads"])
+        batch, tokens = query.shape[:2]
+        width = query.shape[-1] if len(query.shape) == 5 else query.shape[-1] // heads
+        keys = tokens if key is None else key.shape[2 if len(key.shape) == 4 else 1]
+        value_width = width if value is None else value.shape[-1] if len(value.shape) == 4 else value.shape[-1] // heads
+        return _of_heads(batch, heads, tokens, keys + _tokens(call.get(past, ""), 2), width, value_width)
+
+    return count
+
+
+def grouped_query_attention(call: Call) -> Cost:
+    """Count com.microsoft GroupQueryAttention, with queries, keys and values in one or apart, after past ones."""
+    batch, tokens, packed = call.args[0].shape
+    heads, kv_heads = int(call.kwargs["num_heads"]), int(call.kwargs["kv_num_heads"])
+    width = packed // (heads if call.get(1, "") is not None else heads + 2 * kv_heads)
+    keys = _tokens(call.get(1, ""), 1) or tokens
+    return _of_heads(batch, heads, tokens, keys + _tokens(call.get(3, ""), 2), width, width)
+
+
+def experts(weights: tuple[int, ...], bits: bool = False) -> Callable[[Call], Cost]:
+    """Return the cost function of a mixture of experts: each token meets `k` of them. Weights may be packed."""
+
+    def count(call: Call) -> Cost:
+        per_element = 8 // int(call.kwargs.get("expert_weight_bits", 4)) if bits else 1
+        matrices = [call.args[at] for at in weights if at < len(call.args) and call.args[at] is not None]
+        tokens, chosen = prod(call.args[0].shape[:-1]), int(call.kwargs.get("k", 1))
+        each = per_element * sum(prod(matrix.shape[1:]) for matrix in matrices)
+        params = per_element * sum(prod(matrix.shape) for matrix in matrices)
+        return Cost("grouped_matmul", tokens * chosen * each, params=params if bits else None)
+
+    return count
+
+
+def fourier(call: Call) -> Cost:
+    """Count DFT: 5 n log2 n operations for n complex points along the axis, half of them for real ones."""
+    x, axis = call.args[0], int(call.kwargs.get("axis", 1))
+    points = max(x.shape[axis], 1)
+    each = 2.5 if x.shape[-1] == 1 or call.kwargs.get("onesided") else 5
+    return Cost("fft", elementwise_flops=round(each * prod(x.shape[:-1]) * log2(points)))
+
+
+def short_fourier(call: Call) -> Cost:
+    """Count STFT: a window and a transform for each frame; half of the bins are written of a real one."""
+    *frames, bins, _ = call.outputs[0].shape
+    window = call.get(2, "")
+    points = window.shape[0] if window is not None else 2 * (bins - 1) if call.kwargs.get("onesided", 1) else bins
+    each = 2.5 if call.args[0].shape[-1] == 1 else 5
+    return Cost("fft", elementwise_flops=round(prod(frames) * points * (1 + each * log2(max(points, 2)))))
 
 
 def recurrent(call: Call) -> Cost:
     """Count LSTM, GRU or RNN: weights and recurrence weights of all directions meet every step of a sequence once.
 
-    Gates cost five operations an element for each of the two, as in the torch trace.
+    Gates cost five operations an element for each of the two, as in the torch trace. Weights are `(directions, gates,
+    inputs)`, those of com.microsoft's quantized one `(directions, inputs, gates)`.
     """
     data, weight, recurrence = call.args[:3]
     steps = data.shape[0] * data.shape[1]
     bias = call.get(3, "")
     macs = steps * (prod(weight.shape) + prod(recurrence.shape))
-    gates = 2 * prod(weight.shape[:2])
+    gates = 2 * prod(weight.shape) // (weight.shape[1] if call.name == "DynamicQuantizeLSTM" else weight.shape[2])
     return Cost("recurrent", macs, steps * prod(bias.shape) if bias is not None else 0, 5 * steps * gates)
 
 

@@ -81,15 +81,27 @@ def _branch(state: State, node: Any, inputs: list[Value | None], walk: _Walk) ->
         chosen = "then_branch" if condition[0] else "else_branch"
         return walk(_body(node, chosen), {})
     started, before = len(state.ops), state.uncounted.copy()
-    branches = []
+    branches, failure = [], None
     for branch in ("then_branch", "else_branch"):
-        results = walk(_body(node, branch), {})
-        ops, state.ops = state.ops[started:], state.ops[:started]
-        branches.append((sum(op.macs * op.count for _, op in ops), len(ops), ops, results, state.uncounted))
+        try:
+            results = walk(_body(node, branch), {})
+        except InputError as error:
+            if error.code != "bad-node":
+                raise
+            failure = error  # it does not fit these inputs, so it is the other one that runs
+        else:
+            ops = state.ops[started:]
+            branches.append((sum(op.macs * op.count for _, op in ops), len(ops), ops, results, state.uncounted))
+        del state.ops[started:]
         state.uncounted = before.copy()
-    (_, _, more_ops, more, uncounted), (_, _, less_ops, less, _) = sorted(branches, key=lambda b: b[:2], reverse=True)
+    if failure is not None and not branches:
+        raise failure
+    (_, _, more_ops, more, uncounted), *others = sorted(branches, key=lambda b: b[:2], reverse=True)
     state.ops += more_ops
     state.uncounted = uncounted
+    if not others:
+        return more
+    [(_, _, less_ops, less, _)] = others
     state.uncounted["If (the branch with more work)"] += state.repeat
     state.unused_params += sum(op.params for _, op in less_ops)
     same = [a.shape == b.shape for a, b in zip(more, less, strict=False)]

@@ -25,6 +25,8 @@ from hwbench.workload.ops import Op, Shape, Workload, fold, uncounted
 from hwbench.workload.request import ModelRequest, TypedShape, typed_shape
 
 _BATCH_NAME = re.compile(r"n|b|bs|.*batch.*", re.IGNORECASE)
+_NAMELESS = "?*-1 "
+"""What some exporters write for a dimension without a name: `?`, `*` or `-1`; such dimensions are not alike."""
 _RECURRENT = ("LSTM", "GRU", "RNN")
 _DTYPES = {
     "float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "int64": TensorProto.INT64,
@@ -266,7 +268,8 @@ def _dims(info: Any) -> _Sizes | None:
         raise InputError("unsupported-input", f"Input '{shown(info.name)}' is not a tensor, which is not supported.")
     if not info.type.tensor_type.HasField("shape"):
         return None
-    sizes = [dim.dim_value if dim.dim_value > 0 else dim.dim_param or None for dim in info.type.tensor_type.shape.dim]
+    dims = info.type.tensor_type.shape.dim
+    sizes = [dim.dim_value if dim.dim_value > 0 else dim.dim_param.strip(_NAMELESS) or None for dim in dims]
     if len(sizes) > onnx_file.MAX_DIMENSIONS:
         text = f"Input '{shown(info.name)}' has {len(sizes)} dimensions, more than any operator takes."
         raise InputError("unsupported-input", text)

@@ -11,7 +11,7 @@ from math import prod
 from typing import Any
 
 from msgspec import Struct
-from onnx import TensorProto, TypeProto, defs, helper, numpy_helper, shape_inference
+from onnx import NodeProto, TensorProto, TypeProto, defs, helper, numpy_helper, shape_inference
 
 from hwbench.errors import InputError, shown
 from hwbench.workload.formulas.cost import Role
@@ -124,7 +124,7 @@ def infer(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> list[Val
     """Return the node's outputs as far as their types are known. Raises InputError where its inputs do not fit."""
     inferred = _inferred(node, inputs, opsets)
     types = [of_type(inferred.get(name)) for name in node.output]
-    for position, value in enumerate(types[:2]):
+    for position, value in enumerate(types[:3]):
         if value.shape is None:
             types[position] = _own(node, inputs, position) or value
     return _folded(node, inputs, types, opsets)
@@ -141,6 +141,8 @@ def _inferred(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> dict
     if None in types.values():
         return {}
     data = {name: value.data for name, value in present.items() if value.data is not None}
+    if node.op_type == "STFT" and not any(attribute.name == "onesided" for attribute in node.attribute):
+        node = _with_default(node, "onesided", 1)  # which onnx reads as 0
     try:
         schema = defs.get_schema(node.op_type, opsets[""], "")
         _check_node(node, inputs)
@@ -156,6 +158,12 @@ def _inferred(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> dict
         raise InputError("bad-node", f"Its inputs do not fit: {shown(error, 300)}") from None
     _check_types(inferred)
     return dict(inferred)
+
+
+def _with_default(node: Any, name: str, value: int) -> Any:
+    copy = NodeProto.FromString(node.SerializeToString())
+    copy.attribute.append(helper.make_attribute(name, value))
+    return copy
 
 
 def _check_node(node: Any, inputs: Sequence[Value | None]) -> None:
@@ -208,11 +216,14 @@ def _twin(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> dict[str
 
 def _own(node: Any, inputs: Sequence[Value | None], position: int) -> Value | None:
     """Return an output's type where onnx has no inference; None where it is not known here either."""
+    size = numbers(inputs[2]) if node.op_type == "MaxUnpool" and len(inputs) > 2 else None
+    if size and inputs[0] is not None:  # as many positions as the file states; onnx infers none then
+        return shaped(inputs[0].dtype, [int(number) for number in size], inputs[0].role)
     rule = _OWN.get((node.domain if node.domain not in STANDARD else "", node.op_type))
     first = inputs[0] if inputs else None
     if rule is None or first is None or any(value is not None and value.shape is None for value in inputs):
         return None
-    attributes = {attribute.name: attribute.i for attribute in node.attribute}
+    attributes = {a.name: list(a.ints) if a.ints else a.i for a in node.attribute}
     try:
         shapes = rule([value.shape or () if value else () for value in inputs], attributes)
         typed = inputs[2] if node.op_type == "EmbedLayerNormalization" and not position else first
@@ -227,13 +238,48 @@ def _fused_matmul(shapes: list[Shape], attributes: dict[str, int]) -> list[Shape
     return [(*max(a, b, key=len)[:-2], rows, columns)]
 
 
-_OWN: dict[tuple[str, str], Callable[[list[Shape], dict[str, int]], list[Shape]]] = {
+def _packed_attention(shapes: list[Shape], attributes: dict[str, Any]) -> list[Shape]:
+    sizes = attributes.get("qkv_hidden_sizes") or [shapes[1][1] // 3]
+    return [(*shapes[0][:2], sizes[-1])]
+
+
+def _attended(shapes: list[Shape], attributes: dict[str, Any], past: int) -> list[Shape]:
+    """Return the output of attention over separate or packed queries, keys and values, and longer keys and values."""
+    query, key, value = (*shapes, (), ())[:3]
+    heads, batch, tokens = attributes["num_heads"], *query[:2]
+    width = query[-1] if len(query) == 5 else query[-1] // heads
+    keys = tokens if not key else key[2 if len(key) == 4 else 1]
+    last = width if not value else value[-1] if len(value) == 4 else value[-1] // heads
+    keys += shapes[past][2] if len(shapes) > past and shapes[past] else 0
+    return [(batch, tokens, heads * last), (batch, heads, keys, width), (batch, heads, keys, last)]
+
+
+def _grouped_attention(shapes: list[Shape], attributes: dict[str, Any]) -> list[Shape]:
+    query, key, _, past = (*shapes, (), (), ())[:4]
+    heads, kv_heads = attributes["num_heads"], attributes["kv_num_heads"]
+    width = query[-1] // (heads if key else heads + 2 * kv_heads)
+    cache = (query[0], kv_heads, (key[1] if key else query[1]) + (past[2] if past else 0), width)
+    return [(*query[:2], heads * width), cache, cache]
+
+
+def _quantized_lstm(shapes: list[Shape], attributes: dict[str, Any]) -> list[Shape]:
+    (steps, batch, _), directions, width = shapes[0], shapes[1][0], attributes["hidden_size"]
+    return [(steps, directions, batch, width), (directions, batch, width), (directions, batch, width)]
+
+
+_OWN: dict[tuple[str, str], Callable[[list[Shape], dict[str, Any]], list[Shape]]] = {
     ("", "GroupNormalization"): lambda shapes, _: [shapes[0]],
     ("", "MeanVarianceNormalization"): lambda shapes, _: [shapes[0]],
     (MICROSOFT, "FusedMatMul"): _fused_matmul,
     (MICROSOFT, "MatMulNBits"): lambda shapes, attributes: [(*shapes[0][:-1], attributes["N"])],
-    (MICROSOFT, "Attention"): lambda shapes, _: [(*shapes[0][:2], shapes[1][1] // 3)],
-    (MICROSOFT, "MultiHeadAttention"): lambda shapes, _: [(*shapes[0][:2], shapes[2][-1])],
+    (MICROSOFT, "Attention"): _packed_attention,
+    (MICROSOFT, "QAttention"): _packed_attention,
+    (MICROSOFT, "MultiHeadAttention"): lambda shapes, attributes: _attended(shapes, attributes, 6),
+    (MICROSOFT, "DecoderMaskedMultiHeadAttention"): lambda shapes, attributes: _attended(shapes, attributes, 5),
+    (MICROSOFT, "GroupQueryAttention"): _grouped_attention,
+    (MICROSOFT, "DynamicQuantizeLSTM"): _quantized_lstm,
+    (MICROSOFT, "MoE"): lambda shapes, _: [shapes[0]],
+    (MICROSOFT, "QMoE"): lambda shapes, _: [shapes[0]],
     (MICROSOFT, "EmbedLayerNormalization"): lambda shapes, _: [(*shapes[0], shapes[2][1]), shapes[0][:1]],
 }
 """Output shapes from input shapes and integer attributes, as ORT's ContribOperators.md describes them."""
@@ -256,10 +302,18 @@ def _folded(node: Any, inputs: Sequence[Value | None], types: list[Value], opset
 
         present = [(name, value.data) for name, value in zip(node.input, inputs, strict=True) if value]
         feeds = {name: numpy_helper.to_array(data) for name, data in present}
-        arrays = reference.ReferenceEvaluator(node, opsets=dict(opsets)).run(None, feeds)
+        arrays = reference.ReferenceEvaluator(_alone(node, opsets)).run(None, feeds)
         return [of_tensor(numpy_helper.from_array(array)) for array in arrays]
     except Exception:  # whatever a malformed tensor or an operator that numpy cannot do raises
         return types
+
+
+def _alone(node: Any, opsets: Opsets) -> Any:
+    """Return a model of one node; of a node alone the evaluator would take the newest version."""
+    names = (list(dict.fromkeys(name for name in side if name)) for side in (node.input, node.output))
+    read, written = ([helper.make_value_info(name, TypeProto()) for name in side] for side in names)
+    graph = helper.make_graph([node], "node", read, written)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid(*item) for item in opsets.items()])
 
 
 def _is_weight(value: Value) -> bool:

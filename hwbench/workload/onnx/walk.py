@@ -4,6 +4,7 @@ The role of a value follows the data: inputs are data, initializers weights, and
 once (`constant`). Graphs inside If, Loop and Scan are walked at their node.
 """
 
+from collections import ChainMap
 from collections.abc import Sequence
 from functools import partial
 from math import prod
@@ -16,7 +17,7 @@ from hwbench.errors import InputError, shown
 from hwbench.workload.formulas import onnx as onnx_formulas
 from hwbench.workload.formulas.cost import Call, Cost, Formula, Tensor
 from hwbench.workload.formulas.tally import Tally, joint_role
-from hwbench.workload.onnx import control, values
+from hwbench.workload.onnx import bodies, control, values
 from hwbench.workload.onnx.control import Scope, State
 from hwbench.workload.onnx.values import FLOATING, STANDARD, Value
 from hwbench.workload.ops import MAX_COUNT
@@ -26,7 +27,11 @@ _DTYPES = {
     TensorProto.UINT8: "int8",
 }  # fmt: skip
 _MALFORMED = (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError)
-_QUANTIZED = (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT32)
+_QUANTIZED = frozenset(
+    number
+    for name, number in TensorProto.DataType.items()
+    if name.startswith(("INT", "UINT", "FLOAT8", "FLOAT4")) and not name.endswith("64")
+)
 _MAX_ARGUMENTS = 16
 
 
@@ -95,15 +100,34 @@ def _node(
         origin = first.origin if first and node.op_type not in ("Shape", "Size") else None
         return [replace(value, role=value.role if value.data is not None else role, origin=origin) for value in outputs]
     folded = bool(outputs) and all(value.data is not None for value in outputs)
+    body = bodies.of(node, inputs, state.opsets) if not folded and onnx_formulas.formula(operator) is None else None
+    if standard and body is not None and (results := _inside(state, body, inputs, name)) is not None:
+        return results
     if standard and node.op_type == "ConstantOfShape" and outputs and outputs[0].shape is not None:
         if not folded:
             _emit(state, node, operator, inputs, outputs, name)
         is_weight = inputs[0] is not None and inputs[0].origin is not None  # else its shape follows from other shapes
         return [state.stored(outputs[0], prod(outputs[0].shape), parameter=False) if is_weight else outputs[0]]
-    if folded:
-        return outputs
-    product = _emit(state, node, operator, inputs, outputs, name)
-    return [replace(value, role=role, product=product) for value in outputs]
+    product = not folded and _emit(state, node, operator, inputs, outputs, name)
+    return outputs if folded else [replace(value, role=role, product=product) for value in outputs]
+
+
+def _inside(state: State, body: "bodies.Body", inputs: list[Value | None], name: str) -> list[Value] | None:
+    """Walk the function that onnx defines for an operator, in the opset of that function; None where that fails."""
+    outer, state.opsets = state.opsets, body.opsets
+    ops, missing = len(state.ops), state.uncounted.copy()
+    present = {key: value for key, value in zip(body.inputs, inputs, strict=False) if value is not None}
+    absent = dict.fromkeys(set(body.inputs) - set(present), Value())
+    try:
+        return walk_graph(state, body.graph, ChainMap(present | absent), f"{name}/")
+    except InputError as error:
+        if error.code != "bad-node":
+            raise
+        del state.ops[ops:]
+        state.uncounted = missing
+        return None
+    finally:
+        state.opsets = outer
 
 
 def _emit(
@@ -123,7 +147,13 @@ def _emit(
         state.uncounted[operator if formula is None else f"{operator} of unknown shape"] += state.repeat
         cost = Cost("uncounted")
     else:
-        cost = formula.cost(call)
+        try:
+            cost = formula.cost(call)
+        except _MALFORMED:
+            if node.domain in STANDARD:
+                raise
+            state.uncounted[f"{operator} of unusual inputs"] += state.repeat
+            cost = Cost("uncounted")
     is_bias = any(value and value.role == "weight" and len(value.shape or ()) == 1 for value in inputs)
     if operator == "Add" and is_bias and any(value and value.product for value in inputs):
         cost = Cost(cost.kind, bias_adds=cost.elementwise_flops)
@@ -149,14 +179,15 @@ def _record(
             tally.write(prod(value.shape), _bits(value))
     shape = (outputs[0].shape if outputs else None) or ()
     learned = present if formula is None or formula.params is None else formula.params
+    claimed = state.params.claim(
+        value.origin.number
+        for position, value in present.items()
+        if value.origin and position in learned and _is_parameter(operator, value, formula, cost)
+    )
     op = tally.op(
         cost,
         shape,
-        params=state.params.claim(
-            value.origin.number
-            for position, value in present.items()
-            if value.origin and position in learned and _is_parameter(operator, value, formula, cost)
-        ),
+        params=claimed if cost.params is None or not claimed else cost.params,
         name=name,
         dtype=_DTYPES.get(next((value.dtype for value in present.values()), 0)) if cost.macs else None,
         constant=not reads_data,

@@ -24,8 +24,28 @@ _UNINITIALIZED: tuple[Any, ...] = (UninitializedParameter, UninitializedBuffer)
 _AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
+SMALL = 1 << 24
+"""Elements of weights and of inputs up to which a module that needs values runs on real ones without being told to."""
+
+
 def run(built: Built, request: ModelRequest) -> Trace:
-    """Return the trace of all samples of a module's inputs. Raises InputError where it does not run without data."""
+    """Return the trace of all samples of a module's inputs: without data or, where it needs them, on random values.
+
+    Raises InputError where it runs on neither.
+    """
+    try:
+        return _run(built, request, request.real)
+    except InputError as error:
+        if request.real or request.autocast or error.code != "not-traceable":
+            raise
+        weights = sum(weight.numel() for weight in (*built.module.parameters(), *built.module.buffers()))
+        if max(weights, _size((built.args, built.kwargs))) > SMALL:
+            text = f"{error.message} If it needs values, let it run on real ones, which takes its memory and time."
+            raise InputError("needs-values", text, field="model") from None
+    return _run(built, request, True)
+
+
+def _run(built: Built, request: ModelRequest, real: bool) -> Trace:
     return torch_trace.trace(
         built.module,
         built.args,
@@ -35,6 +55,7 @@ def run(built: Built, request: ModelRequest) -> Trace:
         autocast=_AUTOCAST.get(request.autocast or ""),
         channels_last=request.channels_last,
         whole=True,
+        real=real,
     )
 
 
@@ -123,7 +144,8 @@ def grown(built: Built, request: ModelRequest) -> tuple[Built, Trace, Trace | No
             growth.multiples(first.ops, second.ops, sizes) and _outputs_grow(first.output, second.output, sizes)
         ):
             return candidate, first, second
-    return built, first, None
+    stated = (candidate for candidate in candidates if candidate.batch == request.batch)
+    return next(stated, built), first, None
 
 
 def _candidates(built: Built) -> Iterator[Built]:

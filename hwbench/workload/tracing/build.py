@@ -57,16 +57,32 @@ def import_package(name: str) -> Any:
 
 
 def build_module(make: Callable[[], Any], name: str, place: str = "meta") -> Any:
-    """Return what `make` returns, its tensors on the torch device `place`. Raises InputError where `make` fails."""
+    """Return what `make` returns, its tensors on the torch device `place`. Raises InputError where `make` fails.
+
+    Where it needs values that `meta` lacks it runs again on the CPU: weights take no memory until they are filled.
+    """
     try:
-        with torch.device(place), skip_initializers():
-            return make()
+        return _run(make, place, False)
     except (InputError, KeyboardInterrupt):
         raise
     except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        text = f"'{shown(name)}' cannot be built: {shown(reason, 300)}"
-        raise InputError("not-buildable", text, field="model") from error
+        failure = error
+    try:
+        if place == "meta":
+            return _run(make, "cpu", True)
+    except (InputError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        failure = error
+    reason = " ".join(f"{type(failure).__name__}: {failure}".split())
+    raise InputError(
+        "not-buildable", f"'{shown(name)}' cannot be built: {shown(reason, 300)}", field="model"
+    ) from failure
+
+
+def _run(make: Callable[[], Any], place: str, uninitialized: bool) -> Any:
+    with torch.device(place), skip_initializers(uninitialized):
+        return make()
 
 
 def typed_input(text: str) -> torch.Tensor:

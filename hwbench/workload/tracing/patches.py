@@ -14,7 +14,8 @@ _OWN = ("_parameters", "_buffers", "_modules")
 @contextlib.contextmanager
 def swap_tensors(module: torch.nn.Module, convert: Convert, training: bool, channels_last: bool) -> Iterator[None]:
     """Replace a module's tensors by their twins and set its mode; restore both afterwards."""
-    originals = [(owner, dict(vars(owner))) for owner in module.modules()]
+    owners = (owner for owner in module.modules() if not isinstance(owner, torch.jit.ScriptModule))
+    originals = [(owner, dict(vars(owner))) for owner in owners]
     try:
         for owner, attributes in originals:
             changed = {
@@ -71,16 +72,33 @@ _INITIALIZERS = (
 
 
 @contextlib.contextmanager
-def skip_initializers() -> Iterator[None]:
-    """Skip torch's initializers of `meta` tensors, whose values nobody sees: they are half of the cost."""
+def skip_initializers(always: bool) -> Iterator[None]:
+    """Skip torch's initializers of tensors without data, whose values nobody sees, or `always`: half of the cost."""
 
     def sparing(initialize: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda tensor, *args, **kwargs: tensor if tensor.is_meta else initialize(tensor, *args, **kwargs)
+        return lambda tensor, *args, **kwargs: (
+            tensor if always or tensor.is_meta else initialize(tensor, *args, **kwargs)
+        )
 
     with contextlib.ExitStack() as stack:
         for name in _INITIALIZERS:
             if hasattr(torch.nn.init, name):
                 stack.enter_context(replace_attribute(torch.nn.init, name, sparing(getattr(torch.nn.init, name))))
+        yield
+
+
+def as_it_is(model: Any = None, **_options: Any) -> Any:
+    """Return a function or module that would be compiled unchanged, in the place of `torch.compile`."""
+    return model if model is not None else as_it_is
+
+
+@contextlib.contextmanager
+def show_inside_functions() -> Iterator[None]:
+    """Let a mode see what torch's own functions in Python call, as those of its multi-head attention, not only them."""
+    home: Any = torch.nn.functional
+    with contextlib.ExitStack() as stack:
+        for name in ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"):
+            stack.enter_context(replace_attribute(home, name, lambda *_: False))
         yield
 
 

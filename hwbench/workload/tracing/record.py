@@ -28,13 +28,14 @@ def folded(ops: Iterable[Op]) -> tuple[Op, ...]:
 class Trace:
     """What a run of a module did: ops in order, operators without a formula, answers about values that it lacked.
 
-    The run holds `batch` samples, by which amounts are divided unless the trace is `whole`.
+    The run holds `batch` samples, by which amounts are divided unless the trace is `whole`. A `real` one has values.
     """
 
-    def __init__(self, batch: int, autocast: bool, whole: bool = False) -> None:
+    def __init__(self, batch: int, autocast: bool, whole: bool = False, real: bool = False) -> None:
         self.batch = batch
         self.whole = whole
         self.autocast = autocast
+        self.real = real
         self.ops: list[Op] = []
         self.nodes: list[Node] = []  # as a compiler sees the ops
         self.uncounted: dict[str, int] = {}
@@ -59,6 +60,15 @@ class Trace:
             self._gradients += parameter.numel() * parameter.element_size() * parameter.requires_grad
         for tensor in tensors((args, kwargs)):
             self._mark(tensor, "data")
+
+    def assume(self, operator: str, answer: bool) -> bool:
+        """Record and return the answer that the running module gets about values that it lacks."""
+        self.assumed[AssumedAnswer(operator, self.modules[-1] if self.modules else "", answer)] = None
+        return answer
+
+    def leave_out(self, operator: str) -> None:
+        """Record an operator that is not, or not wholly, counted."""
+        self.uncounted[operator] = self.uncounted.get(operator, 0) + 1
 
     def _mark(self, tensor: torch.Tensor, role: Role) -> None:
         if tensor.layout is torch.strided:

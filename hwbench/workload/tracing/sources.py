@@ -89,6 +89,7 @@ def count_module(built: Built, request: ModelRequest) -> tuple[Built, Workload]:
         samples=1 if ops is not None else batch,
         batch=batch,
         fixed="" if ops is not None else "training" if request.training else "unknown" if dim is None else "interplay",
+        real=trace.real,
     )
     return built, workload
 

@@ -4,6 +4,8 @@ from typing import Any
 
 import torch
 
+from hwbench.workload.tracing.twins import convert_all
+
 
 def get_item(tensor: torch.Tensor, index: Any) -> torch.Tensor:
     """Return `tensor[index]`, which a torch built without CUDA refuses for a fake CUDA tensor."""
@@ -31,6 +33,16 @@ def make_contiguous(tensor: torch.Tensor, memory_format: Any = torch.contiguous_
 def copy_into(tensor: torch.Tensor, value: torch.Tensor, *_: Any) -> torch.Tensor:
     """Do `tensor.copy_(value)`, likewise."""
     return torch.ops.aten.copy_.default(tensor, value)
+
+
+def run_on_meta(func: Any, args: Any, kwargs: Any) -> Any:
+    """Return what an operator returns for fake CUDA tensors, by a run on `meta`."""
+
+    def move(device: str) -> Any:
+        return lambda t, _=False: torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=device)
+
+    args, kwargs = convert_all((args, kwargs), move("meta"), False)
+    return convert_all(func(*args, **kwargs), move("cuda"), False)
 
 
 def _basic(tensor: torch.Tensor, index: Any) -> tuple[torch.Tensor, list[torch.Tensor | None]]:
@@ -85,15 +97,19 @@ def grouped_product_output(a: torch.Tensor, b: torch.Tensor, offsets: Any) -> to
     return a.new_empty((*groups, a.shape[-2], b.shape[-1]))
 
 
-def recurrent_output(args: tuple[Any, ...]) -> tuple[torch.Tensor, Any, Any, list[torch.Tensor]]:
-    """Return the data, states and weights in a call of a recurrent layer, and its results (output and states)."""
+def recurrent_output(args: tuple[Any, ...]) -> tuple[torch.Tensor, list[torch.Tensor], Any, Any]:
+    """Return the data, states and weights in a call of a recurrent layer, and what makes its output and states."""
     if isinstance(args[1], torch.Tensor) and args[1].dtype == torch.int64:  # packed: batch sizes come second
         args = (args[0], *args[2:])
     data, state, weights = args[:3]
-    bidirectional = args[-1] if len(args) < 8 else args[7]
+    directions = 2 if (args[-1] if len(args) < 8 else args[7]) else 1
     states = list(state) if isinstance(state, (list, tuple)) else [state]
-    output = data.new_empty((*data.shape[:-1], states[0].shape[-1] * (2 if bidirectional else 1)))
-    return data, state, weights, [output, *(item.new_empty(item.shape) for item in states)]
+
+    def result(data: torch.Tensor, states: Any) -> list[torch.Tensor]:
+        output = data.new_empty((*data.shape[:-1], states[0].shape[-1] * directions))
+        return [output, *(item.new_empty(item.shape) for item in states)]
+
+    return data, states, weights, result
 
 
 def batch_norm_output(

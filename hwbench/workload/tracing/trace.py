@@ -7,6 +7,7 @@ torch would decompose for such tensors, are caught one level higher.
 
 import contextlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -16,12 +17,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from hwbench.errors import InputError, shown
 from hwbench.workload.formulas import aten
 from hwbench.workload.formulas.cost import Call, Cost, Tensor
-from hwbench.workload.ops import AssumedAnswer
-from hwbench.workload.tracing import patches, stand_ins, twins
+from hwbench.workload.tracing import control, patches, stand_ins, twins
 from hwbench.workload.tracing.record import Trace
 
 _ATTENTION = "aten.scaled_dot_product_attention"
-_ANSWERS = {"aten.all": True, "aten.any": False, "aten.eq": True, "aten.ne": False}
+_ANSWERS = {
+    "aten.all": True, "aten.any": False, "aten.eq": True, "aten.ne": False, "aten._is_all_true": True,
+    "aten._is_any_true": False,
+}  # fmt: skip
 """Answers to a module that asks about its data: checks hold, oddities are absent (no padding, no NaN).
 
 Each answer is recorded in the trace and reported to the user: other data may take another path.
@@ -36,8 +39,17 @@ _GUARDED: dict[Any, Callable[..., Any]] = {
 }
 
 
+@cache
+def _is_composite(func: Any) -> bool:
+    """Return whether an operator is made of others, which inference mode does not take apart before it is seen."""
+    key = "CompositeImplicitAutograd"
+    return func.namespace == "aten" and bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key))
+
+
 class _Dispatch(TorchDispatchMode):
     """See every operator below autograd."""
+
+    supports_higher_order_operators = True
 
     def __init__(self, trace: Trace) -> None:
         super().__init__()
@@ -46,12 +58,16 @@ class _Dispatch(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if isinstance(func, torch._ops.HigherOrderOperator):
+            with self:
+                return control.run(func.name(), self.trace, args)
+        if _is_composite(func):
+            with self:
+                return func.decompose(*args, **kwargs)
         name = f"{func.namespace}.{func._schema.name.partition('::')[2]}"
-        if name == "aten._local_scalar_dense" and twins.address(args[0]) in self.questions:
+        if name == "aten._local_scalar_dense" and not self.trace.real and twins.address(args[0]) in self.questions:
             question = self.questions[twins.address(args[0])][0]
-            asking = self.trace.modules[-1] if self.trace.modules else ""
-            self.trace.assumed[AssumedAnswer(question.removeprefix("aten."), asking, _ANSWERS[question])] = None
-            return _ANSWERS[question]
+            return self.trace.assume(question.removeprefix("aten."), _ANSWERS[question])
         output: Any = self._run(func, name, args, kwargs)
         if name == "aten.convolution" and any(twins.is_channels_last(tensor) for tensor in args[:2]):
             output = stand_ins.make_contiguous(output, torch.channels_last)  # as cuDNN does; `meta` tensors forget
@@ -63,11 +79,21 @@ class _Dispatch(TorchDispatchMode):
 
     def _run(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """Run the call, where necessary in a way that works without data or on a torch without CUDA."""
+        if self.trace.real:
+            return func(*args, **kwargs)
+        if name == "aten.equal":
+            return args[0].shape == args[1].shape and self.trace.assume("equal", True)
         if name == "aten.native_batch_norm":
             return stand_ins.batch_norm_output(*args)
-        if name == "aten.convolution" and self.trace.autocast and not torch.cuda._is_compiled():
-            return func(stand_ins.make_contiguous(args[0]), stand_ins.make_contiguous(args[1]), *args[2:], **kwargs)
-        return func(*args, **kwargs)
+        fake = self.trace.autocast and not torch.cuda._is_compiled()
+        if fake and name == "aten.convolution":
+            args = (stand_ins.make_contiguous(args[0]), stand_ins.make_contiguous(args[1]), *args[2:])
+        try:
+            return func(*args, **kwargs)
+        except RuntimeError:  # of kernels that ask for the device
+            if not fake:
+                raise
+            return stand_ins.run_on_meta(func, args, kwargs)
 
     def count(self, name: str, args: Any, kwargs: Any, outputs: list[torch.Tensor], tags: Any = ()) -> None:
         """Record one call with the cost of its formula."""
@@ -75,7 +101,7 @@ class _Dispatch(TorchDispatchMode):
         call = Call(name, args_described, kwargs_described, tuple(map(self._tensor, outputs)), self.trace.batch)
         cost = aten.cost(call, torch.Tag.pointwise in tags, getattr(torch.Tag, "reduction", None) in tags)
         if cost is None:
-            self.trace.uncounted[name] = self.trace.uncounted.get(name, 0) + 1
+            self.trace.leave_out(name)
             cost = Cost("uncounted")
         self.trace.record(call, cost, list(twins.tensors((args, kwargs))), outputs)
 
@@ -100,16 +126,23 @@ class _Functions(TorchFunctionMode):
         homes = [(home, name) for home in (torch, torch._VF) for name in _RECURRENT]
         self.recurrent = {getattr(home, name): name for home, name in homes if hasattr(home, name)}
         self.cells = {getattr(torch._VF, f"{name}_cell"): f"{name}_cell" for name in _RECURRENT}
+        self.without_cuda = trace.autocast and not torch.cuda.is_available()
         homes = [(torch, "_grouped_mm"), (torch.nn.functional, "grouped_mm")]
         self.grouped = {getattr(home, name) for home, name in homes if hasattr(home, name)}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if (
+            self.without_cuda
+            and torch.is_grad_enabled()
+            and any(t.requires_grad for t in twins.tensors((args, kwargs)))
+        ):
+            raise _without_cuda("A forward pass that computes gradients")
         if func is torch._C._nn.scaled_dot_product_attention:
             return self.attend(*args, **kwargs)
         if func in self.grouped:
             return self._multiply_groups(*args, **kwargs)
-        if func in self.recurrent and not torch.is_grad_enabled():
+        if func in self.recurrent:
             return self._recur(self.recurrent[func], args)
         if func in self.cells and not torch.is_grad_enabled():
             return self._step(self.cells[func], *args)
@@ -132,9 +165,11 @@ class _Functions(TorchFunctionMode):
 
     def _recur(self, name: str, args: tuple[Any, ...]) -> tuple[torch.Tensor, ...]:
         """Run a recurrent layer as one op for all its steps."""
-        data, state, weights, results = stand_ins.recurrent_output(args)
-        self.dispatch.count(f"aten.{name}", (data, state, weights), {}, results)
-        return tuple(results)
+        data, states, weights, result = stand_ins.recurrent_output(args)
+        outputs: tuple[torch.Tensor, ...] = _Recurrent.apply(
+            self.dispatch, f"aten.{name}", result, len(states), data, *states, *weights
+        )
+        return outputs
 
     def _step(self, name: str, data: torch.Tensor, state: Any, *weights: torch.Tensor) -> Any:
         """Return the next state of a recurrent cell, whose products do not wait for each other."""
@@ -164,12 +199,34 @@ class _Fused(torch.autograd.Function):
         return (None, None, None, *results)
 
 
+class _Recurrent(torch.autograd.Function):
+    """A recurrent layer as one op each way: its data, states and weights give the output and the last states."""
+
+    @staticmethod
+    def forward(ctx: Any, dispatch: _Dispatch, name: str, result: Any, states: int, *tensors: Any) -> Any:
+        ctx.dispatch, ctx.name, ctx.states, ctx.tensors = dispatch, name, states, tensors
+        outputs = result(tensors[0], tensors[1 : 1 + states])
+        dispatch.count(name, (tensors[0], tensors[1 : 1 + states], tensors[1 + states :]), {}, outputs)
+        return tuple(outputs)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        wanted = ctx.needs_input_grad[4:]
+        pairs = zip(ctx.tensors, wanted, strict=True)
+        results = [tensor.new_empty(tensor.shape) if need else None for tensor, need in pairs]
+        data, states, weights = ctx.tensors[0], ctx.tensors[1 : 1 + ctx.states], ctx.tensors[1 + ctx.states :]
+        flags = {"data": wanted[0], "states": any(wanted[1 : 1 + ctx.states]), "weights": any(wanted[1 + ctx.states :])}
+        outputs = [tensor for tensor in results if tensor is not None]
+        ctx.dispatch.count(f"{ctx.name}_backward", (gradients[0], data, states, weights), flags, outputs)
+        return (None, None, None, None, *results)
+
+
 def trace(
     module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None, *, batch: int = 1,
     training: bool = False, autocast: torch.dtype | None = None, channels_last: bool = False,
-    whole: bool = False,
+    whole: bool = False, real: bool = False,
 ) -> Trace:  # fmt: skip
-    """Run `module` on tensors without data and count it.
+    """Run `module` on tensors without data, or on `real` ones on the CPU, and count it.
 
     `args` and `kwargs` hold `batch` samples; counts are per sample unless they are of the `whole` batch. `training`
     adds the backward pass of the summed outputs: its counts are of the whole batch, not per sample, because gradients
@@ -178,10 +235,8 @@ def trace(
     InputError where the module cannot run so.
     """
     if training and autocast is not None and not torch.cuda.is_available():
-        # Autograd asks the device of tensors on CUDA for its streams, and a torch without one aborts the process.
-        text = "A training step in mixed precision can be traced only where torch has a CUDA device."
-        raise InputError("no-cuda", text, field="dtype")
-    result = Trace(1 if training else batch, autocast is not None, whole)
+        raise _without_cuda("A training step")
+    result = Trace(1 if training else batch, autocast is not None, whole, real)
     try:
         with contextlib.ExitStack() as stack:
             enter = stack.enter_context
@@ -190,7 +245,7 @@ def trace(
                 from torch._subclasses.fake_tensor import FakeTensorMode
 
                 fake = FakeTensorMode(allow_non_fake_inputs=True)
-            convert = twins.converter(fake, training)
+            convert = twins.filler(training) if real else twins.converter(fake, training)
             enter(patches.swap_tensors(module, convert, training, channels_last))
             args, kwargs = twins.convert_all((args, kwargs or {}), convert, channels_last)
             enter(patches.track_modules(module, result.modules))
@@ -199,13 +254,19 @@ def trace(
             if fake is not None:
                 enter(fake)
                 enter(patches.replace_attribute(torch.cuda, "get_device_capability", lambda *_: (8, 0)))
-            enter(torch.device("meta" if fake is None else "cuda"))  # where the module makes tensors of its own
+            enter(
+                torch.device("cpu" if real else "meta" if fake is None else "cuda")
+            )  # where the module makes tensors of its own
             enter(patches.autocast_as_cuda(autocast))
             result.enter(module, args, kwargs)
             dispatch = enter(_Dispatch(result))
-            functions = enter(_Functions(result, dispatch))
-            # torch's own multi-head attention hides its call from the mode
-            enter(patches.replace_attribute(torch.nn.functional, "scaled_dot_product_attention", functions.attend))
+            if not real:
+                functions = enter(_Functions(result, dispatch))
+                enter(patches.show_inside_functions())
+                enter(control.flexible_attention(functions.attend))
+            enter(patches.replace_attribute(torch, "compile", patches.as_it_is))
+            if hasattr(module, "_guards_fn"):  # of an exported program: checks of the shapes that it was exported with
+                enter(patches.replace_attribute(module._guards_fn, "forward", lambda *_: None))
             with torch.autograd.graph.saved_tensors_hooks(result.keep, lambda tensor: tensor):
                 result.output = module(*args, **kwargs)
             if training:
@@ -218,9 +279,16 @@ def trace(
             " and ".join("x".join(map(str, tensor.shape)) for tensor in twins.tensors((args, kwargs or {})))
             or "nothing"
         )
-        text = f"{type(module).__name__} does not run on {shown(shapes)} without data: {shown(reason, 300)}"
+        values = "random values" if real else "tensors without data"
+        text = f"{type(module).__name__} does not run on {values} of {shown(shapes)}: {shown(reason, 300)}"
         raise InputError("not-traceable", text, field="model") from error
     return result
+
+
+def _without_cuda(what: str) -> InputError:
+    """Return the error for gradients of fake tensors on CUDA: autograd asks the device for streams, and may abort."""
+    text = f"{what} in mixed precision can be traced only where torch has a CUDA device."
+    return InputError("no-cuda", text, field="dtype")
 
 
 def _backward(output: Any) -> None:

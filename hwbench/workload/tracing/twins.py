@@ -31,6 +31,25 @@ def converter(fake: Any, training: bool) -> Convert:
     return convert
 
 
+def filler(training: bool) -> Convert:
+    """Return a function from a tensor to its only twin with values, on the CPU: its own, or else random ones."""
+    twins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def fill(tensor: torch.Tensor, channels_last: bool = False) -> torch.Tensor:
+        if id(tensor) not in twins:
+            twin = tensor.detach().cpu() if not tensor.is_meta else torch.empty_like(tensor, device="cpu")
+            if tensor.is_meta:
+                twin = twin.uniform_() if twin.is_floating_point() else twin.zero_()
+            if channels_last and twin.dim() == 4:
+                twin = twin.contiguous(memory_format=torch.channels_last)
+            if isinstance(tensor, torch.nn.Parameter):
+                twin = torch.nn.Parameter(twin, requires_grad=tensor.requires_grad and training)
+            twins[id(tensor)] = (tensor, twin)
+        return twins[id(tensor)][1]
+
+    return fill
+
+
 def convert_all(value: Any, convert: Convert, channels_last: bool) -> Any:
     """Return the value with each tensor in nested lists, tuples and dicts replaced by its twin."""
     if isinstance(value, torch.Tensor):
@@ -58,7 +77,9 @@ def tensors(value: Any) -> Iterator[torch.Tensor]:
     elif isinstance(value, (list, tuple, dict)):
         for item in value.values() if isinstance(value, dict) else value:
             yield from tensors(item)
-    elif hasattr(value, "__dataclass_fields__") or _is_cache(value):
+    elif hasattr(value, "__dataclass_fields__"):
+        yield from tensors([getattr(value, name, None) for name in value.__dataclass_fields__])
+    elif _is_cache(value):
         yield from tensors(vars(value))
 
 

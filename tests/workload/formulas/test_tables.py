@@ -195,7 +195,7 @@ def test_weights_by_the_names_of_the_specification(operator: str) -> None:
     [
         ("com.microsoft.Attention", (1, 2)),
         ("com.microsoft.MultiHeadAttention", (3,)),
-        ("com.microsoft.MatMulNBits", (1,)),
+        ("com.microsoft.MatMulNBits", (1, 5)),
         ("com.microsoft.QLinearAdd", ()),
         ("Add", None),
         ("LayerNormalization", None),
