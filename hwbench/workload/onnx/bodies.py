@@ -31,10 +31,10 @@ def of(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> Body | None
     if function is None or not function.node:
         return None
     graph = GraphProto(name=function.name, node=function.node)
-    given = {attribute.name: attribute for attribute in node.attribute}
+    stated = {attribute.name: attribute for attribute in node.attribute}
     defaults = {name: attribute.default_value for name, attribute in schema.attributes.items()}
     for inner in graph.node:
-        _resolve(inner, defaults | given)
+        _resolve(inner, defaults | stated)
     graph.output.extend(ValueInfoProto(name=name) for name in function.output)
     return Body(graph, tuple(function.input), {item.domain: item.version for item in function.opset_import})
 
@@ -52,7 +52,7 @@ def _content(schema: Any, node: Any, inputs: Sequence[Value | None], opset: int)
 
 def _resolve(node: Any, values: Mapping[str, Any]) -> None:
     """Replace the attributes of a node that refer to those of the operator, and drop those without a value."""
-    kept = []
+    resolved = []
     for attribute in node.attribute:
         if attribute.ref_attr_name:
             value = values.get(attribute.ref_attr_name)
@@ -61,7 +61,7 @@ def _resolve(node: Any, values: Mapping[str, Any]) -> None:
             name = attribute.name
             attribute.CopyFrom(value)
             attribute.name = name
-        kept.append(attribute)
-    attributes = [type(attribute).FromString(attribute.SerializeToString()) for attribute in kept]
+        resolved.append(attribute)
+    attributes = [type(attribute).FromString(attribute.SerializeToString()) for attribute in resolved]
     del node.attribute[:]
     node.attribute.extend(attributes)

@@ -204,17 +204,20 @@ class _Recurrent(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, dispatch: _Dispatch, name: str, result: Any, states: int, *tensors: Any) -> Any:
-        ctx.dispatch, ctx.name, ctx.states, ctx.tensors = dispatch, name, states, tensors
+        ctx.dispatch, ctx.name, ctx.states = dispatch, name, states
         outputs = result(tensors[0], tensors[1 : 1 + states])
+        gates = sum(weight.shape[0] for weight in tensors[1 + states :] if weight.dim() == 2) // 2
+        ctx.save_for_backward(*tensors, *outputs, outputs[0].new_empty((*tensors[0].shape[:-1], gates)))
         dispatch.count(name, (tensors[0], tensors[1 : 1 + states], tensors[1 + states :]), {}, outputs)
         return tuple(outputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         wanted = ctx.needs_input_grad[4:]
-        pairs = zip(ctx.tensors, wanted, strict=True)
+        tensors = ctx.saved_tensors[: len(wanted)]
+        pairs = zip(tensors, wanted, strict=True)
         results = [tensor.new_empty(tensor.shape) if need else None for tensor, need in pairs]
-        data, states, weights = ctx.tensors[0], ctx.tensors[1 : 1 + ctx.states], ctx.tensors[1 + ctx.states :]
+        data, states, weights = tensors[0], tensors[1 : 1 + ctx.states], tensors[1 + ctx.states :]
         flags = {"data": wanted[0], "states": any(wanted[1 : 1 + ctx.states]), "weights": any(wanted[1 + ctx.states :])}
         outputs = [tensor for tensor in results if tensor is not None]
         ctx.dispatch.count(f"{ctx.name}_backward", (gradients[0], data, states, weights), flags, outputs)
