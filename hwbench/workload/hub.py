@@ -10,7 +10,7 @@ from hwbench.files import folders
 from hwbench.files.content import read_text
 
 HUB_HINT = (
-    "Layers of language models are traced by the model type of transformers, without any download: hf:{family} has the "
+    "Models of transformers are traced by their type, without any download: hf:{family} has the "
     "default sizes of that type, and hf:{family}?num_hidden_layers=32 changes one."
 )
 _COMMON = (

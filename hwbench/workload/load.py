@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 TRACED = ("torchvision", "timm", "hf", "layers", "torch")
 """Sources of networks that torch runs without data."""
+PICKLED = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".h5")
+"""Ends of files of weights, which are not read."""
 
 
 def workload(model: str | ModelRequest) -> Workload:
@@ -88,11 +90,27 @@ def _path(name: str) -> str:
         if name.endswith(".py"):
             text = "A Python file is named together with the function or class that makes the model."
             raise InputError(error.code, text, nearest=(f"torch:{shown(name)}:NAME",)) from None
-        family = family_of(name) if error.code == "unknown-model" and not error.nearest else None
-        if family is None:
+        if name.lower().endswith(PICKLED):
+            text = "A file of weights does not state the layers: name the module, or export it to ONNX."
+            raise InputError(error.code, text, nearest=("torch:FILE.py:NAME", "model.onnx")) from None
+        if error.code != "unknown-model":
             raise
-        text = f"There is no network named '{shown(name)}'. {HUB_HINT.format(family=family)}"
-        raise InputError(error.code, text, nearest=(f"hf:{family}",)) from None
+        text = f"There is no network named '{shown(name)}'"
+        if close := _of_timm(name):
+            text += " in the catalog; traces of timm's models come with hwbench."
+            raise InputError(error.code, text, nearest=close) from None
+        if not error.nearest and (family := family_of(name)):
+            text += f". {HUB_HINT.format(family=family)}"
+            raise InputError(error.code, text, nearest=(f"hf:{family}",)) from None
+        raise
+
+
+def _of_timm(name: str) -> tuple[str, ...]:
+    """Return the model of timm of that name."""
+    from hwbench.workload.saved import shipped
+
+    traces = shipped.index()
+    return (f"timm:{name}",) if traces and traces.find(name)[2] else ()
 
 
 def _stated_input(request: ModelRequest) -> tuple[int, Shape | None]:

@@ -95,6 +95,18 @@ def test_names_of_the_hub_have_a_model_type(name: str, family: str) -> None:
     assert any(choice.endswith(family) for choice in raised.value.nearest)
 
 
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("efficientnet_b0", "timm:efficientnet_b0"), ("inception_v3.tv_in1k", "timm:inception_v3.tv_in1k"),
+     ("yolo.pt", "torch:FILE.py:NAME"), ("Net.PTH", "model.onnx")],
+)  # fmt: skip
+def test_names_that_another_source_knows_are_answered_with_it(name: str, nearest: str) -> None:
+    with pytest.raises(InputError) as raised:
+        load.workload(name)
+    assert raised.value.code == "unknown-model"
+    assert nearest in raised.value.nearest
+
+
 def test_every_model_type_passes_and_a_misspelled_one_has_a_near_one() -> None:
     transformers = pytest.importorskip("transformers")
     for kind in transformers.CONFIG_MAPPING:

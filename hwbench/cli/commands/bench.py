@@ -12,7 +12,7 @@ from hwbench.cli.progress import line
 
 @options.command()
 @click.argument("kernels", nargs=-1, metavar="[KERNEL]...")
-@click.option("--quick", is_flag=True, help="15 s in all, 25 s at first, when it compiles; fewer kernels.")
+@click.option("--quick", is_flag=True, help="15 s in all at rest, 25 s at first, when it compiles; fewer kernels.")
 @options.budget_option(
     None, "Time to prepare and measure, at least 40 % of it to measure [default: 78s, 13s if quick]."
 )

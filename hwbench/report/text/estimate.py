@@ -83,14 +83,13 @@ def _engines(e: Estimate) -> str:
     return ", ".join(f"{engine.peak} for {percent(engine.share)} of the operations" for engine in e.engines)
 
 
-def is_strict(e: Estimate) -> bool:
-    """Return whether ideal and roofline are strict bounds: the peak follows from a data sheet or a measured clock."""
-    return e.provenance["peak"] not in ("os", "assumed")
+_DOUBTS = {"os": "the clock is what the system reports", "assumed": "the peak rests on assumptions"}
+"""Why ideal and roofline are no strict bounds, by where the peak is from: neither a data sheet nor a measured clock."""
 
 
 def _kind_of_bound(e: Estimate) -> str:
-    doubt = "no strict bound (the peak rests on what the system reports or on assumptions)"
-    return "a lower bound at that clock" if is_strict(e) else doubt
+    doubt = _DOUBTS.get(e.provenance["peak"])
+    return f"no strict bound ({doubt})" if doubt else "a lower bound at that clock"
 
 
 def _clocks(e: Estimate) -> str:
@@ -243,8 +242,8 @@ def several(answer: Estimates, style: Style = PLAIN) -> list[str]:
         [header[index] for index in columns], cells, "".join(align[index] for index in columns), style, spare=spare
     )
     note = f"ideal and roofline are lower bounds at the peak's clock, the latter {_UNCACHED}"
-    if not is_strict(first):
-        note = "ideal and roofline are not strict bounds: the peak rests on what the system reports or on assumptions"
+    if doubt := _DOUBTS.get(first.provenance["peak"]):
+        note = f"ideal and roofline are not strict bounds: {doubt}"
     note += (
         f"; expected, rate and bound are forecasts for {'each runtime' if others else first.runtime}"
         if first.forecast
