@@ -128,6 +128,17 @@ _DOUBTS = {
 """Why a measurement counts only where there is no other."""
 
 
+_LEFT_OUT = {
+    "failed": "an exception ended them",
+    "nested": "they began within another one, which counts alone",
+    "other-thread": "they ran in another thread than the first",
+    "skipped": "they did not run the model, or were skipped",
+    "slow": "they took more than twice as long as others like them (compiling, saving, or interrupted)",
+    "uncounted": "their shapes are not those of a counted one (give `samples` and `tokens`, and pad to few lengths)",
+}
+"""Why steps of a loop do not count."""
+
+
 TEXTS: dict[str, str | Callable[..., str]] = {
     "recorded": "{text}",  # saved by a version that wrote sentences only
     # workload
@@ -139,6 +150,13 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     "batch-unknown": (
         "Which dimension of the inputs is the batch is not known: the inputs are counted as they are given, as one run."
     ),
+    # a loop of somebody's own
+    "steps-left-out": lambda steps, reason: (
+        f"{steps} {'step is' if steps == 1 else 'steps are'} left out: {_LEFT_OUT[reason]}."
+    ),
+    "few-steps": "Only {steps} steps are timed: the rates have no interval.",
+    "mixed-dtypes": "{share} of the operations are computed in {dtype}, whose peak counts; the others in other dtypes.",
+    "operators-uncounted": "Operators without a formula are not counted: {names}.",
     # machine
     "file-left-out": "A file is left out: {error}",
     "host-file": "`host` means this machine. The file {file} is not used: give its path, or rename it.",

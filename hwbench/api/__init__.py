@@ -10,6 +10,7 @@ from hwbench.report import renderers as _renderers  # noqa: F401  (registers the
 
 if TYPE_CHECKING:
     from hwbench.api.accuracy import calibrate, validate
+    from hwbench.api.callbacks import lightning_callback, trainer_callback
     from hwbench.api.catalogs import (
         device_details,
         device_template,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from hwbench.api.language.runs import run_language
     from hwbench.api.lookup import device, is_language_question, model, trace
     from hwbench.api.measurements import bench, bench_cluster, self_check
+    from hwbench.api.metering import meter
     from hwbench.api.peaks import peak
     from hwbench.api.records import remove_runs, rename_run, saved_run, saved_run_path, saved_runs
     from hwbench.api.reports import write_report
@@ -38,15 +40,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bench", "bench_cluster", "calibrate", "compare", "compare_language", "count", "count_language",
-    "device", "device_details", "device_template",
-    "devices", "estimate", "estimate_all", "estimate_language", "explain", "export",
-    "is_language_question", "lint_devices", "lint_models", "model", "model_template", "models", "peak", "remove_runs",
-    "rename_run", "require", "require_language", "run", "run_language", "saved_run", "saved_run_path", "saved_runs",
-    "self_check", "study_clock", "sweep", "sweep_language", "trace", "validate", "write_report",
+    "device", "device_details", "device_template", "devices", "estimate", "estimate_all",
+    "estimate_language", "explain", "export", "is_language_question", "lightning_callback", "lint_devices",
+    "lint_models", "meter", "model", "model_template", "models", "peak", "remove_runs", "rename_run",
+    "require", "require_language", "run", "run_language", "saved_run", "saved_run_path", "saved_runs",
+    "self_check", "study_clock", "sweep", "sweep_language", "trace", "trainer_callback", "validate",
+    "write_report",
 ]  # fmt: skip
 
 _MODULES = {
     "accuracy": "calibrate validate",
+    "callbacks": "lightning_callback trainer_callback",
     "catalogs": "device_details device_template devices export lint_devices lint_models model_template models",
     "comparisons": "compare require",
     "counts": "count",
@@ -56,6 +60,7 @@ _MODULES = {
     "language.estimates": "count_language estimate_language",
     "language.points": "compare_language require_language sweep_language",
     "language.runs": "run_language",
+    "metering": "meter",
     "lookup": "device is_language_question model trace",
     "measurements": "bench bench_cluster self_check",
     "peaks": "peak",

@@ -64,11 +64,12 @@ def median_interval_over_processes(kernel: Kernel, level: float = LEVEL) -> Inte
 
 def _interval(estimate: float, variance: float, freedom: float, level: float) -> Interval:
     """Return the interval of a log, as that of its exponential."""
-    half = _t_quantile(freedom, level) * sqrt(variance)
+    half = t_quantile(freedom, level) * sqrt(variance)
     return Interval(exp(estimate), exp(estimate - half), exp(estimate + half), level)
 
 
-def _t_quantile(freedom: float, level: float) -> float:
+def t_quantile(freedom: float, level: float) -> float:
+    """Return how many standard errors around a mean hold `level` of Student's distribution."""
     from scipy.special import stdtrit
 
     return normal_quantile(level) if freedom == inf else float(stdtrit(freedom, (1 + level) / 2))

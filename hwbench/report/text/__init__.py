@@ -2,5 +2,5 @@
 
 __all__ = [
     "blocks", "calibration", "clock", "compare", "estimate", "explain", "format", "inference", "language",
-    "layout", "machine", "requirement", "roofline", "run", "runs", "sweep", "validation", "workload",
+    "layout", "machine", "requirement", "roofline", "run", "runs", "sweep", "utilization", "validation", "workload",
 ]  # fmt: skip

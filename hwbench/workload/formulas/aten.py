@@ -41,6 +41,8 @@ FORMULAS: tuple[tuple[str, Callable[[Call], Cost], str], ...] = (
      "Hochreiter and Schmidhuber 1997; Cho et al., arXiv:1406.1078"),
     ("lstm_backward gru_backward rnn_tanh_backward rnn_relu_backward", count.recurrent_backward,
      "Werbos 1990, backpropagation through time"),
+    ("_cudnn_rnn miopen_rnn mkldnn_rnn_layer", count.recurrent_kernel(1), "the same, as one kernel of a backend"),
+    ("_cudnn_rnn_backward miopen_rnn_backward mkldnn_rnn_layer_backward", count.recurrent_kernel(2), count.PRODUCTS),
     ("_trilinear", count.trilinear, "torch.nn.Bilinear's definition: y = x1ᵀ A x2 + b"),
     ("_cdist_forward _euclidean_dist", special.distances, "x² - 2 x·y + y², a product from 26 points on as in torch"),
     ("_cdist_backward _pdist_backward", special.per_pair(6), count.ELEMENTS),

@@ -207,6 +207,21 @@ def recurrent_backward(call: Call) -> Cost:
     return Cost("recurrent_backward", macs=macs, elementwise_flops=10 * steps * gates)
 
 
+def recurrent_kernel(times: int) -> Callable[[Call], Cost]:
+    """Return the cost of a backend's kernel for recurrent layers: its weights are a list, or its four next arguments.
+
+    A backward pass is `times` two: each product of the forward pass has one for either operand.
+    """
+
+    def cost(call: Call) -> Cost:
+        weights = call.args[1] if isinstance(call.args[1], (list, tuple)) else call.args[1:5]
+        forward = recurrent(msgspec.structs.replace(call, args=(call.args[0], None, weights)))
+        work = {name: times * getattr(forward, name) for name in ("macs", "bias_adds", "elementwise_flops")}
+        return msgspec.structs.replace(forward, **work)
+
+    return cost
+
+
 def convolution(call: Call) -> Cost:
     """Count a convolution, or a transposed one."""
     x, weight = call.args[0], call.args[1]

@@ -40,13 +40,13 @@ _GUARDED: dict[Any, Callable[..., Any]] = {
 
 
 @cache
-def _is_composite(func: Any) -> bool:
+def is_composite(func: Any) -> bool:
     """Return whether an operator is made of others, which inference mode does not take apart before it is seen."""
     key = "CompositeImplicitAutograd"
     return func.namespace == "aten" and bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key))
 
 
-class _Dispatch(TorchDispatchMode):
+class Dispatch(TorchDispatchMode):
     """See every operator below autograd."""
 
     supports_higher_order_operators = True
@@ -61,7 +61,7 @@ class _Dispatch(TorchDispatchMode):
         if isinstance(func, torch._ops.HigherOrderOperator):
             with self:
                 return control.run(func.name(), self.trace, args)
-        if _is_composite(func):
+        if is_composite(func):
             with self:
                 return func.decompose(*args, **kwargs)
         name = f"{func.namespace}.{func._schema.name.partition('::')[2]}"
@@ -73,9 +73,14 @@ class _Dispatch(TorchDispatchMode):
             output = stand_ins.make_contiguous(output, torch.channels_last)  # as cuDNN does; `meta` tensors forget
         if name in _ANSWERS and output.dim() == 0:
             self.questions[twins.address(output)] = (name, output.untyped_storage())
-        if name not in aten.FREE and not func.is_view and func.namespace != "prim":
+        if self.counts(func, name):
             self.count(name, args, kwargs, list(twins.tensors(output)), func.tags)
         return output
+
+    @staticmethod
+    def counts(func: Any, name: str) -> bool:
+        """Return whether an operator launches a kernel."""
+        return name not in aten.FREE and not func.is_view and func.namespace not in ("prim", "profiler")
 
     def _run(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """Run the call, where necessary in a way that works without data or on a torch without CUDA."""
@@ -119,7 +124,7 @@ class _Dispatch(TorchDispatchMode):
 class _Functions(TorchFunctionMode):
     """Catch what torch would decompose or refuse for tensors without data, though a GPU runs it as one kernel."""
 
-    def __init__(self, trace: Trace, dispatch: _Dispatch) -> None:
+    def __init__(self, trace: Trace, dispatch: Dispatch) -> None:
         super().__init__()
         self.trace = trace
         self.dispatch = dispatch
@@ -182,7 +187,7 @@ class _Fused(torch.autograd.Function):
     """A kernel without arithmetic that is counted, forward and backward."""
 
     @staticmethod
-    def forward(ctx: Any, dispatch: _Dispatch, name: str, result: Any, *operands: Any) -> torch.Tensor:
+    def forward(ctx: Any, dispatch: Dispatch, name: str, result: Any, *operands: Any) -> torch.Tensor:
         ctx.dispatch, ctx.name = dispatch, name
         ctx.save_for_backward(*operands)
         output = result(*operands)
@@ -203,7 +208,7 @@ class _Recurrent(torch.autograd.Function):
     """A recurrent layer as one op each way: its data, states and weights give the output and the last states."""
 
     @staticmethod
-    def forward(ctx: Any, dispatch: _Dispatch, name: str, result: Any, states: int, *tensors: Any) -> Any:
+    def forward(ctx: Any, dispatch: Dispatch, name: str, result: Any, states: int, *tensors: Any) -> Any:
         ctx.dispatch, ctx.name, ctx.states = dispatch, name, states
         outputs = result(tensors[0], tensors[1 : 1 + states])
         gates = sum(weight.shape[0] for weight in tensors[1 + states :] if weight.dim() == 2) // 2
@@ -262,7 +267,7 @@ def trace(
             )  # where the module makes tensors of its own
             enter(patches.autocast_as_cuda(autocast))
             result.enter(module, args, kwargs)
-            dispatch = enter(_Dispatch(result))
+            dispatch = enter(Dispatch(result))
             if not real:
                 functions = enter(_Functions(result, dispatch))
                 enter(patches.show_inside_functions())

@@ -1,0 +1,386 @@
+"""The utilization of somebody's own loop: its operations counted once as they run, its steps timed.
+
+    meter = hwbench.meter(model)                      # a module, a name of hwbench.models(), or nothing
+    for images, labels in loader:
+        with meter.step(samples=len(images)):
+            loss = criterion(model(images), labels)
+            loss.backward(), optimizer.step(), optimizer.zero_grad()
+    print(meter)                                      # meter.mfu, meter.hfu, meter.samples_per_s ...
+
+Needs torch. On a GPU its events are the clock, and nothing waits for them in between.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ContextDecorator
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from hwbench.api.checks import check_dtype
+from hwbench.api.lookup import Model
+from hwbench.api.machines import host_device
+from hwbench.errors import InputError, shown
+from hwbench.machine.device import Device, Peak, fastest, peaks
+from hwbench.measure.steps import MIN_STEPS, Steps, TimedStep, accepted, rate
+from hwbench.measure.torch import device as devices
+from hwbench.measure.torch.gpu import describe
+from hwbench.notices import Notice, notice
+from hwbench.predict.estimate import Estimate, estimate
+from hwbench.stats.intervals import LEVEL
+from hwbench.study.utilization import Utilization
+from hwbench.workload.ops import Workload
+
+if TYPE_CHECKING:
+    import torch
+
+    from hwbench.workload.tracing.observe import Observation, ObservedWork
+
+T = TypeVar("T")
+WARM_UP = 3
+"""Steps that are not counted: caches fill, algorithms are chosen, the clock rises."""
+MAX_KINDS = 32
+"""Kinds of steps (amounts and shapes) that are counted; steps of further kinds are left out."""
+
+
+def meter(
+    model: "torch.nn.Module | str | Workload | None" = None,
+    *,
+    device: "str | Device" = "auto",
+    dtype: str = "auto",
+    mode: str = "training",
+    warm_up: int = WARM_UP,
+) -> "Meter":
+    """Return a meter of the steps of a loop: what they reach of the device's peak (MFU), and samples per second.
+
+    Without a name or a workload as `model`, the first step of each kind is counted while it runs: all that torch does
+    in the calling thread. `model` as a module tells kinds apart by the shapes of its inputs; without one, `samples` and
+    `tokens` do. Samples that no step states are the first dimensions of the module's inputs. `device` is torch's name
+    of it (`cpu`, `cuda:1`), by default the module's, or a device of the catalog whose peak counts instead. `dtype` is
+    that of the peak, by default the one of most operations. `mode` says what a name stands for, a step of `training` or
+    `inference`. Raises InputError without torch, and for a device whose peak is not known.
+    """
+    return Meter(model, device, dtype, mode, warm_up)
+
+
+class Meter:
+    """Counts and times the steps of one thread. Use `step`, or `steps` around a loader; then read `utilization()`."""
+
+    def __init__(self, model: Any, device: str | Device, dtype: str, mode: str, warm_up: int) -> None:
+        torch = devices.torch_module("A meter")
+        self.module = model if isinstance(model, torch.nn.Module) else None
+        self.source = None if model is None or self.module is not None else Model(model, None, _options(model, mode))
+        self.dtype = None if dtype == "auto" else check_dtype(dtype)
+        self.torch_device = _torch_device(self.module, device if isinstance(device, str) else "auto")
+        self.device, self.notices = _described(self.torch_device, device)
+        self.warm_up = warm_up
+        self.counted: dict[Any, ObservedWork] = {}
+        self.left_out: Counter[str] = Counter()
+        self._steps = Steps(self.torch_device)
+        self._thread: int | None = None
+        self._current: _Step | None = None
+        self._hook: Any = None
+        if self.module is not None:
+            self._hook = self.module.register_forward_pre_hook(self._see, with_kwargs=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the meter's hook off the module."""
+        if self._hook is not None:
+            self._hook.remove()
+
+    def step(self, samples: int | None = None, tokens: int | None = None) -> "_Step":
+        """Return a context, or a decorator, for one step of so many samples or tokens (of this process)."""
+        return _Step(self, samples, tokens)
+
+    def steps(
+        self, batches: Iterable[T], samples: Callable[[T], int] | int | None = None,
+        tokens: Callable[[T], int] | int | None = None,
+    ) -> Iterator[T]:  # fmt: skip
+        """Yield batches, each the body of one step; `samples` and `tokens` are numbers, or functions of the batch."""
+        for batch in batches:
+            amounts = (each(batch) if callable(each) else each for each in (samples, tokens))
+            with self.step(*amounts):
+                yield batch
+
+    def pause(self) -> None:
+        """Let the time until the next step (an evaluation, a checkpoint) not count as waiting for data."""
+        self._steps.part()
+
+    def _see(self, _module: Any, args: Any, kwargs: Any) -> None:
+        if self._current is not None:
+            self._current.see((args, kwargs))
+
+    def _enter(self, step: "_Step") -> bool:
+        """Return whether a step is measured: it is in no other step, and in the thread of the first."""
+        thread = threading.get_ident()
+        if self._thread is None:
+            self._thread = thread
+        if thread != self._thread:
+            self.left_out["other-thread"] += 1
+        elif self._current is not None:
+            self.left_out["nested"] += 1
+        else:
+            self._current = step
+            return True
+        return False
+
+    def utilization(self) -> Utilization:
+        """Return what the steps until now reach. Raises InputError before any step could be timed."""
+        steps = self._steps.every()
+        timed = [step for step in steps if step.key in self.counted] if self.source is None else steps
+        regular = accepted(timed[self.warm_up :])
+        if not regular:
+            text = f"No step is timed yet: the first of its kind is counted, the next {self.warm_up} warm up."
+            raise InputError("no-steps", text)
+        return _Reading(self, steps, timed, regular).answer()
+
+    def gathered(self) -> list[Utilization]:
+        """Return the answer of every process of torch.distributed, by rank; all of them must call this."""
+        from torch import distributed
+
+        answers: list[Any] = [self.utilization()]
+        if distributed.is_initialized():
+            answers = [None] * distributed.get_world_size()
+            distributed.all_gather_object(answers, self.utilization())
+        return answers
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a value of `utilization()`: `meter.mfu`, `meter.hfu`, `meter.samples_per_s`."""
+        if name.startswith("_") or name not in Utilization.__struct_fields__:
+            raise AttributeError(f"'Meter' has no attribute '{name}'")
+        return getattr(self.utilization(), name)
+
+    def __str__(self) -> str:
+        return str(self.utilization())
+
+    def _repr_html_(self) -> str:
+        return self.utilization()._repr_html_()
+
+
+class _Step(ContextDecorator):
+    """One step: counted if it is the first of its kind, else timed."""
+
+    def __init__(self, meter: Meter, samples: int | None, tokens: int | None) -> None:
+        self.meter, self.samples, self.tokens = meter, samples, tokens
+        self.observation: Observation | None = None
+        self.shapes: list[Any] = []
+        self.measured = self.skipped = False
+        self.start: Any = None
+
+    def _recreate_cm(self) -> "_Step":
+        return _Step(self.meter, self.samples, self.tokens)
+
+    def skip(self) -> None:
+        """Leave this step out: it did less than others."""
+        self.skipped = True
+
+    @property
+    def size(self) -> int | None:
+        """Samples as stated, else the first dimensions of the module's first inputs together."""
+        sizes = [shapes[0][0] for shapes in self.shapes if shapes and shapes[0]]
+        return self.samples or sum(sizes) or None
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells kinds of steps apart."""
+        return (self.samples, self.tokens, *self.shapes)
+
+    def __enter__(self) -> "_Step":
+        self.measured = self.meter._enter(self)
+        if self.measured:
+            if self.meter.module is None:
+                self._observe_new()
+            self.start = self.meter._steps.mark()
+        return self
+
+    def see(self, inputs: Any) -> None:
+        """Note the shapes that the module is called with."""
+        first = not self.shapes
+        self.shapes.append(_shapes(inputs))
+        if first and self.observation is None:
+            self._observe_new()
+
+    def _observe_new(self) -> None:
+        """Begin to count unless a step that began alike was counted."""
+        known, begun = self.meter.counted, self.key
+        if self.meter.source is None and len(known) < MAX_KINDS and not any(k[: len(begun)] == begun for k in known):
+            from hwbench.workload.tracing.observe import Observation
+
+            self.observation = Observation(self.meter.module)
+            self.observation.start()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if not self.measured:
+            return
+        meter = self.meter
+        meter._current = None
+        if self.observation is not None:
+            self.observation.stop()
+        if kind is not None or self.skipped or (meter.module is not None and not self.shapes):
+            meter.left_out["failed" if kind is not None else "skipped"] += 1
+            meter._steps.part()
+        elif self.observation is not None:
+            name = type(meter.module).__name__ if meter.module is not None else "step"
+            meter.counted[self.key] = self.observation.work(name, self.size or 1)
+            meter._steps.part()
+        else:
+            meter._steps.add(self.start, self.key, self.size, self.tokens)
+
+
+class _Reading:
+    """The steps of a meter as an answer."""
+
+    def __init__(self, meter: Meter, steps: list[TimedStep], timed: list[TimedStep], regular: list[TimedStep]) -> None:
+        self.meter, self.steps, self.timed, self.regular = meter, steps, timed, regular
+        self.usual = Counter(step.key for step in regular).most_common(1)[0][0]
+        self.notices: list[Notice] = list(meter.notices)
+
+    def answer(self) -> Utilization:
+        """Return the answer."""
+        meter, regular = self.meter, self.regular
+        usual = [step for step in regular if step.key == self.usual]
+        flops, hardware = [self._flops(step)[0] for step in regular], [self._flops(step)[1] for step in regular]
+        speed = rate(regular, [float(each) for each in flops])
+        dtype, peak = self._peak()
+        forecast = self._forecast(usual[0], dtype)
+        total = sum(step.time_s for step in self.timed[meter.warm_up :])
+        time = sum(step.time_s for step in regular)
+        self._say_left_out()
+        ceiling = peak.flops_per_second if peak else None
+        waits = sorted(step.wait_s for step in regular if step.wait_s is not None)
+        return Utilization(
+            device=meter.device.label if meter.device else meter.torch_device.title,
+            dtype=dtype,
+            steps=len(regular),
+            left_out=len(self.steps) - len(regular) + sum(meter.left_out.values()),
+            share_left_out=1 - time / total,
+            time_s=_median([step.time_s for step in usual]),
+            wait_s=_median(waits),
+            model_flops=self._flops(usual[0])[0],
+            hardware_flops=self._flops(usual[0])[1],
+            flops_per_second=sum(flops) / time,
+            flops_per_second_interval=(speed.low, speed.high) if speed else None,
+            interval_level=LEVEL,
+            peak_flops_per_second=ceiling,
+            peak=peak.label if peak else None,
+            mfu=sum(flops) / time / ceiling if ceiling else None,
+            mfu_interval=(speed.low / ceiling, speed.high / ceiling) if speed and ceiling else None,
+            hfu=sum(hardware) / time / ceiling if ceiling else None,
+            samples_per_s=_per_second(regular, "samples", time),
+            tokens_per_s=_per_second(regular, "tokens", time),
+            bound=forecast.bound if forecast else None,
+            ideal_time_s=forecast.ideal_time_s if forecast else None,
+            roofline_time_s=forecast.roofline_time_s if forecast else None,
+            expected_time_s=forecast.expected_time_s if forecast else None,
+            expected_interval_s=forecast.interval_s if forecast else None,
+            notices=tuple(self.notices),
+        )
+
+    def _workload(self, step: TimedStep) -> Workload:
+        if self.meter.source is not None:
+            return self.meter.source.workload(self.meter.dtype or "fp32", step.samples or 1)
+        return self.meter.counted[step.key].workload
+
+    def _flops(self, step: TimedStep) -> tuple[int, int]:
+        if self.meter.source is not None:
+            flops = self._workload(step).operations("flop", step.samples or 1)
+            return flops, flops
+        work = self.meter.counted[step.key]
+        return work.model_flops, work.hardware_flops
+
+    def _peak(self) -> tuple[str | None, Peak | None]:
+        """Return the dtype of most FLOP, as the device computes it, and its dense peak. Raises InputError."""
+        meter = self.meter
+        dtypes = {} if meter.source is not None else meter.counted[self.usual].dtypes
+        dtype = meter.dtype or max(dtypes, key=lambda name: dtypes[name], default="fp32")
+        if meter.dtype is None and dtypes and dtypes[dtype] < 0.99 * sum(dtypes.values()):
+            self.notices.append(notice("mixed-dtypes", dtype=dtype, share=dtypes[dtype] / sum(dtypes.values())))
+        peak = fastest(peaks(meter.device), dtype)
+        if peak is None and dtype == "tf32" and meter.dtype is None:  # allowed, but this GPU has none
+            dtype, peak = "fp32", fastest(peaks(meter.device), "fp32")
+        if peak is None:
+            meter.device.peak(dtype)  # raises what says which rates are known
+        return dtype, peak
+
+    def _forecast(self, step: TimedStep, dtype: str | None) -> Estimate | None:
+        """Return the three answers for a step, None for those that cannot be forecast."""
+        try:
+            name = "fp32" if dtype in (None, "tf32") else str(dtype)
+            return estimate(self._workload(step), self.meter.device, name, step.samples or 1)
+        except InputError as error:
+            self.notices.append(notice("no-prediction", dtype=dtype, reason=error.message))
+            return None
+
+    def _say_left_out(self) -> None:
+        """Add a notice of each reason for which steps are left out."""
+        reasons = self.meter.left_out + Counter(
+            {
+                "uncounted": len(self.steps) - len(self.timed),
+                "slow": len(self.timed[self.meter.warm_up :]) - len(self.regular),
+            }
+        )
+        self.notices += [notice("steps-left-out", steps=n, reason=reason) for reason, n in sorted(reasons.items()) if n]
+        if len(self.regular) < MIN_STEPS:
+            self.notices.append(notice("few-steps", steps=len(self.regular)))
+        if self.meter.source is None and (names := self.meter.counted[self.usual].workload.uncounted):
+            self.notices.append(notice("operators-uncounted", names=names))
+
+
+def _options(model: Any, mode: str) -> Any:
+    if mode not in ("inference", "training"):
+        raise InputError("unknown-mode", f"There is no mode '{shown(mode)}'.", field="mode")
+    return {"mode": mode} if isinstance(model, str) else {}
+
+
+def _torch_device(module: Any, device: str) -> devices.TorchDevice:
+    """Return where torch computes: the device named, else the module's, else a GPU, else the CPU."""
+    kind = device.partition(":")[0]
+    if kind in (*devices.NAMES, "host"):
+        return devices.find_device(device)
+    parameter = next(module.parameters(), None) if module is not None else None
+    if parameter is not None:
+        return devices.find_device(str(parameter.device))
+    return devices.accelerator() or devices.CPU
+
+
+def _described(torch_device: devices.TorchDevice, device: str | Device) -> tuple[Device, tuple[Notice, ...]]:
+    """Return the device whose peak counts. Raises InputError for a GPU that is not known."""
+    if isinstance(device, Device):
+        return device, ()
+    if device != "auto" and device.partition(":")[0] not in (*devices.NAMES, "host"):
+        from hwbench.api.lookup import locate
+
+        located = locate(device)
+        return located.device, located.notices
+    if torch_device.kind != "cpu":
+        known = describe(torch_device)
+        if known is None:
+            text = f"The peak of '{shown(torch_device.title)}' is not known: give a device with its rates as `device`."
+            raise InputError("unknown-device", text, field="device")
+        return known, ()
+    import torch
+
+    located = host_device()
+    return located.device.with_cores(torch.get_num_threads()), located.notices
+
+
+def _shapes(inputs: Any) -> tuple[Any, ...]:
+    from hwbench.workload.tracing.twins import tensors
+
+    return tuple(tuple(tensor.shape) for tensor in tensors(inputs))
+
+
+def _median(values: list[float]) -> float | None:
+    from statistics import median
+
+    return median(values) if values else None
+
+
+def _per_second(steps: list[TimedStep], name: str, time: float) -> float | None:
+    amounts = [getattr(step, name) for step in steps]
+    return None if None in amounts else sum(amounts) / time

@@ -1,0 +1,161 @@
+"""A run of torch counted while it computes: every operator of a step on its real tensors, by the part it belongs to.
+
+What is counted is what ran, whatever the code around the module did: losses, gradients, recomputation of checkpoints,
+optimizers, mixed precision. It takes some ten µs an operator, so that one step is counted and others are timed.
+"""
+
+import contextlib
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, Literal
+
+import torch
+from msgspec import Struct
+from torch.optim import optimizer
+
+from hwbench.workload.formulas.cost import Call, Cost, Role
+from hwbench.workload.ops import Op, Workload, uncounted
+from hwbench.workload.tracing.patches import disable_fast_path
+from hwbench.workload.tracing.record import Trace, folded
+from hwbench.workload.tracing.trace import Dispatch, is_composite
+from hwbench.workload.tracing.twins import address, tensors
+
+Part = Literal["forward", "backward", "recompute", "optimizer"]
+_CHECKPOINT = "torch/utils/checkpoint.py"
+"""The end of the file whose code runs parts of a forward pass again during the backward pass."""
+
+
+class ObservedWork(Struct, frozen=True):
+    """FLOP of what ran, two a multiply-add, by part of the step and by dtype, and its ops as a workload."""
+
+    parts: dict[Part, int]
+    dtypes: dict[str, int]
+    workload: Workload
+
+    @property
+    def model_flops(self) -> int:
+        """FLOP of the forward and backward passes alone, nothing counted twice: what an MFU counts."""
+        return self.parts.get("forward", 0) + self.parts.get("backward", 0)
+
+    @property
+    def hardware_flops(self) -> int:
+        """FLOP of the passes with what is computed again: what an HFU counts."""
+        return self.model_flops + self.parts.get("recompute", 0)
+
+
+class _Live(Trace):
+    """A trace that keeps no tensor of the run alive: whatever is no weight of the module counts as data."""
+
+    def __init__(self) -> None:
+        super().__init__(1, autocast=True, whole=True)  # so that each tensor takes the bytes that it has
+        self.parts: dict[Part, int] = {}
+        self.dtypes: dict[str, int] = {}
+
+    def enter(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Record which storages are weights, and no others from here on: their memory would never be free again."""
+        super().enter(module, args, kwargs)
+        self._mark = lambda *_: None  # type: ignore[method-assign]
+
+    def role(self, tensor: torch.Tensor) -> Role:
+        """Return `weight` for tensors of the module, `data` for others."""
+        return "weight" if tensor.layout is torch.strided and address(tensor) in self._roles else "data"
+
+    def record(self, call: Call, cost: Cost, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
+        """Add an op to the part of the step in which it runs."""
+        super().record(call, cost, inputs, outputs)
+        op, part = self.ops[-1], _part()
+        self.parts[part] = self.parts.get(part, 0) + op.flops
+        if op.flops:
+            dtype = "tf32" if op.dtype == "fp32" and _allows_tf32(op, inputs) else op.dtype or "int8"
+            self.dtypes[dtype] = self.dtypes.get(dtype, 0) + op.flops
+        self.nodes.clear()  # of what a compiler might fuse; nothing of a run in eager mode
+
+
+class Observation:
+    """Count what torch does between `start` and `stop` in the calling thread and in the backward passes it begins."""
+
+    def __init__(self, module: torch.nn.Module | None = None) -> None:
+        self._trace = _Live()
+        self._trace.enter(module or torch.nn.Module(), (), {})
+        self._stack = contextlib.ExitStack()
+
+    def start(self) -> None:
+        """Begin to count."""
+        self._stack.enter_context(disable_fast_path())  # of transformer layers, in which operators are hidden
+        self._stack.enter_context(_optimizers())
+        self._stack.enter_context(_Observer(self._trace))
+
+    def stop(self) -> None:
+        """Count no longer."""
+        self._stack.close()
+
+    def work(self, name: str, batch: int = 1) -> ObservedWork:
+        """Return what was counted, of `batch` samples at once."""
+        trace = self._trace
+        workload = Workload(
+            name=name, title=name, input_shape=(batch,), ops=folded(trace.ops),
+            uncounted=uncounted(trace.uncounted, len(trace.ops)), unused_params=trace.params.unclaimed,
+            samples=batch, batch=batch, fixed="training",
+        )  # fmt: skip
+        return ObservedWork(dict(trace.parts), dict(trace.dtypes), workload)
+
+
+class _Observer(Dispatch):
+    """See every operator below autograd, run as it is."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if is_composite(func):
+            with self:  # where autograd is off, a composition of operators comes as a whole
+                return func.decompose(*args, **(kwargs or {}))
+        output = func(*args, **(kwargs or {}))
+        name = f"{func.namespace}.{func._schema.name.partition('::')[2]}"
+        if self.counts(func, name):
+            self.count(name, args, kwargs or {}, list(tensors(output)), func.tags)
+        return output
+
+
+def _allows_tf32(op: Op, inputs: list[torch.Tensor]) -> bool:
+    """Return whether torch lets an fp32 op compute in tf32, where its device has that."""
+    backend = torch.backends.cudnn if op.window else torch.backends.cuda.matmul
+    return inputs[0].device.type == "cuda" and bool(backend.allow_tf32)
+
+
+_stepping = threading.local()
+
+
+@contextlib.contextmanager
+def _optimizers() -> Iterator[None]:
+    """Note while an optimizer of this thread updates parameters."""
+
+    def before(*_: Any) -> None:
+        _stepping.depth = getattr(_stepping, "depth", 0) + 1
+
+    def after(*_: Any) -> None:
+        _stepping.depth -= 1
+
+    hooks = (optimizer.register_optimizer_step_pre_hook(before), optimizer.register_optimizer_step_post_hook(after))
+    _stepping.depth = 0
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _part() -> Part:
+    """Return the part of a step that runs now in this thread."""
+    if torch._C._current_graph_task_id() != -1:
+        return "recompute" if _is_checkpoint_run_again() else "backward"
+    # A forward pass that an optimizer asks for, as those of Lightning do, has gradients; the update itself has none.
+    return "optimizer" if getattr(_stepping, "depth", 0) and not torch.is_grad_enabled() else "forward"
+
+
+def _is_checkpoint_run_again() -> bool:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_filename.replace("\\", "/").endswith(_CHECKPOINT):
+            return True
+        frame = frame.f_back
+    return False
