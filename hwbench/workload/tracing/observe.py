@@ -106,14 +106,23 @@ class _Observer(Dispatch):
     """See every operator below autograd, run as it is."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if isinstance(func, torch._ops.HigherOrderOperator):
+            self._miss(func.name())
+            return func(*args, **(kwargs or {}))
         if is_composite(func):
             with self:  # where autograd is off, a composition of operators comes as a whole
                 return func.decompose(*args, **(kwargs or {}))
         output = func(*args, **(kwargs or {}))
         name = f"{func.namespace}.{func._schema.name.partition('::')[2]}"
         if self.counts(func, name):
-            self.count(name, args, kwargs or {}, list(tensors(output)), func.tags)
+            try:
+                self.count(name, args, kwargs or {}, list(tensors(output)), func.tags)
+            except Exception:
+                self._miss(name)
         return output
+
+    def _miss(self, name: str) -> None:
+        self.trace.uncounted[name] = self.trace.uncounted.get(name, 0) + 1
 
 
 def _allows_tf32(op: Op, inputs: list[torch.Tensor]) -> bool:
