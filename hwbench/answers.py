@@ -41,7 +41,8 @@ class Answer:
     TITLE: ClassVar[str] = ""
 
     def __str__(self) -> str:
-        return "\n".join(lines(self))
+        warnings = [f"warning: {notice}" for notice in getattr(self, "notices", ())]
+        return "\n".join([*lines(self), *(["", *warnings] if warnings else [])])
 
     def __repr__(self) -> str:
         text = ", ".join(f"{name}={_short(value)}" for name, value in main_values(self))

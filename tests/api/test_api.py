@@ -199,6 +199,16 @@ def test_an_argument_of_another_type_is_named(ask: Any, code: str, field: str) -
     assert (error.value.code, error.value.field) == (code, field)
 
 
+def test_what_is_printed_and_shown_in_a_notebook_has_the_warnings() -> None:
+    answer = hwbench.estimate("lenet5", "rtx3090", dtype="int8")
+    (warning,) = map(str, answer.notices)
+    assert str(answer).endswith(f"\n\nwarning: {warning}")
+    assert warning in answer._repr_html_()
+    assert " ".join(printed("estimate", "lenet5", "rtx3090", "--dtype", "int8").split()) == " ".join(
+        str(answer).split()
+    )
+
+
 def test_html_is_headed_by_a_title_and_not_by_the_columns() -> None:
     assert hwbench.devices()._repr_html_().startswith("<p><b>Catalogued devices</b></p>")
     assert hwbench.models()._repr_html_().startswith("<p><b>Catalogued networks</b></p>")
