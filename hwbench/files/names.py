@@ -1,6 +1,7 @@
 """Names of catalog entries, and the files in a folder that carry them."""
 
 import os
+from functools import lru_cache
 
 from hwbench.errors import InputError
 from hwbench.files.content import reason
@@ -12,6 +13,7 @@ FILES = (SUFFIX, OTHER_SUFFIX, SAVED)
 """Suffix of a saved workload, which may be among the models instead of a YAML file."""
 
 
+@lru_cache(maxsize=8192)
 def key(name: str) -> str:
     """Return what all spellings of a name share: letters and digits, in lower case; `+` is kept as `plus`."""
     return "".join(c for c in name.lower().replace("+", "plus") if c.isalnum() or c == ".")

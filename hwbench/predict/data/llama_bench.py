@@ -11,6 +11,7 @@ Files come from anybody: what they name is looked up in the catalog and never op
 import csv
 import re
 from collections.abc import Iterator
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -81,6 +82,8 @@ def is_language_table(path: str) -> bool:
 
 def read(paths: tuple[str, ...], device: str | None = None) -> LanguageTable:
     """Return the rates in files; `device` is that of rows that name none of the catalog. Raises InputError."""
+    _shapes.cache_clear()  # the catalog may have changed
+    _located.cache_clear()
     rows: list[MeasuredTokens] = []
     skipped: list[Skipped] = []
     for path in paths:
@@ -181,11 +184,11 @@ def _llama_bench(row: dict[str, str], device: str | None, place: str) -> Measure
     if weights is None:
         raise RowError(f"The format of the weights of '{shown(kind or file, 60)}' is not known.")
     params = _quantity(row.get("model_n_params", ""))
-    model = _by_file(file) or _by_params(params, kind, weights)
+    model = _by_file(file) or _by_params(params, kind)
     if model is None:
         raise RowError(f"No catalogued model is '{shown(file or kind, 60)}' with {params:,.0f} parameters.")
     names, on_gpu = _devices(row)
-    known = names and folders.locate("devices", names[0])
+    known = names and _located("devices", names[0])
     named = (not known and device) or next(iter(names), "")
     if not named:
         raise RowError("The row has no device.")
@@ -255,7 +258,7 @@ def _known(name: str) -> str:
 
 def catalogued(name: str) -> str | None:
     """Return a name of the catalog of language models, that in the name of a file too."""
-    if name and "/" not in name and folders.locate(catalog.KIND, name.partition("?")[0]):
+    if name and "/" not in name and _located(catalog.KIND, name.partition("?")[0]):
         return name
     return _by_file(name)
 
@@ -281,17 +284,27 @@ def _by_file(file: str) -> str | None:
     words = re.split(r"[-_ ]", stem)
     for left_out in ((), _PLAIN_WORDS):
         name = "-".join(word for word in words if word and word not in left_out)
-        if name and folders.locate(catalog.KIND, name):
+        if name and _located(catalog.KIND, name):
             return name
     return None
 
 
-def _by_params(params: float, kind: str, weights: str) -> str | None:
+@lru_cache(maxsize=4096)
+def _located(kind: str, name: str) -> str | None:
+    return folders.locate(kind, name)
+
+
+@cache
+def _shapes() -> tuple[tuple[str, int], ...]:
+    """Return the models of the catalog with their parameters, whatever the format."""
+    return tuple((name, catalog.load(name, "f16").params) for name in folders.files(catalog.KIND))
+
+
+def _by_params(params: float, kind: str) -> str | None:
     """Return the only shape of the catalog with so many parameters, to the digits that are stated, and this family."""
     family = kind.lower().split(" ")[0]
     close = []
-    for name in folders.files(catalog.KIND):
-        own = catalog.load(name, weights).params
+    for name, own in _shapes():
         if params and abs(own / params - 1) < 0.002 and name.startswith(family.rstrip("0123456789.")):
             close.append((abs(own - params), name))
     return min(close)[1] if close else None

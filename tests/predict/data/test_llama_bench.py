@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from hwbench.errors import InputError
+from hwbench.files import folders
 from hwbench.predict.data.llama_bench import MeasuredTokens, is_language_table, read
+from hwbench.workload.language import catalog
 
 PROMPT: dict[str, Any] = {
     "build_commit": "8f1e0c4", "build_number": 4384, "cpu_info": "AMD Ryzen 9 7950X 16-Core Processor",
@@ -52,6 +54,20 @@ def forms(tmp_path: Path) -> dict[str, str]:
         "md": written(tmp_path, "a.md", MARKDOWN),
         "own": written(tmp_path, "own.csv", OWN),
     }
+
+
+def test_a_long_table_looks_up_each_name_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of 15,000 rows that no file names took minutes, as each counted all models of the catalog."""
+    asked: list[str] = []
+    load, locate = catalog.load, folders.locate
+    monkeypatch.setattr(catalog, "load", lambda name, weights: (asked.append(name), load(name, weights))[1])
+    monkeypatch.setattr(folders, "locate", lambda kind, name: (asked.append(name), locate(kind, name))[1])
+    rows = [{**PROMPT, "model_filename": "", "model_type": f"llama 8B {name}"} for name in ("Q4_0", "Q8_0", "Q6_K") * 9]
+    table = read((written(tmp_path, "a.json", json.dumps(rows)),))
+    assert {(row.model, row.weights) for row in table.rows} == {
+        ("llama3-8b", "q4_0"), ("llama3-8b", "q8_0"), ("llama3-8b", "q6_k")
+    }  # fmt: skip
+    assert len(asked) <= 2 * len(set(asked))  # a model is loaded by its name, which is located
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl", "csv", "md", "own"])

@@ -287,6 +287,7 @@ def test_a_device_held_out_is_forecast_by_what_others_tell(cases: list[Case], mo
 
     def found(runtime: Any, free: Any, *_: Any, **__: Any) -> Any:
         own = {each.device: factors[each.device] for each in free if each.device}
+        assert {each.deviation for each in free if each.device} <= ({0.1} if len(free) > 3 else {0.15, 0.3})
         return replace(runtime, devices={**runtime.devices, **own})
 
     monkeypatch.setattr(fit, "fitted", found)

@@ -40,6 +40,7 @@ def those(wide: str, narrow: str, positions: list[int], layers: int = 16) -> lis
     [
         ("q4_k_m", "attn_v", those("q6_k", "q4_k", MORE)),
         ("q4_k_m", "ffn_down", those("q6_k", "q4_k", MORE)),
+        ("q5_k_m", "attn_v", those("q6_k", "q5_k", MORE)),
         ("q5_k_m", "ffn_down", those("q6_k", "q5_k", MORE)),
         ("q4_k_m", "attn_q", ["q4_k"] * 16),
         ("q4_k_s", "attn_v", those("q5_k", "q4_k", [0, 1, 2, 3])),
