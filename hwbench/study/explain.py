@@ -174,8 +174,8 @@ def _multiply_adds(ladder: Ladder, isa: str) -> list[tuple[Name, str, str, Inter
     if not fma or not running or fma.value / running.value > 1 - MIN_LOAD:
         return [("fma", title, how, fma)]
     return [
-        ("fma", f"{title} while they run", f"{how}, per CPU time", running),
-        ("load", f"{title} beside other work", f"{how}, by the clock on the wall", fma),
+        ("fma", f"{isa} FMA while running", f"{how}, per CPU time", running),
+        ("load", f"{isa} FMA beside load", f"{how}, by the clock on the wall", fma),
     ]
 
 

@@ -1,6 +1,7 @@
 """The way from the peak to the model's run: pure arithmetic on made-up rates."""
 
 from math import prod
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -62,6 +63,22 @@ def test_what_others_took_is_a_step_of_its_own() -> None:
     assert "60 %, to load" in explain.summary(steps)
     alone, _ = read(msgspec.structs.replace(FULL, running=about(150e9)))
     assert [step.name for step in alone] == [step.name for step in read(FULL)[0]]
+
+
+@pytest.mark.parametrize(("share", "doubts"), [(0.0, 6), (0.2, 0), (0.001, 0)])
+def test_a_loss_of_one_sample_is_told_as_such(share: float, doubts: int) -> None:
+    ladder = msgspec.structs.replace(
+        FULL,
+        **{
+            name: about(getattr(FULL, name).value, share)
+            for name in ("clock", "fma", "blas", "numba", "bandwidth", "run")
+        },
+    )
+    steps, _ = read(ladder)
+    answer: Any = SimpleNamespace(
+        model=None, device="CPU", dtype="fp32", threads=1, steps=steps, summary=explain.summary(steps), missing=()
+    )
+    assert sum("(of one sample)" in line for line in explanation(answer)) == doubts
 
 
 def test_a_bound_is_worded_apart_from_a_run() -> None:
