@@ -12,6 +12,9 @@ from hwbench.errors import InputError
 from hwbench.predict.model import parameters
 
 
+REQUIRED = parameters.CpuParameters.__struct_fields__[: -len(parameters.CpuParameters.__struct_defaults__)]
+
+
 def written(folder: Path, change: Callable[[Any], object]) -> str:
     data = json.loads(Path(parameters.PATH).read_text())
     change(data["runtimes"]["torch-eager-cpu"])
@@ -43,6 +46,44 @@ def test_what_is_missing_or_out_of_range_is_refused(
     with pytest.raises(InputError) as caught:
         parameters.read(written(tmp_path, change))
     assert (caught.value.field or "").startswith(f"runtimes.torch-eager-cpu.{field}")
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "most", "beyond"),
+    [
+        ("cpu", "grain", 1e18, 1.1e18),
+        ("cpu", "lane", 1e-18, 0.9e-18),
+        ("cpu", "ragged", 10.0, 10.5),
+        ("cpu", "fusion", 0.0, -0.1),
+        ("spread", "low", 50.0, 50.5),
+        ("spread", "device", -50.0, -50.5),
+    ],
+)
+def test_ranges_end_where_they_say(tmp_path: Path, part: str, name: str, most: float, beyond: float) -> None:
+    file = parameters.read(written(tmp_path, lambda r: r[part].update({name: most})))
+    assert getattr(getattr(file.runtimes["torch-eager-cpu"], part), name) == most
+    with pytest.raises(InputError) as caught:
+        parameters.read(written(tmp_path, lambda r: r[part].update({name: beyond})))
+    assert caught.value.field == f"runtimes.torch-eager-cpu.{part}.{name}"
+
+
+def test_a_wrong_type_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        parameters.read(written(tmp_path, lambda r: r["cpu"].update(lane="x")))
+    assert (caught.value.code, "cpu.lane" in (caught.value.field or "")) == ("not-parameters", True)
+
+
+def test_what_a_file_may_leave_out(tmp_path: Path) -> None:
+    """Parameters that no measurement has told yet change nothing: none of it, or all."""
+    factors = parameters.PartFactors()
+    assert (factors.compute, factors.memory, factors.overhead) == (1, 1, 1)
+    standard = parameters.parameters().runtimes["torch-eager-cpu"]
+    assert standard.cpu is not None
+    given = {name: getattr(standard.cpu, name) for name in REQUIRED}
+    cpu = parameters.CpuParameters(**given)
+    assert (cpu.fusion, cpu.fresh, cpu.grown, cpu.rereads, cpu.plain, cpu.packed) == (0, 0, 0, 0, 1, 1)
+    assert (cpu.recycled, cpu.moves, cpu.epilogue) == (8 * 2**20, {}, {})
+    assert parameters.Runtime("", standard.spread).fuses is False
 
 
 def test_a_changed_file_is_read_anew(tmp_path: Path) -> None:
