@@ -174,6 +174,13 @@ def test_stages_follow_one_another() -> None:
     assert (Scenario(3, 4).reserved, Scenario(3, 4, context=9).reserved) == (7, 9)
 
 
+def test_the_stage_with_the_longest_roofline_bounds() -> None:
+    slow = Stage(MODEL, replace(DEVICE, bound=replace(PEAK, terms=(replace(PEAK.terms[0], clock_hz=1e3),))), KNOWN)
+    (both,) = language_phases.phases((STAGE, slow), Scenario(prompt=0, generate=5))
+    assert both.bound == "compute"
+    assert (Scenario().prompt, Scenario().generate, Scenario().batch, Scenario().devices) == (512, 128, 1, 1)
+
+
 RATES = (
     Rate("vector", "cuda", "fp32", 256), Rate("matrix", "t", "fp16", 1024, "fp32"), Rate("matrix", "t", "int8", 2048),
     Rate("matrix", "t", "fp16", 4096, "fp32", "2:4"),

@@ -11,7 +11,6 @@ import pytest
 from hwbench.errors import InputError
 from hwbench.predict.model import parameters
 
-
 REQUIRED = parameters.CpuParameters.__struct_fields__[: -len(parameters.CpuParameters.__struct_defaults__)]
 
 
