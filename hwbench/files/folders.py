@@ -7,6 +7,7 @@ answers, those of the shipped catalog first, so that files of the user are read 
 """
 
 import os
+import re
 from collections.abc import Iterator
 from itertools import chain
 
@@ -44,10 +45,32 @@ def find(kind: str, name: str) -> str:
     if path := locate(kind, name):
         return path
     known = spellings(kind)
-    close = dict.fromkeys(known[spelling] for spelling in nearest(key(name), known, most=6))
+    alike = [spelling for spelling in known if _same_series(key(name), spelling)] if kind == "devices" else known
+    close = dict.fromkeys(known[spelling] for spelling in nearest(key(name), alike, most=6))
     hint = "" if close or kind == "architectures" else f" Run `hwbench {kind}` to list them."
     message = f"There is no {singular} named '{shown(name)}'.{hint}"
     raise InputError(f"unknown-{singular}", message, nearest=tuple(close)[:3])
+
+
+def _same_series(wanted: str, spelling: str) -> bool:
+    """Return whether a spelling has a model number that begins as one of the wanted name's, after the same letters.
+
+    Of devices the digits tell more than the letters: `rx 6600` is nothing like `x6800`.
+    """
+    numbers = [(letters[-2:], digits[:2]) for letters, digits in re.findall(r"([a-z]*)([0-9]{2,})", wanted)]
+    own = [(letters[-2:], digits[:2]) for letters, digits in re.findall(r"([a-z]*)([0-9]{2,})", spelling)]
+    return not numbers or any(
+        digits == others and (not letters or (series and letters[-len(series) :] == series[-len(letters) :]))
+        for letters, digits in numbers
+        for series, others in own
+    )
+
+
+def variants(kind: str, name: str) -> tuple[str, ...]:
+    """Return the files of which a name leaves open which is meant: by memory, or by the form of the card."""
+    wanted = key(name)
+    more = re.compile(re.escape(wanted) + r"(sxm|pcie|nvl|[0-9]+gb|gddr)")
+    return tuple(dict.fromkeys(stem for spelling, stem in sorted(spellings(kind).items()) if more.match(spelling)))
 
 
 def locate(kind: str, name: str) -> str | None:

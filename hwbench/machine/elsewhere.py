@@ -9,7 +9,7 @@ _NOISE = (
     r"\((r|tm|c)\)|[®™©]", r"\s@.*$", r"\s(w/|with)\s.*$", r"\b\d+(st|nd|rd|th) gen\b", r"\b(cpu|processor)\b",
     r"\srev\s[\d.]+$", r"(?<=\d)\s0(?=\s|$)", r"\b(\d+|dual|triple|quad|six|eight|twelve|sixteen)[- ]cores?\b",
 )  # fmt: skip
-_VENDORS = ("intel", "amd", "apple")
+_VENDORS = ("intel", "amd", "apple", "nvidia")
 
 INSTANCES = {
     "p2": "k80", "p3": "v100-sxm2", "p3dn": "v100-sxm2-32gb", "p4d": "a100-sxm4-40gb", "p4de": "a100-sxm4-80gb",
@@ -39,6 +39,9 @@ def named_otherwise(name: str, error: InputError) -> str:
     for spelling in sorted(brand_keys(name)):
         if path := folders.locate("devices", spelling):
             return path
+    for spelling in sorted({names.key(name), *brand_keys(name)}):
+        if len(open_ones := folders.variants("devices", spelling)) > 1:
+            raise InputError("ambiguous-device", f"There are several devices named '{shown(name)}'.", nearest=open_ones)
     text = f"There is no device named '{shown(name)}'."
     if device := of_instance(name):
         hint = "The catalog has the cards and CPUs of cloud instances, each by itself."
