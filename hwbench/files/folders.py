@@ -70,7 +70,8 @@ def variants(kind: str, name: str) -> tuple[str, ...]:
     """Return the files of which a name leaves open which is meant: by memory, or by the form of the card."""
     wanted = key(name)
     more = re.compile(re.escape(wanted) + r"(sxm|pcie|nvl|[0-9]+gb|gddr)")
-    return tuple(dict.fromkeys(stem for spelling, stem in sorted(spellings(kind).items()) if more.match(spelling)))
+    known = sorted(spellings(kind).items()) if wanted else []
+    return tuple(dict.fromkeys(stem for spelling, stem in known if more.match(spelling)))
 
 
 def locate(kind: str, name: str) -> str | None:

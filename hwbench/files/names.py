@@ -20,8 +20,8 @@ def key(name: str) -> str:
 
 
 def is_path(name: str) -> bool:
-    """Return whether a name is meant as a file rather than as an entry of the catalog."""
-    return name.endswith((SUFFIX, OTHER_SUFFIX)) or os.sep in name
+    """Return whether a name is meant as a file rather than as an entry of the catalog (`w/ Radeon 780M` is no path)."""
+    return name.endswith((SUFFIX, OTHER_SUFFIX)) or os.sep in name.replace(" w/ ", " ")
 
 
 def file(folder: str, stem: str) -> str | None:

@@ -75,12 +75,15 @@ def lint_device(device: Device) -> list[str]:
 
 
 def _score_faults(device: Device) -> list[str]:
-    """Return scores of GPUs, of suites that are spelled otherwise, without their suite's page, or that stand twice."""
+    """Return scores of GPUs, of suites that are spelled otherwise, without their suite's page, or that stand twice,
+    and of systems before the CPU was sold."""
     faults = ["a score is of a CPU"] if device.scores and device.kind != "cpu" else []
     suites, urls = [score.suite for score in device.scores], [score.url for score in device.scores]
     faults += [f"the suite {suite} stands twice" for suite in dict.fromkeys(suites) if suites.count(suite) > 1]
     faults += [f"the page {url} is of two scores" for url in dict.fromkeys(urls) if urls.count(url) > 1]
     for score in device.scores:
+        if score.available and device.released and score.available < device.released[: len(score.available)]:
+            faults.append(f"the system of {score.suite} was available {score.available}, before the release")
         place = SUITES.get(score.suite)
         if place is None:
             close = nearest(score.suite, {name.lower(): name for name in SUITES}, most=1)

@@ -157,6 +157,7 @@ SCORES = [
     (f"{SCORE}, {SCORE.replace('int', 'fp')}", "the page https://www.spec.org/cpu2000/results/a.html is of two scores"),
     (SCORE.replace("cpu2000", "cpu2006"), "is https://www.spec.org/cpu2006/results/a.html, and not at"),
     (SCORE.replace("www.spec.org", "spec.example"), "and not at www.spec.org/cpu2000/results/"),
+    (SCORE.replace("score: 500", "score: 500, available: 1999-02"), "was available 1999-02, before the release"),
     (SCORE.replace("500", "0"), "scores[0].score: This must be a number > 0.0"),
 ]  # fmt: skip
 

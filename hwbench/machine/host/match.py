@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterable
+from itertools import chain
 
 from msgspec import Struct
 
@@ -167,11 +168,9 @@ def answers(cpuid: Cpuid, identity: Identity) -> bool:
 def known_device(brand: str) -> Device | None:
     """Return the catalogued CPU whose title, name or alias the brand string is; None where there is none."""
     wanted = brand_keys(brand)
-    paths = [path for path in folders.files("devices").values() if wanted & _title_keys(path)] if wanted else []
-    for name in sorted(wanted):
-        with contextlib.suppress(InputError):
-            paths.append(folders.find("devices", name))
-    for path in paths:
+    named = (path for name in sorted(wanted) if (path := folders.locate("devices", name)))
+    titled = (path for path in (folders.files("devices").values() if wanted else ()) if wanted & _title_keys(path))
+    for path in chain(named, titled):  # titles are read where no name or alias is it
         with contextlib.suppress(InputError):
             if (device := catalog.load_device(path)).kind == "cpu":
                 return device

@@ -1,0 +1,42 @@
+"""Names of devices as systems and people write them: each is its device, or the answer asks which is meant."""
+
+from pathlib import Path
+
+import pytest
+
+from hwbench.errors import InputError
+from hwbench.machine import catalog
+
+LINES = (Path(__file__).parents[1] / "golden/names.txt").read_text(encoding="utf-8").splitlines()
+NAMES = [tuple(line.split(" = ", 1)) for line in LINES if not line.startswith("#")]
+
+
+@pytest.mark.parametrize(("name", "device"), NAMES)
+def test_a_name_is_its_device_or_asks(name: str, device: str) -> None:
+    if not device.startswith("?"):
+        assert catalog.device(name).name == device
+        return
+    with pytest.raises(InputError) as caught:
+        catalog.device(name)
+    assert set(device[1:].split()) == set(caught.value.nearest)
+
+
+def test_there_are_enough_names() -> None:
+    assert len(NAMES) >= 200
+
+
+@pytest.mark.parametrize("name", ["Xeon 6787P", "MI400X", "H800 SXM", "RTX 9999", "RX 1234"])
+def test_a_device_of_another_series_is_not_suggested(name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        catalog.device(name)
+    assert caught.value.nearest == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("RX 6601", "rx6600"), ("EPYC 9575F", "epyc-9554"), ("i7-12700hq", "i7-12700h"), ("rtx 309", "rtx3090")],
+)
+def test_a_device_of_the_series_is_suggested_first(name: str, nearest: str) -> None:
+    with pytest.raises(InputError) as caught:
+        catalog.device(name)
+    assert caught.value.nearest[0] == nearest
