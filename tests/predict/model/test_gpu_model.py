@@ -127,6 +127,7 @@ def test_windows_of_three_and_five_on_lanes_without_a_matrix_engine(window: int,
     ("columns", "depth", "last", "slowdown"),
     [
         (64.0, 64.0, 0, 1.0),
+        (64.0, 64.0, 1, 1.0),
         (8.0, 16.0, 0, 2.0),
         (64.0, 8.0, 1, 2.0),
         (20.0, 20.0, 1, 1.25 * 1.6**0.5),
