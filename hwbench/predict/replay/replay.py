@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from statistics import median
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -33,7 +34,10 @@ MIN_FAMILY_ERROR = 0.1
 MIN_SHARE = 0.35
 """Share of the time from which overhead or one kind of op is named as a reason for an error."""
 BELOW_ROOFLINE = 0.98
-
+MAX_UNKNOWN_DEVICES, MAX_UNKNOWN_MODELS = 100, 1500
+"""Names of a table that mean nothing, after which others are not looked up."""
+K = TypeVar("K")
+V = TypeVar("V")
 Finder = Callable[[str], tuple[Device, tuple[Notice, ...]]]
 """A function that returns the device of a name with notices about it. Raises InputError."""
 
@@ -51,7 +55,7 @@ def replay(
     rows: dict[str, ReplayRow] = {}
     skipped = list(table.skipped)
     devices = _Devices(finder or (lambda name: (catalog.device(name), ())))
-    count = lru_cache(maxsize=8)(workloads or cached.workload)
+    count = _found_once(lru_cache(maxsize=8)(workloads or cached.workload), MAX_UNKNOWN_MODELS)
     for row in sorted(table.rows, key=by_trace):
         try:
             rows[row.place] = _replayed(row, devices.device(row.device), count, known)
@@ -66,25 +70,37 @@ def _reason(error: InputError) -> str:
     return shown(error.described(None), 300)
 
 
+def _found_once(find: Callable[[K], V], most: int) -> Callable[[K], V]:
+    """Return a function that finds nothing else once `most` of what it looked for is unknown: each search takes ms."""
+    unknown: dict[K, InputError] = {}
+
+    def found(wanted: K) -> V:
+        if wanted not in unknown:
+            if len(unknown) >= most:
+                raise InputError("too-many", f"It was not looked up: {most:,} others of the table are not known.")
+            try:
+                return find(wanted)
+            except InputError as error:
+                unknown[wanted] = error
+        raise unknown[wanted]
+
+    return found
+
+
 class _Devices:
     """Devices by the text that names them, each looked up once."""
 
     def __init__(self, finder: Finder) -> None:
         self.finder = finder
-        self.known: dict[str, Device | InputError] = {}
+        self.known: dict[str, Device] = {}
+        self.found = _found_once(self._find, MAX_UNKNOWN_DEVICES)
         self.notices: list[Notice] = []
 
     def device(self, text: str) -> Device:
         """Return the device of a name, or of a name with settings (`i9-10940x units=8`). Raises InputError."""
         if text not in self.known:
-            try:
-                self.known[text] = self._find(text)
-            except InputError as error:
-                self.known[text] = error
-        device = self.known[text]
-        if isinstance(device, InputError):
-            raise device
-        return device
+            self.known[text] = self.found(text)
+        return self.known[text]
 
     def _find(self, text: str) -> Device:
         name, settings = device_words(text)

@@ -217,3 +217,19 @@ def test_a_reason_names_the_file_and_no_parameter() -> None:
 
     (skipped,) = replay(MeasuredTable((measured("alexnet", device="x.yaml"),)), finder=finder).skipped
     assert skipped.reason == "x.yaml:3: This is odd. (did you mean y?)"
+
+
+def test_a_table_of_names_that_mean_nothing_is_not_searched_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hwbench.predict.replay.replay.MAX_UNKNOWN_DEVICES", 2)
+    asked: list[str] = []
+
+    def finder(name: str) -> tuple[Device, tuple[Notice, ...]]:
+        asked.append(name)
+        return catalog.device(name), ()
+
+    names = ["rtx3090", "nothing1", "nothing1", "nothing2", "nothing3", "rtx4090", "rtx3090"]
+    rows = tuple(MeasuredTime(name, "alexnet", 1, "fp32", 1e-3, str(place)) for place, name in enumerate(names))
+    found = replay(MeasuredTable(rows), finder=finder)
+    assert [row.place for row in found.rows] == ["0", "6"]
+    assert asked == ["rtx3090", "nothing1", "nothing2"]
+    assert len(found.skipped) == 5
