@@ -74,7 +74,7 @@ def _found_once(find: Callable[[K], V], most: int) -> Callable[[K], V]:
     """Return a function that finds nothing else once `most` of what it looked for is unknown: each search takes ms."""
     unknown: dict[K, InputError] = {}
 
-    def found(wanted: K) -> V:
+    def lookup(wanted: K) -> V:
         if wanted not in unknown:
             if len(unknown) >= most:
                 raise InputError("too-many", f"It was not looked up: {most:,} others of the table are not known.")
@@ -84,7 +84,7 @@ def _found_once(find: Callable[[K], V], most: int) -> Callable[[K], V]:
                 unknown[wanted] = error
         raise unknown[wanted]
 
-    return found
+    return lookup
 
 
 class _Devices:
@@ -93,13 +93,13 @@ class _Devices:
     def __init__(self, finder: Finder) -> None:
         self.finder = finder
         self.known: dict[str, Device] = {}
-        self.found = _found_once(self._find, MAX_UNKNOWN_DEVICES)
+        self.lookup = _found_once(self._find, MAX_UNKNOWN_DEVICES)
         self.notices: list[Notice] = []
 
     def device(self, text: str) -> Device:
         """Return the device of a name, or of a name with settings (`i9-10940x units=8`). Raises InputError."""
         if text not in self.known:
-            self.known[text] = self.found(text)
+            self.known[text] = self.lookup(text)
         return self.known[text]
 
     def _find(self, text: str) -> Device:
