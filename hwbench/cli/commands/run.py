@@ -13,7 +13,7 @@ from hwbench.errors import InputError
 
 _LANGUAGE = ("weights", "kv_dtype", "prompt", "generate", "fused_attention", "keep")
 _NETWORK = ("dtypes", "batches", "compiled", "layers", "inputs", "batch_dim", "image_size", "mode", "phase", "context",
-            "channels_last", "strict")  # fmt: skip
+            "channels_last", "strict", "real")  # fmt: skip
 
 
 @options.command()
