@@ -129,12 +129,12 @@ _DOUBTS = {
 
 
 _LEFT_OUT = {
-    "failed": "an exception ended them",
-    "nested": "they began within another one, which counts alone",
-    "other-thread": "they ran in another thread than the first",
-    "skipped": "they did not run the model, or were skipped",
-    "slow": "they took more than twice as long as others like them (compiling, saving, or interrupted)",
-    "uncounted": "their shapes are not those of a counted one (give `samples` and `tokens`, and pad to few lengths)",
+    "failed": "ended by an exception",
+    "nested": "begun within another step, which counts alone",
+    "other-thread": "of another thread than the first",
+    "skipped": "without a run of the model, or skipped",
+    "slow": "of more than twice the time of others like it (compiling, saving, or interrupted)",
+    "uncounted": "of other shapes than those counted (give `samples` and `tokens`, and pad to few lengths)",
 }
 """Why steps of a loop do not count."""
 

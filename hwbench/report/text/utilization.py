@@ -2,7 +2,7 @@
 
 from hwbench import answers
 from hwbench.report.text.format import interval, number, percent
-from hwbench.report.text.layout import PLAIN, Style, field, heading, sentences
+from hwbench.report.text.layout import PLAIN, Style, field, heading
 from hwbench.study.utilization import Utilization
 from hwbench.units import si
 
@@ -33,5 +33,4 @@ def lines(answer: Utilization, style: Style = PLAIN) -> list[str]:
         around = f", {interval(*ends)}" if ends else ""
         text = f"{si(answer.expected_time_s, 's', 3)} a step{around}; limited by {answer.bound}"
         result += field("expected", text, style)
-    notices = [line for notice in answer.notices for line in sentences(str(notice), style)]
-    return [*result, *(["", *notices] if notices else [])]
+    return result
