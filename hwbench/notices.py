@@ -161,6 +161,7 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     "file-left-out": "A file is left out: {error}",
     "host-file": "`host` means this machine. The file {file} is not used: give its path, or rename it.",
     "peaks-assumed": "Peaks marked `assumed` rest on assumed values: {fields}.",
+    "memory-unmeasured": "The memory bandwidth of this machine is unknown: `hwbench bench memory` measures it.",
     # machine.host
     "affinity": "This process may use {usable} of {online} logical CPUs (numbers {cpus}).",
     "architecture-left-out": lambda error, others: (

@@ -20,7 +20,7 @@ def peak(
     answer = description.describe(located.device, peaks)
     about_peaks = tuple(own for own in located.notices if not own.code.startswith("calibrated"))  # these: forecasts
     doubtful = any(own.code == "ceilings-doubtful" for own in about_peaks)
-    notices = about_peaks or description.notices(located.device, peaks)
+    notices = (*(about_peaks or description.notices(located.device, peaks)), *description.unmeasured(located.device))
     if located.device.sustained is None:
         return replace(answer, notices=notices)
     from hwbench.study.achieved import Achieved, achieved  # for measured devices alone

@@ -121,6 +121,12 @@ def notices(device: Device, ceilings: tuple[Peak, ...]) -> tuple[Notice, ...]:
     return (notice("peaks-assumed", fields=assumed),)
 
 
+def unmeasured(device: Device) -> tuple[Notice, ...]:
+    """Return the notice that this machine's memory bandwidth is neither known nor measured, if so."""
+    known = device.name != "host" or device.memory.bandwidth or (device.sustained and device.sustained.bandwidth)
+    return () if known else (notice("memory-unmeasured"),)
+
+
 def _row(peak: Peak, memory: Memory) -> PeakRow:
     only: PeakTerm | None = peak.terms[0] if len(peak.terms) == 1 else None
     return PeakRow(

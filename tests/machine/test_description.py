@@ -6,13 +6,20 @@ from msgspec.structs import replace
 
 from hwbench.errors import InputError
 from hwbench.machine import catalog
-from hwbench.machine.description import describe, known_peaks, notices
+from hwbench.machine.description import describe, known_peaks, notices, unmeasured
 from hwbench.machine.device import Device, peaks
 from hwbench.machine.parts import Clock, Memory, Units
 from hwbench.notices import notice
 from hwbench.units import Hertz
 
 BARE = Device("A box", "cpu", "Nobody", (Units("x", 2, Clock(base=Hertz(1e9))),))
+
+
+def test_a_machine_without_a_bandwidth_is_told_how_to_measure_it() -> None:
+    card = catalog.device("rtx3090")
+    unknown = replace(card, name="host", memory=Memory())
+    assert [one.code for one in unmeasured(unknown)] == ["memory-unmeasured"]
+    assert unmeasured(replace(card, name="host")) == unmeasured(card) == ()
 
 
 def test_a_card_is_described_in_si_units() -> None:
