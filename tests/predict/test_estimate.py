@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import hwbench.report.text.estimate  # noqa: F401  which writes estimates
 from hwbench.dtypes import BITS
 from hwbench.errors import InputError
 from hwbench.files import folders

@@ -151,6 +151,12 @@ def test_memory_holds_states_of_every_sample() -> None:
     fits = panel(Chunk(workload, "int4", tuple(sizes), (3,))).fits
     assert fits[:2].tolist() == [[1], [0]]
     assert np.isnan(fits[2])
+    pair, needed = msgspec.structs.replace(workload, samples=2, batch=2), (36 + 4 * 12 + 2 * (105 + 36)) // 2
+    sizes = (
+        msgspec.structs.replace(device, memory=msgspec.structs.replace(device.memory, size=Bytes(size)))
+        for size in (needed, needed - 1)
+    )
+    assert panel(Chunk(pair, "int4", tuple(sizes), (4,))).fits.tolist() == [[1], [0]]
 
 
 def test_the_front_is_gathered_from_all_panels() -> None:
