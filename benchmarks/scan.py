@@ -1,6 +1,6 @@
 """Count every model of transformers, torchvision and timm, each in a process with limits: what counts, and why not.
 
-python benchmarks/scan.py [hf torchvision timm] [--only TEXT] [--each 1] [--seconds 60] [--gib 8] [-o FILE]
+python benchmarks/scan.py [hf torchvision timm] [--only TEXT] [--each 1] [--first 0] [--seconds 60] [--gib 8] [-o FILE]
 """
 
 import argparse
@@ -55,6 +55,7 @@ def limited(work: Callable[[], tuple[str, str]], seconds: int, gib: int) -> tupl
     child = os.fork()
     if child == 0:
         resource.setrlimit(resource.RLIMIT_AS, (gib << 30, gib << 30))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
         try:
             state, detail = work()
@@ -63,13 +64,13 @@ def limited(work: Callable[[], tuple[str, str]], seconds: int, gib: int) -> tupl
         os.write(writer, f"{state}\t{' '.join(detail.split())[:400]}".encode()[:4000])
         os._exit(0)
     os.close(writer)
-    ready = select.select([reader], [], [], seconds)[0]
+    ready = select.select([reader], [], [], 10 * seconds)[0]
     answer = os.read(reader, 4096).decode() if ready else "over the limit\ttime"
     if not ready:
         os.kill(child, signal.SIGKILL)
     os.close(reader)
     os.waitpid(child, 0)
-    state, _, detail = (answer or "refused\tthe process ended").partition("\t")
+    state, _, detail = (answer or "over the limit\ttime").partition("\t")  # the system ends a process at its limit
     return state, detail
 
 
@@ -82,7 +83,9 @@ def main(arguments: Any) -> None:
     """Print a table of the sources, then the reasons of what is refused."""
     rows = []
     for source in arguments.sources:
-        for name in (f"{source}:{name}" for name in names(source)[:: arguments.each] if arguments.only in name):
+        for name in (
+            f"{source}:{name}" for name in names(source)[arguments.first :: arguments.each] if arguments.only in name
+        ):
             begun = time.monotonic()
             state, detail = limited(lambda name=name: count(name), arguments.seconds, arguments.gib)
             rows.append((source, name, state, detail, f"{time.monotonic() - begun:.1f}"))
@@ -106,7 +109,8 @@ if __name__ == "__main__":
     parser.add_argument("sources", nargs="*", default=["hf", "torchvision", "timm"])
     parser.add_argument("--only", default="", help="models whose name contains this")
     parser.add_argument("--each", type=int, default=1, help="only every Nth model")
-    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--first", type=int, default=0, help="of those, counted from 0")
+    parser.add_argument("--seconds", type=int, default=60, help="of the processor")
     parser.add_argument("--gib", type=int, default=8)
     parser.add_argument("-o", "--output", help="a CSV file to which each model is added as it ends")
     main(parser.parse_args())

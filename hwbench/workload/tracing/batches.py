@@ -18,7 +18,7 @@ from hwbench.workload.request import ModelRequest
 from hwbench.workload.tracing import trace as torch_trace
 from hwbench.workload.tracing.build import Built
 from hwbench.workload.tracing.record import Trace
-from hwbench.workload.tracing.twins import convert_all, is_channels_last, tensors
+from hwbench.workload.tracing.twins import convert_all, is_channels_last, keep_values, keeps_values, tensors
 
 _UNINITIALIZED: tuple[Any, ...] = (UninitializedParameter, UninitializedBuffer)
 _AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -107,6 +107,8 @@ def resized(built: Built, batch: int) -> Built:
     def resize(tensor: torch.Tensor, _last: bool = False) -> torch.Tensor:
         if tensor.dim() <= dim or tensor.shape[dim] != built.batch:
             return tensor
+        if keeps_values(tensor):
+            return keep_values(tensor.narrow(dim, 0, 1).repeat_interleave(batch, dim))
         shape = (*tensor.shape[:dim], batch, *tensor.shape[dim + 1 :])
         order = torch.channels_last if is_channels_last(tensor) else torch.contiguous_format
         return torch.empty(shape, dtype=tensor.dtype, device="meta", memory_format=order)

@@ -10,12 +10,13 @@ from hwbench.workload.formulas.cost import Call, Cost, Role
 from hwbench.workload.formulas.tally import Amount, Parameters, Tally, joint_role
 from hwbench.workload.ops import AssumedAnswer, Op, fold
 from hwbench.workload.tracing.fusion import ROWS, Access, Node, norms_of_images, savings
-from hwbench.workload.tracing.twins import address, distinct_elements, is_channels_last, is_dense, tensors
+from hwbench.workload.tracing.twins import address, distinct_elements, is_channels_last, is_dense, keeps_values, tensors
 
 RUN_DTYPE = torch.float32
 """Tensors of this dtype take the size of the run's dtype; all others keep their own."""
 
 _DTYPES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32", torch.float64: "fp64"}
+_PRODUCTS = ("linear", "matmul", "batched_matmul")
 _FIRST_OUTPUT = ("batch_norm", "layer_norm", "group_norm", "rms_norm", "attention")
 """Operators whose further outputs are small statistics."""
 
@@ -36,6 +37,7 @@ class Trace:
         self.whole = whole
         self.autocast = autocast
         self.real = real
+        self.has_values = False  # of some inputs
         self.ops: list[Op] = []
         self.nodes: list[Node] = []  # as a compiler sees the ops
         self.uncounted: dict[str, int] = {}
@@ -43,6 +45,7 @@ class Trace:
         self.modules: list[str] = []
         self.output: Any = None  # what the module returned
         self.params = Parameters()
+        self._products: set[int] = set()  # what products without a bias wrote
         # By storage; the storage is kept, so that its address stays its own.
         self._roles: dict[int, tuple[Role, Any]] = {}
         self._kept: dict[int, int] = {}  # bytes of storages for the backward pass
@@ -60,6 +63,7 @@ class Trace:
             self._gradients += parameter.numel() * parameter.element_size() * parameter.requires_grad
         for tensor in tensors((args, kwargs)):
             self._mark(tensor, "data")
+            self.has_values = self.has_values or keeps_values(tensor)
 
     def assume(self, operator: str, answer: bool) -> bool:
         """Record and return the answer that the running module gets about values that it lacks."""
@@ -96,6 +100,7 @@ class Trace:
 
     def record(self, call: Call, cost: Cost, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
         """Add an op; its outputs hold data if an input does."""
+        cost = self._with_bias(call, cost, inputs, outputs)
         role = joint_role(map(self.role, inputs))
         reads_data = role == "data"
         for tensor in outputs:
@@ -128,6 +133,17 @@ class Trace:
                 broadcast=cost.kind == "elementwise" and any(1 < distinct_elements(t) < extent for t in inputs),
             )
         )
+
+    def _with_bias(self, call: Call, cost: Cost, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> Cost:
+        """Return the cost of an op, of a sum of a product and a vector of weights as that of a bias."""
+        if cost.kind in _PRODUCTS and not cost.bias_adds:
+            self._products.update(address(tensor) for tensor in outputs)
+        is_sum = call.name in ("aten.add", "aten.add_") and any(
+            tensor.dim() == 1 and self.role(tensor) == "weight" for tensor in inputs
+        )
+        if is_sum and any(address(tensor) in self._products for tensor in inputs if tensor.layout is torch.strided):
+            return Cost(cost.kind, bias_adds=cost.elementwise_flops)
+        return cost
 
     def _bits(self, tensor: torch.Tensor) -> int | None:
         """Return the bits of an element, None where they follow the run's dtype."""

@@ -29,6 +29,9 @@ from hwbench.workload.tracing.build import (
 from hwbench.workload.tracing.record import folded
 from hwbench.workload.tracing.twins import tensors
 
+CLIP = 16
+"""Frames of a clip, at which torchvision states the operations of its video networks."""
+
 
 def workload(request: ModelRequest) -> Workload:
     """Return the workload of `torchvision:NAME`, `timm:NAME`, `hf:TYPE` or `torch:module:factory`.
@@ -123,8 +126,27 @@ def _torchvision(name: str, request: ModelRequest, place: str) -> Built:
     if "weights_backbone" in inspect.signature(models.get_model_builder(name)).parameters:
         options["weights_backbone"] = None
     module = build_module(lambda: models.get_model(name, **options), request.model, place)
-    size = 299 if name == "inception_v3" else 518 if name == "vit_h_14" else 224
-    return _of_images(module, request, size, 3, f"torchvision {name}")
+    return _of_torchvision(models, module, name, request)
+
+
+def _of_torchvision(models: Any, module: Any, name: str, request: ModelRequest) -> Built:
+    """Return a model of torchvision with what it takes: images of its weights' own size, clips, pairs or lists."""
+    title, weights = f"torchvision {name}", list(models.get_model_weights(name))
+    if request.input or not weights:
+        return _of_images(module, request, 224, 3, title)
+    preset = getattr(weights[0].transforms, "keywords", {})
+    size = preset.get("crop_size") or preset.get("resize_size") or 224
+    size = request.image_size or (size[0] if isinstance(size, (tuple, list)) else size)
+    batch, home = usual_batch(request), type(module).__module__
+    if ".detection" in home:  # which takes a list of images, and scales them itself
+        return Built(module, ([torch.empty(3, size, size, device="meta") for _ in range(batch)],), {}, batch, title)
+    if ".optical_flow" in home:
+        pair = torch.empty(batch, 3, 520, 960, device="meta")
+        return Built(module, (pair, torch.empty_like(pair)), {}, batch, title)
+    if ".video" in home or name.startswith(("swin3d", "mvit")):
+        clip = torch.empty(batch, 3, CLIP, size, size, device="meta")
+        return Built(module, (clip,), {}, batch, title)
+    return _of_images(module, request, size, 3, title)
 
 
 def _timm(name: str, request: ModelRequest, place: str) -> Built:

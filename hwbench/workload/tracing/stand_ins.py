@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from hwbench.workload.tracing.twins import convert_all
+from hwbench.workload.tracing.twins import convert_all, tensors
 
 
 def get_item(tensor: torch.Tensor, index: Any) -> torch.Tensor:
@@ -35,14 +35,19 @@ def copy_into(tensor: torch.Tensor, value: torch.Tensor, *_: Any) -> torch.Tenso
     return torch.ops.aten.copy_.default(tensor, value)
 
 
-def run_on_meta(func: Any, args: Any, kwargs: Any) -> Any:
-    """Return what an operator returns for fake CUDA tensors, by a run on `meta`."""
+def run_on_meta(func: Any, args: Any, kwargs: Any, device: str) -> Any:
+    """Return what an operator returns for tensors of several devices or fake ones, by a run on `meta`."""
 
     def move(device: str) -> Any:
         return lambda t, _=False: torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=device)
 
     args, kwargs = convert_all((args, kwargs), move("meta"), False)
-    return convert_all(func(*args, **kwargs), move("cuda"), False)
+    return convert_all(func(*args, **kwargs), move(device), False)
+
+
+def is_mixed(value: Any) -> bool:
+    """Return whether some tensors have values and others do not."""
+    return len({tensor.is_meta for tensor in tensors(value)}) == 2
 
 
 def _basic(tensor: torch.Tensor, index: Any) -> tuple[torch.Tensor, list[torch.Tensor | None]]:

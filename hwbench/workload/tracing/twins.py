@@ -11,11 +11,24 @@ Convert = Callable[..., torch.Tensor]
 """Takes a tensor and, optionally, whether images become channels last."""
 
 
+def keep_values(tensor: torch.Tensor) -> torch.Tensor:
+    """Mark a small tensor of numbers that decide about shapes, so that its twin is itself; return it."""
+    tensor.keeps_values = True
+    return tensor
+
+
+def keeps_values(tensor: torch.Tensor) -> bool:
+    """Return whether a tensor is its own twin."""
+    return getattr(tensor, "keeps_values", False)
+
+
 def converter(fake: Any, training: bool) -> Convert:
     """Return a function from a tensor to its only twin without data, on `meta` or a fake on CUDA."""
     twins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def convert(tensor: torch.Tensor, channels_last: bool = False) -> torch.Tensor:
+        if keeps_values(tensor):
+            return tensor
         if id(tensor) not in twins:
             plain = tensor.detach()
             twin = plain if plain.device.type == "meta" else torch.empty_like(plain, device="meta")

@@ -301,3 +301,35 @@ def test_mixed_precision_multiplies_as_often(kind: str) -> None:
     mixed = traced(kind, autocast="fp16")
     assert (mixed.macs, mixed.params, mixed.uncounted) == (plain.macs, plain.params, ())
     assert {op.dtype for op in mixed.ops if op.kind == "linear"} == {"fp16"}
+
+
+def test_a_value_that_the_config_has_no_default_for() -> None:
+    """Four heads of 128 over 64 wide, two of keys and values; two experts of 8 wide, both of which run."""
+    sizes = "hidden_size=64&num_attention_heads=4&num_key_value_heads=2&vocab_size=100&num_hidden_layers=1"
+    experts = "num_experts=2&moe_intermediate_size=8&num_experts_per_tok=2"
+    found = traced(f"qwen3_moe?{sizes}&head_dim=128&{experts}", context=16)
+    block = Block(64, 8, 4, kv_heads=2, head=128, gated=True, experts=2, router=2)
+    assert found.macs == block.macs(16) + 16 * 64 * 100
+    with pytest.raises(InputError, match="has no 'head_dimension'"):
+        traced("qwen3_moe?head_dimension=128")
+
+
+def test_images_become_tokens_of_the_text() -> None:
+    """An image of 336 pixels is 24² patches of 14; the text has as many tokens more."""
+    tiny = "text_config.num_hidden_layers=1&vision_config.num_hidden_layers=1"
+    found = traced(f"llava?{tiny}")
+    assert found.assumed == ()
+    longer = traced(f"llava?{tiny}", context=128 + 576)
+    assert found.macs == longer.macs
+
+
+@pytest.mark.parametrize(
+    "kind", ["qwen2_vl?vision_config.depth=1", "qwen2_5_vl?vision_config.depth=1", "gemma3", "blip-2"]
+)
+def test_models_of_images_and_text(kind: str) -> None:
+    joint = "&" if "?" in kind else "?"
+    assert traced(f"{kind}{joint}text_config.num_hidden_layers=1").uncounted == ()
+
+
+def test_a_part_of_a_model_by_its_own_config() -> None:
+    assert traced("clvp_encoder").macs > 0
