@@ -27,10 +27,9 @@ from hwbench.workload.tracing.build import (
 from hwbench.workload.tracing.twins import keep_values, tensors
 
 DEFAULT_TOKENS = 128
-_PUBLISHED: dict[str, dict[str, Any]] = {
+_PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     "gemma3": {"vision_config": {"image_size": 896, "patch_size": 14}},
     "qwen3_vl": {"vision_config": {"out_hidden_size": 4096}},
-    "blip-2": {"image_token_index": 50265},
     "glm4v": {"text_config": {"rope_parameters": {"mrope_section": [8, 12, 12], "partial_rotary_factor": 0.5}}},
 }
 """Values of published models, where the defaults of a config do not make one that runs."""
@@ -88,14 +87,15 @@ def _config(transformers: Any, kind: str, query: str, place: str) -> Any:
             raise InputError("not-an-override", text, field="model")
         changes[match.group(1)] = _value(match.group(2))
     default = known[kind]()
+    if kind == "blip-2":  # whose config has no placeholder of images
+        changes.setdefault("image_token_index", 50265)
     own = {key: value for key, value in changes.items() if hasattr(default, key) or _is_read(known[kind], key)}
+    nested: dict[str, Any] = {part: dict(values) for part, values in _PUBLISHED.get(kind, {}).items()}
     for key in [key for key in changes if "." in key and hasattr(default, key.partition(".")[0])]:
         part, _, name = key.partition(".")  # a value of one of its configs, such as vision_config.depth
-        own.setdefault(part, {})[name] = changes[key]
-        del changes[key]
+        nested.setdefault(part, {})[name] = changes.pop(key)
+    own |= {part: _stated(getattr(default, part)) | values for part, values in nested.items()}
     # Built anew, so that values that the config derives from a changed one change too.
-    for part, values in _PUBLISHED.get(kind, {}).items():
-        own[part] = values | own.get(part, {}) if isinstance(values, dict) else own.get(part, values)
     config = build_module(lambda: known[kind](**own), f"hf:{kind}", place)
     text_config = config.get_text_config()
     for key in changes.keys() - own.keys():
@@ -105,6 +105,11 @@ def _config(transformers: Any, kind: str, query: str, place: str) -> Any:
         setattr(text_config, key, changes[key])
     config._attn_implementation = "sdpa"
     return config
+
+
+def _stated(config: Any) -> dict[str, Any]:
+    """Return the values of an inner config that are not its class's own; lists follow from others, such as layers."""
+    return {key: value for key, value in config.to_diff_dict().items() if not isinstance(value, list)}
 
 
 def _is_read(kind: Any, key: str) -> bool:

@@ -316,7 +316,7 @@ def test_a_value_that_the_config_has_no_default_for() -> None:
 
 def test_images_become_tokens_of_the_text() -> None:
     """An image of 336 pixels is 24² patches of 14; the text has as many tokens more."""
-    tiny = "text_config.num_hidden_layers=1&vision_config.num_hidden_layers=1"
+    tiny = "text_config.num_hidden_layers=1&vision_config.num_hidden_layers=2"
     found = traced(f"llava?{tiny}")
     assert found.assumed == ()
     longer = traced(f"llava?{tiny}", context=128 + 576)
