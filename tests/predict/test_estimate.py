@@ -331,3 +331,9 @@ def test_engines_by_their_share_of_the_time() -> None:
     assert [(engine.dtype, engine.share) for engine in found.engines] == [("fp32", 1 / 3), ("fp16", 2 / 3)]
     assert (found.ideal_time_s, found.peak_flops_per_second) == pytest.approx((3, 2e9))
     assert found.ridge_point == pytest.approx(500)
+
+
+def test_a_network_that_does_nothing_has_no_rates() -> None:
+    found = estimate(Workload("w", "w", (1,), (Op("relu", (1,)),)), DEVICES["rtx3090"], bounds_only=True)
+    assert (found.ideal_time_s, found.roofline_time_s) == (0, 0)
+    assert (found.roofline.throughput_per_s, found.roofline.utilization) == (None, None)
