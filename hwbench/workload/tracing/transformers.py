@@ -188,8 +188,12 @@ _GRID = "image_grid_thw"
 
 def _images(module: Any, config: Any, batch: int, request: ModelRequest) -> dict[str, Any]:
     """Return an image a sample for a model that takes images, as pixels or as patches with their grid."""
-    vision = getattr(config, "vision_config", None)
-    if module.main_input_name != "pixel_values" and vision is None:
+    vision, pixels = (
+        getattr(config, "vision_config", None),
+        inspect.signature(module.forward).parameters.get("pixel_values"),
+    )
+    is_needed = pixels is not None and pixels.default is pixels.empty
+    if module.main_input_name != "pixel_values" and vision is None and not is_needed:
         return {}
     vision = vision or config
     if _GRID not in inspect.signature(module.forward).parameters:

@@ -90,9 +90,9 @@ def tensors(value: Any) -> Iterator[torch.Tensor]:
     elif isinstance(value, (list, tuple, dict)):
         for item in value.values() if isinstance(value, dict) else value:
             yield from tensors(item)
-    elif hasattr(value, "__dataclass_fields__"):
+    elif hasattr(value, "__dataclass_fields__") and not hasattr(value, "__dict__"):  # it has slots
         yield from tensors([getattr(value, name, None) for name in value.__dataclass_fields__])
-    elif _is_cache(value):
+    elif hasattr(value, "__dataclass_fields__") or _is_cache(value):
         yield from tensors(vars(value))
 
 

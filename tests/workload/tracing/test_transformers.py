@@ -331,5 +331,6 @@ def test_models_of_images_and_text(kind: str) -> None:
     assert traced(f"{kind}{joint}text_config.num_hidden_layers=1").uncounted == ()
 
 
-def test_a_part_of_a_model_by_its_own_config() -> None:
-    assert traced("clvp_encoder").macs > 0
+@pytest.mark.parametrize("kind", ["clvp_encoder", "ovis2_vision"])
+def test_a_part_of_a_model_by_its_own_config(kind: str) -> None:
+    assert traced(kind).macs > 0
