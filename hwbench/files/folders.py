@@ -57,8 +57,7 @@ def _same_series(wanted: str, spelling: str) -> bool:
 
     Of devices the digits tell more than the letters: `rx 6600` is nothing like `x6800`.
     """
-    numbers = [(letters[-2:], digits[:2]) for letters, digits in re.findall(r"([a-z]*)([0-9]{2,})", wanted)]
-    own = [(letters[-2:], digits[:2]) for letters, digits in re.findall(r"([a-z]*)([0-9]{2,})", spelling)]
+    numbers, own = (re.findall(r"([a-z]{0,2})([0-9]{2})[0-9]*", name) for name in (wanted, spelling))
     return not numbers or any(
         digits == others and (not letters or (series and letters[-len(series) :] == series[-len(letters) :]))
         for letters, digits in numbers
