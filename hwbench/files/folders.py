@@ -55,8 +55,9 @@ def find(kind: str, name: str) -> str:
 def _same_series(wanted: str, spelling: str) -> bool:
     """Return whether a spelling has a model number that begins as one of the wanted name's, after the same letters.
 
-    Of devices the digits tell more than the letters: `rx 6600` is nothing like `x6800`.
+    Of devices the digits tell more than the letters: `rx 6600` is nothing like `x6800`. An O between digits is a zero.
     """
+    wanted = re.sub(r"(?<=[0-9])o(?=[0-9])", "0", wanted)
     numbers, own = (re.findall(r"([a-z]{0,2})([0-9]{2})[0-9]*", name) for name in (wanted, spelling))
     return not numbers or any(
         digits == others and (not letters or (series and letters[-len(series) :] == series[-len(letters) :]))
