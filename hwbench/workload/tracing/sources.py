@@ -135,7 +135,7 @@ def _of_torchvision(models: Any, module: Any, name: str, request: ModelRequest) 
     if request.input or not weights:
         return _of_images(module, request, 224, 3, title)
     preset = getattr(weights[0].transforms, "keywords", {})
-    size = preset.get("crop_size") or preset.get("resize_size") or 224
+    size = getattr(module, "image_size", None) or preset.get("crop_size") or preset.get("resize_size") or 224
     size = request.image_size or (size[0] if isinstance(size, (tuple, list)) else size)
     batch, home = usual_batch(request), type(module).__module__
     if ".detection" in home:  # which takes a list of images, and scales them itself

@@ -20,3 +20,7 @@ def test_operations_as_torchvision_states_them(name: str) -> None:
     found = sources.workload(ModelRequest(f"torchvision:{name}"))
     assert found.macs / 1e9 == pytest.approx(meta["_ops"], rel=0.01)
     assert found.params == meta["num_params"]
+
+
+def test_a_network_made_for_one_size_takes_that() -> None:
+    assert sources.workload(ModelRequest("torchvision:vit_h_14")).input_shape == (3, 224, 224)
