@@ -47,8 +47,8 @@ def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> l
             ridge = intensity(peak.flops_per_second / bandwidth) if bandwidth else "-"
             start = (f"{peak.engine} {peak.isa}", dtype, peak.accumulate or "-")
             rows.append((*start, *factors, total, ridge, peak.provenance))
-    header = ("engine", "dtype", "accum.", "units", "clock", "per cycle", "peak", "ridge", "from")
-    return table(header, rows, "llllrrrrl", style, spare=("from", "ridge", "clock", "per cycle", "units"))
+    header = ("engine", "dtype", "accum.", "units", "clock", "/cycle", "peak", "ridge", "from")
+    return table(header, rows, "llllrrrrl", style, spare=("from", "ridge", "clock", "/cycle", "units"))
 
 
 def _which(device: Device, term: PeakTerm) -> str:
