@@ -131,8 +131,9 @@ _DOUBTS = {
 _LEFT_OUT = {
     "failed": "ended by an exception",
     "nested": "begun within another step, which counts alone",
+    "not-called": "without a call of the metered module (meter what the loop calls: the compiled or wrapped module)",
     "other-thread": "of another thread than the first",
-    "skipped": "without a run of the model, or skipped",
+    "skipped": "skipped, or left by `break`",
     "slow": "of more than twice the time of others like it (compiling, saving, or interrupted)",
     "uncounted": "of other shapes than those counted (give `samples` and `tokens`, and pad to few lengths)",
 }

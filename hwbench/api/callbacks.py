@@ -10,7 +10,7 @@ known, and keep the meter as `callback.meter`.
 from importlib import import_module
 from typing import Any
 
-from hwbench.api.metering import Meter, meter
+from hwbench.api.metering import Meter, meter, shapes
 from hwbench.errors import InputError
 
 LOGGED = ("mfu", "hfu", "flops_per_second", "samples_per_s")
@@ -31,6 +31,7 @@ def trainer_callback(**options: Any) -> Any:
             self.step: Any = None
 
         def on_train_begin(self, *_: Any, model: Any = None, **__: Any) -> None:
+            self.on_train_end()  # of a run that an exception ended
             self.meter = meter(model, **options)
 
         def on_step_begin(self, *_: Any, **__: Any) -> None:
@@ -52,6 +53,8 @@ def trainer_callback(**options: Any) -> Any:
                     row.update(_logged(self.meter))
 
         def on_train_end(self, *_: Any, **__: Any) -> None:
+            if self.step is not None:
+                self.step.__exit__(GeneratorExit)
             if self.meter is not None:
                 self.meter.close()
 
@@ -77,16 +80,23 @@ def lightning_callback(**options: Any) -> Any:
             self.step: Any = None
 
         def on_fit_start(self, _trainer: Any, pl_module: Any) -> None:
-            self.meter = meter(None, device=str(pl_module.device), **options)
+            self.meter = meter(None, **{"device": str(pl_module.device), **options})
 
         def on_train_batch_start(self, _trainer: Any, _module: Any, batch: Any, *_: Any) -> None:
             assert self.meter is not None
-            self.step = self.meter.step(samples=_samples(batch)).__enter__()
+            self.step = self.meter.step(samples=_samples(batch))
+            self.step.shapes = shapes(batch)
+            self.step.__enter__()
 
-        def on_train_batch_end(self, _trainer: Any, pl_module: Any, *_: Any) -> None:
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, _outputs: Any, _batch: Any, number: int) -> None:
             assert self.meter is not None
-            self.step.__exit__(None, None, None)
-            pl_module.log_dict(_logged(self.meter))
+            self.step.__exit__(None)
+            if (number + 1) % max(trainer.log_every_n_steps, 1) == 0 or trainer.is_last_batch:
+                pl_module.log_dict(_logged(self.meter))
+
+        def on_exception(self, *_: Any) -> None:
+            if self.step is not None:
+                self.step.__exit__(RuntimeError)
 
         def on_validation_end(self, *_: Any) -> None:
             if self.meter is not None:

@@ -10,10 +10,12 @@
 Needs torch. On a GPU its events are the clock, and nothing waits for them in between.
 """
 
+import contextlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ContextDecorator
+from operator import index
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from hwbench.api.checks import check_dtype
@@ -54,7 +56,8 @@ def meter(
 
     Without a name or a workload as `model`, the first step of each kind is counted while it runs: all that torch does
     in the calling thread. `model` as a module tells kinds apart by the shapes of its inputs; without one, `samples` and
-    `tokens` do. Samples that no step states are the first dimensions of the module's inputs. `device` is torch's name
+    `tokens` do, and a name needs
+    `samples`. Samples that no step states are the first dimensions of the module's inputs. `device` is torch's name
     of it (`cpu`, `cuda:1`), by default the module's, or a device of the catalog whose peak counts instead. `dtype` is
     that of the peak, by default the one of most operations. `mode` says what a name stands for, a step of `training` or
     `inference`. Raises InputError without torch, and for a device whose peak is not known.
@@ -67,20 +70,26 @@ class Meter:
 
     def __init__(self, model: Any, device: str | Device, dtype: str, mode: str, warm_up: int) -> None:
         torch = devices.torch_module("A meter")
+        options = _options(model, mode)
         self.module = model if isinstance(model, torch.nn.Module) else None
-        self.source = None if model is None or self.module is not None else Model(model, None, _options(model, mode))
+        self.source = None if model is None or self.module is not None else Model(model, None, options)
         self.dtype = None if dtype == "auto" else check_dtype(dtype)
         self.torch_device = _torch_device(self.module, device if isinstance(device, str) else "auto")
         self.device, self.notices = _described(self.torch_device, device)
-        self.warm_up = warm_up
+        if self.dtype is not None and self.device is not None:
+            self.device.peak(self.dtype)  # raises where its rate is not known
+        if self.source is not None:
+            self.source.workload(self.dtype or "fp32", 1)  # raises where there is none
+        self.warm_up = _whole(warm_up, "warm_up")
         self.counted: dict[Any, ObservedWork] = {}
         self.left_out: Counter[str] = Counter()
         self._steps = Steps(self.torch_device)
         self._thread: int | None = None
         self._current: _Step | None = None
+        self._yielded: _Step | None = None
         self._hook: Any = None
         if self.module is not None:
-            self._hook = self.module.register_forward_pre_hook(self._see, with_kwargs=True)
+            self._hook = self.module.register_forward_pre_hook(_Watch(self), with_kwargs=True)
 
     def __enter__(self) -> Self:
         return self
@@ -95,6 +104,13 @@ class Meter:
 
     def step(self, samples: int | None = None, tokens: int | None = None) -> "_Step":
         """Return a context, or a decorator, for one step of so many samples or tokens (of this process)."""
+        samples, tokens = _amount(samples, "samples"), _amount(tokens, "tokens")
+        if self.source is not None and samples is None:
+            raise InputError(
+                "no-samples",
+                "State the samples of each step: the operations of a name are those of one sample.",
+                field="samples",
+            )
         return _Step(self, samples, tokens)
 
     def steps(
@@ -102,18 +118,17 @@ class Meter:
         tokens: Callable[[T], int] | int | None = None,
     ) -> Iterator[T]:  # fmt: skip
         """Yield batches, each the body of one step; `samples` and `tokens` are numbers, or functions of the batch."""
+        if self._yielded is not None:  # its loop was left, but its iterator is alive
+            self._yielded.__exit__(GeneratorExit)
         for batch in batches:
             amounts = (each(batch) if callable(each) else each for each in (samples, tokens))
-            with self.step(*amounts):
+            with self.step(*amounts) as self._yielded:
                 yield batch
+            self._yielded = None
 
     def pause(self) -> None:
         """Let the time until the next step (an evaluation, a checkpoint) not count as waiting for data."""
         self._steps.part()
-
-    def _see(self, _module: Any, args: Any, kwargs: Any) -> None:
-        if self._current is not None:
-            self._current.see((args, kwargs))
 
     def _enter(self, step: "_Step") -> bool:
         """Return whether a step is measured: it is in no other step, and in the thread of the first."""
@@ -136,7 +151,8 @@ class Meter:
         regular = accepted(timed[self.warm_up :])
         if not regular:
             text = f"No step is timed yet: the first of its kind is counted, the next {self.warm_up} warm up."
-            raise InputError("no-steps", text)
+            left_out = [str(notice("steps-left-out", steps=n, reason=each)) for each, n in self.left_out.items()]
+            raise InputError("no-steps", " ".join([text, *left_out]))
         return _Reading(self, steps, timed, regular).answer()
 
     def gathered(self) -> list[Utilization]:
@@ -156,10 +172,31 @@ class Meter:
         return getattr(self.utilization(), name)
 
     def __str__(self) -> str:
-        return str(self.utilization())
+        try:
+            return str(self.utilization())
+        except InputError as error:
+            return error.message
 
-    def _repr_html_(self) -> str:
-        return self.utilization()._repr_html_()
+    def _repr_html_(self) -> str | None:
+        return self.utilization()._repr_html_() if self._steps.every() else None
+
+
+class _Watch:
+    """The hook of a meter on its module; copies of the module, and what is saved of it, have none."""
+
+    def __init__(self, meter: Meter | None = None) -> None:
+        self.meter = meter
+
+    def __reduce__(self) -> Any:
+        return _Watch, ()
+
+    def __call__(self, _module: Any, args: Any, kwargs: Any) -> None:
+        import torch
+
+        if torch.compiler.is_compiling() or self.meter is None or (step := self.meter._current) is None:
+            return  # within compiled code a call is no event
+        if threading.get_ident() == self.meter._thread and torch._C._current_graph_task_id() == -1:
+            step.see(args, kwargs)
 
 
 class _Step(ContextDecorator):
@@ -169,6 +206,7 @@ class _Step(ContextDecorator):
         self.meter, self.samples, self.tokens = meter, samples, tokens
         self.observation: Observation | None = None
         self.shapes: list[Any] = []
+        self.sizes: list[int | None] = []
         self.measured = self.skipped = False
         self.start: Any = None
 
@@ -182,13 +220,12 @@ class _Step(ContextDecorator):
     @property
     def size(self) -> int | None:
         """Samples as stated, else the first dimensions of the module's first inputs together."""
-        sizes = [shapes[0][0] for shapes in self.shapes if shapes and shapes[0]]
-        return self.samples or sum(sizes) or None
+        return self.samples or (sum(filter(None, self.sizes)) or None if None not in self.sizes else None)
 
     @property
     def key(self) -> tuple[Any, ...]:
         """What tells kinds of steps apart."""
-        return (self.samples, self.tokens, *self.shapes)
+        return tuple(self.shapes) if self.meter.module is not None else (self.samples, self.tokens, *self.shapes)
 
     def __enter__(self) -> "_Step":
         self.measured = self.meter._enter(self)
@@ -198,10 +235,15 @@ class _Step(ContextDecorator):
             self.start = self.meter._steps.mark()
         return self
 
-    def see(self, inputs: Any) -> None:
-        """Note the shapes that the module is called with."""
-        first = not self.shapes
-        self.shapes.append(_shapes(inputs))
+    def see(self, args: Any, kwargs: Any) -> None:
+        """Note the shapes that the module is called with, and whether for gradients."""
+        import torch
+
+        first, sized = not self.shapes, shapes((args, kwargs))
+        self.shapes.append((torch.is_grad_enabled(), *sized))
+        listed = isinstance(next(iter((*args, *kwargs.values())), None), list)  # of images: a sample each, or a batch
+        known = sized and sized[0] and not listed and torch._C._functorch.peek_interpreter_stack() is None
+        self.sizes.append(sized[0][0] if known else None)
         if first and self.observation is None:
             self._observe_new()
 
@@ -217,12 +259,19 @@ class _Step(ContextDecorator):
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if not self.measured:
             return
+        self.measured = False
         meter = self.meter
         meter._current = None
         if self.observation is not None:
             self.observation.stop()
-        if kind is not None or self.skipped or (meter.module is not None and not self.shapes):
-            meter.left_out["failed" if kind is not None else "skipped"] += 1
+        if self.skipped or kind is GeneratorExit:
+            reason = "skipped"
+        elif kind is not None:
+            reason = "failed"
+        else:
+            reason = "not-called" if meter.module is not None and not self.shapes else ""
+        if reason:
+            meter.left_out[reason] += 1
             meter._steps.part()
         elif self.observation is not None:
             name = type(meter.module).__name__ if meter.module is not None else "step"
@@ -294,7 +343,7 @@ class _Reading:
         return work.model_flops, work.hardware_flops
 
     def _peak(self) -> tuple[str | None, Peak | None]:
-        """Return the dtype of most FLOP, as the device computes it, and its dense peak. Raises InputError."""
+        """Return the dtype of most FLOP, as the device computes it, and its dense peak where its rate is known."""
         meter = self.meter
         dtypes = {} if meter.source is not None else meter.counted[self.usual].dtypes
         dtype = meter.dtype or max(dtypes, key=lambda name: dtypes[name], default="fp32")
@@ -303,8 +352,6 @@ class _Reading:
         peak = fastest(peaks(meter.device), dtype)
         if peak is None and dtype == "tf32" and meter.dtype is None:  # allowed, but this GPU has none
             dtype, peak = "fp32", fastest(peaks(meter.device), "fp32")
-        if peak is None:
-            meter.device.peak(dtype)  # raises what says which rates are known
         return dtype, peak
 
     def _forecast(self, step: TimedStep, dtype: str | None) -> Estimate | None:
@@ -331,6 +378,20 @@ class _Reading:
             self.notices.append(notice("operators-uncounted", names=names))
 
 
+def _whole(value: Any, field: str, least: int = 0) -> int:
+    """Return a whole number, of numpy or torch as well. Raises InputError for anything else."""
+    if not isinstance(value, bool):
+        with contextlib.suppress(TypeError):
+            if (number := index(value)) >= least:
+                return number
+    text = f"'{shown(str(value), 40)}' is not a number of {field} (a whole number from {least})."
+    raise InputError("amount-range", text, field=field)
+
+
+def _amount(value: Any, field: str) -> int | None:
+    return None if value is None else _whole(value, field, 1)
+
+
 def _options(model: Any, mode: str) -> Any:
     if mode not in ("inference", "training"):
         raise InputError("unknown-mode", f"There is no mode '{shown(mode)}'.", field="mode")
@@ -352,7 +413,7 @@ def _described(torch_device: devices.TorchDevice, device: str | Device) -> tuple
     """Return the device whose peak counts. Raises InputError for a GPU that is not known."""
     if isinstance(device, Device):
         return device, ()
-    if device != "auto" and device.partition(":")[0] not in (*devices.NAMES, "host"):
+    if device != "auto" and str(device).partition(":")[0] not in (*devices.NAMES, "host"):
         from hwbench.api.lookup import locate
 
         located = locate(device)
@@ -369,7 +430,8 @@ def _described(torch_device: devices.TorchDevice, device: str | Device) -> tuple
     return located.device.with_cores(torch.get_num_threads()), located.notices
 
 
-def _shapes(inputs: Any) -> tuple[Any, ...]:
+def shapes(inputs: Any) -> tuple[Any, ...]:
+    """Return the shapes of all tensors in nested values."""
     from hwbench.workload.tracing.twins import tensors
 
     return tuple(tuple(tensor.shape) for tensor in tensors(inputs))

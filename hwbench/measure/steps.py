@@ -13,6 +13,8 @@ from hwbench.stats.intervals import LEVEL, Interval, effective_count
 
 MAX_WAITING = 256
 """Steps whose events are kept before their times are read."""
+MAX_STEPS = 10_000
+"""The last steps, of which times are kept."""
 OUTLIER = 2.0
 """Times the median of alike steps, above which a step is left out: it compiled, saved, or was interrupted."""
 MIN_STEPS = 3
@@ -35,7 +37,7 @@ class Steps:
     def __init__(self, device: TorchDevice) -> None:
         self.device = device
         self._waiting: deque[tuple[Any, Any, Any, dict[str, Any]]] = deque()
-        self._steps: list[TimedStep] = []
+        self._steps: deque[TimedStep] = deque(maxlen=MAX_STEPS)
         self._last: Any = None
 
     def mark(self) -> Any:
@@ -55,9 +57,9 @@ class Steps:
         self._last = None
 
     def every(self) -> list[TimedStep]:
-        """Return the steps until now, in order."""
+        """Return the last MAX_STEPS steps, in order."""
         self._read()
-        return self._steps
+        return list(self._steps)
 
     def _read(self) -> None:
         self.device.synchronize()

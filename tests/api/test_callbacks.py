@@ -61,7 +61,7 @@ def test_a_trainer_of_lightning_logs_what_its_batches_reach(tmp_path: Any) -> No
             return torch.optim.SGD(self.parameters(), 0.1)
 
     data = torch.utils.data.TensorDataset(torch.randn(62, 8), torch.arange(62) % 2)
-    callback = lightning_callback()
+    callback = lightning_callback(device="rtx3090")
     trainer = lightning.Trainer(
         default_root_dir=tmp_path, max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, callbacks=[callback],

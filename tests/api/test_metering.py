@@ -1,5 +1,7 @@
 """The meter against operations worked out by hand, for loops as people write them, and against what may go wrong."""
 
+import copy
+import pickle
 import threading
 import time
 from typing import Any
@@ -217,7 +219,7 @@ def test_skipped_failed_nested_steps_and_those_of_other_threads_are_left_out_alo
             step.skip()
             module(batch)
         with used.step():
-            pass  # the model did not run
+            pass
         with pytest.raises(ZeroDivisionError):
             fail(module, used)
         thread = threading.Thread(target=lambda: train(module, [(batch,)], used))
@@ -228,7 +230,7 @@ def test_skipped_failed_nested_steps_and_those_of_other_threads_are_left_out_alo
             module(batch).sum().backward()
         assert len(used._steps.every()) == timed + 1
         reasons = left_out(used)
-        assert {"skipped": 2, "failed": 1, "other-thread": 1, "nested": 1}.items() <= reasons.items()
+        assert {"skipped": 1, "not-called": 1, "failed": 1, "other-thread": 1, "nested": 1}.items() <= reasons.items()
 
 
 def test_an_exception_in_the_step_that_is_counted_ends_the_counting() -> None:
@@ -314,12 +316,94 @@ def test_what_cannot_be_metered_is_said() -> None:
     with pytest.raises(InputError) as caught:
         meter(device="no such card")
     assert caught.value.code == "unknown-device"
+    for wrong in ({"warm_up": -1}, {"warm_up": 1.5}, {"mode": "fast"}, {"device": 3}, {"dtype": "fp64"}, {"model": 1}):
+        with pytest.raises(InputError) as caught:
+            meter(**{"device": GIGA, **wrong})
+        assert caught.value.field == next(iter(wrong))
+    for amount in (0, -1, 2.5, "4", True):
+        with pytest.raises(InputError) as caught:
+            meter(device=GIGA).step(samples=amount)
+        assert (caught.value.code, caught.value.field) == ("amount-range", "samples")
+    with pytest.raises(InputError) as caught:
+        meter("alexnet", device=GIGA).step()
+    assert caught.value.code == "no-samples"
+
+
+def test_a_rate_that_is_unknown_leaves_utilization_unknown() -> None:
     half = nn.Linear(8, 8).double()
     with meter(half, device=GIGA) as used:
         train(half, [(torch.randn(2, 8).double(),)] * 6, used)
-        with pytest.raises(InputError) as caught:
-            used.utilization()
-    assert caught.value.code == "unknown-rate"
+        answer = used.utilization()
+    assert (answer.dtype, answer.mfu, answer.peak_flops_per_second) == ("fp64", None, None)
+    assert "no-prediction" in {each.code for each in answer.notices}
+    assert str(answer)
+
+
+def test_a_loop_that_is_left_leaves_no_step_open() -> None:
+    module, used = nn.Linear(16, 16), meter(device=GIGA)
+    loops = [used.steps([torch.randn(4, 16)] * 5) for _ in range(4)]  # which keeps them alive
+    for loop in loops:
+        for number, batch in enumerate(loop):
+            module(batch).sum().backward()
+            if number == 2:
+                break
+    assert left_out(used)["skipped"] == 3
+    assert used._current is not None  # of the last loop, alone
+    del loops, loop
+    assert used._current is None
+
+
+def test_copies_of_a_module_are_not_metered() -> None:
+    module = nn.Linear(16, 16)
+    with meter(module, device=GIGA) as used:
+        for _ in range(6):
+            with used.step():
+                module(torch.randn(4, 16)).sum().backward()
+                for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+                    next(iter(other._forward_pre_hooks.values()))(other, (torch.randn(9, 16),), {})
+        assert used.utilization().samples_per_s == pytest.approx(4 * used.flops_per_second / (2 * 2 * 4 * 256))
+
+
+def test_kinds_differ_in_gradients_but_not_in_amounts_beside_a_module() -> None:
+    module = nn.Linear(16, 16)
+    with meter(module, device=GIGA) as used:
+        for number in range(6):
+            train(module, [(torch.randn(4, 16),)], used, tokens=torch.tensor(60 + number))
+            with used.step(), torch.no_grad():
+                module(torch.randn(4, 16))
+        assert sorted(work.model_flops for work in used.counted.values()) == [2 * 4 * 256, 2 * 2 * 4 * 256]
+
+
+def test_samples_that_shapes_do_not_tell_are_unknown() -> None:
+    """Gradients of each sample, where shapes are of one; a list of images; a module that a checkpoint calls again."""
+    module, batch = nn.Linear(16, 16), torch.randn(4, 16)
+    weights = {name: each.detach() for name, each in module.named_parameters()}
+
+    def loss(weights: Any, x: Any) -> Any:
+        return torch.func.functional_call(module, weights, (x,)).sum()
+
+    with meter(module, device=GIGA) as used:
+        for _ in range(6):
+            with used.step():
+                torch.func.vmap(torch.func.grad(loss), (None, 0))(weights, batch)
+        assert (used.samples_per_s, used.model_flops) == (None, 2 * 2 * 4 * 256)
+        with used.step() as step:
+            torch.utils.checkpoint.checkpoint(module, batch.requires_grad_(), use_reentrant=False).sum().backward()
+        assert step.size == 4
+        step.see(([torch.randn(3, 8, 8)] * 2,), {})
+        assert step.size is None
+
+
+def test_what_is_compiled_as_a_whole_is_counted_uncompiled_and_else_said() -> None:
+    module = nn.Linear(16, 16)
+    compiled = torch.compile(module, backend="eager", fullgraph=True)
+    with meter(compiled, device=GIGA) as used, meter(module, device=GIGA) as inner:
+        for _ in range(6):
+            with used.step(), inner.step():
+                compiled(torch.randn(4, 16)).sum().backward()
+    assert used.model_flops == 2 * 2 * 4 * 256
+    assert inner.left_out["not-called"] >= 5
+    assert "compiled" in str(inner)
 
 
 def test_the_rate_and_its_interval_by_hand() -> None:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 from msgspec import Struct
 from torch.optim import optimizer
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from hwbench.workload.formulas.cost import Call, Cost, Role
 from hwbench.workload.ops import Op, Workload, uncounted
@@ -78,12 +79,15 @@ class Observation:
 
     def __init__(self, module: torch.nn.Module | None = None) -> None:
         self._trace = _Live()
-        self._trace.enter(module or torch.nn.Module(), (), {})
+        inner = torch._C._functorch.peek_interpreter_stack() is not None  # where weights have no storage
+        self._trace.enter(torch.nn.Module() if inner or module is None else module, (), {})
         self._stack = contextlib.ExitStack()
 
     def start(self) -> None:
         """Begin to count."""
-        self._stack.enter_context(disable_fast_path())  # of transformer layers, in which operators are hidden
+        if not isinstance(_get_current_dispatch_mode(), _Observer):  # else of another meter, which may end first
+            self._stack.enter_context(torch.compiler.set_stance("force_eager"))
+            self._stack.enter_context(disable_fast_path())  # of transformer layers, in which operators are hidden
         self._stack.enter_context(_optimizers())
         self._stack.enter_context(_Observer(self._trace))
 
