@@ -60,10 +60,7 @@ def validate(
     language models. Raises InputError where no row can be predicted.
     """
     if files:
-        from hwbench.api.language.accuracy import (  # which answers about networks do without
-            are_language_tables,
-            validate_language,
-        )
+        from hwbench.api.language.accuracy import are_language_tables, validate_language  # networks do without
 
         if are_language_tables(files):
             return validate_language(files, device, (dtype, layout, runtime, parameters))
@@ -177,10 +174,7 @@ def calibrate(
     if not files:
         return TimeModel(shipped_parameters())
     if device is not None and output is None:
-        from hwbench.api.language.accuracy import (  # which other calibrations do without
-            are_language_tables,
-            fitted_calibration,
-        )
+        from hwbench.api.language.accuracy import are_language_tables, fitted_calibration  # networks do without
 
         if are_language_tables(files):
             path, fitted_factors, table_errors = fitted_calibration(device, files)

@@ -55,10 +55,8 @@ def locate(name: str | Device, settings: Mapping[str, str] | None = None) -> Loc
     elif (ref := DeviceRef.parse(name)).kind == "catalog":
         located = _calibrated(catalog.device(name))
     else:
-        from hwbench.api.machines import (  # measured machines need what estimates of catalogued devices do without
-            host_device,
-            run_device,
-        )
+        # Measured machines need what estimates of catalogued devices do without.
+        from hwbench.api.machines import host_device, run_device
 
         located = host_device() if ref.kind == "host" else run_device(ref.name)
     if not settings:

@@ -8,7 +8,7 @@ answers, those of the shipped catalog first, so that files of the user are read 
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from hwbench.errors import InputError, nearest, shown
@@ -45,33 +45,42 @@ def find(kind: str, name: str) -> str:
     if path := locate(kind, name):
         return path
     known = spellings(kind)
-    alike = [spelling for spelling in known if _same_series(key(name), spelling)] if kind == "devices" else known
+    alike = _same_series(key(name), known) if kind == "devices" else known
     close = dict.fromkeys(known[spelling] for spelling in nearest(key(name), alike, most=6))
     hint = "" if close or kind == "architectures" else f" Run `hwbench {kind}` to list them."
     message = f"There is no {singular} named '{shown(name)}'.{hint}"
     raise InputError(f"unknown-{singular}", message, nearest=tuple(close)[:3])
 
 
-def _same_series(wanted: str, spelling: str) -> bool:
-    """Return whether a spelling has a model number that begins as one of the wanted name's, after the same letters.
+def _same_series(wanted: str, known: Iterable[str]) -> list[str]:
+    """Return the spellings with a model number that begins as one of the wanted name's, after the same letters.
 
     Of devices the digits tell more than the letters: `rx 6600` is nothing like `x6800`. An O between digits is a zero.
     """
-    wanted = re.sub(r"(?<=[0-9])o(?=[0-9])", "0", wanted)
-    numbers, own = (re.findall(r"([a-z]{0,2})([0-9]{2})[0-9]*", name) for name in (wanted, spelling))
-    return not numbers or any(
-        digits == others and (not letters or (series and letters[-len(series) :] == series[-len(letters) :]))
-        for letters, digits in numbers
-        for series, others in own
-    )
+    numbers = _series(re.sub(r"(?<=[0-9])o(?=[0-9])", "0", wanted[:200]))
+    return [
+        spelling
+        for spelling in known
+        if not numbers
+        or any(
+            digits == others and (not letters or (series and letters[-len(series) :] == series[-len(letters) :]))
+            for letters, digits in numbers
+            for series, others in _series(spelling)
+        )
+    ]
+
+
+def _series(name: str) -> list[tuple[str, str]]:
+    """Return up to two letters before each number of a name, and the first two digits of that number."""
+    return re.findall(r"([a-z]{0,2})([0-9]{2})[0-9]*", name)
 
 
 def variants(kind: str, name: str) -> tuple[str, ...]:
     """Return the files of which a name leaves open which is meant: by memory, or by the form of the card."""
     wanted = key(name)
-    more = re.compile(re.escape(wanted) + r"(sxm|pcie|nvl|[0-9]+gb|gddr)")
     known = sorted(spellings(kind).items()) if wanted else []
-    return tuple(dict.fromkeys(stem for spelling, stem in known if more.match(spelling)))
+    longer = ((spelling[len(wanted) :], stem) for spelling, stem in known if spelling.startswith(wanted))
+    return tuple(dict.fromkeys(stem for more, stem in longer if re.match(r"sxm|pcie|nvl|[0-9]+gb|gddr", more)))
 
 
 def locate(kind: str, name: str) -> str | None:

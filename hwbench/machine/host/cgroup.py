@@ -121,11 +121,8 @@ def _unescaped(path: str) -> str:
 
 
 def _sets(files: Files, folder: str, mount: Mount) -> list[frozenset[int]]:
-    names = (
-        ("cpuset.effective_cpus", "cpuset.cpus", "effective_cpus", "cpus")
-        if mount.controllers
-        else ("cpuset.cpus.effective",)
-    )
+    version_1 = ("cpuset.effective_cpus", "cpuset.cpus", "effective_cpus", "cpus")
+    names = version_1 if mount.controllers else ("cpuset.cpus.effective",)
     if mount.controllers and "cpuset" not in mount.controllers:
         return []
     sets = (parse_cpulist(files.text(f"{folder}/{name}") or "") for name in names)

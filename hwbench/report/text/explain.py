@@ -24,9 +24,8 @@ def explanation(answer: Explanation, style: Style = PLAIN) -> list[str]:
         if step.reason and step.ratio is not None and abs(step.ratio - 1) > 0.005:
             change = "lost" if step.ratio < 1 else "gained"
             low, high = step.ratio_interval or (step.ratio, step.ratio)
-            doubt = (
-                " (of one sample)" if low == high else " (perhaps none, by its interval)" if low <= 1 <= high else ""
-            )
+            doubt = " (perhaps none, by its interval)" if low <= 1 <= high else ""
+            doubt = " (of one sample)" if low == high else doubt
             text = f"{step.lost}: {percent(abs(step.ratio - 1))} {change}{doubt}, {step.reason}."
             lines += sentences(text, style, "  ")
     if answer.missing:

@@ -11,16 +11,7 @@ import msgspec
 
 from hwbench.workload.formulas import cost as count
 from hwbench.workload.formulas import special
-from hwbench.workload.formulas.cost import (
-    Call,
-    Cost,
-    Formula,
-    Tensor,
-    norm,
-    per_input,
-    per_output,
-    row_wise,
-)
+from hwbench.workload.formulas.cost import Call, Cost, Formula, Tensor, norm, per_input, per_output, row_wise
 
 _FOREACH = "aten._foreach_"
 _GOLUB = "Golub and Van Loan, Matrix Computations: operations of the algorithms of LAPACK, in n³"

@@ -189,12 +189,9 @@ def recurrent_backward(call: Call) -> Cost:
     are wanted. The first layer needs none of its data, the first step none of its state.
     """
     gradient, data, states, weights = call.args
-    layers, batch, width = (
-        states[0].shape[0],
-        states[0].shape[-2] if len(states[0].shape) > 2 else 1,
-        states[0].shape[-1],
-    )
-    steps, matrices = prod(data.shape[:-1]), [weight for weight in weights if len(weight.shape) == 2]
+    (layers, *of_batch, width), steps = states[0].shape, prod(data.shape[:-1])
+    batch = of_batch[-1] if of_batch else 1
+    matrices = [weight for weight in weights if len(weight.shape) == 2]
     each, first = len(matrices) // layers, gradient.shape[-1] // width
     macs = 0
     for position, matrix in enumerate(matrices):

@@ -121,7 +121,7 @@ class _Observer(Dispatch):
         if self.counts(func, name):
             try:
                 self.count(name, args, kwargs or {}, list(tensors(output)), func.tags)
-            except Exception:
+            except Exception:  # of a formula: the loop is somebody else's, and goes on
                 self._miss(name)
         return output
 

@@ -18,14 +18,7 @@ from hwbench.workload.layers.network import ModelFile
 from hwbench.workload.ops import Op, Workload, uncounted
 from hwbench.workload.request import MERGED, ModelRequest
 from hwbench.workload.tracing import batches, layer_network, layer_zoo, transformers
-from hwbench.workload.tracing.build import (
-    Built,
-    build_module,
-    import_package,
-    stated,
-    typed_input,
-    usual_batch,
-)
+from hwbench.workload.tracing.build import Built, build_module, import_package, stated, typed_input, usual_batch
 from hwbench.workload.tracing.record import folded
 from hwbench.workload.tracing.twins import tensors
 

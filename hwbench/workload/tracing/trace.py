@@ -143,11 +143,8 @@ class _Functions(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if (
-            self.without_cuda
-            and torch.is_grad_enabled()
-            and any(t.requires_grad for t in twins.tensors((args, kwargs)))
-        ):
+        needs_cuda = self.without_cuda and torch.is_grad_enabled()
+        if needs_cuda and any(tensor.requires_grad for tensor in twins.tensors((args, kwargs))):
             raise _without_cuda("A forward pass that computes gradients")
         if func is torch._C._nn.scaled_dot_product_attention:
             return self.attend(*args, **kwargs)
@@ -246,9 +243,8 @@ def trace(
 
     `args` and `kwargs` hold `batch` samples; counts are per sample unless they are of the `whole` batch. `training`
     adds the backward pass of the summed outputs: its counts are of the whole batch, not per sample, because gradients
-    of weights do not grow with it.
-    `autocast` is the dtype of a mixed-precision run as CUDA does it; with `training` it needs a CUDA device. Raises
-    InputError where the module cannot run so.
+    of weights do not grow with it. `autocast` is the dtype of a mixed-precision run as CUDA does it; with `training` it
+    needs a CUDA device. Raises InputError where the module cannot run so.
     """
     if training and autocast is not None and not torch.cuda.is_available():
         raise _without_cuda("A training step")
@@ -271,9 +267,8 @@ def trace(
             if fake is not None:
                 enter(fake)
                 enter(patches.replace_attribute(torch.cuda, "get_device_capability", lambda *_: (8, 0)))
-            enter(
-                torch.device("cpu" if real else "meta" if fake is None else "cuda")
-            )  # where the module makes tensors of its own
+            # Where the module makes tensors of its own:
+            enter(torch.device("cpu" if real else "meta" if fake is None else "cuda"))
             enter(patches.autocast_as_cuda(autocast))
             result.enter(module, args, kwargs)
             dispatch = enter(Dispatch(result))
@@ -292,11 +287,8 @@ def trace(
         raise
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        shapes = (
-            " and ".join("x".join(map(str, tensor.shape)) for tensor in twins.tensors((args, kwargs or {})))
-            or "nothing"
-        )
-        values = "random values" if real else "tensors without data"
+        inputs = ("x".join(map(str, tensor.shape)) for tensor in twins.tensors((args, kwargs or {})))
+        shapes, values = " and ".join(inputs) or "nothing", "random values" if real else "tensors without data"
         text = f"{type(module).__name__} does not run on {values} of {shown(shapes)}: {shown(reason, 300)}"
         raise InputError("not-traceable", text, field="model") from error
     return result

@@ -16,17 +16,12 @@ from hwbench.errors import InputError, nearest, shown
 from hwbench.units import si
 from hwbench.workload.request import ModelRequest
 from hwbench.workload.tracing import trace as torch_trace
-from hwbench.workload.tracing.build import (
-    Built,
-    build_module,
-    import_package,
-    stated,
-    typed_input,
-    usual_batch,
-)
+from hwbench.workload.tracing.build import Built, build_module, import_package, stated, typed_input, usual_batch
 from hwbench.workload.tracing.twins import keep_values, tensors
 
 DEFAULT_TOKENS = 128
+_GRID = "image_grid_thw"
+"""The argument of models that take patches: frames, rows and columns of each image, whose values are needed."""
 _PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     "gemma3": {"vision_config": {"image_size": 896, "patch_size": 14}},
     "qwen3_vl": {"vision_config": {"out_hidden_size": 4096}},
@@ -167,9 +162,10 @@ def _inputs(module: Any, config: Any, batch: int, tokens: int) -> dict[str, Any]
         bins = getattr(config, "num_mel_bins", None) or getattr(config, "feature_projection_input_dim", 80)
         frames = 2 * getattr(config, "max_source_positions", 1500)
         kwargs[main] = torch.empty(batch, bins, frames, device="meta")
-    if main == "input_ids" or "input_ids" in inspect.signature(module.forward).parameters:
+    parameters = inspect.signature(module.forward).parameters
+    if main == "input_ids" or "input_ids" in parameters:
         kwargs["input_ids"] = _ids(batch, tokens)
-    if _GRID in inspect.signature(module.forward).parameters:  # or positions would be made of the values of ids
+    if _GRID in parameters:  # or positions would be made of the values of ids
         kwargs["position_ids"] = torch.empty(3, 1, tokens, dtype=torch.int64, device="meta")
     if config.is_encoder_decoder:
         kwargs["decoder_input_ids"] = _ids(batch, tokens)
@@ -182,21 +178,15 @@ def _required(module: Any, batch: int, tokens: int) -> dict[str, Any]:
     return {name: _ids(batch, tokens) for name in sorted(needed) if name.endswith(("_mask", "_ids"))}
 
 
-_GRID = "image_grid_thw"
-"""The argument of models that take patches: frames, rows and columns of each image, whose values are needed."""
-
-
 def _images(module: Any, config: Any, batch: int, request: ModelRequest) -> dict[str, Any]:
     """Return an image a sample for a model that takes images, as pixels or as patches with their grid."""
-    vision, pixels = (
-        getattr(config, "vision_config", None),
-        inspect.signature(module.forward).parameters.get("pixel_values"),
-    )
+    parameters, vision = inspect.signature(module.forward).parameters, getattr(config, "vision_config", None)
+    pixels = parameters.get("pixel_values")
     is_needed = pixels is not None and pixels.default is pixels.empty
     if module.main_input_name != "pixel_values" and vision is None and not is_needed:
         return {}
     vision = vision or config
-    if _GRID not in inspect.signature(module.forward).parameters:
+    if _GRID not in parameters:
         return {"pixel_values": _pixels(vision, batch, request)}
     patch, merge = vision.patch_size, getattr(vision, "spatial_merge_size", 2)
     sides = (request.image_size or getattr(vision, "image_size", None) or 224) // (patch * merge) * merge
