@@ -56,11 +56,11 @@ def meter(
 
     Without a name or a workload as `model`, the first step of each kind is counted while it runs: all that torch does
     in the calling thread. `model` as a module tells kinds apart by the shapes of its inputs; without one, `samples` and
-    `tokens` do, and a name needs
-    `samples`. Samples that no step states are the first dimensions of the module's inputs. `device` is torch's name
-    of it (`cpu`, `cuda:1`), by default the module's, or a device of the catalog whose peak counts instead. `dtype` is
-    that of the peak, by default the one of most operations. `mode` says what a name stands for, a step of `training` or
-    `inference`. Raises InputError without torch, and for a device whose peak is not known.
+    `tokens` do, and a name needs `samples`. Samples that no step states are the first dimensions of the module's
+    inputs. `device` is torch's name of it (`cpu`, `cuda:1`), by default the module's, or a device of the catalog whose
+    peak counts instead. `dtype` is that of the peak, by default the one of most operations. `mode` says what a name
+    stands for, a step of `training` or `inference`. Raises InputError without torch, and for a device whose peak is not
+    known.
     """
     return Meter(model, device, dtype, mode, warm_up)
 
@@ -106,11 +106,8 @@ class Meter:
         """Return a context, or a decorator, for one step of so many samples or tokens (of this process)."""
         samples, tokens = _amount(samples, "samples"), _amount(tokens, "tokens")
         if self.source is not None and samples is None:
-            raise InputError(
-                "no-samples",
-                "State the samples of each step: the operations of a name are those of one sample.",
-                field="samples",
-            )
+            text = "State the samples of each step: the operations of a name are those of one sample."
+            raise InputError("no-samples", text, field="samples")
         return _Step(self, samples, tokens)
 
     def steps(
@@ -159,10 +156,11 @@ class Meter:
         """Return the answer of every process of torch.distributed, by rank; all of them must call this."""
         from torch import distributed
 
-        answers: list[Any] = [self.utilization()]
-        if distributed.is_initialized():
-            answers = [None] * distributed.get_world_size()
-            distributed.all_gather_object(answers, self.utilization())
+        own = self.utilization()
+        if not distributed.is_initialized():
+            return [own]
+        answers: list[Any] = [None] * distributed.get_world_size()
+        distributed.all_gather_object(answers, own)
         return answers
 
     def __getattr__(self, name: str) -> Any:
@@ -293,7 +291,7 @@ class _Reading:
         """Return the answer."""
         meter, regular = self.meter, self.regular
         usual = [step for step in regular if step.key == self.usual]
-        flops, hardware = [self._flops(step)[0] for step in regular], [self._flops(step)[1] for step in regular]
+        flops, hardware = zip(*map(self._flops, regular), strict=True)
         speed = rate(regular, [float(each) for each in flops])
         dtype, peak = self._peak()
         forecast = self._forecast(usual[0], dtype)
@@ -365,12 +363,8 @@ class _Reading:
 
     def _say_left_out(self) -> None:
         """Add a notice of each reason for which steps are left out."""
-        reasons = self.meter.left_out + Counter(
-            {
-                "uncounted": len(self.steps) - len(self.timed),
-                "slow": len(self.timed[self.meter.warm_up :]) - len(self.regular),
-            }
-        )
+        slow = len(self.timed[self.meter.warm_up :]) - len(self.regular)
+        reasons = self.meter.left_out + Counter(uncounted=len(self.steps) - len(self.timed), slow=slow)
         self.notices += [notice("steps-left-out", steps=n, reason=reason) for reason, n in sorted(reasons.items()) if n]
         if len(self.regular) < MIN_STEPS:
             self.notices.append(notice("few-steps", steps=len(self.regular)))

@@ -160,7 +160,11 @@ def test_gradients_accumulated_over_batches() -> None:
 
 
 def test_a_recurrent_network() -> None:
-    """Four gates of an LSTM for each of 6 steps; its backward pass is twice the forward, but for the first input."""
+    """Four gates of an LSTM for each of 6 steps, backward twice.
+
+    oneDNN's kernel computes the gradient of the input as well, wanted or not; torch's own products leave that out, and
+    the one of the first state.
+    """
 
     class Recurrent(nn.Module):
         def __init__(self) -> None:
@@ -173,7 +177,8 @@ def test_a_recurrent_network() -> None:
     inputs, hidden = 2 * 3 * 6 * 64 * 10, 2 * 3 * 6 * 64 * 16
     model, hardware = flops(Recurrent(), torch.randn(3, 6, 10))
     assert model == hardware
-    assert 2 * inputs + 2 * hidden < model <= 3 * (inputs + hidden)
+    one_kernel = torch.backends.mkldnn.is_available()
+    assert model == (3 * (inputs + hidden) if one_kernel else 2 * inputs + 3 * hidden - hidden // 6)
 
 
 def test_the_dtype_is_the_one_that_autocast_computes_in() -> None:

@@ -6,7 +6,7 @@ runtime; no value is fitted here. A row that cannot be predicted is listed with 
 
 import re
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from statistics import median
 from typing import TypeVar
 
@@ -35,7 +35,7 @@ MIN_SHARE = 0.35
 """Share of the time from which overhead or one kind of op is named as a reason for an error."""
 BELOW_ROOFLINE = 0.98
 MAX_UNKNOWN_DEVICES, MAX_UNKNOWN_MODELS = 100, 1500
-"""Names of a table that mean nothing, after which others are not looked up."""
+"""Names of a table that mean nothing, after which others are not searched."""
 K = TypeVar("K")
 V = TypeVar("V")
 Finder = Callable[[str], tuple[Device, tuple[Notice, ...]]]
@@ -55,7 +55,7 @@ def replay(
     rows: dict[str, ReplayRow] = {}
     skipped = list(table.skipped)
     devices = _Devices(finder or (lambda name: (catalog.device(name), ())))
-    count = _found_once(lru_cache(maxsize=8)(workloads or cached.workload), MAX_UNKNOWN_MODELS)
+    count = _found_once(lru_cache(maxsize=8)(workloads or cached.workload), MAX_UNKNOWN_MODELS, lambda _: False)
     for row in sorted(table.rows, key=by_trace):
         try:
             rows[row.place] = _replayed(row, devices.device(row.device), count, known)
@@ -70,13 +70,13 @@ def _reason(error: InputError) -> str:
     return shown(error.described(None), 300)
 
 
-def _found_once(find: Callable[[K], V], most: int) -> Callable[[K], V]:
-    """Return a function that finds nothing else once `most` of what it looked for is unknown: each search takes ms."""
+def _found_once(find: Callable[[K], V], most: int, is_listed: Callable[[K], bool]) -> Callable[[K], V]:
+    """Return a function that finds nothing but what is listed once `most` are unknown: each search takes ms."""
     unknown: dict[K, InputError] = {}
 
     def lookup(wanted: K) -> V:
         if wanted not in unknown:
-            if len(unknown) >= most:
+            if len(unknown) >= most and not is_listed(wanted):
                 raise InputError("too-many", f"It was not looked up: {most:,} others of the table are not known.")
             try:
                 return find(wanted)
@@ -93,7 +93,7 @@ class _Devices:
     def __init__(self, finder: Finder) -> None:
         self.finder = finder
         self.known: dict[str, Device] = {}
-        self.lookup = _found_once(self._find, MAX_UNKNOWN_DEVICES)
+        self.lookup = _found_once(self._find, MAX_UNKNOWN_DEVICES, self._is_listed)
         self.notices: list[Notice] = []
 
     def device(self, text: str) -> Device:
@@ -101,6 +101,13 @@ class _Devices:
         if text not in self.known:
             self.known[text] = self.lookup(text)
         return self.known[text]
+
+    @cached_property
+    def _spellings(self) -> dict[str, str]:
+        return folders.spellings("devices")
+
+    def _is_listed(self, text: str) -> bool:
+        return names.key(device_words(text)[0]) in self._spellings
 
     def _find(self, text: str) -> Device:
         name, settings = device_words(text)

@@ -45,10 +45,11 @@ def single(estimate: Estimate, style: Style = PLAIN, all_layers: bool = False) -
         text = f"{si(e.bandwidth_bytes_per_second, 'B/s')}, ridge point {intensity(e.ridge_point)} {unit}/B"
         lines += field("bandwidth", text, style)
     lines += field("memory", f"needs at least {Bytes(e.memory_needed_bytes)}{_KEPT[e.mode]}, {_memory_size(e)}", style)
-    ideal = f"{si(floor_digits(e.ideal_time_s), 's')}: operations / peak, {_kind_of_bound(e)}"
+    ideal = f"{si(floor_digits(e.ideal_time_s), 's')}: operations / peak, {_kind_of_bound(e, 'peak')}"
     lines += ["", *field("ideal", ideal if e.flops else "0 s: the network has no multiply-adds", style)]
     if e.roofline_time_s is not None:
-        text = f"{si(floor_digits(e.roofline_time_s), 's')}: {_kind_of_bound(e)} {_UNCACHED}; limited by "
+        kind = _kind_of_bound(e, "peak", "bandwidth")
+        text = f"{si(floor_digits(e.roofline_time_s), 's')}: {kind} {_UNCACHED}; limited by "
         text += f"{e.roofline.bound}; at most {throughput(ceil_digits(e.roofline.throughput_per_s), e.mode)} "
         text += f"and {percent(ceil_digits(e.roofline.utilization, 2))} of the peak"
         lines += field("roofline", text, style)
@@ -83,12 +84,20 @@ def _engines(e: Estimate) -> str:
     return ", ".join(f"{engine.peak} for {percent(engine.share)} of the operations" for engine in e.engines)
 
 
-_DOUBTS = {"os": "the clock is what the system reports", "assumed": "the peak rests on assumptions"}
-"""Why ideal and roofline are no strict bounds, by where the peak is from: neither a data sheet nor a measured clock."""
+_DOUBTS = {
+    ("peak", "os"): "the clock is what the system reports", ("peak", "assumed"): "the peak rests on assumptions",
+    ("bandwidth", "assumed"): "the bandwidth is assumed",
+}  # fmt: skip
+"""Why ideal and roofline are no strict bounds, by what they rest on: neither data sheets nor a measured clock."""
 
 
-def _kind_of_bound(e: Estimate) -> str:
-    doubt = _DOUBTS.get(e.provenance["peak"])
+def _doubt(e: Estimate, *values: str) -> str | None:
+    """Return why what rests on these values is no strict bound, None where it is one."""
+    return next(filter(None, (_DOUBTS.get((value, e.provenance.get(value, ""))) for value in values)), None)
+
+
+def _kind_of_bound(e: Estimate, *values: str) -> str:
+    doubt = _doubt(e, *values)
     return f"no strict bound ({doubt})" if doubt else "a lower bound at that clock"
 
 
@@ -242,7 +251,7 @@ def several(answer: Estimates, style: Style = PLAIN) -> list[str]:
         [header[index] for index in columns], cells, "".join(align[index] for index in columns), style, spare=spare
     )
     note = f"ideal and roofline are lower bounds at the peak's clock, the latter {_UNCACHED}"
-    if doubt := _DOUBTS.get(first.provenance["peak"]):
+    if doubt := _doubt(first, "peak", "bandwidth"):
         note = f"ideal and roofline are not strict bounds: {doubt}"
     note += (
         f"; expected, rate and bound are forecasts for {'each runtime' if others else first.runtime}"

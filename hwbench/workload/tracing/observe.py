@@ -69,7 +69,7 @@ class _Live(Trace):
         op, part = self.ops[-1], _part()
         self.parts[part] = self.parts.get(part, 0) + op.flops
         if op.flops:
-            dtype = "tf32" if op.dtype == "fp32" and _allows_tf32(op, inputs) else op.dtype or "int8"
+            dtype = _computed_in(op, inputs[0])
             self.dtypes[dtype] = self.dtypes.get(dtype, 0) + op.flops
         self.nodes.clear()  # of what a compiler might fuse; nothing of a run in eager mode
 
@@ -129,10 +129,16 @@ class _Observer(Dispatch):
         self.trace.uncounted[name] = self.trace.uncounted.get(name, 0) + 1
 
 
-def _allows_tf32(op: Op, inputs: list[torch.Tensor]) -> bool:
-    """Return whether torch lets an fp32 op compute in tf32, where its device has that."""
+def _computed_in(op: Op, tensor: torch.Tensor) -> str:
+    """Return the dtype that an op on a tensor computes in, by torch's name of it where hwbench knows none."""
+    name = str(tensor.dtype).removeprefix("torch.")
+    if name.startswith(("float8", "int8", "uint8")):
+        return "fp8" if name.startswith("float8") else "int8"
+    if not tensor.is_floating_point() or op.dtype is None:
+        return name
     backend = torch.backends.cudnn if op.window else torch.backends.cuda.matmul
-    return inputs[0].device.type == "cuda" and bool(backend.allow_tf32)
+    allows_tf32 = op.dtype == "fp32" and tensor.device.type == "cuda" and backend.allow_tf32
+    return "tf32" if allows_tf32 else op.dtype
 
 
 _stepping = threading.local()

@@ -92,3 +92,18 @@ def test_nothing_of_a_run_is_kept_alive() -> None:
 
     observed(run)
     assert held[0]() is None
+
+
+@pytest.mark.parametrize(
+    ("run", "dtype"),
+    [
+        (lambda: torch._int_mm(torch.ones(32, 32, dtype=torch.int8), torch.ones(32, 32, dtype=torch.int8)), "int8"),
+        (lambda: torch.ones(4, 4, dtype=torch.complex64) @ torch.ones(4, 4, dtype=torch.complex64), "complex64"),
+        (lambda: torch.ones(4, 4, dtype=torch.int32) @ torch.ones(4, 4, dtype=torch.int32), "int32"),
+        (lambda: torch.ones(4, 4, dtype=torch.float64) @ torch.ones(4, 4, dtype=torch.float64), "fp64"),
+        (lambda: torch.ones(4, 4, dtype=torch.bfloat16) @ torch.ones(4, 4, dtype=torch.bfloat16), "bf16"),
+    ],
+)
+def test_products_are_of_the_dtype_of_their_operands(run: Any, dtype: str) -> None:
+    """Of complex and wide integers no peak is known: that of another dtype must not count for them."""
+    assert list(observed(run).dtypes) == [dtype]
