@@ -6,6 +6,7 @@ wall and its CPU time; preempted ones are marked, not dropped.
 """
 
 import gc
+import itertools
 import os
 import random
 import signal
@@ -19,7 +20,7 @@ from msgspec import Struct
 
 from hwbench.measure.record import Measurement, Sample, Stopped, Timer, Unit, Where, label
 from hwbench.measure.subject import Subject
-from hwbench.measure.summary import judged, spread
+from hwbench.measure.summary import graded, interval, judged, spread
 
 SAMPLE_S = 0.02
 """Shortest duration of a sample in s: the resolution of clocks and ticks is then below a thousandth of it."""
@@ -188,12 +189,20 @@ def _whole() -> Iterator[None]:
 def _sample_all(
     states: list[_TaskState], limits: SamplingLimits, deadline: float, report: Report, order: random.Random
 ) -> None:
-    """Calibrate every task, then sample all in random order, tasks of one thread before those of several."""
+    """Calibrate every task, then sample all in random order, tasks of one thread before those of several.
+
+    Every second round is only for tasks that would still be graded D: there the time tells most.
+    """
     for number, state in enumerate(states):
         report(Progress(_PREPARED + (_CALIBRATED - _PREPARED) * number / len(states), "calibrating", state.task.label))
         _calibrate(state, limits.sample_s)
     calibrated = time.perf_counter()
-    while running := [state for state in states if state.stopped is None]:
+    for number in itertools.count():
+        running = [state for state in states if state.stopped is None]
+        if not running:
+            return
+        if number % 2:
+            running = [state for state in running if _is_doubtful(state)] or running
         order.shuffle(running)
         running.sort(key=lambda state: state.task.threads > 1)
         crowd = False
@@ -277,6 +286,12 @@ def _enough(state: _TaskState, limits: SamplingLimits) -> bool:
     if count >= limits.max_samples:
         return True
     return count >= limits.min_samples and spread(state.measurement(), limits.min_samples) < limits.settled
+
+
+def _is_doubtful(state: _TaskState) -> bool:
+    """Return whether the samples so far would be graded D."""
+    measurement = state.measurement()
+    return graded(measurement, interval(measurement))[0] == "D"
 
 
 @contextmanager

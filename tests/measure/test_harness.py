@@ -1,9 +1,11 @@
 """The harness on made-up kernels: what it calls, how often, in which order, and when it stops."""
 
 import gc
+import itertools
 import os
 import signal
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -235,6 +237,25 @@ def test_samples_of_all_tasks_take_turns() -> None:
     rounds = ["".join(samples[start : start + 3]) for start in range(0, 18, 3)]
     assert all(sorted(one) == ["a", "b", "c"] for one in rounds)
     assert len(set(rounds)) > 1  # not always in the same order
+
+
+def test_every_second_round_is_for_what_would_be_graded_d() -> None:
+    order: list[str] = []
+
+    def timed(variant: str, times: Iterator[float]) -> Task:
+        def elapsed() -> float:
+            order.append(variant)
+            return next(times)
+
+        return task(lambda _repetitions: None, variant, timer="device", elapsed=elapsed)
+
+    tasks = [timed("near", itertools.cycle([1.0, 1.03])), timed("far", itertools.cycle([1.0, 2.0]))]
+    limits = SamplingLimits(sample_s=0.001, min_samples=20, max_samples=20, settled=0.0)
+    near, far = measure(tasks, 60, limits=limits)
+    assert [len(near.samples), len(far.samples)] == [20, 20]
+    sampled = order[-40:]
+    until_far_ended = sampled[: len(sampled) - sampled[::-1].index("far")]
+    assert 10 <= until_far_ended.count("near") <= 13  # both until near has samples enough, then one of two rounds
 
 
 def test_tasks_of_several_threads_follow_those_of_one() -> None:
