@@ -355,6 +355,10 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         "{model} in {runtime} at {dtype}, batch {batch}: the output is not finite, or differs from that of torch eager "
         "in fp32. Ignore its time."
     ),
+    "step-not-finite": (
+        "{model} in {runtime} at {dtype}, batch {batch}: losses or gradients of random data are not finite. The time "
+        "may be that of other steps."
+    ),
     "engine-precision": "{runtime} computes {dtype} networks in {precision} on this machine.",
     "engine-default": "{runtime} was set to fp32; by itself it computes fp32 networks in {precision} on this machine.",
     "runtimes-without-parameters": (

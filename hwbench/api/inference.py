@@ -12,9 +12,10 @@ from hwbench.answers import Answer
 from hwbench.api.checks import check_batch, check_dtype, check_duration
 from hwbench.api.lookup import Model, ModelOptions
 from hwbench.api.machines import host_device
-from hwbench.api.measurements import Progress, refuse_training, staged
+from hwbench.api.measurements import Progress, staged
 from hwbench.api.records import not_saved, prepare, saved_lines
 from hwbench.api.records import save as save_record
+from hwbench.api.training import COMPILED, EAGER, optimizer_of, step_values
 from hwbench.dtypes import dtype as known_dtype
 from hwbench.errors import HwbenchError, InputError
 from hwbench.machine.device import Device
@@ -39,7 +40,6 @@ from hwbench.workload.ops import Workload
 MAX_RUNS = 64
 LAYERS_S = 3.0
 """Seconds that are spent on the times of layers."""
-EAGER, COMPILED = "torch-eager", "torch-compile"
 
 
 class InferenceRuns(Answer, Struct, frozen=True):
@@ -93,6 +93,7 @@ def run(
     budget: float | str = 10.0,
     save: str | bool = False,
     inputs: str | None = None,
+    optimizer: str | None = None,
     progress: Progress | None = None,
     command: Sequence[str] = ("hwbench.run",),
     **options: Unpack[ModelOptions],
@@ -101,8 +102,9 @@ def run(
 
     An ONNX file is run by onnxruntime and OpenVINO, in a process of its own, with random weights too.
     `runtimes` are names of `hwbench.measure.engines.ENGINES`, or `all` for those installed; `compiled` stands for
-    `torch-compile`. `on` is where they run: `cpu`, `cuda` or `mps`; `layers` times every layer too. Raises InputError
-    without torch, which makes the module.
+    `torch-compile`. `on` is where they run: `cpu`, `cuda` or `mps`; `layers` times every layer too. With the mode
+    `training` torch runs steps: the forward pass, the backward pass of the summed outputs, the update of the
+    `optimizer` (sgd by default). Raises InputError without torch, which makes the module.
     """
     chosen = _chosen(runtimes, compiled)
     formats, sizes = [check_dtype(name) for name in dtypes], [check_batch(batch) for batch in batches or ()]
@@ -114,10 +116,10 @@ def run(
     if layers and (several or chosen == [COMPILED]):
         message = "Layers are timed at a single runtime, dtype and batch size of a model that torch did not compile."
         raise InputError("single-value", message, field="layers")
-    refuse_training(options)
+    optimizer = optimizer_of(optimizer, options, chosen, layers)
     torch_module("A run")
     place = find_device(on)
-    runner = _Runner(Model(model, inputs, options), place, threads)
+    runner = _Runner(Model(model, inputs, options), place, threads, optimizer)
     settings = runner.settings(chosen, formats)  # before the model is built
     sizes = sizes or [runner.built(formats[0]).workload.batch]
     prepare(save)
@@ -146,8 +148,10 @@ def _chosen(names: Sequence[str], compiled: bool) -> list[str]:
 class _Runner:
     """One model on one place: what is built for it, and what is predicted."""
 
-    def __init__(self, model: Model, torch_device: TorchDevice, threads: int | None) -> None:
-        self.model, self.torch_device = model, torch_device
+    def __init__(
+        self, model: Model, torch_device: TorchDevice, threads: int | None, optimizer: str | None = None
+    ) -> None:
+        self.model, self.torch_device, self.optimizer = model, torch_device, optimizer
         self.machine: Host = host()
         self.cpus = cpus.settings(self.machine)
         cpus.refuse_threads(threads, self.cpus)
@@ -186,7 +190,7 @@ class _Runner:
         for runtime in runtimes:
             engines.require(runtime)
             for dtype in formats:
-                setting = tasks.RunSetting(self.torch_device, dtype, 1, self.threads, runtime, last)
+                setting = tasks.RunSetting(self.torch_device, dtype, 1, self.threads, runtime, last, self.optimizer)
                 try:
                     tasks.check_setting(setting)
                     settings.append(setting)
@@ -203,11 +207,11 @@ class _Runner:
             notice("runtime-left-out", reason=error.message if isinstance(error, InputError) else str(error), **names)
         )
 
-    def built(self, dtype: str) -> Any:
-        """Return the module and its counts, which differ under autocast alone."""
+    def built(self, dtype: str, batch: int | None = None) -> Any:
+        """Return the module and its counts, which differ under autocast, and of training steps by the batch."""
         from hwbench.measure.inference import model
 
-        request = self.model.request(dtype)
+        request = self.model.request(dtype, batch if self.optimizer else None)
         if request not in self.models:
             if self.file and not self.torch:
                 workload = self.model.workload(dtype)
@@ -229,21 +233,22 @@ class _Runner:
 
         free = free_memory(self.torch_device)
         for setting in settings:
-            tasks.check_memory(setting, self.built(setting.dtype).workload, free)
+            tasks.check_memory(setting, self.built(setting.dtype, setting.batch).workload, free)
         for setting in settings:
-            self.ready[setting] = cache(partial(tasks.PreparedModel, self.built(setting.dtype), setting))
+            self.ready[setting] = cache(partial(tasks.PreparedModel, self._built_for(setting), setting))
         cores = self.cpus.cpus[: self.threads]
         if self.file:
             return self._file_runs(settings, budget_s, layers, cores, command)
         able = self._able(settings, progress) if len(settings) > 1 else settings
-        work = [tasks.task(self.built(each.dtype), each, cores, self.ready[each]) for each in able]
+        work = [tasks.task(self._built_for(each), each, cores, self.ready[each]) for each in able]
 
         def measure() -> Sequence[Measurement]:
             return harness.measure(work, budget_s, progress=staged(progress) if progress else None)
 
         record = session.record(measure, self.machine, self.cpus.classes, tuple(command))
         pairs = tasks.paired(able, record.measurements)
-        runs = [self._beside_prediction(setting, measurement, layers) for setting, measurement in pairs]
+        runs = [self._beside_prediction(setting, measurement, layers, free) for setting, measurement in pairs]
+        record = tasks.with_parts(record, [(self.ready[setting](), measurement) for setting, measurement in pairs])
         return runs, layer_times.recorded(record, self.timed) if self.timed else record
 
     def _file_runs(
@@ -287,9 +292,14 @@ class _Runner:
             raise errors[0]
         return able
 
-    def _beside_prediction(self, setting: Any, measurement: Measurement, layers: bool) -> Inference:
+    def _built_for(self, setting: Any) -> Any:
+        return self.built(setting.dtype, setting.batch)
+
+    def _beside_prediction(
+        self, setting: Any, measurement: Measurement, layers: bool, free: float | None = None
+    ) -> Inference:
         """Return one measurement with all that is predicted of it."""
-        model, result, network = self.built(setting.dtype), summarize(measurement), self.ready[setting]().network
+        model, result, network = self._built_for(setting), summarize(measurement), self.ready[setting]().network
         workload, parts = model.workload, {}
         profile: tuple[Any, ...] = ()
         if layers and setting.runtime == EAGER:
@@ -313,6 +323,7 @@ class _Runner:
             checked=measurement.checked,
             profile=profile,
             layers=parts,
+            **(step_values(network, setting, measurement.subject, workload.params, free) if self.optimizer else {}),
         )
         name = "host" if self.torch_device.kind == "cpu" else self.torch_device.title
         prediction = self._estimate(workload, setting, dtype)

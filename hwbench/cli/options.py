@@ -208,6 +208,12 @@ def tracing_options(function: F) -> F:
     return function
 
 
+def optimizer_option(function: F) -> F:
+    """Add `--optimizer`."""
+    text = "Optimizer of training steps [default: sgd]."
+    return click.option("--optimizer", type=Choice(["sgd", "momentum", "adam", "adamw"]), help=text)(function)
+
+
 def dtype_option(several: bool = False) -> Callable[[F], F]:
     """Return a decorator that adds `--dtype`, of one number format or of several."""
     name, kind = ("dtypes", DTYPES) if several else ("dtype", DTYPE)

@@ -91,6 +91,27 @@ class ForwardPass(Struct, frozen=True, omit_defaults=True, tag="inference"):
     layers: tuple[LayerSeconds, ...] = ()
 
 
+class TrainingStep(Struct, frozen=True, omit_defaults=True, tag="training"):
+    """One step of training a model, as `ForwardPass` describes inferences, with an `optimizer`.
+
+    `parts` are the seconds of the forward pass, the backward pass and the optimizer in each of the last steps;
+    `kept_bytes` what the forward pass keeps for the backward pass.
+    """
+
+    model: str
+    batch: Count
+    optimizer: str
+    device: str = "cpu"
+    title: str | None = None
+    runtime: str | None = None
+    layout: str | None = None
+    flops: int | None = None
+    version: str | None = None
+    precision: str | None = None
+    kept_bytes: int | None = None
+    parts: tuple[LayerSeconds, ...] = ()
+
+
 class LanguagePhase(Struct, frozen=True, omit_defaults=True, tag="language"):
     """One phase of a language model, `prompt` or `generation`, of `tokens` tokens after `context` cached ones.
 
@@ -107,4 +128,14 @@ class LanguagePhase(Struct, frozen=True, omit_defaults=True, tag="language"):
     runtime: str | None = None
 
 
-Subject = ClockLoad | MultiplyAdds | StreamSize | WorkingSet | PointerChase | GpuWork | ForwardPass | LanguagePhase
+Subject = (
+    ClockLoad
+    | MultiplyAdds
+    | StreamSize
+    | WorkingSet
+    | PointerChase
+    | GpuWork
+    | ForwardPass
+    | TrainingStep
+    | LanguagePhase
+)

@@ -1,7 +1,7 @@
-"""A measured inference compared with its predictions: utilization, and the ratio of its time to each of them."""
+"""A measured inference or training step beside its predictions: utilization, and the ratio of its time to each."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 from msgspec import Struct
 
@@ -10,7 +10,7 @@ from hwbench.dtypes import dtype as known_dtype
 from hwbench.measure.engines.base import EngineLayer
 from hwbench.notices import Notice, notice
 from hwbench.predict.estimate import Estimate
-from hwbench.stats.intervals import Interval
+from hwbench.stats.intervals import Interval, median_interval
 
 WHOLE = "(the model itself)"
 """Name of a layer whose ops belong to no module within the model."""
@@ -34,12 +34,42 @@ class LayerRun(Struct, frozen=True):
     utilization: float | None
 
 
+class StepPart(Struct, frozen=True):
+    """A part of a training step: median seconds with their interval, its share of the parts together."""
+
+    name: str
+    time_s: float
+    interval_s: tuple[float, float]
+    share: float
+
+
+class TrainingMemory(Struct, frozen=True):
+    """Bytes that a training step holds at once; `activations` are what the forward pass keeps for the backward pass.
+
+    `free_bytes` are those of the device before it, None where that is unknown.
+    """
+
+    weights_bytes: int
+    gradients_bytes: int
+    optimizer_bytes: int
+    activations_bytes: int
+    free_bytes: int | None
+
+    @property
+    def total_bytes(self) -> int:
+        """Their sum."""
+        return self.weights_bytes + self.gradients_bytes + self.optimizer_bytes + self.activations_bytes
+
+
 class Inference(Answer, Struct, frozen=True):
     """One measured model at one dtype and batch. Predictions are None where the device's peak or bandwidth is unknown.
 
+    In `training`, time and operations are those of one step with the update of its `optimizer`, timed apart in `parts`.
+
     `software` is the runtime with its version, `precision` the dtype that it computed in, `default_precision` the one
     that it computes fp32 networks in by itself; `profile` are the layers of an engine that has its own.
-    `utilization` is achieved / peak (the MFU of the run); `roofline_ratio` and `expected_ratio` are run / prediction.
+    `utilization` is achieved / peak (the MFU of the run); `roofline_ratio` and `expected_ratio` are run / prediction,
+    in training without the optimizer, of which nothing is predicted.
     `between_s` is the time outside the modules of `layers`; hooks can make it negative.
     """
 
@@ -85,6 +115,10 @@ class Inference(Answer, Struct, frozen=True):
     profile: tuple[EngineLayer, ...] = ()
     notices: tuple[Notice, ...] = ()
     title: str = ""
+    mode: Literal["inference", "training"] = "inference"
+    optimizer: str | None = None
+    parts: tuple[StepPart, ...] = ()
+    memory: TrainingMemory | None = None
 
 
 BOUNDS = ("peak", "peak_flops_per_second", "bandwidth_bytes_per_second", "ideal_time_s", "roofline_time_s")
@@ -107,6 +141,10 @@ class TimedRun(Struct, frozen=True):
     samples: int
     checked: bool | None
     profile: tuple[EngineLayer, ...] = ()
+    mode: Literal["inference", "training"] = "inference"
+    optimizer: str | None = None
+    parts: tuple[StepPart, ...] = ()
+    memory: TrainingMemory | None = None
     layers: Mapping[str, Interval] = {}
 
 
@@ -120,6 +158,7 @@ def inference(
     """
     flops, traffic = work
     time, achieved = timed.time, flops / timed.time.value
+    predictable = time.value * (1 - sum(part.share for part in timed.parts if part.name == "optimizer"))
     bounds: dict[str, Any] = {name: getattr(estimate, name, None) for name in BOUNDS}
     peak, roofline = bounds["peak_flops_per_second"], bounds["roofline_time_s"]
     forecast = estimate.forecast if estimate else None
@@ -135,7 +174,7 @@ def inference(
     if utilization is not None and utilization > 1:
         notices.append(notice("run-above-peak", utilization=utilization, **run))
     if timed.checked is False:
-        notices.append(notice("run-output-wrong", **run))
+        notices.append(notice("run-output-wrong" if timed.mode == "inference" else "step-not-finite", **run))
     return Inference(
         model=model,
         device=device,
@@ -147,10 +186,10 @@ def inference(
         traffic_bytes=traffic,
         achieved_flops_per_second=achieved,
         utilization=utilization,
-        roofline_ratio=time.value / roofline if roofline else None,
+        roofline_ratio=predictable / roofline if roofline else None,
         expected_time_s=forecast.time_s if forecast else None,
         expected_interval_s=forecast.interval_s if forecast else None,
-        expected_ratio=time.value / forecast.time_s if forecast and forecast.time_s else None,
+        expected_ratio=predictable / forecast.time_s if forecast and forecast.time_s else None,
         layers=layers,
         between_s=time.value - sum(layer.time_s for layer in layers) if layers else None,
         notices=tuple(notices),
@@ -158,6 +197,13 @@ def inference(
         **bounds,
         **setting,
     )
+
+
+def step_parts(seconds: Mapping[str, Sequence[float]]) -> tuple[StepPart, ...]:
+    """Return the parts of a training step from their seconds in each step."""
+    times = {name: median_interval(values) for name, values in seconds.items()}
+    total = sum(time.value for time in times.values()) or 1.0
+    return tuple(StepPart(name, time.value, (time.low, time.high), time.value / total) for name, time in times.items())
 
 
 def _layers(timed: TimedRun, estimate: Estimate, peak: float | None, traced: bool) -> Iterator[LayerRun]:

@@ -146,7 +146,7 @@ COMMANDS = [  # (the command, code of the error, the option or command that it i
     ("run --model lenet5 --budget 3", "no-unit", "--budget"),
     ("run --model lenet5 --batch 1,2 --layers", "single-value", "--layers"),
     ("run --model lenet5 --compile --layers", "single-value", "--layers"),
-    ("run --model lenet5 --mode training", "inference-only", "--mode"),
+    ("run --model lenet5 --mode training --runtime openvino", "inference-only", "--runtime"),
     (f"run --model lenet5 --batch {','.join(map(str, range(1, 70)))}", "too-many", "--batch"),
     ("explain --dtype bf16", "bad-value", "--dtype"),
     ("explain --batch 1,2", "single-value", "--batch"),
@@ -337,7 +337,7 @@ SENTENCES = [  # whole lines, as people see them
     ("require --model alexnet", "--rate: A target is needed: a rate such as 30/s or a latency such as 5ms."),
     ("compare rtx3090 rtx4090 --sort time", "--sort: Sorting by time needs a model."),
     ("sweep --model alexnet --batch 8..1", "--batch: '8..1' ends before it begins."),
-    ("run --model lenet5 --mode training", "--mode: Only inference can be run."),
+    ("explain --model lenet5 --mode training", "--mode: Only inference can be run."),
     (
         "compare nowhere.json rtx3090",
         "NAMES: Devices and saved runs cannot be compared with each other; run:FILE is the machine of a run.",

@@ -13,7 +13,7 @@ from hwbench.errors import InputError
 
 _LANGUAGE = ("weights", "kv_dtype", "prompt", "generate", "fused_attention", "keep")
 _NETWORK = ("dtypes", "batches", "compiled", "layers", "inputs", "batch_dim", "image_size", "mode", "phase", "context",
-            "channels_last", "strict", "real")  # fmt: skip
+            "optimizer", "channels_last", "strict", "real")  # fmt: skip
 
 
 @options.command()
@@ -28,6 +28,7 @@ _NETWORK = ("dtypes", "batches", "compiled", "layers", "inputs", "batch_dim", "i
 @click.option("--layers", is_flag=True, help="Time every layer too, by hooks in torch, else by the engine's profile.")
 @language.shared_options
 @click.option("--keep", metavar="FILE", help="Keep the language model that is written, in this .gguf file.")
+@options.optimizer_option
 @options.budget_option("10s")
 @options.save_option
 @options.tracing_options
@@ -35,11 +36,12 @@ _NETWORK = ("dtypes", "batches", "compiled", "layers", "inputs", "batch_dim", "i
 def run(
     model: str, on: str, place: str | None, runtimes: tuple[str, ...] | None, as_json: bool, **parameters: Any
 ) -> None:
-    """Time real forward passes, with random weights on random inputs, and compare runtimes and predictions.
+    """Time real forward passes or training steps, with random weights on random inputs, beside what is predicted.
 
     The module is built from the catalog's layers, or by the package in its name; its parameters must be those that
     are counted, its output finite, of the right shape and that of torch in fp32. Needs the extra hwbench[torch], and
-    hwbench[onnxruntime] or hwbench[openvino] for these runtimes.
+    hwbench[onnxruntime] or hwbench[openvino] for these runtimes. A training step is a forward pass, the backward pass
+    of the summed outputs and an optimizer's update, each timed apart.
 
     Language models are run by llama.cpp on the CPU: .gguf files, or catalogued names, of which a file with random
     weights is written first. Needs the extra hwbench[llm].
@@ -49,6 +51,7 @@ def run(
       hwbench run --model alexnet --threads 1 --budget 2s
       hwbench run -m lenet5 --batch 1,8 --dtype fp32,bf16 --threads 1 --budget 1s
       hwbench run -m lenet5 --runtime torch,openvino --threads 1 --budget 2s
+      hwbench run -m lenet5 --mode training --batch 8 --threads 1 --budget 1s
       hwbench run --model squeezenet1.0 --layers --threads 1 --budget 1s --json
 
     \b

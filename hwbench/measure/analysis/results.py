@@ -10,7 +10,7 @@ from hwbench.machine.device import Device, choose_clock
 from hwbench.measure import kernels
 from hwbench.measure.analysis.peaks import MAX_SHARE, Clocks, Peaks, above_measured, above_stated, clocks, peaks
 from hwbench.measure.record import MIN_ACCEPTED, Measurement, Record, Result
-from hwbench.measure.subject import ForwardPass
+from hwbench.measure.subject import ForwardPass, TrainingStep
 from hwbench.measure.summary import graded, interval, per_cycle, summarize
 from hwbench.notices import Notice, notice
 
@@ -71,7 +71,7 @@ class PeakComparison(Struct, frozen=True):
 def overview(record: Record, size: int | None = None) -> SavedRun:
     """Return what a list shows of a record; `size` is that of its file in bytes."""
     grades = Counter(graded(item, interval(item))[0] for item in record.measurements)
-    passes = (item.subject for item in record.measurements if isinstance(item.subject, ForwardPass))
+    passes = (item.subject for item in record.measurements if isinstance(item.subject, ForwardPass | TrainingStep))
     return SavedRun(
         id=record.id,
         created=record.created,

@@ -84,10 +84,10 @@ def build(request: ModelRequest) -> RunnableModel:
         model = _traced(request)
     else:
         file, workload = load.layer_list(request), load.workload(request)
-        module = layer_network.module(file.layers, file.input)
+        module = layer_network.module(file.layers, file.input, inplace=not request.training)
         dtype = torch.int64 if module.rows else torch.float32
-        data = torch.empty(1, *workload.input_shape, dtype=dtype, device="meta")
-        shape = workload.ops[-1].output_shape
+        data = torch.empty(1, *file.input, dtype=dtype, device="meta")
+        shape = None if request.training else workload.ops[-1].output_shape
         model = RunnableModel(workload, module, (data,), {}, 1, module.leaves, module.rows or 2, shape)
     params = sum(parameter.numel() for parameter in model.module.parameters())
     if params != model.workload.params:

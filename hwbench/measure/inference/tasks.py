@@ -7,18 +7,20 @@ from typing import Any
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hwbench import dtypes
 from hwbench.errors import HwbenchError, InputError
-from hwbench.measure.engines import engine, installed
+from hwbench.measure.engines import engine, installed, torch_training
 from hwbench.measure.engines.base import Prepared, refuse_dtype, refuse_gpu
 from hwbench.measure.harness import Task
 from hwbench.measure.inference.model import RunnableModel
-from hwbench.measure.record import Measurement
-from hwbench.measure.subject import ForwardPass
+from hwbench.measure.record import Measurement, Record
+from hwbench.measure.subject import ForwardPass, LayerSeconds, TrainingStep
 from hwbench.measure.torch.device import Stopwatch, TorchDevice, set_fp32
 from hwbench.units import Bytes
 from hwbench.workload.ops import Workload
+from hwbench.workload.optimizers import OPTIMIZERS
 
 MAX_DIFFERENCE = {
     "fp64": 1e-3, "fp32": 1e-3, "tf32": 2e-2, "amp": 0.1, "fp16": 0.1, "bf16": 0.2, "int8": 0.5,
@@ -28,7 +30,10 @@ REFERENCE = "torch-eager"
 
 
 class RunSetting(Struct, frozen=True):
-    """How a model runs: device, dtype, batch, threads (of a CPU), runtime, images channels last (in torch)."""
+    """How a model runs: device, dtype, batch, threads (of a CPU), runtime, images channels last (in torch).
+
+    `optimizer` is that of a training step, None for an inference.
+    """
 
     device: TorchDevice
     dtype: str = "fp32"
@@ -36,6 +41,7 @@ class RunSetting(Struct, frozen=True):
     threads: int = 1
     runtime: str = REFERENCE
     channels_last: bool = False
+    optimizer: str | None = None
 
     @property
     def is_torch(self) -> bool:
@@ -69,10 +75,11 @@ class PreparedModel:
 
             module = copy.deepcopy(module).to(memory_format=torch.channels_last)
         setting = self.setting
-        prepared: Prepared = engine(runtime).prepare(
-            module, self.inputs, dtype=dtype, threads=setting.threads, batch=setting.batch,
-            device=setting.device.torch_name,
-        )  # fmt: skip
+        place = (setting.threads, setting.batch, setting.device.torch_name)
+        if setting.optimizer:
+            return torch_training.TrainingNetwork(runtime, module, self.inputs, dtype, *place, setting.optimizer)
+        names = dict(zip(("threads", "batch", "device"), place, strict=True))
+        prepared: Prepared = engine(runtime).prepare(module, self.inputs, dtype=dtype, **names)
         return prepared
 
     @cached_property
@@ -83,8 +90,11 @@ class PreparedModel:
     def check(self) -> bool | None:
         """Return whether the output is finite and agrees with that of torch eager in fp32, None if that is not there.
 
-        Raises HwbenchError for an unexpected shape: the module is not the one that was counted.
+        Raises HwbenchError for an unexpected shape: the module is not the one that was counted. Of a training step,
+        which may drop values at random, losses and gradients must be finite.
         """
+        if isinstance(self.network, torch_training.TrainingNetwork):
+            return self.network.is_finite()
         outputs, setting = _real(self.network), self.setting
         if self.model.output_shape is not None:
             expected = (setting.batch, *self.model.output_shape)
@@ -103,10 +113,13 @@ class PreparedModel:
             for a, b in zip(outputs, reference, strict=True)
         )
 
-    def subject(self) -> ForwardPass:
+    def subject(self) -> ForwardPass | TrainingStep:
         """Return what a record states of the run."""
         setting, on_cpu = self.setting, self.setting.device.kind == "cpu"
-        return ForwardPass(
+        kind: Callable[..., ForwardPass | TrainingStep] = ForwardPass
+        if isinstance(self.network, torch_training.TrainingNetwork):
+            kind = partial(TrainingStep, optimizer=self.network.optimizer_name, kept_bytes=self.network.kept_bytes())
+        return kind(
             model=self.model.workload.name,
             batch=setting.batch,
             device=setting.device.torch_name,
@@ -135,7 +148,10 @@ def check_setting(setting: RunSetting) -> None:
 
 def check_memory(setting: RunSetting, workload: Workload, memory: float | None) -> None:
     """Raise InputError for a setting that needs more memory, in bytes, than there is."""
-    needed = workload.capacity(dtypes.dtype(setting.dtype).bits, setting.batch)
+    bits = dtypes.dtype(setting.dtype).bits
+    needed = workload.capacity(bits, setting.batch)
+    if setting.optimizer:
+        needed += OPTIMIZERS[setting.optimizer].states * workload.params * bits // 8
     if memory is not None and needed > memory:
         text = f"{workload.name} at batch {setting.batch} needs at least {Bytes(needed)}; {Bytes(memory)} are free."
         raise InputError("out-of-memory", text, field="batch")
@@ -147,7 +163,7 @@ def task(
     cpus: tuple[int, ...] = (),
     prepared: Callable[[], PreparedModel] | None = None,
 ) -> Task:
-    """Return the task that times one model at one setting: kernel `inference`, in seconds a forward pass.
+    """Return the task that times one model at one setting: kernel `inference` or `training`, in seconds a pass or step.
 
     `prepared` returns the model ready to run, the same one each time; without it the task prepares its own.
     """
@@ -156,20 +172,20 @@ def task(
     precise = partial(set_fp32, setting.device, setting.dtype != "tf32")
     watch = Stopwatch(setting.device, before=precise)
 
-    def prepare() -> ForwardPass:
+    def prepare() -> ForwardPass | TrainingStep:
         precise()
         watch.step = ready().network.call
         return ready().subject()
 
     return Task(
-        kernel="inference",
+        kernel="training" if setting.optimizer else "inference",
         variant=setting.variant,
         unit="s",
         work=1,
         call=watch,
         dtype=setting.dtype,
         threads=setting.threads if on_cpu else 1,
-        size=f"{model.workload.name} batch {setting.batch}",
+        size=" ".join(filter(None, (f"{model.workload.name} batch {setting.batch}", setting.optimizer))),
         timer="device" if not on_cpu else "cpu" if setting.threads == 1 else "wall",
         cpus=cpus,
         where="cpu" if on_cpu else "gpu",
@@ -183,7 +199,25 @@ def task(
 def paired(settings: Sequence[RunSetting], measurements: Sequence[Measurement]) -> list[tuple[RunSetting, Measurement]]:
     """Return each setting of one model with its measurement; an interrupt may leave settings without one."""
     passes = {
-        (row.variant, row.dtype, row.subject.batch): row for row in measurements if isinstance(row.subject, ForwardPass)
+        (row.variant, row.dtype, row.subject.batch): row
+        for row in measurements
+        if isinstance(row.subject, ForwardPass | TrainingStep)
     }
     keys = [(setting, (setting.variant, setting.dtype, setting.batch)) for setting in settings]
     return [(setting, passes[key]) for setting, key in keys if key in passes]
+
+
+def with_parts(run: Record, ready: Sequence[tuple[PreparedModel, Measurement]]) -> Record:
+    """Return the record of training steps with the seconds of their parts."""
+    parts = {
+        timed.key: tuple(LayerSeconds(*part) for part in network.network.seconds().items())
+        for network, timed in ready
+        if isinstance(network.network, torch_training.TrainingNetwork)
+    }
+    rows = (
+        replace(row, subject=replace(row.subject, parts=parts[row.key]))
+        if isinstance(row.subject, TrainingStep)
+        else row
+        for row in run.measurements
+    )
+    return replace(run, measurements=tuple(rows)) if parts else run

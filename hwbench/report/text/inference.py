@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from hwbench import answers
 from hwbench.report.text.format import known, layer_name, number, percent, rate, throughput
 from hwbench.report.text.layout import PLAIN, Style, field, heading, name_width, sentences, table
-from hwbench.study.inference import Inference
+from hwbench.study.inference import Inference, TrainingMemory
 from hwbench.study.runtimes import FastestRun, Part
-from hwbench.units import operations_unit, si
+from hwbench.units import Bytes, operations_unit, si
 
 
 @answers.lines.register
@@ -18,16 +18,24 @@ def single(run: Inference, style: Style = PLAIN) -> list[str]:
     spread = f"{si(run.interval_s[0], 's')} to {si(run.interval_s[1], 's')} at {percent(run.interval_level)}"
     spread = spread if run.samples > 1 else "one sample"
     grade = f"grade {run.grade}" + (f" ({'; '.join(run.reasons)})" if run.reasons else "")
-    lines += field("measured", f"{si(run.time_s, 's')} ({spread}), {throughput(run.throughput_per_s)}; {grade}", style)
+    lines += field(
+        "measured", f"{si(run.time_s, 's')} ({spread}), {throughput(run.throughput_per_s, run.mode)}; {grade}", style
+    )
     speed = f"{si(run.flops, unit)} at {si(run.achieved_flops_per_second, unit + '/s')}"
     if run.utilization is not None and run.peak_flops_per_second:
         speed += f", {percent(run.utilization)} of {si(run.peak_flops_per_second, unit + '/s')} ({run.peak})"
     lines += field("utilization", speed if run.flops else "the network has no multiply-adds", style)
+    if run.parts:
+        text = ", ".join(f"{part.name} {si(part.time_s, 's', 3)} ({percent(part.share)})" for part in run.parts)
+        lines += field("parts", text, style)
+    if run.memory:
+        lines += field("memory", _memory(run.memory), style)
     if run.ideal_time_s is not None:
         lines += field("ideal", f"{si(run.ideal_time_s, 's')}: total operations / peak", style)
         missing = "unknown" + ("" if run.roofline_time_s else ": `hwbench bench` measures the memory bandwidth")
-        lines += field("roofline", _ratio(run.roofline_time_s, run.roofline_ratio, missing), style)
-        forecast = _ratio(run.expected_time_s, run.expected_ratio, missing)
+        what = "both passes take" if run.parts else "the run takes"
+        lines += field("roofline", _ratio(run.roofline_time_s, run.roofline_ratio, missing, what), style)
+        forecast = _ratio(run.expected_time_s, run.expected_ratio, missing, what)
         if run.expected_interval_s:
             low, high = run.expected_interval_s
             forecast += f"; the forecast was {si(low, 's')} to {si(high, 's')}"
@@ -40,15 +48,23 @@ def single(run: Inference, style: Style = PLAIN) -> list[str]:
 
 
 def _title(run: Inference) -> str:
-    return f"{run.title or run.model} on {run.device} · {run.software}"
+    name = f"{run.title or run.model}{f' with {run.optimizer}' if run.optimizer else ''}"
+    return f"{name} on {run.device} · {run.software}"
+
+
+def _memory(memory: TrainingMemory) -> str:
+    names = ("weights", "gradients", "optimizer", "activations")
+    sizes = ((name, getattr(memory, f"{name}_bytes")) for name in names)
+    free = f" of {Bytes(memory.free_bytes)} free" if memory.free_bytes else ""
+    return f"{Bytes(memory.total_bytes)}{free}: {', '.join(f'{name} {Bytes(size)}' for name, size in sizes if size)}"
 
 
 def _threads(run: Inference) -> str:
     return f" · {number(run.threads, 'thread')}" if run.threads else ""
 
 
-def _ratio(time: float | None, ratio: float | None, missing: str) -> str:
-    return missing if time is None or ratio is None else f"{si(time, 's')}: the run takes {_times(ratio)} times as long"
+def _ratio(time: float | None, ratio: float | None, missing: str, what: str) -> str:
+    return missing if time is None or ratio is None else f"{si(time, 's')}: {what} {_times(ratio)} times as long"
 
 
 def _times(ratio: float) -> str:

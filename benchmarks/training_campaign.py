@@ -1,0 +1,138 @@
+"""Time training steps of many networks on this machine, beside their inferences, for the time model of backward passes.
+
+One process per network, one thread, CPU time. An inference, the forward and the backward pass of a step, and the update
+of every optimizer take turns, so that other work on the machine disturbs all alike: what is fitted is their ratio.
+Results are appended to FOLDER/times.jsonl, so that a run that was stopped goes on where it was.
+Usage: python benchmarks/training_campaign.py run FOLDER [--minutes 60] [--only PREFIX] [--batches 2,8]
+       python benchmarks/training_campaign.py table FOLDER > results/measured/epyc-9r14/training.csv
+"""
+
+import argparse
+import gc
+import json
+import multiprocessing
+import os
+import statistics
+import time
+from importlib import import_module, metadata
+from typing import Any
+
+import campaign
+
+from hwbench.files import content
+from hwbench.workload.optimizers import OPTIMIZERS
+
+PARTS = ("inference", "forward", "backward", *OPTIMIZERS)
+ROUNDS, SAMPLE_S, SLOW_S = 7, 0.03, 0.4
+"""Turns, the least time of one, and the time of a step from which a network is not run at a larger batch."""
+
+
+def timed(model: str, batch: int) -> dict[str, Any]:
+    """Return the CPU seconds of each part at one batch: the median of turns, and their spread."""
+    import torch
+
+    from hwbench.measure.engines import engine
+    from hwbench.measure.engines.torch_training import TrainingNetwork
+    from hwbench.measure.inference import model as models
+    from hwbench.workload.request import ModelRequest
+
+    torch.set_num_threads(1)
+    own = models.build(ModelRequest(model))
+    inputs = own.inputs(batch)
+    setting = {"dtype": "fp32", "threads": 1, "batch": batch, "device": "cpu"}
+    inference = engine("torch-eager").prepare(own.positional, inputs, **setting)
+    step = TrainingNetwork("torch-eager", own.positional, inputs, optimizer="sgd", **setting)
+    rates = {name: getattr(torch.optim, kind)(step.eager.parameters(), lr=1e-12, **more)
+             for name, (kind, more) in ((name, each.settings) for name, each in OPTIMIZERS.items())}  # fmt: skip
+    samples: dict[str, list[float]] = {part: [] for part in PARTS}
+    clock = time.thread_time
+    gc.disable()
+    for number in range(ROUNDS + 1):
+        times, begin = 0, clock()
+        while times == 0 or clock() - begin < SAMPLE_S:
+            inference.call(times)
+            times += 1
+        samples["inference"].append((clock() - begin) / times)
+        began = clock()
+        while clock() - began < SAMPLE_S:
+            marks = [clock()]
+            losses = step.losses(number)
+            marks.append(clock())
+            torch.autograd.backward(losses)
+            marks.append(clock())
+            for optimizer in rates.values():
+                optimizer.step()
+                marks.append(clock())
+            step.optimizer.zero_grad()
+            for part, start, stop in zip(PARTS[1:], marks, marks[1:], strict=False):
+                samples[part].append(stop - start)
+        if number == 0:
+            for values in samples.values():  # warms up
+                values.clear()
+    return {
+        **{part: statistics.median(values) for part, values in samples.items()},
+        "spread": (max(samples["backward"]) - min(samples["backward"])) / statistics.median(samples["backward"]),
+        "load": os.getloadavg()[0],
+    }  # fmt: skip
+
+
+def time_model(path: str, model: str, batches: list[int]) -> None:
+    """Append the times of a network at each batch to a file, until a step takes long."""
+    for batch in batches:
+        row: dict[str, Any] = {"model": model, "batch": batch}
+        try:
+            row |= timed(model, batch)
+        except Exception as error:  # of a network that does not train so
+            row["failed"] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        campaign._append(path, row | {"at": time.strftime("%Y-%m-%d", time.gmtime())})
+        if row.get("forward", 0.0) + row.get("backward", 0.0) > SLOW_S:
+            break
+
+
+def run(options: argparse.Namespace) -> None:
+    """Time what is not in the folder's file yet, a process each."""
+    os.makedirs(options.folder, exist_ok=True)
+    path, end = os.path.join(options.folder, "times.jsonl"), time.time() + 60 * options.minutes
+    campaign._write_machine(options.folder)
+    done = {row["model"] for row in campaign._rows(path)}
+    for package in campaign.PACKAGES[:4]:  # once, before processes fork
+        import_module(package)
+    for model in campaign.subjects():
+        if model in done or not model.startswith(options.only) or time.time() > end:
+            continue
+        child = multiprocessing.get_context("fork").Process(target=time_model, args=(path, model, options.batches))
+        child.start()
+        child.join(180)
+        if child.is_alive():
+            child.kill()
+            child.join()
+        print(time.strftime("%H:%M:%S"), model, child.exitcode, flush=True)
+
+
+def table(options: argparse.Namespace) -> None:
+    """Print the times of a folder as a table, in ms, with the machine in comments."""
+    rows = [row for row in campaign._rows(os.path.join(options.folder, "times.jsonl")) if "failed" not in row]
+    machine = json.loads(content.read_text(os.path.join(options.folder, "machine.json")))
+    load, spread = (statistics.median(row[name] for row in rows) for name in ("load", "spread"))
+    print(
+        f"# benchmarks/training_campaign.py, {min(row['at'] for row in rows)}: CPU time of one thread, medians, in ms."
+    )
+    print(
+        f"# {machine['cpu']}, family {machine['family']}, model {machine['model']}; torch {metadata.version('torch')}"
+    )
+    print(f"# Other work shared the machine: median load {load:.1f}; samples of a row spread by {100 * spread:.0f} %.")
+    print(",".join(("device", "model", "batch", "dtype", *PARTS)))
+    for row in sorted(rows, key=lambda row: (row["model"], row["batch"])):
+        times = (f"{1e3 * row[part]:.4g}" for part in PARTS)
+        print(",".join(("epyc-9r14-core", row["model"], str(row["batch"]), "fp32", *times)))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("run", "table"))
+    parser.add_argument("folder")
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--batches", type=lambda text: [int(each) for each in text.split(",")], default=[2, 8])
+    arguments = parser.parse_args()
+    {"run": run, "table": table}[arguments.what](arguments)
