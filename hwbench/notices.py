@@ -219,6 +219,9 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         f"The memory bandwidth of {device} is unknown, so there is no roofline and no forecast"
         f"{'; `hwbench bench` measures it' if device == 'host' else ''}."
     ),
+    "isa-unmeasured": (
+        "{device} is no x86: the parameters of {runtime} were fitted to x86 alone, and the interval is wider for it."
+    ),
     "cache-assumed": "The forecast assumes a size of the last-level cache, which is unknown.",
     "interval-wide": lambda device, factor, **_: (
         f"The interval spans a factor of {factor:.3g}, too wide to plan with: time a dozen networks on {device}, and "
@@ -249,6 +252,17 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     "class-unfitted": (
         "Nothing was fitted to devices of the class of {device}: the parameters of NVIDIA's cards are used, and the "
         "interval is a factor of two."
+    ),
+    "server-unfitted": (
+        "Nothing was fitted to servers: this is the steady state of continuous batching in steps of {budget} tokens, "
+        "with shares of the peaks that are assumed, and an interval of a factor of two."
+    ),
+    "weights-decoded": "{device} has no {weights} products: weights are decoded to 16 bits and multiplied in those.",
+    "gpu-on-chip": "This is the CPU. llama.cpp runs on the GPU of this chip unless told otherwise: ask for {gpu}.",
+    "link-assumed": "The link between devices of {device} is unknown: 16 lanes of PCIe 4.0 are assumed (--link).",
+    "devices-split-tensors": lambda devices, link: (
+        f"Every layer is shared by {devices} devices, which add up their results over {link / 1e9:.4g} GB/s each: "
+        "nothing was fitted to that, and the interval is a factor of two."
     ),
     "context-beyond-model": "The context of {context} tokens is longer than the model was made for ({longest}).",
     "experts-unfitted": (

@@ -19,20 +19,22 @@ if TYPE_CHECKING:
     import torch
 
 
-LANGUAGE_RUNTIME = "llama.cpp"
-LANGUAGE_OPTIONS = ("weights", "kv_dtype", "prompt", "generate", "devices", "gpu_layers", "cpu", "fused_attention")
+LANGUAGE_RUNTIMES = ("llama.cpp", "vllm")
+LANGUAGE_OPTIONS = (
+    "weights", "kv_dtype", "prompt", "generate", "devices", "split", "link", "gpu_layers", "cpu", "fused_attention",
+)  # fmt: skip
 """Parameters that only language models have."""
 
 
 def is_language_question(model: object, options: Mapping[str, object], runtime: str | None) -> bool:
-    """Return whether a question is about a language model in llama.cpp.
+    """Return whether a question is about a language model.
 
-    That is where one of its options or its runtime is given, or where the name means a language model, no network of
-    the catalog, and no runtime of other models is asked for.
+    That is where one of its options or runtimes is given, or where the name means a language model and no network of
+    the catalog.
     """
-    if any(options.get(name) not in (None, False) for name in LANGUAGE_OPTIONS) or runtime == LANGUAGE_RUNTIME:
+    if any(options.get(name) not in (None, False) for name in LANGUAGE_OPTIONS) or runtime in LANGUAGE_RUNTIMES:
         return True
-    if not isinstance(model, str) or runtime is not None or ":" in model or folders.locate("models", model):
+    if not isinstance(model, str) or ":" in model or folders.locate("models", model):
         return False
     from hwbench.workload.language.sources import is_language_model  # which names of networks do without
 

@@ -8,13 +8,14 @@ import click
 
 from hwbench.api import is_language_question
 from hwbench.cli.options import LanguageOption
+from hwbench.cli.values import Choice
 from hwbench.errors import InputError
 
 F = TypeVar("F", bound=Callable[..., Any])
 option = partial(click.option, cls=LanguageOption)
 
 SHARED = ("weights", "kv_dtype", "prompt", "generate", "fused_attention")
-NAMES = (*SHARED, "devices", "gpu_layers", "cpu")
+NAMES = (*SHARED, "devices", "split", "link", "gpu_layers", "cpu")
 _TOKENS = click.IntRange(0, 100_000_000)
 
 
@@ -42,7 +43,7 @@ FILTERS = ("kind", "vendor", "architecture", "year")
 
 def options_of(parameters: Mapping[str, Any], *others: str) -> dict[str, Any]:
     """Return the options that have a value, those of language models and `others`. Raises InputError for any other."""
-    allowed = (*NAMES, "context", *others)
+    allowed = (*NAMES, "context", "runtime", *others)
     for field, value in parameters.items():
         if field not in allowed and value not in _DEFAULTS:
             raise InputError("not-for-language", "Language models do not have this option.", field=field)
@@ -60,8 +61,16 @@ def single_batch(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 def points_options(function: F) -> F:
     """Add the options of language models on several devices, or in several scenarios."""
-    text = "Devices that layers are split between."
-    return option("--devices", type=click.IntRange(1, 4096), metavar="N", help=text)(shared_options(function))
+    for decorator in (
+        option("--link", metavar="B", help="With --split tensor: 64GB/s from each device to the next."),
+        option(
+            "--split", type=Choice(["layers", "tensor"]), help="Whether devices have other layers, or a part of each."
+        ),
+        option("--devices", type=click.IntRange(1, 4096), metavar="N", help="Devices that share the model."),
+        shared_options,
+    ):
+        function = decorator(function)
+    return function
 
 
 def language_options(function: F) -> F:

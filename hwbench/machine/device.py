@@ -78,6 +78,7 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True):
     segment: parts.Segment | None = None
     released: Released | None = None
     power: Watts | None = None
+    link: BytesPerSecond | None = None
     caches: tuple[parts.Cache, ...] = ()
     published: tuple[parts.PublishedPeak, ...] = ()
     disputed: tuple[parts.DisputedPeak, ...] = ()

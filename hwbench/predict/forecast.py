@@ -153,7 +153,7 @@ def forecast(
             units=shares.compute,
             overhead=shares.overhead,
         ),
-        notices=tuple(_notices(device, hardware, exp(high - low))),
+        notices=tuple(_notices(device, hardware, name, exp(high - low))),
         calibration=device.calibration,
     )
 
@@ -208,9 +208,11 @@ def _shares(ops: tuple[OpTime, ...]) -> Shares:
     return Shares(*(sum(getattr(op.shares, limit) for op in ops) for limit in LIMITS))
 
 
-def _notices(device: Device, hardware: Hardware, width: float) -> Iterator[Notice]:
+def _notices(device: Device, hardware: Hardware, runtime: str, width: float) -> Iterator[Notice]:
     if width > WIDE:
         yield notice("interval-wide", device=device.label, factor=width)
+    if hardware.other_isa and not device.calibration:
+        yield notice("isa-unmeasured", device=device.label, runtime=runtime)
     if device.calibration:
         yield notice("calibrated", **to_builtins(device.calibration))
     if "cache" in hardware.assumed:

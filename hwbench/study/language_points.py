@@ -14,7 +14,7 @@ from hwbench.notices import Notice, unique
 from hwbench.predict.language import LanguageEstimate, Scenario, estimate_language
 from hwbench.workload.language import LanguageModel
 
-PER_DEVICE = ("memory-size-unknown", "class-unfitted", "bandwidth-assumed", "language-calibrated")
+PER_DEVICE = ("memory-size-unknown", "class-unfitted", "bandwidth-assumed", "language-calibrated", "weights-decoded")
 """Notices that are about one device of several."""
 Question = Literal["compare", "require", "sweep", "curve"]
 
@@ -65,6 +65,7 @@ class LanguagePoints(Answer, Struct, frozen=True):
     judged: int
     unknown: tuple[str, ...]
     interval_level: float
+    runtime: str
     tokens_per_s: float | None = None
     ttft_s: float | None = None
     notices: tuple[Notice, ...] = ()
@@ -84,7 +85,7 @@ def points(question: Question, title: str, every: Iterable[Asked]) -> LanguagePo
     result: list[LanguagePoint] = []
     unknown: dict[str, InputError] = {}
     notices: list[Notice] = []
-    level = 0.0
+    level, runtimes = 0.0, dict[str, None]()
     for model, device, scenario, calibration in every:
         try:
             answer = estimate_language(model, device, scenario, calibration=calibration)
@@ -92,11 +93,15 @@ def points(question: Question, title: str, every: Iterable[Asked]) -> LanguagePo
             unknown[device.label] = error
             continue
         level = answer.interval_level
+        runtimes[answer.runtime] = None
         notices += [each for each in answer.notices if each.code not in PER_DEVICE]
         result.append(_point(answer))
     if not result:
         raise next(iter(unknown.values()), InputError("no-device", "No device is given."))
-    return LanguagePoints(question, title, tuple(result), len(result), tuple(unknown), level, notices=unique(notices))
+    return LanguagePoints(
+        question, title, tuple(result), len(result), tuple(unknown), level, " and ".join(runtimes),
+        notices=unique(notices),
+    )  # fmt: skip
 
 
 def required(answer: LanguagePoints, tokens_per_s: float | None, ttft_s: float | None) -> LanguagePoints:
@@ -143,7 +148,7 @@ def _point(answer: LanguageEstimate) -> LanguagePoint:
         ttft_interval_s=prompt.interval_s if prompt else None,
         tokens_per_s=rate,
         tokens_per_s_interval=answer.tokens_per_s_interval,
-        tokens_per_s_all=rate * scenario.batch if rate else None,
+        tokens_per_s_all=answer.tokens_per_s_all,
         energy_per_token_bound_j=answer.energy_bound_j,
         limited_by=last.limited_by,
     )

@@ -125,3 +125,31 @@ def test_count_and_show_know_language_models(cli: Any) -> None:
     assert (counted["params"], counted["kv_bytes_per_token"]) == (8_030_261_248, 131_072)
     assert cli("models show llama3-8b --json").json["params"] == 8_030_261_248
     assert "128 KiB a token" in cli("count llama3-8b").out
+
+
+def test_the_question_is_completed_and_checked(cli: Any) -> None:
+    asked = "estimate llama3-8b h100-sxm --json"
+    assert cli(f"{asked} --weights fp8").json["runtime"] == "vllm"
+    assert cli(f"{asked} --weights q4_k_m").json["runtime"] == "llama.cpp"
+    assert cli(f"{asked} --devices 2 --split tensor").json["language"]["link_bytes_per_second"] == 450e9
+    shared = cli("estimate llama3-8b rtx3090 --devices 2 --split tensor --json").json
+    assert "link-assumed" in {each["code"] for each in shared["notices"]}
+    for options, code, field in (
+        ("--weights fp8 --runtime llama.cpp", "format-of-other-runtime", "--weights"),
+        ("--runtime torch-compile", "unknown-runtime", "--runtime"),
+        ("--split tensor", "single-device", "--split"),
+        ("--link 64GB/s", "needs-split", "--link"),
+        ("--devices 2 --split tensor --link 0B/s", "quantity-zero", "--link"),
+    ):
+        error = cli(f"{asked} {options}").json["error"]
+        assert (error["code"], error["field"]) == (code, field), options
+    assert cli("estimate llama3-8b ryzen9-7950x --runtime vllm --json").json["error"]["code"] == "not-a-gpu"
+    assert cli("run llama3-8b --runtime torch-eager --json").json["error"]["code"] == "not-for-language"
+    found = cli("require -m llama3-8b --runtime vllm --batch 16 --tokens 30/s --json").json
+    assert {point["kind"] for point in found["points"]} == {"gpu"}
+    assert found["runtime"] == "vllm"
+
+
+def test_a_cpu_with_a_gpu_on_its_chip_names_it(cli: Any) -> None:
+    found = cli("estimate llama3-8b m3-max --weights q4_k_m --json").json["notices"]
+    assert ["apple-m3-max-gpu" in each["text"] for each in found if each["code"] == "gpu-on-chip"] == [True]

@@ -8,25 +8,30 @@ files, `config.json`, or folders with it and `.safetensors` files.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from msgspec.structs import replace
 
-from hwbench.api.checks import check_batch, check_clock
-from hwbench.api.lookup import calibration_key, locate
+from hwbench.api.checks import check_batch, check_clock, check_quantity
+from hwbench.api.lookup import LANGUAGE_RUNTIMES, calibration_key, locate
 from hwbench.errors import InputError, shown
+from hwbench.files import folders
 from hwbench.machine import calibrations
 from hwbench.machine.device import Device
-from hwbench.notices import unique
+from hwbench.notices import Notice, notice, unique
 from hwbench.predict.language import LanguageEstimate, Scenario
 from hwbench.predict.language import estimate_language as estimated
+from hwbench.predict.language.phases import LLAMA_CPP, SERVER, Split
+from hwbench.units import BytesPerSecond
 from hwbench.workload.language import LanguageModel, language_model
-from hwbench.workload.language.formats import block_format
+from hwbench.workload.language.formats import HUB_FORMATS, block_format
 
 if TYPE_CHECKING:
     from hwbench.workload.language.counting import LanguageCount
 
 MAX_TOKENS, MAX_DEVICES = 100_000_000, 4096
+PCIE = 31.5e9
+"""B/s of 16 lanes of PCIe 4.0 in one direction."""
 
 
 def estimate_language(
@@ -40,9 +45,12 @@ def estimate_language(
     batch: int | None = None,
     context: int | None = None,
     devices: int | None = None,
+    split: str | None = None,
+    link: float | str | None = None,
     gpu_layers: int | None = None,
     cpu: str | Device | None = None,
     fused_attention: bool = False,
+    runtime: str | None = None,
     clock: str | None = None,
     settings: Mapping[str, str] | None = None,
 ) -> LanguageEstimate:
@@ -50,15 +58,18 @@ def estimate_language(
 
     `weights` is a format such as `q4_k_m`, `f16` or `fp8` (by default that of the file, bf16 for the catalog),
     `kv_dtype` that of the cache. `batch` sequences run at once; memory is reserved for `context` tokens of each, by
-    default those of the prompt (512) and to generate (128). Layers are split between `devices`; with `gpu_layers`, so
-    many of them are on the device and the others on `cpu`. Fused attention is llama.cpp's `-fa 1`. Raises InputError.
+    default those of the prompt (512) and to generate (128). `devices` have different layers, or with the `split`
+    "tensor" a part of each, over a `link` in B/s; with `gpu_layers`, so many of them are on the device and the others
+    on `cpu`. Fused attention is llama.cpp's `-fa 1`. The `runtime` is `llama.cpp`, or `vllm` (a server with `batch`
+    requests under way), which formats have that llama.cpp lacks. Raises InputError.
     """
-    scenario = scenario_of(
-        kv_dtype=kv_dtype, prompt=prompt, generate=generate, batch=batch, context=context, devices=devices,
-        gpu_layers=gpu_layers, fused_attention=fused_attention,
-    )  # fmt: skip
     described = model_in_format(model, weights)
+    scenario = scenario_of(
+        kv_dtype=kv_dtype, prompt=prompt, generate=generate, batch=batch, context=context, devices=devices, split=split,
+        link=link, gpu_layers=gpu_layers, fused_attention=fused_attention, runtime=runtime,
+    )  # fmt: skip
     located, host = locate(device, settings), None if cpu is None else locate(cpu).device
+    scenario, remarks = completed(scenario, described, located.device)
     if (scenario.gpu_layers is None) != (host is None):
         message = "Layers on a CPU need both: how many are on the device, and which CPU has the others."
         raise InputError("missing", message, field="cpu" if host is None else "gpu_layers")
@@ -67,7 +78,29 @@ def estimate_language(
     other = None if described.path else lambda name: language_model(model, name)
     own = calibrations.load_language(calibration_key(device))
     answer = estimated(described, located.device, scenario, check_clock(clock), other, host, own)
-    return replace(answer, notices=unique((*located.notices, *answer.notices)))
+    return replace(answer, notices=unique((*located.notices, *remarks, *answer.notices)))
+
+
+def runtime_of(scenario: Scenario, model: LanguageModel) -> str:
+    """Return the runtime that is asked for, else llama.cpp where it has the format of the weights."""
+    return scenario.runtime or (SERVER if model.weights in HUB_FORMATS else LLAMA_CPP)
+
+
+def completed(scenario: Scenario, model: LanguageModel, device: Device) -> tuple[Scenario, tuple[Notice, ...]]:
+    """Return a scenario with the runtime of the format and the link of the device, and remarks. Raises InputError."""
+    runtime = runtime_of(scenario, model)
+    if model.weights in HUB_FORMATS and runtime == LLAMA_CPP:
+        message = f"llama.cpp has no weights in {model.weights}."
+        raise InputError("format-of-other-runtime", message, field="weights", nearest=("q8_0", "q4_k_m"))
+    if runtime == SERVER and (device.kind != "gpu" or scenario.gpu_layers is not None):
+        raise InputError("not-a-gpu", "The model of servers is for whole models on GPUs.", field="runtime")
+    remarks, link = [], scenario.link
+    if scenario.split == "tensor" and link is None:
+        link = float(device.link or PCIE)
+        remarks += [] if device.link else [notice("link-assumed", device=device.label)]
+    if device.kind == "cpu" and device.vendor == "Apple" and folders.locate("devices", gpu := f"{device.label}-gpu"):
+        remarks.append(notice("gpu-on-chip", gpu=gpu))
+    return replace(scenario, runtime=runtime, link=link), tuple(remarks)
 
 
 def count_language(model: str, *, weights: str | None = None, kv_dtype: str | None = None) -> "LanguageCount":
@@ -94,10 +127,20 @@ def scenario_of(
     batch: int | None = None,
     context: int | None = None,
     devices: int | None = None,
+    split: str | None = None,
+    link: float | str | None = None,
     gpu_layers: int | None = None,
     fused_attention: bool = False,
+    runtime: str | None = None,
 ) -> Scenario:
-    """Return what is asked of a model, with the defaults of what is not given. Raises InputError."""
+    """Return what is asked of a model, with the defaults of what is not given. Raises InputError.
+
+    The runtime is empty and the link None where they are not given: they depend on the model and the device.
+    """
+    for field, value, known in (("split", split, get_args(Split)), ("runtime", runtime, LANGUAGE_RUNTIMES)):
+        if value is not None and value not in known:
+            message = f"Language models have no {field} '{shown(value, 40)}'."
+            raise InputError(f"unknown-{field}", message, field=field, nearest=known)
     scenario = Scenario(
         prompt=_count(prompt, 512, "prompt", 0),
         generate=_count(generate, 128, "generate", 0),
@@ -107,7 +150,14 @@ def scenario_of(
         devices=_count(devices, 1, "devices", 1, MAX_DEVICES),
         gpu_layers=None if gpu_layers is None else _count(gpu_layers, 0, "gpu_layers", 0),
         fused_attention=fused_attention,
+        runtime=runtime or "",
+        split="tensor" if split == "tensor" else "layers",
+        link=None if link is None else check_quantity(BytesPerSecond, link, "link"),
     )
+    if scenario.split == "tensor" and (scenario.devices == 1 or gpu_layers is not None):
+        raise InputError("single-device", "Tensors are split between several devices alone.", field="split")
+    if link is not None and scenario.split != "tensor":
+        raise InputError("needs-split", "The link matters where tensors are split.", field="link")
     if scenario.prompt + scenario.generate == 0:
         raise InputError("nothing-to-do", "There is neither a prompt nor anything to generate.", field="generate")
     if scenario.reserved < scenario.prompt + scenario.generate:

@@ -9,12 +9,13 @@ from msgspec.structs import replace
 from hwbench.api.catalogs import Filter
 from hwbench.api.catalogs import devices as catalog_devices
 from hwbench.api.checks import check_batch, check_quantity
-from hwbench.api.language.estimates import model_in_format, scenario_of
+from hwbench.api.language.estimates import completed, model_in_format, runtime_of, scenario_of
 from hwbench.api.lookup import calibration_key, locate
 from hwbench.errors import InputError
 from hwbench.machine import calibrations
 from hwbench.machine.device import Device
 from hwbench.notices import Notice, unique
+from hwbench.predict.language.phases import SERVER
 from hwbench.study import language_points as study
 from hwbench.study.language_points import Asked, LanguagePoints, Question
 from hwbench.units import PerSecond, Seconds
@@ -116,7 +117,13 @@ def _points(
             own = dict(scenario)
             if contexts and own.get("prompt") is None and context:
                 own["prompt"] = max(context - (own.get("generate") or 128), 0)
-            yield model, device, scenario_of(batch=batch, context=context, **own), known[key]
+            point = scenario_of(batch=batch, context=context, **own)
+            if len(devices) > 1 and device.kind == "cpu" and runtime_of(point, model) == SERVER:
+                continue
+            point, remarks = completed(point, model, device)
+            if len(devices) == 1:
+                notices.extend(remarks)
+            yield model, device, point, known[key]
 
     title = ", ".join(dict.fromkeys(f"{model.title} {model.weights}" for model in described))
     answer = study.points(question, title, every())

@@ -14,7 +14,7 @@ from hwbench.report.text.compare import markdown
 from hwbench.study.compare.devices import Comparison
 
 FORMATS = ("text", "csv", "markdown", "json")
-_NOT_LANGUAGE = ("model", "runtime", "margin", "level", "fresh_processes", "budget")
+_NOT_LANGUAGE = ("model", "margin", "level", "fresh_processes", "budget")
 """Parameters that language models do not need, whatever their values."""
 SORTS = ("name", "released", "peak", "bandwidth", "ridge", "power", "time", "per-watt")
 

@@ -90,7 +90,7 @@ def _language(model: str, device: str, wanted: dict[str, Any], parameters: dict[
     for field in ("inputs", "batch_dim", "image_size", "phase", "channels_last", "strict", "layers", "roofline"):
         if parameters.get(field):
             raise InputError("not-for-language", "Language models do not have this option.", field=field)
-    common = {name: parameters[name] for name in ("context", "clock", "settings")}
+    common = {name: parameters[name] for name in ("context", "clock", "settings", "runtime")}
     contexts = common["context"] if isinstance(common["context"], tuple) else None
     if len(batches) == 1 and not contexts:
         return api.estimate_language(model, device, batch=batches[0], **wanted, **common)

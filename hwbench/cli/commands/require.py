@@ -60,8 +60,7 @@ def require(model: str, names: tuple[str, ...], everything: bool, as_json: bool,
 
 
 def _of_language(parameters: dict[str, Any]) -> dict[str, Any]:
-    others = {name: value for name, value in parameters.items() if name != "runtime"}
-    return language.options_of(others, "tokens", "latency", "batch", *language.FILTERS)
+    return language.options_of(parameters, "tokens", "latency", "batch", *language.FILTERS)
 
 
 def _lines(points: Any, style: Style, everything: bool) -> list[str]:

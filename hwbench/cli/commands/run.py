@@ -65,6 +65,9 @@ def run(
     answer: Answer
     with line("preparing") as progress:
         if language.is_asked(model, wanted, runtime):
+            if runtimes and runtimes != ("llama.cpp",):
+                message = "Language models are run by llama.cpp alone."
+                raise InputError("not-for-language", message, field="runtimes", nearest=("llama.cpp",))
             for field in _NETWORK:
                 if parameters.pop(field, None) not in (None, (), False, ("fp32",), "inference"):
                     raise InputError("not-for-language", "Language models do not have this option.", field=field)

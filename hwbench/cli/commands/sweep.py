@@ -25,7 +25,7 @@ def sweep(form: str | None, as_json: bool, path: str | None, **parameters: Any) 
     if any(language.is_asked(model, wanted, parameters["runtime"]) for model in models):
         if path or options.form(form, as_json) == "csv":
             raise InputError("bad-format", "Language models are swept as text or JSON.", field="form")
-        own = {name: value for name, value in parameters.items() if name not in ("models", "devices", "runtime")}
+        own = {name: value for name, value in parameters.items() if name not in ("models", "devices")}
         chosen = language.options_of(own, "batches", *language.FILTERS)
         forms = chosen.pop("weights").split(",") if "weights" in chosen else [None]
         answer = api.sweep_language(models, parameters["devices"], weights=forms, **chosen)

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from hwbench.answers import Answer
-from hwbench.machine.device import Device
+from hwbench.machine.device import Device, highest, peaks
 from hwbench.machine.parts import ClockKind, Kind, LanguageCalibration
 from hwbench.notices import Notice, notice
 from hwbench.predict.language import memory, parameters
@@ -16,17 +16,22 @@ from hwbench.predict.language.hardware import Accelerator, accelerator_of
 from hwbench.predict.language.memory import Budget, Remedy
 from hwbench.predict.language.model import Parts
 from hwbench.predict.language.parameters import RuntimeParameters
-from hwbench.predict.language.phases import MICROBATCH, UNFITTED, Phase, Scenario, Stage, phases
+from hwbench.predict.language.phases import LLAMA_CPP, MICROBATCH, SERVER, UNFITTED, Phase, Scenario, Stage, phases
+from hwbench.predict.language.server import BUDGET, server_phases
 from hwbench.workload.language.formats import block_format
 from hwbench.workload.language.parts import split_layers
 from hwbench.workload.language.tensors import LanguageModel
 
+SERVER_FAMILY = "server"
 SUBSTITUTES = {"other": "cuda"}
 """Classes of devices that nothing was fitted to, and the class whose parameters are used for them."""
 
 
 class LanguageEstimate(Answer, Struct, frozen=True):
-    """One language model on one device in llama.cpp: `phases` are the prompt, if there is one, and the generation."""
+    """One language model on one device: `phases` are the prompt, if there is one, and the generation.
+
+    In a server the batch is that of requests under way, and the prompt the time to the first token of one of them.
+    """
 
     SCHEMA: ClassVar[str] = "estimate/2"
     MAIN: ClassVar[tuple[str, ...]] = (
@@ -78,6 +83,12 @@ class LanguageEstimate(Answer, Struct, frozen=True):
         """Tokens a second of one sequence, at the mean context of the generation."""
         generation = self.phase("generation")
         return self.scenario.generate / generation.expected_time_s if generation else None
+
+    @property
+    def tokens_per_s_all(self) -> float | None:
+        """Generated tokens a second of all sequences."""
+        generation = self.phase("generation")
+        return generation.tokens_per_s if generation else None
 
     @property
     def tokens_per_s_interval(self) -> tuple[float, float] | None:
@@ -147,6 +158,8 @@ class LanguageEstimate(Answer, Struct, frozen=True):
                 "prompt": scenario.prompt,
                 "generate": scenario.generate,
                 "devices": scenario.devices,
+                "split": scenario.split,
+                "link_bytes_per_second": scenario.link,
                 "gpu_layers": scenario.gpu_layers,
                 "params": self.params,
                 "active_params": self.active_params,
@@ -154,7 +167,7 @@ class LanguageEstimate(Answer, Struct, frozen=True):
                 "ttft_interval_s": [*prompt.interval_s] if prompt else None,
                 "tokens_per_s": self.tokens_per_s,
                 "tokens_per_s_interval": _list(self.tokens_per_s_interval),
-                "tokens_per_s_all": self.tokens_per_s and self.tokens_per_s * scenario.batch,
+                "tokens_per_s_all": self.tokens_per_s_all,
                 "total_s": self.expected_time_s,
                 "total_interval_s": [*self.interval_s],
                 "energy_per_token_bound_j": self.energy_bound_j,
@@ -177,9 +190,9 @@ class LanguageEstimate(Answer, Struct, frozen=True):
     @property
     def energy_bound_j(self) -> float | None:
         """Joules of a generated token at the most power that the devices may take, None where that is unknown."""
-        if self.power_w is None or not self.tokens_per_s:
+        if self.power_w is None or not self.tokens_per_s_all:
             return None
-        return self.power_w * self.scenario.devices / (self.tokens_per_s * self.scenario.batch)
+        return self.power_w * self.scenario.devices / self.tokens_per_s_all
 
 
 def estimate_language(
@@ -191,17 +204,21 @@ def estimate_language(
     host: Device | None = None,
     calibration: LanguageCalibration | None = None,
 ) -> LanguageEstimate:
-    """Return the estimate of a model on `scenario.devices` devices with layers split between them.
+    """Return the estimate of a model on `scenario.devices` devices that share its layers, or every one of them.
 
     `other` returns the model in another format of weights, where it has any. `host` is the CPU that has the layers
     beyond `scenario.gpu_layers`; the memory that is budgeted and the `calibration` are those of the device. Raises
     InputError where the bandwidth or the rates of a device are unknown.
     """
-    accelerator, known = class_of(model, device, clock)
+    is_server = scenario.runtime == SERVER
+    accelerator, known = (server_class if is_server else class_of)(model, device, clock)
     cache = block_format(scenario.kv_dtype)
     size = accelerator.size * scenario.devices if accelerator.size else None
     resident = model
-    stages: tuple[Stage, ...] = (Stage(model, accelerator, known, scenario.devices, calibration),)
+    if is_server:
+        calibration = None  # which is of llama.cpp
+    whole = Stage(model, accelerator, known, scenario.devices, calibration, scenario.link)
+    stages: tuple[Stage, ...] = (whole,)
     if scenario.gpu_layers is not None and host is not None:
         resident, rest = split_layers(model, scenario.gpu_layers)
         stages = tuple(
@@ -209,13 +226,14 @@ def estimate_language(
             for part, where, count, own in ((resident, device, scenario.devices, calibration), (rest, host, 1, None))
             if part.tensors
         )
-    need = memory.budget(resident, size, scenario.reserved, scenario.batch, cache, MICROBATCH, scenario.fused_attention)
+    step, fused = (BUDGET, True) if is_server else (MICROBATCH, scenario.fused_attention)
+    need = memory.budget(resident, size, scenario.reserved, scenario.batch, cache, step, fused)
     return LanguageEstimate(
         model=model.name,
         title=model.title,
         device=device.label,
         kind=device.kind,
-        runtime="llama.cpp",
+        runtime=scenario.runtime,
         weights=model.weights,
         params=model.params,
         active_params=model.active_params,
@@ -224,9 +242,11 @@ def estimate_language(
         peak_dtype=accelerator.bound.dtype,
         bandwidth_bytes_per_second=accelerator.bandwidth,
         scenario=scenario,
-        phases=tuple(phases(stages, scenario)),
+        phases=tuple(server_phases(whole, scenario) if is_server else phases(stages, scenario)),
         budget=need,
-        remedies=tuple(memory.remedies(resident, need, scenario.devices, None if resident is not model else other)),
+        remedies=tuple(
+            memory.remedies(resident, need, scenario.devices, None if resident is not model else other, not is_server)
+        ),
         interval_level=parameters.shipped().level,
         host=host.label if len(stages) > 1 and host else None,
         check_command=check_command(model, scenario, device.kind),
@@ -237,13 +257,21 @@ def estimate_language(
 
 
 def check_command(model: LanguageModel, scenario: Scenario, kind: Kind) -> str:
-    """Return the command of llama.cpp that measures the scenario."""
+    """Return the command of the runtime that measures the scenario."""
+    if scenario.runtime == SERVER:
+        name, several = shlex.quote(model.path or model.name), scenario.devices
+        tensor = f" --{'tensor' if scenario.split == 'tensor' else 'pipeline'}-parallel-size {several}"
+        lengths = f"--random-input-len {scenario.prompt} --random-output-len {scenario.generate}"
+        load = f"--max-concurrency {scenario.batch} --num-prompts {8 * scenario.batch}"
+        serve = f"vllm serve {name}{tensor if several > 1 else ''}"
+        return f"{serve} & vllm bench serve --model {name} --dataset-name random {lengths} {load}"
     path = shlex.quote(model.path or f"{model.name}-{model.weights}.gguf")
     cache = scenario.kv_dtype
     formats = "" if cache == "f16" else f" -ctk {cache} -ctv {cache}"
     formats += " -fa 1" if scenario.fused_attention else ""
     count = 99 if scenario.gpu_layers is None else scenario.gpu_layers
     layers = f" -ngl {count}" if kind == "gpu" else ""
+    layers += " -sm row" if scenario.split == "tensor" else ""
     if scenario.batch > 1:
         total = scenario.batch * scenario.reserved
         prompt = f"-npp {scenario.prompt} -ntg {scenario.generate} -npl {scenario.batch}"
@@ -263,6 +291,17 @@ def class_of(model: LanguageModel, device: Device, clock: ClockKind | None) -> t
     return accelerator, families[family] if family == accelerator.family else _widened(families[family])
 
 
+def server_class(
+    model: LanguageModel, device: Device, clock: ClockKind | None
+) -> tuple[Accelerator, RuntimeParameters]:
+    """Return a device as a server sees it: 16-bit products summed in fp32, or those of its weights' own 8 bits."""
+    accelerator, _ = class_of(model, device, clock)
+    every = peaks(device, clock)
+    usable = [peak for name in ("fp16", "bf16", "fp32") if (peak := highest(every, name))]
+    best = highest(every, model.weights) or max(usable, key=lambda peak: peak.flops_per_second)
+    return replace(accelerator, rate=best.flops_per_second), parameters.shipped().families[SERVER_FAMILY]
+
+
 def _widened(known: RuntimeParameters) -> RuntimeParameters:
     """Return the parameters with the spread of a class that nothing was fitted to."""
     return replace(known, generation=UNFITTED, prompt=UNFITTED, batched=UNFITTED)
@@ -270,6 +309,7 @@ def _widened(known: RuntimeParameters) -> RuntimeParameters:
 
 _BOUNDS = {
     "weights": "memory", "cache": "memory", "decoding": "compute", "arithmetic": "compute", "launches": "overhead",
+    "link": "overhead",
 }  # fmt: skip
 """Which resource each part of a time is spent on."""
 
@@ -325,11 +365,17 @@ def _notices(
         yield notice("context-beyond-model", context=scenario.reserved, longest=model.context)
     if scenario.gpu_layers is not None:
         yield notice("layers-on-cpu", layers=len(model.layers) - min(scenario.gpu_layers, len(model.layers)))
-    if accelerator.family in SUBSTITUTES:
+    if scenario.runtime == SERVER:
+        yield notice("server-unfitted", budget=BUDGET)
+    elif accelerator.family in SUBSTITUTES:
         yield notice("class-unfitted", device=device.label)
-    if any(weight.experts > 1 for weight, _ in model.groups):
+    if scenario.runtime == LLAMA_CPP and any(weight.experts > 1 for weight, _ in model.groups):
         yield notice("experts-unfitted")
-    if scenario.devices > 1:
+    if model.weights in ("fp8", "int8") and all(peak.dtype != model.weights for peak in peaks(device)):
+        yield notice("weights-decoded", device=device.label, weights=model.weights)
+    if scenario.split == "tensor":
+        yield notice("devices-split-tensors", devices=scenario.devices, link=scenario.link)
+    elif scenario.devices > 1:
         yield notice("devices-split-by-layers", devices=scenario.devices)
     if device.provenance_of("memory.bandwidth") == "assumed":
         yield notice("bandwidth-assumed", device=device.label)

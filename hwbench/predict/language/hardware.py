@@ -1,6 +1,7 @@
 """A device as language models see it: memory, units and their clock, and the fastest arithmetic on 16-bit numbers."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hwbench.errors import InputError
 from hwbench.machine.device import Device, Peak, choose_clock, peaks
@@ -25,6 +26,13 @@ class Accelerator(Struct, frozen=True):
     bound: Peak
     rate: float
     size: float | None
+
+    def times(self, count: int) -> "Accelerator":
+        """Return so many of these devices as one that has all of their rates."""
+        bound = replace(self.bound, terms=tuple(replace(term, units=count * term.units) for term in self.bound.terms))
+        return replace(
+            self, bandwidth=count * self.bandwidth, cycles=count * self.cycles, bound=bound, rate=count * self.rate
+        )
 
 
 def accelerator_of(device: Device, clock: ClockKind | None = None, *, quantized: bool = True) -> Accelerator:

@@ -93,9 +93,16 @@ def budget(
 
 
 def remedies(
-    model: LanguageModel, need: Budget, devices: int, other: Callable[[str], LanguageModel] | None
+    model: LanguageModel,
+    need: Budget,
+    devices: int,
+    other: Callable[[str], LanguageModel] | None,
+    divisible: bool = True,
 ) -> Iterator[Remedy]:
-    """Yield what would make a model fit that does not; `other` returns it in another format of weights."""
+    """Yield what would make a model fit that does not; `other` returns it in another format of weights.
+
+    Layers are left to a CPU where the model is `divisible`.
+    """
     if need.size is None or need.fits:
         return
     if need.longest_context:
@@ -109,7 +116,7 @@ def remedies(
     single = need.size / devices
     room = need.size - need.buffers
     per_layer = (need.weights + need.cache) / len(model.layers)
-    if (count := int(room // per_layer)) > 0:
+    if divisible and (count := int(room // per_layer)) > 0:
         yield Remedy("layers", count)
     if single > need.buffers:
         yield Remedy("devices", -int(-(need.weights + need.cache) // (single - need.buffers)))

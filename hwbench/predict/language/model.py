@@ -21,11 +21,16 @@ PIPELINED = 4.0
 in passes of 512."""
 
 
+EXCHANGED, HANDSHAKE = 4.0, 5e-6
+"""Bytes of a number that devices add up, and seconds of each of the steps of that: assumptions."""
+
+
 class Parts(Struct, frozen=True):
     """Seconds of a time by what they are spent on; they add up to it.
 
     `weights` is reading and `decoding` is decoding them, `cache` reads and writes past tokens, with the scores of
-    attention that are written out; `launches` includes handing over to another device.
+    attention that are written out; `launches` includes handing over to another device, `link` is what devices that
+    share every layer take to add up their results.
     """
 
     weights: float
@@ -33,11 +38,12 @@ class Parts(Struct, frozen=True):
     arithmetic: float
     cache: float
     launches: float
+    link: float = 0.0
 
     @property
     def total(self) -> float:
         """Seconds in all."""
-        return self.weights + self.decoding + self.arithmetic + self.cache + self.launches
+        return self.weights + self.decoding + self.arithmetic + self.cache + self.launches + self.link
 
     @property
     def largest(self) -> str:
@@ -89,6 +95,16 @@ def prompt_time(
         cache=scores * overlap,
         launches=launches * overlap + known.hop * (devices - 1),
     )
+
+
+def link_time(step: StepWork, width: int, devices: int, link: float) -> float:
+    """Return the time that devices which share every layer take to add up their results, in s.
+
+    That is twice a layer, `width` numbers a token in EXCHANGED bytes, in a ring at `link` B/s.
+    """
+    sums = 2.0 * step.layers
+    ring = 2.0 * (devices - 1) / devices * EXCHANGED * width / link
+    return sums * (step.passes * 2.0 * (devices - 1) * HANDSHAKE + step.tokens * ring)
 
 
 def by_coding(values: dict[str, float], coding: str) -> float:

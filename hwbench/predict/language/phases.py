@@ -1,19 +1,23 @@
 """Reading the prompt and generating tokens, on one class of devices or on a device and a CPU one after the other."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hwbench.machine.parts import LanguageCalibration
 from hwbench.predict.language.hardware import Accelerator
-from hwbench.predict.language.model import Parts, generation_time, prompt_time
+from hwbench.predict.language.model import Parts, generation_time, link_time, prompt_time
 from hwbench.predict.language.parameters import ErrorBand, RuntimeParameters
 from hwbench.workload.language.formats import BlockFormat, block_format
 from hwbench.workload.language.tensors import LanguageModel
 from hwbench.workload.language.work import StepWork, decode_step, prompt_steps
 
 MICROBATCH = 512
+LLAMA_CPP, SERVER = "llama.cpp", "vllm"
+Split = Literal["layers", "tensor"]
 UNFITTED = ErrorBand(-math.log(2.0), math.log(2.0))
 """The interval of times that nothing was fitted to: a factor of two."""
 
@@ -23,6 +27,7 @@ class Scenario(Struct, frozen=True):
 
     `context` tokens of memory are reserved for each sequence, by default those of prompt and generation together.
     `gpu_layers` are on the device and the others on a CPU, None for all. Fused attention is llama.cpp's `-fa 1`.
+    Devices that split `tensor`s share every layer over a `link` in B/s; those that split `layers` follow one another.
     """
 
     prompt: int = 512
@@ -33,6 +38,9 @@ class Scenario(Struct, frozen=True):
     devices: int = 1
     gpu_layers: int | None = None
     fused_attention: bool = False
+    runtime: str = LLAMA_CPP
+    split: Split = "layers"
+    link: float | None = None
 
     @property
     def reserved(self) -> int:
@@ -41,17 +49,31 @@ class Scenario(Struct, frozen=True):
 
 
 class Stage(Struct, frozen=True):
-    """A part of a model on `devices` devices, with the parameters of their class and the factors of their own."""
+    """A part of a model on `devices` devices, with the parameters of their class and the factors of their own.
+
+    With a `link` in B/s they share every layer, else they follow one another.
+    """
 
     model: LanguageModel
     device: Accelerator
     known: RuntimeParameters
     devices: int = 1
     calibration: LanguageCalibration | None = None
+    link: float | None = None
+
+    def spend(self, formula: Callable[..., Parts], step: StepWork, fused_attention: bool) -> Parts:
+        """Return the time of a step by `generation_time` or `prompt_time` on these devices."""
+        if self.link is None:
+            return formula(step, self.device, self.known, self.devices, fused_attention)
+        parts = formula(step, self.device.times(self.devices), self.known, 1, fused_attention)
+        return replace(parts, link=link_time(step, self.model.width, self.devices, self.link))
 
 
 class Phase(Struct, frozen=True):
-    """Reading the prompt, or generating all tokens: times in s of the whole batch, what they are spent on, bounds."""
+    """Reading the prompt, or generating all tokens: times in s of the whole batch, what they are spent on, bounds.
+
+    `tokens_per_s` are those of all sequences.
+    """
 
     name: str
     kind: str
@@ -64,6 +86,7 @@ class Phase(Struct, frozen=True):
     bound: str
     limited_by: str
     parts: Parts
+    tokens_per_s: float
 
 
 def phases(stages: tuple[Stage, ...], scenario: Scenario) -> Iterator[Phase]:
@@ -93,9 +116,10 @@ def prompt_phase(
 ) -> Phase:
     """Return reading `tokens` after `past` cached ones in each sequence."""
     step = prompt_steps(stage.model, tokens, batch, past, microbatch, cache)
-    parts = prompt_time(step, stage.device, stage.known, stage.devices, fused_attention)
-    band = UNFITTED if stage.model.used_experts or fused_attention else stage.known.prompt
-    return _phase("prompt", step, 1, parts, "prompt", band, stage)
+    parts = stage.spend(prompt_time, step, fused_attention)
+    unfitted = stage.model.used_experts or fused_attention or stage.link is not None
+    band = UNFITTED if unfitted else stage.known.prompt
+    return phase_of("prompt", step, 1, parts, "prompt", band, stage)
 
 
 def generation_phase(
@@ -103,13 +127,14 @@ def generation_phase(
 ) -> Phase:
     """Return generating `tokens` after `past` cached ones in each sequence, at the mean context."""
     step = decode_step(stage.model, batch, past + tokens / 2, cache)
-    parts = generation_time(step, stage.device, stage.known, stage.devices, fused_attention)
+    parts = stage.spend(generation_time, step, fused_attention)
     band = stage.known.batched if batch > 1 else stage.known.generation
     kind = "batched" if batch > 1 else "generation"
-    return _phase("generation", step, tokens, parts, kind, UNFITTED if stage.model.used_experts else band, stage)
+    band = UNFITTED if stage.model.used_experts or stage.link is not None else band
+    return phase_of("generation", step, tokens, parts, kind, band, stage)
 
 
-def _phase(name: str, step: StepWork, times: int, parts: Parts, kind: str, band: ErrorBand, stage: Stage) -> Phase:
+def phase_of(name: str, step: StepWork, times: float, parts: Parts, kind: str, band: ErrorBand, stage: Stage) -> Phase:
     """Return a phase of `times` such steps, which a calibration of the device corrects by the `kind` of time.
 
     The roofline lets all devices work at once, as splitting every layer would.
@@ -132,6 +157,7 @@ def _phase(name: str, step: StepWork, times: int, parts: Parts, kind: str, band:
         bound="memory" if roofline > ideal else "compute",
         limited_by=parts.largest,
         parts=Parts(*(scale * getattr(parts, field) for field in Parts.__struct_fields__)),
+        tokens_per_s=times * step.tokens / expected,
     )
 
 
@@ -166,4 +192,5 @@ def _joined(each: list[Phase]) -> Phase:
         bound=max(each, key=lambda phase: phase.roofline_time_s).bound,
         limited_by=parts.largest,
         parts=parts,
+        tokens_per_s=1 / sum(1 / phase.tokens_per_s for phase in each),
     )

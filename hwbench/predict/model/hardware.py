@@ -22,6 +22,8 @@ STREAM_SHARE = 0.92
 """Share of its printed bandwidth that a benchmark reads from a GPU's memory."""
 BOOST = 1.12
 """Clock of a consumer card over its printed boost, by which a forecast may undercut the bounds at the printed clock."""
+OTHER_ISAS = ("neon", "sve", "sve2", "vsx", "rvv", "lasx", "lsx", "altivec")
+"""Vectors of CPUs that are not x86."""
 STATIC_TEAM = 0.5
 """Power of the slowest cores' share: teams of threads divide work evenly, so that fast cores wait for slow ones."""
 WATTS, USUAL_RATE, RATE_POWER, CAP_POWER = 1.66, 1024.0, 0.25, 0.8
@@ -50,6 +52,7 @@ class Hardware(Struct, frozen=True):
     measured instead of taken from the data sheet, `assumed` those that had to be guessed. `factors` correct the
     compute, memory and overhead of a machine on which networks were timed, `spread` is the error that remains. `power`
     is the share of the rates that the device's power sustains. `expected` are the factors of its runtime, if known.
+    `other_isa` says that it is a CPU of an instruction set that no runtime was measured on: all but x86.
     """
 
     kind: str
@@ -73,6 +76,7 @@ class Hardware(Struct, frozen=True):
     label: str = ""
     architecture: str = ""
     expected: PartFactors | None = None
+    other_isa: bool = False
 
 
 def hardware_of(
@@ -120,6 +124,7 @@ def hardware_of(
         power=min(power_share(device, rate.flops_per_cycle) for rate in rates.values()),
         label=device.label,
         architecture=device.architectures.removesuffix("-pro"),
+        other_isa=device.kind == "cpu" and vector.isa in OTHER_ISAS,
     )
 
 

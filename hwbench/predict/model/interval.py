@@ -34,7 +34,7 @@ def log_interval(
     low, high = spread.devices.get(hardware.label, (spread.low, spread.high))
     wider = _device(spread, hardware, dtype)
     wider += ((dtype not in spread.dtypes) + (vendor not in spread.vendors)) * spread.unmeasured**2
-    if foreign:
+    if foreign or hardware.other_isa:
         wider += spread.foreign**2
     wider += len(hardware.assumed) * spread.assumed**2
     squares = wider + (spread.unknown * unknown) ** 2

@@ -1,6 +1,9 @@
 """What one step of a language model must do: bytes that it reads, weights that it decodes, multiply-adds, scores."""
 
+from collections.abc import Iterable
+
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hwbench.workload.language.formats import BlockFormat
 from hwbench.workload.language.tensors import EMBEDDING, LanguageModel
@@ -64,6 +67,20 @@ def prompt_steps(
     return _sum(total, step, batch * whole)
 
 
+def mixed_step(
+    model: LanguageModel, sequences: float, context: float, piece: float, prompt: int, cache: BlockFormat
+) -> StepWork:
+    """Return the step that adds a token to each of `sequences` and reads `piece` tokens of prompts; weights once."""
+    steps = []
+    if sequences:
+        steps.append((_step(model, sequences, sequences, 1.0, context, cache), 1.0))
+    heads = piece / prompt if piece else 0.0
+    if piece:
+        steps.append((_step(model, piece, heads, min(piece, float(prompt)), (prompt + 1) / 2, cache), 1.0))
+    size, decoded, macs, outputs = _weights(model, sequences + piece, sequences + heads)
+    return replace(weighted(steps), passes=1.0, weight_bytes=size, decoded=decoded, weight_macs=macs, outputs=outputs)
+
+
 def _step(
     model: LanguageModel, tokens: float, heads: float, each: float, context: float, cache: BlockFormat, steps: int = 1
 ) -> StepWork:
@@ -115,6 +132,15 @@ def _weights(model: LanguageModel, tokens: float, heads: float) -> tuple[float, 
         macs += tensor.count * single * (heads if is_head else tokens)
         outputs += tensor.rows * tensor.experts * single * (heads if is_head else tokens)
     return size, decoded, macs, outputs
+
+
+def weighted(steps: Iterable[tuple[StepWork, float]]) -> StepWork:
+    """Return the sum of steps, each taken so many times; there is at least one."""
+    total: StepWork | None = None
+    for step, times in steps:
+        total = _sum(total, step, times)
+    assert total is not None
+    return total
 
 
 def _sum(total: StepWork | None, step: StepWork, times: float) -> StepWork:

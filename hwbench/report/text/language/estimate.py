@@ -12,7 +12,7 @@ from hwbench.workload.language.counting import LanguageCount
 
 _SPENT = {
     "weights": "reading weights", "decoding": "decoding weights", "arithmetic": "arithmetic", "cache": "the cache",
-    "launches": "launches",
+    "launches": "launches", "link": "the link",
 }  # fmt: skip
 
 
@@ -76,14 +76,14 @@ def _times(answer: LanguageEstimate, style: Style) -> list[str]:
     rows = []
     if prompt := answer.phase("prompt"):
         ends = interval(*prompt.interval_s)
-        rate = per_second(scenario.prompt * scenario.batch / prompt.expected_time_s)
+        rate = per_second(prompt.tokens_per_s)
         rows.append(
             (f"first token after {scenario.prompt}", si(prompt.expected_time_s, "s", 3), ends, rate, _roof(prompt))
         )
     generation, rates = answer.phase("generation"), answer.tokens_per_s_interval
     if generation and rates and answer.tokens_per_s:
         ends = rate_interval(*rates)
-        rate = per_second(answer.tokens_per_s * scenario.batch)
+        rate = per_second(generation.tokens_per_s)
         rows.append(("tokens of a sequence", per_second(answer.tokens_per_s), ends, rate, _roof(generation)))
     ends = interval(*answer.interval_s)
     roof = sum(phase.roofline_time_s for phase in answer.phases) / answer.expected_time_s

@@ -17,7 +17,7 @@ MAX_DEVICES = 10
 def lines(answer: LanguagePoints, style: Style = PLAIN, most: int | None = None) -> list[str]:
     """Return a row a point, at most `most`, and for a requirement how many deliver."""
     points = answer.points[: most or (MAX_DEVICES if answer.question == "require" else MAX_POINTS)]
-    result = [*heading(cut(f"{answer.title} in llama.cpp", 100), style), ""]
+    result = [*heading(cut(f"{answer.title} in {answer.runtime}", 100), style), ""]
     if answer.question == "require":
         result += [*sentences(_verdict(answer), style), ""]
     if points:

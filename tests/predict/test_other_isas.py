@@ -1,0 +1,35 @@
+"""CPUs that are not x86: their forecasts rest on parameters of x86, which is said and widens the interval."""
+
+import math
+
+import pytest
+from msgspec.structs import replace
+
+from hwbench.machine import catalog
+from hwbench.predict.forecast import forecast
+from hwbench.predict.model import scalar
+from hwbench.predict.model.hardware import hardware_of
+from hwbench.predict.model.interval import log_interval
+from hwbench.predict.model.parameters import parameters
+from hwbench.workload import load
+
+
+@pytest.mark.parametrize(("name", "other"), [("apple-m3", True), ("raspberry-pi-4", True), ("ryzen9-7950x", False)])
+@pytest.mark.parametrize("runtime", ["onnxruntime-cpu", "openvino-cpu", "torch-eager-cpu"])
+def test_forecasts_of_other_isas_say_so(name: str, other: bool, runtime: str) -> None:
+    found = forecast(load.workload("lenet5"), catalog.device(name), runtime=runtime)
+    assert found is not None
+    assert ("isa-unmeasured" in {notice.code for notice in found.notices}) == other
+
+
+def test_the_interval_of_another_isa_is_wider() -> None:
+    spread = parameters().runtimes["onnxruntime-cpu"].spread
+    hardware = hardware_of(catalog.device("apple-m3"), ["fp32"])
+    assert hardware is not None
+    ends = [
+        log_interval(scalar, spread, "Apple", replace(hardware, other_isa=other), "fp32", (0.0, 0.0))
+        for other in (False, True)
+    ]
+    for narrow, wide in zip(*ends, strict=True):
+        assert wide**2 - narrow**2 == pytest.approx(spread.foreign**2)
+        assert math.copysign(1, wide) == math.copysign(1, narrow)
