@@ -146,6 +146,10 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     "assumed-value": lambda operator, module, answer: (
         f"The trace has no data: `{operator}` of values in {module or 'the module'} was assumed to be {answer}."
     ),
+    "tree-of-folded": (
+        "The names of {ops} operators are not stored: each is placed in the module of the first that is alike. "
+        "A trace has them all."
+    ),
     "traced-without-data": "The trace has no data: {text}.",
     "real-values": "The model needs values, so it ran on random ones: with others it may take another path.",
     "batch-unknown": (

@@ -24,17 +24,21 @@ def count(
     dtype: str = "fp32",
     batch: int | None = None,
     audit: bool = False,
+    depth: int | None = None,
     **options: Unpack[ModelOptions],
 ) -> Count:
     """Return the parameters, operations and traffic of a model, layer by layer; `inputs` as for `estimate`.
 
-    With `audit` other installed counters count a traced model too.
+    With `audit` other installed counters count a traced model too. With `depth` there are totals by module in `tree`,
+    down to so many levels.
     """
-    source, name = Model(model, inputs, options), check_dtype(dtype)
+    source, name = Model(model, inputs, options, unfolded=depth is not None), check_dtype(dtype)
     if convention not in CONVENTIONS:
         message = f"There is no convention '{shown(convention)}'."
         raise InputError("unknown-convention", message, field="convention", nearest=CONVENTIONS)
+    if depth is not None and depth < 1:
+        raise InputError("bad-depth", "A tree has at least one level.", field="depth")
     size = source.batch(batch, name)
     workload = source.workload(name, size)
-    answer = counting.count(workload, convention, name, known_dtype(name).bits, size)
+    answer = counting.count(workload, convention, name, known_dtype(name).bits, size, depth)
     return replace(answer, audit=load.audit(source.request(name, size), workload)) if audit else answer

@@ -124,17 +124,20 @@ def check_options(options: ModelOptions) -> None:
 class Model:
     """A model as a user gives it: a name, a workload or a torch module; each of its workloads is counted once.
 
-    `inputs` are a shape such as `2x3x224x224` for names, and a tensor or a tuple of tensors for modules.
+    `inputs` are a shape such as `2x3x224x224` for names, and a tensor or a tuple of tensors for modules. `unfolded`
+    keeps ops that are alike apart.
     """
 
-    def __init__(self, model: "str | Workload | torch.nn.Module", inputs: Any, options: ModelOptions) -> None:
+    def __init__(
+        self, model: "str | Workload | torch.nn.Module", inputs: Any, options: ModelOptions, unfolded: bool = False
+    ) -> None:
         check_options(options)
         if isinstance(model, str) and inputs is not None and not isinstance(inputs, str):
             message = "Tensors are inputs of torch modules; a named model takes a shape such as '2x3x224x224'."
             raise InputError("inputs-of-name", message, field="inputs")
         if isinstance(model, Workload) and (inputs is not None or options.get("mode") == "training"):
             raise InputError("counted-already", "A workload is counted already and takes no inputs.", field="inputs")
-        self.name, self.inputs, self.options = model, inputs, options
+        self.name, self.inputs, self.options, self.unfolded = model, inputs, options, unfolded
         self._workloads: dict[ModelRequest, Workload] = {}
 
     @property
@@ -157,6 +160,7 @@ class Model:
             batch=batch,
             batch_dim=self.options.get("batch_dim"),
             real=self.options.get("real", False),
+            unfolded=self.unfolded,
         )
 
     def batch(self, batch: int | None, dtype: str = "fp32") -> int:

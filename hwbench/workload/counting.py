@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 from msgspec import UNSET, Struct, UnsetType
 
 from hwbench.answers import Answer
-from hwbench.notices import Notice
+from hwbench.notices import Notice, notice
 from hwbench.workload.ops import CONVENTIONS, Convention, Op, Shape, Workload
+from hwbench.workload.tree import Branch, tree
 
 
 class LayerCount(Struct, frozen=True):
@@ -47,16 +48,28 @@ class Count(Answer, Struct, frozen=True):
     uncounted: tuple[str, ...]
     layers: tuple[LayerCount, ...]
     workload: Workload
+    tree: Branch | UnsetType = UNSET
     audit: tuple[Any, ...] | UnsetType = UNSET
 
     @property
     def notices(self) -> tuple[Notice, ...]:
         """What a reader must know of how the workload was counted."""
-        return self.workload.notices
+        return (*self.workload.notices, *self._of_tree)
+
+    @property
+    def _of_tree(self) -> tuple[Notice, ...]:
+        """Of a saved workload, ops that are alike are known by the name of the first."""
+        ops = sum(op.count - 1 for op in self.workload.ops if ":" in op.name)
+        return (notice("tree-of-folded", ops=ops),) if ops and not isinstance(self.tree, UnsetType) else ()
 
 
-def count(workload: Workload, convention: Convention, dtype: str, bits: int, batch: int = 1) -> Count:
-    """Count one batch at `bits` bits an element; `count` is the total in the chosen convention."""
+def count(
+    workload: Workload, convention: Convention, dtype: str, bits: int, batch: int = 1, depth: int | None = None
+) -> Count:
+    """Count one batch at `bits` bits an element; `count` is the total in the chosen convention.
+
+    With a `depth` there are totals by module, down to so many levels.
+    """
     total = workload.work(bits, batch)
     conventions = {name: workload.operations(name, batch) for name in CONVENTIONS}
     return Count(
@@ -64,6 +77,7 @@ def count(workload: Workload, convention: Convention, dtype: str, bits: int, bat
         traffic_bytes=total.traffic, elementwise_flops=total.elementwise_flops, convention=convention,
         count=conventions[convention], conventions=conventions, uncounted=workload.uncounted,
         layers=tuple(_layer(op, bits, workload.repeats(batch)) for op in workload.ops), workload=workload,
+        tree=UNSET if depth is None else tree(workload, bits, batch, depth),
     )  # fmt: skip
 
 

@@ -43,7 +43,7 @@ def workload(model: str | ModelRequest) -> Workload:
         from hwbench.workload.onnx import isolated
 
         return isolated.workload(path, request)
-    for name in request.parameters_but("batch", "input", "training"):
+    for name in request.parameters_but("batch", "input", "training", "unfolded"):
         text = "This applies to traced models (torchvision:, timm:, hf:, torch: and ONNX), not to lists of layers."
         raise InputError("not-traced", text, field=name)
     if request.training:
@@ -148,7 +148,9 @@ def _traced(request: ModelRequest) -> Workload:
     """Trace a model here, or take a shipped trace of it unless another version of its package is installed."""
     from hwbench.workload.saved import shipped  # which lists of layers do without
 
-    if shipped.matches_installed(request) and (packed := shipped.workload(request)):
+    folded = replace(request, unfolded=False)
+    wants_names = request.unfolded and shipped.installed(shipped.SOURCE)
+    if not wants_names and shipped.matches_installed(request) and (packed := shipped.workload(folded)):
         return packed
     if request.model.startswith(f"{shipped.SOURCE}:") and not shipped.installed(shipped.SOURCE):
         remedy = f"pip install 'hwbench[torch]' {shipped.SOURCE}"
@@ -156,7 +158,7 @@ def _traced(request: ModelRequest) -> Workload:
     try:
         _require("torch", request.model, "model")
     except InputError as error:
-        if packed := shipped.workload(request):
+        if packed := shipped.workload(folded):
             return packed
         raise shipped.missing(request, error.message) from None
     from hwbench.workload.tracing import sources

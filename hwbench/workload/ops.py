@@ -11,6 +11,8 @@ from hwbench.errors import InputError, shown
 from hwbench.notices import Notice, notice
 
 Convention = Literal["flop", "mac", "mac-bias"]
+Part = Literal["forward", "backward", "recompute", "optimizer"]
+"""Part of a training step; `recompute` is what checkpoints run again."""
 
 
 CONVENTIONS: dict[Convention, str] = {
@@ -68,7 +70,7 @@ class Op(Struct, frozen=True, omit_defaults=True):
     of an image (and of a layer norm over the channels of one that a convolution reads), `strided` says that some tensor
     is not traversed in the order in which it lies in memory, `broadcast` that an elementwise op repeats a smaller
     tensor, `masked` that attention adds a mask. A compiler that fuses moves `fused_elements` and `fused_bytes` less
-    than the traffic, and has no kernel of its own for a `fused` op (see fusion.py).
+    than the traffic, and has no kernel of its own for a `fused` op (see fusion.py). `part` is that of a training step.
     """
 
     kind: str
@@ -99,6 +101,7 @@ class Op(Struct, frozen=True, omit_defaults=True):
     fused: bool = False
     fused_elements: int = 0
     fused_bytes: int = 0
+    part: Part = "forward"
 
     @property
     def flops(self) -> int:

@@ -40,6 +40,7 @@ WIDE = [
     "estimate --model bert-base --device h100-sxm --batch 1,1000000000 --dtype fp32,fp16,bf16",
     "count --model lenet5",
     "count --model vit-b-16",
+    "count --model vit-b-16 --tree --depth 3",
     "count --model bert-base --batch 1024 --convention mac-bias",
     "peak",
     "peak --device core-ultra-7-155h",

@@ -24,9 +24,11 @@ from hwbench.workload.ops import CONVENTIONS
 @language.option("--kv-dtype", metavar="F", help="Number format of the cache: f16, q8_0, q4_0 [default: f16].")
 @click.option("--audit", is_flag=True, help="Run other installed counters too, and explain where they differ.")
 @options.layers_option
+@click.option("--tree", is_flag=True, help="Add up by module instead of by layer.")
+@click.option("--depth", type=click.IntRange(1, 100), metavar="N", help="Levels of that tree [default: 2].")
 @options.tracing_options
 @options.json_option
-def count(model: str, layers: bool, as_json: bool, **parameters: Any) -> None:
+def count(model: str, layers: bool, tree: bool, depth: int | None, as_json: bool, **parameters: Any) -> None:
     """Count a model's parameters, operations and traffic, layer by layer.
 
     \b
@@ -39,6 +41,7 @@ def count(model: str, layers: bool, as_json: bool, **parameters: Any) -> None:
     Examples:
       hwbench count --model alexnet
       hwbench count --model alexnet --convention mac-bias
+      hwbench count --model resnet50 --tree --depth 2
       hwbench count llama3-8b --weights q4_k_m
       hwbench count --model matmul:4096x4096x4096 --json
 
@@ -53,5 +56,5 @@ def count(model: str, layers: bool, as_json: bool, **parameters: Any) -> None:
         output.show(api.count_language(model, **wanted), as_json)
         return
     with status(tracing(model, training=parameters["mode"] == "training")):
-        answer = api.count(model, **parameters)
+        answer = api.count(model, depth=depth or 2 if tree or depth else None, **parameters)
     output.show(answer, as_json, partial(text.summary, answer, all_layers=layers))

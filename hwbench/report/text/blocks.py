@@ -9,18 +9,22 @@ MAX_LAYERS = 24
 
 
 class Named(Protocol):
-    """A layer of any answer."""
+    """A part of any answer."""
 
     @property
     def name(self) -> str:
-        """The layer's name, with the numbers of its blocks."""
+        """Its name, with the numbers of its blocks."""
+
+
+class Repeated(Named, Protocol):
+    """A layer of any answer."""
 
     @property
     def count(self) -> int:
         """How many operators it stands for, alike and one after the other."""
 
 
-Layer = TypeVar("Layer", bound=Named)
+Layer = TypeVar("Layer", bound=Repeated)
 
 
 def alike(layers: Sequence[Layer], work: Callable[[Layer], Hashable]) -> list[tuple[str, list[Layer]]]:
@@ -28,7 +32,7 @@ def alike(layers: Sequence[Layer], work: Callable[[Layer], Hashable]) -> list[tu
     groups: dict[Hashable, list[Layer]] = {}
     for layer in layers:
         groups.setdefault((re.sub(r"\d+", "*", layer.name), work(layer)), []).append(layer)
-    return [(_name(group), group) for group in groups.values()]
+    return [(shared_name(group), group) for group in groups.values()]
 
 
 def remark(layers: Sequence[Layer]) -> list[str]:
@@ -36,6 +40,7 @@ def remark(layers: Sequence[Layer]) -> list[str]:
     return ["×N: the first of N operators that are alike"] if any(layer.count > 1 for layer in layers) else []
 
 
-def _name(group: Sequence[Named]) -> str:
+def shared_name(group: Sequence[Named]) -> str:
+    """Return the name that a group shares, with `*` for numbers that differ."""
     parts = zip(*(re.split(r"(\d+)", layer.name) for layer in group), strict=True)
     return "".join(part[0] if len(set(part)) == 1 else "*" for part in parts)

@@ -1,19 +1,21 @@
 """Workloads as text: the layers of a network, the counts of other counters, and lists of models."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from msgspec import UnsetType
 
 from hwbench import answers
 from hwbench.dtypes import dtype
-from hwbench.report.text.blocks import MAX_LAYERS, alike, remark
-from hwbench.report.text.format import integer, intensity, layer_name
+from hwbench.report.text.blocks import MAX_LAYERS, alike, remark, shared_name
+from hwbench.report.text.format import integer, intensity, layer_name, percent
 from hwbench.report.text.layout import PLAIN, Style, field, heading, sentences, table
 from hwbench.units import si
 from hwbench.workload.counting import Count
 from hwbench.workload.ops import CONVENTIONS, Convention, Workload
 from hwbench.workload.shapes import format_shape
+from hwbench.workload.tree import Branch
 
 _HEADINGS: dict[Convention, str] = {"flop": "FLOP", "mac": "MAC", "mac-bias": "MAC+bias"}
 _UNITS: dict[Convention, str] = {"flop": "FLOP", "mac": "MAC", "mac-bias": "op"}
@@ -29,7 +31,8 @@ def summary(count: Count, style: Style = PLAIN, all_layers: bool = False) -> lis
     )
     shape = format_shape(workload.input_shape)
     lines = [*heading(f"{workload.title} · input {shape} · batch {batch} · {count.dtype}", style), ""]
-    lines += [*_layers(count, style, all_layers), ""]
+    table_of = _layers if isinstance(count.tree, UnsetType) else _modules
+    lines += [*table_of(count, style, all_layers), ""]
     for name, text in (
         ("parameters", f"{integer(workload.params)} ({si(workload.params * bits / 8, 'B')} at {count.dtype})"),
         ("operations", f"{integer(count.count)} = {si(count.count, _UNITS[convention])}"),
@@ -79,6 +82,46 @@ def _layers(count: Count, style: Style, all_layers: bool) -> list[str]:
     if len(groups) < len(count.layers):
         notes.append(f"... one row for what blocks repeat; all {len(count.layers)} layers with --layers")
     return lines + [line for note in notes for line in heading(note, style, "dim")]
+
+
+def _modules(count: Count, style: Style, all_modules: bool) -> list[str]:
+    """Return a row a module, those inside indented; those that are alike as one, with their sum."""
+    assert not isinstance(count.tree, UnsetType)
+    rows = []
+    for depth, name, times, module in [(0, "all", 1, count.tree), *_indented(count.tree.inner, all_modules)]:
+        operations = times * module.conventions[count.convention]
+        rows.append(
+            (
+                f"{'  ' * depth}{layer_name(name, times)}",
+                integer(times * module.params) if module.params else "-",
+                integer(operations) if operations else "-",
+                percent(operations / count.count) if operations else "-",
+                si(times * module.traffic_bytes, "B"),
+            )
+        )
+    header = ("module", "params", _HEADINGS[count.convention], "share", "traffic")
+    roles = ["dim" if row[1] == row[2] == "-" else "" for row in rows]
+    lines = table(header, rows, "lrrrr", style, roles, ("traffic", "share"))
+    alike_rows = any(" ×" in row[0] for row in rows)
+    return lines + (heading("×N: N modules that are alike, added up", style, "dim") if alike_rows else [])
+
+
+def _indented(
+    modules: Sequence[Branch], every: bool, depth: int = 1, times: int = 1
+) -> Iterator[tuple[int, str, int, Branch]]:
+    """Yield depth and name of each module, how many of the whole are like it, and one of them."""
+    groups: dict[Hashable, list[Branch]] = {}
+    for module in modules:
+        groups.setdefault(module.path if every else _shape(module), []).append(module)
+    for group in groups.values():
+        yield depth, shared_name(group), times * len(group), group[0]
+        yield from _indented(group[0].inner, every, depth + 1, times * len(group))
+
+
+def _shape(module: Branch) -> Hashable:
+    """Return what modules share that are alike: their names but for numbers, their totals, and all that is in them."""
+    totals = (module.params, module.macs, module.elementwise_flops, module.traffic_bytes)
+    return (re.sub(r"\d+", "*", module.name), totals, tuple(map(_shape, module.inner)))
 
 
 def published(workload: Workload, style: Style) -> list[str]:

@@ -58,7 +58,7 @@ def workload(path: str, request: ModelRequest) -> Workload:
     It is of exactly the inputs in the file or the request. Where a walk at another size of the batch shows that the
     cost is a multiple of it, apart from traffic of weights, ops are those of one sample. An open batch is 1.
     """
-    for name in request.parameters_but("input", "image_size", "batch", "batch_dim"):
+    for name in request.parameters_but("input", "image_size", "batch", "batch_dim", "unfolded"):
         text = "This does not apply to an ONNX file, which is counted unchanged; export the model accordingly."
         raise InputError("not-for-onnx", text, field=name)
     requested_inputs(request)  # fails before the file is read
@@ -89,11 +89,12 @@ def _counted(path: str, graph: Any, opsets: dict[str, int], request: ModelReques
             raise InputError("batch-unknown", f"{text} State it as the dimension of the batch.", field="batch")
         batch = request.batch or batch
         first = walk(dims, batch)
+    named = [(name, op) for (name, _), op in zip(first.state.ops, ops or first.ops, strict=True)]
     return Workload(
         name=request.model,
         title=f"{shown(graph.name or os.path.basename(path))}, ONNX opset {opsets.get('', 0)}",
         input_shape=_of_sample(first.shapes, dims),
-        ops=fold((name, op) for (name, _), op in zip(first.state.ops, ops or first.ops, strict=True)),
+        ops=tuple(op for _, op in named) if request.unfolded else fold(named),
         uncounted=uncounted(first.state.uncounted, len(first.state.ops)),
         unused_params=first.state.unused_params,
         samples=1 if ops is not None else batch,

@@ -5,27 +5,19 @@ optimizers, mixed precision. It takes some ten µs an operator, so that one step
 """
 
 import contextlib
-import sys
-import threading
-from collections.abc import Iterator
-from types import FrameType
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from msgspec import Struct
-from torch.optim import optimizer
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from hwbench.workload.formulas.cost import Call, Cost, Role
-from hwbench.workload.ops import Op, Workload, uncounted
+from hwbench.workload.ops import Op, Part, Workload, uncounted
+from hwbench.workload.tracing.parts import optimizers
 from hwbench.workload.tracing.patches import disable_fast_path
 from hwbench.workload.tracing.record import Trace, folded
 from hwbench.workload.tracing.trace import Dispatch, is_composite
 from hwbench.workload.tracing.twins import address, tensors
-
-Part = Literal["forward", "backward", "recompute", "optimizer"]
-_CHECKPOINT = "torch/utils/checkpoint.py"
-"""The end of the file whose code runs parts of a forward pass again during the backward pass."""
 
 
 class ObservedWork(Struct, frozen=True):
@@ -66,8 +58,8 @@ class _Live(Trace):
     def record(self, call: Call, cost: Cost, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
         """Add an op to the part of the step in which it runs."""
         super().record(call, cost, inputs, outputs)
-        op, part = self.ops[-1], _part()
-        self.parts[part] = self.parts.get(part, 0) + op.flops
+        op = self.ops[-1]
+        self.parts[op.part] = self.parts.get(op.part, 0) + op.flops
         if op.flops:
             dtype = _computed_in(op, inputs[0])
             self.dtypes[dtype] = self.dtypes.get(dtype, 0) + op.flops
@@ -88,7 +80,7 @@ class Observation:
         if not isinstance(_get_current_dispatch_mode(), _Observer):  # else of another meter, which may end first
             self._stack.enter_context(torch.compiler.set_stance("force_eager"))
             self._stack.enter_context(disable_fast_path())  # of transformer layers, in which operators are hidden
-        self._stack.enter_context(_optimizers())
+        self._stack.enter_context(optimizers())
         self._stack.enter_context(_Observer(self._trace))
 
     def stop(self) -> None:
@@ -139,42 +131,3 @@ def _computed_in(op: Op, tensor: torch.Tensor) -> str:
     backend = torch.backends.cudnn if op.window else torch.backends.cuda.matmul
     allows_tf32 = op.dtype == "fp32" and tensor.device.type == "cuda" and backend.allow_tf32
     return "tf32" if allows_tf32 else op.dtype
-
-
-_stepping = threading.local()
-
-
-@contextlib.contextmanager
-def _optimizers() -> Iterator[None]:
-    """Note while an optimizer of this thread updates parameters."""
-
-    def before(*_: Any) -> None:
-        _stepping.depth = getattr(_stepping, "depth", 0) + 1
-
-    def after(*_: Any) -> None:
-        _stepping.depth -= 1
-
-    hooks = (optimizer.register_optimizer_step_pre_hook(before), optimizer.register_optimizer_step_post_hook(after))
-    _stepping.depth = 0
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _part() -> Part:
-    """Return the part of a step that runs now in this thread."""
-    if torch._C._current_graph_task_id() != -1:
-        return "recompute" if _is_checkpoint_run_again() else "backward"
-    # A forward pass that an optimizer asks for, as those of Lightning do, has gradients; the update itself has none.
-    return "optimizer" if getattr(_stepping, "depth", 0) and not torch.is_grad_enabled() else "forward"
-
-
-def _is_checkpoint_run_again() -> bool:
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code.co_filename.replace("\\", "/").endswith(_CHECKPOINT):
-            return True
-        frame = frame.f_back
-    return False

@@ -35,17 +35,19 @@ def swap_tensors(module: torch.nn.Module, convert: Convert, training: bool, chan
 
 
 @contextlib.contextmanager
-def track_modules(module: torch.nn.Module, stack: list[str]) -> Iterator[None]:
-    """Keep the path of the running module on top of `stack`, by hooks that belong to no module."""
+def track_modules(module: torch.nn.Module, stack: list[str], moved: Callable[[], None]) -> Iterator[None]:
+    """Keep the path of the running module on top of `stack`, by hooks of no module; tell when it changes."""
     from torch.nn.modules import module as hooks
 
     names = {id(child): name for name, child in module.named_modules()}
 
     def before(child: torch.nn.Module, _args: Any) -> None:
         stack.append(names.get(id(child), stack[-1] if stack else ""))
+        moved()
 
     def after(_child: torch.nn.Module, _args: Any, _output: Any) -> None:
         stack.pop()
+        moved()
 
     try:
         pre, post = hooks.register_module_forward_pre_hook, hooks.register_module_forward_hook

@@ -1,5 +1,6 @@
 """What a traced run does, operator by operator: roles of tensors, bytes, parameters, each turned into an op."""
 
+from bisect import bisect
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,7 +9,8 @@ import torch
 
 from hwbench.workload.formulas.cost import Call, Cost, Role
 from hwbench.workload.formulas.tally import Amount, Parameters, Tally, joint_role
-from hwbench.workload.ops import AssumedAnswer, Op, fold
+from hwbench.workload.ops import AssumedAnswer, Op, Part, fold
+from hwbench.workload.tracing import parts
 from hwbench.workload.tracing.fusion import ROWS, Access, Node, norms_of_images, savings
 from hwbench.workload.tracing.twins import address, distinct_elements, is_channels_last, is_dense, keeps_values, tensors
 
@@ -43,6 +45,7 @@ class Trace:
         self.uncounted: dict[str, int] = {}
         self.assumed: dict[AssumedAnswer, None] = {}  # in the order in which they were made
         self.modules: list[str] = []
+        self._moves: list[tuple[int, str]] = []  # the next number of autograd, and the module from then on
         self.output: Any = None  # what the module returned
         self.params = Parameters()
         self._products: set[int] = set()  # what products without a bias wrote
@@ -64,6 +67,16 @@ class Trace:
         for tensor in tensors((args, kwargs)):
             self._mark(tensor, "data")
             self.has_values = self.has_values or keeps_values(tensor)
+
+    def moved(self) -> None:
+        """Record which module runs from now on."""
+        self._moves.append((parts.next_number(), self.modules[-1] if self.modules else ""))
+
+    def _module(self, part: Part) -> str:
+        """Return the path of the module that runs, or whose gradients are computed."""
+        if part == "backward" and (before := bisect(self._moves, parts.differentiated(), key=lambda move: move[0])):
+            return self._moves[before - 1][1]
+        return self.modules[-1] if self.modules else ""
 
     def assume(self, operator: str, answer: bool) -> bool:
         """Record and return the answer that the running module gets about values that it lacks."""
@@ -119,13 +132,14 @@ class Trace:
         writes = [_access(tensor, tally.write(tensor.numel(), self._bits(tensor))) for tensor in counted]
         extent = max((t.numel() for t in (inputs if cost.kind in ROWS else counted)), default=0)
         self.nodes.append(Node(cost.kind, extent, tuple(reads), tuple(writes)))
-        shape = tuple(counted[0].shape) if counted else ()
+        shape, part = tuple(counted[0].shape) if counted else (), parts.part()
         self.ops.append(
             tally.op(
                 cost,
                 shape[1:] if reads_data and not self.whole and shape[:1] == (self.batch,) else shape,
                 params=self.params.claim(address(t) for t in inputs if t.layout is torch.strided),
-                name=f"{self.modules[-1] if self.modules else ''}:{call.name.removeprefix('aten.')}".lstrip(":"),
+                name=f"{self._module(part)}:{call.name.removeprefix('aten.')}".lstrip(":"),
+                part=part,
                 dtype=self._dtype(cost, inputs),
                 constant=not reads_data,
                 channels_last=any(is_channels_last(tensor) for tensor in (*inputs[:1], *counted[:1])),

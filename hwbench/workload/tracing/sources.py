@@ -73,11 +73,12 @@ def count_module(built: Built, request: ModelRequest) -> tuple[Built, Workload]:
     state, of = _cache_bytes(first.output) if built.cache else 0, built.batch
     if request.training:
         state, of = trace.kept_bytes, batch
+    listed = tuple(ops if ops is not None else map(_without_batch_of_one, trace.finished()))
     workload = Workload(
         name=request.model,
         title=built.title + (", training step" if request.training and "training step" not in built.title else ""),
         input_shape=shapes[0] if dim is None else (*shapes[0][:dim], *shapes[0][dim + 1 :]) or shapes[0],
-        ops=folded(ops if ops is not None else map(_without_batch_of_one, trace.finished())),
+        ops=listed if request.unfolded else folded(listed),
         uncounted=uncounted(trace.uncounted, len(trace.ops)),
         assumed=tuple(trace.assumed),
         unused_params=trace.params.unclaimed,

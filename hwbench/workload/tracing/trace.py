@@ -260,7 +260,7 @@ def trace(
             convert = twins.filler(training) if real else twins.converter(fake, training)
             enter(patches.swap_tensors(module, convert, training, channels_last))
             args, kwargs = twins.convert_all((args, kwargs or {}), convert, channels_last)
-            enter(patches.track_modules(module, result.modules))
+            enter(patches.track_modules(module, result.modules, result.moved))
             enter(torch.set_grad_enabled(training))
             enter(patches.disable_fast_path())
             enter(patches.skip_checks(module))

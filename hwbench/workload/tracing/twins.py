@@ -36,9 +36,7 @@ def converter(fake: Any, training: bool) -> Convert:
                 twin = torch.empty_like(twin, memory_format=torch.channels_last)
             if fake is not None:
                 twin = fake.fake_tensor_converter.from_meta_and_device(fake, twin, torch.device("cuda"))
-            if isinstance(tensor, torch.nn.Parameter):
-                twin = torch.nn.Parameter(twin, requires_grad=tensor.requires_grad and training)
-            twins[id(tensor)] = (tensor, twin)
+            twins[id(tensor)] = (tensor, _with_gradient(tensor, twin, training))
         return twins[id(tensor)][1]
 
     return convert
@@ -55,12 +53,17 @@ def filler(training: bool) -> Convert:
                 twin = twin.uniform_() if twin.is_floating_point() else twin.zero_()
             if channels_last and twin.dim() == 4:
                 twin = twin.contiguous(memory_format=torch.channels_last)
-            if isinstance(tensor, torch.nn.Parameter):
-                twin = torch.nn.Parameter(twin, requires_grad=tensor.requires_grad and training)
-            twins[id(tensor)] = (tensor, twin)
+            twins[id(tensor)] = (tensor, _with_gradient(tensor, twin, training))
         return twins[id(tensor)][1]
 
     return fill
+
+
+def _with_gradient(tensor: torch.Tensor, twin: torch.Tensor, training: bool) -> torch.Tensor:
+    """Return the twin as a parameter if the tensor is one, and with a gradient where the tensor has one in training."""
+    if isinstance(tensor, torch.nn.Parameter):
+        return torch.nn.Parameter(twin, requires_grad=tensor.requires_grad and training)
+    return twin.requires_grad_() if training and tensor.requires_grad and tensor.is_leaf else twin
 
 
 def convert_all(value: Any, convert: Convert, channels_last: bool) -> Any:
