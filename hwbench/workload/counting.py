@@ -45,6 +45,9 @@ class Count(Answer, Struct, frozen=True):
     convention: Convention
     count: int
     conventions: dict[Convention, int]
+    trainable_params: int | None
+    non_embedding_params: int
+    active_params: int
     uncounted: tuple[str, ...]
     layers: tuple[LayerCount, ...]
     workload: Workload
@@ -76,6 +79,8 @@ def count(
         model=workload.name, dtype=dtype, batch=batch, params=workload.params, macs=total.flops // 2, flops=total.flops,
         traffic_bytes=total.traffic, elementwise_flops=total.elementwise_flops, convention=convention,
         count=conventions[convention], conventions=conventions, uncounted=workload.uncounted,
+        trainable_params=workload.trainable_params, non_embedding_params=workload.non_embedding_params,
+        active_params=workload.active_params,
         layers=tuple(_layer(op, bits, workload.repeats(batch)) for op in workload.ops), workload=workload,
         tree=UNSET if depth is None else tree(workload, bits, batch, depth),
     )  # fmt: skip

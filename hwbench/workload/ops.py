@@ -70,7 +70,8 @@ class Op(Struct, frozen=True, omit_defaults=True):
     of an image (and of a layer norm over the channels of one that a convolution reads), `strided` says that some tensor
     is not traversed in the order in which it lies in memory, `broadcast` that an elementwise op repeats a smaller
     tensor, `masked` that attention adds a mask. A compiler that fuses moves `fused_elements` and `fused_bytes` less
-    than the traffic, and has no kernel of its own for a `fused` op (see fusion.py). `part` is that of a training step.
+    than the traffic, and has no kernel of its own for a `fused` op (see fusion.py). `part` is that of a training step,
+    and `idle_params` are those of experts that a token does not use.
     """
 
     kind: str
@@ -102,6 +103,7 @@ class Op(Struct, frozen=True, omit_defaults=True):
     fused_elements: int = 0
     fused_bytes: int = 0
     part: Part = "forward"
+    idle_params: int = 0
 
     @property
     def flops(self) -> int:
@@ -182,7 +184,8 @@ class Workload(Struct, frozen=True, omit_defaults=True):
     `unused_params` belong to no op; `state_elements` a run keeps in memory beside weights and the activations of a
     layer, for one sample: a key-value cache, or what a step of training keeps for its backward pass. `batch` is that
     of the inputs as they were given. Where the cost is not known to be a multiple of the batch (`fixed`), ops are
-    counted for `samples` at once and for no other batch. `real` says that it ran on random values.
+    counted for `samples` at once and for no other batch. `real` says that it ran on random values. `trainable_params`
+    are unknown where a file does not tell them from others.
     """
 
     name: str
@@ -198,6 +201,7 @@ class Workload(Struct, frozen=True, omit_defaults=True):
     batch: int = 1
     fixed: Literal["", "training", "unknown", "interplay"] = ""
     real: bool = False
+    trainable_params: int | None = None
 
     @property
     def notices(self) -> tuple[Notice, ...]:
@@ -223,8 +227,18 @@ class Workload(Struct, frozen=True, omit_defaults=True):
 
     @property
     def params(self) -> int:
-        """Trainable parameters."""
+        """Parameters, trainable or frozen."""
         return self.unused_params + sum(op.params * op.count for op in self.ops)
+
+    @property
+    def non_embedding_params(self) -> int:
+        """Parameters but those of tables in which rows are looked up, also where a table multiplies later."""
+        return self.params - sum(op.params * op.count for op in self.ops if op.kind == "embedding")
+
+    @property
+    def active_params(self) -> int:
+        """Parameters at work for one token: of a mixture's experts, those that are chosen."""
+        return self.params - sum(op.idle_params * op.count for op in self.ops)
 
     @property
     def macs(self) -> int:

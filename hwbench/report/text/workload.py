@@ -35,6 +35,7 @@ def summary(count: Count, style: Style = PLAIN, all_layers: bool = False) -> lis
     lines += [*table_of(count, style, all_layers), ""]
     for name, text in (
         ("parameters", f"{integer(workload.params)} ({si(workload.params * bits / 8, 'B')} at {count.dtype})"),
+        *(("", text) for text in _kinds_of_params(count)),
         ("operations", f"{integer(count.count)} = {si(count.count, _UNITS[convention])}"),
         ("convention", f"{convention}: {CONVENTIONS[convention]}"),
         ("", f"{others} in the other conventions"),
@@ -54,6 +55,17 @@ def summary(count: Count, style: Style = PLAIN, all_layers: bool = False) -> lis
         if isinstance(count.audit, UnsetType)
         else [*lines, "", *audit(count.audit, workload.macs // workload.samples, style)]
     )
+
+
+def _kinds_of_params(count: Count) -> list[str]:
+    """Return which parameters are trainable, no embeddings, or at work for one token, where that is not all of them."""
+    kinds = {
+        "trainable": count.trainable_params,
+        "without embeddings": count.non_embedding_params,
+        "at work for one token": count.active_params,
+    }
+    listed = [f"{integer(n)} {kind}" for kind, n in kinds.items() if n is not None and n != count.params]
+    return [", ".join(listed)] if listed else []
 
 
 def _layers(count: Count, style: Style, all_layers: bool) -> list[str]:

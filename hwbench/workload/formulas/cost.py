@@ -61,6 +61,8 @@ class Call(Struct, frozen=True):
 class Cost(Struct, frozen=True):
     """Work of a call: multiply-accumulates, bias additions, other arithmetic, and its kind of kernel.
 
+    `idle` is the share of experts that a token does not use.
+
     `reads` replaces the elements of its first tensor (a table of which some rows are read), `reads_second` those of its
     second (experts of which some run). `params` are those of packed weights, whose shape does not tell. The last fields
     are those of `Op`; `groups` are those of the whole call.
@@ -79,6 +81,7 @@ class Cost(Struct, frozen=True):
     window: int = 0
     stride: int = 1
     masked: bool = False
+    idle: float = 0.0
 
 
 class Formula(Struct, frozen=True):

@@ -208,7 +208,8 @@ def experts(weights: tuple[int, ...], bits: bool = False) -> Callable[[Call], Co
         tokens, chosen = prod(call.args[0].shape[:-1]), int(call.kwargs.get("k", 1))
         each = per_element * sum(prod(matrix.shape[1:]) for matrix in matrices)
         params = per_element * sum(prod(matrix.shape) for matrix in matrices)
-        return Cost("grouped_matmul", tokens * chosen * each, params=params if bits else None)
+        idle = 1 - chosen / matrices[0].shape[0] if matrices else 0.0
+        return Cost("grouped_matmul", tokens * chosen * each, params=params if bits else None, idle=idle)
 
     return count
 

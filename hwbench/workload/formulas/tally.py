@@ -44,13 +44,14 @@ class Tally:
         self.outputs += amount
         return amount
 
-    def op(self, cost: Cost, output_shape: Shape, **fields: Any) -> Op:
-        """Return the op of a cost, with further fields of Op."""
+    def op(self, cost: Cost, output_shape: Shape, params: int = 0, **fields: Any) -> Op:
+        """Return the op of a cost and its parameters, with further fields of Op."""
         samples = self.samples
         fields |= {name: share(getattr(cost, name), samples) for name in ("macs", "bias_adds", "elementwise_flops")}
         fields |= {name: getattr(cost, name) for name in ("columns", "depth", "window", "stride", "masked")}
         return Op(
-            kind=cost.kind, output_shape=output_shape, input_elements=self.inputs.elements,
+            kind=cost.kind, output_shape=output_shape, params=params, idle_params=round(params * cost.idle),
+            input_elements=self.inputs.elements,
             weight_elements=self.weights.elements, output_elements=self.outputs.elements,
             fixed_input_bytes=self.inputs.bytes, fixed_weight_bytes=self.weights.bytes,
             fixed_output_bytes=self.outputs.bytes,

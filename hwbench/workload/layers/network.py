@@ -68,7 +68,8 @@ def load(path: str, shape: Shape | None = None) -> Workload:
     except InputError as error:
         raise document.error(error.code, error.message, error.field or "", error.nearest) from None
     name = os.path.splitext(os.path.basename(path))[0]
-    return Workload(name, model.title, model.input, ops, model.published)
+    result = Workload(name, model.title, model.input, ops, model.published)
+    return msgspec.structs.replace(result, trainable_params=result.params)
 
 
 def build(listed: Any, shape: Shape, field: str = "layers") -> tuple[Op, ...]:

@@ -48,6 +48,7 @@ class Trace:
         self._moves: list[tuple[int, str]] = []  # the next number of autograd, and the module from then on
         self.output: Any = None  # what the module returned
         self.params = Parameters()
+        self._choice = (0, 0)  # of the last `topk`: how many of each, and how many in all
         self._products: set[int] = set()  # what products without a bias wrote
         # By storage; the storage is kept, so that its address stays its own.
         self._roles: dict[int, tuple[Role, Any]] = {}
@@ -113,7 +114,7 @@ class Trace:
 
     def record(self, call: Call, cost: Cost, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
         """Add an op; its outputs hold data if an input does."""
-        cost = self._with_bias(call, cost, inputs, outputs)
+        cost = self._of_chosen(call, self._with_bias(call, cost, inputs, outputs))
         role = joint_role(map(self.role, inputs))
         reads_data = role == "data"
         for tensor in outputs:
@@ -158,6 +159,14 @@ class Trace:
         if is_sum and any(address(tensor) in self._products for tensor in inputs if tensor.layout is torch.strided):
             return Cost(cost.kind, bias_adds=cost.elementwise_flops)
         return cost
+
+    def _of_chosen(self, call: Call, cost: Cost) -> Cost:
+        """Return the cost of a product of experts with their share that a token does not use, by the choice before."""
+        if call.name == "aten.topk":
+            self._choice = (call.outputs[0].shape[-1], call.outputs[0].elements)
+        if cost.kind != "grouped_matmul" or len(call.args[1].shape) != 3 or call.args[0].shape[0] != self._choice[1]:
+            return cost
+        return msgspec.structs.replace(cost, idle=1 - self._choice[0] / call.args[1].shape[0])
 
     def _bits(self, tensor: torch.Tensor) -> int | None:
         """Return the bits of an element, None where they follow the run's dtype."""

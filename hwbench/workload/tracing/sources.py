@@ -87,6 +87,7 @@ def count_module(built: Built, request: ModelRequest) -> tuple[Built, Workload]:
         batch=batch,
         fixed="" if ops is not None else "training" if request.training else "unknown" if dim is None else "interplay",
         real=trace.real,
+        trainable_params=sum(weight.numel() for weight in built.module.parameters() if weight.requires_grad),
     )
     return built, workload
 
