@@ -373,6 +373,10 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         "{model} in {runtime} at {dtype}, batch {batch}: the output is not finite, or differs from that of torch eager "
         "in fp32. Ignore its time."
     ),
+    "step-unforecast": (
+        "Nothing is forecast for this machine, so that blocks are compared by FLOP alone: `hwbench bench` measures "
+        "what the forecast needs."
+    ),
     "step-not-finite": (
         "{model} in {runtime} at {dtype}, batch {batch}: losses or gradients of random data are not finite. The time "
         "may be that of other steps."

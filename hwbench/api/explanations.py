@@ -13,6 +13,7 @@ from hwbench.api.machines import completed
 from hwbench.api.measurements import Progress, refuse_training, staged
 from hwbench.api.records import not_saved, prepare, saved_lines
 from hwbench.api.records import save as save_record
+from hwbench.api.steps import TrainingExplanation, explain_training
 from hwbench.dtypes import dtype as known_dtype
 from hwbench.errors import InputError
 from hwbench.machine.host.describe import host
@@ -72,20 +73,28 @@ def explain(
     budget: float | str = 20.0,
     save: str | bool = False,
     inputs: str | None = None,
+    optimizer: str | None = None,
+    tried: bool = False,
     progress: Progress | None = None,
     command: Sequence[str] = ("hwbench.explain",),
     **options: Unpack[ModelOptions],
-) -> ModelExplanation:
+) -> ModelExplanation | TrainingExplanation:
     """Measure where performance is lost between the theoretical peak and a running model, or read it from a saved run.
 
     Each step is a ratio with its interval and what is lost: clock, ports, memory, code or overhead. `record` is a file,
-    an id or `latest`; nothing is measured then.
+    an id or `latest`; nothing is measured then. With the mode `training`, where the time of a step goes, by block of
+    the model, and what would make it faster; `tried` measures these gains too.
     """
     name, seconds = check_dtype(dtype), check_duration(budget, "budget")
     if record is not None and save:
         message = "A saved run cannot be saved again: leave out either."
         raise InputError("exclusive", message, field="record")
-    refuse_training(options)
+    if options.get("mode") == "training" and model is not None and record is None:
+        return explain_training(
+            model, dtype=name, batch=batch, threads=threads, budget=seconds, save=save, inputs=inputs,
+            optimizer=optimizer, tried=tried, progress=progress, command=command, **options,
+        )  # fmt: skip
+    refuse_training(options, optimizer, tried)
     source = Model(model, inputs, options) if model is not None else None
     size = source.batch(batch, name) if source else check_batch(batch or 1)
     workload = source.workload(name, size) if source else None

@@ -119,7 +119,7 @@ def run(
     optimizer = optimizer_of(optimizer, options, chosen, layers)
     torch_module("A run")
     place = find_device(on)
-    runner = _Runner(Model(model, inputs, options), place, threads, optimizer)
+    runner = Runner(Model(model, inputs, options), place, threads, optimizer)
     settings = runner.settings(chosen, formats)  # before the model is built
     sizes = sizes or [runner.built(formats[0]).workload.batch]
     prepare(save)
@@ -145,7 +145,7 @@ def _chosen(names: Sequence[str], compiled: bool) -> list[str]:
     return list(dict.fromkeys(every))
 
 
-class _Runner:
+class Runner:
     """One model on one place: what is built for it, and what is predicted."""
 
     def __init__(
@@ -174,12 +174,7 @@ class _Runner:
             return described
         located = host_device()
         self.notices += located.notices
-        left, units = self.threads, []
-        for cores in located.device.units:
-            if left > 0:
-                units.append(replace(cores, count=min(left, cores.count)))
-            left -= cores.count
-        return replace(located.device, units=tuple(units))
+        return located.device.with_cores(self.threads)
 
     def settings(self, runtimes: Sequence[str], formats: Sequence[str]) -> list[Any]:
         """Return a setting for each runtime and dtype that it runs. Raises InputError where no runtime does."""
@@ -196,12 +191,13 @@ class _Runner:
                     settings.append(setting)
                 except InputError as error:
                     errors.append(error)
-                    self._leave_out(setting, error)
+                    self.leave_out(setting, error)
         if not settings:
             raise errors[0]
         return settings
 
-    def _leave_out(self, setting: Any, error: HwbenchError) -> None:
+    def leave_out(self, setting: Any, error: HwbenchError) -> None:
+        """Add a notice of a setting that is not run, and why."""
         names = {"runtime": setting.runtime, "dtype": setting.dtype}
         self.notices.append(
             notice("runtime-left-out", reason=error.message if isinstance(error, InputError) else str(error), **names)
@@ -271,7 +267,7 @@ class _Runner:
 
         record = session.record(measure, self.machine, self.cpus.classes, tuple(command))
         for setting, reason in times.failed:
-            self._leave_out(setting, HwbenchError(reason))
+            self.leave_out(setting, HwbenchError(reason))
         self.ready = {each: partial(_same, facts) for each, facts in zip(times.settings, times.facts, strict=True)}
         pairs = zip(times.settings, times.measurements, strict=True)
         return [self._beside_prediction(setting, row, layers) for setting, row in pairs], record
@@ -287,7 +283,7 @@ class _Runner:
                 able.append(setting)
             except HwbenchError as error:
                 errors.append(error)
-                self._leave_out(setting, error)
+                self.leave_out(setting, error)
         if not able:
             raise errors[0]
         return able

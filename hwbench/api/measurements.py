@@ -80,10 +80,14 @@ def staged(progress: Progress) -> Callable[[Stage], None]:
     return lambda at: progress(at.share, f"{STAGES[at.stage]}: {at.label}")
 
 
-def refuse_training(options: ModelOptions) -> None:
-    """Raise InputError where a step of training is to be run."""
+def refuse_training(options: ModelOptions, optimizer: str | None, tried: bool) -> None:
+    """Raise InputError where a step of training without a model, or of a saved run, is to be explained."""
     if options.get("mode") == "training":
-        raise InputError("inference-only", "Only inference can be run.", field="mode")
+        text = "A training step needs a model, and is measured: it cannot be read from a saved run."
+        raise InputError("inference-only", text, field="mode")
+    for field, value in (("optimizer", optimizer), ("tried", tried)):
+        if value:
+            raise InputError("not-training", "This applies to steps of training alone (mode training).", field=field)
 
 
 def self_check(

@@ -69,12 +69,14 @@ def _of_runs(
 ) -> Iterator[tuple[str, str, float, float]]:
     """Yield what makes other launches, in the same form."""
     larger, bits = batch * LARGER, dtypes.dtype(dtype).bits
-    if not workload.fixed and (not device.memory.size or workload.capacity(bits, larger) <= device.memory.size):
-        yield "batch", str(larger), LARGER, _seconds(*timed(workload, hardware, dtype, larger, runtime))
+    training = workload.fixed == "training"
+    scaling = replace(workload, fixed="") if training else workload  # a step's work grows with its batch, near enough
+    if not scaling.fixed and (not device.memory.size or scaling.capacity(bits, larger) <= device.memory.size):
+        yield "batch", str(larger), LARGER, _seconds(*timed(scaling, hardware, dtype, larger, runtime))
     if (narrower := _narrower(device, dtype)) and (narrow := hardware_for(workload, device, narrower, **how)):
         yield "dtype", narrower, 1.0, _seconds(*timed(workload, narrow, narrower, batch, runtime))
     for other in runtimes_on(device.kind):
-        if other != runtime:
+        if other != runtime and (other.startswith("torch") or not training):
             yield "runtime", other, 1.0, _seconds(*timed(workload, hardware, dtype, batch, other))
     if device.kind == "gpu" and bits <= 16 and (turned := _channels_last(workload)):
         yield "layout", "channels-last", 1.0, _seconds(*timed(turned, hardware, dtype, batch, runtime))

@@ -14,7 +14,8 @@ TEXTS = {
     "LanguageEstimate": "language.estimate", "LanguagePoints": "language.points", "LanguageRun": "language.run",
     "LanguageValidation": "language.validation",
     "Requirement": "requirement", "RunComparison": "runs",
-    "SelfCheck": "runs", "Sweep": "sweep", "Utilization": "utilization", "Validation": "validation",
+    "SelfCheck": "runs", "StepExplanation": "step", "Sweep": "sweep",
+    "Utilization": "utilization", "Validation": "validation",
 }  # fmt: skip
 """By class, the module of `hwbench.report.text` that registers with `answers.lines`."""
 ROWS = {"Comparison": "compare"}

@@ -337,7 +337,7 @@ SENTENCES = [  # whole lines, as people see them
     ("require --model alexnet", "--rate: A target is needed: a rate such as 30/s or a latency such as 5ms."),
     ("compare rtx3090 rtx4090 --sort time", "--sort: Sorting by time needs a model."),
     ("sweep --model alexnet --batch 8..1", "--batch: '8..1' ends before it begins."),
-    ("explain --model lenet5 --mode training", "--mode: Only inference can be run."),
+    ("explain --model lenet5 --try", "--try: This applies to steps of training alone (mode training)."),
     (
         "compare nowhere.json rtx3090",
         "NAMES: Devices and saved runs cannot be compared with each other; run:FILE is the machine of a run.",

@@ -221,7 +221,7 @@ def test_an_explanation_whose_folder_is_lost_meanwhile_is_shown(cli: Callable[..
         ("run --model lenet5 --budget 1ns", "duration-range", "--budget"),
         ("explain --model lenet5 --threads 4096", "threads-range", "--threads"),
         ("explain --budget 1ns", "duration-range", "--budget"),
-        ("explain --model lenet5 --mode training", "inference-only", "--mode"),
+        ("explain --mode training", "inference-only", "--mode"),
         ("explain --model vgg16 --batch 1000000", "out-of-memory", "--batch"),
     ],
 )

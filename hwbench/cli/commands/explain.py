@@ -16,6 +16,8 @@ from hwbench.cli.progress import line
 @options.batch_option()
 @click.option("--threads", type=click.IntRange(1, 4096), metavar="N", help="Cores to use [default: all].")
 @click.option("--run", "record", metavar="RUN", help="Read a saved run (a file, an id or latest) and measure nothing.")
+@options.optimizer_option
+@click.option("--try", "tried", is_flag=True, help="Measure what is advised, too (of training).")
 @options.budget_option("20s")
 @options.save_option
 @options.tracing_options
@@ -27,10 +29,14 @@ def explain(model: str | None, as_json: bool, **parameters: Any) -> None:
     is a ratio with its interval and what is lost: clock, ports, memory, code or overhead. A model needs the extra
     hwbench[torch].
 
+    With --mode training, a step is measured: what it spends on compute, memory, overhead and the optimizer, by block of
+    the model, and which changes would help by how much; --try measures these gains beside the forecast ones.
+
     \b
     Examples:
       hwbench explain --threads 1 --budget 2s
       hwbench explain --model alexnet --threads 1 --budget 3s
+      hwbench explain -m lenet5 --mode training --threads 1 --budget 2s
     """
     with line("preparing") as progress:
         answer = api.explain(model, progress=progress, command=("hwbench", *sys.argv[1:]), **parameters)

@@ -109,8 +109,15 @@ def _traced(request: ModelRequest) -> RunnableModel:
     )
 
 
-def unfolded(model: RunnableModel, request: ModelRequest) -> Workload:
-    """Return the workload with every op by itself, named after its module: `features.0:convolution`."""
+def unfolded(model: RunnableModel, request: ModelRequest, batch: int = 0) -> Workload:
+    """Return the workload with every op by itself, named after its module: `features.0:convolution`.
+
+    That of a training step is of `batch` samples.
+    """
+    if request.training:
+        step = torch_trace.trace(model.positional, model.inputs(batch, count=1)[0], training=True)
+        ops = (msgspec.structs.replace(op, name=op.name.removeprefix("inner.")) for op in step.finished())
+        return msgspec.structs.replace(model.workload, ops=tuple(ops))
     if not model.traced:
         return model.workload
     traced = torch_trace.trace(
