@@ -363,7 +363,7 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     "rows-alone": (
         "{alone} of {rows} rows are the only ones of their microarchitecture, whose effect explains them completely."
     ),
-    "rows-drawn": "{drawn:,} of {rows:,} rows were drawn at random: comparing all pairs would take too long.",
+    "rows-drawn": "{drawn:,} of {rows:,} rows were drawn at random: all of them would take too long.",
     "rows-without-microarchitecture": "{rows} rows without a microarchitecture are left out.",
     "run-above-peak": (
         "{model} in {runtime} at {dtype}, batch {batch} runs at {utilization} of the peak: the real clock is above the "

@@ -20,7 +20,7 @@ from hwbench.predict.improvements import Improvement
 from hwbench.predict.model import bounds, scalar
 from hwbench.predict.model.bounds import DeviceCeilings, ceilings_of, engines
 from hwbench.predict.model.hardware import boost
-from hwbench.predict.model.launch import launch_of
+from hwbench.predict.model.launch import launches_of
 from hwbench.predict.model.parameters import parameters
 from hwbench.predict.model.runtimes import KERNELS, Math, runtime_for
 from hwbench.predict.model.time import weight_bytes
@@ -269,6 +269,21 @@ def estimate(
     )
 
 
+def least_times(workload: Workload, device: Device, dtype: str, batch: int) -> tuple[float, float | None]:
+    """Return the seconds of the ideal and of the roofline, None where the bandwidth is unknown, as `estimate` does."""
+    number, fuses = dtypes.dtype(dtype), parameters().runtimes[runtime_for(device.kind, None)].fuses
+    needed = dict.fromkeys([number.computes_in, *(op.dtype for op in workload.ops if op.dtype)])
+    ceilings, weights = ceilings_of(device, *engines(device, needed)), weight_bytes(workload, number.bits)
+    ideal = roofline = 0.0
+    launches = launches_of(workload.ops, workload.repeats(batch), number.bits)
+    for op, launch in zip(workload.ops, launches, strict=True):
+        own = op.dtype or number.computes_in
+        compute, traffic = bounds.least(scalar, launch, own, ceilings, weights, fuses)
+        ideal += compute * op.count
+        roofline += max(compute * op.count, traffic * op.count / ceilings.bandwidth)
+    return ideal, roofline if device.memory.bandwidth else None
+
+
 def _layers(
     workload: Workload, ceilings: DeviceCeilings, number: Dtype, batch: int, runtime: str, prediction: Forecast | None
 ) -> tuple[LayerEstimate, ...]:
@@ -276,8 +291,9 @@ def _layers(
     samples, fuses = workload.repeats(batch), parameters().runtimes[runtime].fuses
     weights = weight_bytes(workload, number.bits)
     layers = []
-    for position, op in enumerate(workload.ops):
-        launch, dtype = launch_of(op, samples, number.bits), op.dtype or number.computes_in
+    launches = launches_of(workload.ops, samples, number.bits)
+    for position, (op, launch) in enumerate(zip(workload.ops, launches, strict=True)):
+        dtype = op.dtype or number.computes_in
         engine = bounds.compute_dtype(dtype, launch.family, ceilings.tf32)
         compute, traffic = bounds.least(scalar, launch, dtype, ceilings, weights, fuses)
         time = prediction.ops[position] if prediction else None

@@ -40,6 +40,12 @@ def test_threads_that_were_held_up_are_rejected_but_not_those_that_wait_by_desig
     assert [one.rejected for one in found] == [None, None, "preempted: its threads ran 60 % of the time"]
 
 
+def test_two_samples_have_a_spread_and_one_without_cpu_time_is_accepted() -> None:
+    assert spread(measurement([sample(1.0), sample(1.0)])) == 0.0
+    assert spread(measurement([sample(1.0)])) == float("inf")
+    assert judged([Sample(wall_s=1.0, repetitions=1)], threads=1)[0].rejected is None
+
+
 def test_a_device_is_not_preempted() -> None:
     samples = [Sample(wall_s=1.0, repetitions=1), Sample(wall_s=9.0, repetitions=1)]
     assert judged(samples, 1, "device") == tuple(samples)

@@ -15,7 +15,7 @@ from hwbench.machine import catalog
 from hwbench.machine.device import Device, peaks
 from hwbench.machine.parts import Cache, Clock, Memory, Provenance, Rate, Units
 from hwbench.notices import notice
-from hwbench.predict.estimate import Estimate, estimate
+from hwbench.predict.estimate import Estimate, estimate, least_times
 from hwbench.predict.forecast import forecast
 from hwbench.predict.model.runtimes import Math
 from hwbench.units import Bytes, BytesPerSecond, Hertz
@@ -67,6 +67,10 @@ def test_bounds_and_forecast_stand_side_by_side() -> None:
     prediction = forecast(ALEXNET, DEVICES["rtx3090"])
     assert prediction is not None
     assert found.forecast == prediction
+    wide = forecast(MODELS["lenet5"], DEVICES["i9-10940x"])
+    assert wide is not None
+    assert wide.notices
+    assert set(wide.notices) <= set(estimate(MODELS["lenet5"], DEVICES["i9-10940x"]).notices)
     assert prediction.throughput_per_s == pytest.approx(1 / prediction.time_s)
     assert found.utilization == pytest.approx(found.ideal_time_s / prediction.time_s)
     assert [layer.expected_time_s for layer in found.layers] == [op.time_s for op in prediction.ops]
@@ -233,6 +237,23 @@ def test_the_main_bound_is_that_of_most_of_the_time() -> None:
     assert (found.roofline.utilization, found.ideal_time_s, found.ridge_point) == (pytest.approx(0.4), 2.0, 250.0)
     longer = msgspec.structs.replace(busy, count=2)
     assert estimate(Workload("w", "w", (1,), (longer, moving)), device, bounds_only=True).roofline.bound == "compute"
+
+
+def test_the_least_times_are_those_of_the_estimate() -> None:
+    for name, model, dtype, batch in (
+        ("rtx3090", "resnet50", "fp32", 8),
+        ("a100-sxm4-80gb", "vgg19", "fp16", 64),
+        ("i9-10940x", "lenet5", "fp32", 1),
+    ):
+        found = estimate(MODELS[model], DEVICES[name], dtype, batch, bounds_only=True)
+        assert least_times(MODELS[model], DEVICES[name], dtype, batch) == (found.ideal_time_s, found.roofline_time_s)
+    thrice = Workload("w", "w", (1,), (Op("relu", (9,), input_elements=9**9, output_elements=9**9, count=3),))
+    assert least_times(thrice, DEVICES["rtx3090"], "fp32", 1) == (
+        0.0,
+        estimate(thrice, DEVICES["rtx3090"]).roofline_time_s,
+    )
+    bare = msgspec.structs.replace(DEVICES["rtx3090"], memory=Memory())
+    assert least_times(ALEXNET, bare, "fp32", 1) == (estimate(ALEXNET, bare, bounds_only=True).ideal_time_s, None)
 
 
 def test_the_bounds_of_a_device_with_tensor_cores_are_theirs_unless_strict() -> None:

@@ -1,6 +1,7 @@
 """What one op launches at a batch and a dtype: a kernel of a family, with its counts, product and layout."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -246,9 +247,10 @@ def _has_bias(op: Op, size: float) -> bool:
     return op.weight_elements + op.fixed_weight_bytes / size > op.columns * op.depth * op.groups
 
 
-def launches_of(ops: Sequence[Op], samples: Number, bits: int) -> list[Launch]:
+@lru_cache(maxsize=2)
+def launches_of(ops: tuple[Op, ...], samples: int, bits: int) -> tuple[Launch, ...]:
     """Return the launches of a network's ops, in their order."""
-    return [launch_of(op, samples, bits, last) for op, last in zip(ops, epilogues(ops), strict=True)]
+    return tuple(launch_of(op, samples, bits, last) for op, last in zip(ops, epilogues(ops), strict=True))
 
 
 def launch_of(op: Op, samples: Number, bits: int, epilogue: bool = False) -> Launch:

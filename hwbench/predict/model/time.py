@@ -35,6 +35,8 @@ def launch_times(
 ) -> list[LaunchTime]:
     """Return the times of every op for `samples` samples, in the workload's order."""
     weights = weight_bytes(workload, bits)
+    fitted = hardware.expected or runtime.factors(hardware.label, hardware.architecture)
+    hardware = replace(hardware, expected=fitted)
     launches = launches_of(workload.ops, samples, bits)
     dtypes = [
         bounds.compute_dtype(op.dtype or dtype, launch.family, hardware.tf32)

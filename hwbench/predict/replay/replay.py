@@ -7,11 +7,13 @@ runtime; no value is fitted here. A row that cannot be predicted is listed with 
 import re
 from collections.abc import Callable, Iterator
 from functools import cached_property, lru_cache
+from random import Random
 from statistics import median
 from typing import TypeVar
 
 from msgspec.structs import replace
 
+from hwbench.dtypes import dtype
 from hwbench.errors import InputError, shown
 from hwbench.files import folders, names
 from hwbench.machine import catalog
@@ -21,7 +23,7 @@ from hwbench.predict.data import splits
 from hwbench.predict.data.rows import MeasuredTime, Skipped, device_words
 from hwbench.predict.data.tables import MeasuredTable
 from hwbench.predict.data.workloads import Workloads, by_trace, measured_workload
-from hwbench.predict.estimate import Estimate, estimate
+from hwbench.predict.estimate import least_times
 from hwbench.predict.forecast import Forecast, forecast
 from hwbench.predict.model.parameters import ParameterFile, parameters
 from hwbench.predict.model.runtimes import is_foreign, runtime_of, version_of
@@ -34,6 +36,8 @@ MIN_FAMILY_ERROR = 0.1
 MIN_SHARE = 0.35
 """Share of the time from which overhead or one kind of op is named as a reason for an error."""
 BELOW_ROOFLINE = 0.98
+MAX_ROWS, MAX_OPS = 4000, 500_000
+"""Rows of a table that are predicted, drawn from more, and the ops of all their networks, of some 10 µs each."""
 MAX_UNKNOWN_DEVICES, MAX_UNKNOWN_MODELS = 100, 1500
 """Names of a table that mean nothing, after which others are not searched."""
 K = TypeVar("K")
@@ -56,13 +60,21 @@ def replay(
     skipped = list(table.skipped)
     devices = _Devices(finder or (lambda name: (catalog.device(name), ())))
     count = _found_once(lru_cache(maxsize=8)(workloads or cached.workload), MAX_UNKNOWN_MODELS, lambda _: False)
-    for row in sorted(table.rows, key=by_trace):
+    ops = 0
+    chosen = table.rows if len(table.rows) <= MAX_ROWS else Random(0).sample(table.rows, MAX_ROWS)
+    for row in sorted(chosen, key=by_trace):
+        if ops >= MAX_OPS:
+            break
         try:
-            rows[row.place] = _replayed(row, devices.device(row.device), count, known)
+            device, workload = devices.device(row.device), measured_workload(row, count)
+            rows[row.place] = _replayed(row, device, workload, known)
+            ops += len(workload.ops)
         except InputError as error:
             skipped.append(Skipped(row.model, _reason(error), row.place, row.device))
+    drawn = len(rows) + len(skipped) - len(table.skipped)
+    notices = [notice("rows-drawn", drawn=drawn, rows=len(table.rows))] if drawn < len(table.rows) else []
     in_order = with_family_reasons([rows[row.place] for row in table.rows if row.place in rows])
-    return summary(in_order, skipped, [*table.notices, *devices.notices])
+    return summary(in_order, skipped, [*table.notices, *devices.notices, *notices])
 
 
 def _reason(error: InputError) -> str:
@@ -133,12 +145,11 @@ def similar(name: str) -> str | None:
     return stems[0] if len(stems) == 1 else None
 
 
-def _replayed(row: MeasuredTime, device: Device, workloads: Workloads, known: ParameterFile | None) -> ReplayRow:
+def _replayed(row: MeasuredTime, device: Device, workload: Workload, known: ParameterFile | None) -> ReplayRow:
     """Return a measurement with its prediction. Raises InputError if it cannot be predicted."""
     runtime = runtime_of(row.runtime, device.kind)
     foreign = is_foreign(row.runtime, runtime)
-    workload = measured_workload(row, workloads)
-    bounds = estimate(workload, device, row.dtype, row.batch, bounds_only=True)
+    ideal, roofline = least_times(workload, device, row.dtype, row.batch)
     prediction = forecast(
         workload, device, row.dtype, row.batch, runtime, foreign=foreign, version=version_of(row.runtime), known=known
     )
@@ -159,22 +170,24 @@ def _replayed(row: MeasuredTime, device: Device, workloads: Workloads, known: Pa
         measured_s=row.time_s,
         forecast_s=prediction.time_s,
         interval_s=prediction.interval_s,
-        ideal_s=bounds.ideal_time_s,
-        roofline_s=bounds.roofline_time_s,
+        ideal_s=ideal,
+        roofline_s=roofline,
         error=prediction.time_s / row.time_s - 1,
-        reasons=tuple(_reasons(row, workload, prediction, bounds)),
+        reasons=tuple(_reasons(row, workload, prediction, device, roofline)),
         place=row.place,
         source=row.source,
     )
 
 
-def _reasons(row: MeasuredTime, workload: Workload, prediction: Forecast, bounds: Estimate) -> Iterator[str]:
+def _reasons(
+    row: MeasuredTime, workload: Workload, prediction: Forecast, device: Device, roofline: float | None
+) -> Iterator[str]:
     """Yield what may explain an error of this row, from the row and its prediction alone."""
     if is_foreign(row.runtime, prediction.runtime):
         yield f"{row.runtime} was predicted as {prediction.runtime}"
-    if bounds.roofline_time_s and row.time_s < BELOW_ROOFLINE * bounds.roofline_time_s:
+    if roofline and row.time_s < BELOW_ROOFLINE * roofline:
         yield "measured below the roofline: kernels do less than is counted (Winograd, caches), or the clock is higher"
-    if bounds.fits is False:
+    if device.memory.size and workload.capacity(dtype(row.dtype).bits, row.batch) > device.memory.size:
         yield "the model does not fit into the memory of the device"
     if workload.uncounted:
         yield f"not counted: {', '.join(workload.uncounted)}"

@@ -93,15 +93,10 @@ def panel(chunk: Chunk) -> Panel:
     )
 
 
-def _bytes(elements: Array, bits: int) -> Array:
-    size: Array = elements * (bits / 8)
-    return size if bits % 8 == 0 else np.ceil(size)
-
-
 def _fits(workload: Workload, devices: Sequence[Device], bits: int, batches: Array) -> Array:
     """Return 1 where the device's memory holds what a run needs (`Workload.capacity`), 0 where not, NaN: unknown."""
     live = max((op.input_elements + op.output_elements for op in workload.live_ops), default=0)
     live_elements = live * (batches // workload.samples)
-    needed = _bytes(workload.params + workload.state_elements * batches + live_elements, bits)
+    needed = (workload.params + workload.state_elements * batches + live_elements) * (bits / 8)
     size = np.array([[float(device.memory.size) if device.memory.size else np.nan] for device in devices])
     return np.where(np.isnan(size), np.nan, (needed[None, :] <= size).astype(float))

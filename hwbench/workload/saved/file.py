@@ -10,7 +10,7 @@ from hwbench.errors import InputError, shown
 from hwbench.files import atomic, content
 from hwbench.files.messages import complaint
 from hwbench.units import MAX_WHOLE
-from hwbench.workload.ops import MAX_COUNT, Op, Workload
+from hwbench.workload.ops import MAX_COUNT, Op, Work, Workload
 
 SCHEMA = "hwbench.workload/1"
 MAX_BYTES = 64 << 20
@@ -65,7 +65,7 @@ def load(path: str) -> Workload:
 
 
 def _check(value: Workload | Op, field: str) -> None:
-    """Raise InputError where a count, a shape or a dtype of a workload or an op is impossible."""
+    """Raise InputError where a count, a shape or a dtype is impossible, or an op does nothing."""
     repeated = max(value.count, 1) if isinstance(value, Op) else 1
     for name in value.__struct_fields__:
         item = getattr(value, name)
@@ -82,5 +82,7 @@ def _check(value: Workload | Op, field: str) -> None:
         if not all(low <= number <= high for number in numbers):
             message = f"The number must be from {low} to {high}."
             raise InputError("negative-count" if min(numbers) < low else "too-large", message, field=f"{field}{name}")
+    if isinstance(value, Op) and value.work(8) == Work():
+        raise InputError("no-work", "The op computes and moves nothing.", field=f"{field}macs")
     if isinstance(value, Op) and value.dtype is not None and value.dtype not in BITS:
         raise InputError("unknown-dtype", f"There is no dtype '{shown(value.dtype)}'.", field=f"{field}dtype")

@@ -202,7 +202,7 @@ def test_epilogues_follow_a_product_without_a_gap() -> None:
     assert epilogues([norm, conv, norm, relu, total]) == [False, False, True, True, True]
     assert epilogues([conv, pool, relu]) == [False, False, False]
     assert epilogues([conv, half, relu]) == [False, False, False]
-    launches = launches_of([conv, relu], 3, 32)
+    launches = launches_of((conv, relu), 3, 32)
     assert [each.epilogue for each in launches] == [False, True]
     assert epilogues([op("relu", (1,), output_elements=1)]) == [False]
     assert launches[1].counts.output_bytes == 3 * 128 * 4
