@@ -4,6 +4,7 @@ A case is the words of a command, the files it finds in its folder and variables
 """
 
 import csv
+import inspect
 import io
 import json
 from collections.abc import Callable
@@ -12,9 +13,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import click
 import msgspec
 import yaml
 
+from hwbench.cli.main import hwbench
 from tests.fuzz import graphs, language, mutate
 
 ROOT = Path(__file__).parents[2]
@@ -455,6 +458,87 @@ def file_run(random: Random) -> Case:
     return Case("run of a file", (*words, *_flag(random)), {"x.onnx": content})
 
 
+OUTPUTS = ("out", "out.csv", "out.json", "x/y", "run.json", ".", "")
+"""Where a command may write: in the folder of the case."""
+KERNELS = ("clock", "fma", "matmul", "memory")
+FILES = (
+    "run.json",
+    "run:run.json",
+    "timings.csv",
+    "scores.csv",
+    "trace.json",
+    "./device.yaml",
+    "x.onnx",
+    "missing.json",
+)
+ARGUMENTS = {"kernels": KERNELS, "shell": ("bash", "zsh"), "files": FILES, "model_argument": MODELS, "model": MODELS}
+
+
+@cache
+def commands() -> dict[tuple[str, ...], list[click.Parameter]]:
+    """Return the arguments and options of every command."""
+    found: dict[tuple[str, ...], list[click.Parameter]] = {}
+
+    def visit(command: click.Command, words: tuple[str, ...]) -> None:
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                visit(command.get_command(context, name) or command, (*words, name))
+        else:
+            found[words] = command.params
+
+    visit(hwbench, ())
+    return found
+
+
+def every_command(random: Random) -> Case:
+    """Any command with any of its options, on good files; nothing is measured and no cluster is asked."""
+    words, parameters = random.choice(list(commands().items()))
+    options = [each for each in parameters if isinstance(each, click.Option)]
+    line = [*words]
+    for argument in (each for each in parameters if isinstance(each, click.Argument)):
+        names = ARGUMENTS.get(str(argument.name), (*FILES, *DEVICES)) if random.random() < 0.8 else VALUES
+        line += random.choices(names, k=random.choice((0, 1, 2)) if argument.nargs < 0 else random.choice((0, 1, 1)))
+    for option in random.choices(options, k=random.choice((0, 0, 1, 2, 3))) if options else ():
+        line.append(option.opts[0])
+        if option.name in ("path", "save", "keep", "folder"):
+            line.append(random.choice(OUTPUTS))
+        elif not option.is_flag:
+            own = (*getattr(option.type, "choices", ()), *FILES, *VALUES, *language.VALUES)
+            line.append(random.choice(own) if random.random() < 0.8 else str(mutate.scalar(random)))
+    table = b"\n".join(_text("results/published/cited.csv").split(b"\n")[:6])
+    files = {"run.json": _record(), "timings.csv": table, "trace.json": TRACES[0], "x.onnx": graphs.network(random)}
+    files |= {"device.yaml": _text("configs/devices/rtx3090.yaml"), "scores.csv": b"suite,device,clock_ghz,score\n"}
+    return Case("every command", tuple(word.replace("\0", "") for word in line), files)
+
+
+QUESTIONS = (
+    "count", "estimate", "estimate_all", "estimate_language", "peak", "require", "compare", "sweep", "device",
+    "devices", "model", "models", "meter", "study_clock", "explain",
+)  # fmt: skip
+
+
+def api(random: Random) -> Case:
+    """A function of Python's with values of the types that it names, or nearly."""
+    import hwbench as public
+
+    name = random.choice(QUESTIONS)
+    given: dict[str, Any] = {}
+    for parameter in inspect.signature(getattr(public, name)).parameters.values():
+        usual = {"model": MODELS, "models": MODELS, "device": DEVICES, "names": DEVICES}.get(parameter.name)
+        kind = str(parameter.annotation)
+        if parameter.default is parameter.empty and usual and random.random() < 0.9:
+            given[parameter.name] = random.choice(usual)
+        elif random.random() < 0.15 and parameter.name not in ("progress", "command", "save", "settings", "scheduler"):
+            numbers, texts = (
+                (mutate.NUMBERS,) * ("int" in kind or "float" in kind),
+                (VALUES, mutate.STRINGS) * ("str" in kind),
+            )
+            value = random.choice(random.choice((*numbers, *texts, (None, True))))
+            given[parameter.name] = [value] if "Sequence" in kind and random.random() < 0.8 else value
+    return Case("API", (name, json.dumps(given)))
+
+
 DOORS: dict[str, Callable[[Random], Case]] = {
     "command line": command_line,
     "device YAML": device,
@@ -476,8 +560,13 @@ DOORS: dict[str, Callable[[Random], Case]] = {
     "hub folder": hub_folder,
     "llama-bench": rates,
     "run of a file": file_run,
+    "every command": every_command,
+    "API": api,
 }
-SLOW = ("command line", "measurement CSV", "clock CSV", "environment", "few timings", "llama-bench", "run of a file")
+SLOW = (
+    "command line", "measurement CSV", "clock CSV", "environment", "few timings", "llama-bench", "run of a file",
+    "every command",
+)  # fmt: skip
 TURNS = 4
 """The slow doors get a case in each of so many turns; the others take a hundredth of a second or less."""
 

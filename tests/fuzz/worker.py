@@ -138,6 +138,45 @@ def _file_run(words: list[str]) -> int:
     return _onnx(words)
 
 
+def _nothing_measured(words: list[str]) -> int:
+    """Run a command up to what it would measure, or ask of a cluster."""
+    from unittest import mock
+
+    from hwbench.api import sweeps
+    from hwbench.errors import InputError
+    from hwbench.files import isolation
+    from hwbench.measure import cluster, harness, host_calibration, processes
+
+    error = InputError("not-measured", "Nothing is measured here.")
+    with contextlib.ExitStack() as stack:
+        for module, name in (
+            (harness, "measure"), (processes, "run_process"), (host_calibration, "times"), (cluster, "connected"),
+            (sweeps, "connected"), (isolation, "answer"),
+        ):  # fmt: skip
+            stack.enter_context(mock.patch.object(module, name, side_effect=error))
+        return _command(words)
+
+
+def _api(words: list[str]) -> int:
+    """Call a function of Python's with values by name, those of `*names` by place; print the answer."""
+    import inspect
+
+    import hwbench
+    from hwbench.errors import InputError
+
+    function, given = getattr(hwbench, words[0]), json.loads(words[1])
+    parameters = inspect.signature(function).parameters.values()
+    several = [each.name for each in parameters if each.kind == each.VAR_POSITIONAL]
+    ordered = [each.name for each in parameters if each.name in given]
+    first = ordered[: ordered.index(several[0]) + 1] if several and several[0] in given else []
+    try:
+        print(function(*(given.pop(name) for name in first), **given))
+    except InputError as error:
+        print(f"hwbench: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
 def _copy_answer(module: str, request: bytes, timeout: float | None = None) -> bytes:
     """Do what `isolation.answer` does in a copy of this process."""
     from hwbench.errors import HwbenchError, shown
@@ -166,7 +205,14 @@ def _copy_answer(module: str, request: bytes, timeout: float | None = None) -> b
     return told
 
 
-DIRECT = {"worker answer": _answer, "live setting": _setting, "ONNX": _onnx, "run of a file": _file_run}
+DIRECT = {
+    "worker answer": _answer,
+    "live setting": _setting,
+    "ONNX": _onnx,
+    "run of a file": _file_run,
+    "every command": _nothing_measured,
+    "API": _api,
+}
 """Doors that the command line opens only to measure, or in another process."""
 
 
