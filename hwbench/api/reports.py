@@ -80,19 +80,19 @@ def write_report(
     notices: list[Notice] = list(unique(own for row in located for own in row.notices))
     pairs = [(row.device, key, workload) for row, key in zip(located, keys, strict=True) for workload in workloads]
     estimates = [estimate(workload, device, name, size) for device, _, workload in pairs]
-    records = _records(runs, notices) if runs or any(ref.kind == "host" for ref in refs) else []
+    saved = records(runs, notices) if runs or any(ref.kind == "host" for ref in refs) else []
     parts = [
-        _estimate_section(records, answer, index, device, key)
+        _estimate_section(saved, answer, index, device, key)
         for index, (answer, (device, key, _)) in enumerate(zip(estimates, pairs, strict=True))
     ]
     if len(located) > 1:
         parts.append(sections.compared(compare([row.device for row in located], name, workloads[0], (size,))))
-    parts += _run_sections(records, workloads[0], name, size, named=bool(runs))
-    parts += [_study_section(data), _validation_section(measurements)]
+    parts += _run_sections(saved, workloads[0], name, size, named=bool(runs))
+    parts += [study_section(data), validation_section(measurements)]
     title = f"{', '.join(models)} on {', '.join(devices)}"
     body = {
         "estimates": answers.plain(estimates),
-        "runs": answers.plain(records),
+        "runs": answers.plain(saved),
         "warnings": [str(notice) for notice in notices],
     }
     content = page.render(title, sections.answer(estimates[0]), parts, body)
@@ -100,7 +100,7 @@ def write_report(
     return Report(path, len(content.encode()), tuple(section.name for section in parts), tuple(notices))
 
 
-def _records(names: Sequence[str], notices: list[Notice]) -> list[Record]:
+def records(names: Sequence[str], notices: list[Notice]) -> list[Record]:
     """Return the runs of names; without names the newest, if there is one and it can be read."""
     if names:
         return [store.load(name) for name in names]
@@ -134,11 +134,13 @@ def _run_sections(runs: Sequence[Record], workload: Workload, dtype: str, batch:
     return parts
 
 
-def _study_section(data: str | None) -> Section:
+def study_section(data: str | None) -> Section:
+    """Return the study of clock speed from a CSV file, or from the scores of the catalog."""
     table = scores.read(data) if data else scores.of_catalog(catalog_devices().values())
     return sections.studied(study(table), table.rows)
 
 
-def _validation_section(paths: Sequence[str]) -> Section:
+def validation_section(paths: Sequence[str]) -> Section:
+    """Return the errors of forecasts against measured times in CSV files, or the published ones."""
     table = tables.read(paths or tables.shipped())
     return sections.validated(replay.replay(table, finder=locate_pair))

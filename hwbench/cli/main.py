@@ -35,6 +35,7 @@ COMMANDS = {
     "validate": "Compare predictions with measured times and explain the errors.",
     "calibrate": "Fit the time model to measured times.",
     "report": "Write an HTML report that opens offline.",
+    "explore": "Serve the answers on a local page with sliders.",
 }
 """One line of help for every command, which is in `cli/commands/<name>.py`, a dash as an underscore."""
 

@@ -30,7 +30,9 @@ EXAMPLES = list(
         line.strip().partition(" > ")[0]
         for text in HELP.values()
         for line in text.splitlines()
-        if line.strip().startswith("hwbench ") and "tcp://" not in line  # a cluster: tests/measure/test_cluster.py
+        if line.strip().startswith("hwbench ")
+        and "tcp://" not in line  # a cluster: tests/measure/test_cluster.py
+        and not line.strip().startswith("hwbench explore")  # a server: tests/explore/test_server.py
     )
 )
 

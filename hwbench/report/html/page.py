@@ -69,10 +69,11 @@ def render(title: str, answer: str, sections: Sequence[Section], data: Any) -> s
     drawn = [{"name": f.name, "traces": f.traces, "layout": f.layout} for f in figures]
     filled = {
         "TITLE": text(title), "ANSWER": f"<p>{text(answer, 2000)}</p>", "LINKS": links, "BODY": body,
-        "STYLE": _asset("page.css"), "SCRIPT": _asset("page.js"), "PLOTLY": _plotly() if figures else "",
+        "STYLE": asset("page.css"), "SCRIPT": asset("figures.js") + asset("page.js"),
+        "PLOTLY": plotly() if figures else "",
         "FIGURES": _embedded(drawn), "DATA": _embedded(data),
     }  # fmt: skip
-    head, *rest = _asset("page.html").split("{{")
+    head, *rest = asset("page.html").split("{{")
     parts = [head]
     for piece in rest:  # one pass: filled-in text is never replaced again
         name, _, after = piece.partition("}}")
@@ -92,7 +93,7 @@ def _figure(figure: Figure) -> str:
     name = text(figure.name)
     return (
         f'<figure><figcaption id="{name}-caption">{text(figure.title, 300)}</figcaption>'
-        f'<div class="plot" id="{name}" role="img" aria-label="{text(figure.alternative, 1000)}" '
+        f'<div class="plot" id="{name}" role="group" aria-label="{text(figure.alternative, 1000)}" '
         f'style="height:{figure.height}px"></div>'
         f"<details><summary>The numbers behind it</summary>{_table(figure.table)}</details></figure>"
     )
@@ -102,7 +103,7 @@ def _table(table: HtmlTable) -> str:
     def cell(tag: str, index: int, value: Cell) -> str:
         side = " class=r" if index in table.right else ""
         exact = f' data-v="{value!r}"' if isinstance(value, (int, float)) else ""  # for the CSV and for tests
-        return f"<{tag}{side}{exact}>{text(_readable(value))}</{tag.partition(' ')[0]}>"
+        return f"<{tag}{side}{exact}>{text(readable(value))}</{tag.partition(' ')[0]}>"
 
     def cells(tag: str, values: Sequence[Cell]) -> str:
         return "".join(cell(tag, index, value) for index, value in enumerate(values))
@@ -116,7 +117,8 @@ def _table(table: HtmlTable) -> str:
     )
 
 
-def _readable(value: Cell) -> str:
+def readable(value: Cell) -> str:
+    """Return a cell as a person reads it."""
     if value is None:
         return "-"
     if isinstance(value, float):
@@ -131,13 +133,14 @@ def _embedded(data: Any) -> str:
     return content.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """Return a file of the page."""
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "assets", name)
     with open(path, encoding="utf-8") as file:
         return file.read()
 
 
-def _plotly() -> str:
+def plotly() -> str:
     """Return the script of the installed package plotly (MIT)."""
     from plotly.offline import get_plotlyjs
 

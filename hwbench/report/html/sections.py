@@ -54,6 +54,26 @@ def estimated(
 
     `results` were measured on the same machine; `elsewhere` is mentioned but not drawn.
     """
+    drawn = measured_estimates.best(runs)
+    picture = roofline.roofline(e, f"roofline-{index}", device, results, drawn)
+    parts = (answers_table(e, runs), picture, common.layer_times(e, f"layers-{index}", drawn))
+    head = (answer(e),) if index else ()  # the first answer is at the head of the page
+    sentences = (*head, work(e), *measured_estimates.sentences(runs, elsewhere, e), *map(str, e.notices))
+    return Section(f"estimate-{index}", f"{e.model} on {e.device}", sentences, parts)
+
+
+def work(e: Estimate) -> str:
+    """Return what is to be done, and what the device can do."""
+    unit = operations_unit(e.dtype)
+    memory = f" and {si(e.bandwidth_bytes_per_second, 'B/s')}" if e.bandwidth_bytes_per_second else ""
+    return (
+        f"{si(e.flops, unit)} and {si(e.traffic_bytes, 'B')} of traffic; the device has "
+        f"{si(e.peak_flops_per_second, unit)}/s ({e.peak}){memory}."
+    )
+
+
+def answers_table(e: Estimate, runs: Sequence[MeasuredEstimate] = ()) -> HtmlTable:
+    """Return ideal, roofline and expected time, and measured ones."""
     rows: list[tuple[str | float | None, ...]] = [
         ("ideal", si(floor_digits(e.ideal_time_s), "s"), None, None, "total operations / peak: a lower bound")
     ]
@@ -71,20 +91,8 @@ def estimated(
         speed, share = rate(forecast.throughput_per_s), percent(e.utilization)
         rows.append(("expected", si(forecast.time_s, "s"), speed, share, what))
     rows += [_measured(run, e) for run in runs]
-    unit = operations_unit(e.dtype)
-    memory = f" and {si(e.bandwidth_bytes_per_second, 'B/s')}" if e.bandwidth_bytes_per_second else ""
-    work = (
-        f"{si(e.flops, unit)} and {si(e.traffic_bytes, 'B')} of traffic; the device has "
-        f"{si(e.peak_flops_per_second, unit)}/s ({e.peak}){memory}."
-    )
     header = ("answer", "time", RATED[e.mode], "share of the peak", "what it is")
-    table = HtmlTable(f"Three answers for {e.model} on {e.device}", header, tuple(rows), right=(1,))
-    drawn = measured_estimates.best(runs)
-    picture = roofline.roofline(e, f"roofline-{index}", device, results, drawn)
-    parts = (table, picture, common.layer_times(e, f"layers-{index}", drawn))
-    head = (answer(e),) if index else ()  # the first answer is at the head of the page
-    sentences = (*head, work, *measured_estimates.sentences(runs, elsewhere, e), *map(str, e.notices))
-    return Section(f"estimate-{index}", f"{e.model} on {e.device}", sentences, parts)
+    return HtmlTable(f"Three answers for {e.model} on {e.device}", header, tuple(rows), right=(1,))
 
 
 def _measured(run: MeasuredEstimate, e: Estimate) -> tuple[str | float | None, ...]:

@@ -134,12 +134,14 @@ def _forecast(e: Estimate, style: Style) -> list[str]:
 
 def _helping(e: Estimate) -> str:
     """Return the changes that gain most, with the throughput after over that before."""
+    texts = (f"{text} ×{each.gain:.3g}" for text, each in zip(helping(e), e.improvements, strict=True))
+    return f"{', '.join(list(texts)[:MAX_IMPROVEMENTS])} in throughput"
+
+
+def helping(e: Estimate) -> list[str]:
+    """Return the changes that would raise the throughput as a person names them."""
     words = {"batch": "batch {}", "bandwidth": "twice the bandwidth", "compute": "twice the FLOP/s"}
-    texts = [
-        f"{words.get(each.change, '{}').format(each.value)} ×{each.gain:.3g}"
-        for each in e.improvements[:MAX_IMPROVEMENTS]
-    ]
-    return f"{', '.join(texts)} in throughput"
+    return [words.get(each.change, "{}").format(each.value) for each in e.improvements]
 
 
 def _boosted(e: Estimate) -> str:

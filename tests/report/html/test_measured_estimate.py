@@ -145,8 +145,19 @@ def test_hollow_points_stand_at_measured_rates() -> None:
     assert "measured 20 ms" in hollow["text"][0]
     assert hollow["marker"]["symbol"] == "circle-open"
     assert [row[-1] for row in figure.table.rows[:2]] == [0.02, 0.01]
-    bars = {trace["name"]: trace["x"] for trace in common.layer_times(e, "l", one).traces}
-    assert bars["measured"][:3] == [0.02, 0.01, None]
+    bars = {
+        trace["name"]: dict(zip(trace["y"], trace["x"], strict=True))
+        for trace in common.layer_times(e, "l", one).traces
+    }
+    timed = {name.split()[1]: time for name, time in bars["measured"].items() if time}
+    assert timed == {"conv1": 0.02, "relu1": 0.01, "fc6": 0.05}
+    longest = [max(layer.expected_time_s or 0.0, timed.get(layer.name, 0.0)) for layer in e.layers]
+    assert list(bars["measured"]) == [
+        f"{i + 1} {e.layers[i].name}" for i in sorted(range(18), key=lambda i: -longest[i])
+    ]
+    for name, time in bars["roofline"].items():
+        expected = next(times[name] for kind, times in bars.items() if kind.startswith("expected") and name in times)
+        assert bars["ideal"][name] <= time <= expected
 
 
 def test_a_whole_run_is_one_point_next_to_its_prediction() -> None:

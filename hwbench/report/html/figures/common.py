@@ -1,7 +1,7 @@
 """Colors and axes of figures, and the figure and table of a network's layers."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hwbench.predict.estimate import Estimate, LayerEstimate
@@ -15,6 +15,8 @@ BOUNDS = {"compute": COLORS[0], "memory": COLORS[1], "overhead": COLORS[3]}
 MEASURED = COLORS[2]
 """The color of everything measured."""
 MAX_BARS = 30
+_INNER = "#1b2530"
+"""The color of the roofline's bar within that of the forecast."""
 _MANTISSAS: tuple[tuple[float, ...], ...] = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7))
 _MIN_TICKS = 3
 
@@ -64,34 +66,77 @@ def time_of(layer: LayerEstimate) -> float:
 
 
 def layer_times(e: Estimate, name: str, measured: MeasuredEstimate | None = None) -> Figure:
-    """Return bars of the most expensive layers in order of execution: ideal, roofline, expected and measured time."""
+    """Return bars of the layers, the most expensive first: the ideal in the roofline in the expected time.
+
+    What the forecast's bar shows beyond the roofline's is the gap; its color is what limits the layer.
+    """
     timed: Mapping[int, float] = measured.layers if measured else {}
-    longest = sorted(range(len(e.layers)), key=lambda i: -max(time_of(e.layers[i]), timed.get(i, 0.0)))[:MAX_BARS]
-    some = [e.layers[i] for i in sorted(longest)]
-    names = [f"{index + 1} {label(x.name, 28)}" for index, x in zip(sorted(longest), some, strict=True)]
-    kinds: list[tuple[str, str, list[float | None]]] = [
-        ("ideal", COLORS[5], [x.ideal_time_s for x in some]),
-        ("roofline", COLORS[0], [x.roofline_time_s for x in some]),
-        ("expected", COLORS[1], [x.expected_time_s for x in some]),
-        ("measured", MEASURED, [timed.get(i) for i in sorted(longest)]),
+    every = sorted(range(len(e.layers)), key=lambda i: -max(time_of(e.layers[i]), timed.get(i, 0.0)))
+    longest = every[:MAX_BARS]
+    names = {i: f"{i + 1} {label(e.layers[i].name, 28)}" for i in longest}
+    traces = [
+        *_bars_of_bounds(e, longest, names),
+        _bars("roofline", {names[i]: e.layers[i].roofline_time_s for i in longest}, 0.42, _INNER),
+        _bars("ideal", {names[i]: e.layers[i].ideal_time_s for i in longest}, 0.16, COLORS[7]),
     ]
-    traces = tuple(
-        {
-            "type": "bar", "orientation": "h", "name": kind, "y": names, "x": times, "marker": {"color": color},
-            "hovertemplate": "%{x:.4s}s<extra>" + kind + "</extra>",
-        }
-        for kind, color, times in kinds
-        if any(times)
-    )  # fmt: skip
+    if any(i in timed for i in longest):
+        marks = {"symbol": "line-ns", "size": 14, "color": MEASURED, "line": {"width": 3, "color": MEASURED}}
+        ends = {"type": "scatter", "mode": "markers", "marker": marks}
+        traces.append({**_bars("measured", {names[i]: timed.get(i) for i in longest}, 0, MEASURED), **ends})
+    traces = [trace for trace in traces if any(trace["x"])]
     shown = f"the {MAX_BARS} longest of {len(e.layers)} layers" if len(e.layers) > MAX_BARS else "every layer"
     top = max(e.layers, key=time_of, default=None)
     longest_text = f" The longest is {top.name} with {si(time_of(top), 's')}." if top else ""
     return Figure(
         name=name,
         title=f"Time per layer of {e.model} on {e.device}, {e.dtype}, batch {e.batch}: {shown}",
-        alternative=f"Horizontal bars of {shown} in order of execution.{longest_text}",
-        traces=traces,
-        layout=bars_layout(axis("time", tickformat="~s", ticksuffix="s"), 170, barmode="group"),
+        alternative=f"Horizontal bars of {shown}, the longest first.{longest_text}",
+        traces=tuple(traces),
+        layout=bars_layout(
+            axis("time", tickformat="~s", ticksuffix="s"), 170, barmode="overlay",
+            yaxis={"autorange": "reversed", "type": "category", "categoryarray": [names[i] for i in longest]},
+        ),
         table=layer_table(e, measured),
-        height=140 + (6 + 6 * len(traces)) * len(some),
-    )
+        height=140 + 22 * len(longest),
+    )  # fmt: skip
+
+
+def _bars_of_bounds(e: Estimate, chosen: Sequence[int], names: Mapping[int, str]) -> Iterable[dict[str, Any]]:
+    """Yield the bars of expected times, a color for each bound."""
+    for bound in (*BOUNDS, None):
+        own = {names[i]: e.layers[i].expected_time_s for i in chosen if e.layers[i].bound == bound}
+        yield _bars(
+            f"expected, limited by {bound}" if bound else "expected", own, 0.78, BOUNDS.get(bound or "", COLORS[7])
+        )
+
+
+def _bars(name: str, times: Mapping[str, float | None], width: float, color: str) -> dict[str, Any]:
+    return {
+        "type": "bar", "orientation": "h", "name": name, "y": list(times), "x": list(times.values()), "width": width,
+        "marker": {"color": color}, "hovertemplate": "%{x:.4s}s<extra>" + name + "</extra>",
+    }  # fmt: skip
+
+
+def limits(e: Estimate, name: str) -> Figure:
+    """Return a bar of what limits the forecast time: the shares of compute, memory and overhead."""
+    shares = e.shares
+    seconds = {limit: getattr(shares, limit) * (e.expected_time_s or 0.0) for limit in BOUNDS} if shares else {}
+    parts = ", ".join(f"{limit} {si(time, 's')}" for limit, time in seconds.items())
+    largest = max(seconds, key=lambda limit: seconds[limit], default="nothing known")
+    return Figure(
+        name=name,
+        title=f"What the expected time of {e.model} on {e.device} is spent on",
+        alternative=f"A bar of {parts}; most is {largest}.",
+        traces=tuple(
+            {
+                "type": "bar", "orientation": "h", "name": limit, "y": [""], "x": [time],
+                "marker": {"color": BOUNDS[limit]},
+                "text": [f"{limit} {100 * time / (e.expected_time_s or 1.0):.2g} %"], "textposition": "inside",
+                "textangle": 0, "insidetextanchor": "middle", "hovertemplate": "%{x:.4s}s<extra>" + limit + "</extra>",
+            }
+            for limit, time in seconds.items()
+        ),
+        layout=bars_layout(axis("time", tickformat="~s", ticksuffix="s"), 20, barmode="stack", showlegend=False),
+        table=HtmlTable("Seconds by what limits them", ("limit", "s"), tuple(seconds.items()), right=(1,)),
+        height=150,
+    )  # fmt: skip

@@ -18,6 +18,10 @@ from hwbench.report.html.page import Figure, label
 from hwbench.units import operations_unit, si
 
 HEIGHT = 500
+NAMED = 6
+"""Points with their names; the others show theirs when pointed at."""
+_NAME_APART = (0.35, 0.12)
+"""Decades of intensity and of FLOP/s between two names."""
 _GRAY = COLORS[7]
 _LABEL_HEIGHT = 0.06
 """Height of a label as a share of the picture's."""
@@ -156,16 +160,20 @@ def _note(text: str, x: float, y: float, xanchor: str, yanchor: str) -> dict[str
 
 
 def _points(points: Sequence[int], e: Estimate) -> list[dict[str, Any]]:
-    """Return a trace for each bound; the area of a point is its share of the time."""
+    """Return a trace for each bound; the area of a point is its share of the time, the largest have their names."""
     total = sum(time_of(e.layers[index]) for index in points) or 1.0
+    named = _named(points, e)
     traces = []
     for bound in dict.fromkeys(e.layers[index].bound or "bound unknown" for index in points):
-        some = [e.layers[index] for index in points if (e.layers[index].bound or "bound unknown") == bound]
+        own = [index for index in points if (e.layers[index].bound or "bound unknown") == bound]
+        some = [e.layers[index] for index in own]
         traces.append(
             {
-                "type": "scatter", "mode": "markers", "name": f"limited by {bound}" if bound in BOUNDS else bound,
+                "type": "scatter", "mode": "markers+text", "name": f"limited by {bound}" if bound in BOUNDS else bound,
                 "x": [x.intensity for x in some], "y": [x.flops / time_of(x) for x in some],
-                "text": [_hover(x, e) for x in some], "hovertemplate": "%{text}<extra></extra>",
+                "text": [label(e.layers[index].name, 18) if index in named else "" for index in own],
+                "textposition": "top center", "textfont": {"size": 11}, "customdata": [x.name for x in some],
+                "hovertext": [_hover(x, e) for x in some], "hovertemplate": "%{hovertext}<extra></extra>",
                 "marker": {
                     "color": BOUNDS.get(bound, _GRAY), "opacity": 0.75, "line": {"width": 1, "color": "#ffffff"},
                     "size": [6 + 40 * math.sqrt(time_of(x) / total) for x in some],
@@ -173,6 +181,22 @@ def _points(points: Sequence[int], e: Estimate) -> list[dict[str, Any]]:
             }
         )  # fmt: skip
     return traces
+
+
+def _named(points: Sequence[int], e: Estimate) -> set[int]:
+    """Return the most expensive points whose names do not lie on one another."""
+    chosen: dict[int, tuple[float, float]] = {}
+    for index in sorted(points, key=lambda index: -time_of(e.layers[index])):
+        x = e.layers[index]
+        at = math.log10(max(x.intensity, 1e-9)), math.log10(x.flops / time_of(x))
+        if all(
+            abs(at[0] - other[0]) > _NAME_APART[0] or abs(at[1] - other[1]) > _NAME_APART[1]
+            for other in chosen.values()
+        ):
+            chosen[index] = at
+        if len(chosen) == NAMED:
+            break
+    return set(chosen)
 
 
 def _measured_traces(points: Sequence[int], e: Estimate, measured: MeasuredEstimate | None) -> list[dict[str, Any]]:

@@ -1,0 +1,99 @@
+// The other controls: fields of the question, links of the views, and sliders of the device's values.
+import { element } from "./tables.js";
+
+const OF_NETWORKS = [
+  ["dtype", "Number format", ["fp32", "amp", "fp16", "bf16", "int8", "fp64"]],
+  ["runtime", "Runtime", ["", "torch-eager", "torch-compile", "onnxruntime", "openvino"]],
+  ["math", "Math", ["default", "strict"]],
+];
+const OF_LANGUAGE = [
+  ["weights", "Weights", ["", "q4_k_m", "q4_0", "q5_k_m", "q6_k", "q8_0", "f16", "bf16", "fp8", "int4-awq", "nf4", "mxfp4"]],
+  ["prompt", "Prompt", null], ["generate", "Generate", null], ["context", "Context", null],
+];
+const TITLES = { "": "usual" };
+const PLACES = { prompt: "512", generate: "128", context: "both" };
+
+export function fields(place, state, language, changed) {
+  const key = String(language);
+  if (place.dataset.key !== key) {
+    place.dataset.key = key;
+    place.replaceChildren();
+    for (const [name, title, choices] of [...(language ? OF_LANGUAGE : OF_NETWORKS), ["batch", "Batch", null]]) {
+      const label = element("label", title);
+      const input = choices ? element("select", undefined, { name }) : element("input", undefined, {
+        name, type: "number", min: "1", step: "1", inputmode: "numeric", placeholder: PLACES[name] || "1",
+      });
+      for (const choice of choices || []) input.append(element("option", TITLES[choice] || choice, { value: choice }));
+      input.addEventListener("change", () => changed(name, input.value));
+      label.append(input);
+      place.append(label);
+    }
+  }
+  for (const input of place.querySelectorAll("[name]")) {
+    const value = state[input.name] || (input.name === "dtype" ? "fp32" : input.name === "math" ? "default" : "");
+    if (document.activeElement !== input || input.tagName === "SELECT") input.value = value;
+  }
+}
+
+export function text(knob, value) {
+  return knob.whole ? String(Math.round(value)) : `${Number(value.toPrecision(4))}${knob.unit}`;
+}
+
+const position = (knob, value) => Math.log(value / knob.low) / Math.log(knob.high / knob.low);
+
+export function sliders(place, knobs, settings, changed) {
+  place.hidden = knobs.length === 0;
+  const key = JSON.stringify(knobs);
+  if (place.dataset.key !== key) {
+    place.dataset.key = key;
+    place.replaceChildren(element("h2", "What if"));
+    for (const knob of knobs) {
+      const label = element("label", knob.title + " ");
+      const output = element("output");
+      const input = element("input", undefined, { type: "range", min: "0", max: "1", step: "0.005", name: knob.field });
+      const ticks = element("datalist", undefined, { id: `tick-${knob.field}` });
+      ticks.append(element("option", undefined, { value: String(position(knob, knob.value)) }));
+      input.setAttribute("list", ticks.id);
+      input.addEventListener("input", () => {
+        const value = knob.low * (knob.high / knob.low) ** Number(input.value);
+        const near = Math.abs(Number(input.value) - position(knob, knob.value)) < 0.008;
+        changed(knob.field, near ? null : text(knob, value));
+      });
+      label.append(output, input, ticks, element("small", `catalog: ${text(knob, knob.value)}`));
+      place.append(label);
+    }
+    const reset = element("button", "Back to the catalog's values", { type: "button" });
+    reset.addEventListener("click", () => changed(null, null));
+    place.append(reset);
+  }
+  for (const knob of knobs) {
+    const input = place.querySelector(`input[name="${CSS.escape(knob.field)}"]`);
+    const value = knob.field in settings ? parseFloat(settings[knob.field]) : knob.value;
+    const shown = text(knob, value);
+    input.parentElement.classList.toggle("changed", knob.field in settings);
+    input.parentElement.querySelector("output").textContent = shown;
+    input.setAttribute("aria-valuetext", shown);
+    if (document.activeElement !== input) input.value = String(position(knob, value));
+    if (!(knob.field in settings)) input.value = String(position(knob, value));
+  }
+}
+
+const VIEW_TITLES = {
+  answer: "Answer", roofline: "Roofline", layers: "Layers", compare: "Compare", whatif: "What if",
+  machine: "This machine", clock: "Clock", accuracy: "Accuracy",
+};
+
+export function views(place, names, current, address, changed) {
+  place.replaceChildren(...names.map((name) => {
+    const item = element("li");
+    const link = element("a", VIEW_TITLES[name] || name, { href: address(name) });
+    if (name === current) link.setAttribute("aria-current", "page");
+    link.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      changed(name);
+    });
+    item.append(link);
+    return item;
+  }));
+}

@@ -1,0 +1,96 @@
+"""Models on devices in one table, relative to the first device, with the factors behind the ratios."""
+
+from typing import Any
+
+from hwbench import api
+from hwbench.errors import InputError
+from hwbench.explore.question import Question
+from hwbench.predict.estimate import Estimate
+from hwbench.report.html.figures.study import decomposition
+from hwbench.report.html.page import Figure, HtmlTable, Section
+from hwbench.report.text.format import percent, rate
+from hwbench.study.compare.devices import Comparison
+from hwbench.units import si
+
+Compared = tuple[str, tuple[Section, ...], tuple[()], dict[str, Any]]
+
+
+def compared(question: Question) -> Compared:
+    """Return the sentence, the sections and the JSON of models on devices."""
+    if question.is_language:
+        return _language(question)
+    options: dict[str, Any] = {"dtype": question.dtype, "runtime": question.runtime, "math": question.math}
+    answer = api.compare(*question.devices, model=question.model, batches=(question.batch,), **options)
+    assert isinstance(answer, Comparison)
+    rows, notes = [], []
+    for model in question.models:
+        base: float | None = None
+        for device in question.devices:
+            try:
+                e = api.estimate(model, device, batch=question.batch, **options)
+            except InputError as error:  # a dtype that one of them lacks
+                notes.append(str(error))
+                continue
+            watts = api.device(device).power
+            base = base or e.expected_time_s
+            rows.append(_row(e, base, float(watts) if watts else None))
+    header = (
+        "model", "device", "expected", "80 % interval", "rate", "relative", "roofline", "limited by", "of the peak",
+        "fits", "samples/s/W",
+    )  # fmt: skip
+    table = HtmlTable("Models on devices", header, tuple(rows), right=(2, 3, 4, 5, 6, 8, 10))
+    figure = decomposition(answer, "decomposition")
+    parts: tuple[Figure | HtmlTable, ...] = (table, *((figure,) if figure else ()))
+    sentences = (*dict.fromkeys(notes), *map(str, answer.notices))
+    section = Section("compare", f"At {question.dtype}, batch {question.batch}", sentences, parts)
+    return _sentence(answer), (section,), (), answer.to_dict()
+
+
+def _row(e: Estimate, base: float | None, watts: float | None) -> tuple[str | float | None, ...]:
+    time, ends, speed = e.expected_time_s, e.interval_s, e.throughput_per_s
+    return (
+        e.title or e.model,
+        e.device,
+        si(time, "s") if time else None,
+        f"{si(ends[0], 's', 3)} to {si(ends[1], 's', 3)}" if ends else None,
+        rate(speed) if speed else None,
+        base / time if base and time else None,
+        si(e.roofline_time_s, "s") if e.roofline_time_s else None,
+        e.bound,
+        percent(e.utilization) if e.utilization is not None else None,
+        {True: "yes", False: "no", None: None}[e.fits],
+        speed / watts if speed and watts else None,
+    )
+
+
+def _sentence(answer: Comparison) -> str:
+    """Return which device is the fastest, and whether intervals can tell."""
+    timed = [(device, device.times[0]) for device in answer.devices if device.times and device.times[0].expected_time_s]
+    if len(timed) < 2:
+        return "Choose two or more devices to compare them."
+    timed.sort(key=lambda pair: pair[1].expected_time_s or 0.0)
+    (best, first), (other, second) = timed[:2]
+    gain = (second.expected_time_s or 1.0) / (first.expected_time_s or 1.0)
+    apart = first.interval_s and second.interval_s and first.interval_s[1] < second.interval_s[0]
+    doubt = "" if apart else " Their intervals overlap: the forecast cannot tell for sure."
+    return f"{best.title} is expected to be the fastest, {gain:.3g} times as fast as {other.title}.{doubt}"
+
+
+def _language(question: Question) -> Compared:
+    """Return the same of a language model: tokens a second and memory."""
+    answer = api.compare_language(
+        question.model, *question.devices, weights=question.weights, prompt=question.prompt,
+        generate=question.generate, batch=question.batch, context=question.context,
+    )  # fmt: skip
+    body = answer.to_dict()
+    rows = tuple(
+        (
+            point.device, point.tokens_per_s, *(point.tokens_per_s_interval or (None, None)), point.ttft_s,
+            {True: "yes", False: "no", None: None}[point.fits], point.power_w,
+        )
+        for point in answer.points
+    )  # fmt: skip
+    header = ("device", "tokens/s", "low", "high", "first token s", "fits", "power W")
+    table = HtmlTable(f"{question.model} on devices", header, rows, right=(1, 2, 3, 4, 6))
+    section = Section("compare", "Language model on devices", tuple(map(str, answer.notices)), (table,))
+    return f"{question.model} on {len(rows)} devices.", (section,), (), body
