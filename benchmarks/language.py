@@ -22,14 +22,23 @@ from scipy.optimize import least_squares
 
 from hwbench.machine import catalog
 from hwbench.machine.device import Peak, PeakTerm
+from hwbench.predict.data.llama_bench import catalogued
 from hwbench.predict.language.hardware import Accelerator, accelerator_of
 from hwbench.predict.language.model import generation_time, prompt_time
-from hwbench.predict.language.parameters import PATH, ErrorBand, LanguageParameters, RuntimeParameters, shipped
+from hwbench.predict.language.parameters import (
+    PATH,
+    UNFITTED,
+    ErrorBand,
+    LanguageParameters,
+    RuntimeParameters,
+    shipped,
+)
 from hwbench.workload.language import language_model
 from hwbench.workload.language.formats import block_format
 from hwbench.workload.language.work import StepWork, decode_step, prompt_steps
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "measured" / "llm"
+CITED = Path(__file__).parents[1] / "results" / "published" / "language" / "cited.csv"
 OWN = Path(__file__).parents[1] / "results" / "measured" / "language-cpu.csv"
 ONE_THREAD = "AMD EPYC"
 BANDWIDTH, CLOCK_HZ = 30e9, 3.7e9
@@ -44,7 +53,18 @@ FILES = {
     "cuda": ("llama_bench_xiongjiedai_llama3.csv", "llama_bench_dgx_spark_batched.csv"),
     "metal": ("llama_bench_xiongjiedai_llama3.csv",),
     "cpu": ("llama_bench_ik_cpu.csv", "llama_bench_cpu_formats.csv", OWN.name),
+    "amd": ("llama_bench_strix_halo.csv", CITED.name),
+    "metal-m3": (CITED.name,),
 }
+DERIVED = {
+    "amd": ("cuda", ("fused_cache", "compute", "attention")),
+    "metal-m3": ("metal", ("decode", "compute")),
+}
+"""Classes of too few rows for a fit of their own: those of another one, of which these parameters are fitted."""
+KINDS = {
+    "generation": "generation", "prompt": "prompt", "batched": "batched", "fused": "prompt with fused attention",
+    "several": "prompt on several cards",
+}  # fmt: skip
 COLD = "gb10", 512, 1
 """The first prompt of a run of the GB10's table is a cold start, as its header says: left out."""
 
@@ -61,20 +81,28 @@ class Case(Struct, frozen=True):
     time: float
     devices: int
     fused: bool
+    architecture: str
+
+    @property
+    def spread(self) -> str:
+        """The spread that a case belongs to."""
+        if self.kind != "prompt":
+            return self.kind
+        return "several" if self.devices > 1 else "fused" if self.fused else "prompt"
 
     @property
     def fits(self) -> bool:
-        """True for cases that parameters are fitted to.
+        """True for cases that the parameters of a class are fitted to.
 
-        Prompts on several cards depend on how passes overlap, and fused attention in passes of 2048 tokens came with
-        other kernels than those that the rest was measured with: both only test the model.
+        Prompts on several cards depend on how passes overlap, which is fitted after the rest; fused attention in passes
+        of 2048 tokens came with other kernels than those that the rest was measured with, and only tests the model.
         """
         return self.kind != "prompt" or (self.devices == 1 and not self.fused)
 
 
 def rows(name: str) -> Iterator[dict[str, str]]:
     """Yield the rows of a table."""
-    with (OWN if name == OWN.name else DATA / name).open(encoding="utf-8") as file:
+    with {OWN.name: OWN, CITED.name: CITED}.get(name, DATA / name).open(encoding="utf-8") as file:
         yield from csv.DictReader(line for line in file if not line.startswith("#"))
 
 
@@ -90,23 +118,28 @@ def cases(family: str) -> list[Case]:
             batch, context, count = int(row["batch"]), int(row["context"]), int(row["n_tokens"] or 128)
             if row["phase"] == "pp" and (row["device"], count, batch) == COLD and context == 0:
                 continue
-            key = (row["model"], row["weight_dtype"])
+            key = (catalogued(row["model"]) or row["model"], row["weight_dtype"])
             model = models.setdefault(key, None) or language_model(*key)
             models[key] = model
             microbatch = 2048 if "ubatch=2048" in row["note"] else 512
             kind, half, tokens = "prompt", block_format("f16"), batch * count
             if row["phase"] == "tg":
-                step, tokens = decode_step(model, batch, context + count / 2, half), batch
+                step, tokens = decode_step(model, batch, context + count / 2, half, microbatch), batch
                 kind = "batched" if batch > 1 else "generation"
             else:
                 step = prompt_steps(model, count, batch, context, microbatch, half)
             result.append(
                 Case(
                     row["device"], *key, kind, accelerator, step, tokens / float(row["tokens_per_s"]),
-                    int(row["n_devices"]), "fa=1" in row["note"],
+                    int(row["n_devices"]), "fa=1" in row["note"], architecture_of(row["device"], family),
                 )
             )  # fmt: skip
     return result
+
+
+def architecture_of(name: str, family: str) -> str:
+    """Return the architecture of a GPU: instruction sets matter more than architectures of CPUs."""
+    return "" if family == "cpu" else catalog.device(name).units[0].architecture
 
 
 def located(row: dict[str, str]) -> Accelerator:
@@ -216,14 +249,52 @@ def fitted(family: str, cases_of_all: list[Case]) -> RuntimeParameters:
     solution = least_squares(
         lambda point: np.append(residuals(point), prior(point)), start, loss="soft_l1", f_scale=0.05, x_scale=0.3
     )
-    return parameters(family, list(solution.x))
+    known = parameters(family, list(solution.x))
+    return replace(known, overlap=overlap(known, [case for case in cases_of_all if case.devices > 1]))
+
+
+def overlap(known: RuntimeParameters, every: list[Case]) -> float:
+    """Return the share of the possible overlap of several cards that fits their prompts best, 1 without any."""
+    prompts = [case for case in every if case.kind == "prompt" and not case.fused]
+    shares = [step / 50 for step in range(51)] if prompts else [1.0]
+
+    def error(share: float) -> float:
+        return sum(abs(np.log(expected(case, replace(known, overlap=share)) / case.time)) for case in prompts)
+
+    return min(shares, key=error)
+
+
+def derived(family: str, every: list[Case]) -> RuntimeParameters:
+    """Return the parameters of another class, some of them scaled to fit cases, each device with the same weight."""
+    base, names = DERIVED[family]
+    known = shipped().families[base]
+    known = replace(known, attention=known.compute["quantized"] if "attention" in names else None)
+    counts: dict[str, int] = {}
+    for case in every:
+        counts[case.device] = counts.get(case.device, 0) + 1
+
+    def scaled(point: Vector) -> RuntimeParameters:
+        values: dict[str, Any] = {}
+        for name, factor in zip(names, [float(value) for value in np.exp(point)], strict=True):
+            old = getattr(known, name)
+            scales = isinstance(old, dict)
+            values[name] = {key: item * factor for key, item in old.items()} if scales else old * factor
+        return replace(known, **{**values, "stream": min(values.get("stream", known.stream), 1.0)})
+
+    weights = np.array([counts[case.device] ** -0.5 for case in every])
+    logs = lambda point: weights * np.array([np.log(expected(c, scaled(point)) / c.time) for c in every])  # noqa: E731
+    solution = least_squares(
+        lambda point: np.append(logs(point), 0.1 * point), np.zeros(len(names)), loss="soft_l1", f_scale=0.2
+    )
+    return scaled(solution.x)
 
 
 def held_out(family: str, every: list[Case], group: str = "device") -> list[tuple[Case, float]]:
     """Return the logarithm of measured over expected time of each case, its `group` being left out of the fit."""
     result = []
+    fit = derived if family in DERIVED else fitted
     for name in sorted({getattr(case, group) for case in every}):
-        known = fitted(family, [case for case in every if getattr(case, group) != name])
+        known = fit(family, [case for case in every if getattr(case, group) != name])
         own = [case for case in every if getattr(case, group) == name]
         result += [(case, float(np.log(case.time / expected(case, known)))) for case in own]
     return result
@@ -301,29 +372,36 @@ def run(write: bool, chosen: Sequence[str]) -> None:
         names = sorted({case.device for case in every})
         print(f"{family}: {len(every)} rows of {len(names)} devices, each predicted from the others")
         errors = held_out(family, every)
-        kinds = {
-            kind: [pair for pair in errors if pair[0].kind == kind] for kind in ("generation", "prompt", "batched")
-        }
-        several = [pair for pair in kinds["prompt"] if pair[0].devices > 1]
-        kinds["prompt"] = [pair for pair in kinds["prompt"] if pair[0].devices == 1]
-        fused = [pair for pair in kinds["prompt"] if pair[0].fused]
-        shown = {**kinds, "prompt": [pair for pair in kinds["prompt"] if not pair[0].fused]}
-        shown |= {"prompt with fused attention, not fitted": fused, "prompt on several cards, not fitted": several}
-        for kind, pairs in shown.items():
-            describe(kind, pairs)
-        spreads = {kind: spread(pairs) for kind, pairs in kinds.items()}
-        spreads["batched"] = spreads["batched"] if kinds["batched"] else spreads["generation"]
-        best = fitted(family, every)
+        kinds = {kind: [pair for pair in errors if pair[0].spread == kind] for kind in KINDS}
+        for kind, pairs in kinds.items():
+            describe(KINDS[kind], pairs)
+        base = shipped().families[DERIVED[family][0]] if family in DERIVED else None
+        spreads = {kind: spread(pairs) if pairs else None for kind, pairs in kinds.items()}
+        spreads["prompt"] = spreads["prompt"] or UNFITTED
+        if base:
+            spreads = at_least(base, spreads)
+        spreads["batched"] = spreads["batched"] or max(UNFITTED, spreads["generation"], key=lambda band: band.high)
+        best = derived(family, every) if family in DERIVED else fitted(family, every)
         how = f"least squares of log time on {len(every)} rows of llama-bench; spreads with each device held out"
         known = msgspec.convert(significant(msgspec.to_builtins(best)), RuntimeParameters)
         shares = [bound(case) / case.time for case in every]
         print(f"  no time is below the roofline: the shortest is {1 / max(shares):.2f} times as long")
-        left = {kind: spread(one_measurement(pairs)).high for kind, pairs in kinds.items() if pairs}
-        families[family] = replace(known, how=how, devices=tuple(names), calibrated=left, **spreads)
+        own = {kind: spread(one_measurement(kinds[kind])).high for kind in tuple(KINDS)[:3] if kinds[kind]}
+        left = base.calibrated if base else own
+        architectures = tuple(sorted({case.architecture for case in every if case.architecture}))
+        families[family] = replace(
+            known, how=how, devices=tuple(names), calibrated=left, architectures=architectures, **spreads
+        )
     if write:
         encoded = msgspec.json.format(msgspec.json.encode(LanguageParameters(families, LEVEL)), indent=1)
         Path(PATH).write_bytes(encoded + b"\n")
         print(f"written: {PATH}")
+
+
+def at_least(base: RuntimeParameters, spreads: dict[str, ErrorBand | None]) -> dict[str, ErrorBand | None]:
+    """Return spreads of a few rows, none narrower than that of the class whose other parameters are used."""
+    floors = {kind: getattr(base, kind) or base.prompt for kind in spreads}
+    return {kind: band and max(band, floors[kind], key=lambda each: each.high) for kind, band in spreads.items()}
 
 
 def bound(case: Case) -> float:
@@ -345,4 +423,4 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["campaign"]:
         judge_campaign()
     else:
-        run(sys.argv[1:2] == ["fit"], sys.argv[2:] or tuple(FITS))
+        run(sys.argv[1:2] == ["fit"], sys.argv[2:] or (*FITS, *DERIVED))

@@ -269,6 +269,10 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         "nothing was fitted to that, and the interval is a factor of two."
     ),
     "context-beyond-model": "The context of {context} tokens is longer than the model was made for ({longest}).",
+    "architecture-unfitted": (
+        "No device of the architecture {architecture} was measured: the parameters are those of others of its class, "
+        "and the interval is twice as wide as theirs."
+    ),
     "experts-unfitted": (
         "No mixture of experts was measured: the forecast reads the experts that independent tokens choose, and the "
         "interval is a factor of two."

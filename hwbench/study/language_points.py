@@ -14,7 +14,14 @@ from hwbench.notices import Notice, unique
 from hwbench.predict.language import LanguageEstimate, Scenario, estimate_language
 from hwbench.workload.language import LanguageModel
 
-PER_DEVICE = ("memory-size-unknown", "class-unfitted", "bandwidth-assumed", "language-calibrated", "weights-decoded")
+PER_DEVICE = (
+    "memory-size-unknown",
+    "class-unfitted",
+    "architecture-unfitted",
+    "bandwidth-assumed",
+    "language-calibrated",
+    "weights-decoded",
+)
 """Notices that are about one device of several."""
 Question = Literal["compare", "require", "sweep", "curve"]
 

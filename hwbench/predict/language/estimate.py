@@ -15,8 +15,8 @@ from hwbench.predict.language import memory, parameters
 from hwbench.predict.language.hardware import Accelerator, accelerator_of
 from hwbench.predict.language.memory import Budget, Remedy
 from hwbench.predict.language.model import Parts
-from hwbench.predict.language.parameters import RuntimeParameters
-from hwbench.predict.language.phases import LLAMA_CPP, MICROBATCH, SERVER, UNFITTED, Phase, Scenario, Stage, phases
+from hwbench.predict.language.parameters import UNFITTED, RuntimeParameters
+from hwbench.predict.language.phases import LLAMA_CPP, MICROBATCH, SERVER, Phase, Scenario, Stage, phases
 from hwbench.predict.language.server import BUDGET, server_phases
 from hwbench.workload.language.formats import block_format
 from hwbench.workload.language.parts import split_layers
@@ -251,7 +251,11 @@ def estimate_language(
         host=host.label if len(stages) > 1 and host else None,
         check_command=check_command(model, scenario, device.kind),
         provenance={"bandwidth": device.provenance_of("memory.bandwidth"), "peak": accelerator.bound.provenance},
-        notices=(*model.notices, *_notices(model, device, accelerator, need, scenario), *_calibrated(calibration)),
+        notices=(
+            *model.notices,
+            *_notices(model, device, accelerator, known, need, scenario),
+            *_calibrated(calibration),
+        ),
         power_w=float(device.power) if device.power and len(stages) == 1 else None,
     )
 
@@ -288,7 +292,20 @@ def class_of(model: LanguageModel, device: Device, clock: ClockKind | None) -> t
     accelerator = accelerator_of(device, clock, quantized=quantized)
     families = parameters.shipped().families
     family = SUBSTITUTES.get(accelerator.family, accelerator.family)
-    return accelerator, families[family] if family == accelerator.family else _widened(families[family])
+    if family != accelerator.family:
+        return accelerator, _widened(families[family])
+    return accelerator, families[family] if _is_measured(device, families[family]) else _doubled(families[family])
+
+
+def _is_measured(device: Device, known: RuntimeParameters) -> bool:
+    """Return whether devices of the same architecture were measured, where that matters to the class."""
+    return not known.architectures or device.units[0].architecture in known.architectures
+
+
+def _doubled(known: RuntimeParameters) -> RuntimeParameters:
+    """Return the parameters with spreads that are twice as wide."""
+    names = ("generation", "prompt", "batched", "several", "fused")
+    return replace(known, **{name: band.times(2.0) for name in names if (band := getattr(known, name))})
 
 
 def server_class(
@@ -304,7 +321,7 @@ def server_class(
 
 def _widened(known: RuntimeParameters) -> RuntimeParameters:
     """Return the parameters with the spread of a class that nothing was fitted to."""
-    return replace(known, generation=UNFITTED, prompt=UNFITTED, batched=UNFITTED)
+    return replace(known, generation=UNFITTED, prompt=UNFITTED, batched=UNFITTED, several=UNFITTED, fused=UNFITTED)
 
 
 _BOUNDS = {
@@ -356,7 +373,12 @@ def _calibrated(calibration: LanguageCalibration | None) -> Iterator[Notice]:
 
 
 def _notices(
-    model: LanguageModel, device: Device, accelerator: Accelerator, need: Budget, scenario: Scenario
+    model: LanguageModel,
+    device: Device,
+    accelerator: Accelerator,
+    known: RuntimeParameters,
+    need: Budget,
+    scenario: Scenario,
 ) -> Iterator[Notice]:
     """Yield what a reader must know: memory, and what nothing was fitted to."""
     if need.size is None:
@@ -369,6 +391,8 @@ def _notices(
         yield notice("server-unfitted", budget=BUDGET)
     elif accelerator.family in SUBSTITUTES:
         yield notice("class-unfitted", device=device.label)
+    elif not _is_measured(device, known):
+        yield notice("architecture-unfitted", architecture=device.units[0].architecture)
     if scenario.runtime == LLAMA_CPP and any(weight.experts > 1 for weight, _ in model.groups):
         yield notice("experts-unfitted")
     if model.weights in ("fp8", "int8") and all(peak.dtype != model.weights for peak in peaks(device)):

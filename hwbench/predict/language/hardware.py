@@ -8,11 +8,13 @@ from hwbench.machine.device import Device, Peak, choose_clock, peaks
 from hwbench.machine.parts import ClockKind
 
 _FLOATS = ("fp16", "bf16", "fp32")
-_FAMILIES = {"NVIDIA": "cuda", "Apple": "metal"}
+_FAMILIES = {"NVIDIA": "cuda", "Apple": "metal", "AMD": "amd"}
+_GENERATIONS = {"apple-m3-gpu": "metal-m3"}
+"""Architectures whose parameters are not those of the vendor's others."""
 
 
 class Accelerator(Struct, frozen=True):
-    """A device in SI units. `family` names the parameters of its class: cuda, metal, other (GPUs) or cpu.
+    """A device in SI units. `family` names the parameters of its class: cuda, metal, metal-m3, amd, other or cpu.
 
     `cycles` are those of all units in a second; on a CPU those of cores that do 32 fp32 operations in each, as two
     vectors of 256 bits do. `bound` is the ceiling that no product can exceed: the fastest engine with the fastest
@@ -54,9 +56,10 @@ def accelerator_of(device: Device, clock: ClockKind | None = None, *, quantized:
     chosen = [
         (units.count, choose_clock(units.clock, "", clock) or choose_clock(units.clock, "")) for units in device.units
     ]
+    architecture = device.units[0].architecture
     cycles = sum(count * float(of[0]) for count, of in chosen if of)
     return Accelerator(
-        family="cpu" if device.kind == "cpu" else _FAMILIES.get(device.vendor, "other"),
+        family="cpu" if device.kind == "cpu" else _GENERATIONS.get(architecture, _FAMILIES.get(device.vendor, "other")),
         bandwidth=float(bandwidth),
         cycles=max(rates) / 32 if device.kind == "cpu" else cycles,
         bound=max(bounds, key=lambda peak: peak.flops_per_second),

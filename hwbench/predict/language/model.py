@@ -67,7 +67,7 @@ def generation_time(
         weights=reading,
         decoding=decoding,
         arithmetic=padded / (known.batched_compute * device.rate),
-        cache=step.cache_bytes / (share * device.bandwidth),
+        cache=(step.cache_bytes + step.masked_bytes) / (share * device.bandwidth),
         launches=known.layer * step.layers * step.passes + known.hop * (devices - 1) * step.passes,
     )
 
@@ -77,15 +77,16 @@ def prompt_time(
 ) -> Parts:
     """Return the time of the steps that read a prompt, in s.
 
-    Passes go through `devices` one behind the other, PIPELINED at a time: m of them take (m + devices - 1) /
+    Passes go through `devices` one behind the other, PIPELINED at a time: m of them take at least (m + devices - 1) /
     (m devices) of the time of one device. Fused attention writes no scores.
     """
     reading = step.weight_bytes / (READING * device.bandwidth)
-    products = _arithmetic(step, device, known) + known.output * step.outputs / device.cycles
+    attention = known.attention if fused_attention else None
+    products = _arithmetic(step, device, known, attention) + known.output * step.outputs / device.cycles
     arithmetic, reading = _joined(products, reading, known.prompt_power)
     quantized = sum(count for coding, count in step.decoded.items() if coding != "plain")
     together = min(step.passes, PIPELINED)
-    overlap = (together + devices - 1) / (together * devices)
+    overlap = 1.0 - known.overlap * (1.0 - (together + devices - 1) / (together * devices))
     scores = 0.0 if fused_attention else known.score * step.scores / device.bandwidth
     launches = known.layer * step.layers * step.passes + known.token * step.layers * step.tokens
     return Parts(
@@ -112,11 +113,13 @@ def by_coding(values: dict[str, float], coding: str) -> float:
     return values.get(coding, values["quantized"])
 
 
-def _arithmetic(step: StepWork, device: Accelerator, known: RuntimeParameters) -> float:
-    """Return the time of all products, weights of each coding at its own share of the rate."""
+def _arithmetic(step: StepWork, device: Accelerator, known: RuntimeParameters, attention: float | None) -> float:
+    """Return the time of all products, weights of each coding at its own share of the rate, `attention` at its own."""
     every = sum(step.decoded.values())
     slowness = sum(count / by_coding(known.compute, coding) for coding, count in step.decoded.items()) / every
-    return step.flops * slowness / device.rate
+    if attention is None:
+        return step.flops * slowness / device.rate
+    return 2.0 * (step.weight_macs * slowness + step.attention_macs / attention) / device.rate
 
 
 def _joined(first: float, second: float, power: float) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 `benchmarks/language.py fit` writes that file. No number is for one model or one device.
 """
 
+import math
 import os
 from functools import lru_cache
 
@@ -21,6 +22,14 @@ class ErrorBand(Struct, frozen=True, forbid_unknown_fields=True):
     low: float
     high: float
 
+    def times(self, factor: float) -> "ErrorBand":
+        """Return a band that is so many times as wide."""
+        return ErrorBand(factor * self.low, factor * self.high)
+
+
+UNFITTED = ErrorBand(-math.log(2.0), math.log(2.0))
+"""The interval of times that nothing was fitted to: a factor of two."""
+
 
 class RuntimeParameters(Struct, frozen=True, forbid_unknown_fields=True):
     """How llama.cpp uses a class of devices. Shares are of the data sheet's bandwidth and rate, times in seconds.
@@ -33,8 +42,11 @@ class RuntimeParameters(Struct, frozen=True, forbid_unknown_fields=True):
     tokens, which take as long as `tile` tokens more. `dequantize`: weights that a unit decodes in a cycle for a product
     of many tokens, 0 where products decode as they go. `score` is the traffic in bytes of a score of attention, `token`
     the time of a layer for each token of a prompt, `output` the cycles of a unit for each output of its products.
-    `generation`, `prompt` and `batched` are the spreads of these times, `calibrated` the half-widths that are left
-    where a device has a measurement of its own of that format and kind.
+    `overlap` is the share of the time that passes through several devices could save at most and do. `attention` is the
+    share of the rate that fused attention reaches in a prompt, None for that of other products.
+    `generation`, `prompt` and `batched` are the spreads of these times, `several` that of prompts on several devices,
+    `fused` with fused attention; `calibrated` are the half-widths that are left where a device has a measurement of its
+    own of that format and kind. Spreads are twice as wide for other `architectures` than those that were measured.
     """
 
     how: str
@@ -58,6 +70,11 @@ class RuntimeParameters(Struct, frozen=True, forbid_unknown_fields=True):
     prompt: ErrorBand
     batched: ErrorBand
     calibrated: dict[str, float] = {}
+    architectures: tuple[str, ...] = ()
+    overlap: float = 1.0
+    attention: float | None = None
+    several: ErrorBand | None = None
+    fused: ErrorBand | None = None
 
 
 class LanguageParameters(Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from hwbench.machine.parts import LanguageCalibration
 from hwbench.predict.language.hardware import Accelerator
 from hwbench.predict.language.model import Parts, generation_time, link_time, prompt_time
-from hwbench.predict.language.parameters import ErrorBand, RuntimeParameters
+from hwbench.predict.language.parameters import UNFITTED, ErrorBand, RuntimeParameters
 from hwbench.workload.language.formats import BlockFormat, block_format
 from hwbench.workload.language.tensors import LanguageModel
 from hwbench.workload.language.work import StepWork, decode_step, prompt_steps
@@ -18,8 +18,6 @@ from hwbench.workload.language.work import StepWork, decode_step, prompt_steps
 MICROBATCH = 512
 LLAMA_CPP, SERVER = "llama.cpp", "vllm"
 Split = Literal["layers", "tensor"]
-UNFITTED = ErrorBand(-math.log(2.0), math.log(2.0))
-"""The interval of times that nothing was fitted to: a factor of two."""
 
 
 class Scenario(Struct, frozen=True):
@@ -117,8 +115,9 @@ def prompt_phase(
     """Return reading `tokens` after `past` cached ones in each sequence."""
     step = prompt_steps(stage.model, tokens, batch, past, microbatch, cache)
     parts = stage.spend(prompt_time, step, fused_attention)
-    unfitted = stage.model.used_experts or fused_attention or stage.link is not None
-    band = UNFITTED if unfitted else stage.known.prompt
+    band = stage.known.several or UNFITTED if stage.devices > 1 else stage.known.prompt
+    band = stage.known.fused or UNFITTED if fused_attention else band
+    band = UNFITTED if stage.model.used_experts or stage.link is not None else band
     return phase_of("prompt", step, 1, parts, "prompt", band, stage)
 
 
@@ -126,7 +125,7 @@ def generation_phase(
     stage: Stage, tokens: int, batch: int, past: int, cache: BlockFormat, fused_attention: bool = False
 ) -> Phase:
     """Return generating `tokens` after `past` cached ones in each sequence, at the mean context."""
-    step = decode_step(stage.model, batch, past + tokens / 2, cache)
+    step = decode_step(stage.model, batch, past + tokens / 2, cache, MICROBATCH)
     parts = stage.spend(generation_time, step, fused_attention)
     band = stage.known.batched if batch > 1 else stage.known.generation
     kind = "batched" if batch > 1 else "generation"

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from hwbench.predict.language.model import Parts, prompt_time
-from hwbench.predict.language.phases import UNFITTED, Phase, Scenario, Stage, phase_of
+from hwbench.predict.language.parameters import UNFITTED
+from hwbench.predict.language.phases import Phase, Scenario, Stage, phase_of
 from hwbench.workload.language.formats import BlockFormat, block_format
 from hwbench.workload.language.work import StepWork, mixed_step, weighted
 

@@ -14,7 +14,8 @@ class StepWork(Struct, frozen=True):
 
     Products have `outputs` values. `weight_bytes` are read once a pass whatever the number of tokens, of the experts
     those that are expected to be used; `decoded` counts these weights by coding. `cache_bytes` are those of past tokens
-    that are read and of new ones that are written. `weight_macs` are multiply-adds with weights, `attention_macs` those
+    that are read and of new ones that are written, `masked_bytes` those of tokens before a window that are read all the
+    same. `weight_macs` are multiply-adds with weights, `attention_macs` those
     of attention, whose `scores` a kernel that is not fused writes out.
     """
 
@@ -28,6 +29,7 @@ class StepWork(Struct, frozen=True):
     attention_macs: float
     scores: float
     outputs: float = 0.0
+    masked_bytes: float = 0.0
 
     @property
     def flops(self) -> float:
@@ -40,9 +42,16 @@ class StepWork(Struct, frozen=True):
         return self.weight_bytes + self.cache_bytes
 
 
-def decode_step(model: LanguageModel, batch: int, context: float, cache: BlockFormat) -> StepWork:
-    """Return the step that adds a token to each of `batch` sequences of `context` tokens."""
-    return _step(model, float(batch), float(batch), 1.0, context, cache)
+def decode_step(model: LanguageModel, batch: int, context: float, cache: BlockFormat, microbatch: int = 0) -> StepWork:
+    """Return the step that adds a token to each of `batch` sequences of `context` tokens.
+
+    Layers with a window keep a `microbatch` of tokens more, as far as there are any, which are read and masked.
+    """
+    step = _step(model, float(batch), float(batch), 1.0, context, cache)
+    masked = sum(
+        layer.cached * min(max(context - layer.window, 0.0), microbatch) for layer in model.layers if layer.window
+    )
+    return replace(step, masked_bytes=batch * masked * cache.size / cache.values)
 
 
 def prompt_steps(
@@ -159,4 +168,5 @@ def _sum(total: StepWork | None, step: StepWork, times: float) -> StepWork:
         attention_macs=total.attention_macs + times * step.attention_macs,
         scores=total.scores + times * step.scores,
         outputs=total.outputs + times * step.outputs,
+        masked_bytes=total.masked_bytes + times * step.masked_bytes,
     )

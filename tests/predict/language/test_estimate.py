@@ -132,7 +132,7 @@ def test_the_parts_of_a_generated_token() -> None:
 
 
 def test_several_devices_read_a_prompt_one_behind_the_other() -> None:
-    known = parameters.shipped().families["cuda"]
+    known = replace(parameters.shipped().families["cuda"], overlap=1.0)
     device = accelerator_of(catalog.device("rtx3090"))
     steps = prompt_steps(language_model("llama3-8b", "q4_k_m"), 2048, 1, 0, 512, HALF)
     single, four = (prompt_time(steps, device, known, count) for count in (1, 4))
@@ -272,17 +272,27 @@ def test_remarks_of_an_estimate() -> None:
     assert codes(device, context=8193) == ["context-beyond-model"]
     bare = replace(device, memory=replace(device.memory, size=None), provenance={"memory.bandwidth": "assumed"})
     assert codes(bare) == ["memory-size-unknown", "bandwidth-assumed"]
-    assert codes(replace(device, vendor="AMD"), devices=2) == ["class-unfitted", "devices-split-by-layers"]
+    assert codes(replace(device, vendor="Intel"), devices=2) == ["class-unfitted", "devices-split-by-layers"]
     powerless = estimate_device(language_model("llama3-8b", "f16"), replace(device, power=None), Scenario())
     assert powerless.energy_bound_j is None
 
 
 def test_classes_without_measurements_have_wide_intervals() -> None:
-    answer = estimate_language("llama3-8b", "rx7900xtx", weights="q4_k_m")
+    answer = estimate_language("llama3-8b", "arc-b580", weights="q4_k_m")
     assert "class-unfitted" in [notice.code for notice in answer.notices]
     low, high = answer.phases[1].interval_s
     assert math.log(high / answer.phases[1].expected_time_s) == pytest.approx(math.log(2))
     assert low < answer.phases[1].expected_time_s
+
+
+def test_architectures_without_measurements_have_intervals_twice_as_wide() -> None:
+    def width(name: str) -> float:
+        answer = estimate_language("llama3-8b", name, weights="q4_k_m")
+        assert ("architecture-unfitted" in {notice.code for notice in answer.notices}) == (name == "h100-sxm")
+        return math.log(answer.phases[1].interval_s[1] / answer.phases[1].expected_time_s)
+
+    assert width("h100-sxm") == pytest.approx(2 * width("a100-pcie-80gb"))
+    assert width("ryzen9-7950x") == pytest.approx(parameters.shipped().families["cpu"].generation.high)
 
 
 @pytest.mark.parametrize(

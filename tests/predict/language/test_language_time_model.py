@@ -13,7 +13,7 @@ from hwbench.predict.language import phases as language_phases
 from hwbench.predict.language.hardware import Accelerator, accelerator_of
 from hwbench.predict.language.model import Parts, generation_time, prompt_time
 from hwbench.predict.language.parameters import ErrorBand, RuntimeParameters
-from hwbench.predict.language.phases import UNFITTED, Phase, Scenario, Stage, generation_phase, prompt_phase
+from hwbench.predict.language.phases import MICROBATCH, UNFITTED, Phase, Scenario, Stage, generation_phase, prompt_phase
 from hwbench.units import Bytes, BytesPerSecond, Hertz
 from hwbench.workload.language.formats import block_format
 from hwbench.workload.language.work import StepWork, decode_step
@@ -76,6 +76,38 @@ def test_passes_follow_one_another_through_three_devices(passes: float, share: f
     assert three.launches == pytest.approx(share * one.launches + 2 * 5e-3)
 
 
+def test_devices_reach_a_share_of_the_overlap() -> None:
+    step = replace(STEP, passes=4.0)
+    one, three = prompt_time(step, DEVICE, KNOWN), prompt_time(step, DEVICE, replace(KNOWN, overlap=0.25), 3)
+    assert three.arithmetic == pytest.approx((1 - 0.25 * 0.5) * one.arithmetic)
+
+
+def test_fused_attention_has_a_share_of_the_rate_of_its_own() -> None:
+    bare, usually = replace(STEP, weight_bytes=0.0), replace(KNOWN, output=0.0)
+    slow = prompt_time(bare, DEVICE, replace(usually, attention=0.01), 1, True).arithmetic
+    usual = prompt_time(bare, DEVICE, usually, 1, True).arithmetic
+    weights = usual * STEP.weight_macs / (STEP.weight_macs + STEP.attention_macs)
+    assert slow - weights == pytest.approx(2 * STEP.attention_macs / 0.01 / DEVICE.rate)
+    assert prompt_time(bare, DEVICE, replace(usually, attention=0.01)).arithmetic == usual
+
+
+def test_masked_tokens_are_read() -> None:
+    masked = replace(STEP, masked_bytes=STEP.cache_bytes)
+    assert generation_time(masked, DEVICE, KNOWN).cache == pytest.approx(2 * generation_time(STEP, DEVICE, KNOWN).cache)
+    assert masked.traffic == STEP.traffic
+
+
+def test_prompts_on_several_devices_and_with_fused_attention_have_bands_of_their_own() -> None:
+    bands = replace(KNOWN, several=ErrorBand(-0.4, 0.4), fused=ErrorBand(-0.5, 0.5))
+    stage = replace(STAGE, known=bands)
+    for each, width in ((replace(stage, devices=2), 0.4), (stage, KNOWN.prompt.high)):
+        phase = prompt_phase(each, 1300, 1, 300, HALF)
+        assert math.log(phase.interval_s[1] / phase.expected_time_s) == pytest.approx(width)
+    phase = prompt_phase(stage, 1300, 1, 300, HALF, fused_attention=True)
+    assert math.log(phase.interval_s[1] / phase.expected_time_s) == pytest.approx(0.5)
+    assert ErrorBand(-0.1, 0.2).times(2.0) == ErrorBand(-0.2, 0.4)
+
+
 def test_no_weights_take_no_time() -> None:
     nothing = replace(STEP, weight_bytes=0.0, decoded={"plain": 0.0})
     assert generation_time(nothing, DEVICE, KNOWN).weights == 0
@@ -96,11 +128,11 @@ def check(found: Phase, step: StepWork, times: int, parts: Parts, band: ErrorBan
 
 
 def test_a_generation_is_at_its_mean_context() -> None:
-    step = decode_step(MODEL, 1, 300 + 20 / 2, HALF)
+    step = decode_step(MODEL, 1, 300 + 20 / 2, HALF, MICROBATCH)
     found = generation_phase(STAGE, 20, 1, 300, HALF)
     assert (found.name, found.kind) == ("generation", "decode")
     check(found, step, 20, generation_time(step, DEVICE, KNOWN), KNOWN.generation)
-    several = decode_step(MODEL, 2, 310, HALF)
+    several = decode_step(MODEL, 2, 310, HALF, MICROBATCH)
     check(
         generation_phase(STAGE, 20, 2, 300, HALF), several, 20, generation_time(several, DEVICE, KNOWN), KNOWN.batched
     )
@@ -119,7 +151,7 @@ def test_a_prompt_is_one_sum_of_steps() -> None:
 
 
 def test_a_calibration_corrects_its_kind_of_time() -> None:
-    step = decode_step(MODEL, 1, 310, HALF)
+    step = decode_step(MODEL, 1, 310, HALF, MICROBATCH)
     parts = generation_time(step, DEVICE, KNOWN)
 
     def calibrated(**factors: LanguageFactor) -> Stage:
@@ -132,7 +164,7 @@ def test_a_calibration_corrects_its_kind_of_time() -> None:
     check(generation_phase(wide, 20, 1, 300, HALF), step, 20, parts, ErrorBand(-0.07, 0.07), 1.5)
     other = calibrated(generation=LanguageFactor(1.25, 0.01, 3), prompt=LanguageFactor(3.0, 0.01, 3))
     check(generation_phase(other, 20, 1, 300, HALF), step, 20, parts, KNOWN.generation, 1.25)
-    several = decode_step(MODEL, 2, 310, HALF)
+    several = decode_step(MODEL, 2, 310, HALF, MICROBATCH)
     batched = calibrated(generation=LanguageFactor(9.0, 0.3, 3), batched=LanguageFactor(1.25, 0.3, 3))
     check(generation_phase(batched, 20, 2, 300, HALF), several, 20, generation_time(several, DEVICE, KNOWN),
           KNOWN.batched, 1.25)  # fmt: skip
@@ -144,7 +176,7 @@ def test_no_forecast_is_below_the_roofline_of_all_devices() -> None:
     quick = replace(KNOWN, stream=9.0, cache=9.0)
     slow_memory = Stage(MODEL, replace(DEVICE, bandwidth=1e3), quick, 4)
     found = generation_phase(slow_memory, 20, 1, 300, HALF)
-    step = decode_step(MODEL, 1, 310, HALF)
+    step = decode_step(MODEL, 1, 310, HALF, MICROBATCH)
     assert found.roofline_time_s == pytest.approx(20 * step.traffic / 1e3 / 4)
     assert found.expected_time_s == found.roofline_time_s == found.interval_s[0]
     assert found.parts.total == pytest.approx(found.roofline_time_s)
@@ -199,7 +231,10 @@ def test_a_gpu_as_language_models_see_it() -> None:
     base = accelerator_of(GPU, "base")
     assert (base.cycles, base.rate) == (1e10, 1.024e13)
     assert accelerator_of(replace(GPU, vendor="Apple")).family == "metal"
-    assert accelerator_of(replace(GPU, vendor="AMD")).family == "other"
+    assert accelerator_of(replace(GPU, vendor="AMD")).family == "amd"
+    assert accelerator_of(replace(GPU, vendor="Intel")).family == "other"
+    newer = replace(GPU, vendor="Apple", units=(replace(GPU.units[0], architecture="apple-m3-gpu"),))
+    assert accelerator_of(newer).family == "metal-m3"
     assert accelerator_of(replace(GPU, memory=Memory(bandwidth=BytesPerSecond(1e11)))).size is None
     measured = replace(GPU, sustained=Sustained("here", bandwidth=BytesPerSecond(9e10)))
     assert accelerator_of(measured).bandwidth == 9e10

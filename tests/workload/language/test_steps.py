@@ -86,3 +86,12 @@ def test_short_prompts_are_read_together() -> None:
 
 def test_outputs_of_a_step_are_none_unless_stated() -> None:
     assert StepWork(1, 1, 1, 0, {}, 0, 0, 0, 0).outputs == 0
+
+
+def test_tokens_before_a_window_are_read_as_far_as_they_are_kept() -> None:
+    layers = (Layer(cached=8, window=100), Layer(cached=8))
+    model = replace(MODEL, layers=layers)
+    for context, kept, masked in ((90, 50, 0), (120, 50, 20), (400, 50, 50), (400, 0, 0)):
+        step = decode_step(model, 3, context, block_format("f16"), kept)
+        assert step.masked_bytes == 3 * 2 * 8 * masked
+        assert step.cache_bytes == decode_step(model, 3, context, block_format("f16")).cache_bytes
