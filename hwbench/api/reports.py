@@ -25,6 +25,7 @@ from hwbench.predict.data import tables
 from hwbench.predict.estimate import Estimate, estimate
 from hwbench.predict.replay import replay
 from hwbench.report.html import measured, page, sections
+from hwbench.report.html.measured import MeasuredEstimate, OtherMachineRun
 from hwbench.report.html.page import Section
 from hwbench.report.text.layout import PLAIN, Style
 from hwbench.study.clock import scores
@@ -81,21 +82,29 @@ def write_report(
     pairs = [(row.device, key, workload) for row, key in zip(located, keys, strict=True) for workload in workloads]
     estimates = [estimate(workload, device, name, size) for device, _, workload in pairs]
     saved = records(runs, notices) if runs or any(ref.kind == "host" for ref in refs) else []
-    parts = [
-        _estimate_section(saved, answer, index, device, key)
-        for index, (answer, (device, key, _)) in enumerate(zip(estimates, pairs, strict=True))
+    beside = [
+        measured.measured(saved, answer, device, key) for answer, (device, key, _) in zip(estimates, pairs, strict=True)
     ]
+    parts = [
+        _estimate_section(saved, answer, index, device, key, own)
+        for index, (answer, (device, key, _), own) in enumerate(zip(estimates, pairs, beside, strict=True))
+    ]
+    if len(estimates) > 1:
+        rows = [(answer, device) for answer, (device, _, _) in zip(estimates, pairs, strict=True)]
+        text = f"At {name}, batch {size}; a click on a column's name sorts by it."
+        parts.insert(0, Section("summary", "All in one table", (text,), (sections.summary(rows),)))
     if len(located) > 1:
         parts.append(sections.compared(compare([row.device for row in located], name, workloads[0], (size,))))
     parts += _run_sections(saved, workloads[0], name, size, named=bool(runs))
     parts += [study_section(data), validation_section(measurements)]
-    title = f"{', '.join(models)} on {', '.join(devices)}"
+    titles = (workload.title or workload.name for workload in workloads), (row.device.title for row in located)
+    title = " on ".join(", ".join(dict.fromkeys(each)) for each in titles)
     body = {
         "estimates": answers.plain(estimates),
         "runs": answers.plain(saved),
         "warnings": [str(notice) for notice in notices],
     }
-    content = page.render(title, sections.answer(estimates[0]), parts, body)
+    content = page.render(title, sections.answer(estimates[0], beside[0][0]), parts, body)
     atomic.write_atomically(path, content)
     return Report(path, len(content.encode()), tuple(section.name for section in parts), tuple(notices))
 
@@ -112,13 +121,17 @@ def records(names: Sequence[str], notices: list[Notice]) -> list[Record]:
 
 
 def _estimate_section(
-    runs: Sequence[Record], answer: Estimate, index: int, device: Device, machine: str | None
+    runs: Sequence[Record],
+    answer: Estimate,
+    index: int,
+    device: Device,
+    machine: str | None,
+    beside: tuple[Sequence[MeasuredEstimate], Sequence[OtherMachineRun]],
 ) -> Section:
     """Return the section of one estimate, with what the runs measured of it, on its machine and elsewhere."""
     on_cpu = device.kind == "cpu"  # a GPU has other caches than the CPU of its host
     own = [run for run in runs if on_cpu and machine and machine_of(run) == machine]
     swept = (rows for run in reversed(own) if (rows := kernels.rows(run.measurements)))
-    beside = measured.measured(runs, answer, device, machine)
     return sections.estimated(answer, index, device, *beside, next(swept, []))
 
 

@@ -5,12 +5,10 @@ from typing import Any
 from hwbench import api
 from hwbench.errors import InputError
 from hwbench.explore.question import Question
-from hwbench.predict.estimate import Estimate
+from hwbench.report.html import sections
 from hwbench.report.html.figures.study import decomposition
 from hwbench.report.html.page import Figure, HtmlTable, Section
-from hwbench.report.text.format import percent, rate
 from hwbench.study.compare.devices import Comparison
-from hwbench.units import si
 
 Compared = tuple[str, tuple[Section, ...], tuple[()], dict[str, Any]]
 
@@ -24,43 +22,17 @@ def compared(question: Question) -> Compared:
     assert isinstance(answer, Comparison)
     rows, notes = [], []
     for model in question.models:
-        base: float | None = None
-        for device in question.devices:
+        for name in question.devices:
             try:
-                e = api.estimate(model, device, batch=question.batch, **options)
+                rows.append((api.estimate(model, name, batch=question.batch, **options), api.device(name)))
             except InputError as error:  # a dtype that one of them lacks
                 notes.append(str(error))
-                continue
-            watts = api.device(device).power
-            base = base or e.expected_time_s
-            rows.append(_row(e, base, float(watts) if watts else None))
-    header = (
-        "model", "device", "expected", "80 % interval", "rate", "relative", "roofline", "limited by", "of the peak",
-        "fits", "samples/s/W",
-    )  # fmt: skip
-    table = HtmlTable("Models on devices", header, tuple(rows), right=(2, 3, 4, 5, 6, 8, 10))
+    table = sections.summary(rows)
     figure = decomposition(answer, "decomposition")
     parts: tuple[Figure | HtmlTable, ...] = (table, *((figure,) if figure else ()))
     sentences = (*dict.fromkeys(notes), *map(str, answer.notices))
     section = Section("compare", f"At {question.dtype}, batch {question.batch}", sentences, parts)
     return _sentence(answer), (section,), (), answer.to_dict()
-
-
-def _row(e: Estimate, base: float | None, watts: float | None) -> tuple[str | float | None, ...]:
-    time, ends, speed = e.expected_time_s, e.interval_s, e.throughput_per_s
-    return (
-        e.title or e.model,
-        e.device,
-        si(time, "s") if time else None,
-        f"{si(ends[0], 's', 3)} to {si(ends[1], 's', 3)}" if ends else None,
-        rate(speed) if speed else None,
-        base / time if base and time else None,
-        si(e.roofline_time_s, "s") if e.roofline_time_s else None,
-        e.bound,
-        percent(e.utilization) if e.utilization is not None else None,
-        {True: "yes", False: "no", None: None}[e.fits],
-        speed / watts if speed and watts else None,
-    )
 
 
 def _sentence(answer: Comparison) -> str:

@@ -92,7 +92,7 @@ def _looked(question: Question) -> _Looked:
 def _view(question: Question, looked: _Looked, section: Section) -> View:
     """Return a view of what is looked at, with sliders from the values of the catalog."""
     sliders = knobs(api.device(question.device), question.dtype)
-    return View(sections.answer(looked.estimate), (section,), sliders, looked.estimate.to_dict())
+    return View(sections.answer(looked.estimate, looked.runs), (section,), sliders, looked.estimate.to_dict())
 
 
 def _answer(question: Question) -> View:

@@ -43,7 +43,7 @@ def test_theme_switches_and_redraws(browser: Browser, tmp_path: Path) -> None:
     color = "return getComputedStyle(document.body).backgroundColor"
     ink = "return getComputedStyle(document.querySelector('.xtick text')).fill"
     before = (browser.script(color), browser.script(ink))
-    browser.driver.find_element("id", "theme").click()
+    browser.driver.find_element("css selector", "#theme option[value=dark]").click()
     browser.settle()
     after = (browser.script(color), browser.script(ink))
     assert before[0] != after[0]

@@ -152,19 +152,7 @@ async function draw(part) {
   });
 }
 
-function theme() {
-  const select = by("theme");
-  try { select.value = localStorage.getItem("hwbench-theme") || "auto"; } catch { select.value = "auto"; }
-  root.dataset.theme = select.value;
-  select.addEventListener("change", () => {
-    root.dataset.theme = select.value;
-    try { localStorage.setItem("hwbench-theme", select.value); } catch { /* private windows forget it */ }
-    show();
-  });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
-}
-
-theme();
+hwbench.theme(by("theme"), show);
 by("controls").addEventListener("submit", (event) => event.preventDefault());
 by("link").addEventListener("click", async () => {
   try { await navigator.clipboard.writeText(location.href); by("link").textContent = "Copied"; } catch { prompt("The link", location.href); }

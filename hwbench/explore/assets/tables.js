@@ -7,50 +7,24 @@ function element(tag, text, attributes = {}) {
   return made;
 }
 
-function sorted(rows, column, down) {
-  const key = (row) => (row[column][1] === null ? row[column][0] : row[column][1]);
-  const order = (a, b) => {
-    const [x, y] = [key(a), key(b)];
-    if (typeof x === "number" && typeof y === "number") return x - y;
-    return String(x).localeCompare(String(y), "en", { numeric: true });
-  };
-  return [...rows].sort((a, b) => (down ? order(b, a) : order(a, b)));
-}
-
-function body(data, rows) {
-  const made = element("tbody");
-  for (const row of rows) {
+export function table(data) {
+  const side = (index) => (data.right.includes(index) ? { class: "r" } : {});
+  const made = element("table");
+  const head = element("tr");
+  data.header.forEach((title, index) => head.append(element("th", title, { scope: "col", ...side(index) })));
+  const [top, body] = [element("thead"), element("tbody")];
+  top.append(head);
+  for (const row of data.rows) {
     const line = element("tr");
     row.forEach(([text, value], index) => {
-      const cell = element("td", text, data.right.includes(index) ? { class: "r" } : {});
+      const cell = element("td", text, side(index));
       if (value !== null) cell.dataset.v = String(value);
       line.append(cell);
     });
-    made.append(line);
+    body.append(line);
   }
-  return made;
-}
-
-export function table(data) {
-  const made = element("table");
-  made.append(element("caption", data.caption));
-  const head = element("tr");
-  data.header.forEach((title, index) => {
-    const cell = element("th", undefined, { scope: "col", "aria-sort": "none" });
-    if (data.right.includes(index)) cell.classList.add("r");
-    const button = element("button", title, { type: "button" });
-    button.addEventListener("click", () => {
-      const down = cell.getAttribute("aria-sort") === "ascending";
-      for (const other of head.cells) other.setAttribute("aria-sort", "none");
-      cell.setAttribute("aria-sort", down ? "descending" : "ascending");
-      made.tBodies[0].replaceWith(body(data, sorted(data.rows, index, down)));
-    });
-    cell.append(button);
-    head.append(cell);
-  });
-  const top = element("thead");
-  top.append(head);
-  made.append(top, body(data, data.rows));
+  made.append(element("caption", data.caption), top, body);
+  hwbench.sortable(made);
   const place = element("div", undefined, { class: "table", tabindex: "0", role: "region", "aria-label": data.caption });
   place.append(made);
   const save = element("button", "Save as CSV", { type: "button", class: "csv" });

@@ -23,9 +23,14 @@ MAX_RUNS = 6
 """Runs with figures of their own; more are listed in a table."""
 
 
-def answer(e: Estimate) -> str:
-    """Return the answer in a sentence or two."""
+def answer(e: Estimate, runs: Sequence[MeasuredEstimate] = ()) -> str:
+    """Return the answer in a sentence or two: what was measured, where a run did, and the forecast."""
     head = f"{e.model} at {e.dtype}, batch {e.batch}, on {e.device}"
+    if measured_time := measured_estimates.best(runs):
+        result = measured_time.result
+        ends = f"{si(result.interval[0], 's', 3)} to {si(result.interval[1], 's', 3)}"
+        expected = f"; {_forecast(e, result.value)}" if e.forecast and e.forecast.time_s else ""
+        return f"{head} took {si(result.value, 's')} ({ends}) in {measured_time.name}{expected}."
     if e.forecast and e.forecast.time_s:
         low, high = e.forecast.interval_s
         time = f"{head} takes about {si(e.forecast.time_s, 's')} ({si(low, 's')} to {si(high, 's')})"
@@ -36,6 +41,47 @@ def answer(e: Estimate) -> str:
     bound = f", limited by {_bound(e)}" if _bound(e) else ""
     ideal = f" Its operations alone would take {si(floor_digits(e.ideal_time_s), 's')} at the peak." if e.flops else ""
     return f"{time}{bound}.{ideal}"
+
+
+def _forecast(e: Estimate, time_s: float) -> str:
+    """Return what was forecast of a measured time, and how far off it is."""
+    assert e.forecast is not None
+    low, high = e.forecast.interval_s
+    inside = "inside" if low <= time_s <= high else "outside"
+    times = f"{si(e.forecast.time_s, 's')} ({si(low, 's', 3)} to {si(high, 's', 3)})"
+    return f"the forecast for {e.forecast.runtime} was {times}, and the measured time is {inside} that interval"
+
+
+def summary(rows: Sequence[tuple[Estimate, Device]]) -> HtmlTable:
+    """Return models on devices, each relative to the first device of its model."""
+    base: dict[str, float] = {}
+    header = (
+        "model", "device", "expected", "80 % interval", "rate", "relative", "roofline", "limited by", "of the peak",
+        "fits", "samples/s/W",
+    )  # fmt: skip
+    table = []
+    for e, device in rows:
+        if e.expected_time_s:
+            base.setdefault(e.model, e.expected_time_s)
+        table.append(_summary_row(e, base.get(e.model), device.power))
+    return HtmlTable("Models on devices", header, tuple(table), right=(2, 3, 4, 5, 6, 8, 10))
+
+
+def _summary_row(e: Estimate, base: float | None, watts: float | None) -> tuple[str | float | None, ...]:
+    time, ends, speed = e.expected_time_s, e.interval_s, e.throughput_per_s
+    return (
+        e.title or e.model,
+        e.device,
+        si(time, "s") if time else None,
+        f"{si(ends[0], 's', 3)} to {si(ends[1], 's', 3)}" if ends else None,
+        rate(speed) if speed else None,
+        base / time if base and time else None,
+        si(e.roofline_time_s, "s") if e.roofline_time_s else None,
+        e.bound,
+        percent(e.utilization) if e.utilization is not None else None,
+        {True: "yes", False: "no", None: None}[e.fits],
+        speed / watts if speed and watts else None,
+    )
 
 
 def _bound(e: Estimate) -> str | None:
@@ -57,9 +103,9 @@ def estimated(
     drawn = measured_estimates.best(runs)
     picture = roofline.roofline(e, f"roofline-{index}", device, results, drawn)
     parts = (answers_table(e, runs), picture, common.layer_times(e, f"layers-{index}", drawn))
-    head = (answer(e),) if index else ()  # the first answer is at the head of the page
+    head = (answer(e, runs),) if index else ()  # the first answer is at the head of the page
     sentences = (*head, work(e), *measured_estimates.sentences(runs, elsewhere, e), *map(str, e.notices))
-    return Section(f"estimate-{index}", f"{e.model} on {e.device}", sentences, parts)
+    return Section(f"estimate-{index}", f"{e.title or e.model} on {device.title}", sentences, parts)
 
 
 def work(e: Estimate) -> str:
@@ -122,10 +168,11 @@ def measured(runs: Sequence[tuple[Record, Results]]) -> list[Section]:
             figures_run.working_sets(run, results.results, f"working-sets-{index}"),
         )
         tables = (figures_run.result_table(run, results.results), figures_run.conditions(run))
-        origin = f"Made on {run.created} by hwbench {run.hwbench_version}."
+        origin = f"Run {run.id}, by hwbench {run.hwbench_version}: {' '.join(run.command)}".rstrip(": ") + "."
         sentences = (origin, *map(str, (*results.findings, *run.notices)))
         parts: tuple[Figure | HtmlTable, ...] = (*(figure for figure in figures if figure), *tables)
-        sections.append(Section(f"run-{index}", f"Measured: run {run.id}", sentences, parts))
+        title = f"Measured on {run.created[:16].replace('T', ' at ')} UTC"
+        sections.append(Section(f"run-{index}", title, sentences, parts))
     if len(runs) > MAX_RUNS:
         rows = tuple((run.id, run.created, " ".join(run.command), len(results.results)) for run, results in runs)
         table = HtmlTable("All runs", ("run", "created", "command", "results"), rows, right=(3,))

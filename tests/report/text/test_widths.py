@@ -136,7 +136,7 @@ def _inference(name: str, style: Style) -> list[str]:
     profile = tuple(EngineLayer(op.name, name, 1e-3, "fp32", name) for op in ops)
     told = TimedRun(
         time, "torch-eager", f"torch-2.13-{name}", "fp32", "fp32", "fp32", 1, 8, "D", (name,), 9, True, profile,
-        {op.name: time for op in ops},
+        layers={op.name: time for op in ops},
     )  # fmt: skip
     found = timed_inference(told, name, name, (e.flops, e.traffic_bytes), e)
     several = msgspec.structs.replace(found, runtime="openvino", software="openvino-2026.4", time_s=0.009)

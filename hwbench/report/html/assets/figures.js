@@ -1,5 +1,5 @@
 "use strict";
-// What the report and the explorer share: figures in the colors of the page, and tables as CSV.
+// What reports and the local page share: figures in the colors of the page, tables that sort and are saved as CSV, the theme.
 const hwbench = (function () {
   const root = document.documentElement;
   const base = {};
@@ -66,5 +66,44 @@ const hwbench = (function () {
     return Array.from(table.rows, (row) => Array.from(row.cells, cell).join(",")).join("\n") + "\n";
   }
 
-  return { dark: dark, draw: draw, save: save, csv: csv };
+  // A click on the header of a column sorts by it, by the numbers where there are some.
+  function sortable(table) {
+    const head = Array.from(table.tHead.rows[0].cells);
+    const key = (row, index) => {
+      const cell = row.cells[index];
+      return cell.dataset.v === undefined ? cell.textContent : Number(cell.dataset.v);
+    };
+    head.forEach((cell, index) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...cell.childNodes);
+      cell.append(button);
+      button.addEventListener("click", () => {
+        const down = cell.getAttribute("aria-sort") === "ascending";
+        for (const other of head) other.removeAttribute("aria-sort");
+        cell.setAttribute("aria-sort", down ? "descending" : "ascending");
+        const order = (one, other) => {
+          const [x, y] = [key(one, index), key(other, index)];
+          if (typeof x === "number" && typeof y === "number") return x - y;
+          return String(x).localeCompare(String(y), "en", { numeric: true });
+        };
+        const rows = Array.from(table.tBodies[0].rows).sort((one, other) => (down ? order(other, one) : order(one, other)));
+        table.tBodies[0].append(...rows);
+      });
+    });
+  }
+
+  // The theme is that of the system unless another is chosen, which is remembered where the browser allows it.
+  function theme(select, redraw) {
+    try { select.value = localStorage.getItem("hwbench-theme") || "auto"; } catch { select.value = "auto"; }
+    root.dataset.theme = select.value;
+    select.addEventListener("change", () => {
+      root.dataset.theme = select.value;
+      try { localStorage.setItem("hwbench-theme", select.value); } catch { /* private windows forget it */ }
+      redraw();
+    });
+    window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  }
+
+  return { dark: dark, draw: draw, save: save, csv: csv, sortable: sortable, theme: theme };
 })();

@@ -2,7 +2,7 @@
 (function () {
   const figures = JSON.parse(document.getElementById("figures").textContent);
   const root = document.documentElement;
-  const { dark, draw, save, csv } = hwbench;
+  const { draw, save, csv } = hwbench;
 
   // One figure at a time, so that a long page can be read and scrolled while the rest is drawn.
   function drawAll() {
@@ -13,10 +13,6 @@
     return chain.then(() => { root.dataset.drawn = "all"; });
   }
 
-  document.getElementById("theme").addEventListener("click", () => {
-    root.dataset.theme = dark() ? "light" : "dark";
-    drawAll();
-  });
   document.getElementById("json").addEventListener("click", () => {
     save("hwbench-report.json", "application/json", document.getElementById("data").textContent);
   });
@@ -26,7 +22,8 @@
       save(table.caption.textContent.replace(/[^A-Za-z0-9]+/g, "-").slice(0, 60) + ".csv", "text/csv", csv(table));
     });
   }
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+  for (const table of document.querySelectorAll("table")) hwbench.sortable(table);
+  hwbench.theme(document.getElementById("theme"), drawAll);
   window.addEventListener("beforeprint", () => { for (const element of document.querySelectorAll("details")) element.open = true; });
   window.hwbenchCsv = csv;
   if (figures.length) drawAll(); else root.dataset.drawn = "all";
