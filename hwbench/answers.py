@@ -4,7 +4,7 @@ An answer is a frozen struct that inherits `Answer`. Its text is written by `hwb
 with `lines`; importing `hwbench.api` is enough for that.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import singledispatch
 from importlib import import_module
 from typing import Any, ClassVar
@@ -75,6 +75,22 @@ class Answer:
             raise InputError("missing-extra", message) from None
         return pandas.DataFrame(rows(self))
 
+    def plot(self, name: str | None = None) -> Any:
+        """Return a figure of the answer as a `plotly.graph_objects.Figure`: the first, or that of a name.
+
+        An estimate has `layers`, `limits` and `roofline`, a comparison of devices `factors`. Raises InputError for
+        answers and names without a figure.
+        """
+        known = figures(self)
+        if (name or next(iter(known), None)) not in known:
+            message = (
+                f"There is no figure '{shown(name or '', 40)}' of this." if known else "There is no figure of this."
+            )
+            raise InputError("no-figure", message, field="name", nearest=tuple(known))
+        figure = known[name or next(iter(known))]()
+        layout = {**figure.layout, "title": {"text": figure.title}, "height": figure.height}
+        return import_module("plotly.graph_objects").Figure({"data": figure.traces, "layout": layout})
+
     def body(self) -> dict[str, Any]:
         """Return the answer's own part of its JSON."""
         struct: Any = self
@@ -88,6 +104,12 @@ class Answer:
 def lines(answer: Any, style: Any = None) -> list[str]:  # noqa: ARG001
     """Return an answer as lines of text in a style of `hwbench.report.text.layout`, plain by default."""
     return [repr(answer)]
+
+
+@singledispatch
+def figures(answer: Any) -> dict[str, Callable[[], Any]]:  # noqa: ARG001
+    """Return what makes the figures of an answer, by name; none by default."""
+    return {}
 
 
 @singledispatch

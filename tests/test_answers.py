@@ -76,3 +76,23 @@ def test_a_data_frame_needs_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="pandas") as caught:
         ESTIMATE.to_frame()
     assert caught.value.code == "missing-extra"
+
+
+def test_estimates_and_comparisons_draw_themselves() -> None:
+    e = hwbench.estimate("alexnet", "rtx3090")
+    for name in (None, "layers", "limits", "roofline"):
+        figure = e.plot(name)
+        assert type(figure).__module__.startswith("plotly.graph_objs")
+        assert len(figure.data) > 1
+        assert figure.layout.title.text
+    conv = next(
+        trace for trace in e.plot("roofline").data if trace.customdata is not None and "fc6" in trace.customdata
+    )
+    assert conv.name == "limited by memory"
+    comparison = hwbench.compare("rtx3090", "rtx4090", model="alexnet")
+    assert {trace.name for trace in comparison.plot().data} >= {"units", "clock", "bandwidth"}
+    with pytest.raises(hwbench.InputError) as error:
+        e.plot("pie")
+    assert error.value.code == "no-figure"
+    with pytest.raises(hwbench.InputError):
+        hwbench.count("alexnet").plot()

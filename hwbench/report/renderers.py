@@ -20,6 +20,8 @@ TEXTS = {
 """By class, the module of `hwbench.report.text` that registers with `answers.lines`."""
 ROWS = {"Comparison": "compare"}
 """By class, the module of `hwbench.report.export` that registers with `answers.rows`; the default serves others."""
+FIGURES = {"Estimate": "plots", "Comparison": "plots"}
+"""By class, the module of `hwbench.report.html` that registers with `answers.figures`; others have none."""
 
 
 @answers.lines.register(answers.Answer)
@@ -34,6 +36,13 @@ def rows(answer: answers.Answer) -> list[dict[str, Any]]:
     """Return the table of an answer: a dict a row, in SI units."""
     own = _registered(answers.rows, answer, "export", ROWS)
     return answers.rows.dispatch(object)(answer) if own is rows else own(answer)
+
+
+@answers.figures.register(answers.Answer)
+def figures(answer: answers.Answer) -> dict[str, Callable[[], Any]]:
+    """Return what makes the figures of an answer, by name."""
+    own = _registered(answers.figures, answer, "html", FIGURES)
+    return {} if own is figures else dict(own(answer))
 
 
 def _registered(function: Any, answer: answers.Answer, package: str, modules: dict[str, str]) -> Callable[..., Any]:
