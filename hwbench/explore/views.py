@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from hwbench import api
 from hwbench.api import machines, reports
@@ -169,13 +170,13 @@ def _machine(question: Question) -> View:  # noqa: ARG001
 @cache
 def _studied() -> View:
     section = reports.study_section(None)
-    return View(section.sentences[0], (section,))
+    return View(section.title, (replace(section, title="By suite"),))
 
 
 @cache
 def _validated() -> View:
     section = reports.validation_section(())
-    return View(section.sentences[0], (section,))
+    return View(section.sentences[0], (replace(section, sentences=section.sentences[1:]),))
 
 
 VIEWS: dict[str, Callable[[Question], View]] = {

@@ -132,10 +132,11 @@ function figure(section, part) {
     plot.style.height = `${part.height}px`;
     const details = element("details");
     details.append(element("summary", "The numbers behind it"));
-    made.append(element("figcaption"), plot, details);
+    made.append(element("figcaption"), element("p", "", { class: "note" }), plot, details);
   }
   made.querySelector("figcaption").textContent = part.title;
   made.querySelector(".plot").setAttribute("aria-label", part.alternative);
+  made.querySelector(".note").textContent = part.note;
   const numbers = made.querySelector("details");
   numbers.replaceChildren(numbers.firstElementChild, table(part.table));
   return made;

@@ -31,7 +31,10 @@ class HtmlTable(Struct, frozen=True):
 
 
 class Figure(Struct, frozen=True):
-    """A plotly figure: its traces and layout as plain data, what it shows in words, and the table behind it."""
+    """A plotly figure: its traces and layout as plain data, what it shows in words, and the table behind it.
+
+    `note` is printed under its title.
+    """
 
     name: str
     title: str
@@ -40,6 +43,7 @@ class Figure(Struct, frozen=True):
     layout: dict[str, Any]
     table: HtmlTable
     height: int = 420
+    note: str = ""
 
 
 class Section(Struct, frozen=True):
@@ -93,6 +97,7 @@ def _figure(figure: Figure) -> str:
     name = text(figure.name)
     return (
         f'<figure><figcaption id="{name}-caption">{text(figure.title, 300)}</figcaption>'
+        f"{f'<p>{text(figure.note, 2000)}</p>' if figure.note else ''}"
         f'<div class="plot" id="{name}" role="group" aria-label="{text(figure.alternative, 1000)}" '
         f'style="height:{figure.height}px"></div>'
         f"<details><summary>The numbers behind it</summary>{_table(figure.table)}</details></figure>"

@@ -13,8 +13,9 @@ from hwbench.report.html.figures import run as figures_run
 from hwbench.report.html.measured import MeasuredEstimate, OtherMachineRun
 from hwbench.report.html.page import Figure, HtmlTable, Section, label
 from hwbench.report.text.format import RATED, ceil_digits, floor_digits, number, percent, rate
-from hwbench.study.clock.results import ClockStudy
+from hwbench.study.clock.results import ClockStudy, Suite
 from hwbench.study.clock.scores import ScoreRow
+from hwbench.study.clock.verdict import predictor
 from hwbench.study.compare.devices import Comparison
 from hwbench.study.explain import Explanation
 from hwbench.units import operations_unit, si
@@ -211,13 +212,27 @@ def explained(explanation: Explanation) -> Section:
 
 
 def studied(answer: ClockStudy, rows: Sequence[ScoreRow]) -> Section:
-    """Return the verdict and the picture of each suite of a clock study."""
-    parts = tuple(
+    """Return the verdicts of a clock study in one table, and the picture of each suite."""
+    pictures = tuple(
         study.clock_scatter(suite, [row for row in rows if row.suite == suite.suite], f"clock-{index}")
         for index, suite in enumerate(answer.suites)
     )
-    verdicts = tuple(f"{suite.suite}: {suite.verdict}" for suite in answer.suites)
-    return Section("clock", "Does clock speed predict performance?", (*verdicts, *map(str, answer.notices)), parts)
+    header = ("suite", "clock speed is", "rows", "R²", "R² unseen", "R² with microarchitecture", "inversions")
+    table = HtmlTable(
+        "Clock speed as a predictor of scores", header, tuple(map(_verdict, answer.suites)), (2, 3, 4, 5, 6)
+    )
+    sentence = (
+        "R² is of the logarithm of the score; a suite is judged by that of microarchitectures that were not fitted."
+    )
+    sentences = (sentence, *map(str, answer.notices))
+    return Section("clock", "Does clock speed predict performance?", sentences, (table, *pictures))
+
+
+def _verdict(suite: Suite) -> tuple[str | float | None, ...]:
+    seen, share = suite.r2_microarchitecture, suite.inversions.share
+    grade = predictor(suite.grade, article=True)
+    known = percent(share) if share is not None else None
+    return suite.suite, grade, suite.n, suite.r2_clock, suite.r2_clock_cv, seen, known
 
 
 def validated(validation: Validation) -> Section:
@@ -229,9 +244,12 @@ def validated(validation: Validation) -> Section:
         f"{metrics.n} measurements: the expected time is off by {percent(metrics.mape)} on average, the roofline by "
         f"{percent(validation.roofline.mape)}, total operations / peak by {percent(validation.ideal.mape)}{within}."
     )
+    home = (
+        "Errors of what was held out of the fits, by device and by family, are printed by `hwbench calibrate --show`."
+    )
     parts: tuple[Figure | HtmlTable, ...]
     parts = (study.predicted_vs_measured(validation, "ledger"), study.errors(validation, "errors"))
     if validation.skipped:
         rows = tuple((row.device or None, row.model, row.reason) for row in validation.skipped)
         parts += (HtmlTable("Rows that could not be predicted", ("device", "model", "why"), rows),)
-    return Section("accuracy", "Accuracy of the forecasts", (sentence, *map(str, validation.notices)), parts)
+    return Section("accuracy", "Accuracy of the forecasts", (sentence, home, *map(str, validation.notices)), parts)

@@ -79,7 +79,7 @@ def clock_scatter(suite: Suite, rows: Sequence[ScoreRow], name: str) -> Figure:
     return Figure(
         name=name,
         title=f"{suite.suite}: score over clock, {suite.n} rows",
-        alternative=suite.verdict,
+        alternative=f"Points of score over clock and a line of R² {suite.r2_clock:.2f}.",
         traces=(*clouds, _fit(used, suite)),
         layout={
             "xaxis": log_axis("clock, Hz", [row.clock or 0.0 for row in used]),
@@ -87,6 +87,7 @@ def clock_scatter(suite: Suite, rows: Sequence[ScoreRow], name: str) -> Figure:
         },
         table=HtmlTable(f"Rows of {suite.suite}", header, body, right=(2, 3, 4)),
         height=480,
+        note=suite.verdict,
     )
 
 
