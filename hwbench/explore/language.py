@@ -33,7 +33,7 @@ def answer(question: Question) -> Shown:
         tokens = e.scenario.prompt if phase.name == "prompt" else e.scenario.generate
         low, high = phase.interval_s
         time = (si(phase.expected_time_s, "s"), f"{si(low, 's', 3)} to {si(high, 's', 3)}")
-        rows.append((phase.name, tokens, *time, e.scenario.batch * tokens / phase.expected_time_s, phase.bound))
+        rows.append((phase.name, tokens, *time, phase.tokens_per_s, phase.bound))
     header = ("phase", "tokens", "expected", "80 % interval", "tokens/s in all", "limited by")
     table = HtmlTable(f"Phases of {e.title} on {e.device}", header, tuple(rows), right=(1, 2, 3, 4))
     section = Section("answer", f"{e.title}, {e.weights}, on {e.device}", _sentences(e), (table, _memory(e), _parts(e)))

@@ -120,6 +120,12 @@ class Estimate(Answer, Struct, frozen=True):
     forecast: Forecast | None = None
     improvements: tuple[Improvement, ...] = ()
     title: str = ""
+    phase: Literal["prefill", "decode"] | None = None
+
+    @property
+    def rated(self) -> str:
+        """What a rate counts: the mode, or `decode` where a sample is a token."""
+        return "decode" if self.phase == "decode" else self.mode
 
     @property
     def expected_time_s(self) -> float | None:
@@ -216,7 +222,7 @@ def estimate(
 
     Raises InputError if the device has no rate for the dtype, and for an unknown runtime.
     """
-    number, name = dtypes.dtype(dtype), runtime_for(device.kind, runtime)
+    number, name = dtypes.dtype(dtype), runtime_for(device.kind, runtime, workload.phase)
     needed = dict.fromkeys([number.computes_in, *(op.dtype for op in workload.ops if op.dtype)])
     rates, tf32 = engines(device, needed, clock, math)
     prediction = None if bounds_only else forecast(workload, device, dtype, batch, runtime, clock=clock, math=math)
@@ -238,6 +244,7 @@ def estimate(
         dtype=number.name,
         batch=batch,
         mode="training" if workload.fixed == "training" else "inference",
+        phase=workload.phase,
         flops=sum(layer.flops for layer in layers),
         least_flops=least,
         traffic_bytes=sum(layer.traffic_bytes for layer in layers),
@@ -271,7 +278,7 @@ def estimate(
 
 def least_times(workload: Workload, device: Device, dtype: str, batch: int) -> tuple[float, float | None]:
     """Return the seconds of the ideal and of the roofline, None where the bandwidth is unknown, as `estimate` does."""
-    number, fuses = dtypes.dtype(dtype), parameters().runtimes[runtime_for(device.kind, None)].fuses
+    number, fuses = dtypes.dtype(dtype), parameters().runtimes[runtime_for(device.kind, None, workload.phase)].fuses
     needed = dict.fromkeys([number.computes_in, *(op.dtype for op in workload.ops if op.dtype)])
     ceilings, weights = ceilings_of(device, *engines(device, needed)), weight_bytes(workload, number.bits)
     ideal = roofline = 0.0

@@ -125,7 +125,7 @@ def forecast(
     torch, None for a current one; `known` are other parameters than the shipped ones. Raises InputError for an unknown
     runtime or dtype.
     """
-    name, number = runtime_for(device.kind, runtime), dtypes.dtype(dtype)
+    name, number = runtime_for(device.kind, runtime, workload.phase), dtypes.dtype(dtype)
     model = (known or parameters()).runtimes[name].of(version)
     hardware = hardware_for(workload, device, dtype, clock, math, foreign)
     if hardware is None:

@@ -40,7 +40,8 @@ def improvements(
 
     Empty where nothing is forecast.
     """
-    name, hardware = runtime_for(device.kind, runtime), hardware_for(workload, device, dtype, **how)
+    name = runtime_for(device.kind, runtime, workload.phase)
+    hardware = hardware_for(workload, device, dtype, **how)
     if hardware is None:
         return ()
     now = timed(workload, hardware, dtype, batch, name)

@@ -36,7 +36,8 @@ def workload(model: str | ModelRequest) -> Workload:
     source, colon, rest = request.model.partition(":")
     if source in TRACED and colon:
         _check_name(source, rest)
-        return _traced(request)
+        result = _traced(request)
+        return replace(result, phase=request.phase) if request.phase else result
     if (source == "onnx" and colon) or request.model.endswith(".onnx"):
         path = rest if source == "onnx" and colon else request.model
         _require("onnx", path, "model")

@@ -185,7 +185,8 @@ class Workload(Struct, frozen=True, omit_defaults=True):
     layer, for one sample: a key-value cache, or what a step of training keeps for its backward pass. `batch` is that
     of the inputs as they were given. Where the cost is not known to be a multiple of the batch (`fixed`), ops are
     counted for `samples` at once and for no other batch. `real` says that it ran on random values. `trainable_params`
-    are unknown where a file does not tell them from others.
+    are unknown where a file does not tell them from others. `phase` is that of a causal language model: a sample of
+    `decode` is a token.
     """
 
     name: str
@@ -202,6 +203,7 @@ class Workload(Struct, frozen=True, omit_defaults=True):
     fixed: Literal["", "training", "unknown", "interplay"] = ""
     real: bool = False
     trainable_params: int | None = None
+    phase: Literal["prefill", "decode"] | None = None
 
     @property
     def notices(self) -> tuple[Notice, ...]:

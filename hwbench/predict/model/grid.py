@@ -18,7 +18,7 @@ from hwbench.predict.model.hardware import Hardware, hardware_of
 from hwbench.predict.model.interval import log_interval
 from hwbench.predict.model.launch import UNKNOWN, Launch, epilogues, family_of, launch_of, variant_of
 from hwbench.predict.model.parameters import ParameterFile, Runtime, parameters
-from hwbench.predict.model.runtimes import DEFAULT_RUNTIMES, KERNELS, Math, check_runtime, full_name, runs_on
+from hwbench.predict.model.runtimes import KERNELS, Math, check_runtime, full_name, runs_on, runtime_for
 from hwbench.predict.model.time import device_time, launch_time, parts, total_time, weight_bytes, weights_of
 from hwbench.workload.ops import Op, Workload, fold
 
@@ -91,7 +91,7 @@ def grid(
     needed = {number.computes_in, *(op.dtype for op in workload.ops if op.dtype)}
     runs = [runtime is None or runs_on(runtime, device.kind) for device in devices]
     names = tuple(
-        full_name(runtime, device.kind) if runtime and able else DEFAULT_RUNTIMES[device.kind]
+        full_name(runtime, device.kind) if runtime and able else runtime_for(device.kind, None, workload.phase)
         for device, able in zip(devices, runs, strict=True)
     )
     ceilings = [_ceilings(device, needed, math) for device in devices]

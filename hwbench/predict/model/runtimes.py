@@ -81,10 +81,13 @@ def check_runtime(runtime: str) -> None:
         raise InputError("unknown-runtime", message, field="runtime", nearest=choices)
 
 
-def runtime_for(kind: str, runtime: str | None) -> str:
-    """Return a runtime for a kind of device, eager if none is given. Raises InputError if it does not run on that."""
+def runtime_for(kind: str, runtime: str | None, phase: str | None = None) -> str:
+    """Return a runtime for a kind of device. Raises InputError if it does not run on that.
+
+    If none is given it is eager, and compiled for a phase of a language model, which nobody serves eagerly.
+    """
     if runtime is None:
-        return DEFAULT_RUNTIMES[kind]
+        return full_name("torch-compile", kind) if phase else DEFAULT_RUNTIMES[kind]
     check_runtime(runtime)
     if not runs_on(runtime, kind):
         message = f"The runtime '{runtime}' does not run on a {kind}."

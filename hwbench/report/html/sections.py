@@ -138,7 +138,7 @@ def answers_table(e: Estimate, runs: Sequence[MeasuredEstimate] = ()) -> HtmlTab
         speed, share = rate(forecast.throughput_per_s), percent(e.utilization)
         rows.append(("expected", si(forecast.time_s, "s"), speed, share, what))
     rows += [_measured(run, e) for run in runs]
-    header = ("answer", "time", RATED[e.mode], "share of the peak", "what it is")
+    header = ("answer", "time", RATED[e.rated], "share of the peak", "what it is")
     return HtmlTable(f"Three answers for {e.model} on {e.device}", header, tuple(rows), right=(1,))
 
 

@@ -50,7 +50,7 @@ def single(estimate: Estimate, style: Style = PLAIN, all_layers: bool = False) -
     if e.roofline_time_s is not None:
         kind = _kind_of_bound(e, "peak", "bandwidth")
         text = f"{si(floor_digits(e.roofline_time_s), 's')}: {kind} {_UNCACHED}; limited by "
-        text += f"{e.roofline.bound}; at most {throughput(ceil_digits(e.roofline.throughput_per_s), e.mode)} "
+        text += f"{e.roofline.bound}; at most {throughput(ceil_digits(e.roofline.throughput_per_s), e.rated)} "
         text += f"and {percent(ceil_digits(e.roofline.utilization, 2))} of the peak"
         lines += field("roofline", text, style)
     lines += [*_forecast(e, style), "", *_layers(e, style, all_layers)]
@@ -123,7 +123,7 @@ def _forecast(e: Estimate, style: Style) -> list[str]:
     low, high = (si(end, "s", 3) for end in forecast.interval_s)
     text = (
         f"{si(forecast.time_s, 's')} in {forecast.runtime}, {percent(forecast.interval_level)} interval {low} to "
-        f"{high}{_boosted(e)}; {throughput(forecast.throughput_per_s, e.mode)}, {percent(e.utilization)} of the peak"
+        f"{high}{_boosted(e)}; {throughput(forecast.throughput_per_s, e.rated)}, {percent(e.utilization)} of the peak"
     )
     shares = forecast.shares
     largest = sorted(LIMITS, key=lambda limit: -getattr(shares, limit))

@@ -4,8 +4,8 @@ import math
 
 from hwbench.units import si
 
-RATED = {"inference": "inferences", "training": "samples"}
-"""What a rate counts, by the mode of a run."""
+RATED = {"inference": "inferences", "training": "samples", "decode": "tokens"}
+"""What a rate counts, by the mode of a run; a sample of `decode` is a token."""
 _WIDE = "\u2e80"
 """From here on characters may take two columns."""
 
@@ -33,7 +33,7 @@ def known(value: float | None, unit: str, digits: int = 4) -> str:
 
 
 def throughput(value: float | None, mode: str = "inference") -> str:
-    """Return `13,720 inferences/s`, or samples in training; `-` where unknown."""
+    """Return `13,720 inferences/s`, samples in training or tokens; `-` where unknown."""
     return "-" if value is None else f"{_four_digits(value)} {RATED[mode]}/s"
 
 

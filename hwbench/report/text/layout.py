@@ -33,7 +33,7 @@ _MAX_NAME = 40  # columns of a name that keep it apart from others
 _MAX_NUMBER = 30  # columns of a number, a date or the id of a run
 _PREFIXES = "pnµmkKMGTP"
 _UNITS = (
-    "%", "s", "/s", "inferences/s", "samples/s",
+    "%", "s", "/s", "inferences/s", "samples/s", "tokens/s",
     "B", "B/s", "iB", "Hz", "W", "FLOP", "FLOP/s", "FLOP/B", "OP", "OP/s", "op", "op/s", "MAC", "T/s",
 )  # fmt: skip
 """Units that stay on the line of their number, with or without a prefix."""
