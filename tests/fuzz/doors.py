@@ -512,6 +512,22 @@ def every_command(random: Random) -> Case:
     return Case("every command", tuple(word.replace("\0", "") for word in line), files)
 
 
+def page(random: Random) -> Case:
+    """A question of the local page."""
+    from urllib.parse import urlencode
+
+    fields = [("model", random.choice((*MODELS, "llama3-8b"))), ("device", random.choice(DEVICES))]
+    names = ("model device dtype batch runtime math weights prompt generate context along set.clock set.units "
+             "set.bandwidth set.power set.clock.P-core cheese").split()  # fmt: skip
+    for _ in range(random.randrange(4)):
+        values = (*VALUES, *MODELS, *DEVICES, "2GHz", "64", "fp16", "q4_k_m", "torch-compile", "clock", "bandwidth")
+        value = random.choice(values) if random.random() < 0.7 else str(mutate.scalar(random))
+        fields.append((random.choice(names), value))
+    random.shuffle(fields)
+    views = "answer roofline layers compare whatif machine clock accuracy nothing".split()
+    return Case("local page", (random.choice(views), urlencode(fields, errors="replace")))
+
+
 QUESTIONS = (
     "count", "estimate", "estimate_all", "estimate_language", "peak", "require", "compare", "sweep", "device",
     "devices", "model", "models", "meter", "study_clock", "explain",
@@ -562,6 +578,7 @@ DOORS: dict[str, Callable[[Random], Case]] = {
     "run of a file": file_run,
     "every command": every_command,
     "API": api,
+    "local page": page,
 }
 SLOW = (
     "command line", "measurement CSV", "clock CSV", "environment", "few timings", "llama-bench", "run of a file",

@@ -139,11 +139,12 @@ def _file_run(words: list[str]) -> int:
 
 
 def _nothing_measured(words: list[str]) -> int:
-    """Run a command up to what it would measure, or ask of a cluster."""
+    """Run a command up to what it would measure, ask of a cluster, or serve."""
     from unittest import mock
 
     from hwbench.api import sweeps
     from hwbench.errors import InputError
+    from hwbench.explore import server
     from hwbench.files import isolation
     from hwbench.measure import cluster, harness, host_calibration, processes
 
@@ -151,10 +152,26 @@ def _nothing_measured(words: list[str]) -> int:
     with contextlib.ExitStack() as stack:
         for module, name in (
             (harness, "measure"), (processes, "run_process"), (host_calibration, "times"), (cluster, "connected"),
-            (sweeps, "connected"), (isolation, "answer"),
+            (sweeps, "connected"), (isolation, "answer"), (server, "serve"),
         ):  # fmt: skip
             stack.enter_context(mock.patch.object(module, name, side_effect=error))
         return _command(words)
+
+
+def _page(words: list[str]) -> int:
+    """Ask a view of the local page, as its server does."""
+    from urllib.parse import parse_qsl
+
+    from hwbench.errors import InputError
+    from hwbench.explore import question, views
+
+    try:
+        asked = question.parse(parse_qsl(words[1], keep_blank_values=True))
+        print(json.dumps(views.plain(views.view(words[0], asked)), allow_nan=False))
+    except InputError as error:
+        print(f"hwbench: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def _api(words: list[str]) -> int:
@@ -212,6 +229,7 @@ DIRECT = {
     "run of a file": _file_run,
     "every command": _nothing_measured,
     "API": _api,
+    "local page": _page,
 }
 """Doors that the command line opens only to measure, or in another process."""
 
