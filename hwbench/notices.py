@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from hwbench.units import Bytes, FlopsPerSecond, Hertz
+from hwbench.units import Bytes, FlopsPerSecond, Hertz, si
 
 
 class Notice(Struct, frozen=True):
@@ -146,6 +146,15 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     "assumed-value": lambda operator, module, answer: (
         f"The trace has no data: `{operator}` of values in {module or 'the module'} was assumed to be {answer}."
     ),
+    "attention-in-full": lambda flops, of: (
+        f"Attention counts every pair of a query and a key; {si(flops, 'FLOP')}, {100 * (1 - flops / of):.2g} % less, "
+        "without those that a causal flag or a window leaves out (attention: computed)."
+    ),
+    "attention-as-computed": lambda flops: (
+        "Attention counts without pairs that a causal flag or a window leaves out, "
+        f"{si(flops, 'FLOP')} with them (attention: full)."
+    ),
+    "attention-masks": "{ops} operators of attention have a mask whose values are not known: they count in full.",
     "tree-of-folded": (
         "The names of {ops} operators are not stored: each is placed in the module of the first that is alike. "
         "A trace has them all."

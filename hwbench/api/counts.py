@@ -9,7 +9,7 @@ from hwbench.api.lookup import Model, ModelOptions
 from hwbench.dtypes import dtype as known_dtype
 from hwbench.errors import InputError, shown
 from hwbench.workload import counting, load
-from hwbench.workload.counting import Count
+from hwbench.workload.counting import ATTENTION, Attention, Count
 from hwbench.workload.ops import CONVENTIONS, Convention, Workload
 
 if TYPE_CHECKING:
@@ -25,12 +25,14 @@ def count(
     batch: int | None = None,
     audit: bool = False,
     depth: int | None = None,
+    attention: Attention = "full",
     **options: Unpack[ModelOptions],
 ) -> Count:
     """Return the parameters, operations and traffic of a model, layer by layer; `inputs` as for `estimate`.
 
     With `audit` other installed counters count a traced model too. With `depth` there are totals by module in `tree`,
-    down to so many levels.
+    down to so many levels. `attention` counts every pair of a query and a key (`full`), or leaves out those of a causal
+    flag or a window (`computed`).
     """
     source, name = Model(model, inputs, options, unfolded=depth is not None), check_dtype(dtype)
     if convention not in CONVENTIONS:
@@ -38,7 +40,10 @@ def count(
         raise InputError("unknown-convention", message, field="convention", nearest=CONVENTIONS)
     if depth is not None and depth < 1:
         raise InputError("bad-depth", "A tree has at least one level.", field="depth")
+    if attention not in ATTENTION:
+        message = f"Attention is not counted '{shown(attention)}'."
+        raise InputError("unknown-attention", message, field="attention", nearest=tuple(ATTENTION))
     size = source.batch(batch, name)
     workload = source.workload(name, size)
-    answer = counting.count(workload, convention, name, known_dtype(name).bits, size, depth)
+    answer = counting.count(workload, convention, name, known_dtype(name).bits, size, depth, attention)
     return replace(answer, audit=load.audit(source.request(name, size), workload)) if audit else answer

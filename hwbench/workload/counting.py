@@ -1,6 +1,6 @@
 """A workload's counts in every convention, for programs."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -8,6 +8,12 @@ from hwbench.answers import Answer
 from hwbench.notices import Notice, notice
 from hwbench.workload.ops import CONVENTIONS, Convention, Op, Shape, Workload
 from hwbench.workload.tree import Branch, tree
+
+Attention = Literal["full", "computed"]
+ATTENTION: dict[Attention, str] = {
+    "full": "every query meets every key",
+    "computed": "pairs that a causal flag or a window leaves out do not count",
+}
 
 
 class LayerCount(Struct, frozen=True):
@@ -48,6 +54,9 @@ class Count(Answer, Struct, frozen=True):
     trainable_params: int | None
     non_embedding_params: int
     active_params: int
+    attention: Attention
+    skipped_macs: int
+    unknown_masks: int
     uncounted: tuple[str, ...]
     layers: tuple[LayerCount, ...]
     workload: Workload
@@ -57,7 +66,17 @@ class Count(Answer, Struct, frozen=True):
     @property
     def notices(self) -> tuple[Notice, ...]:
         """What a reader must know of how the workload was counted."""
-        return (*self.workload.notices, *self._of_tree)
+        return (*self.workload.notices, *self._of_attention, *self._of_tree)
+
+    @property
+    def _of_attention(self) -> tuple[Notice, ...]:
+        """What attention would count in the other way, and which masks are not known."""
+        if self.attention == "full":
+            flops = self.flops - 2 * self.skipped_macs
+            return (notice("attention-in-full", flops=flops, of=self.flops),) if self.skipped_macs else ()
+        in_full = notice("attention-as-computed", flops=self.flops + 2 * self.skipped_macs)
+        masks = notice("attention-masks", ops=self.unknown_masks)
+        return (*([in_full] if self.skipped_macs else ()), *([masks] if self.unknown_masks else ()))
 
     @property
     def _of_tree(self) -> tuple[Notice, ...]:
@@ -67,12 +86,19 @@ class Count(Answer, Struct, frozen=True):
 
 
 def count(
-    workload: Workload, convention: Convention, dtype: str, bits: int, batch: int = 1, depth: int | None = None
-) -> Count:
+    workload: Workload, convention: Convention, dtype: str, bits: int, batch: int = 1, depth: int | None = None,
+    attention: Attention = "full",
+) -> Count:  # fmt: skip
     """Count one batch at `bits` bits an element; `count` is the total in the chosen convention.
 
-    With a `depth` there are totals by module, down to so many levels.
+    With a `depth` there are totals by module, down to so many levels. `attention` counts every pair of a query and a
+    key, or only those that it computes.
     """
+    repeats = workload.repeats(batch)
+    skipped = sum(op.skipped_macs * op.count * (1 if op.constant else repeats) for op in workload.ops)
+    masks = sum(op.count for op in workload.ops if op.masked and not op.skipped_macs)
+    if attention == "computed":
+        workload = workload.computed()
     total = workload.work(bits, batch)
     conventions = {name: workload.operations(name, batch) for name in CONVENTIONS}
     return Count(
@@ -80,8 +106,8 @@ def count(
         traffic_bytes=total.traffic, elementwise_flops=total.elementwise_flops, convention=convention,
         count=conventions[convention], conventions=conventions, uncounted=workload.uncounted,
         trainable_params=workload.trainable_params, non_embedding_params=workload.non_embedding_params,
-        active_params=workload.active_params,
-        layers=tuple(_layer(op, bits, workload.repeats(batch)) for op in workload.ops), workload=workload,
+        active_params=workload.active_params, attention=attention, skipped_macs=skipped, unknown_masks=masks,
+        layers=tuple(_layer(op, bits, repeats) for op in workload.ops), workload=workload,
         tree=UNSET if depth is None else tree(workload, bits, batch, depth),
     )  # fmt: skip
 

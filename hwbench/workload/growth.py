@@ -8,7 +8,7 @@ from hwbench.workload.ops import Op, Shape
 
 _ALIKE = ("name", "kind", "count", "params", "dtype")
 """Fields that do not depend on the batch."""
-_PRODUCTS = ("macs", "bias_adds")
+_PRODUCTS = ("macs", "bias_adds", "skipped_macs")
 _ROUNDED = ("elementwise_flops", "fused_elements", "fused_bytes")
 """Amounts of which a sample has its part even where they are no multiple of the batch, as in sorting."""
 _TRAFFIC = (

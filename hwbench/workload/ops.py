@@ -71,7 +71,8 @@ class Op(Struct, frozen=True, omit_defaults=True):
     is not traversed in the order in which it lies in memory, `broadcast` that an elementwise op repeats a smaller
     tensor, `masked` that attention adds a mask. A compiler that fuses moves `fused_elements` and `fused_bytes` less
     than the traffic, and has no kernel of its own for a `fused` op (see fusion.py). `part` is that of a training step,
-    and `idle_params` are those of experts that a token does not use.
+    and `idle_params` are those of experts that a token does not use. Of attention, `skipped_macs` are multiply-adds
+    of pairs that a causal flag or a window leaves out; they count, unless a workload is asked for those `computed`.
     """
 
     kind: str
@@ -104,6 +105,7 @@ class Op(Struct, frozen=True, omit_defaults=True):
     fused_bytes: int = 0
     part: Part = "forward"
     idle_params: int = 0
+    skipped_macs: int = 0
 
     @property
     def flops(self) -> int:
@@ -128,6 +130,14 @@ class Op(Struct, frozen=True, omit_defaults=True):
         """Return the bytes of a batch's input and output that exist at once: folded ops run one after the other."""
         work = self.work(bits, batch)
         return (work.input_bytes + work.output_bytes) // self.count
+
+
+def _computed(op: Op) -> Op:
+    """Return the op without the pairs of queries and keys that it leaves out."""
+    if not op.skipped_macs:
+        return op
+    computed = op.macs - op.skipped_macs
+    return replace(op, macs=computed, elementwise_flops=-(-op.elementwise_flops * computed // op.macs), skipped_macs=0)
 
 
 def _bytes(elements: int, bits: int) -> int:
@@ -246,6 +256,15 @@ class Workload(Struct, frozen=True, omit_defaults=True):
     def macs(self) -> int:
         """Multiply-accumulates of one sample, or of all `samples`."""
         return sum(op.macs * op.count for op in self.ops)
+
+    @property
+    def skipped_macs(self) -> int:
+        """Multiply-accumulates among `macs` of pairs that causal and windowed attention leave out."""
+        return sum(op.skipped_macs * op.count for op in self.ops)
+
+    def computed(self) -> "Workload":
+        """Return the workload with attention counted at the share that is computed; traffic stays the same."""
+        return replace(self, ops=tuple(map(_computed, self.ops)))
 
     def operations(self, convention: Convention, batch: int = 1) -> int:
         """Count the operations of a batch by a convention."""

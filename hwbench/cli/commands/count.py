@@ -9,6 +9,7 @@ from hwbench import api
 from hwbench.cli import language, options, output, values
 from hwbench.cli.progress import status, tracing
 from hwbench.report.text import workload as text
+from hwbench.workload.counting import ATTENTION
 from hwbench.workload.ops import CONVENTIONS
 
 
@@ -17,6 +18,10 @@ from hwbench.workload.ops import CONVENTIONS
 @click.option(
     "--convention", type=values.Choice(list(CONVENTIONS)), default="flop", show_default=True,
     help="What counts as an operation.",
+)  # fmt: skip
+@click.option(
+    "--attention", type=values.Choice(list(ATTENTION)), default="full", show_default=True,
+    help="Count every pair of a query and a key, or those that causal and windowed attention computes.",
 )  # fmt: skip
 @options.dtype_option()
 @options.batch_option()
@@ -49,10 +54,13 @@ def count(model: str, layers: bool, tree: bool, depth: int | None, as_json: bool
     Traced models, also your own, with the extra hwbench[torch]:
       hwbench count --model hf:bert --context 128
       hwbench count --model hf:bert?num_hidden_layers=4 --context 512
+      hwbench count --model hf:mistral --context 8192 --attention computed
     """
     wanted = {name: parameters.pop(name) for name in ("weights", "kv_dtype")}
     if language.is_asked(model, wanted, None):
-        language.options_of({name: value for name, value in parameters.items() if name != "convention"})
+        language.options_of(
+            {name: value for name, value in parameters.items() if name not in ("convention", "attention")}
+        )
         output.show(api.count_language(model, **wanted), as_json)
         return
     with status(tracing(model, training=parameters["mode"] == "training")):

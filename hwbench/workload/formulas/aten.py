@@ -9,8 +9,8 @@ from functools import partial
 
 import msgspec
 
+from hwbench.workload.formulas import attention, special
 from hwbench.workload.formulas import cost as count
-from hwbench.workload.formulas import special
 from hwbench.workload.formulas.cost import Call, Cost, Formula, Tensor, norm, per_input, per_output, row_wise
 
 _FOREACH = "aten._foreach_"
@@ -67,13 +67,13 @@ FORMULAS: tuple[tuple[str, Callable[[Call], Cost], str], ...] = (
     ("convolution_backward convolution_backward_overrideable", count.convolution_backward, count.CONVOLUTIONS),
     ("""scaled_dot_product_attention _scaled_dot_product_flash_attention _scaled_dot_product_efficient_attention
         _scaled_dot_product_cudnn_attention _scaled_dot_product_flash_attention_for_cpu
-        _scaled_dot_product_fused_attention_overrideable flex_attention""", count.attention_call, _ATTENTION),
-    ("_flash_attention_forward _efficient_attention_forward", count.packed_attention_call, _ATTENTION),
-    ("_flash_attention_backward _efficient_attention_backward", count.packed_attention_backward_call, _ATTENTION),
+        _scaled_dot_product_fused_attention_overrideable flex_attention""", attention.attention_call, _ATTENTION),
+    ("_flash_attention_forward _efficient_attention_forward", attention.packed_attention_call, _ATTENTION),
+    ("_flash_attention_backward _efficient_attention_backward", attention.packed_attention_backward_call, _ATTENTION),
     ("""scaled_dot_product_attention_backward _scaled_dot_product_flash_attention_backward
         _scaled_dot_product_efficient_attention_backward _scaled_dot_product_cudnn_attention_backward
         _scaled_dot_product_flash_attention_for_cpu_backward
-        _scaled_dot_product_fused_attention_overrideable_backward""", count.attention_backward_call, _ATTENTION),
+        _scaled_dot_product_fused_attention_overrideable_backward""", attention.attention_backward_call, _ATTENTION),
     ("""native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training cudnn_batch_norm
         _batch_norm_with_update _batch_norm_no_update batch_norm_elemt _batch_norm_with_update_functional
         _native_batch_norm_legit_functional quantized_batch_norm""", norm("batch_norm", 2), count.BATCH_NORM),

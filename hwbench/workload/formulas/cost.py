@@ -61,7 +61,7 @@ class Call(Struct, frozen=True):
 class Cost(Struct, frozen=True):
     """Work of a call: multiply-accumulates, bias additions, other arithmetic, and its kind of kernel.
 
-    `idle` is the share of experts that a token does not use.
+    `idle` is the share of experts that a token does not use, `skipped_macs` those of pairs that attention leaves out.
 
     `reads` replaces the elements of its first tensor (a table of which some rows are read), `reads_second` those of its
     second (experts of which some run). `params` are those of packed weights, whose shape does not tell. The last fields
@@ -82,6 +82,7 @@ class Cost(Struct, frozen=True):
     stride: int = 1
     masked: bool = False
     idle: float = 0.0
+    skipped_macs: int = 0
 
 
 class Formula(Struct, frozen=True):
@@ -248,56 +249,6 @@ def convolution_backward(call: Call) -> Cost:
         elementwise_flops=prod(gradient.shape) if wanted[2] else 0, groups=groups, columns=weight.shape[0] // groups,
         depth=prod(weight.shape[1:]), window=window, stride=advance(call.args[4], len(weight.shape) - 2),
     )  # fmt: skip
-
-
-def attention(
-    query: Tensor, key: Tensor, value: Tensor, kind: str = "attention", passes: tuple[int, int] = (1, 1), each: int = 6
-) -> Cost:
-    """Count fused attention: scores and their product with the values; softmax and scaling take six operations a score.
-
-    Heads are the query's: grouped keys and values are read once and used by several. A causal mask counts in full.
-    `passes` are the products over the width of the keys and that of the values, `each` the operations a score.
-    """
-    *leading, queries, width = query.shape
-    scores = prod(leading) * queries * key.shape[-2]
-    macs = scores * (passes[0] * width + passes[1] * value.shape[-1])
-    flops, heads = each * scores, prod(leading)
-    return Cost(kind, macs, elementwise_flops=flops, groups=heads, columns=key.shape[-2], depth=width)
-
-
-def attention_call(call: Call) -> Cost:
-    """Count fused attention of a call, with a mask if its fourth argument is a tensor."""
-    cost = attention(*call.args[:3])
-    return msgspec.structs.replace(cost, masked=isinstance(call.get(3, "attn_mask"), Tensor))
-
-
-def attention_backward_call(call: Call) -> Cost:
-    """Count scores again, and gradients of values, probabilities, queries and keys: five products instead of two."""
-    query, key, value = call.args[1:4]
-    return attention(query, key, value, "attention_backward", (3, 2), 10)
-
-
-def packed_attention_call(call: Call) -> Cost:
-    """Count attention of tokens before heads; sequences in one (`cum_seq`) are taken to be as long as the longest."""
-    query, key, value = _heads_first(call, 0, 4 if "efficient" in call.name else 3)
-    return attention(query, key, value)
-
-
-def packed_attention_backward_call(call: Call) -> Cost:
-    """Count the gradients of attention of tokens before heads."""
-    query, key, value = _heads_first(call, 1, 6)
-    return attention(query, key, value, "attention_backward", (3, 2), 10)
-
-
-def _heads_first(call: Call, first: int, starts: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return queries, keys and values as `(batch, heads, tokens, width)`; `starts` is the argument `cum_seq_q`."""
-    parts = []
-    for tensor, longest in zip(call.args[first : first + 3], (2, 3, 3), strict=True):
-        *batch, tokens, heads, width = tensor.shape
-        if call.get(starts, "") is not None:
-            batch, tokens = [call.args[starts].shape[0] - 1], call.args[starts + longest]
-        parts.append(msgspec.structs.replace(tensor, shape=(*batch, heads, tokens, width)))
-    return parts[0], parts[1], parts[2]
 
 
 def norm(kind: str, each: int) -> Callable[[Call], Cost]:

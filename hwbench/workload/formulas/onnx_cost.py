@@ -7,8 +7,11 @@ Pure: onnx is not imported. `call.args` holds inputs by position (None where lef
 from collections.abc import Callable
 from math import log2, prod
 
+import msgspec
+
 from hwbench.errors import InputError
-from hwbench.workload.formulas import cost
+from hwbench.workload.formulas import attention as fused_attention
+from hwbench.workload.formulas.attention import EVERY_PAIR, Span
 from hwbench.workload.formulas.cost import Call, Cost, Tensor
 from hwbench.workload.shapes import conv_kind
 
@@ -124,11 +127,14 @@ def attention(call: Call) -> Cost:
     Past keys and values (inputs 4 and 5) lengthen the context.
     """
     query, key, value = (_headed(call, position) for position in range(3))
-    past = call.get(4, "")
-    if past is not None:
-        longer = key.shape[-2] + past.shape[-2]
-        key, value = (_tensor((*t.shape[:-2], longer, t.shape[-1])) for t in (key, value))
-    return cost.attention(query, key, value)
+    past = _tokens(call.get(4, ""), -2)
+    if past:
+        key, value = (_tensor((*t.shape[:-2], t.shape[-2] + past, t.shape[-1])) for t in (key, value))
+    sizes = (call.kwargs.get(f"{side}_window_size", -1) for side in ("left", "right"))
+    left, right = (None if size < 0 else size for size in sizes)
+    span = Span(left, 0 if call.kwargs.get("is_causal") else right, past)
+    masked = call.get(3, "") is not None
+    return msgspec.structs.replace(fused_attention.attention(query, key, value, span=span), masked=masked)
 
 
 def _headed(call: Call, position: int) -> Tensor:
@@ -155,9 +161,10 @@ def packed_attention(past: int) -> Callable[[Call], Cost]:
         packed, heads = call.args[1].shape[1], int(call.kwargs["num_heads"])
         widths = [int(width) for width in call.kwargs.get("qkv_hidden_sizes", ()) or [packed // 3] * 3]
         keys = tokens + _tokens(call.get(past, ""), 3)
-        fused = _of_heads(batch, heads, tokens, keys, widths[0] // heads, widths[2] // heads)
+        fused = _of_heads(batch, heads, tokens, keys, widths[0] // heads, widths[2] // heads, _one_way(call))
         adds = batch * tokens * packed if call.get(2, "") is not None else 0
-        return Cost("attention", fused.macs + batch * tokens * depth * packed, adds, fused.elementwise_flops)
+        macs, skipped = fused.macs + batch * tokens * depth * packed, fused.skipped_macs
+        return Cost("attention", macs, adds, fused.elementwise_flops, skipped_macs=skipped)
 
     return count
 
@@ -167,9 +174,17 @@ def _tokens(tensor: Tensor | None, dim: int) -> int:
     return tensor.shape[dim] if isinstance(tensor, Tensor) else 0
 
 
-def _of_heads(batch: int, heads: int, queries: int, keys: int, width: int, value_width: int) -> Cost:
+def _of_heads(
+    batch: int, heads: int, queries: int, keys: int, width: int, value_width: int, causal: bool, window: int = 0
+) -> Cost:
+    """Count heads whose last query has the position of the last key and meets keys in a `window` before it."""
     query, key = _tensor((batch, heads, queries, width)), _tensor((batch, heads, keys, width))
-    return cost.attention(query, key, _tensor((batch, heads, keys, value_width)))
+    span = Span(window - 1 if window > 0 else None, 0, keys - queries) if causal else EVERY_PAIR
+    return fused_attention.attention(query, key, _tensor((batch, heads, keys, value_width)), span=span)
+
+
+def _one_way(call: Call) -> bool:
+    return bool(call.kwargs.get("unidirectional"))
 
 
 def multi_head_attention(past: int) -> Callable[[Call], Cost]:
@@ -185,18 +200,20 @@ def multi_head_attention(past: int) -> Callable[[Call], Cost]:
         width = query.shape[-1] if len(query.shape) == 5 else query.shape[-1] // heads
         keys = tokens if key is None else key.shape[2 if len(key.shape) == 4 else 1]
         value_width = width if value is None else value.shape[-1] if len(value.shape) == 4 else value.shape[-1] // heads
-        return _of_heads(batch, heads, tokens, keys + _tokens(call.get(past, ""), 2), width, value_width)
+        keys += _tokens(call.get(past, ""), 2)
+        return _of_heads(batch, heads, tokens, keys, width, value_width, _one_way(call))
 
     return count
 
 
 def grouped_query_attention(call: Call) -> Cost:
-    """Count com.microsoft GroupQueryAttention, with queries, keys and values in one or apart, after past ones."""
+    """Count com.microsoft GroupQueryAttention, which is causal: queries, keys, values in one or apart, after past."""
     batch, tokens, packed = call.args[0].shape
     heads, kv_heads = int(call.kwargs["num_heads"]), int(call.kwargs["kv_num_heads"])
     width = packed // (heads if call.get(1, "") is not None else heads + 2 * kv_heads)
-    keys = _tokens(call.get(1, ""), 1) or tokens
-    return _of_heads(batch, heads, tokens, keys + _tokens(call.get(3, ""), 2), width, width)
+    keys = (_tokens(call.get(1, ""), 1) or tokens) + _tokens(call.get(3, ""), 2)
+    window = int(call.kwargs.get("local_window_size", -1))
+    return _of_heads(batch, heads, tokens, keys, width, width, True, window)
 
 
 def experts(weights: tuple[int, ...], bits: bool = False) -> Callable[[Call], Cost]:

@@ -47,7 +47,10 @@ class Tally:
     def op(self, cost: Cost, output_shape: Shape, params: int = 0, **fields: Any) -> Op:
         """Return the op of a cost and its parameters, with further fields of Op."""
         samples = self.samples
-        fields |= {name: share(getattr(cost, name), samples) for name in ("macs", "bias_adds", "elementwise_flops")}
+        fields |= {
+            name: share(getattr(cost, name), samples)
+            for name in ("macs", "bias_adds", "elementwise_flops", "skipped_macs")
+        }
         fields |= {name: getattr(cost, name) for name in ("columns", "depth", "window", "stride", "masked")}
         return Op(
             kind=cost.kind, output_shape=output_shape, params=params, idle_params=round(params * cost.idle),

@@ -42,9 +42,11 @@ def flexible_attention(attend: Callable[..., torch.Tensor]) -> Iterator[None]:
         yield
         return
 
-    def counted(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *_: Any, **__: Any) -> Any:
+    def counted(
+        query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, _scores: Any, block_mask: Any, *_: Any, **__: Any
+    ) -> Any:
         sums = query.new_empty(query.shape[:-1])
-        return attend(query, key, value), sums, sums
+        return attend(query, key, value, masked=block_mask[-1] is not module.noop_mask), sums, sums
 
     with contextlib.ExitStack() as stack:
         for name, replacement in (("_validate_device", lambda *_: None), ("flex_attention_hop", counted)):

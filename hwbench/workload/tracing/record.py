@@ -54,9 +54,11 @@ class Trace:
         self._roles: dict[int, tuple[Role, Any]] = {}
         self._kept: dict[int, int] = {}  # bytes of storages for the backward pass
         self._gradients = 0
+        self._root = torch.nn.Module()
 
     def enter(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Record which storages are weights and which hold data."""
+        self._root = module
         weights = [*module.parameters(), *module.buffers()]
         for owner in module.modules():
             weights += [value for value in vars(owner).values() if isinstance(value, torch.Tensor)]
@@ -68,6 +70,10 @@ class Trace:
         for tensor in tensors((args, kwargs)):
             self._mark(tensor, "data")
             self.has_values = self.has_values or keeps_values(tensor)
+
+    def running(self) -> torch.nn.Module:
+        """Return the module that runs."""
+        return self._root.get_submodule(self.modules[-1] if self.modules else "")
 
     def moved(self) -> None:
         """Record which module runs from now on."""

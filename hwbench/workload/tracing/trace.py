@@ -161,17 +161,27 @@ class _Functions(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def attend(
-        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attn_mask: Any = None, *_: Any, **__: Any
-    ) -> torch.Tensor:
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attn_mask: Any = None,
+        _dropout: float = 0.0, is_causal: bool = False, **flags: Any,
+    ) -> torch.Tensor:  # fmt: skip
         """Run fused attention, in autocast's dtype."""
+        flags = self._window(query, key, attn_mask) | {"is_causal": is_causal, **flags}
         dtype = torch.get_autocast_dtype("cuda") if self.trace.autocast and torch.is_autocast_enabled("cuda") else None
         if dtype is not None:
             query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
-        return _Fused.apply(self.dispatch, _ATTENTION, stand_ins.attention_output, query, key, value, attn_mask)
+        return _Fused.apply(self.dispatch, _ATTENTION, flags, stand_ins.attention_output, query, key, value, attn_mask)
+
+    def _window(self, query: torch.Tensor, key: torch.Tensor, mask: Any) -> dict[str, Any]:
+        """Return the window of a mask that a causal model of transformers makes from positions alone, as flags."""
+        if mask is None or self.trace.role(mask) != "constant" or mask.shape[-2:] != (query.shape[-2], key.shape[-2]):
+            return {}
+        if not (size := _window_of(self.trace.running())):
+            return {}
+        return {"window_size_left": size - 1, "window_size_right": 0, "offset": key.shape[-2] - query.shape[-2]}
 
     def _multiply_groups(self, mat_a: torch.Tensor, mat_b: torch.Tensor, offs: Any = None, *_: Any, **__: Any) -> Any:
         result = stand_ins.grouped_product_output
-        return _Fused.apply(self.dispatch, "aten._grouped_mm", result, mat_a, mat_b, offs)
+        return _Fused.apply(self.dispatch, "aten._grouped_mm", {}, result, mat_a, mat_b, offs)
 
     def _recur(self, name: str, args: tuple[Any, ...]) -> tuple[torch.Tensor, ...]:
         """Run a recurrent layer as one op for all its steps."""
@@ -188,15 +198,24 @@ class _Functions(TorchFunctionMode):
         return tuple(states) if isinstance(state, (list, tuple)) else states[0]
 
 
+def _window_of(module: Any) -> int | None:
+    """Return how many keys, its own among them, a query meets in a causal attention of transformers; None for all."""
+    if not getattr(module, "is_causal", False):
+        return None
+    config = getattr(module, "config", None)
+    size = None if getattr(config, "layer_types", None) else getattr(config, "sliding_window", None)
+    return getattr(module, "sliding_window", size)
+
+
 class _Fused(torch.autograd.Function):
     """A kernel without arithmetic that is counted, forward and backward."""
 
     @staticmethod
-    def forward(ctx: Any, dispatch: Dispatch, name: str, result: Any, *operands: Any) -> torch.Tensor:
-        ctx.dispatch, ctx.name = dispatch, name
+    def forward(ctx: Any, dispatch: Dispatch, name: str, flags: Any, result: Any, *operands: Any) -> torch.Tensor:
+        ctx.dispatch, ctx.name, ctx.flags = dispatch, name, flags
         ctx.save_for_backward(*operands)
         output = result(*operands)
-        dispatch.count(name, operands, {}, [output])
+        dispatch.count(name, operands, flags, [output])
         return output
 
     @staticmethod
@@ -205,8 +224,8 @@ class _Fused(torch.autograd.Function):
         pairs = zip(operands, ctx.needs_input_grad[-len(operands) :], strict=True)
         results = [tensor.new_empty(tensor.shape) if need else None for tensor, need in pairs]
         outputs = [tensor for tensor in results if tensor is not None]
-        ctx.dispatch.count(f"{ctx.name}_backward", (*gradients, *operands), {}, outputs)
-        return (None, None, None, *results)
+        ctx.dispatch.count(f"{ctx.name}_backward", (*gradients, *operands), ctx.flags, outputs)
+        return (None, None, None, None, *results)
 
 
 class _Recurrent(torch.autograd.Function):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hwbench.workload.formulas import cost, special
+from hwbench.workload.formulas import attention, cost, special
 from hwbench.workload.formulas.cost import Call, Cost, Tensor
 
 
@@ -107,20 +107,20 @@ def test_attention_and_its_gradients() -> None:
     """280 scores: 2 samples × 4 heads × 5 queries × 7 keys; widths of 8 and 16 tell keys from values."""
     shape = {"groups": 8, "columns": 7, "depth": 8}
     forward = Cost("attention", macs=280 * (8 + 16), elementwise_flops=6 * 280, **shape)
-    assert cost.attention_call(call(QUERY, KEY, VALUE)) == forward
-    assert cost.attention_call(call(QUERY, KEY, VALUE, tensor(5, 7))).masked
+    assert attention.attention_call(call(QUERY, KEY, VALUE)) == forward
+    assert attention.attention_call(call(QUERY, KEY, VALUE, tensor(5, 7))).masked
     rest = (
         tensor(2, 4, 5, 16),
         tensor(2, 4, 5),
         tensor(2, 4, 5),
         0.0,
     )  # the output and what is kept of the forward pass
-    backward = cost.attention_backward_call(call(tensor(2, 4, 5, 16), QUERY, KEY, VALUE, *rest))
+    backward = attention.attention_backward_call(call(tensor(2, 4, 5, 16), QUERY, KEY, VALUE, *rest))
     assert backward == Cost("attention_backward", macs=280 * (3 * 8 + 2 * 16), elementwise_flops=10 * 280, **shape)
 
 
 def test_attention_of_three_dimensions() -> None:
-    found = cost.attention(tensor(4, 5, 8), tensor(4, 7, 8), tensor(4, 7, 16))
+    found = attention.attention(tensor(4, 5, 8), tensor(4, 7, 8), tensor(4, 7, 16))
     assert found == Cost("attention", macs=140 * 24, elementwise_flops=6 * 140, groups=4, columns=7, depth=8)
 
 
