@@ -1,7 +1,9 @@
 """A headless Chromium that may reach nothing, where one is installed (`.ci/run` installs Debian's)."""
 
+import base64
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +38,11 @@ class Browser:
         WebDriverWait(self.driver, 60).until(
             lambda driver: driver.execute_script("return document.documentElement.dataset.drawn === 'all'")
         )
+
+    def printed_pages(self) -> int:
+        """Pages of A4 that the page is printed on."""
+        printed = self.driver.execute_cdp_cmd("Page.printToPDF", {"paperWidth": 8.27, "paperHeight": 11.7})
+        return len(re.findall(rb"/Type\s*/Page\b", base64.b64decode(printed["data"])))
 
     def script(self, code: str, *arguments: object) -> Any:
         return self.driver.execute_script(code, *arguments)

@@ -71,7 +71,7 @@ def test_a_page_is_whole_and_silent(browser: Browser, tmp_path: Path) -> None:
         tmp_path, str(GOLDEN), "-m", "alexnet", "-m", "resnet50", "-d", "rtx3090", "-d", "h100-sxm", "--dtype", "fp32"
     )
     assert told["bytes"] == path.stat().st_size < 12e6
-    wanted = {"estimate-0", "estimate-3", "compare", "run-0", "clock", "accuracy"}
+    wanted = {"summary", "estimate-0", "estimate-3", "compare", "run-0", "clock", "accuracy"}
     assert wanted <= set(told["sections"])
     for width in (1440, 375):
         browser.open(path, width)
@@ -94,6 +94,7 @@ def test_tables_are_the_embedded_data(browser: Browser, tmp_path: Path) -> None:
     assert [row[0] for row in layers] == [layer["name"] for layer in estimate["layers"]]
     assert [row[3] for row in layers] == [layer["flops"] for layer in estimate["layers"]]
     assert [row[8] for row in layers] == [layer["expected_time_s"] for layer in estimate["layers"]]
+    assert 3 <= browser.printed_pages() <= 5
 
 
 def test_hovering_a_layer_names_it(browser: Browser, tmp_path: Path) -> None:

@@ -161,7 +161,6 @@ by("link").addEventListener("click", async () => {
 });
 by("json").addEventListener("click", () => hwbench.save("hwbench.json", "application/json", JSON.stringify(window.hwbenchAnswer)));
 window.addEventListener("popstate", () => { state = read(location.search); show(); });
-window.addEventListener("beforeprint", () => { for (const each of document.querySelectorAll("details")) each.open = true; });
 
 names = await (await fetch("/api/names")).json();
 const showModels = picker(by("models"), "Model", names.models, 6, (models) => go({ models }));

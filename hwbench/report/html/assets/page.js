@@ -24,7 +24,6 @@
   }
   for (const table of document.querySelectorAll("table")) hwbench.sortable(table);
   hwbench.theme(document.getElementById("theme"), drawAll);
-  window.addEventListener("beforeprint", () => { for (const element of document.querySelectorAll("details")) element.open = true; });
   window.hwbenchCsv = csv;
   if (figures.length) drawAll(); else root.dataset.drawn = "all";
 })();
