@@ -271,6 +271,7 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         "with shares of the peaks that are assumed, and an interval of a factor of two."
     ),
     "weights-decoded": "{device} has no {weights} products: weights are decoded to 16 bits and multiplied in those.",
+    "memory-kept-by-system": "macOS lets a GPU use {part} of the memory unless told otherwise (iogpu.wired_limit_mb).",
     "gpu-on-chip": "This is the CPU. llama.cpp runs on the GPU of this chip unless told otherwise: ask for {gpu}.",
     "link-assumed": "The link between devices of {device} is unknown: 16 lanes of PCIe 4.0 are assumed (--link).",
     "devices-split-tensors": lambda devices, link: (
@@ -291,8 +292,7 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         "long prompts. What handing over takes is left out."
     ),
     "devices-split-by-layers": (
-        "Layers are split between {devices} devices, one behind the other: generation is no faster than on one, and "
-        "forecasts of prompts are not fitted."
+        "Layers are split between {devices} devices, one behind the other: generation is no faster than on one."
     ),
     # workload.language
     "parameters-differ": "The files hold {stored:,} parameters, the configuration describes {described:,}.",

@@ -16,6 +16,7 @@ from hwbench.workload.language import LanguageModel
 
 PER_DEVICE = (
     "memory-size-unknown",
+    "memory-kept-by-system",
     "class-unfitted",
     "architecture-unfitted",
     "bandwidth-assumed",

@@ -12,7 +12,7 @@ from hwbench.machine.device import Device, highest, peaks
 from hwbench.machine.parts import ClockKind, Kind, LanguageCalibration
 from hwbench.notices import Notice, notice
 from hwbench.predict.language import memory, parameters
-from hwbench.predict.language.hardware import Accelerator, accelerator_of
+from hwbench.predict.language.hardware import Accelerator, accelerator_of, usable_share
 from hwbench.predict.language.memory import Budget, Remedy
 from hwbench.predict.language.model import Parts
 from hwbench.predict.language.parameters import UNFITTED, RuntimeParameters
@@ -381,6 +381,8 @@ def _notices(
     scenario: Scenario,
 ) -> Iterator[Notice]:
     """Yield what a reader must know: memory, and what nothing was fitted to."""
+    if (share := usable_share(device)) < 1:
+        yield notice("memory-kept-by-system", part="two thirds" if share < 0.7 else "three quarters")
     if need.size is None:
         yield notice("memory-size-unknown", device=device.label)
     if model.context and scenario.reserved > model.context:

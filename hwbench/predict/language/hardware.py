@@ -7,6 +7,8 @@ from hwbench.errors import InputError
 from hwbench.machine.device import Device, Peak, choose_clock, peaks
 from hwbench.machine.parts import ClockKind
 
+SMALL_MAC = 36 * 2**30
+"""Bytes of memory up to which macOS gives a GPU two thirds of it, and three quarters above: its defaults."""
 _FLOATS = ("fp16", "bf16", "fp32")
 _FAMILIES = {"NVIDIA": "cuda", "Apple": "metal", "AMD": "amd"}
 _GENERATIONS = {"apple-m3-gpu": "metal-m3"}
@@ -37,6 +39,13 @@ class Accelerator(Struct, frozen=True):
         )
 
 
+def usable_share(device: Device) -> float:
+    """Return the share of the memory that models may take: on Apple's GPUs what macOS lets them, else all."""
+    if device.kind != "gpu" or device.vendor != "Apple" or not device.memory.size:
+        return 1.0
+    return 2 / 3 if device.memory.size <= SMALL_MAC else 3 / 4
+
+
 def accelerator_of(device: Device, clock: ClockKind | None = None, *, quantized: bool = True) -> Accelerator:
     """Return the device as models with weights in integers, or not, see it.
 
@@ -64,5 +73,5 @@ def accelerator_of(device: Device, clock: ClockKind | None = None, *, quantized:
         cycles=max(rates) / 32 if device.kind == "cpu" else cycles,
         bound=max(bounds, key=lambda peak: peak.flops_per_second),
         rate=max(rates),
-        size=float(device.memory.size) if device.memory.size else None,
+        size=float(device.memory.size) * usable_share(device) if device.memory.size else None,
     )

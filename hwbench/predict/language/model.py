@@ -7,6 +7,8 @@ Reading is bytes over a share of the bandwidth; decoding is weights over weights
 is operations over a share of the rate.
 """
 
+import math
+
 from msgspec import Struct
 
 from hwbench.predict.language.hardware import Accelerator
@@ -22,7 +24,7 @@ in passes of 512."""
 
 
 EXCHANGED, HANDSHAKE = 4.0, 5e-6
-"""Bytes of a number that devices add up, and seconds of each of the steps of that: assumptions."""
+"""Bytes of a number that devices add up, and seconds of a step of the tree in which they do: assumptions."""
 
 
 class Parts(Struct, frozen=True):
@@ -101,11 +103,10 @@ def prompt_time(
 def link_time(step: StepWork, width: int, devices: int, link: float) -> float:
     """Return the time that devices which share every layer take to add up their results, in s.
 
-    That is twice a layer, `width` numbers a token in EXCHANGED bytes, in a ring at `link` B/s.
+    That is twice a layer, `width` numbers a token in EXCHANGED bytes: in a ring at `link` B/s, after steps of a tree.
     """
-    sums = 2.0 * step.layers
     ring = 2.0 * (devices - 1) / devices * EXCHANGED * width / link
-    return sums * (step.passes * 2.0 * (devices - 1) * HANDSHAKE + step.tokens * ring)
+    return 2.0 * step.layers * (step.passes * HANDSHAKE * math.ceil(math.log2(devices)) + step.tokens * ring)
 
 
 def by_coding(values: dict[str, float], coding: str) -> float:

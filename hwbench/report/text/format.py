@@ -64,7 +64,7 @@ def interval(low: float, high: float) -> str:
 
 def rate_interval(low: float, high: float) -> str:
     """Return an interval of rates as `43.5–50.6/s`."""
-    return f"{low:.3g}–{high:.3g}/s"
+    return "–".join(f"{float(f'{end:.3g}'):,.0f}" if 1000 <= end < 1e12 else f"{end:.3g}" for end in (low, high)) + "/s"
 
 
 def intensity(value: float) -> str:

@@ -371,3 +371,13 @@ def test_mixtures_of_experts_have_wide_intervals() -> None:
     answer = estimate_language("mixtral-8x7b", "h100-sxm", weights="q4_k_m")
     assert "experts-unfitted" in [notice.code for notice in answer.notices]
     assert answer.phases[1].interval_s[1] == pytest.approx(2 * answer.phases[1].expected_time_s)
+
+
+def test_macos_keeps_a_part_of_the_memory() -> None:
+    mac = catalog.device("apple-m3-max-gpu")
+    for size, share in (("32GiB", 2 / 3), ("36GiB", 2 / 3), ("64GiB", 3 / 4)):
+        answer = estimate_device(language_model("llama3-8b", "q4_k_m"), mac.with_(memory=size), Scenario())
+        assert answer.budget.size == pytest.approx(share * int(size[:2]) * 2**30)
+        assert "memory-kept-by-system" in {notice.code for notice in answer.notices}
+    card = estimate_device(language_model("llama3-8b", "q4_k_m"), catalog.device("rtx3090"), Scenario())
+    assert card.budget.size == 24 * 2**30

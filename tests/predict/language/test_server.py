@@ -94,7 +94,7 @@ def test_a_server_multiplies_in_the_format_of_its_weights_where_the_device_can()
 def test_sums_over_a_link() -> None:
     step = decode_step(MODEL, 4, 100, HALF)
     ring = 2 * 3 / 4 * EXCHANGED * 4096 / 1e9
-    assert link_time(step, 4096, 4, 1e9) == pytest.approx(2 * 32 * (6 * HANDSHAKE + 4 * ring))
+    assert link_time(step, 4096, 4, 1e9) == pytest.approx(2 * 32 * (2 * HANDSHAKE + 4 * ring))
     assert link_time(step, 4096, 1, 1e9) == 0
 
 
