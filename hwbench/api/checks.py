@@ -61,7 +61,7 @@ def check_clock(kind: str | None) -> ClockKind | None:
     """Return the kind of a clock, `all-core` or `all_core` for the latter. Raises InputError for an unknown one."""
     if kind is None:
         return None
-    name = kind.replace("-", "_")
+    name = str(kind).replace("-", "_")
     if name not in get_args(ClockKind):
         choices = get_args(ClockKind)
         raise InputError("unknown-clock", f"There is no clock '{shown(kind)}'.", field="clock", nearest=choices)

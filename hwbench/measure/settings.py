@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from hwbench.errors import InputError
+from hwbench.errors import InputError, shown
 from hwbench.machine.host import topology
 from hwbench.machine.host.describe import Host, host
 from hwbench.machine.host.files import Files
@@ -60,8 +60,11 @@ def allowed(root: str = "/", affinity: set[int] | None = None) -> tuple[CpuClass
 def settings(machine: Host | None = None, *, threads: tuple[int, ...] | None = None, **choices: Any) -> Settings:
     """Return the settings for this machine. By default kernels run on one core and on all that the quota allows.
 
-    `choices` are `quick`, `dtypes` and `sizes` of Settings.
+    `choices` are `quick`, `dtypes` and `sizes` of Settings. Raises InputError for what is no number of threads.
     """
+    for count in threads or ():
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise InputError("threads-range", f"'{shown(count, 40)}' is not a number of threads.", field="threads")
     machine = machine or host()
     classes = allowed()
     cpus = tuple(cpu for core_class in classes for cpu in core_class.cpus)

@@ -541,15 +541,15 @@ def api(random: Random) -> Case:
     name = random.choice(QUESTIONS)
     given: dict[str, Any] = {}
     for parameter in inspect.signature(getattr(public, name)).parameters.values():
-        usual = {"model": MODELS, "models": MODELS, "device": DEVICES, "names": DEVICES}.get(parameter.name)
+        usual = MODELS if name == "model" or parameter.name.startswith("model") else DEVICES
         kind = str(parameter.annotation)
-        if parameter.default is parameter.empty and usual and random.random() < 0.9:
+        if parameter.default is parameter.empty and parameter.kind != parameter.VAR_KEYWORD and random.random() < 0.9:
             given[parameter.name] = random.choice(usual)
+        elif parameter.default is parameter.empty:
+            given |= {} if parameter.kind == parameter.VAR_KEYWORD else {parameter.name: mutate.scalar(random)}
         elif random.random() < 0.15 and parameter.name not in ("progress", "command", "save", "settings", "scheduler"):
-            numbers, texts = (
-                (mutate.NUMBERS,) * ("int" in kind or "float" in kind),
-                (VALUES, mutate.STRINGS) * ("str" in kind),
-            )
+            numbers = (mutate.NUMBERS,) * ("int" in kind or "float" in kind)
+            texts = (VALUES, mutate.STRINGS) * ("str" in kind)
             value = random.choice(random.choice((*numbers, *texts, (None, True))))
             given[parameter.name] = [value] if "Sequence" in kind and random.random() < 0.8 else value
     return Case("API", (name, json.dumps(given)))
@@ -582,7 +582,7 @@ DOORS: dict[str, Callable[[Random], Case]] = {
 }
 SLOW = (
     "command line", "measurement CSV", "clock CSV", "environment", "few timings", "llama-bench", "run of a file",
-    "every command",
+    "every command", "API",
 )  # fmt: skip
 TURNS = 4
 """The slow doors get a case in each of so many turns; the others take a hundredth of a second or less."""

@@ -182,12 +182,12 @@ def _api(words: list[str]) -> int:
     from hwbench.errors import InputError
 
     function, given = getattr(hwbench, words[0]), json.loads(words[1])
-    parameters = inspect.signature(function).parameters.values()
-    several = [each.name for each in parameters if each.kind == each.VAR_POSITIONAL]
-    ordered = [each.name for each in parameters if each.name in given]
-    first = ordered[: ordered.index(several[0]) + 1] if several and several[0] in given else []
+    parameters = list(inspect.signature(function).parameters.values())
+    kinds = [each.kind for each in parameters]
+    count = kinds.index(parameters[0].VAR_POSITIONAL) + 1 if parameters[0].VAR_POSITIONAL in kinds else 0
+    first = [given.pop(each.name) for each in parameters[:count]]
     try:
-        print(function(*(given.pop(name) for name in first), **given))
+        print(function(*first, **given))
     except InputError as error:
         print(f"hwbench: {error}", file=sys.stderr)
         return 2

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hwbench.dtypes import BITS, DtypeName
 from hwbench.errors import InputError
 from hwbench.machine import catalog
-from hwbench.machine.device import Device, peaks
+from hwbench.machine.device import Device, fastest, peaks
 from hwbench.machine.parts import Clock, Memory, Rate, Units
 from hwbench.units import Bytes, BytesPerSecond, Hertz, Watts
 
@@ -33,6 +33,23 @@ HYBRID = Device(
         Units("little", 4, Clock(boost=Hertz(3e9)), name="E-core", rates=(Rate("vector", "avx2", "fp32", 16),)),
     ),
 )
+
+
+def test_the_first_units_of_a_device() -> None:
+    for count, left in ((2, [2]), (8, [8]), (9, [8, 1]), (12, [8, 4]), (99, [8, 4])):
+        assert [units.count for units in HYBRID.with_cores(count).units] == left
+
+
+def test_data_of_16_bits_may_be_computed_by_faster_units_of_fp32() -> None:
+    def dtypes(**rates: float) -> list[str | None]:
+        units = (
+            Units("a", 1, Clock(fixed=Hertz(1)), rates=tuple(Rate("vector", "a", *each) for each in rates.items())),
+        )
+        found = (fastest(peaks(Device("d", "gpu", "v", units)), dtype) for dtype in ("fp16", "bf16", "fp64", "fp32"))
+        return [peak and peak.dtype for peak in found]
+
+    assert dtypes(fp32=9, fp16=4, fp64=2) == ["fp32", "fp32", "fp64", "fp32"]
+    assert dtypes(fp32=9, fp16=18) == ["fp16", "fp32", None, "fp32"]
 
 
 def refused(device: Device, **settings: str) -> InputError:

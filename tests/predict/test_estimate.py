@@ -67,6 +67,7 @@ def test_bounds_and_forecast_stand_side_by_side() -> None:
     prediction = forecast(ALEXNET, DEVICES["rtx3090"])
     assert prediction is not None
     assert found.forecast == prediction
+    assert found.interval_level == prediction.interval_level
     wide = forecast(MODELS["lenet5"], DEVICES["i9-10940x"])
     assert wide is not None
     assert wide.notices
@@ -236,7 +237,9 @@ def test_the_main_bound_is_that_of_most_of_the_time() -> None:
     assert (found.roofline.bound, found.roofline_time_s) == ("memory", pytest.approx(5.0))
     assert (found.roofline.utilization, found.ideal_time_s, found.ridge_point) == (pytest.approx(0.4), 2.0, 250.0)
     longer = msgspec.structs.replace(busy, count=2)
-    assert estimate(Workload("w", "w", (1,), (longer, moving)), device, bounds_only=True).roofline.bound == "compute"
+    nothing = Op("relu", (1,), name="nothing")
+    net = Workload("w", "w", (1,), (longer, moving, nothing))
+    assert estimate(net, device, bounds_only=True).roofline.bound == "compute"
 
 
 def test_the_least_times_are_those_of_the_estimate() -> None:
@@ -248,6 +251,12 @@ def test_the_least_times_are_those_of_the_estimate() -> None:
         found = estimate(MODELS[model], DEVICES[name], dtype, batch, bounds_only=True)
         assert least_times(MODELS[model], DEVICES[name], dtype, batch) == (found.ideal_time_s, found.roofline_time_s)
     thrice = Workload("w", "w", (1,), (Op("relu", (9,), input_elements=9**9, output_elements=9**9, count=3),))
+    for net in (
+        thrice,
+        msgspec.structs.replace(thrice, ops=(msgspec.structs.replace(MODELS["alexnet"].ops[0], count=3),)),
+    ):
+        found = estimate(net, DEVICES["rtx3090"], batch=64)
+        assert least_times(net, DEVICES["rtx3090"], "fp32", 64) == (found.ideal_time_s, found.roofline_time_s)
     assert least_times(thrice, DEVICES["rtx3090"], "fp32", 1) == (
         0.0,
         estimate(thrice, DEVICES["rtx3090"]).roofline_time_s,
@@ -259,6 +268,7 @@ def test_the_least_times_are_those_of_the_estimate() -> None:
 def test_the_bounds_of_a_device_with_tensor_cores_are_theirs_unless_strict() -> None:
     device, vgg = DEVICES["a100-sxm4-80gb"], MODELS["vgg19"]
     default, strict = (estimate(vgg, device, batch=64, math=math) for math in get_args(Math))
+    assert (default.peak, strict.peak) == (device.peak("tf32").label, device.peak("fp32").label)
     assert [engine.dtype for engine in default.engines] == ["tf32", "fp32"]
     assert default.peak_flops_per_second == pytest.approx(default.least_flops / default.ideal_time_s)
     assert default.flops == default.least_flops == strict.flops

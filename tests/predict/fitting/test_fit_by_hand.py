@@ -14,7 +14,7 @@ from hwbench.predict.fitting import device_factors, fit, priors
 from hwbench.predict.fitting import problem as problems
 from hwbench.predict.fitting.problem import Case, Free, predicted, problem, selected, soft
 from hwbench.predict.forecast import forecast
-from hwbench.predict.model.parameters import ParameterFile, PartFactors
+from hwbench.predict.model.parameters import ParameterFile, PartFactors, parameters
 from hwbench.workload import load
 
 NAME = "torch-eager-cuda"
@@ -70,6 +70,21 @@ PARAMETERS = (
     Free("compute.conv", 1.1), Free("memory.map", 0.9), Free("prologue", 25.0), Free("memory.recurrent", 0.8),
     Free("devices.rtx3090.compute", 1.2), Free("devices.rtx4090.memory", 0.7),
 )  # fmt: skip
+
+
+def test_cases_of_one_device_and_dtype_are_one_problem() -> None:
+    assert [list(found.times) for found in fit._problems([case(0), case(1)])] == [[case(0).time_s, case(1).time_s]]
+    versions = (None, (2, 1), (2, 4), None)
+    found = fit._problems([case(0, version=version) for version in versions])
+    assert [(len(one.times), one.version) for one in found] == [(2, None), (1, (2, 1)), (1, (2, 4))]
+    assert parameters().version == fit.VERSION
+
+
+def test_fewer_than_thirty_cases_are_not_fitted() -> None:
+    with pytest.raises(InputError) as caught:
+        fit.calibrated({NAME: [case(0)] * 29}, print)
+    assert caught.value.code == "too-few-cases"
+    assert fit._ends([np.zeros(5)]) == (-0.01, 0.01)
 
 
 @pytest.mark.parametrize("name", [NAME, "torch-compile-cpu"])
@@ -134,7 +149,8 @@ def test_a_fit_lies_between_its_prior_and_what_was_measured(
 
 @pytest.mark.parametrize("name", ["vgg11", "bert-base"])
 def test_arrays_give_the_forecast_of_layers_that_repeat(name: str) -> None:
-    workload = load.workload(name)
+    network = load.workload(name)
+    workload = replace(network, ops=tuple(replace(op, count=3) for op in network.ops))
     one = forecast(workload, CARD, "fp16", 8, known=ParameterFile("", 0, "", {NAME: START}))
     assert one is not None
     cases = [Case(workload, CARD, "fp16", batch, 1.0, name) for batch in (1, 8)]

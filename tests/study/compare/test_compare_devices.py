@@ -237,3 +237,19 @@ def test_notices_name_what_is_assumed() -> None:
     ]
     large = compare([DEVICES["gtx1050ti"]], "fp32", MODELS["alexnet"], (100_000,))
     assert [notice.code for notice in large.notices] == ["model-does-not-fit-on"]
+
+
+def test_what_is_compared_is_named_and_the_highest_peak_comes_first() -> None:
+    some = [DEVICES[name] for name in ("rtx3060", "rtx4090", "rtx3090")]
+    found = compare(some, "fp32", MODELS["lenet5"], (1, 8), sort="peak")
+    assert (found.model, found.title, found.batches) == ("lenet5", MODELS["lenet5"].title, (1, 8))
+    assert [row.name for row in found.devices] == ["rtx4090", "rtx3090", "rtx3060"]
+    bare = compare(some, "fp32", None, (1, 8))
+    assert (bare.model, bare.title, bare.batches) == (None, None, ())
+
+
+def test_what_keeps_a_peak_unknown_is_named() -> None:
+    (row,) = compare([DEVICES["rtx3090"]], clock="all_core").devices
+    assert row.missing[0] == "all-core clock"
+    (row,) = compare([DEVICES["rtx3090"]], "fp8").devices
+    assert row.missing[0] == "fp8 rate"
