@@ -26,15 +26,16 @@ def count(
     audit: bool = False,
     depth: int | None = None,
     attention: Attention = "full",
+    optimizer: str | None = None,
     **options: Unpack[ModelOptions],
 ) -> Count:
     """Return the parameters, operations and traffic of a model, layer by layer; `inputs` as for `estimate`.
 
     With `audit` other installed counters count a traced model too. With `depth` there are totals by module in `tree`,
     down to so many levels. `attention` counts every pair of a query and a key (`full`), or leaves out those of a causal
-    flag or a window (`computed`).
+    flag or a window (`computed`). An `optimizer` (sgd, momentum, adam, adamw) updates the weights of a training step.
     """
-    source, name = Model(model, inputs, options, unfolded=depth is not None), check_dtype(dtype)
+    source, name = Model(model, inputs, options, unfolded=depth is not None, optimizer=optimizer), check_dtype(dtype)
     if convention not in CONVENTIONS:
         message = f"There is no convention '{shown(convention)}'."
         raise InputError("unknown-convention", message, field="convention", nearest=CONVENTIONS)

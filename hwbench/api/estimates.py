@@ -40,6 +40,7 @@ def estimate(
     math: str = "default",
     settings: Mapping[str, str] | None = None,
     inputs: Any = None,
+    optimizer: str | None = None,
     **options: Unpack[ModelOptions],
 ) -> Estimate:
     """Return the time of `model` on `device` in s: ideal, roofline and forecast, with what limits each layer.
@@ -48,12 +49,13 @@ def estimate(
     one batch (their values do not matter; `torch.empty(..., device="meta")` is enough). `batch` is that of the inputs
     by default, 1 without inputs; `batch_dim` states along which dimension of the inputs samples lie, where that cannot
     be found. `settings` replace values of the device: `{"clock": "3 GHz"}`. `math` is `default`, or `strict` where
-    torch is set to compute fp32 convolutions in fp32 on GPUs that have tf32.
+    torch is set to compute fp32 convolutions in fp32 on GPUs that have tf32. An `optimizer` updates the weights of a
+    training step.
     """
     batches = None if batch is None else (batch,)
     several = estimate_all(
         model, device, dtypes=(dtype,), batches=batches, clock=clock, runtime=runtime, math=math,
-        settings=settings, inputs=inputs, **options,
+        settings=settings, inputs=inputs, optimizer=optimizer, **options,
     )  # fmt: skip
     if len(several.estimates) > 1:
         raise InputError(
@@ -73,13 +75,14 @@ def estimate_all(
     math: str = "default",
     settings: Mapping[str, str] | None = None,
     inputs: Any = None,
+    optimizer: str | None = None,
     **options: Unpack[ModelOptions],
 ) -> Estimates:
     """Return an estimate for each dtype and batch, as `estimate` does for one.
 
     `runtime` may be several, as in `torch-eager,torch-compile`, or `all` that have parameters for the device.
     """
-    source = Model(model, inputs, options)
+    source = Model(model, inputs, options, optimizer=optimizer)
     formats = [check_dtype(name) for name in dtypes]
     sizes = [source.batch(batch, formats[0]) for batch in (batches if batches is not None else (None,))]
     if clock and any(field.startswith("clock") for field in settings or ()):

@@ -13,6 +13,7 @@ from hwbench.machine import calibrations, catalog
 from hwbench.machine.device import Device
 from hwbench.workload import load
 from hwbench.workload.ops import Workload
+from hwbench.workload.optimizers import check_optimizer
 from hwbench.workload.request import ModelRequest
 
 if TYPE_CHECKING:
@@ -125,12 +126,13 @@ class Model:
     """A model as a user gives it: a name, a workload or a torch module; each of its workloads is counted once.
 
     `inputs` are a shape such as `2x3x224x224` for names, and a tensor or a tuple of tensors for modules. `unfolded`
-    keeps ops that are alike apart.
+    keeps ops that are alike apart, and an `optimizer` updates the weights in a training step.
     """
 
     def __init__(
-        self, model: "str | Workload | torch.nn.Module", inputs: Any, options: ModelOptions, unfolded: bool = False
-    ) -> None:
+        self, model: "str | Workload | torch.nn.Module", inputs: Any, options: ModelOptions, unfolded: bool = False,
+        optimizer: str | None = None,
+    ) -> None:  # fmt: skip
         check_options(options)
         if isinstance(model, str) and inputs is not None and not isinstance(inputs, str):
             message = "Tensors are inputs of torch modules; a named model takes a shape such as '2x3x224x224'."
@@ -138,6 +140,10 @@ class Model:
         if isinstance(model, Workload) and (inputs is not None or options.get("mode") == "training"):
             raise InputError("counted-already", "A workload is counted already and takes no inputs.", field="inputs")
         self.name, self.inputs, self.options, self.unfolded = model, inputs, options, unfolded
+        self.optimizer = check_optimizer(optimizer) if optimizer else None
+        if optimizer and not self.training:
+            text = "Only steps of training have an optimizer (mode training)."
+            raise InputError("not-training", text, field="optimizer")
         self._workloads: dict[ModelRequest, Workload] = {}
 
     @property
@@ -161,6 +167,7 @@ class Model:
             batch_dim=self.options.get("batch_dim"),
             real=self.options.get("real", False),
             unfolded=self.unfolded,
+            optimizer=self.optimizer,
         )
 
     def batch(self, batch: int | None, dtype: str = "fp32") -> int:

@@ -208,9 +208,9 @@ def tracing_options(function: F) -> F:
     return function
 
 
-def optimizer_option(function: F) -> F:
+def optimizer_option(function: F, default: str = "none") -> F:
     """Add `--optimizer`."""
-    text = "Optimizer of training steps [default: sgd]."
+    text = f"Optimizer of training steps [default: {default}]."
     return click.option("--optimizer", type=Choice(["sgd", "momentum", "adam", "adamw"]), help=text)(function)
 
 

@@ -79,7 +79,7 @@ class Estimate(Answer, Struct, frozen=True):
     `peak_flops_per_second` is theirs over the ideal time: that of the `engines`, each by its share. `peak` names the
     one with most of that time and `terms` its arithmetic. `boost` is the clock that the card reaches over the data
     sheet's, by which alone `expected_time_s` may undercut the bounds. `memory_needed_bytes` is what weights and the
-    largest multiply-add layer need, in training weights and what the backward pass reads, without an optimizer.
+    largest multiply-add layer need, in training weights, what the backward pass reads and what an optimizer keeps.
     `improvements` are sought for a single estimate, not for each of several.
     """
 

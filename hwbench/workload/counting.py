@@ -6,7 +6,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from hwbench.answers import Answer
 from hwbench.notices import Notice, notice
-from hwbench.workload.ops import CONVENTIONS, Convention, Op, Shape, Workload
+from hwbench.workload.ops import CONVENTIONS, Convention, Op, Part, Shape, Work, Workload
 from hwbench.workload.tree import Branch, tree
 
 Attention = Literal["full", "computed"]
@@ -32,6 +32,15 @@ class LayerCount(Struct, frozen=True):
     conventions: dict[Convention, int]
 
 
+class PartCount(Struct, frozen=True):
+    """A part of a training step: its operations and traffic."""
+
+    macs: int
+    flops: int
+    elementwise_flops: int
+    traffic_bytes: int
+
+
 class Count(Answer, Struct, frozen=True):
     """A model counted: totals, the same in each convention, and its layers."""
 
@@ -55,6 +64,8 @@ class Count(Answer, Struct, frozen=True):
     non_embedding_params: int
     active_params: int
     attention: Attention
+    parts: dict[Part, PartCount]
+    optimizer_state_bytes: int
     skipped_macs: int
     unknown_masks: int
     uncounted: tuple[str, ...]
@@ -106,10 +117,23 @@ def count(
         traffic_bytes=total.traffic, elementwise_flops=total.elementwise_flops, convention=convention,
         count=conventions[convention], conventions=conventions, uncounted=workload.uncounted,
         trainable_params=workload.trainable_params, non_embedding_params=workload.non_embedding_params,
-        active_params=workload.active_params, attention=attention, skipped_macs=skipped, unknown_masks=masks,
+        active_params=workload.active_params, attention=attention, parts=_parts(workload, bits, repeats),
+        optimizer_state_bytes=-(-workload.optimizer_elements * bits // 8), skipped_macs=skipped, unknown_masks=masks,
         layers=tuple(_layer(op, bits, repeats) for op in workload.ops), workload=workload,
         tree=UNSET if depth is None else tree(workload, bits, batch, depth),
     )  # fmt: skip
+
+
+def _parts(workload: Workload, bits: int, batch: int) -> dict[Part, PartCount]:
+    """Return the parts of a training step; none in inference, which is one."""
+    works: dict[Part, Work] = {}
+    for op in workload.ops:
+        works[op.part] = works.get(op.part, Work()) + op.work(bits, batch)
+    return {
+        part: PartCount(work.flops // 2, work.flops, work.elementwise_flops, work.traffic)
+        for part, work in works.items()
+        if len(works) > 1
+    }
 
 
 def _layer(op: Op, bits: int, batch: int) -> LayerCount:

@@ -44,7 +44,7 @@ def workload(model: str | ModelRequest) -> Workload:
         from hwbench.workload.onnx import isolated
 
         return isolated.workload(path, request)
-    for name in request.parameters_but("batch", "input", "training", "unfolded"):
+    for name in request.parameters_but("batch", "input", "training", "unfolded", "optimizer"):
         text = "This applies to traced models (torchvision:, timm:, hf:, torch: and ONNX), not to lists of layers."
         raise InputError("not-traced", text, field=name)
     if request.training:

@@ -195,8 +195,8 @@ class Workload(Struct, frozen=True, omit_defaults=True):
     layer, for one sample: a key-value cache, or what a step of training keeps for its backward pass. `batch` is that
     of the inputs as they were given. Where the cost is not known to be a multiple of the batch (`fixed`), ops are
     counted for `samples` at once and for no other batch. `real` says that it ran on random values. `trainable_params`
-    are unknown where a file does not tell them from others. `phase` is that of a causal language model: a sample of
-    `decode` is a token.
+    are unknown where a file does not tell them from others; an optimizer keeps `optimizer_elements` of them. `phase` is
+    that of a causal language model: a sample of `decode` is a token.
     """
 
     name: str
@@ -213,6 +213,7 @@ class Workload(Struct, frozen=True, omit_defaults=True):
     fixed: Literal["", "training", "unknown", "interplay"] = ""
     real: bool = False
     trainable_params: int | None = None
+    optimizer_elements: int = 0
     phase: Literal["prefill", "decode"] | None = None
 
     @property
@@ -285,4 +286,4 @@ class Workload(Struct, frozen=True, omit_defaults=True):
         All weights, the state, and the largest multiply-add's input and output: other layers may work in place.
         """
         live = max((op.live_bytes(bits, self.repeats(batch)) for op in self.live_ops), default=0)
-        return _bytes(self.params + self.state_elements * batch, bits) + live
+        return _bytes(self.params + self.optimizer_elements + self.state_elements * batch, bits) + live

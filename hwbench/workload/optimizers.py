@@ -1,25 +1,41 @@
-"""The optimizers of training steps: what torch calls them, and the values that they keep for each parameter."""
+"""The optimizers of training steps: what torch calls them, what an update computes, and the values that they keep."""
 
 from typing import Any
 
 from msgspec import Struct
 
 from hwbench.errors import InputError, nearest, shown
+from hwbench.workload.ops import Op
 
 
 class Optimizer(Struct, frozen=True):
-    """An optimizer of torch with the settings that its name means, and how many values it keeps a parameter."""
+    """An optimizer of torch with the settings that its name means.
+
+    It keeps `states` values a parameter, and an update takes `flops` operations a parameter: those of its formulas as
+    torch computes them, a root as one.
+    """
 
     settings: tuple[str, dict[str, Any]]
     states: int
+    flops: int
 
 
 OPTIMIZERS = {
-    "sgd": Optimizer(("SGD", {}), 0),
-    "momentum": Optimizer(("SGD", {"momentum": 0.9}), 1),
-    "adam": Optimizer(("Adam", {}), 2),
-    "adamw": Optimizer(("AdamW", {}), 2),
+    "sgd": Optimizer(("SGD", {}), 0, 2),
+    "momentum": Optimizer(("SGD", {"momentum": 0.9}), 1, 4),
+    "adam": Optimizer(("Adam", {}), 2, 13),
+    "adamw": Optimizer(("AdamW", {}), 2, 14),
 }
+
+
+def update(name: str, params: int) -> Op:
+    """Return the update of so many parameters by one kernel, which reads all and writes all but gradients."""
+    optimizer = OPTIMIZERS[name]
+    values = (1 + optimizer.states) * params
+    return Op(
+        "optimizer", (params,), elementwise_flops=optimizer.flops * params, input_elements=values,
+        weight_elements=params, output_elements=values, name=name, constant=True, part="optimizer",
+    )  # fmt: skip
 
 
 def check_optimizer(name: str) -> str:

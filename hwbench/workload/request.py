@@ -24,7 +24,7 @@ class ModelRequest(Struct, frozen=True):
     `context` tokens) or `decode` (one token against a cache of `context`). `autocast` is `fp16` or `bf16` for mixed
     precision as CUDA does it. `batch` is that of a training step, and of a model whose cost is not a multiple of it;
     None is that of the inputs, along dimension `batch_dim` of them. `real` runs it on random values, not without data.
-    `unfolded` ops keep a name each, also where they are alike.
+    `unfolded` ops keep a name each, also where they are alike. `optimizer` updates the weights in a training step.
     """
 
     model: str
@@ -39,6 +39,7 @@ class ModelRequest(Struct, frozen=True):
     batch_dim: int | None = None
     real: bool = False
     unfolded: bool = False
+    optimizer: str | None = None
 
     def parameters_but(self, *fields: str) -> list[str]:
         """Return the parameters that are set besides the model and these fields, by the names that callers use."""

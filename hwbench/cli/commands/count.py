@@ -31,6 +31,7 @@ from hwbench.workload.ops import CONVENTIONS
 @options.layers_option
 @click.option("--tree", is_flag=True, help="Add up by module instead of by layer.")
 @click.option("--depth", type=click.IntRange(1, 100), metavar="N", help="Levels of that tree [default: 2].")
+@options.optimizer_option
 @options.tracing_options
 @options.json_option
 def count(model: str, layers: bool, tree: bool, depth: int | None, as_json: bool, **parameters: Any) -> None:

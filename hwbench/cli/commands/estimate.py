@@ -24,6 +24,7 @@ from hwbench.report.text.layout import Style
 @options.math_option
 @options.layers_option
 @click.option("--roofline", is_flag=True, help="Draw the roofline with the layers on it.")
+@options.optimizer_option
 @options.tracing_options
 @language.language_options
 @options.json_option

@@ -1,6 +1,7 @@
 """`hwbench run`."""
 
 import sys
+from functools import partial
 from typing import Any
 
 import click
@@ -28,7 +29,7 @@ _NETWORK = ("dtypes", "batches", "compiled", "layers", "inputs", "batch_dim", "i
 @click.option("--layers", is_flag=True, help="Time every layer too, by hooks in torch, else by the engine's profile.")
 @language.shared_options
 @click.option("--keep", metavar="FILE", help="Keep the language model that is written, in this .gguf file.")
-@options.optimizer_option
+@partial(options.optimizer_option, default="sgd")
 @options.budget_option("10s")
 @options.save_option
 @options.tracing_options

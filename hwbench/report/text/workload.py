@@ -13,7 +13,7 @@ from hwbench.report.text.format import integer, intensity, layer_name, percent
 from hwbench.report.text.layout import PLAIN, Style, field, heading, sentences, table
 from hwbench.units import si
 from hwbench.workload.counting import Count
-from hwbench.workload.ops import CONVENTIONS, Convention, Workload
+from hwbench.workload.ops import CONVENTIONS, Convention, Part, Workload
 from hwbench.workload.shapes import format_shape
 from hwbench.workload.tree import Branch
 
@@ -45,6 +45,7 @@ def summary(count: Count, style: Style = PLAIN, all_layers: bool = False) -> lis
             f"{si(total.traffic, 'B')}: input {si(total.input_bytes, 'B')}, "
             f"weights {si(total.weight_bytes, 'B')}, output {si(total.output_bytes, 'B')}",
         ),
+        *((part, _part(count, part)) for part in count.parts),
         ("intensity", f"{total.intensity:.4g} FLOP/B"),
         ("not counted", ", ".join(workload.uncounted) or "nothing: every layer is counted"),
     ):
@@ -55,6 +56,14 @@ def summary(count: Count, style: Style = PLAIN, all_layers: bool = False) -> lis
         if isinstance(count.audit, UnsetType)
         else [*lines, "", *audit(count.audit, workload.macs // workload.samples, style)]
     )
+
+
+def _part(count: Count, part: Part) -> str:
+    """Return what a part of a training step computes and moves."""
+    own = count.parts[part]
+    text = f"{si(own.flops, 'FLOP')}, elementwise {si(own.elementwise_flops, 'FLOP')}, {si(own.traffic_bytes, 'B')}"
+    keeps = f", keeps {si(count.optimizer_state_bytes, 'B')}" if part == "optimizer" else ""
+    return text + (", what checkpoints run again" if part == "recompute" else keeps)
 
 
 def _kinds_of_params(count: Count) -> list[str]:

@@ -16,6 +16,7 @@ from hwbench.workload import growth
 from hwbench.workload.factory import FactoryName
 from hwbench.workload.layers.network import ModelFile
 from hwbench.workload.ops import Op, Workload, uncounted
+from hwbench.workload.optimizers import OPTIMIZERS, update
 from hwbench.workload.request import MERGED, ModelRequest
 from hwbench.workload.tracing import batches, layer_network, layer_zoo, transformers
 from hwbench.workload.tracing.build import Built, build_module, import_package, stated, typed_input, usual_batch
@@ -74,6 +75,9 @@ def count_module(built: Built, request: ModelRequest) -> tuple[Built, Workload]:
     if request.training:
         state, of = trace.kept_bytes, batch
     listed = tuple(ops if ops is not None else map(_without_batch_of_one, trace.finished()))
+    trainable = sum(weight.numel() for weight in built.module.parameters() if weight.requires_grad)
+    if request.optimizer:
+        listed = (*listed, update(request.optimizer, trainable))
     workload = Workload(
         name=request.model,
         title=built.title + (", training step" if request.training and "training step" not in built.title else ""),
@@ -87,7 +91,8 @@ def count_module(built: Built, request: ModelRequest) -> tuple[Built, Workload]:
         batch=batch,
         fixed="" if ops is not None else "training" if request.training else "unknown" if dim is None else "interplay",
         real=trace.real,
-        trainable_params=sum(weight.numel() for weight in built.module.parameters() if weight.requires_grad),
+        trainable_params=trainable,
+        optimizer_elements=OPTIMIZERS[request.optimizer].states * trainable if request.optimizer else 0,
     )
     return built, workload
 
