@@ -77,7 +77,9 @@ def estimate_language(
         raise InputError("not-a-cpu", "Layers are divided between a GPU and a CPU.", field="cpu")
     other = None if described.path else lambda name: language_model(model, name)
     own = calibrations.load_language(calibration_key(device))
-    answer = estimated(described, located.device, scenario, check_clock(clock), other, host, own)
+    answer = estimated(
+        described, located.device, scenario, check_clock(clock), other, host, own, improve=scenario.generate > 0
+    )
     return replace(answer, notices=unique((*located.notices, *remarks, *answer.notices)))
 
 

@@ -12,6 +12,7 @@ from hwbench.machine.device import Device, highest, peaks
 from hwbench.machine.parts import ClockKind, Kind, LanguageCalibration
 from hwbench.notices import Notice, notice
 from hwbench.predict.language import memory, parameters
+from hwbench.predict.language.gains import LanguageGain, gains
 from hwbench.predict.language.hardware import Accelerator, accelerator_of, usable_share
 from hwbench.predict.language.memory import Budget, Remedy
 from hwbench.predict.language.model import Parts
@@ -62,6 +63,7 @@ class LanguageEstimate(Answer, Struct, frozen=True):
     notices: tuple[Notice, ...]
     power_w: float | None = None
     host: str | None = None
+    improvements: tuple[LanguageGain, ...] = ()
 
     def phase(self, name: str) -> Phase | None:
         """Return a phase, None where the scenario has no such."""
@@ -203,12 +205,15 @@ def estimate_language(
     other: Callable[[str], LanguageModel] | None = None,
     host: Device | None = None,
     calibration: LanguageCalibration | None = None,
+    *,
+    improve: bool = False,
 ) -> LanguageEstimate:
     """Return the estimate of a model on `scenario.devices` devices that share its layers, or every one of them.
 
     `other` returns the model in another format of weights, where it has any. `host` is the CPU that has the layers
-    beyond `scenario.gpu_layers`; the memory that is budgeted and the `calibration` are those of the device. Raises
-    InputError where the bandwidth or the rates of a device are unknown.
+    beyond `scenario.gpu_layers`; the memory that is budgeted and the `calibration` are those of the device. To
+    `improve` a model that is on devices alone, changes are tried. Raises InputError where the bandwidth or the rates of
+    a device are unknown.
     """
     is_server = scenario.runtime == SERVER
     accelerator, known = (server_class if is_server else class_of)(model, device, clock)
@@ -249,6 +254,7 @@ def estimate_language(
         ),
         interval_level=parameters.shipped().level,
         host=host.label if len(stages) > 1 and host else None,
+        improvements=gains(whole, scenario, other) if improve and stages == (whole,) and not is_server else (),
         check_command=check_command(model, scenario, device.kind),
         provenance={"bandwidth": device.provenance_of("memory.bandwidth"), "peak": accelerator.bound.provenance},
         notices=(

@@ -16,6 +16,12 @@ _SPENT = {
 }  # fmt: skip
 
 
+_HELP = {
+    "weights": "--weights {}", "kv_dtype": "--kv-dtype {}", "batch": "{} sequences at once",
+    "bandwidth": "twice the bandwidth", "compute": "twice the units",
+}  # fmt: skip
+
+
 @answers.lines.register(LanguageEstimate)
 def single(answer: LanguageEstimate, style: Style = PLAIN) -> list[str]:
     """Return the lines of an estimate; where the model does not fit, that is the first."""
@@ -33,6 +39,9 @@ def single(answer: LanguageEstimate, style: Style = PLAIN) -> list[str]:
         lines += sentences(
             f"At most {si(answer.energy_bound_j, 'J', 3)} a generated token, by the devices' power.", style
         )
+    if answer.improvements:
+        texts = (f"{_HELP[each.change].format(each.value)} ×{each.gain:.3g}" for each in answer.improvements)
+        lines += sentences(f"Would help: {', '.join(texts)} in tokens a second of all sequences.", style)
     return [*lines, "", *sentences(f"Check it: {answer.check_command}", style)]
 
 
