@@ -1,6 +1,6 @@
 from hwbench.api import (  # noqa: I001
     bench, calibrate, compare, count, device, devices, estimate, estimate_all, estimate_language, explain,
-    lightning_callback, meter, model, models, peak, require, run, run_language, self_check, study_clock,
+    lightning_callback, meter, model, models, peak, record, require, run, run_language, self_check, study_clock,
     sweep, trace, trainer_callback, validate, write_report,
 )  # fmt: skip
 from hwbench.errors import HwbenchError, InputError
@@ -8,7 +8,7 @@ from hwbench.errors import HwbenchError, InputError
 __all__ = [
     "HwbenchError", "InputError", "__version__", "bench", "calibrate", "compare", "count", "device",
     "devices", "estimate", "estimate_all", "estimate_language", "explain", "lightning_callback", "meter",
-    "model", "models", "peak", "require", "run", "run_language", "self_check", "study_clock", "sweep",
+    "model", "models", "peak", "record", "require", "run", "run_language", "self_check", "study_clock", "sweep",
     "trace", "trainer_callback", "validate", "write_report",
 ]  # fmt: skip
 

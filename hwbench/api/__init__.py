@@ -10,7 +10,6 @@ from hwbench.report import renderers as _renderers  # noqa: F401  (registers the
 
 if TYPE_CHECKING:
     from hwbench.api.accuracy import calibrate, validate
-    from hwbench.api.callbacks import lightning_callback, trainer_callback
     from hwbench.api.catalogs import (
         device_details,
         device_template,
@@ -30,8 +29,10 @@ if TYPE_CHECKING:
     from hwbench.api.language.points import compare_language, require_language, sweep_language
     from hwbench.api.language.runs import run_language
     from hwbench.api.lookup import device, is_language_question, model, trace
+    from hwbench.api.loops.callbacks import lightning_callback, trainer_callback
+    from hwbench.api.loops.metering import meter
+    from hwbench.api.loops.recording import record
     from hwbench.api.measurements import bench, bench_cluster, self_check
-    from hwbench.api.metering import meter
     from hwbench.api.peaks import peak
     from hwbench.api.records import remove_runs, rename_run, saved_run, saved_run_path, saved_runs
     from hwbench.api.reports import write_report
@@ -42,7 +43,7 @@ __all__ = [
     "bench", "bench_cluster", "calibrate", "compare", "compare_language", "count", "count_language",
     "device", "device_details", "device_template", "devices", "estimate", "estimate_all",
     "estimate_language", "explain", "export", "is_language_question", "lightning_callback", "lint_devices",
-    "lint_models", "meter", "model", "model_template", "models", "peak", "remove_runs", "rename_run",
+    "lint_models", "meter", "model", "model_template", "models", "peak", "record", "remove_runs", "rename_run",
     "require", "require_language", "run", "run_language", "saved_run", "saved_run_path", "saved_runs",
     "self_check", "study_clock", "sweep", "sweep_language", "trace", "trainer_callback", "validate",
     "write_report",
@@ -50,7 +51,7 @@ __all__ = [
 
 _MODULES = {
     "accuracy": "calibrate validate",
-    "callbacks": "lightning_callback trainer_callback",
+    "loops.callbacks": "lightning_callback trainer_callback",
     "catalogs": "device_details device_template devices export lint_devices lint_models model_template models",
     "comparisons": "compare require",
     "counts": "count",
@@ -60,10 +61,11 @@ _MODULES = {
     "language.estimates": "count_language estimate_language",
     "language.points": "compare_language require_language sweep_language",
     "language.runs": "run_language",
-    "metering": "meter",
+    "loops.metering": "meter",
     "lookup": "device is_language_question model trace",
     "measurements": "bench bench_cluster self_check",
     "peaks": "peak",
+    "loops.recording": "record",
     "records": "remove_runs rename_run saved_run saved_run_path saved_runs",
     "reports": "write_report",
     "studies": "study_clock",

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from typing import Self
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -79,33 +81,55 @@ def record(
 
     `measure` takes the measurements; `hwbench run` makes its records by this too.
     """
-    now = datetime.now(UTC)
-    numbers = [cpu for core_class in classes for cpu in core_class.cpus]
-    before = snapshot.snapshot(numbers)
-    with others.alone() as alone:
+    with Surroundings(machine, classes) as around:
         measurements = tuple(measure())
-        disturbed = [] if alone() else [notice("other-hwbench")]
-    after = snapshot.snapshot(numbers)
-    if not measurements:
-        raise HwbenchError("Nothing was measured.")
-    surroundings = environment.environment(machine, classes)
-    every = [*notices, *environment.cautions(surroundings), *snapshot.disturbances(before, after), *disturbed]
-    if wrong := dict.fromkeys(f"{each.kernel} {each.variant}" for each in measurements if each.checked is False):
-        every.append(notice("wrong-answers", kernels=list(wrong)))
-    if interrupted(measurements):
-        every.append(notice("interrupted"))
-    return Record(
-        id=store.new_id(now),
-        created=now.isoformat(timespec="milliseconds"),
-        hwbench_version=VERSION,
-        command=command,
-        environment=surroundings,
-        before=before,
-        after=after,
-        measurements=measurements,
-        notices=unique(every),
-        device=machine.device,
-    )
+    return around.record(measurements, command, notices)
+
+
+class Surroundings:
+    """The conditions around whatever is measured in this context, of which `record` makes a record afterwards."""
+
+    def __init__(self, machine: Host, classes: tuple[cpus.CpuClass, ...]) -> None:
+        self.machine, self.classes = machine, classes
+        self._numbers = [cpu for core_class in classes for cpu in core_class.cpus]
+        self._others = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.start = datetime.now(UTC)
+        self.before = snapshot.snapshot(self._numbers)
+        self._alone = self._others.enter_context(others.alone())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.disturbed = [] if self._alone() else [notice("other-hwbench")]
+        self._others.close()
+
+    def record(
+        self, measurements: tuple[Measurement, ...], command: tuple[str, ...] = (), notices: Sequence[Notice] = ()
+    ) -> Record:
+        """Return the record of what was measured in the context. Raises HwbenchError for nothing."""
+        after = snapshot.snapshot(self._numbers)
+        if not measurements:
+            raise HwbenchError("Nothing was measured.")
+        surroundings = environment.environment(self.machine, self.classes)
+        changes = snapshot.disturbances(self.before, after)
+        every = [*notices, *environment.cautions(surroundings), *changes, *self.disturbed]
+        if wrong := dict.fromkeys(f"{each.kernel} {each.variant}" for each in measurements if each.checked is False):
+            every.append(notice("wrong-answers", kernels=list(wrong)))
+        if interrupted(measurements):
+            every.append(notice("interrupted"))
+        return Record(
+            id=store.new_id(self.start),
+            created=self.start.isoformat(timespec="milliseconds"),
+            hwbench_version=VERSION,
+            command=command,
+            environment=surroundings,
+            before=self.before,
+            after=after,
+            measurements=measurements,
+            notices=unique(every),
+            device=self.machine.device,
+        )
 
 
 def interrupted(measurements: Sequence[Measurement]) -> bool:

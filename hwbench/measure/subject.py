@@ -128,6 +128,14 @@ class LanguagePhase(Struct, frozen=True, omit_defaults=True, tag="language"):
     runtime: str | None = None
 
 
+class Code(Struct, frozen=True, omit_defaults=True, tag="code"):
+    """Somebody's own code on torch's `device`; `flops` are those of one sample, None where torch did not count them."""
+
+    device: str = "cpu"
+    title: str | None = None
+    flops: int | None = None
+
+
 Subject = (
     ClockLoad
     | MultiplyAdds
@@ -137,5 +145,6 @@ Subject = (
     | GpuWork
     | ForwardPass
     | TrainingStep
+    | Code
     | LanguagePhase
 )

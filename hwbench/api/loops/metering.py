@@ -20,15 +20,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from hwbench.api.checks import check_dtype
 from hwbench.api.lookup import Model
+from hwbench.api.loops.reading import Reading
 from hwbench.api.machines import host_device
 from hwbench.errors import InputError, shown
-from hwbench.machine.device import Device, Peak, fastest, peaks
-from hwbench.measure.steps import MIN_STEPS, Steps, TimedStep, accepted, rate
+from hwbench.machine.device import Device
+from hwbench.measure.steps import Steps, accepted
 from hwbench.measure.torch import device as devices
 from hwbench.measure.torch.gpu import describe
 from hwbench.notices import Notice, notice
-from hwbench.predict.estimate import Estimate, estimate
-from hwbench.stats.intervals import LEVEL
 from hwbench.study.utilization import Utilization
 from hwbench.workload.ops import Workload
 
@@ -87,9 +86,11 @@ class Meter:
         self._thread: int | None = None
         self._current: _Step | None = None
         self._yielded: _Step | None = None
-        self._hook: Any = None
+        self._hooks: list[Any] = []
         if self.module is not None:
-            self._hook = self.module.register_forward_pre_hook(_Watch(self), with_kwargs=True)
+            watch = _Watch(self)
+            self._hooks.append(self.module.register_forward_pre_hook(watch, with_kwargs=True))
+            self._hooks.append(self.module.register_forward_hook(watch.leave, always_call=True))
 
     def __enter__(self) -> Self:
         return self
@@ -98,9 +99,9 @@ class Meter:
         self.close()
 
     def close(self) -> None:
-        """Take the meter's hook off the module."""
-        if self._hook is not None:
-            self._hook.remove()
+        """Take the meter's hooks off the module."""
+        for hook in self._hooks:
+            hook.remove()
 
     def step(self, samples: int | None = None, tokens: int | None = None) -> "_Step":
         """Return a context, or a decorator, for one step of so many samples or tokens (of this process)."""
@@ -132,6 +133,8 @@ class Meter:
         thread = threading.get_ident()
         if self._thread is None:
             self._thread = thread
+        if self._current is not None and self._current is self._yielded:  # of an iterator that nobody goes on with
+            self._current.__exit__(GeneratorExit)
         if thread != self._thread:
             self.left_out["other-thread"] += 1
         elif self._current is not None:
@@ -150,7 +153,7 @@ class Meter:
             text = f"No step is timed yet: the first of its kind is counted, the next {self.warm_up} warm up."
             left_out = [str(notice("steps-left-out", steps=n, reason=each)) for each, n in self.left_out.items()]
             raise InputError("no-steps", " ".join([text, *left_out]))
-        return _Reading(self, steps, timed, regular).answer()
+        return Reading(self, steps, timed, regular).answer()
 
     def gathered(self) -> list[Utilization]:
         """Return the answer of every process of torch.distributed, by rank; all of them must call this."""
@@ -180,21 +183,35 @@ class Meter:
 
 
 class _Watch:
-    """The hook of a meter on its module; copies of the module, and what is saved of it, have none."""
+    """The hooks of a meter on its module; copies of the module, and what is saved of it, have none.
+
+    What the module calls itself, within a call, is part of that call.
+    """
 
     def __init__(self, meter: Meter | None = None) -> None:
-        self.meter = meter
+        self.meter, self.depth = meter, 0
 
     def __reduce__(self) -> Any:
         return _Watch, ()
 
     def __call__(self, _module: Any, args: Any, kwargs: Any) -> None:
+        if (step := self._step()) is not None:
+            self.depth = self.depth + 1 if step.shapes else 1  # of a step before, an error may have left some
+            if self.depth == 1:
+                step.see(args, kwargs)
+
+    def leave(self, *_: Any) -> None:
+        """Note that a call has ended."""
+        if self._step() is not None:
+            self.depth = max(self.depth - 1, 0)
+
+    def _step(self) -> "_Step | None":
+        """Return the step that runs in this thread, None within compiled code, where a call is no event."""
         import torch
 
-        if torch.compiler.is_compiling() or self.meter is None or (step := self.meter._current) is None:
-            return  # within compiled code a call is no event
-        if threading.get_ident() == self.meter._thread and torch._C._current_graph_task_id() == -1:
-            step.see(args, kwargs)
+        if torch.compiler.is_compiling() or self.meter is None or threading.get_ident() != self.meter._thread:
+            return None
+        return self.meter._current if torch._C._current_graph_task_id() == -1 else None
 
 
 class _Step(ContextDecorator):
@@ -279,99 +296,6 @@ class _Step(ContextDecorator):
             meter._steps.add(self.start, self.key, self.size, self.tokens)
 
 
-class _Reading:
-    """The steps of a meter as an answer."""
-
-    def __init__(self, meter: Meter, steps: list[TimedStep], timed: list[TimedStep], regular: list[TimedStep]) -> None:
-        self.meter, self.steps, self.timed, self.regular = meter, steps, timed, regular
-        self.usual = Counter(step.key for step in regular).most_common(1)[0][0]
-        self.notices: list[Notice] = list(meter.notices)
-
-    def answer(self) -> Utilization:
-        """Return the answer."""
-        meter, regular = self.meter, self.regular
-        usual = [step for step in regular if step.key == self.usual]
-        flops, hardware = zip(*map(self._flops, regular), strict=True)
-        speed = rate(regular, [float(each) for each in flops])
-        dtype, peak = self._peak()
-        forecast = self._forecast(usual[0], dtype)
-        total = sum(step.time_s for step in self.timed[meter.warm_up :])
-        time = sum(step.time_s for step in regular)
-        self._say_left_out()
-        ceiling = peak.flops_per_second if peak else None
-        waits = sorted(step.wait_s for step in regular if step.wait_s is not None)
-        return Utilization(
-            device=meter.device.label if meter.device else meter.torch_device.title,
-            dtype=dtype,
-            steps=len(regular),
-            left_out=len(self.steps) - len(regular) + sum(meter.left_out.values()),
-            share_left_out=1 - time / total,
-            time_s=_median([step.time_s for step in usual]),
-            wait_s=_median(waits),
-            model_flops=self._flops(usual[0])[0],
-            hardware_flops=self._flops(usual[0])[1],
-            flops_per_second=sum(flops) / time,
-            flops_per_second_interval=(speed.low, speed.high) if speed else None,
-            interval_level=LEVEL,
-            peak_flops_per_second=ceiling,
-            peak=peak.label if peak else None,
-            mfu=sum(flops) / time / ceiling if ceiling else None,
-            mfu_interval=(speed.low / ceiling, speed.high / ceiling) if speed and ceiling else None,
-            hfu=sum(hardware) / time / ceiling if ceiling else None,
-            samples_per_s=_per_second(regular, "samples", time),
-            tokens_per_s=_per_second(regular, "tokens", time),
-            bound=forecast.bound if forecast else None,
-            ideal_time_s=forecast.ideal_time_s if forecast else None,
-            roofline_time_s=forecast.roofline_time_s if forecast else None,
-            expected_time_s=forecast.expected_time_s if forecast else None,
-            expected_interval_s=forecast.interval_s if forecast else None,
-            notices=tuple(self.notices),
-        )
-
-    def _workload(self, step: TimedStep) -> Workload:
-        if self.meter.source is not None:
-            return self.meter.source.workload(self.meter.dtype or "fp32", step.samples or 1)
-        return self.meter.counted[step.key].workload
-
-    def _flops(self, step: TimedStep) -> tuple[int, int]:
-        if self.meter.source is not None:
-            flops = self._workload(step).operations("flop", step.samples or 1)
-            return flops, flops
-        work = self.meter.counted[step.key]
-        return work.model_flops, work.hardware_flops
-
-    def _peak(self) -> tuple[str | None, Peak | None]:
-        """Return the dtype of most FLOP, as the device computes it, and its dense peak where its rate is known."""
-        meter = self.meter
-        dtypes = {} if meter.source is not None else meter.counted[self.usual].dtypes
-        dtype = meter.dtype or max(dtypes, key=lambda name: dtypes[name], default="fp32")
-        if meter.dtype is None and dtypes and dtypes[dtype] < 0.99 * sum(dtypes.values()):
-            self.notices.append(notice("mixed-dtypes", dtype=dtype, share=dtypes[dtype] / sum(dtypes.values())))
-        peak = fastest(peaks(meter.device), dtype)
-        if peak is None and dtype == "tf32" and meter.dtype is None:  # allowed, but this GPU has none
-            dtype, peak = "fp32", fastest(peaks(meter.device), "fp32")
-        return dtype, peak
-
-    def _forecast(self, step: TimedStep, dtype: str | None) -> Estimate | None:
-        """Return the three answers for a step, None for those that cannot be forecast."""
-        try:
-            name = "fp32" if dtype in (None, "tf32") else str(dtype)
-            return estimate(self._workload(step), self.meter.device, name, step.samples or 1)
-        except InputError as error:
-            self.notices.append(notice("no-prediction", dtype=dtype, reason=error.message))
-            return None
-
-    def _say_left_out(self) -> None:
-        """Add a notice of each reason for which steps are left out."""
-        slow = len(self.timed[self.meter.warm_up :]) - len(self.regular)
-        reasons = self.meter.left_out + Counter(uncounted=len(self.steps) - len(self.timed), slow=slow)
-        self.notices += [notice("steps-left-out", steps=n, reason=reason) for reason, n in sorted(reasons.items()) if n]
-        if len(self.regular) < MIN_STEPS:
-            self.notices.append(notice("few-steps", steps=len(self.regular)))
-        if self.meter.source is None and (names := self.meter.counted[self.usual].workload.uncounted):
-            self.notices.append(notice("operators-uncounted", names=names))
-
-
 def _whole(value: Any, field: str, least: int = 0) -> int:
     """Return a whole number, of numpy or torch as well. Raises InputError for anything else."""
     if not isinstance(value, bool):
@@ -429,14 +353,3 @@ def shapes(inputs: Any) -> tuple[Any, ...]:
     from hwbench.workload.tracing.twins import tensors
 
     return tuple(tuple(tensor.shape) for tensor in tensors(inputs))
-
-
-def _median(values: list[float]) -> float | None:
-    from statistics import median
-
-    return median(values) if values else None
-
-
-def _per_second(steps: list[TimedStep], name: str, time: float) -> float | None:
-    amounts = [getattr(step, name) for step in steps]
-    return None if None in amounts else sum(amounts) / time

@@ -10,7 +10,7 @@ known, and keep the meter as `callback.meter`.
 from importlib import import_module
 from typing import Any
 
-from hwbench.api.metering import Meter, meter, shapes
+from hwbench.api.loops.metering import Meter, meter, shapes
 from hwbench.errors import InputError
 
 LOGGED = ("mfu", "hfu", "flops_per_second", "samples_per_s")
@@ -30,9 +30,12 @@ def trainer_callback(**options: Any) -> Any:
             self.meter: Meter | None = None
             self.step: Any = None
 
-        def on_train_begin(self, *_: Any, model: Any = None, **__: Any) -> None:
+        def on_train_begin(self, arguments: Any, *_: Any, model: Any = None, **__: Any) -> None:
             self.on_train_end()  # of a run that an exception ended
-            self.meter = meter(model, **options)
+            if getattr(arguments, "torch_compile", False):  # calls of what is compiled are not seen
+                self.meter = meter(None, **{"device": str(arguments.device), **options})
+            else:
+                self.meter = meter(model, **options)
 
         def on_step_begin(self, *_: Any, **__: Any) -> None:
             assert self.meter is not None

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 nn, functional = torch.nn, torch.nn.functional
 
 import hwbench  # noqa: E402
-from hwbench.api.metering import MAX_KINDS, Meter, meter  # noqa: E402
+from hwbench.api.loops.metering import MAX_KINDS, Meter, meter  # noqa: E402
 from hwbench.errors import InputError  # noqa: E402
 from hwbench.machine.device import Device  # noqa: E402
 from hwbench.machine.parts import Clock, Rate, Units  # noqa: E402
@@ -436,3 +436,44 @@ def _rank(rank: int, world: int, folder: str) -> None:
     with open(f"{folder}/answer-{rank}", "w", encoding="utf-8") as file:
         file.write(f"{len(answers)} {answers[rank].model_flops}")
     torch.distributed.destroy_process_group()
+
+
+class Recursive(torch.nn.Module):
+    """Calls itself on halves, as trees do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(16, 16)
+
+    def forward(self, x: Any) -> Any:
+        return self.layer(x) if len(x) <= 2 else torch.cat([self(half) for half in x.chunk(2)])
+
+
+def test_calls_of_a_module_within_itself_are_no_samples_of_their_own() -> None:
+    model = Recursive()
+    with meter(model, device="i7-12700h") as used:
+        for _ in range(9):
+            with used.step():
+                model(torch.randn(8, 16)).sum().backward()
+        answer = used.utilization()
+        assert answer.samples_per_s == pytest.approx(8 * answer.flops_per_second / answer.model_flops)
+        with pytest.raises(RuntimeError), used.step():
+            model(torch.randn(8, 17))
+        with used.step():
+            model(torch.randn(8, 16)).sum().backward()
+        assert len(used.counted) == 1
+
+
+def test_steps_go_on_after_an_iterator_that_nobody_goes_on_with() -> None:
+    model = torch.nn.Linear(16, 16)
+    with meter(model, device="i7-12700h") as used:
+        batches = used.steps([torch.randn(4, 16)] * 5)
+        model(next(batches))
+        for _ in range(8):
+            with used.step():
+                model(torch.randn(4, 16)).sum().backward()
+        answer = used.utilization()
+        assert answer.steps == 8 - 1 - used.warm_up
+        assert {
+            each.data["reason"]: each.data["steps"] for each in answer.notices if each.code == "steps-left-out"
+        } == {"skipped": 1}

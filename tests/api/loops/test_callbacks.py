@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hwbench.api.callbacks import lightning_callback, trainer_callback  # noqa: E402
+from hwbench.api.loops.callbacks import lightning_callback, trainer_callback  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of the packages themselves
 
@@ -44,6 +44,19 @@ def test_a_trainer_of_transformers_logs_what_its_steps_reach(tmp_path: Any) -> N
     assert logged
     assert 0 < logged[-1]["mfu"] < 1
     assert logged[-1]["samples_per_s"] == pytest.approx(4 * logged[-1]["flops_per_second"] / flops(4))
+
+
+def test_a_trainer_that_compiles_is_metered_too(tmp_path: Any) -> None:
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("accelerate")
+    arguments = transformers.TrainingArguments(
+        str(tmp_path), per_device_train_batch_size=2, max_steps=9, report_to=[], save_strategy="no", use_cpu=True,
+        disable_tqdm=True, torch_compile=True, torch_compile_backend="eager",
+    )  # fmt: skip
+    data = [{"x": torch.randn(8), "labels": torch.tensor(n % 2)} for n in range(44)]
+    callback = trainer_callback()
+    transformers.Trainer(Net(), arguments, train_dataset=data, callbacks=[callback]).train()
+    assert callback.meter.utilization().model_flops == flops(2)
 
 
 def test_a_trainer_of_lightning_logs_what_its_batches_reach(tmp_path: Any) -> None:
