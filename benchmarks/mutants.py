@@ -55,6 +55,11 @@ TESTS: dict[str, tuple[str, ...]] = {
     "predict/language/phases": ("tests/predict/language/test_language_time_model.py",),
     "predict/language/model": ("tests/predict/language/test_language_time_model.py",),
     "predict/language/hardware": ("tests/predict/language/test_language_time_model.py",),
+    "predict/improvements": ("tests/predict/test_improvements.py",),
+    "predict/replay/metrics": ("tests/predict/replay/test_metrics.py",),
+    "study/explain": ("tests/study/test_explain.py",),
+    "study/achieved": ("tests/study/test_achieved.py",),
+    "study/runtimes": ("tests/study/test_runtimes.py",),
     "study/inference": ("tests/study/test_inference.py",),
     "study/requirement": ("tests/study/test_requirement.py",),
     "study/clock/study": ("tests/study/clock/test_clock_parts.py", "tests/study/clock/test_clock.py"),
@@ -108,8 +113,10 @@ OPTIONS = ("-x", "-q", "--assert=plain", "-m", "not slow and not realtime")
 CPU_S, WALL_S = 40, 600
 SERVER = f"""
 import json, os, resource, signal, sys
-import msgspec, numpy, pytest, scipy.special, scipy.stats, yaml
+import hypothesis, msgspec, numpy, pytest, scipy.special, scipy.stats, yaml
 
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
+hypothesis.settings.load_profile("patient")  # a busy machine notices no change
 for line in sys.stdin:
     child = os.fork()
     if not child:

@@ -1,6 +1,7 @@
 """What would help: each gain is what the forecast of the changed run says."""
 
 import pytest
+from msgspec.structs import replace
 
 from hwbench.machine import catalog
 from hwbench.predict.forecast import forecast
@@ -36,10 +37,22 @@ def test_gains_are_ratios_of_forecasts() -> None:
 
 def test_a_run_that_computes_is_helped_by_fewer_bits_and_more_flops() -> None:
     helping = gains("vgg19", "a100-sxm4-80gb", batch=64)
-    assert helping["dtype"][0] == "fp16"
+    device, vgg = catalog.device("a100-sxm4-80gb"), load.workload("vgg19")
+    single, half = (forecast(vgg, device, dtype, 64) for dtype in ("fp32", "fp16"))
+    assert single is not None
+    assert half is not None
+    assert helping["dtype"] == ("fp16", pytest.approx(single.time_s / half.time_s))
     assert 1.2 < helping["compute"][1] < 2
     assert "graphs" not in helping
     assert "layout" in gains("vgg19", "a100-sxm4-80gb", "fp16", 64)
+
+
+def test_a_step_of_training_may_take_more_samples_but_runs_in_torch_alone() -> None:
+    step = replace(load.workload("resnet50"), samples=8, batch=8, fixed="training")
+    found = {(each.change, each.value.partition("-")[0]) for each in improvements(step, RTX3090, "fp32", 8)}
+    assert ("batch", "64") in found
+    on_cpu = improvements(replace(step, samples=1, batch=1), catalog.device("i9-10940x"), "fp32", 1)
+    assert {each.value.partition("-")[0] for each in on_cpu if each.change == "runtime"} <= {"torch"}
 
 
 def test_what_cannot_be_is_not_proposed() -> None:

@@ -301,8 +301,9 @@ def test_a_device_held_out_is_forecast_by_what_others_tell(cases: list[Case], mo
     """Fits that find a factor of 2 for every part of one device, and of 1 for the other."""
     factors = {CARD.label: PartFactors(), OTHER.label: PartFactors(2.0, 2.0, 2.0)}
 
-    def found(runtime: Any, free: Any, *_: Any, **__: Any) -> Any:
+    def found(runtime: Any, free: Any, problems: Any, **_: Any) -> Any:
         own = {each.device: factors[each.device] for each in free if each.device}
+        assert not own or own.keys() == {each.hardware.label for each in problems}
         assert {each.deviation for each in free if each.device} <= ({0.1} if len(free) > 3 else {0.15, 0.3})
         return replace(runtime, devices={**runtime.devices, **own})
 

@@ -116,6 +116,14 @@ def test_parts_of_a_grid_are_sums_over_launches() -> None:
     assert found.overhead[0, 0] == pytest.approx(1 - shares[0] * (compute + memory))
 
 
+def test_an_op_of_no_family_has_a_share_of_what_the_host_takes() -> None:
+    tiny = replace(SMALL, ops=(SMALL.ops[0], Op("strange", (8,), input_elements=8, output_elements=8, count=9)))
+    one = forecast(tiny, RTX3090, "fp16", 1)
+    assert one is not None
+    assert one.ops[1].shares.whole > 0.4
+    assert grid(tiny, [RTX3090], "fp16", [1]).unknown[0, 0] == pytest.approx(one.ops[1].shares.whole, rel=1e-9)
+
+
 def test_structs_of_numbers_become_structs_of_arrays() -> None:
     pair = [Roofline(2.0, 3.0), Roofline(5.0, 7.0)]
     assert stacked(pair).bandwidth.tolist() == [3, 7]

@@ -246,6 +246,22 @@ def test_what_is_compared_is_named_and_the_highest_peak_comes_first() -> None:
     assert [row.name for row in found.devices] == ["rtx4090", "rtx3090", "rtx3060"]
     bare = compare(some, "fp32", None, (1, 8))
     assert (bare.model, bare.title, bare.batches) == (None, None, ())
+    nobody = compare([])
+    assert (nobody.baseline, nobody.devices, nobody.decompositions) == (None, (), ())
+
+
+@pytest.mark.parametrize(
+    ("sort", "order"),
+    [
+        ("name", "3060 3090 4090"), ("released", "3090 3060 4090"), ("bandwidth", "4090 3090 3060"),
+        ("ridge", "3060 3090 4090"), ("power", "3060 3090 4090"), ("time", "4090 3090 3060"),
+        ("per-watt", "4090 3090 3060"),
+    ],
+)  # fmt: skip
+def test_orders_begin_with_the_largest_where_more_is_better(sort: str, order: str) -> None:
+    some = [DEVICES[f"rtx{name}"] for name in ("4090", "3060", "3090")]
+    found = compare(some, "fp32", MODELS["alexnet"], (256,), sort=sort)
+    assert " ".join(row.name.removeprefix("rtx") for row in found.devices) == order
 
 
 def test_what_keeps_a_peak_unknown_is_named() -> None:
