@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         models,
     )  # fmt: skip
     from hwbench.api.comparisons import compare, require
-    from hwbench.api.counts import count
+    from hwbench.api.counts import count, register_formula
     from hwbench.api.estimates import estimate, estimate_all
     from hwbench.api.explanations import explain
     from hwbench.api.inference import run
@@ -43,8 +43,8 @@ __all__ = [
     "bench", "bench_cluster", "calibrate", "compare", "compare_language", "count", "count_language",
     "device", "device_details", "device_template", "devices", "estimate", "estimate_all",
     "estimate_language", "explain", "export", "is_language_question", "lightning_callback", "lint_devices",
-    "lint_models", "meter", "model", "model_template", "models", "peak", "record", "remove_runs", "rename_run",
-    "require", "require_language", "run", "run_language", "saved_run", "saved_run_path", "saved_runs",
+    "lint_models", "meter", "model", "model_template", "models", "peak", "record", "register_formula", "remove_runs",
+    "rename_run", "require", "require_language", "run", "run_language", "saved_run", "saved_run_path", "saved_runs",
     "self_check", "study_clock", "sweep", "sweep_language", "trace", "trainer_callback", "validate",
     "write_report",
 ]  # fmt: skip
@@ -54,7 +54,7 @@ _MODULES = {
     "loops.callbacks": "lightning_callback trainer_callback",
     "catalogs": "device_details device_template devices export lint_devices lint_models model_template models",
     "comparisons": "compare require",
-    "counts": "count",
+    "counts": "count register_formula",
     "estimates": "estimate estimate_all",
     "explanations": "explain",
     "inference": "run",

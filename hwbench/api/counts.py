@@ -1,5 +1,6 @@
-"""What a model computes and moves, layer by layer."""
+"""What a model computes and moves, layer by layer, and formulas of callers for what hwbench does not know."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Unpack
 
 from msgspec.structs import replace
@@ -14,6 +15,9 @@ from hwbench.workload.ops import CONVENTIONS, Convention, Workload
 
 if TYPE_CHECKING:
     import torch
+
+    from hwbench.workload.formulas.cost import Call, Cost
+    from hwbench.workload.formulas.registered import Registration
 
 
 def count(
@@ -48,3 +52,32 @@ def count(
     workload = source.workload(name, size)
     answer = counting.count(workload, convention, name, known_dtype(name).bits, size, depth, attention)
     return replace(answer, audit=load.audit(source.request(name, size), workload)) if audit else answer
+
+
+def register_formula(
+    target: Any,
+    function: "Callable[[Call], Cost | int]",
+    *,
+    backward: "Callable[[Call], Cost | int] | None" = None,
+    output: Callable[..., Any] | None = None,
+) -> "Registration":
+    """Let `function` count a target, for `count`, `estimate` and `meter`; use it in a `with` block, or `remove` it.
+
+    `target` is an operator of torch (`torch.ops.mylib.attend`, or its name `mylib.attend`), or a class of modules or of
+    `torch.autograd.Function`, each call of which is then one op. `function` gets the call, whose `args`, `kwargs` and
+    `outputs` have tensors with a `shape` (the args of a module begin with itself), and returns multiply-adds or a
+    `Cost`. `backward` counts the backward pass of a Function; of a module its operators count. Where a call cannot run
+    without data, `output` returns tensors like its result, from the arguments of the call. Raises InputError for
+    another target.
+    """
+    from hwbench.workload.formulas.registered import Registration  # which counts of the catalog do without
+
+    if isinstance(target, str):
+        return Registration(target.replace("::", "."), function, backward, output)
+    if name := getattr(target, "_qualified_op_name", None) or getattr(getattr(target, "_schema", None), "name", None):
+        return Registration(name.partition("::")[0] + "." + name.partition("::")[2], function, backward, output)
+    homes = {f"{kind.__module__}.{kind.__name__}" for kind in getattr(target, "__mro__", ())}
+    if not homes & {"torch.nn.modules.module.Module", "torch.autograd.function.Function"}:
+        text = f"{shown(repr(target), 100)} is no operator of torch, module class or autograd.Function."
+        raise InputError("bad-target", text, field="target")
+    return Registration(target, function, backward, output)

@@ -23,8 +23,8 @@ from hwbench.study.compare.devices import Comparison
 NAMES = [
     "HwbenchError", "InputError", "__version__", "bench", "calibrate", "compare", "count", "device", "devices",
     "estimate", "estimate_all", "estimate_language", "explain", "lightning_callback", "meter", "model", "models",
-    "peak", "record", "require", "run", "run_language", "self_check", "study_clock", "sweep", "trace",
-    "trainer_callback", "validate", "write_report",
+    "peak", "record", "register_formula", "require", "run", "run_language", "self_check", "study_clock", "sweep",
+    "trace", "trainer_callback", "validate", "write_report",
 ]  # fmt: skip
 """What other programs may rely on: names are added here, never renamed or removed."""
 

@@ -232,12 +232,17 @@ PER_ELEMENT: dict[str, int] = {
 _TABLE = {name: Formula(cost, reference) for names, cost, reference in FORMULAS for name in _names(names)}
 
 
-def register(operator: str, cost: Callable[[Call], Cost], reference: str) -> None:
-    """Give a custom operator a formula: `register("mylib.attend", lambda call: Cost("attention", macs=...), "paper")`.
+def registered(operator: str) -> Formula | None:
+    """Return the formula of the table for an operator."""
+    return _TABLE.get(operator)
 
-    `operator` is the namespace and name without the overload, as `uncounted` prints it.
-    """
-    _TABLE[operator] = Formula(cost, reference)
+
+def set_formula(operator: str, formula: Formula | None) -> None:
+    """Give an operator, named by its namespace and name as `uncounted` prints it, a formula; None takes it away."""
+    if formula is None:
+        _TABLE.pop(operator, None)
+    else:
+        _TABLE[operator] = formula
 
 
 def cost(call: Call, pointwise: bool, reduction: bool) -> Cost | None:

@@ -16,6 +16,7 @@ from hwbench.workload.ops import Op, Part, Workload, uncounted
 from hwbench.workload.tracing.parts import optimizers
 from hwbench.workload.tracing.patches import disable_fast_path
 from hwbench.workload.tracing.record import Trace, folded
+from hwbench.workload.tracing.registered import one_op_each
 from hwbench.workload.tracing.trace import Dispatch, is_composite
 from hwbench.workload.tracing.twins import address, tensors
 
@@ -81,7 +82,8 @@ class Observation:
             self._stack.enter_context(torch.compiler.set_stance("force_eager"))
             self._stack.enter_context(disable_fast_path())  # of transformer layers, in which operators are hidden
         self._stack.enter_context(optimizers())
-        self._stack.enter_context(_Observer(self._trace))
+        observer = self._stack.enter_context(_Observer(self._trace))
+        self._stack.enter_context(one_op_each(observer, without_data=False))
 
     def stop(self) -> None:
         """Count no longer."""

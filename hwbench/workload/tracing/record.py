@@ -1,7 +1,8 @@
 """What a traced run does, operator by operator: roles of tensors, bytes, parameters, each turned into an op."""
 
+import contextlib
 from bisect import bisect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -54,6 +55,7 @@ class Trace:
         self._roles: dict[int, tuple[Role, Any]] = {}
         self._kept: dict[int, int] = {}  # bytes of storages for the backward pass
         self._gradients = 0
+        self.is_quiet = False
         self._root = torch.nn.Module()
 
     def enter(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -74,6 +76,22 @@ class Trace:
     def running(self) -> torch.nn.Module:
         """Return the module that runs."""
         return self._root.get_submodule(self.modules[-1] if self.modules else "")
+
+    @contextlib.contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Record no ops meanwhile: one of the caller's formulas counts them."""
+        before, self.is_quiet = self.is_quiet, True
+        try:
+            yield
+        finally:
+            self.is_quiet = before
+
+    def pass_on(self, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> Role:
+        """Give outputs the role of the inputs that they are made of, and return it."""
+        role = joint_role(map(self.role, inputs))
+        for tensor in outputs:
+            self._mark(tensor, role)
+        return role
 
     def moved(self) -> None:
         """Record which module runs from now on."""
@@ -121,10 +139,7 @@ class Trace:
     def record(self, call: Call, cost: Cost, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
         """Add an op; its outputs hold data if an input does."""
         cost = self._of_chosen(call, self._with_bias(call, cost, inputs, outputs))
-        role = joint_role(map(self.role, inputs))
-        reads_data = role == "data"
-        for tensor in outputs:
-            self._mark(tensor, role)
+        reads_data = self.pass_on(inputs, outputs) == "data"
         counted = outputs[:1] if any(part in call.name for part in _FIRST_OUTPUT) else outputs
         tally = Tally(self.batch if reads_data and not self.whole else 1)
         reads = []

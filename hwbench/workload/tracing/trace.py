@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from hwbench.errors import InputError, shown
 from hwbench.workload.formulas import aten
 from hwbench.workload.formulas.cost import Call, Cost, Tensor
-from hwbench.workload.tracing import control, patches, stand_ins, twins
+from hwbench.workload.tracing import control, patches, registered, stand_ins, twins
 from hwbench.workload.tracing.record import Trace
 
 _ATTENTION = "aten.scaled_dot_product_attention"
@@ -106,8 +106,20 @@ class Dispatch(TorchDispatchMode):
                 raise
             return stand_ins.run_on_meta(func, args, kwargs, "cuda")
 
+    def count_as(
+        self, name: str, formula: Any, args: Any, kwargs: Any, outputs: list[torch.Tensor], more: list[torch.Tensor]
+    ) -> None:
+        """Record a call by a formula of the caller's; it reads `more` tensors than its arguments."""
+        own, named = twins.convert_all((args, kwargs), self._tensor, False)
+        call = Call(name, own, named, tuple(map(self._tensor, outputs)), self.trace.batch)
+        if not self.trace.is_quiet:
+            self.trace.record(call, formula(call), [*twins.tensors((args, kwargs)), *more], outputs)
+
     def count(self, name: str, args: Any, kwargs: Any, outputs: list[torch.Tensor], tags: Any = ()) -> None:
         """Record one call with the cost of its formula."""
+        if self.trace.is_quiet:
+            self.trace.pass_on(list(twins.tensors((args, kwargs))), outputs)
+            return
         args_described, kwargs_described = twins.convert_all((args, kwargs), self._tensor, False)
         call = Call(name, args_described, kwargs_described, tuple(map(self._tensor, outputs)), self.trace.batch)
         cost = aten.cost(call, torch.Tag.pointwise in tags, getattr(torch.Tag, "reduction", None) in tags)
@@ -291,6 +303,7 @@ def trace(
             enter(patches.autocast_as_cuda(autocast))
             result.enter(module, args, kwargs)
             dispatch = enter(Dispatch(result))
+            enter(registered.one_op_each(dispatch, not real))
             if not real:
                 functions = enter(_Functions(result, dispatch))
                 enter(patches.show_inside_functions())

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwbench.api.counts import register_formula
 from hwbench.errors import InputError
 from hwbench.workload.formulas.cost import Cost
 from hwbench.workload.layers import elementwise
@@ -18,7 +19,6 @@ torch = pytest.importorskip("torch")
 nn = torch.nn
 functional = torch.nn.functional
 
-from hwbench.workload.formulas import aten  # noqa: E402
 from hwbench.workload.tracing import trace as torch_trace  # noqa: E402
 from hwbench.workload.tracing.build import typed_input  # noqa: E402
 
@@ -543,11 +543,8 @@ def test_an_unknown_operator_is_reported_until_it_is_registered() -> None:
     found = traced(module, data(T, W))
     assert (found.uncounted, macs(found)) == ({"hwbench_test.mix": 1}, 0)
     assert one(found, "uncounted").output_elements == T * W  # its traffic is known all the same
-    try:
-        aten.register("hwbench_test.mix", lambda call: Cost("mix", macs=W * call.written), "this test")
+    with register_formula("hwbench_test.mix", lambda call: Cost("mix", macs=W * call.written)):
         known = traced(module, data(T, W))
-    finally:
-        aten._TABLE.pop("hwbench_test.mix")
     assert (known.uncounted, macs(known), kinds(known)) == ({}, T * W * W, ["mix"])
 
 
