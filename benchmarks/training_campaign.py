@@ -5,9 +5,11 @@ of every optimizer take turns, so that other work on the machine disturbs all al
 Results are appended to FOLDER/times.jsonl, so that a run that was stopped goes on where it was.
 Usage: python benchmarks/training_campaign.py run FOLDER [--minutes 60] [--only PREFIX] [--batches 2,8]
        python benchmarks/training_campaign.py table FOLDER > results/measured/epyc-9r14/training.csv
+       python benchmarks/training_campaign.py fit results/measured/epyc-9r14/training.csv [--write]
 """
 
 import argparse
+import csv
 import gc
 import json
 import multiprocessing
@@ -22,6 +24,7 @@ import campaign
 from hwbench.files import content
 from hwbench.workload.optimizers import OPTIMIZERS
 
+RUNTIME = "torch-eager-cpu"
 PARTS = ("inference", "forward", "backward", *OPTIMIZERS)
 ROUNDS, SAMPLE_S, SLOW_S = 7, 0.03, 0.4
 """Turns, the least time of one, and the time of a step from which a network is not run at a larger batch."""
@@ -127,12 +130,56 @@ def table(options: argparse.Namespace) -> None:
         print(",".join(("epyc-9r14-core", row["model"], str(row["batch"]), "fp32", *times)))
 
 
+def steps(path: str) -> list[Any]:
+    """Return the rows of a table with what is forecast for them."""
+    from hwbench.machine import catalog
+    from hwbench.predict.data import splits
+    from hwbench.predict.fitting import backward
+    from hwbench.workload import load
+    from hwbench.workload.request import ModelRequest
+
+    result = []
+    for row in csv.DictReader(line for line in content.read_text(path).splitlines() if not line.startswith("#")):
+        batch, name = int(row["batch"]), row["model"]
+        inference, step = (
+            load.workload(ModelRequest(name)),
+            load.workload(ModelRequest(name, training=True, batch=batch)),
+        )
+        times = (1e-3 * float(row["inference"]), 1e-3 * (float(row["forward"]) + float(row["backward"])))
+        device = catalog.device(row["device"])
+        result.append(backward.timed_passes(splits.family(name), times, inference, step, batch, device, RUNTIME))
+    return result
+
+
+def fit(options: argparse.Namespace) -> None:
+    """Print the errors of families that were held out, and write the factors of all into the parameters if asked."""
+    from msgspec.structs import replace
+
+    from hwbench.predict.fitting import backward
+    from hwbench.predict.model.parameters import PATH, dumped, parameters
+
+    every = steps(options.folder)
+    for ratio, what in ((False, "time of both passes"), (True, "ratio to an inference")):
+        errors = backward.held_out(every, ratio)
+        for kind, chosen in (("networks", False), ("kinds of layers", True)):
+            some = {name: each for name, each in errors.items() if name.startswith("layers:") == chosen}
+            print(f"{what}, {kind}:", *(f"{name} {value:.3g}" for name, value in backward.summary(some).items()))
+    factors = backward.backward(every)
+    print(factors)
+    if options.write:
+        file = parameters()
+        runtime = replace(file.runtimes[RUNTIME], backward=factors)
+        with open(PATH, "w") as output:
+            output.write(dumped(replace(file, runtimes={**file.runtimes, RUNTIME: runtime})))
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("run", "table"))
+    parser.add_argument("what", choices=("run", "table", "fit"))
     parser.add_argument("folder")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--only", default="")
+    parser.add_argument("--write", action="store_true")
     parser.add_argument("--batches", type=lambda text: [int(each) for each in text.split(",")], default=[2, 8])
     arguments = parser.parse_args()
-    {"run": run, "table": table}[arguments.what](arguments)
+    {"run": run, "table": table, "fit": fit}[arguments.what](arguments)

@@ -5,6 +5,7 @@ from math import exp
 from typing import Literal
 
 from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from hwbench import dtypes
 from hwbench.dtypes import Dtype
@@ -137,7 +138,8 @@ def forecast(
     shares = _shares(ops)
     unknown = sum(time.shares.whole for op, time in zip(workload.ops, ops, strict=True) if family_of(op) == UNKNOWN)
     unsure = (unknown, shares.overhead)
-    low, high = log_interval(scalar, model.spread, device.vendor, hardware, number.name, unsure, foreign)
+    spread = model.in_training if workload.fixed == "training" else model.spread
+    low, high = log_interval(scalar, spread, device.vendor, hardware, number.name, unsure, foreign)
     return Forecast(
         runtime=name,
         time_s=total,
@@ -159,10 +161,14 @@ def forecast(
 
 
 def timed(
-    workload: Workload, hardware: Hardware, dtype: str, batch: int, runtime: str
+    workload: Workload, hardware: Hardware, dtype: str, batch: int, runtime: str, *, as_forward: bool = False
 ) -> tuple[list[LaunchTime], Runtime]:
-    """Return the times that a forecast adds up, and the parameters of the runtime."""
+    """Return the times that a forecast adds up, and the parameters of the runtime.
+
+    Operators of backward passes take what others of their shapes do if `as_forward`.
+    """
     model = parameters().runtimes[runtime]
+    model = replace(model, backward=None) if as_forward else model
     return _launch_times(workload, hardware, dtypes.dtype(dtype), batch, model), model
 
 

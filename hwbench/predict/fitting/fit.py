@@ -52,6 +52,9 @@ def calibrated(cases: Mapping[str, Sequence[Case]], report: Report = lambda _: N
             runtimes[name] = _fit(name, engines.beginning(start), usable[name], report)
         else:
             runtimes[name] = parameters().runtimes.get(name) or start
+    for name, shipped in parameters().runtimes.items():  # factors of backward passes are fitted apart
+        if name in runtimes:
+            runtimes[name] = replace(runtimes[name], backward=shipped.backward)
     how = "hwbench calibrate: " + "; ".join(f"{len(some)} cases of {name}" for name, some in sorted(usable.items()))
     return ParameterFile(SCHEMA, VERSION, how, dict(sorted(runtimes.items())))
 

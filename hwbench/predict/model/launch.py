@@ -283,7 +283,7 @@ def launch_of(op: Op, samples: Number, bits: int, epilogue: bool = False) -> Lau
         fused=op.fused,
         masked=op.masked,
         unfused=op.kind.startswith("attention") and not _fuses(op),
-        backward=op.kind.endswith("_backward"),
+        backward=op.part == "backward" or op.kind.endswith("_backward"),
         variant=variant_of(op),
         epilogue=epilogue,
         plain=(samples == 1) & (op.input_elements <= SMALL * op.output_shape[-1])

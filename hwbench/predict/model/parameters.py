@@ -5,6 +5,7 @@
 
 import os
 from functools import lru_cache
+from math import hypot
 from typing import Any
 
 import msgspec
@@ -17,12 +18,23 @@ from hwbench.files import content
 SCHEMA = "hwbench.parameters/3"
 MIN_VALUE, MAX_VALUE = 1e-18, 1e18
 MAX_POWER = 10.0
+NEVER_TRAINED = 0.5
+"""Deviation of the logarithm of a training step's time in runtimes in which none was timed: an assumption."""
 MAX_SHIFT = 50.0
 """Of logarithms of time ratios."""
 MATH_IN_FP32 = (2, 5)
 """Version of torch from which attention that is not fused computes in fp32 (pytorch issue 141756)."""
 _POWERS = ("feed_growth", "group_power", "window_last", "window_first", "ragged")
 _MAY_BE_ZERO = ("packed_spilled", "fusion", "fresh", "grown", "rereads")
+_OWN = ("conv", "stem", "pointwise", "depthwise", "linear", "batched", "attention", "recurrent", "pool")
+BACKWARD_GROUPS = (
+    {variant: variant for variant in _OWN}
+    | dict.fromkeys(("volume", "signal", "transposed"), "other_conv")
+    | dict.fromkeys(("grouped", "narrow"), "grouped")
+    | dict.fromkeys(("map", "exp", "log", "erf", "broadcast"), "map")
+)
+"""Variants of operators that share a factor in backward passes; all others share one, too."""
+OTHERS, OVERHEAD = "others", "overhead"
 PATH = os.path.join(os.path.dirname(__file__), "parameters.json")
 
 
@@ -170,6 +182,23 @@ class Spread(Struct, frozen=True, forbid_unknown_fields=True):
     dtypes: tuple[str, ...] = ()
 
 
+class Backward(Struct, frozen=True, forbid_unknown_fields=True):
+    """Times of operators of backward passes over those that their shapes would take in a forward pass, by group.
+
+    The logarithm of measured over forecast time of training steps lies between -`low` and `high` at the spread's level,
+    for families of networks that were not fitted.
+    """
+
+    factors: dict[str, float]
+    low: float
+    high: float
+
+    def of(self, variant: str) -> tuple[float, float, float]:
+        """Return the factors of compute, memory and overhead of a variant of operators."""
+        own = self.factors[BACKWARD_GROUPS.get(variant, OTHERS)]
+        return own, own, self.factors[OVERHEAD]
+
+
 class HeldOut(Struct, frozen=True, forbid_unknown_fields=True):
     """Errors of forecasts for what was held out of the fit: families, a device, or a device after a few timings.
 
@@ -203,12 +232,24 @@ class Runtime(Struct, frozen=True, forbid_unknown_fields=True):
     others: PartFactors = PartFactors()
     families: tuple[str, ...] = ()
     held_out: tuple[HeldOut, ...] = ()
+    backward: Backward | None = None
 
     def of(self, version: tuple[int, int] | None) -> "Runtime":
         """Return the parameters for a version of torch; None is a current one."""
         if self.gpu is None or version is None or version >= MATH_IN_FP32:
             return self
         return replace(self, gpu=replace(self.gpu, score_bytes=self.gpu.score_bytes_half))
+
+    @property
+    def in_training(self) -> Spread:
+        """The errors of training steps: measured ones, else wider than those of inferences."""
+        if self.backward:
+            ends = (self.backward.low, self.backward.high)
+            return replace(self.spread, low=ends[0], high=ends[1], devices=dict.fromkeys(self.spread.devices, ends))
+        spread = self.spread
+        wider = {name: _wider(ends) for name, ends in spread.devices.items()}
+        low, high = _wider((spread.low, spread.high))
+        return replace(spread, low=low, high=high, devices=wider)
 
     def factors(self, device: str, architecture: str) -> PartFactors:
         """Return the factors of a device: its own, else those expected of its architecture, else of any other."""
@@ -222,6 +263,11 @@ class ParameterFile(Struct, frozen=True, forbid_unknown_fields=True):
     version: int
     how: str
     runtimes: dict[str, Runtime]
+
+
+def _wider(ends: tuple[float, float]) -> tuple[float, float]:
+    """Return the ends of errors of training steps in a runtime in which none was timed."""
+    return hypot(ends[0], NEVER_TRAINED), hypot(ends[1], NEVER_TRAINED)
 
 
 def dumped(file: ParameterFile) -> str:

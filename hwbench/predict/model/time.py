@@ -73,6 +73,8 @@ def launch_time(
         compute, memory, overhead = compute * left, memory * left, overhead * left
     time = LaunchTime(compute, memory, overhead, host, launch.count, copies)
     time = scaled(time, (fitted.compute, fitted.memory, fitted.overhead))
+    if runtime.backward is not None and launch.backward is True:
+        time = scaled(time, runtime.backward.of(launch.variant))
     time = time if hardware.factors is None else scaled(time, hardware.factors)
     compute, memory = _least(xp, launch, dtype, hardware, weights, fuses)
     return replace(time, compute=xp.maximum(time.compute, compute), memory=xp.maximum(time.memory, memory))
