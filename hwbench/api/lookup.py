@@ -97,7 +97,8 @@ class ModelOptions(TypedDict, total=False):
     """How a model is traced, for models that are; `strict` refuses operators that cannot be counted.
 
     `batch_dim` is the dimension of the inputs along which samples lie, for models of which it cannot be found. `real`
-    runs a model on random values on the CPU, with its memory and time, not without data.
+    runs a model on random values on the CPU, with its memory and time, not without data. `values` are arguments of the
+    model that are no tensors, by name: `{"sr": 16000}`.
     """
 
     image_size: int | None
@@ -108,6 +109,7 @@ class ModelOptions(TypedDict, total=False):
     channels_last: bool
     real: bool
     strict: bool
+    values: Mapping[str, int | float | bool | str | None] | None
 
 
 def check_options(options: ModelOptions) -> None:
@@ -168,6 +170,7 @@ class Model:
             real=self.options.get("real", False),
             unfolded=self.unfolded,
             optimizer=self.optimizer,
+            values=tuple((self.options.get("values") or {}).items()),
         )
 
     def batch(self, batch: int | None, dtype: str = "fp32") -> int:

@@ -1,7 +1,7 @@
 """Options that several commands share, and commands that remember which of them is being run."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -202,10 +202,38 @@ def tracing_options(function: F) -> F:
         ),
         option("--image-size", type=click.IntRange(1, 100_000), metavar="N", help="Image size in pixels."),
         option("--batch-dim", type=click.IntRange(0, 15), metavar="K", help="Dimension of an input that is the batch."),
+        option(
+            "--value", "values", multiple=True, metavar="NAME=VALUE",
+            callback=lambda _context, _parameter, texts: model_values(texts),
+            help="Argument of a traced model that is no tensor: sr=16000, causal=true. Repeatable.",
+        ),
         option("--input", "inputs", metavar="SHAPE", help="Input of a traced model: 2x3x224x224, 2x128:int64."),
     ):  # fmt: skip
         function = decorator(function)
     return function
+
+
+def model_values(texts: tuple[str, ...]) -> dict[str, int | float | bool | str | None] | None:
+    """Return numbers, true, false, none or words of texts such as `sr=16000` by name; None where there are none."""
+    values: dict[str, int | float | bool | str | None] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not name.isidentifier():
+            raise InputError("bad-value", f"'{shown(text)}' is not NAME=VALUE, such as sr=16000.", field="values")
+        if name in values:
+            raise InputError("given-twice", f"'{shown(name)}' is given twice.", field="values")
+        values[name] = _plain(value)
+    return values or None
+
+
+def _plain(text: str) -> int | float | bool | str | None:
+    words: dict[str, bool | None] = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def optimizer_option(function: F, default: str = "none") -> F:

@@ -25,6 +25,7 @@ class ModelRequest(Struct, frozen=True):
     precision as CUDA does it. `batch` is that of a training step, and of a model whose cost is not a multiple of it;
     None is that of the inputs, along dimension `batch_dim` of them. `real` runs it on random values, not without data.
     `unfolded` ops keep a name each, also where they are alike. `optimizer` updates the weights in a training step.
+    `values` are arguments of the model that are no tensors, by name.
     """
 
     model: str
@@ -40,6 +41,7 @@ class ModelRequest(Struct, frozen=True):
     real: bool = False
     unfolded: bool = False
     optimizer: str | None = None
+    values: tuple[tuple[str, int | float | bool | str | None], ...] = ()
 
     def parameters_but(self, *fields: str) -> list[str]:
         """Return the parameters that are set besides the model and these fields, by the names that callers use."""

@@ -232,11 +232,18 @@ def experts(weights: tuple[int, ...], bits: bool = False) -> Callable[[Call], Co
 
 
 def fourier(call: Call) -> Cost:
-    """Count DFT: 5 n log2 n operations for n complex points along the axis, half of them for real ones."""
+    """Count DFT: 5 n log2 n operations for n complex points along the axis, half of them for real ones.
+
+    Its points are those that it writes (`dft_length` pads or cuts); where half of them are, twice as many but two.
+    """
     x, axis = call.args[0], int(call.kwargs.get("axis", 1))
-    points = max(x.shape[axis], 1)
-    each = 2.5 if x.shape[-1] == 1 or call.kwargs.get("onesided") else 5
-    return Cost("fft", elementwise_flops=round(each * prod(x.shape[:-1]) * log2(points)))
+    half, points = bool(call.kwargs.get("onesided")), max(x.shape[axis], 1)
+    if call.get(1, "") is not None and call.outputs and len(call.outputs[0].shape) == len(x.shape):
+        written = call.outputs[0].shape[axis]
+        points = max(2 * (written - 1) if half else written, 1)
+    others = prod(x.shape[:-1]) // max(x.shape[axis], 1)
+    each = 2.5 if x.shape[-1] == 1 or half else 5
+    return Cost("fft", elementwise_flops=round(each * others * points * log2(points)))
 
 
 def short_fourier(call: Call) -> Cost:

@@ -59,6 +59,8 @@ def count_module(built: Built, request: ModelRequest) -> tuple[Built, Workload]:
     batch, apart from traffic of weights, ops are those of one sample. Raises InputError where the module does not run
     without data.
     """
+    if request.values:
+        built = replace(built, kwargs={**built.kwargs, **dict(request.values)})
     built = batches.with_known_shapes(built)
     if request.batch_dim is not None:
         built = batches.along(built, request.batch_dim)

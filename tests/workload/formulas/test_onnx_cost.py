@@ -1,7 +1,7 @@
 """Costs of ONNX nodes by hand, from shapes alone: onnx is not needed."""
 
 import re
-from math import prod
+from math import log2, prod
 from typing import Any
 
 import pytest
@@ -248,3 +248,13 @@ def test_scores_are_sorted_class_by_class(boxes: int, flops: int) -> None:
 def test_a_mean_of_three_divides_once_more_than_their_sum(name: str, each: int) -> None:
     found = cost.variadic(call(SMALL, SMALL, SMALL, out=SMALL, name=name))
     assert found == Cost("elementwise", elementwise_flops=24 * each)
+
+
+@pytest.mark.parametrize(
+    ("written", "onesided", "each", "points"),
+    [(16, 0, 5, 16), (4, 0, 5, 4), (9, 1, 2.5, 16)],
+)
+def test_a_transform_of_another_length_than_its_input(written: int, onesided: int, each: float, points: int) -> None:
+    length, out = tensor(), tensor(2, written, 2)
+    found = cost.fourier(call(tensor(2, 8, 2), length, out=out, axis=1, onesided=onesided))
+    assert found.elementwise_flops == round(each * 2 * points * log2(points))
