@@ -28,6 +28,7 @@ from hwbench.measure.steps import Steps, accepted
 from hwbench.measure.torch import device as devices
 from hwbench.measure.torch.gpu import describe
 from hwbench.notices import Notice, notice
+from hwbench.study.step import StepExplanation
 from hwbench.study.utilization import Utilization
 from hwbench.workload.ops import Workload
 
@@ -146,6 +147,9 @@ class Meter:
 
     def utilization(self) -> Utilization:
         """Return what the steps until now reach. Raises InputError before any step could be timed."""
+        return self._reading().answer()
+
+    def _reading(self) -> Reading:
         steps = self._steps.every()
         timed = [step for step in steps if step.key in self.counted] if self.source is None else steps
         regular = accepted(timed[self.warm_up :])
@@ -153,7 +157,14 @@ class Meter:
             text = f"No step is timed yet: the first of its kind is counted, the next {self.warm_up} warm up."
             left_out = [str(notice("steps-left-out", steps=n, reason=each)) for each, n in self.left_out.items()]
             raise InputError("no-steps", " ".join([text, *left_out]))
-        return Reading(self, steps, timed, regular).answer()
+        return Reading(self, steps, timed, regular)
+
+    def explain(self) -> StepExplanation:
+        """Return where the time of a step goes: by block of the module, by what limits it, waiting for data.
+
+        Raises InputError before any step could be timed, and where nothing can be estimated.
+        """
+        return self._reading().explanation()
 
     def gathered(self) -> list[Utilization]:
         """Return the answer of every process of torch.distributed, by rank; all of them must call this."""

@@ -9,7 +9,9 @@ from hwbench.machine.device import Peak, fastest, peaks
 from hwbench.measure.steps import MIN_STEPS, TimedStep, rate
 from hwbench.notices import Notice, notice
 from hwbench.predict.estimate import Estimate, estimate
+from hwbench.predict.improvements import improvements
 from hwbench.stats.intervals import LEVEL
+from hwbench.study.step import MeasuredStep, StepExplanation, explained_step
 from hwbench.study.utilization import Utilization
 from hwbench.workload.ops import Workload
 
@@ -62,6 +64,16 @@ class Reading:
             expected_interval_s=forecast.interval_s if forecast else None,
             notices=tuple(self.notices),
         )
+
+    def explanation(self) -> StepExplanation:
+        """Return where the time of the step that most are alike goes."""
+        answer, step = self.answer(), next(step for step in self.regular if step.key == self.usual)
+        workload, samples = self._workload(step), step.samples or 1
+        dtype = "fp32" if answer.dtype in (None, "tf32") else str(answer.dtype)
+        predicted = estimate(workload, self.meter.device, dtype, samples)
+        helping = improvements(workload, self.meter.device, dtype, samples)
+        measured = MeasuredStep(answer.time_s or step.time_s, answer.mfu, answer.wait_s)
+        return explained_step(measured, predicted, helping, answer.notices)
 
     def _workload(self, step: TimedStep) -> Workload:
         source = self.meter.source

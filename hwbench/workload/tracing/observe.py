@@ -12,10 +12,10 @@ from msgspec import Struct
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from hwbench.workload.formulas.cost import Call, Cost, Role
-from hwbench.workload.ops import Op, Part, Workload, uncounted
+from hwbench.workload.ops import Op, Part, Workload, fold, uncounted
 from hwbench.workload.tracing.parts import optimizers
-from hwbench.workload.tracing.patches import disable_fast_path
-from hwbench.workload.tracing.record import Trace, folded
+from hwbench.workload.tracing.patches import disable_fast_path, track_modules
+from hwbench.workload.tracing.record import Trace
 from hwbench.workload.tracing.registered import one_op_each
 from hwbench.workload.tracing.trace import Dispatch, is_composite
 from hwbench.workload.tracing.twins import address, tensors
@@ -73,6 +73,7 @@ class Observation:
     def __init__(self, module: torch.nn.Module | None = None) -> None:
         self._trace = _Live()
         inner = torch._C._functorch.peek_interpreter_stack() is not None  # where weights have no storage
+        self._module = module
         self._trace.enter(torch.nn.Module() if inner or module is None else module, (), {})
         self._stack = contextlib.ExitStack()
 
@@ -82,6 +83,8 @@ class Observation:
             self._stack.enter_context(torch.compiler.set_stance("force_eager"))
             self._stack.enter_context(disable_fast_path())  # of transformer layers, in which operators are hidden
         self._stack.enter_context(optimizers())
+        if self._module is not None:
+            self._stack.enter_context(track_modules(self._module, self._trace.modules, self._trace.moved))
         observer = self._stack.enter_context(_Observer(self._trace))
         self._stack.enter_context(one_op_each(observer, without_data=False))
 
@@ -93,7 +96,7 @@ class Observation:
         """Return what was counted, of `batch` samples at once."""
         trace = self._trace
         workload = Workload(
-            name=name, title=name, input_shape=(batch,), ops=folded(trace.ops),
+            name=name, title=name, input_shape=(batch,), ops=fold((op.name, op) for op in trace.ops),
             uncounted=uncounted(trace.uncounted, len(trace.ops)), unused_params=trace.params.unclaimed,
             samples=batch, batch=batch, fixed="training",
         )  # fmt: skip

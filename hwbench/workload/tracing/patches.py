@@ -46,7 +46,8 @@ def track_modules(module: torch.nn.Module, stack: list[str], moved: Callable[[],
         moved()
 
     def after(_child: torch.nn.Module, _args: Any, _output: Any) -> None:
-        stack.pop()
+        if stack:  # else of a module that ran already when this began
+            stack.pop()
         moved()
 
     try:

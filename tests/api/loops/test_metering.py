@@ -477,3 +477,19 @@ def test_steps_go_on_after_an_iterator_that_nobody_goes_on_with() -> None:
         assert {
             each.data["reason"]: each.data["steps"] for each in answer.notices if each.code == "steps-left-out"
         } == {"skipped": 1}
+
+
+def test_a_meter_explains_its_steps_by_module() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(16, 64), torch.nn.ReLU(), torch.nn.Linear(64, 4))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with meter(model, device="i7-12700h") as used:
+        for batch in used.steps([torch.randn(8, 16) for _ in range(9)]):
+            model(batch).sum().backward()
+            optimizer.step()
+        found = used.explain()
+    blocks = {block.name: block for block in found.blocks}
+    assert blocks["0"].flops == 2 * 2 * 8 * 16 * 64  # without the gradient of the data
+    assert blocks["2"].flops == 3 * 2 * 8 * 64 * 4
+    assert sum(block.flops for block in found.blocks) == used.model_flops
+    assert found.waiting == pytest.approx(found.wait_s / (found.wait_s + found.time_s))
+    assert found.compute + found.memory + found.overhead + found.waiting == pytest.approx(1)
