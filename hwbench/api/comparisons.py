@@ -10,7 +10,7 @@ from hwbench.api.catalogs import Filter
 from hwbench.api.catalogs import devices as catalog_devices
 from hwbench.api.checks import MAX_ROWS, check_batch, check_clock, check_dtype, check_math, check_quantity
 from hwbench.api.lookup import Model, ModelOptions, check_options, locate
-from hwbench.errors import InputError
+from hwbench.errors import InputError, shown
 from hwbench.machine.device import Device
 from hwbench.notices import Notice, unique
 from hwbench.study import requirement
@@ -120,9 +120,11 @@ def _runs_or_devices(names: list[str | Device], wanted: Filter) -> "tuple[list[s
 
 def _check_shares(margin: float, level: float) -> None:
     if not 0 < margin < 1:
-        raise InputError("bad-share", f"{margin:g} is not a share above 0 and below 1.", field="margin")
+        raise InputError("bad-share", f"{shown(margin, 40)} is not a share above 0 and below 1.", field="margin")
     if not 0.5 <= level < 1:
-        raise InputError("bad-level", f"{level:g} is not a confidence level from 0.5 to below 1.", field="level")
+        raise InputError(
+            "bad-level", f"{shown(level, 40)} is not a confidence level from 0.5 to below 1.", field="level"
+        )
 
 
 def _is_run(name: str) -> bool:

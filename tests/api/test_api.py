@@ -293,6 +293,8 @@ WRONG: list[tuple[Any, str | None, str | None]] = [
     (lambda: hwbench.estimate("alexnet", "rtx3090", batch="8"), "batch-range", "batch"),
     (lambda: hwbench.estimate("alexnet", "rtx3090", clock="turbo"), "unknown-clock", "clock"),
     (lambda: hwbench.estimate("alexnet", "rtx3090", clock=True), "unknown-clock", "clock"),
+    (lambda: hwbench.compare("rtx4090", "rtx3090", level=10**400), "bad-level", "level"),
+    (lambda: hwbench.estimate_language(float("nan"), "rtx4090"), "unknown-model", "model"),
     (lambda: hwbench.explain("lenet5", threads=1e-9), "threads-range", "threads"),
     (lambda: hwbench.bench("clock", threads=(-1,)), "threads-range", "threads"),
     (lambda: hwbench.estimate("alexnet", "rtx3090", clock="boost", settings={"clock": "1GHz"}), "exclusive", "clock"),

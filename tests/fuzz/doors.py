@@ -530,12 +530,12 @@ def page(random: Random) -> Case:
 
 QUESTIONS = (
     "count", "estimate", "estimate_all", "estimate_language", "peak", "require", "compare", "sweep", "device",
-    "devices", "model", "models", "meter", "study_clock", "explain",
+    "devices", "model", "models", "meter", "study_clock",
 )  # fmt: skip
 
 
 def api(random: Random) -> Case:
-    """A function of Python's with values of the types that it names, or nearly."""
+    """A function of Python's that measures nothing, with values of the types that it names."""
     import hwbench as public
 
     name = random.choice(QUESTIONS)
@@ -546,11 +546,12 @@ def api(random: Random) -> Case:
         if parameter.default is parameter.empty and parameter.kind != parameter.VAR_KEYWORD and random.random() < 0.9:
             given[parameter.name] = random.choice(usual)
         elif parameter.default is parameter.empty:
-            given |= {} if parameter.kind == parameter.VAR_KEYWORD else {parameter.name: mutate.scalar(random)}
+            given |= {} if parameter.kind == parameter.VAR_KEYWORD else {parameter.name: random.choice(mutate.STRINGS)}
         elif random.random() < 0.15 and parameter.name not in ("progress", "command", "save", "settings", "scheduler"):
             numbers = (mutate.NUMBERS,) * ("int" in kind or "float" in kind)
             texts = (VALUES, mutate.STRINGS) * ("str" in kind)
-            value = random.choice(random.choice((*numbers, *texts, (None, True))))
+            others = ((None,),) * ("None" in kind) + ((True,),) * ("bool" in kind)
+            value = random.choice(random.choice((*numbers, *texts, *others) or ((parameter.default,),)))
             given[parameter.name] = [value] if "Sequence" in kind and random.random() < 0.8 else value
     return Case("API", (name, json.dumps(given)))
 

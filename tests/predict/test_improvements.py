@@ -5,7 +5,8 @@ from msgspec.structs import replace
 
 from hwbench.machine import catalog
 from hwbench.predict.forecast import forecast
-from hwbench.predict.improvements import LEAST, improvements
+from hwbench.predict.improvements import LEAST, _channels_last, _narrower, improvements
+from hwbench.predict.model.launch import CONVOLUTIONS, family_of
 from hwbench.workload import load
 
 RTX3090 = catalog.device("rtx3090")
@@ -53,6 +54,18 @@ def test_a_step_of_training_may_take_more_samples_but_runs_in_torch_alone() -> N
     assert ("batch", "64") in found
     on_cpu = improvements(replace(step, samples=1, batch=1), catalog.device("i9-10940x"), "fp32", 1)
     assert {each.value.partition("-")[0] for each in on_cpu if each.change == "runtime"} <= {"torch"}
+
+
+def test_a_memory_twice_as_fast_and_formats_that_a_device_multiplies_faster() -> None:
+    for device in ("rtx3090", "i9-10940x"):
+        assert 1.1 < gains("vgg19", device)["bandwidth"][1] < 2
+    found = [_narrower(catalog.device(name), "fp32") for name in ("rtx3090", "gtx1080", "epyc-9654", "i9-10940x")]
+    assert found == ["fp16", None, "bf16", None]
+    net = load.workload("alexnet")
+    turned = _channels_last(net)
+    assert turned is not None
+    assert [op.channels_last for op in turned.ops] == [family_of(op) in CONVOLUTIONS for op in net.ops]
+    assert "batch" not in {each.change for each in improvements(replace(net, fixed="interplay"), RTX3090, "fp32", 1)}
 
 
 def test_what_cannot_be_is_not_proposed() -> None:

@@ -7,7 +7,7 @@ from hwbench.measure.engines.base import EngineLayer
 from hwbench.report.text.inference import reasons
 from hwbench.stats.intervals import Interval
 from hwbench.study.inference import Inference, TimedRun, inference
-from hwbench.study.runtimes import PRODUCTS, contenders, fastest
+from hwbench.study.runtimes import PRODUCTS, Part, contenders, fastest
 
 EAGER = TimedRun(Interval(0.010, 0.0099, 0.0101, 0.95), "torch-eager", "torch-2.13-eager", "fp32", "fp32", "fp32", 1, 1,
                  "A", (), 9, True)  # fmt: skip
@@ -41,6 +41,8 @@ def test_the_parts_add_up_to_the_difference() -> None:
     (best,) = fastest(RUNS, {**PROFILES, ("openvino", "fp32", 1): quicker})
     assert [part.part for part in best.parts] == ["layers", "between", "products"], "a seventh is a reason"
     assert best.tied == ()
+    part = Part("layers", 1.0, 2.0)
+    assert (part.layers, part.baseline_layers, part.saved_s) == (0, 0, 1.0)
 
 
 def test_a_profile_of_more_than_the_time_is_scaled_down_to_it() -> None:

@@ -115,6 +115,8 @@ def count_language(model: str, *, weights: str | None = None, kv_dtype: str | No
 
 def model_in_format(model: str, weights: str | None) -> LanguageModel:
     """Return a language model in a format of weights. Raises InputError that names the parameter."""
+    if not isinstance(model, str):
+        raise InputError("unknown-model", f"A language model has a name, not a {type(model).__name__}.", field="model")
     try:
         return language_model(model, weights)
     except InputError as error:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from random import Random
 
 from hwbench.errors import InputError
 from hwbench.machine import catalog
@@ -14,6 +15,8 @@ from hwbench.predict.fitting.problem import Case
 from hwbench.predict.model.runtimes import is_foreign, runtime_of, version_of
 from hwbench.workload import cached
 
+MAX_TIMINGS = 1000
+"""Timings of a device that its factors are fitted to, drawn from more: a dozen are enough."""
 Finder = Callable[[str], Device]
 
 
@@ -40,10 +43,19 @@ def timings(table: MeasuredTable, device: Device, finder: Finder) -> tuple[dict[
     usable: dict[str, list[Case]] = {}
     skipped = list(table.skipped)
     count, find = lru_cache(maxsize=8)(cached.workload), lru_cache(finder)
-    for row in sorted(table.rows, key=by_trace):
+    own = []
+    for row in table.rows:
         try:
             if find(row.device).label != device.label:
                 raise InputError("other-device", f"The row is of the device {row.device}.")
+            own.append(row)
+        except InputError as error:
+            skipped.append(Skipped(row.model, error.message, row.place, row.device))
+    Random(0).shuffle(own)
+    for row in own[MAX_TIMINGS:]:
+        skipped.append(Skipped(row.model, f"{MAX_TIMINGS} other timings were drawn.", row.place, row.device))
+    for row in sorted(own[:MAX_TIMINGS], key=by_trace):
+        try:
             usable.setdefault(runtime_of(row.runtime, device.kind), []).append(_case(row, device, count))
         except InputError as error:
             skipped.append(Skipped(row.model, error.message, row.place, row.device))

@@ -8,6 +8,9 @@ from msgspec.structs import replace
 
 from hwbench.machine import catalog
 from hwbench.machine.parts import DeviceCalibration
+from hwbench.predict.data.rows import MeasuredTime
+from hwbench.predict.data.tables import MeasuredTable
+from hwbench.predict.fitting import cases
 from hwbench.predict.fitting.device_factors import factors
 from hwbench.predict.fitting.problem import Case
 from hwbench.predict.forecast import forecast
@@ -76,3 +79,13 @@ def test_a_calibrated_machine_is_expected_to_run_so_and_the_interval_is_its_own(
 def test_without_bandwidth_nothing_can_be_compared() -> None:
     with pytest.raises(ValueError, match="no known bandwidth"):
         factors([made("alexnet", 1)], replace(CPU, memory=replace(CPU.memory, bandwidth=None)), EAGER)
+
+
+def test_timings_are_drawn_of_those_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cases, "MAX_TIMINGS", 3)
+    names = ["rtx4090"] * 9 + ["rtx3090"] * 5
+    rows = tuple(MeasuredTime(name, "alexnet", 1 + at, "fp32", 1e-3, f"x:{at}") for at, name in enumerate(names))
+    usable, skipped = cases.timings(MeasuredTable(rows), catalog.device("rtx3090"), catalog.device)
+    (timed,) = usable.values()
+    assert (len({case.batch for case in timed}), len(skipped)) == (3, 11)
+    assert all(case.batch > 9 for case in timed)
