@@ -5,7 +5,8 @@ thread is timed by CPU time, because other work shares the machine. Before and a
 is timed: where it, or wall over CPU time, tells of a disturbance, the sample is left out. Results are appended to
 FOLDER/times.jsonl, a line each, so that a run that was stopped goes on where it was.
 Usage: python benchmarks/campaign.py run FOLDER [--runtimes A,B] [--dtypes fp32,bf16] [--batches 1,4] [--only PREFIX]
-                                                [--threads 1] [--minutes 60] [--again]
+                                                [--threads 1] [--minutes 60] [--drawn 0:12] [--names FILE]
+                                                [--again]
        python benchmarks/campaign.py table FOLDER [FOLDER ...] --device epyc-9r14-core > results/measured/CPU/times.csv
        python benchmarks/campaign.py order TABLE [TABLE ...]     are runtimes of a network forecast in their order?
        python benchmarks/campaign.py noise FOLDER OTHER          how far are two runs of the campaign apart?
@@ -67,11 +68,15 @@ KEY = ("model", "batch", "threads", "runtime", "dtype")
 UNSUPPORTED = (("onnxruntime", "bf16"),)
 
 
-def subjects() -> list[str]:
-    """Return the networks in an order that makes any first part a fair sample of all."""
-    from hwbench.workload.tracing import layer_zoo
+def subjects(numbers: range) -> list[str]:
+    """Return the networks in an order that makes any first part a fair sample of all.
+
+    Those of one kind of layer are the zoo's, and those drawn of each kind by these numbers.
+    """
+    from hwbench.workload.tracing import drawn_layers, layer_zoo
 
     groups = [[f"layers:{name}" for name in layer_zoo.LAYERS]]
+    groups += [[f"layers:{kind}-{number}" for kind in drawn_layers.KINDS for number in numbers]]
     groups += [[f"torchvision:{name}" for name in TORCHVISION] + [f"timm:{name}" for name in TIMM]
                + [f"hf:{name}" for name in TRANSFORMERS]]  # fmt: skip
     placed = [
@@ -80,41 +85,13 @@ def subjects() -> list[str]:
     return [name for _, name in sorted(placed)]
 
 
-class Positional:
-    """What makes a module of named inputs and nested outputs one of tensors alone."""
-
-    def __new__(cls, module: Any, names: tuple[str, ...]) -> Any:
-        """Return the module, or one around it where it takes names or returns more than tensors."""
-        import torch
-
-        from hwbench.workload.tracing.twins import tensors
-
-        class _Flat(torch.nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.inner = module
-
-            def forward(self, *args: Any) -> Any:
-                named = args[len(args) - len(names) :]
-                output = self.inner(*args[: len(args) - len(names)], **dict(zip(names, named, strict=True)))
-                return output if torch.is_tensor(output) else next(iter(tensors(output)))
-
-        return _Flat().eval()
-
-
 def built(model: str, batch: int) -> tuple[Any, tuple[Any, ...]]:
-    """Return a network with random weights, and its inputs."""
-    import torch
-
-    from hwbench.measure.torch import inference
-    from hwbench.measure.torch.device import CPU
+    """Return a network with random weights as a module of tensors alone, and its inputs."""
+    from hwbench.measure.inference.model import build
     from hwbench.workload.request import ModelRequest
 
-    own = inference.build(ModelRequest(model))
-    prepared = inference.PreparedModel(own, inference.RunSetting(CPU, batch=batch))
-    args, kwargs = prepared.inputs[0]
-    kwargs = {name: value for name, value in kwargs.items() if torch.is_tensor(value)}
-    return Positional(prepared.run, tuple(kwargs)), (*args, *kwargs.values())
+    own = build(ModelRequest(model))
+    return own.positional, own.inputs(batch, count=1)[0]
 
 
 class Gauge:
@@ -126,6 +103,7 @@ class Gauge:
         self.a, self.b, self.times = torch.randn(192, 192), torch.randn(192, 192), []
         for _ in range(300):
             self()
+        self.times.clear()  # those between samples find other data in the caches
 
     def __call__(self) -> float:
         """Return the CPU seconds of one run."""
@@ -217,7 +195,8 @@ def run(options: argparse.Namespace) -> None:
     done = {_key(row) for row in _rows(path)}
     for package in (*PACKAGES[:4], "onnxscript", *PACKAGES[5:]):  # once, before processes fork
         import_module(package)
-    for model in subjects():
+    names = content.read_text(options.names).split() if options.names else subjects(options.drawn)
+    for model in names:
         settings = [(batch, options.threads, runtime, dtype) for batch in options.batches for dtype in options.dtypes
                     for runtime in options.runtimes if (runtime, dtype) not in UNSUPPORTED]  # fmt: skip
         wanted = [setting for setting in settings if options.again or (model, *setting) not in done]
@@ -267,12 +246,11 @@ def table(options: argparse.Namespace) -> None:
     timed = [row for _, row in sorted(rows.items()) if "time_s" in row and row["precision"] == row["dtype"]]
     machine = json.loads(content.read_text(os.path.join(options.folder[0], "machine.json")))
     days = sorted({row["at"][:10] for row in timed})
-    load = statistics.median(row["load"] for row in timed)
-    spread = statistics.median(row["spread"] for row in timed)
-    print(f"# benchmarks/campaign.py, {days[0]} to {days[-1]}: median CPU time of one thread, pinned to no core.")
+    load, wall, spread = (statistics.median(row[name] for row in timed) for name in ("load", "wall", "spread"))
+    print(f"# benchmarks/campaign.py, {days[0]} to {days[-1]}: median CPU time of one thread.")
     print(f"# {machine['cpu']}, family {machine['family']}, model {machine['model']}, {' '.join(machine['flags'])}")
     print(f"# {', '.join(f'{name} {version}' for name, version in machine['packages'].items())}")
-    print(f"# Other work shared the machine: median load {load:.1f}; samples of a row spread by {100 * spread:.1f} %.")
+    print(f"# Median load of {machine['cpus']} cores {load:.1f}, wall over CPU time {wall:.3f}, spread {spread:.3f}.")
     print("device,model,image_size,batch,dtype,layout,runtime,time_ms,source")
     for row in timed:
         version = ".".join(row["version"].split(".")[:2])
@@ -360,6 +338,8 @@ def main() -> None:
     parser.add_argument("--runtimes", type=words, default=list(RUNTIMES[:3]))
     parser.add_argument("--dtypes", type=words, default=["fp32"])
     parser.add_argument("--batches", type=lambda text: [int(word) for word in text.split(",")], default=[1, 4])
+    parser.add_argument("--drawn", type=lambda text: range(*map(int, text.split(":"))), default=range(12))
+    parser.add_argument("--names", help="a file of networks instead of those of this module")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="host")
     parser.add_argument("--minutes", type=float, default=60)

@@ -26,6 +26,16 @@ def family(model: str) -> str:
     return _ALIASES.get(stem, stem)
 
 
+def member(model: str) -> str:
+    """Return the family of a network, or the name of one of a kind of layer: its relatives say nothing of its sizes."""
+    return model if model.startswith("layers:") else family(model)
+
+
+def kind(member: str) -> str:
+    """Return the family of a network by its `member`: the kind of layer of a network of one."""
+    return family(member) if member.startswith("layers:") else member
+
+
 def fold(name: str, count: int) -> int:
     """Return which of `count` groups a family belongs to."""
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") % count

@@ -8,7 +8,7 @@ from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.machine.device import Device
 from hwbench.predict.data.rows import MeasuredTime, Skipped
-from hwbench.predict.data.splits import family
+from hwbench.predict.data.splits import member
 from hwbench.predict.data.tables import MeasuredTable
 from hwbench.predict.data.workloads import Workloads, by_trace, measured_workload
 from hwbench.predict.fitting.problem import Case
@@ -76,7 +76,7 @@ def _case(row: MeasuredTime, device: Device, count: Workloads) -> Case:
         row.dtype,
         row.batch,
         row.time_s,
-        family(row.model),
+        member(row.model),
         version_of(row.runtime),
         row.layout,
     )

@@ -69,6 +69,9 @@ def _fit(name: str, start: Runtime, cases: Sequence[Case], report: Report) -> Ru
     free = (*(engines.FREE.get(name) or priors.free(name, start)), *own)
     full = _with_expected(fitted(start, free, problems), problems)
     near, ledger = _without_families(full, free, problems, report)
+    if any(_of_layers(each).any() for each in problems):
+        report("the same by kinds of layers")
+        ledger += _without_families(full, free, problems, report, splits.kind, "kinds of layers")[1]
     far, timed, more = _without_devices(full, free, problems, near, report) if len(devices) > 1 else ([], [], [])
     spread = replace(
         _spread(start.spread, near, far, timed),
@@ -77,7 +80,7 @@ def _fit(name: str, start: Runtime, cases: Sequence[Case], report: Report) -> Ru
         vendors=tuple(sorted({case.device.vendor for case in cases})),
         dtypes=tuple(sorted({case.dtype for case in cases})),
     )
-    families = tuple(sorted({case.family for case in cases}))
+    families = tuple(sorted({splits.kind(case.family) for case in cases}))
     how = f"least squares of log time (soft L1) on {len(cases)} cases of {len(families)} families on "
     return replace(full, how=how + ", ".join(devices), spread=spread, families=families, held_out=(*more, *ledger))
 
@@ -112,13 +115,19 @@ def _factors(logs: Vector) -> PartFactors:
 
 
 def _without_families(
-    full: Runtime, free: Sequence[Free], problems: Problems, report: Report
+    full: Runtime,
+    free: Sequence[Free],
+    problems: Problems,
+    report: Report,
+    group: Callable[[str], str] = str,
+    only: str = "",
 ) -> tuple[list[Vector], list[HeldOut]]:
-    """Return logarithmic errors by problem, each family forecast with parameters that were fitted to others.
+    """Return logarithmic errors by problem, each family's group forecast with parameters that were fitted to others.
 
-    Whether they are inside is judged by the ends that the device's other families give.
+    Whether they are inside is judged by the ends that the device's other groups give. Rows of the ledger are of all, or
+    `only` of some.
     """
-    folds = [np.array([splits.fold(family, FOLDS) for family in each.families]) for each in problems]
+    folds = [np.array([splits.fold(group(family), FOLDS) for family in each.families]) for each in problems]
     errors = [np.zeros(len(each.times)) for each in problems]
     for fold in range(FOLDS):
         report(f"fitting without families of group {fold + 1} of {FOLDS}")
@@ -134,14 +143,19 @@ def _without_families(
             for k in members:
                 inside[k] |= (folds[k] == fold) & (low <= errors[k]) & (errors[k] <= high)
     rows = zip(problems, errors, inside, strict=True)
-    return errors, [row for each in rows for row in _ledger_of_families(*each)]
+    return errors, [row for each in rows for row in _ledger_of_families(*each, only)]
 
 
-def _ledger_of_families(cases: Problem, errors: Vector, inside: Vector) -> Iterator[HeldOut]:
-    """Yield the rows of networks and of kinds of layers, of which a kind that was held out has no relative."""
-    layers = np.array([family.startswith("layers:") for family in cases.families])
-    for what, own in (("families", ~layers), ("kinds of layers", layers)):
-        if own.any():
+def _of_layers(cases: Problem) -> Vector:
+    """Return which cases are networks of one kind of layer."""
+    return np.array([family.startswith("layers:") for family in cases.families])
+
+
+def _ledger_of_families(cases: Problem, errors: Vector, inside: Vector, only: str) -> Iterator[HeldOut]:
+    """Yield the rows of networks and of those of one kind of layer, or `only` the latter under another name."""
+    layers = _of_layers(cases)
+    for what, own in (("" if only else "families", ~layers), (only or "sizes of layers", layers)):
+        if what and own.any():
             yield _ledger_row(what, selected(cases, own), errors[own], inside[own])
 
 

@@ -7,7 +7,6 @@ random, so the same data give the same file.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
@@ -18,7 +17,7 @@ from hwbench.predict.model.bounds import compute_dtype
 from hwbench.predict.model.grid import stacked
 from hwbench.predict.model.hardware import Hardware, hardware_of
 from hwbench.predict.model.launch import Launch, launches_of
-from hwbench.predict.model.parameters import Runtime
+from hwbench.predict.model.parameters import PartFactors, Runtime
 from hwbench.predict.model.time import device_time, launch_time, total_time, weight_bytes
 from hwbench.workload.ops import Workload
 
@@ -30,8 +29,8 @@ PRIOR_WEIGHT = 0.05
 MAX_ROUNDS = 40
 STEP = 1e-4
 """Step of a logarithm from which slopes are computed."""
-FAR = (0.25, 4.0)
-"""Factors that move a parameter to see whether a stack depends on it: at one point, another term may hide it."""
+BLOCK = 16
+"""Parameters that are moved at a time."""
 
 
 class Case(Struct, frozen=True):
@@ -115,14 +114,18 @@ def _taken(values: Any, own: Vector) -> Any:
 def predicted(cases: Problem, runtime: Runtime) -> Vector:
     """Return the forecast of every case, in seconds."""
     runtime = runtime.of(cases.version)
-    return _total([_busy(cases, stack, runtime) for stack in cases.stacks])
+    return _total([_busy(cases, stack, runtime) for stack in cases.stacks])[0]
 
 
 def _busy(cases: Problem, stack: Stack, runtime: Runtime) -> Vector:
-    """Return the seconds of every case that the launches of a stack keep the device, and the host."""
+    """Return the seconds of every case that the launches of a stack keep the device, and the host.
+
+    Where parameters are columns of values, each has a row of its own.
+    """
     time = launch_time(np, stack.launch, stack.dtype, cases.hardware, runtime, stack.weights)
-    times = (device_time(np, time, runtime) * time.count, np.broadcast_to(time.host * time.count, stack.case.shape))
-    return np.array([np.bincount(stack.case, some, minlength=len(cases.times)) for some in times])
+    rows = np.broadcast_arrays(device_time(np, time, runtime) * time.count, time.host * time.count, stack.case)[:2]
+    sums = [[np.bincount(stack.case, row, minlength=len(cases.times)) for row in np.atleast_2d(some)] for some in rows]
+    return np.array(sums)
 
 
 def _total(busy: Sequence[Vector] | Vector) -> Vector:
@@ -161,10 +164,8 @@ def fitted(runtime: Runtime, free: Sequence[Free], problems: Sequence[Problem], 
         robust = [soft(np.log(predicted(cases, trial) / cases.times)) for cases in problems]
         return np.concatenate([*robust, weight * (logs - prior)])
 
-    still: set[tuple[str, str, int]] = set()
-
     def slopes(logs: Vector) -> Vector:
-        return np.vstack([*(_slopes(cases, runtime, free, logs, still) for cases in problems), np.diag(weight)])
+        return np.vstack([*(_slopes(cases, runtime, free, np.exp(logs)) for cases in problems), np.diag(weight)])
 
     begin = np.log([_value(runtime, parameter) for parameter in free]) if warm else prior
     start = np.minimum(begin, ceiling - 1e-3)
@@ -174,48 +175,32 @@ def fitted(runtime: Runtime, free: Sequence[Free], problems: Sequence[Problem], 
     return with_values(runtime, free, np.exp(solution.x))
 
 
-def _slopes(
-    cases: Problem, runtime: Runtime, free: Sequence[Free], logs: Vector, still: set[tuple[str, str, int]]
-) -> Vector:
-    """Return by how much each error grows with each parameter.
-
-    Stacks that a parameter does not concern, however far it moves, are put into `still`, and left out after that.
-    """
-    values = np.exp(logs)
+def _slopes(cases: Problem, runtime: Runtime, free: Sequence[Free], values: Vector) -> Vector:
+    """Return by how much each error grows with each parameter: a block of parameters is moved at a time."""
     before = with_values(runtime, free, values).of(cases.version)
-    busy = np.array([_busy(cases, stack, before) for stack in cases.stacks])
-    known = soft(np.log(_total(busy) / cases.times))
-    columns = []
-    for number, parameter in enumerate(free):
-
-        def moved(factor: float, number: int = number) -> Runtime:
-            trial = values.copy()
-            trial[number] *= factor
-            return with_values(runtime, free, trial).of(cases.version)
-
-        trial, far = moved(np.exp(STEP)), [moved(factor) for factor in FAR]
-        other = busy.copy()
-        for position, stack in enumerate(cases.stacks):
-            pair = (cases.name, parameter.path, position)
-            if (
-                parameter.device in (None, cases.hardware.label)
-                and pair not in still
-                and _concerns(parameter, stack, runtime)
-            ):
-                other[position] = _busy(cases, stack, trial)
-                if parameter.device is None and all(
-                    np.array_equal(_busy(cases, stack, each), busy[position]) for each in (trial, *far)
-                ):
-                    still.add(pair)
-        columns.append((soft(np.log(_total(other) / cases.times)) - known) / STEP)
-    return np.stack(columns, axis=1)
+    busy = [_busy(cases, stack, before) for stack in cases.stacks]
+    total = np.sum(busy, axis=0)
+    moved = np.repeat(total, len(free), axis=1)
+    for stack, known in zip(cases.stacks, busy, strict=True):
+        concerned = [
+            k for k, parameter in enumerate(free) if _concerns(parameter, cases.hardware.label, stack, runtime)
+        ]
+        for block in (concerned[k : k + BLOCK] for k in range(0, len(concerned), BLOCK)):
+            columns = np.repeat(values[:, None], len(block), axis=1)
+            columns[block, range(len(block))] *= np.exp(STEP)
+            trial = with_values(runtime, free, columns[:, :, None]).of(cases.version)
+            moved[:, block] += _busy(cases, stack, trial) - known
+    errors, known = (soft(np.log(total_time(np, *some) / cases.times)) for some in (moved, total))
+    return ((errors - known) / STEP).T
 
 
-def _concerns(parameter: Free, stack: Stack, runtime: Runtime) -> bool:
+def _concerns(parameter: Free, label: str, stack: Stack, runtime: Runtime) -> bool:
     """Return whether a parameter may concern a stack: on a CPU those by family concern their own alone."""
+    if parameter.device:
+        return parameter.device == label
     name = parameter.path.partition(".")[2]
     own = (stack.launch.variant, stack.launch.family)
-    return bool(parameter.device) or runtime.cpu is None or not name or name in own or name == "image_norm"
+    return runtime.cpu is None or not name or name in own or name == "image_norm"
 
 
 def soft(errors: Vector) -> Vector:
@@ -231,16 +216,20 @@ def _value(runtime: Runtime, parameter: Free) -> float:
     return float(value[name] if name else value)
 
 
-def with_values(runtime: Runtime, free: Iterable[Free], values: Iterable[float]) -> Runtime:
-    """Return the runtime with these values of its parameters."""
+def with_values(runtime: Runtime, free: Iterable[Free], values: Iterable[Any]) -> Runtime:
+    """Return the runtime with these values of its parameters, numbers or columns of them."""
     kind = "gpu" if runtime.gpu is not None else "cpu"
-    body = msgspec.to_builtins(runtime)
+    body = getattr(runtime, kind)
+    changed: dict[str, Any] = {}
+    devices: dict[str, dict[str, Any]] = {}
     for parameter, value in zip(free, values, strict=True):
         head, _, name = parameter.path.partition(".")
+        own = float(value) if np.ndim(value) == 0 else value
         if parameter.device:
-            body["devices"].setdefault(parameter.device, {})[name.rpartition(".")[2]] = float(value)
+            devices.setdefault(parameter.device, {})[name.rpartition(".")[2]] = own
         elif name:
-            body[kind][head][name] = float(value)
+            changed.setdefault(head, dict(getattr(body, head)))[name] = own
         else:
-            body[kind][head] = float(value)
-    return msgspec.convert(body, Runtime)
+            changed[head] = own
+    factors = {label: replace(runtime.devices.get(label) or PartFactors(), **own) for label, own in devices.items()}
+    return replace(runtime, devices={**runtime.devices, **factors}, **{kind: replace(body, **changed)})

@@ -135,7 +135,7 @@ def memory_time(
     if launch.family == "depthwise":
         huge = (largest > 2 * MAX_INDEX) & (launch.layout.channels_last != 0)
         moved = moved * xp.where(huge, parameters.wide_tensor, 1.0)
-    share = parameters.memory.get(launch.family) or parameters.memory["unknown"]
+    share = parameters.memory.get(launch.family, parameters.memory["unknown"])
     cache = parameters.cache_share * hardware.cache
     far = moved * _missed(largest / cache) + counts.weight_bytes * _missed((weights + largest) / cache)
     near = moved + counts.weight_bytes - far

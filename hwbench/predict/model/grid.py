@@ -16,7 +16,7 @@ from hwbench.predict.model import bounds
 from hwbench.predict.model.bounds import DeviceCeilings, ceilings_of, compute_dtype, engines
 from hwbench.predict.model.hardware import Hardware, hardware_of
 from hwbench.predict.model.interval import log_interval
-from hwbench.predict.model.launch import UNKNOWN, Launch, epilogues, family_of, launch_of, variant_of
+from hwbench.predict.model.launch import UNKNOWN, Launch, Place, family_of, launch_of, places, variant_of
 from hwbench.predict.model.parameters import ParameterFile, Runtime, parameters
 from hwbench.predict.model.runtimes import KERNELS, Math, check_runtime, full_name, runs_on, runtime_for
 from hwbench.predict.model.time import device_time, launch_time, parts, total_time, weight_bytes, weights_of
@@ -109,8 +109,8 @@ def grid(
 
     def operations(part: slice) -> _Ops:
         launches = [
-            (launch_of(op, samples[None, part], number.bits, epilogue), op.dtype or number.computes_in)
-            for op, epilogue in folded
+            (launch_of(op, samples[None, part], number.bits, place), op.dtype or number.computes_in)
+            for op, place in folded
         ]
         return _Ops(launches, weight_bytes(workload, number.bits))
 
@@ -132,18 +132,12 @@ def grid(
     return Grid(**columns, low=low, high=high, runtimes=names)
 
 
-def _folded(workload: Workload) -> tuple[tuple[Op, bool], ...]:
-    """Return the ops that are no epilogues and those that are, those that differ in their name alone as one."""
-    flags = epilogues(workload.ops)
-    return tuple(
-        (op, flag)
-        for flag in (False, True)
-        for op in fold(
-            (f"{family_of(op)} {variant_of(op)}", op)
-            for op, own in zip(workload.ops, flags, strict=True)
-            if own == flag
-        )
-    )
+def _folded(workload: Workload) -> tuple[tuple[Op, Place], ...]:
+    """Return the ops by their places, those that differ in their name alone as one."""
+    groups: dict[Place, list[tuple[str, Op]]] = {}
+    for op, place in zip(workload.ops, places(workload.ops), strict=True):
+        groups.setdefault(place, []).append((f"{family_of(op)} {variant_of(op)}", op))
+    return tuple((op, place) for place, members in groups.items() for op in fold(members))
 
 
 def _ceilings(device: Device, dtypes: set[str], math: Math) -> DeviceCeilings | None:

@@ -1,6 +1,6 @@
 """What one op launches at a batch and a dtype: a kernel of a family, with its counts, product and layout."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -62,6 +62,7 @@ TILED = ("conv", "pointwise", "linear", "batched", "stem", "recurrent")
 HEAVY = frozenset((*TILED, "grouped", "depthwise", "attention"))
 CONVOLUTIONS = frozenset(("conv", "pointwise", "grouped", "depthwise", "stem"))
 """Families with multiply-adds; TILED are those that compute tile by tile of the result."""
+_RECURRENT = ("lstm", "gru", "rnn")
 _VARIANTS = {3: "conv", 4: "volume", 2: "signal"}
 """Convolutions of windows by the dimensions of their results: of images, of volumes, of signals."""
 _FUNCTIONS = (
@@ -72,13 +73,15 @@ _FUNCTIONS = (
 """Elementwise ops whose functions take many instructions, few or many of them vectorized."""
 NARROW = 16
 """Channels in a group below which no kernel has a vector of them."""
+WIDE = 49
+"""Positions beyond which kernels of depthwise convolutions keep no window in registers."""
 _EPILOGUES = ("map", "exp", "log", "erf", "batch_norm", "broadcast")
 """Variants that runtimes may compute on the result of a product before it is stored."""
 _ORDERED = ("map", "exp", "erf", "copy", "cast")
 """Families that are as fast as memory only if all tensors have the same order."""
 FUSED_RANK = 4
-SMALL = 20480
-"""Elements of a batch's first channels, rows and columns up to which torch convolves one volume without oneDNN."""
+SMALL, SMALL_SIDE = 20480, 3
+"""Elements of an image (of a volume's planes) and side of the window up to which torch convolves one without oneDNN."""
 UNSTATED = 256
 """Columns and depth of products whose shapes are not known."""
 
@@ -114,6 +117,7 @@ class Layout(Struct, frozen=True):
 
     `window` counts positions, 9 for 3×3. `half` is for elements of the first input in two bytes or fewer, `strided` for
     tensors in different orders. `positions` are those that an upsampling kernel has a thread for, 0 for other kernels.
+    `inside` is the share of a window that lies within the image in the mean, if it is padded to keep its size.
     """
 
     window: Number
@@ -122,15 +126,30 @@ class Layout(Struct, frozen=True):
     strided: Number
     half: Number
     positions: Number
+    inside: Number = 1.0
+
+
+class Place(Struct, frozen=True):
+    """What an op's neighbors tell: whether it maps the result of a product, and elements that enter or leave at it.
+
+    `edge` counts those that come as an image in the order of its channels, or leave so, before and after convolutions.
+    """
+
+    epilogue: bool = False
+    edge: float = 0.0
+
+
+ALONE = Place()
+"""The place of an op without neighbors."""
 
 
 class Launch(Struct, frozen=True):
     """One of `count` launches of an op that are alike.
 
     `variant` is finer than the family: which convolution, which arithmetic. `fused` says that a fusing compiler merges
-    it into another launch, `epilogue` that it maps the result of a product, `steps` how often a recurrent layer runs
-    through its weights, `plain` that it convolves one small volume. Of attention: `masked`, `unfused`
-    if its scores reach memory, `backward`.
+    it into another launch, `epilogue` that it maps the result of a product, `edge` how many elements are reordered at
+    an end of the network, `steps` how often a recurrent layer runs through its weights, `plain` that it convolves one
+    small image or volume. Of attention: `masked`, `unfused` if its scores reach memory, `backward`.
     """
 
     family: str
@@ -146,6 +165,7 @@ class Launch(Struct, frozen=True):
     epilogue: Number = False
     steps: Number = 0.0
     plain: Number = False
+    edge: Number = 0.0
 
 
 def family_of(op: Op) -> str:
@@ -179,16 +199,48 @@ def _function(op: Op) -> str:
     return _FUNCTIONS.get(name if kind == "elementwise" else kind, "map")
 
 
+def _recurrent(op: Op) -> str:
+    """Return which cell a recurrent layer repeats; one alone is a kind of its own."""
+    name = op.name.rpartition(":")[2]
+    return (
+        "cell" if name.endswith("_cell") else next((cell for cell in _RECURRENT if name.startswith(cell)), "recurrent")
+    )
+
+
+_FINER: dict[str, Callable[[Op], str]] = {
+    "conv": lambda op: _VARIANTS.get(len(op.output_shape), "conv"),
+    "grouped": lambda op: "narrow" if op.depth < NARROW * op.window else "grouped",
+    "depthwise": lambda op: "multiplied" if op.columns > 1 else "wide" if op.window > WIDE else "depthwise",
+    "recurrent": _recurrent,
+    "copy": lambda op: "shuffled" if op.name.endswith(("pixel_shuffle", "pixel_unshuffle")) else "copy",
+    "pool": lambda op: (
+        "interpolated" if op.kind == "upsample" and op.elementwise_flops > 4 * _elements(op) else op.kind
+    ),
+    "reduce": lambda op: "moment" if op.name.endswith(("var", "std", "var_mean", "vector_norm")) else "reduce",
+    "row_norm": lambda op: "turned" if op.strided and not op.channels_last else "row_norm",
+    "batch_norm": lambda op: "batch_norm" if op.weight_elements + op.fixed_weight_bytes else "group_norm",
+    "exp": _function,
+}
+"""What tells the kernels of a family apart on a CPU. The norm of a batch without weights needs its statistics first."""
+
+
 def variant_of(op: Op) -> str:
     """Return what an op computes where its family has several kernels on a CPU, else its family."""
     family = family_of(op)
     if op.kind == "transposed_conv" and op.macs:
-        return "transposed"
-    if family == "conv" and op.macs:
-        return _VARIANTS.get(len(op.output_shape), family)
-    if family == "grouped" and op.depth < NARROW * op.window:
-        return "narrow"
-    return _function(op) if family == "exp" else family
+        return "transposed" if op.depth >= NARROW or op.groups == 1 else "transposed_narrow"
+    return _FINER[family](op) if family in _FINER else family
+
+
+def places(ops: Sequence[Op]) -> list[Place]:
+    """Return the place of each op in its network."""
+    edges, heavy = [0.0] * len(ops), [k for k, op in enumerate(ops) if op.macs]
+    for k in {*heavy[:1], *heavy[-1:]}:
+        if family_of(ops[k]) in CONVOLUTIONS:
+            image, last = len(ops[k].output_shape), ops[-1]
+            out = _elements(last) if k == heavy[-1] and len(last.output_shape) == image else 0.0
+            edges[k] = (ops[k].input_elements * (k == heavy[0]) + out) / ops[k].count
+    return [Place(*pair) for pair in zip(epilogues(ops), edges, strict=True)]
 
 
 def epilogues(ops: Sequence[Op]) -> list[bool]:
@@ -208,13 +260,13 @@ def epilogues(ops: Sequence[Op]) -> list[bool]:
     return result
 
 
-def _interpolated(op: Op, elements: float) -> int:
+def _interpolated(op: Op) -> int:
     """Return the positions that an upsampling kernel has a thread for, each for all images and channels; else 0.
 
     torch's kernel works so for channels first if it mixes neighbors (more than 4 operations an element).
     """
     shape = op.output_shape
-    if op.kind != "upsample" or len(shape) < 3 or op.channels_last or op.elementwise_flops <= 4 * elements:
+    if variant_of(op) != "interpolated" or len(shape) < 3 or op.channels_last:
         return 0
     return shape[-1] * shape[-2]
 
@@ -250,10 +302,10 @@ def _has_bias(op: Op, size: float) -> bool:
 @lru_cache(maxsize=2)
 def launches_of(ops: tuple[Op, ...], samples: int, bits: int) -> tuple[Launch, ...]:
     """Return the launches of a network's ops, in their order."""
-    return tuple(launch_of(op, samples, bits, last) for op, last in zip(ops, epilogues(ops), strict=True))
+    return tuple(launch_of(op, samples, bits, place) for op, place in zip(ops, places(ops), strict=True))
 
 
-def launch_of(op: Op, samples: Number, bits: int, epilogue: bool = False) -> Launch:
+def launch_of(op: Op, samples: Number, bits: int, place: Place = ALONE) -> Launch:
     """Return the launch of an op for `samples` samples (a number or an array) whose elements take `bits` bits each."""
     times = 1 if op.constant else samples
     size = bits / 8
@@ -278,19 +330,42 @@ def launch_of(op: Op, samples: Number, bits: int, epilogue: bool = False) -> Lau
             channels_last=op.channels_last,
             strided=op.strided,
             half=(op.dtype in ("fp16", "bf16")) if op.dtype else bits <= 16,
-            positions=_interpolated(op, elements),
+            positions=_interpolated(op),
+            inside=_inside(op),
         ),
         fused=op.fused,
         masked=op.masked,
         unfused=op.kind.startswith("attention") and not _fuses(op),
         backward=op.part == "backward" or op.kind.endswith("_backward"),
         variant=variant_of(op),
-        epilogue=epilogue,
-        plain=(samples == 1) & (op.input_elements <= SMALL * op.output_shape[-1])
-        if len(op.output_shape) == 4
-        else False,
+        epilogue=place.epilogue,
+        edge=place.edge * times,
+        plain=(samples == 1) & _is_small(op),
         steps=op.macs / op.weight_elements if op.kind == "recurrent" and op.weight_elements else 0.0,
     )
+
+
+def _is_small(op: Op) -> bool:
+    """Return whether torch convolves one sample of an op on one thread without oneDNN."""
+    sides = len(op.output_shape) - 1
+    if not op.macs or family_of(op) not in CONVOLUTIONS or op.groups > 1 or not 1 <= sides <= 3:
+        return False
+    rows = op.output_shape[-1] if sides == 3 else 1
+    return op.input_elements <= SMALL * rows and (sides == 1 or op.window <= SMALL_SIDE**sides)
+
+
+def _inside(op: Op) -> float:
+    """Return the share of the windows' positions within the image, padded on all sides by half a window."""
+    sides = len(op.output_shape) - 1
+    if op.window <= 1 or op.stride >= op.window or not 1 <= sides <= 3 or op.kind == "transposed_conv" or not op.macs:
+        return 1.0
+    side, step = op.window ** (1 / sides), op.stride ** (1 / sides)
+    reach, share = (side - 1) / 2, 1.0
+    for outputs in op.output_shape[1:]:
+        length = outputs * step
+        near = min(reach, length - 1)
+        share *= (near * (near + 1) + 2 * (length - 1 - near) * reach + length) / (side * length)
+    return min(share, 1.0)
 
 
 def _product(op: Op, times: Number) -> Product:

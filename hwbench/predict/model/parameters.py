@@ -24,12 +24,17 @@ MAX_SHIFT = 50.0
 """Of logarithms of time ratios."""
 MATH_IN_FP32 = (2, 5)
 """Version of torch from which attention that is not fused computes in fp32 (pytorch issue 141756)."""
-_POWERS = ("feed_growth", "group_power", "window_last", "window_first", "ragged")
-_MAY_BE_ZERO = ("packed_spilled", "fusion", "fresh", "grown", "rereads")
+_POWERS = ("feed_growth", "group_power", "window_last", "window_first", "ragged", "ragged_inputs", "clipped")
+_MAY_BE_ZERO = (
+    "packed_spilled", "fusion", "fresh", "grown", "rereads", "edge", "clipped", "scores", "thin", "row", "ragged_inputs",
+)  # fmt: skip
 _OWN = ("conv", "stem", "pointwise", "depthwise", "linear", "batched", "attention", "recurrent", "pool")
 BACKWARD_GROUPS = (
     {variant: variant for variant in _OWN}
-    | dict.fromkeys(("volume", "signal", "transposed"), "other_conv")
+    | dict.fromkeys(("volume", "signal", "transposed", "transposed_narrow"), "other_conv")
+    | dict.fromkeys(("multiplied", "wide"), "depthwise")
+    | dict.fromkeys(("lstm", "gru", "rnn", "cell"), "recurrent")
+    | dict.fromkeys(("max_pool", "avg_pool", "upsample", "interpolated"), "pool")
     | dict.fromkeys(("grouped", "narrow"), "grouped")
     | dict.fromkeys(("map", "exp", "log", "erf", "broadcast"), "map")
 )
@@ -109,8 +114,14 @@ class CpuParameters(Struct, frozen=True, forbid_unknown_fields=True):
     `team_light` more if it writes more than `grain` elements and needs all units. `lane` is the share of the peak of
     elementwise arithmetic; `per_element` is seconds an element of one unit for families that do not vectorize (divided
     by the units), `fresh` seconds a byte to get memory for results larger than `recycled` bytes and `grown` × all
-    weights, which the allocator keeps. Recurrent layers read their weights `rereads` times more with each step; one
-    small volume takes `plain` times as long. By family or variant, `moves` is the traffic of activations over what is
+    weights, which the allocator keeps. Recurrent layers read their weights `rereads` times more with each step. A
+    convolution as a product with the image's windows takes `unfold` seconds for each of their elements: `plain` ones,
+    and variants that a runtime has no other kernel for. What enters or leaves convolutions at an end of the network
+    takes `edge` seconds an element; padding saves time with the power `clipped`, ragged channels of inputs cost it with
+    the power `ragged_inputs` of those of results; attention's scores reach memory `scores` times, a row of a norm or
+    softmax takes `row` seconds, and products take `thin` more over the vectors of results that share what is read.
+    `calls` are launches by family or variant where they differ from others, of recurrent layers each step. By family or
+    variant, `moves` is the traffic of activations over what is
     counted, and `epilogue` the share that is left of an op after a product.
     """
 
@@ -139,9 +150,16 @@ class CpuParameters(Struct, frozen=True, forbid_unknown_fields=True):
     fresh: float = 0.0
     recycled: float = 8388608.0
     grown: float = 0.0
-    plain: float = 1.0
+    edge: float = 0.0
+    clipped: float = 0.0
+    scores: float = 0.0
+    thin: float = 0.0
+    ragged_inputs: float = 1.0
+    row: float = 0.0
+    unfold: dict[str, float] = {}
     packed: float = 1.0
     rereads: float = 0.0
+    calls: dict[str, float] = {}
     moves: dict[str, float] = {}
     epilogue: dict[str, float] = {}
 

@@ -69,7 +69,7 @@ def launch_time(
         compute = cpu.compute_time(xp, launch, hardware, dtype, runtime.cpu)
         memory = cpu.memory_time(xp, launch, hardware, runtime.cpu, weights, fuses)
         overhead, host = cpu.overhead(xp, launch, hardware, runtime.cpu, fuses), 0.0
-        left = cpu.left(xp, launch, runtime.cpu)
+        left = cpu.left(xp, launch, runtime.cpu, fuses)
         compute, memory, overhead = compute * left, memory * left, overhead * left
     time = LaunchTime(compute, memory, overhead, host, launch.count, copies)
     time = scaled(time, (fitted.compute, fitted.memory, fitted.overhead))

@@ -13,6 +13,7 @@ _WAYS = {
     "device": "Away from home: all tables of the device were held out of the fit; by its data sheet.",
     "device, 12 timings": "The same after 12 random timings of the device, mean and worst of 20 draws.",
     "families": "At home: each family of networks was held out in turn, the device was fitted.",
+    "sizes of layers": "At home, small networks of one kind of layer: each was held out, others of its kind fitted.",
     "kinds of layers": "At home, small networks of one kind of layer: each kind was held out as a whole.",
 }
 """What was held out, in the order of the tables."""

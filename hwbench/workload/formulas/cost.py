@@ -175,7 +175,7 @@ def trilinear(call: Call) -> Cost:
 def recurrent(call: Call) -> Cost:
     """Count all steps of a recurrent layer: each weight matrix meets each step once; gates cost ten operations each.
 
-    Called with the data, the states and the weights of all layers and directions.
+    Called with the data, the states and the weights of all layers and directions, which are `groups`.
     """
     data, _, weights = call.args
     steps = prod(data.shape[:-1])
@@ -183,7 +183,8 @@ def recurrent(call: Call) -> Cost:
     biases = sum(prod(weight.shape) for weight in weights if len(weight.shape) == 1)
     gates = sum(weight.shape[0] for weight in matrices)
     macs = steps * sum(prod(weight.shape) for weight in matrices)
-    return Cost("recurrent", macs=macs, bias_adds=steps * biases, elementwise_flops=5 * steps * gates)
+    flops, passes = 5 * steps * gates, max(len(matrices) // 2, 1)
+    return Cost("recurrent", macs=macs, bias_adds=steps * biases, elementwise_flops=flops, groups=passes)
 
 
 def recurrent_backward(call: Call) -> Cost:

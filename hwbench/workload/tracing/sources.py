@@ -18,7 +18,7 @@ from hwbench.workload.layers.network import ModelFile
 from hwbench.workload.ops import Op, Workload, uncounted
 from hwbench.workload.optimizers import OPTIMIZERS, update
 from hwbench.workload.request import MERGED, ModelRequest
-from hwbench.workload.tracing import batches, layer_network, layer_zoo, transformers
+from hwbench.workload.tracing import batches, drawn_layers, layer_network, layer_zoo, transformers
 from hwbench.workload.tracing.build import Built, build_module, import_package, stated, typed_input, usual_batch
 from hwbench.workload.tracing.record import folded
 from hwbench.workload.tracing.twins import tensors
@@ -194,9 +194,10 @@ def _factory(name: str, request: ModelRequest, place: str) -> Built:
 
 
 def _layers(name: str, request: ModelRequest, place: str) -> Built:
-    if name not in layer_zoo.LAYERS:
+    known = layer_zoo.LAYERS.get(name) or drawn_layers.drawn(name)
+    if known is None:
         raise _unknown("layers", name, list(layer_zoo.LAYERS))
-    make, shape = layer_zoo.LAYERS[name]
+    make, shape = known
     module, title = build_module(make, request.model, place), f"layers {name}"
     if request.input:
         return stated(module, (typed_input(request.input),), {}, title)

@@ -93,7 +93,9 @@ def test_weights_and_activations_come_from_memory_or_caches() -> None:
     packed = 1 + (1.5 * (1 + 4 * 0.2) - 1) * 99 / (100 + 64)  # the op's own, 2 MB, are half of what spills
     assert memory("linear", 4e6) == pytest.approx(packed * weights + fresh + activations(5e6))
     assert memory("linear", 4e6, fuses=True) == pytest.approx(packed * weights + fresh + activations(4.5e6))
+    fresh = 1e-9 / 4 * 9e6 * 9e6 / (9e6 + 2**23)  # beside it, copies of 5 MB in another order
     assert memory("conv", 4e6) == pytest.approx(3 * (1 + 2 * 0.2) * weights + fresh + activations(5e6))
+    fresh = 1e-9 / 4 * 4e6 * 4e6 / (4e6 + 2**23)
     assert memory("pointwise", 4e6) == pytest.approx(3 * (1 + 6 * 0.2) * weights + fresh + activations(5e6))
     measured = replace(HARDWARE, measured=frozenset({"bandwidth"}))
     weights = 2e6 * (0.8 / 5e10 + 0.2 / 8e10)
@@ -127,8 +129,9 @@ def test_a_variant_has_its_own_share_where_the_runtime_has_one() -> None:
     )
     conv, transposed = launch("conv"), launch("conv", variant="transposed")
     times = [float(cpu.compute_time(scalar, each, HARDWARE, "fp32", own)) for each in (conv, transposed)]
-    assert times[1] == pytest.approx(2 * times[0])
-    assert compute(transposed) == compute(conv)
+    padding = (8 / (20 / 9) * 184 / 180) ** 2 / (24 / 20) ** 4  # of 20 / 9 results and 180 inputs
+    assert times[1] == pytest.approx(2 * padding * times[0])
+    assert compute(transposed) == pytest.approx(padding * compute(conv))
     maps = [float(cpu.compute_time(scalar, launch("map", variant=v), HARDWARE, "fp32", own)) for v in ("map", "exp")]
     assert maps[1] - maps[0] == pytest.approx(2e-9 / 4 * 56000)
 
@@ -167,8 +170,69 @@ def test_an_allocator_keeps_what_the_weights_took() -> None:
     )
 
 
-def test_one_small_volume_is_convolved_by_another_kernel() -> None:
-    own = replace(PARAMETERS, plain=3.0)
-    volumes = [launch("conv", variant="volume", plain=plain) for plain in (False, True)]
-    few, many = (float(cpu.compute_time(scalar, each, HARDWARE, "fp32", own)) for each in volumes)
-    assert many == pytest.approx(3 * few)
+def with_own(op: Launch, **own: Any) -> float:
+    return float(cpu.compute_time(scalar, op, HARDWARE, "fp32", replace(PARAMETERS, **own)))
+
+
+def test_small_convolutions_multiply_the_matrix_of_their_windows() -> None:
+    """100 windows of 180 elements; transposed, 100 rows of 20 results. No padding, no share of the inside."""
+    unfold = {"plain": 1e-6, "plain_volume": 2e-6, "signal": 4e-6, "transposed": 8e-6}
+    product = 6e9 * UNEVEN / 5e11
+    small = [launch("conv", variant=variant, plain=True) for variant in ("conv", "volume")]
+    times = [with_own(each, unfold=unfold, clipped=1.0) for each in small]
+    assert times == pytest.approx([product + 1e-6 / 4 * 18000, product + 2e-6 / 4 * 18000])
+    assert with_own(launch("conv"), unfold=unfold) == compute(launch("conv"))
+    always = [with_own(launch("conv", variant=variant), unfold=unfold) for variant in ("signal", "transposed")]
+    assert always == pytest.approx([product + 4e-6 / 4 * 18000, product + 8e-6 / 4 * 2000])
+
+
+def test_channels_that_are_no_multiple_of_four_are_unfolded() -> None:
+    odd = {"unfold": {"unaligned": 1e-6}}
+    uneven = Product(rows=100.0, columns=20.0, depth=81.0, groups=1.0)
+    assert with_own(launch("conv", product=uneven), **odd) == pytest.approx(6e9 * UNEVEN / 5e11 + 1e-6 / 4 * 8100)
+    assert with_own(launch("conv"), **odd) == compute(launch("conv"))
+    few = Product(rows=100.0, columns=20.0, depth=27.0, groups=1.0)
+    assert with_own(launch("conv", product=few), **odd) == compute(launch("conv", product=few))
+
+
+def test_padding_is_skipped_and_thin_results_cost_more() -> None:
+    inside = replace(launch("conv").layout, inside=0.25)
+    assert with_own(launch("conv", layout=inside), clipped=0.5) == pytest.approx(0.5 * compute(launch("conv")))
+    assert with_own(launch("conv"), thin=0.6) == pytest.approx(1.2 * compute(launch("conv")))  # three vectors
+    assert with_own(launch("conv"), ragged_inputs=0.0) == pytest.approx(compute(launch("conv")) / 1.44)
+
+
+def test_rows_scores_and_what_a_reduction_reads() -> None:
+    softmax = launch("softmax", product=Product(rows=0.0, columns=0.0, depth=56.0, groups=1.0))
+    assert with_own(softmax, row=4e-6) == pytest.approx(compute(softmax) + 1e-6 * 1000)
+    total = launch("reduce")
+    assert with_own(total, per_element={"read": 4e-9}) == pytest.approx(1e6 / 1e11 + 1e-9 * 250000)
+    moment = launch("reduce", variant="moment")
+    assert with_own(moment, per_element={"moment": 8e-9}) == pytest.approx(1e6 / 1e11 + 2e-9 * 250000)
+    attention = launch("attention")
+    more = with_own(attention, per_element={"attention": 4e-9}) - compute(attention)
+    assert more == pytest.approx(1e-9 * 1000)  # half of 100 × 20 products are scores
+    own, fresh = replace(PARAMETERS, scores=3.0), 1e-9 / 4 * 4e6 * 4e6 / (4e6 + 2**23)
+    reads = 2e6 * (0.8 / 4e10 + 0.2 / 8e10)
+    time = cpu.memory_time(scalar, attention, HARDWARE, own, 4e6)
+    assert time == pytest.approx(reads + fresh + activations(5e6 + 12000))
+
+
+def test_edges_and_calls_of_their_own() -> None:
+    own = replace(PARAMETERS, edge=4e-9, calls={"lstm": 1e-6, "plain": 3e-6, "map": 9e-6})
+    more = cpu.memory_time(scalar, launch("map", edge=1e3), HARDWARE, own, 4e6) - memory("map", 4e6)
+    assert more == pytest.approx(1e-6)
+    alone = replace(HARDWARE, units=1.0)
+    steps = launch(
+        "recurrent", variant="lstm", steps=9.0, product=Product(rows=0.0, columns=0.0, depth=1.0, groups=2.0)
+    )
+    for op, seconds in (
+        (launch("map"), 9e-6),
+        (launch("conv", plain=True), 3e-6),
+        (launch("conv"), 7e-6),
+        (steps, 18e-6),
+    ):
+        assert cpu.overhead(scalar, op, alone, own) == pytest.approx(seconds)
+    merged = replace(own, epilogue={"map": 0.5})
+    assert cpu.overhead(scalar, launch("map", fused=True), alone, merged, True) == pytest.approx(9e-6)
+    assert cpu.left(scalar, launch("map", fused=True), merged, True) == 0.5

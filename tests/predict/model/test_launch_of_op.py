@@ -5,6 +5,7 @@ from math import prod
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from hwbench.predict.model.launch import (
     UNSTATED,
@@ -180,6 +181,21 @@ def test_positions_that_are_interpolated(
         ("conv", (8, 4, 4, 4), {"macs": 1, "window": 27, "depth": 432}, "volume"),
         ("conv", (8, 4), {"macs": 1, "window": 3, "depth": 48}, "signal"),
         ("transposed_conv", (8, 4, 4), {"macs": 1, "window": 9, "depth": 16}, "transposed"),
+        ("transposed_conv", (8, 4, 4), {"macs": 1, "window": 9, "depth": 15, "groups": 2}, "transposed_narrow"),
+        ("depthwise_conv", (8, 4, 4), {"macs": 1, "window": 9, "depth": 9, "groups": 8}, "depthwise"),
+        ("depthwise_conv", (8, 4, 4), {"macs": 1, "window": 9, "depth": 9, "columns": 2}, "multiplied"),
+        ("depthwise_conv", (8, 4, 4), {"macs": 1, "window": 50, "depth": 50}, "wide"),
+        ("recurrent", (8,), {"macs": 1, "name": "layer:lstm"}, "lstm"),
+        ("recurrent", (8,), {"macs": 1, "name": "a.b:rnn_relu"}, "rnn"),
+        ("recurrent", (8,), {"macs": 1, "name": "a.b:gru_cell"}, "cell"),
+        ("upsample", (8, 4, 4), {"output_elements": 128, "elementwise_flops": 513}, "interpolated"),
+        ("upsample", (8, 4, 4), {"output_elements": 128, "elementwise_flops": 512}, "upsample"),
+        ("max_pool", (8, 4, 4), {}, "max_pool"),
+        ("copy", (8, 4, 4), {"name": "a:pixel_shuffle"}, "shuffled"),
+        ("reduction", (8,), {"name": "a:linalg_vector_norm"}, "moment"),
+        ("layer_norm", (8, 4), {"strided": True}, "turned"),
+        ("layer_norm", (8, 4), {"strided": True, "channels_last": True}, "row_norm"),
+        ("batch_norm", (8, 4), {"input_elements": 32}, "group_norm"),
         ("grouped_conv", (8, 4, 4), {"macs": 1, "window": 9, "depth": 15 * 9}, "narrow"),
         ("grouped_conv", (8, 4, 4), {"macs": 1, "window": 9, "depth": 16 * 9}, "grouped"),
         ("pointwise_conv", (8, 4, 4, 4), {"macs": 1, "window": 1, "depth": 16}, "pointwise"),
@@ -197,7 +213,8 @@ def test_variants(kind: str, shape: tuple[int, ...], fields: dict[str, Any], var
 def test_epilogues_follow_a_product_without_a_gap() -> None:
     """A norm, an activation and a sum after a convolution; not after a pool, nor where the size is another one."""
     conv = op("conv", (8, 4, 4), macs=9, output_elements=128)
-    norm, relu, total = (op(kind, (8, 4, 4), output_elements=128) for kind in ("batch_norm", "relu", "add"))
+    norm = op("batch_norm", (8, 4, 4), input_elements=128, output_elements=128, weight_elements=32)
+    relu, total = (op(kind, (8, 4, 4), output_elements=128) for kind in ("relu", "add"))
     pool, half = op("max_pool", (8, 4, 4), output_elements=128), op("relu", (4, 4, 4), output_elements=64)
     assert epilogues([norm, conv, norm, relu, total]) == [False, False, True, True, True]
     assert epilogues([conv, pool, relu]) == [False, False, False]
@@ -214,3 +231,33 @@ def test_steps_of_a_recurrent_layer_and_one_small_volume() -> None:
     volume = op("conv", (8, 4, 4, 4), macs=1, window=27, depth=81, input_elements=4 * 20480)
     assert [bool(launch_of(volume, samples, 32).plain) for samples in (1, 2)] == [True, False]
     assert not launch_of(op("conv", (8, 4, 4, 4), macs=1, input_elements=4 * 20480 + 1), 1, 32).plain
+
+
+def test_one_small_image_is_convolved_without_groups_and_windows_above_three() -> None:
+    fields = {"macs": 1, "window": 9, "depth": 81, "input_elements": 20480}
+    for changed, plain in (
+        ({}, True),
+        ({"input_elements": 20481}, False),
+        ({"window": 16}, False),
+        ({"groups": 2}, False),
+    ):
+        assert bool(launch_of(op("conv", (8, 4, 4), **fields | changed), 1, 32).plain) == plain, changed
+
+
+def test_share_of_windows_inside_an_image() -> None:
+    """3 positions see 2, 3 and 2 of a window of 3; all 3 see all of 3, whatever reaches farther."""
+    three = op("conv", (8, 3, 3), macs=1, window=9, depth=81)
+    assert launch_of(three, 1, 32).layout.inside == pytest.approx((7 / 9) ** 2)
+    assert launch_of(replace(three, window=25), 1, 32).layout.inside == pytest.approx((9 / 15) ** 2)
+    assert launch_of(replace(three, window=49), 1, 32).layout.inside == pytest.approx((9 / 21) ** 2)
+    assert launch_of(replace(three, stride=9), 1, 32).layout.inside == 1
+    assert launch_of(replace(three, kind="transposed_conv"), 1, 32).layout.inside == 1
+
+
+def test_elements_that_enter_and_leave_convolutions() -> None:
+    first = op("conv", (8, 4, 4), macs=9, input_elements=48, output_elements=128)
+    again = op("conv", (8, 4, 4), macs=9, input_elements=128, output_elements=128, count=2)
+    relu, linear = op("relu", (8, 4, 4), output_elements=128), op("linear", (10,), macs=1, output_elements=10)
+    assert [each.edge for each in launches_of((first, again, relu), 3, 32)] == [144, 192, 0]
+    assert [each.edge for each in launches_of((first, relu, linear), 3, 32)] == [144, 0, 0]
+    assert [each.edge for each in launches_of((relu, first), 1, 32)] == [0, 176]

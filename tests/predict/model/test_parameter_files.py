@@ -80,8 +80,9 @@ def test_what_a_file_may_leave_out(tmp_path: Path) -> None:
     assert standard.cpu is not None
     given = {name: getattr(standard.cpu, name) for name in REQUIRED}
     cpu = parameters.CpuParameters(**given)
-    assert (cpu.fusion, cpu.fresh, cpu.grown, cpu.rereads, cpu.plain, cpu.packed) == (0, 0, 0, 0, 1, 1)
-    assert (cpu.recycled, cpu.moves, cpu.epilogue) == (8 * 2**20, {}, {})
+    assert (cpu.fusion, cpu.fresh, cpu.grown, cpu.rereads, cpu.packed) == (0, 0, 0, 0, 1)
+    assert (cpu.edge, cpu.clipped, cpu.scores, cpu.thin, cpu.row, cpu.ragged_inputs) == (0, 0, 0, 0, 0, 1)
+    assert (cpu.recycled, cpu.moves, cpu.epilogue, cpu.calls, cpu.unfold) == (8 * 2**20, {}, {}, {}, {})
     assert parameters.Runtime("", standard.spread).fuses is False
 
 

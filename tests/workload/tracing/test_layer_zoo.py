@@ -8,7 +8,7 @@ from hwbench.workload.request import ModelRequest
 
 torch = pytest.importorskip("torch")
 
-from hwbench.workload.tracing import layer_zoo  # noqa: E402
+from hwbench.workload.tracing import drawn_layers, layer_zoo  # noqa: E402
 
 
 @pytest.mark.slow
@@ -40,3 +40,19 @@ def test_an_unknown_name_gives_the_nearest():
         load.workload(ModelRequest("layers:conv-wid"))
     assert error.value.code == "unknown-model"
     assert "conv-wide" in error.value.nearest
+
+
+@pytest.mark.parametrize("kind", drawn_layers.KINDS)
+def test_a_drawn_network_is_the_same_each_time_and_counted_whole(kind):
+    make, shape = drawn_layers.drawn(f"{kind}-7")
+    one, two = ([tuple(each.shape) for each in make().parameters()] for _ in range(2))
+    assert one == two
+    counted = load.workload(ModelRequest(f"layers:{kind}-7"))
+    assert counted.params == sum(each.numel() for each in make().parameters())
+    assert not counted.uncounted
+    assert counted.input_shape == shape
+
+
+@pytest.mark.parametrize("name", ["conv-", "conv-x", "conv-123456", "other-1", "conv-\u0661"])
+def test_a_name_of_another_form_is_not_drawn(name):
+    assert drawn_layers.drawn(name) is None
