@@ -26,7 +26,8 @@ MATH_IN_FP32 = (2, 5)
 """Version of torch from which attention that is not fused computes in fp32 (pytorch issue 141756)."""
 _POWERS = ("feed_growth", "group_power", "window_last", "window_first", "ragged", "ragged_inputs", "clipped")
 _MAY_BE_ZERO = (
-    "packed_spilled", "fusion", "fresh", "grown", "rereads", "edge", "clipped", "scores", "thin", "row", "ragged_inputs",
+    "packed_spilled", "fusion", "fresh", "grown", "rereads", "edge", "clipped", "scores", "thin", "row",
+    "ragged_inputs",
 )  # fmt: skip
 _OWN = ("conv", "stem", "pointwise", "depthwise", "linear", "batched", "attention", "recurrent", "pool")
 BACKWARD_GROUPS = (
