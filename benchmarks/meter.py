@@ -33,7 +33,7 @@ def main() -> None:
         start = time.process_time()
         for step in own:
             with step:
-                step.see(((batch,), {}))
+                step.see((batch,), {})
         alone = (time.process_time() - start) / len(own)
     plain = statistics.median(first for first, _ in pairs)
     more = statistics.median(second / first for first, second in pairs)
