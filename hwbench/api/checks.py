@@ -57,6 +57,16 @@ def check_batch(value: int) -> int:
     return value
 
 
+def check_batches(values: Any) -> range | tuple[int, ...] | None:
+    """Return batch sizes, None where none are named; a range stays one. Raises InputError for anything else."""
+    if values is None or isinstance(values, range):
+        return values
+    if not isinstance(values, list | tuple):
+        message = f"'{shown(values, 40)}' is no sequence of batch sizes."
+        raise InputError("batch-range", message, field="batches")
+    return tuple(map(check_batch, values))
+
+
 def check_clock(kind: str | None) -> ClockKind | None:
     """Return the kind of a clock, `all-core` or `all_core` for the latter. Raises InputError for an unknown one."""
     if kind is None:

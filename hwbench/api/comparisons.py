@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from hwbench.api.catalogs import Filter
 from hwbench.api.catalogs import devices as catalog_devices
-from hwbench.api.checks import MAX_ROWS, check_batch, check_clock, check_dtype, check_math, check_quantity
+from hwbench.api.checks import MAX_ROWS, check_batches, check_clock, check_dtype, check_math, check_quantity
 from hwbench.api.lookup import Model, ModelOptions, check_options, locate
 from hwbench.errors import InputError, shown
 from hwbench.machine.device import Device
@@ -86,10 +86,11 @@ def compare(
         from hwbench.api.runs import compare_runs  # needs numpy, which devices do without
 
         return compare_runs(runs, margin, level)
+    batches = check_batches(batches)
     if len(located) * len(batches or ()) > MAX_ROWS:
         raise InputError("too-many", f"There are more than {MAX_ROWS} rows.", field="batch")
     source, name = Model(model, inputs, options) if model is not None else None, check_dtype(dtype)
-    sizes = tuple(check_batch(batch) for batch in batches or (source.batch(None, name) if source else 1,))
+    sizes = tuple(batches or (source.batch(None, name) if source else 1,))
     workload = source.workload(name, sizes[0]) if source else None
     answer = comparison.compare(
         [device for device, _ in located.values()], name, workload, sizes, sort=sort,

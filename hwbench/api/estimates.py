@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from msgspec.structs import replace
 
-from hwbench.api.checks import MAX_ROWS, check_clock, check_dtype, check_math
+from hwbench.api.checks import MAX_ROWS, check_batches, check_clock, check_dtype, check_math
 from hwbench.api.lookup import Model, ModelOptions, locate
 from hwbench.errors import InputError
 from hwbench.machine.device import Device
@@ -84,7 +84,9 @@ def estimate_all(
     """
     source = Model(model, inputs, options, optimizer=optimizer)
     formats = [check_dtype(name) for name in dtypes]
-    sizes = [source.batch(batch, formats[0]) for batch in (batches if batches is not None else (None,))]
+    sizes = [
+        source.batch(batch, formats[0]) for batch in ((None,) if batches is None else check_batches(batches) or ())
+    ]
     if clock and any(field.startswith("clock") for field in settings or ()):
         message = "A kind of clock cannot be chosen where the clock itself is set."
         raise InputError("exclusive", message, field="clock")

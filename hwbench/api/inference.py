@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from hwbench import answers
 from hwbench.answers import Answer
-from hwbench.api.checks import check_batch, check_dtype, check_duration
+from hwbench.api.checks import check_batches, check_dtype, check_duration
 from hwbench.api.lookup import Model, ModelOptions
 from hwbench.api.machines import host_device
 from hwbench.api.measurements import Progress, staged
@@ -107,7 +107,7 @@ def run(
     `optimizer` (sgd by default). Raises InputError without torch, which makes the module.
     """
     chosen = _chosen(runtimes, compiled)
-    formats, sizes = [check_dtype(name) for name in dtypes], [check_batch(batch) for batch in batches or ()]
+    formats, sizes = [check_dtype(name) for name in dtypes], list(check_batches(batches) or ())
     seconds = check_duration(budget, "budget")
     count = len(chosen) * len(formats) * max(len(sizes), 1)
     several = count > 1

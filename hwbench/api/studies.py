@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from hwbench.api.catalogs import devices as catalog_devices
 from hwbench.api.checks import check_dtype
 from hwbench.api.lookup import Model, locate
-from hwbench.errors import InputError
+from hwbench.errors import InputError, shown
 from hwbench.notices import Notice
 from hwbench.study.clock import elasticity, peaks, scores
 from hwbench.study.clock import study as clock_study
@@ -64,8 +64,8 @@ def study_clock(
 def _years(value: float | str) -> float:
     try:
         years = float(value)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         years = -1.0
     if not 0 <= years <= 1000:
-        raise InputError("bad-years", f"'{value}' is not a number of years from 0 to 1000.", field="window")
+        raise InputError("bad-years", f"'{shown(value, 40)}' is not a number of years from 0 to 1000.", field="window")
     return years

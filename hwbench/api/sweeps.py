@@ -9,7 +9,7 @@ from hwbench import answers
 from hwbench.answers import Answer
 from hwbench.api.catalogs import Filter
 from hwbench.api.catalogs import devices as catalog_devices
-from hwbench.api.checks import check_batch, check_dtype, check_math
+from hwbench.api.checks import check_batches, check_dtype, check_math
 from hwbench.api.lookup import Model, ModelOptions, locate
 from hwbench.errors import InputError
 from hwbench.files import atomic
@@ -165,7 +165,7 @@ def sweep(
     if not names:
         raise InputError("missing", "The list of models is empty.", field="models")
     formats = [check_dtype(name) for name in dtypes]
-    sizes = batches if isinstance(batches, range) else tuple(check_batch(batch) for batch in batches or ())
+    sizes = check_batches(batches) or ()
     chosen, notices = _devices(devices, Filter(kind, vendor, architecture, year))
     distinct = list(dict.fromkeys(names))
     points = len(distinct) * len(formats) * len(chosen) * max(len(sizes), 1)

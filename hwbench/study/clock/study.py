@@ -82,7 +82,7 @@ def _check(pairs: Sequence[tuple[str, str]], rows: list[ScoreRow]) -> None:
     labels = {label for row in rows for label in row.labels}
     for pair in pairs:
         sides = [clock_pairs.names_in(text) for text in pair]
-        if not all(sides):
+        if len(sides) != 2 or not all(sides):
             raise InputError("empty-class", "A pair needs two classes, and one of them is empty.", field="pairs")
         for name in sorted(sides[0] | sides[1]):
             if name not in labels:

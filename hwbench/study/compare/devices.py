@@ -158,6 +158,9 @@ def compare(
     """
     if runtime:
         check_runtime(runtime)
+    if sort is not None and sort not in SORTS:
+        message = f"'{shown(sort)}' is not what devices are sorted by."
+        raise InputError("unknown-sort", message, field="sort", nearest=nearest(sort, SORTS) or tuple(SORTS))
     if sort == "time" and workload is None:
         raise InputError("needs-model", "Sorting by time needs a model.", field="sort")
     assessed = [_assess(device, dtype, workload, tuple(batches), clock, runtime, math) for device in devices]
