@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from hwbench import answers
 from hwbench.answers import Answer
-from hwbench.api.checks import check_batch, check_dtype, check_duration
+from hwbench.api.checks import check_batches, check_dtype, check_duration
 from hwbench.api.measurements import Progress
 from hwbench.api.records import not_saved, prepare, saved_lines
 from hwbench.api.records import save as save_record
@@ -86,7 +86,7 @@ def live_request(
         dtypes=(check_dtype(dtype),),
         command=tuple(command),
         model=model,
-        batch=check_batch(batches[0] if batches else 1),
+        batch=(check_batches(batches) or (1,))[0],
     )
 
 

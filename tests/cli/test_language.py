@@ -1,10 +1,14 @@
 """Language models on the command line: tables of llama-bench are judged, and calibrate a device."""
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from hwbench import api
+from hwbench.cli.commands import run as run_command
 
 ROWS = [
     {"gpu_info": "NVIDIA GeForce RTX 3090", "backends": "CUDA", "model_filename": "Meta-Llama-3-8B-Q4_K_M.gguf",
@@ -153,3 +157,9 @@ def test_the_question_is_completed_and_checked(cli: Any) -> None:
 def test_a_cpu_with_a_gpu_on_its_chip_names_it(cli: Any) -> None:
     found = cli("estimate llama3-8b m3-max --weights q4_k_m --json").json["notices"]
     assert ["apple-m3-max-gpu" in each["text"] for each in found if each["code"] == "gpu-on-chip"] == [True]
+
+
+def test_run_knows_of_every_option_whether_language_models_have_it() -> None:
+    passed = {parameter.name for parameter in run_command.run.params if not parameter.name.endswith("_argument")}
+    own = {"model", "runtimes", "on", "place", "as_json", *run_command._NETWORK}
+    assert passed - own <= set(inspect.signature(api.run_language).parameters)

@@ -13,8 +13,8 @@ from hwbench.cli.progress import line
 from hwbench.errors import InputError
 
 _LANGUAGE = ("weights", "kv_dtype", "prompt", "generate", "fused_attention", "keep")
-_NETWORK = ("dtypes", "batches", "compiled", "layers", "inputs", "batch_dim", "image_size", "mode", "phase", "context",
-            "optimizer", "channels_last", "strict", "real")  # fmt: skip
+_NETWORK = ("dtypes", "batches", "compiled", "layers", "inputs", "values", "batch_dim", "image_size", "mode", "phase",
+            "context", "optimizer", "channels_last", "strict", "real")  # fmt: skip
 
 
 @options.command()
@@ -70,7 +70,7 @@ def run(
                 message = "Language models are run by llama.cpp alone."
                 raise InputError("not-for-language", message, field="runtimes", nearest=("llama.cpp",))
             for field in _NETWORK:
-                if parameters.pop(field, None) not in (None, (), False, ("fp32",), "inference"):
+                if parameters.pop(field, None) not in (None, (), {}, False, ("fp32",), "inference"):
                     raise InputError("not-for-language", "Language models do not have this option.", field=field)
             answer = api.run_language(model, progress=progress, command=command, **stated_values(wanted), **parameters)
         else:
