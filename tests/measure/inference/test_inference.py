@@ -100,8 +100,8 @@ def test_the_model_is_left_as_it_was() -> None:
 def test_other_parameters_than_counted_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     module = inference.layer_network.module
 
-    def other(*arguments: Any) -> Any:
-        network = module(*arguments)
+    def other(*arguments: Any, **options: Any) -> Any:
+        network = module(*arguments, **options)
         network.extra = torch.nn.Parameter(torch.zeros(5))
         return network
 
