@@ -36,7 +36,7 @@ MIN_FAMILY_ERROR = 0.1
 MIN_SHARE = 0.35
 """Share of the time from which overhead or one kind of op is named as a reason for an error."""
 BELOW_ROOFLINE = 0.98
-MAX_ROWS, MAX_OPS = 4000, 500_000
+MAX_ROWS, MAX_OPS = 10_000, 2_000_000
 """Rows of a table that are predicted, drawn from more, and the ops of all their networks, of some 10 µs each."""
 MAX_UNKNOWN_DEVICES, MAX_UNKNOWN_MODELS = 100, 1500
 """Names of a table that mean nothing, after which others are not searched."""
