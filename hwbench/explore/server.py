@@ -213,6 +213,7 @@ def serve(host: str, port: int, initial: str, ready: Callable[[str], None]) -> N
         reason = getattr(error, "strerror", None) or str(error)
         message = f"{shown(host, 60)}:{port} cannot be listened at: {reason}."
         raise InputError("not-listening", message, field="port") from None
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else a body waits 40 ms for its headers' receipt
     with bound:
         number = bound.getsockname()[1]
         shown_host = f"[{host}]" if ":" in host else host
