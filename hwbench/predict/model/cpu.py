@@ -180,7 +180,7 @@ def overhead(
     call = _own(parameters.calls, launch, call)
     if "plain" in parameters.calls:
         call = xp.where(launch.plain, parameters.calls["plain"], call)
-    if launch.family == "recurrent":
+    if launch.family == "recurrent" and parameters.calls:  # which are those of a cell's steps; compiled code has none
         call = call * xp.maximum(launch.steps * launch.product.groups, 1.0)
     together = launch.counts.elements / (launch.counts.elements + parameters.grain)
     team = parameters.team_heavy if heavy else parameters.team_light
