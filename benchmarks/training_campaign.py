@@ -3,7 +3,7 @@
 One process per network, one thread, CPU time. An inference, the forward and the backward pass of a step, and the update
 of every optimizer take turns, so that other work on the machine disturbs all alike: what is fitted is their ratio.
 Results are appended to FOLDER/times.jsonl, so that a run that was stopped goes on where it was.
-Usage: python benchmarks/training_campaign.py run FOLDER [--minutes 60] [--only PREFIX] [--batches 2,8]
+Usage: python benchmarks/training_campaign.py run FOLDER [--minutes 60] [--drawn 4] [--only PREFIX] [--batches 2,8]
        python benchmarks/training_campaign.py table FOLDER > results/measured/epyc-9r14/training.csv
        python benchmarks/training_campaign.py fit results/measured/epyc-9r14/training.csv [--write]
 """
@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> None:
     done = {row["model"] for row in campaign._rows(path)}
     for package in campaign.PACKAGES[:4]:  # once, before processes fork
         import_module(package)
-    for model in campaign.subjects():
+    for model in campaign.subjects(range(options.drawn)):
         if model in done or not model.startswith(options.only) or time.time() > end:
             continue
         child = multiprocessing.get_context("fork").Process(target=time_model, args=(path, model, options.batches))
@@ -178,6 +178,7 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=("run", "table", "fit"))
     parser.add_argument("folder")
     parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--drawn", type=int, default=4, help="networks drawn of each kind of layer")
     parser.add_argument("--only", default="")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--batches", type=lambda text: [int(each) for each in text.split(",")], default=[2, 8])
