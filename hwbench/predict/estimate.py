@@ -282,7 +282,7 @@ def least_times(workload: Workload, device: Device, dtype: str, batch: int) -> t
     needed = dict.fromkeys([number.computes_in, *(op.dtype for op in workload.ops if op.dtype)])
     ceilings, weights = ceilings_of(device, *engines(device, needed)), weight_bytes(workload, number.bits)
     ideal = roofline = 0.0
-    launches = launches_of(workload.ops, workload.repeats(batch), number.bits)
+    launches = launches_of(workload, batch, number.bits)
     for op, launch in zip(workload.ops, launches, strict=True):
         own = op.dtype or number.computes_in
         compute, traffic = bounds.least(scalar, launch, own, ceilings, weights, fuses)
@@ -298,7 +298,7 @@ def _layers(
     samples, fuses = workload.repeats(batch), parameters().runtimes[runtime].fuses
     weights = weight_bytes(workload, number.bits)
     layers = []
-    launches = launches_of(workload.ops, samples, number.bits)
+    launches = launches_of(workload, batch, number.bits)
     for position, (op, launch) in enumerate(zip(workload.ops, launches, strict=True)):
         dtype = op.dtype or number.computes_in
         engine = bounds.compute_dtype(dtype, launch.family, ceilings.tf32)

@@ -189,8 +189,7 @@ def hardware_for(
 def _launch_times(
     workload: Workload, hardware: Hardware, number: Dtype, batch: int, runtime: Runtime
 ) -> list[LaunchTime]:
-    samples = workload.repeats(batch)
-    return launch_times(scalar, workload, hardware, number.computes_in, number.bits, samples, runtime)
+    return launch_times(scalar, workload, hardware, number.computes_in, number.bits, batch, runtime)
 
 
 def _op_times(times: list[LaunchTime], runtime: Runtime, device: float, host: float) -> tuple[OpTime, ...]:

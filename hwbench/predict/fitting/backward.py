@@ -15,7 +15,7 @@ from hwbench.machine.device import Device
 from hwbench.predict.data import splits
 from hwbench.predict.forecast import hardware_for, timed
 from hwbench.predict.model import scalar
-from hwbench.predict.model.launch import variant_of
+from hwbench.predict.model.launch import ops_of_one, variant_of
 from hwbench.predict.model.parameters import BACKWARD_GROUPS, OTHERS, OVERHEAD, Backward
 from hwbench.predict.model.time import device_time
 from hwbench.workload.ops import Workload
@@ -53,7 +53,7 @@ def timed_passes(
     """Return the times of a network: `measured` are an inference and both passes, without factors forecast."""
     forward, backward = 0.0, dict.fromkeys(KEYS, 0.0)
     times, model = _times(step, batch, device, runtime)
-    for op, time in zip(step.ops, times, strict=True):
+    for op, time in zip(ops_of_one(step), times, strict=True):
         seconds = device_time(scalar, time, model) * time.count
         if op.part == "backward":
             backward[BACKWARD_GROUPS.get(variant_of(op), OTHERS)] += seconds - time.overhead * time.count

@@ -77,7 +77,7 @@ def problem(cases: Sequence[Case], device: Device) -> Problem:
     groups: dict[tuple[str, str, str], list[tuple[Launch, int, float]]] = {}
     for position, (case, dtype) in enumerate(zip(cases, formats, strict=True)):
         weights = weight_bytes(case.workload, dtype.bits)
-        launches = launches_of(case.workload.ops, case.workload.repeats(case.batch), dtype.bits)
+        launches = launches_of(case.workload, case.batch, dtype.bits)
         for op, launch in zip(case.workload.ops, launches, strict=True):
             engine = compute_dtype(op.dtype or dtype.computes_in, launch.family, hardware.tf32)
             groups.setdefault((launch.family, launch.variant, engine), []).append((launch, position, weights))

@@ -16,7 +16,7 @@ from hwbench.predict.model import bounds
 from hwbench.predict.model.bounds import DeviceCeilings, ceilings_of, compute_dtype, engines
 from hwbench.predict.model.hardware import Hardware, hardware_of
 from hwbench.predict.model.interval import log_interval
-from hwbench.predict.model.launch import UNKNOWN, Launch, Place, family_of, launch_of, places, variant_of
+from hwbench.predict.model.launch import UNKNOWN, Launch, Place, family_of, launch_of, ops_of_one, places, variant_of
 from hwbench.predict.model.parameters import ParameterFile, Runtime, parameters
 from hwbench.predict.model.runtimes import KERNELS, Math, check_runtime, full_name, runs_on, runtime_for
 from hwbench.predict.model.time import device_time, launch_time, parts, total_time, weight_bytes, weights_of
@@ -103,7 +103,7 @@ def grid(
         machine and replace(machine, expected=file.runtimes[name].factors(machine.label, machine.architecture))
         for machine, name in zip(hardware, names, strict=True)
     )
-    samples = np.array([workload.repeats(batch) for batch in batches], dtype=float)
+    samples = np.array([workload.repeats(batch) * workload.samples for batch in batches], dtype=float)
     columns = {name: np.full((len(devices), len(samples)), np.nan) for name in (*BOUNDS, *FORECASTS)}
     folded = _folded(workload)
 
@@ -135,7 +135,8 @@ def grid(
 def _folded(workload: Workload) -> tuple[tuple[Op, Place], ...]:
     """Return the ops by their places, those that differ in their name alone as one."""
     groups: dict[Place, list[tuple[str, Op]]] = {}
-    for op, place in zip(workload.ops, places(workload.ops), strict=True):
+    ops = ops_of_one(workload)
+    for op, place in zip(ops, places(ops), strict=True):
         groups.setdefault(place, []).append((f"{family_of(op)} {variant_of(op)}", op))
     return tuple((op, place) for place, members in groups.items() for op in fold(members))
 

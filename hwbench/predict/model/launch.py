@@ -6,9 +6,10 @@ from math import prod
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hwbench.dtypes import BITS
-from hwbench.workload.ops import Op
+from hwbench.workload.ops import Op, Shape, Workload
 
 Number = Any
 """A float, or a numpy array of floats."""
@@ -84,6 +85,12 @@ SMALL, SMALL_SIDE = 20480, 3
 """Elements of an image (of a volume's planes) and side of the window up to which torch convolves one without oneDNN."""
 UNSTATED = 256
 """Columns and depth of products whose shapes are not known."""
+PER_SAMPLE = ("batched_matmul", "attention", "attention_backward")
+"""Kinds of ops whose products are those of the samples: a batch adds products, not rows."""
+_GROWING = (
+    "macs", "elementwise_flops", "input_elements", "output_elements", "fixed_input_bytes", "fixed_output_bytes",
+    "fused_elements", "fused_bytes",
+)  # fmt: skip
 
 
 class Counts(Struct, frozen=True):
@@ -234,7 +241,7 @@ def variant_of(op: Op) -> str:
 
 def places(ops: Sequence[Op]) -> list[Place]:
     """Return the place of each op in its network."""
-    edges, heavy = [0.0] * len(ops), [k for k, op in enumerate(ops) if op.macs]
+    edges, heavy = [0.0] * len(ops), [k for k, op in enumerate(ops) if op.macs and op.part == "forward"]
     for k in {*heavy[:1], *heavy[-1:]}:
         if family_of(ops[k]) in CONVOLUTIONS:
             image, last = len(ops[k].output_shape), ops[-1]
@@ -299,9 +306,34 @@ def _has_bias(op: Op, size: float) -> bool:
     return op.weight_elements + op.fixed_weight_bytes / size > op.columns * op.depth * op.groups
 
 
+def ops_of_one(workload: Workload) -> tuple[Op, ...]:
+    """Return a network's ops as those of one sample, also where they were counted for several at once."""
+    return tuple(_of_one(op, workload.samples) for op in workload.ops) if workload.samples > 1 else workload.ops
+
+
+def _of_one(op: Op, samples: int) -> Op:
+    if op.constant:
+        return op
+    fields: dict[str, Any] = {name: getattr(op, name) / samples for name in _GROWING}
+    if op.kind in PER_SAMPLE:
+        fields["groups"] = op.groups / samples
+    image = op.kind.endswith(("conv", "conv_backward"))  # of which each step of an accumulated gradient has some
+    shape = op.output_shape[1:] if image else _shape_of_one(op.output_shape, samples)
+    return replace(op, output_shape=shape, **fields)
+
+
+def _shape_of_one(shape: Shape, samples: int) -> Shape:
+    """Return a shape without the dimension of the batch, or with a sample's part of the first that may hold it."""
+    for k, size in enumerate(shape):
+        if size % samples == 0:
+            return shape[:k] + ((size // samples,) if size > samples else ()) + shape[k + 1 :]
+    return shape
+
+
 @lru_cache(maxsize=2)
-def launches_of(ops: tuple[Op, ...], samples: int, bits: int) -> tuple[Launch, ...]:
-    """Return the launches of a network's ops, in their order."""
+def launches_of(workload: Workload, batch: int, bits: int) -> tuple[Launch, ...]:
+    """Return the launches of a network's ops, in their order. Raises InputError for a batch that was not traced."""
+    ops, samples = ops_of_one(workload), workload.repeats(batch) * workload.samples
     return tuple(launch_of(op, samples, bits, place) for op, place in zip(ops, places(ops), strict=True))
 
 
@@ -374,6 +406,6 @@ def _product(op: Op, times: Number) -> Product:
         return Product(rows=0, columns=op.columns, depth=op.depth, groups=op.groups)
     columns, depth = op.columns or UNSTATED, op.depth or UNSTATED
     rows = op.macs / (op.groups * columns * depth)
-    if op.kind in ("batched_matmul", "attention", "attention_backward"):
+    if op.kind in PER_SAMPLE:
         return Product(rows=rows, columns=columns, depth=depth, groups=op.groups * times)
     return Product(rows=rows * times, columns=columns, depth=depth, groups=op.groups)

@@ -31,13 +31,13 @@ class LaunchTime(Struct, frozen=True):
 
 
 def launch_times(
-    xp: ModuleType, workload: Workload, hardware: Hardware, dtype: str, bits: int, samples: Number, runtime: Runtime
+    xp: ModuleType, workload: Workload, hardware: Hardware, dtype: str, bits: int, batch: int, runtime: Runtime
 ) -> list[LaunchTime]:
-    """Return the times of every op for `samples` samples, in the workload's order."""
+    """Return the times of every op for a batch, in the workload's order."""
     weights = weight_bytes(workload, bits)
     fitted = hardware.expected or runtime.factors(hardware.label, hardware.architecture)
     hardware = replace(hardware, expected=fitted)
-    launches = launches_of(workload.ops, samples, bits)
+    launches = launches_of(workload, batch, bits)
     dtypes = [
         bounds.compute_dtype(op.dtype or dtype, launch.family, hardware.tf32)
         for op, launch in zip(workload.ops, launches, strict=True)

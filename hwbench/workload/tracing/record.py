@@ -155,6 +155,8 @@ class Trace:
         extent = max((t.numel() for t in (inputs if cost.kind in ROWS else counted)), default=0)
         self.nodes.append(Node(cost.kind, extent, tuple(reads), tuple(writes)))
         shape, part = tuple(counted[0].shape) if counted else (), parts.part()
+        if cost.kind.endswith("conv_backward"):  # which may write gradients of weights alone
+            shape = tuple(call.args[0].shape)
         self.ops.append(
             tally.op(
                 cost,

@@ -96,7 +96,7 @@ def test_parts_of_a_grid_are_sums_over_launches() -> None:
     hardware = replace(hardware, expected=runtime.factors(device.label, hardware.architecture))
     ideal = roofline = in_memory = compute = memory = 0.0
     kept: list[tuple[float, float]] = []
-    for launch in launches_of(SMALL.ops, batch, 16):
+    for launch in launches_of(SMALL, batch, 16):
         least, traffic = bounds.least(scalar, launch, "fp16", ceilings, weights, False)
         ideal, roofline = ideal + least * launch.count, roofline + max(least, traffic / 1008e9) * launch.count
         in_memory += traffic / 1008e9 * launch.count if traffic / 1008e9 >= least else 0.0

@@ -27,6 +27,10 @@ def op(kind: str, shape: tuple[int, ...] = (4,), **more: Any) -> Op:
     return Op(kind, shape, **more)
 
 
+def network(*ops: Op, **more: Any) -> Workload:
+    return Workload("net", "Net", (4,), ops, **more)
+
+
 @pytest.mark.parametrize(
     ("kind", "fields", "family"),
     [
@@ -219,7 +223,7 @@ def test_epilogues_follow_a_product_without_a_gap() -> None:
     assert epilogues([norm, conv, norm, relu, total]) == [False, False, True, True, True]
     assert epilogues([conv, pool, relu]) == [False, False, False]
     assert epilogues([conv, half, relu]) == [False, False, False]
-    launches = launches_of((conv, relu), 3, 32)
+    launches = launches_of(network(conv, relu), 3, 32)
     assert [each.epilogue for each in launches] == [False, True]
     assert epilogues([op("relu", (1,), output_elements=1)]) == [False]
     assert launches[1].counts.output_bytes == 3 * 128 * 4
@@ -258,6 +262,40 @@ def test_elements_that_enter_and_leave_convolutions() -> None:
     first = op("conv", (8, 4, 4), macs=9, input_elements=48, output_elements=128)
     again = op("conv", (8, 4, 4), macs=9, input_elements=128, output_elements=128, count=2)
     relu, linear = op("relu", (8, 4, 4), output_elements=128), op("linear", (10,), macs=1, output_elements=10)
-    assert [each.edge for each in launches_of((first, again, relu), 3, 32)] == [144, 192, 0]
-    assert [each.edge for each in launches_of((first, relu, linear), 3, 32)] == [144, 0, 0]
-    assert [each.edge for each in launches_of((relu, first), 1, 32)] == [0, 176]
+    assert [each.edge for each in launches_of(network(first, again, relu), 3, 32)] == [144, 192, 0]
+    assert [each.edge for each in launches_of(network(first, relu, linear), 3, 32)] == [144, 0, 0]
+    assert [each.edge for each in launches_of(network(relu, first), 1, 32)] == [0, 176]
+
+
+def test_ops_counted_for_a_batch_at_once_are_those_of_one_sample_repeated() -> None:
+    """A step of training is traced at its batch: neither one small image, nor a volume, nor attention without a kernel.
+
+    Amounts grow with the samples but for weights; so do the products of attention, but not those of a layer.
+    """
+    small = {"macs": 96, "window": 9, "depth": 81, "columns": 8, "input_elements": 1152, "weight_elements": 648}
+    ops = (
+        op("conv", (8, 12, 12), output_elements=1152, **small),
+        op("conv_backward", (8, 12, 12), output_elements=1800, part="backward", **small),
+        op("relu", (8, 12, 12), input_elements=1152, output_elements=1152, fused_elements=2304, elementwise_flops=1152),
+        op("attention", (3, 7, 5), macs=1470, groups=3, columns=7, depth=5, output_elements=105),
+        op("linear", (7, 4), macs=420, columns=4, depth=15, output_elements=28, weight_elements=60),
+        op("upsample", (8, 12, 12), elementwise_flops=9 * 1152, fixed_output_bytes=2304, fixed_input_bytes=36),
+        op("recurrent", (7, 4), macs=700, weight_elements=100, input_elements=105, output_elements=28),
+        op("copy", (7, 4), input_elements=28, output_elements=28, constant=True),
+    )
+    grows = ("macs", "elementwise_flops", "input_elements", "output_elements", "fixed_input_bytes",
+             "fixed_output_bytes", "fused_elements")  # fmt: skip
+    whole = [
+        replace(one, **{name: 6 * getattr(one, name) for name in grows}, output_shape=(6, *one.output_shape))
+        for one in ops[:-1]
+    ]
+    whole[3] = replace(whole[3], groups=18)
+    whole[4] = replace(whole[4], output_shape=(42, 4))
+    whole[6] = replace(whole[6], output_shape=(7, 6, 4))
+    for batch in (6, 18):
+        traced = launches_of(network(*whole, ops[-1], samples=6), batch, 32)
+        repeated = launches_of(network(*ops), batch, 32)
+        assert traced == repeated
+        assert [launch.variant for launch in traced[:2]] == ["conv", "conv"]
+        assert not any(launch.plain or launch.unfused for launch in traced)
+    assert [bool(launch.plain) for launch in launches_of(network(*ops), 1, 32)[:2]] == [True, True]
