@@ -20,6 +20,7 @@ from hwbench.predict.improvements import Improvement
 from hwbench.predict.model import bounds, scalar
 from hwbench.predict.model.bounds import DeviceCeilings, ceilings_of, engines
 from hwbench.predict.model.hardware import boost
+from hwbench.predict.model.latest import latest
 from hwbench.predict.model.launch import launches_of
 from hwbench.predict.model.parameters import parameters
 from hwbench.predict.model.runtimes import KERNELS, Math, runtime_for
@@ -279,8 +280,8 @@ def estimate(
 def least_times(workload: Workload, device: Device, dtype: str, batch: int) -> tuple[float, float | None]:
     """Return the seconds of the ideal and of the roofline, None where the bandwidth is unknown, as `estimate` does."""
     number, fuses = dtypes.dtype(dtype), parameters().runtimes[runtime_for(device.kind, None, workload.phase)].fuses
-    needed = dict.fromkeys([number.computes_in, *(op.dtype for op in workload.ops if op.dtype)])
-    ceilings, weights = ceilings_of(device, *engines(device, needed)), weight_bytes(workload, number.bits)
+    needed = tuple(dict.fromkeys([number.computes_in, *(op.dtype for op in workload.ops if op.dtype)]))
+    ceilings, weights = _ceilings_at(device, needed), weight_bytes(workload, number.bits)
     ideal = roofline = 0.0
     launches = launches_of(workload, batch, number.bits)
     for op, launch in zip(workload.ops, launches, strict=True):
@@ -289,6 +290,11 @@ def least_times(workload: Workload, device: Device, dtype: str, batch: int) -> t
         ideal += compute * op.count
         roofline += max(compute * op.count, traffic * op.count / ceilings.bandwidth)
     return ideal, roofline if device.memory.bandwidth else None
+
+
+@latest(64)
+def _ceilings_at(device: Device, needed: tuple[str, ...]) -> DeviceCeilings:
+    return ceilings_of(device, *engines(device, needed))
 
 
 def _layers(

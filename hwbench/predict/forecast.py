@@ -15,7 +15,8 @@ from hwbench.notices import Notice, notice
 from hwbench.predict.model import scalar
 from hwbench.predict.model.hardware import Hardware, hardware_of
 from hwbench.predict.model.interval import log_interval
-from hwbench.predict.model.launch import UNKNOWN, family_of
+from hwbench.predict.model.latest import latest
+from hwbench.predict.model.launch import UNKNOWN, launches_of
 from hwbench.predict.model.parameters import ParameterFile, Runtime, parameters
 from hwbench.predict.model.runtimes import KERNELS, Math, runtime_for
 from hwbench.predict.model.time import (
@@ -136,7 +137,8 @@ def forecast(
     total = total_time(scalar, device_s, host_s)
     ops = _op_times(times, model, device_s, host_s)
     shares = _shares(ops)
-    unknown = sum(time.shares.whole for op, time in zip(workload.ops, ops, strict=True) if family_of(op) == UNKNOWN)
+    launches = launches_of(workload, batch, number.bits)
+    unknown = sum(time.shares.whole for launch, time in zip(launches, ops, strict=True) if launch.family == UNKNOWN)
     unsure = (unknown, shares.overhead)
     spread = model.in_training if workload.fixed == "training" else model.spread
     low, high = log_interval(scalar, spread, device.vendor, hardware, number.name, unsure, foreign)
@@ -182,8 +184,11 @@ def hardware_for(
 ) -> Hardware | None:
     """Return the device as the model sees it; None if bandwidth or rates are unknown, or the runtime has no kernels."""
     number = dtypes.dtype(dtype)
-    needed = {number.computes_in, *(op.dtype for op in workload.ops if op.dtype)}
-    return hardware_of(device, needed, clock, math) if foreign or number.name in KERNELS else None
+    needed = frozenset((number.computes_in, *(op.dtype for op in workload.ops if op.dtype)))
+    return _hardware_of(device, needed, clock, math) if foreign or number.name in KERNELS else None
+
+
+_hardware_of = latest(64)(hardware_of)
 
 
 def _launch_times(

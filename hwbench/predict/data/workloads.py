@@ -20,7 +20,7 @@ Workloads = Callable[[ModelRequest], Workload]
 
 def by_trace(row: MeasuredTime) -> tuple[object, ...]:
     """Return a key that sorts rows of one trace together, and traces of one file: each is read once."""
-    return (row.model, row.image_size or 0, row.dtype, row.layout or "")
+    return (row.model, row.image_size or 0, row.dtype, row.layout or "", row.batch)
 
 
 def measured_workload(row: MeasuredTime, count: Workloads) -> Workload:

@@ -1,7 +1,6 @@
 """What one op launches at a batch and a dtype: a kernel of a family, with its counts, product and layout."""
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -9,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from hwbench.dtypes import BITS
+from hwbench.predict.model.latest import latest
 from hwbench.workload.ops import Op, Shape, Workload
 
 Number = Any
@@ -273,9 +273,7 @@ def _interpolated(op: Op) -> int:
     torch's kernel works so for channels first if it mixes neighbors (more than 4 operations an element).
     """
     shape = op.output_shape
-    if variant_of(op) != "interpolated" or len(shape) < 3 or op.channels_last:
-        return 0
-    return shape[-1] * shape[-2]
+    return 0 if len(shape) < 3 or op.channels_last else shape[-1] * shape[-2]
 
 
 def _elements(op: Op) -> float:
@@ -330,57 +328,90 @@ def _shape_of_one(shape: Shape, samples: int) -> Shape:
     return shape
 
 
-@lru_cache(maxsize=2)
+@latest(4)
 def launches_of(workload: Workload, batch: int, bits: int) -> tuple[Launch, ...]:
     """Return the launches of a network's ops, in their order. Raises InputError for a batch that was not traced."""
-    ops, samples = ops_of_one(workload), workload.repeats(batch) * workload.samples
-    return tuple(launch_of(op, samples, bits, place) for op, place in zip(ops, places(ops), strict=True))
+    samples = workload.repeats(batch) * workload.samples
+    return tuple(_repeated(launch, op, samples) for launch, op in _of_a_sample(workload, bits))
+
+
+@latest(2)
+def _of_a_sample(workload: Workload, bits: int) -> tuple[tuple[Launch, Op], ...]:
+    ops = ops_of_one(workload)
+    return tuple((_launch_of(op, bits, place), op) for op, place in zip(ops, places(ops), strict=True))
 
 
 def launch_of(op: Op, samples: Number, bits: int, place: Place = ALONE) -> Launch:
     """Return the launch of an op for `samples` samples (a number or an array) whose elements take `bits` bits each."""
-    times = 1 if op.constant else samples
+    return _repeated(_launch_of(op, bits, place), op, samples)
+
+
+def _repeated(launch: Launch, op: Op, samples: Number) -> Launch:
+    """Return the launch of an op for `samples` samples, from the one of a sample."""
+    plain = (samples == 1) & launch.plain
+    if op.constant:
+        return replace(launch, plain=plain)
+    counts, product = launch.counts, launch.product
+    counts = Counts(
+        counts.flops * samples,
+        counts.elementwise_flops * samples,
+        counts.input_bytes * samples,
+        counts.weight_bytes,
+        counts.output_bytes * samples,
+        counts.elements * samples,
+        counts.saved_bytes * samples,
+        counts.biased_bytes * samples,
+    )
+    if op.macs and op.kind in PER_SAMPLE:
+        product = replace(product, groups=product.groups * samples)
+    elif op.macs:
+        product = replace(product, rows=product.rows * samples)
+    return replace(launch, counts=counts, product=product, plain=plain, edge=launch.edge * samples)
+
+
+def _launch_of(op: Op, bits: int, place: Place) -> Launch:
+    """Return the launch of an op for one sample."""
     size = bits / 8
-    elements = _elements(op)
+    family, variant, output_bytes = family_of(op), variant_of(op), op.output_elements * size + op.fixed_output_bytes
     return Launch(
-        family=family_of(op),
+        family=family,
         count=op.count,
         counts=Counts(
-            flops=2 * op.macs * times,
-            elementwise_flops=op.elementwise_flops * times,
-            input_bytes=(op.input_elements * size + op.fixed_input_bytes) * times,
+            flops=2 * op.macs,
+            elementwise_flops=op.elementwise_flops,
+            input_bytes=op.input_elements * size + op.fixed_input_bytes,
             weight_bytes=op.weight_elements * size + op.fixed_weight_bytes,
-            output_bytes=(op.output_elements * size + op.fixed_output_bytes) * times,
-            elements=elements * times,
-            saved_bytes=(op.fused_elements * size + op.fused_bytes) * times,
-            biased_bytes=(op.output_elements * size + op.fixed_output_bytes) * times if _has_bias(op, size) else 0.0,
+            output_bytes=output_bytes,
+            elements=_elements(op),
+            saved_bytes=op.fused_elements * size + op.fused_bytes,
+            biased_bytes=output_bytes if _has_bias(op, size) else 0.0,
         ),
-        product=_product(op, times),
+        product=_product(op),
         layout=Layout(
             window=op.window or 1,
             stride=op.stride,
             channels_last=op.channels_last,
             strided=op.strided,
             half=(op.dtype in ("fp16", "bf16")) if op.dtype else bits <= 16,
-            positions=_interpolated(op),
+            positions=_interpolated(op) if variant == "interpolated" else 0,
             inside=_inside(op),
         ),
         fused=op.fused,
         masked=op.masked,
         unfused=op.kind.startswith("attention") and not _fuses(op),
         backward=op.part == "backward" or op.kind.endswith("_backward"),
-        variant=variant_of(op),
+        variant=variant,
         epilogue=place.epilogue,
-        edge=place.edge * times,
-        plain=(samples == 1) & _is_small(op),
+        edge=place.edge,
+        plain=family in CONVOLUTIONS and _is_small(op),
         steps=op.macs / op.weight_elements if op.kind == "recurrent" and op.weight_elements else 0.0,
     )
 
 
 def _is_small(op: Op) -> bool:
-    """Return whether torch convolves one sample of an op on one thread without oneDNN."""
+    """Return whether torch convolves one sample of a convolution on one thread without oneDNN."""
     sides = len(op.output_shape) - 1
-    if not op.macs or family_of(op) not in CONVOLUTIONS or op.groups > 1 or not 1 <= sides <= 3:
+    if op.groups > 1 or not 1 <= sides <= 3:
         return False
     rows = op.output_shape[-1] if sides == 3 else 1
     return op.input_elements <= SMALL * rows and (sides == 1 or op.window <= SMALL_SIDE**sides)
@@ -400,12 +431,9 @@ def _inside(op: Op) -> float:
     return min(share, 1.0)
 
 
-def _product(op: Op, times: Number) -> Product:
-    """Return the shape of an op's products; a batch adds rows, or products where each sample has its own operands."""
+def _product(op: Op) -> Product:
+    """Return the shape of an op's products for one sample."""
     if not op.macs:
         return Product(rows=0, columns=op.columns, depth=op.depth, groups=op.groups)
     columns, depth = op.columns or UNSTATED, op.depth or UNSTATED
-    rows = op.macs / (op.groups * columns * depth)
-    if op.kind in PER_SAMPLE:
-        return Product(rows=rows, columns=columns, depth=depth, groups=op.groups * times)
-    return Product(rows=rows * times, columns=columns, depth=depth, groups=op.groups)
+    return Product(rows=op.macs / (op.groups * columns * depth), columns=columns, depth=depth, groups=op.groups)
