@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from hwbench import answers
 from hwbench.answers import Answer
-from hwbench.api.checks import DeviceRef, check_dtype
+from hwbench.api.checks import DeviceRef, LocatedDevice, check_dtype, is_here
 from hwbench.api.lookup import calibration_key, locate
 from hwbench.errors import InputError, shown
 from hwbench.files import atomic
@@ -29,6 +29,7 @@ from hwbench.predict.replay.summary import Validation
 from hwbench.report.text.layout import PLAIN, Style
 
 if TYPE_CHECKING:
+    from hwbench.measure.torch.device import TorchDevice
     from hwbench.predict.replay.language import LanguageValidation
 
 MAX_DISTURBED = 0.1
@@ -160,17 +161,17 @@ def calibrate(
     """Fit to measured times in CSV files: the factors of one `device`, or without one the time model itself.
 
     Factors are saved, and forecasts for the device then use them; a dozen timings are enough. Without files, the device
-    `host` times networks on this machine, and no device gives the parameters in use. `show` and `reset` give and remove
-    what is saved of the device, this machine by default to `reset`. `output` is a file for the fitted parameters of the
-    model, and `device` then that of files that do not name theirs; `say` hears of each fit.
+    `host` times networks on this machine, `cuda` or `mps` on its GPU, and no device gives the parameters in use. `show`
+    and `reset` give and remove what is saved of the device, this machine by default to `reset`. `output` is a file for
+    the fitted parameters, and `device` then that of files that do not name theirs; `say` hears of each fit.
     """
     if (show or reset) and (files or output or show == reset):
         message = "A calibration is shown or removed by itself, without files and output."
         raise InputError("exclusive", message, field="show" if show else "reset")
     if reset or (show and device):
         return _saved_calibration(device or "host", reset)
-    if not files and device is not None and DeviceRef.parse(device).kind == "host":
-        return _calibrate_host(progress)
+    if not files and device is not None and is_here(device):
+        return _calibrate_here(None if DeviceRef.parse(device).kind == "host" else device, progress)
     if not files:
         return TimeModel(shipped_parameters())
     if device is not None and output is None:
@@ -198,8 +199,11 @@ def calibrate(
     return Calibration(output, difference, fitted, tuple(notices))
 
 
-def _calibrate_host(progress: Callable[[float, str], None] | None) -> SavedCalibration:
-    """Time networks on this machine and save how it differs from the model. Raises InputError if it is disturbed."""
+def _calibrate_here(gpu: str | None, progress: Callable[[float, str], None] | None) -> SavedCalibration:
+    """Time networks on this machine's CPU, or on a GPU by torch's name, and save how it differs from the model.
+
+    Raises InputError if the machine is disturbed.
+    """
     from hwbench.api.machines import host_key
     from hwbench.api.machines import measured as measured_device
     from hwbench.machine.host.describe import host
@@ -210,10 +214,14 @@ def _calibrate_host(progress: Callable[[float, str], None] | None) -> SavedCalib
     from hwbench.predict.fitting.problem import Case
 
     machine = host()
-    calibrations.prepare(host_key(machine))
+    place, dtype, runtime, key = None, "fp32", "torch-eager-cpu", host_key(machine)
     located = measured_device(machine)
+    if gpu:
+        place, located = _gpu_here(gpu)
+        dtype, runtime, key = "amp" if place.kind == "cuda" else "fp32", "torch-eager-cuda", located.device.label
+    calibrations.prepare(key)
     device = located.device
-    if not device.memory.bandwidth and not (device.sustained and device.sustained.bandwidth):
+    if hardware_of(device, ()) is None:
         message = "The memory bandwidth of this machine is unknown: run `hwbench bench` first."
         raise InputError("unknown-bandwidth", message, field="device")
     settings = cpus.settings(machine)
@@ -221,22 +229,36 @@ def _calibrate_host(progress: Callable[[float, str], None] | None) -> SavedCalib
     show(0.0, "looking whether the machine is at rest")
     _refuse_disturbed(snapshot.while_idle(settings.cpus, REST_S))
     before = snapshot.snapshot(settings.cpus)
-    times = host_calibration.times(settings, lambda share: show(share, "timing networks"))
+    times = host_calibration.times(settings, lambda share: show(share, "timing networks"), place, dtype)
     disturbances = snapshot.disturbances(before, snapshot.snapshot(settings.cpus))
     _refuse_disturbed(disturbances)
-    cases = [Case(workload, device, "fp32", batch, time, workload.name) for workload, batch, time in times]
-    fitted = factors(cases, device, shipped_parameters().runtimes["torch-eager-cpu"])
+    cases = [Case(workload, device, dtype, batch, time, workload.name) for workload, batch, time in times]
+    fitted = factors(cases, device, shipped_parameters().runtimes[runtime])
+    name = device.label if gpu else "host"
     calibration = DeviceCalibration(
-        device="host",
+        device=name,
         created=_now(),
         source=f"{len(times)} networks timed on this machine",
         timings=len(times),
         ceilings=device.sustained.source if device.sustained else None,
         **to_builtins(fitted),
     )
-    path = calibrations.save(host_key(machine), calibration)
+    path = calibrations.save(key, calibration)
     timed = tuple({"model": workload.name, "batch": batch, "time_s": time} for workload, batch, time in times)
-    return SavedCalibration("host", calibration, path, timed, notices=(*located.notices, *disturbances))
+    return SavedCalibration(name, calibration, path, timed, notices=(*located.notices, *disturbances))
+
+
+def _gpu_here(name: str) -> "tuple[TorchDevice, LocatedDevice]":
+    """Return a GPU of this machine by torch's name, and as the catalog knows it. Raises InputError if it does not."""
+    from hwbench.measure.torch import device as torch_devices
+    from hwbench.measure.torch import gpu
+
+    place = torch_devices.find_device(name)
+    known = gpu.describe(place)
+    if known is None:
+        message = f"The catalog does not know the GPU {shown(place.title)}: describe it in a file, and give timings."
+        raise InputError("unknown-device", message, field="device")
+    return place, LocatedDevice(known)
 
 
 def _calibrate_device(name: str, files: Sequence[str]) -> SavedCalibration:

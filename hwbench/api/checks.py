@@ -44,6 +44,11 @@ class LocatedDevice(Struct, frozen=True):
     notices: tuple[Notice, ...] = ()
 
 
+def is_here(device: str) -> bool:
+    """Return whether a name means this machine or, by torch's name, its GPU, on which networks can be timed."""
+    return device.lower().partition(":")[0] in ("host", "cuda", "mps")
+
+
 def check_dtype(name: str) -> str:
     """Return a dtype as hwbench spells it. Raises InputError with the nearest."""
     return dtypes.dtype(name).name

@@ -12,6 +12,8 @@ from hwbench.api.checks import LocatedDevice
 from hwbench.machine import catalog
 from hwbench.measure import host_calibration
 from hwbench.measure.environment import snapshot
+from hwbench.measure.torch import device as devices
+from hwbench.measure.torch import gpu
 from hwbench.notices import notice
 from hwbench.predict.forecast import forecast
 from hwbench.workload import load
@@ -66,6 +68,33 @@ def test_a_calibration_is_kept_named_in_forecasts_and_removed(
     assert cli("calibrate --reset --json").json["removed"]
     assert not cli("calibrate --reset --device host --json").json["removed"]
     assert "calibrated" not in codes(cli("estimate -m alexnet -d host --json"))
+
+
+def test_a_gpu_of_this_machine_is_calibrated_under_its_name_in_the_catalog(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card, asked = catalog.device("rtx4070"), []
+
+    def times(_settings: object, _progress: object, gpu: Any, dtype: str) -> list[tuple[Any, int, float]]:
+        asked.append((gpu.torch_name, dtype))
+        pairs = [(load.workload(name), batch) for name, batch in host_calibration.GPU_NETWORKS]
+        forecasts = [forecast(workload, card, dtype, batch) for workload, batch in pairs]
+        return [(*pair, 1.5 * found.time_s) for pair, found in zip(pairs, forecasts, strict=True) if found]
+
+    monkeypatch.setattr(snapshot, "disturbances", lambda *_arguments: [])
+    monkeypatch.setattr(devices, "find_device", lambda name: devices.TorchDevice(name, "NVIDIA GeForce RTX 4070"))
+    monkeypatch.setattr(gpu, "describe", lambda _device: card)
+    monkeypatch.setattr(host_calibration, "times", times)
+    answer = cli("calibrate --device cuda:0 --json").json
+    assert asked == [("cuda:0", "amp")]
+    assert (answer["device"], answer["calibration"]["timings"]) == ("rtx4070", len(answer["timed"]))
+    factors = [answer["calibration"][part] for part in ("compute", "memory", "overhead")]
+    assert factors == pytest.approx([1.5] * 3, rel=0.15)
+    assert "calibrated" in codes(cli("estimate -m alexnet -d rtx4070 --json"))
+    monkeypatch.setattr(gpu, "describe", lambda _device: None)
+    refused = cli("calibrate --device cuda --json")
+    assert (refused.code, refused.json["error"]["code"]) == (2, "unknown-device")
+    assert cli("calibrate --device rtx4070 --json").json["error"]["code"] == "missing"
 
 
 @pytest.mark.usefixtures("timed")

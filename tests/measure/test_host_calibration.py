@@ -30,4 +30,16 @@ def test_an_interrupt_gives_no_factors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_network_is_in_the_catalog() -> None:
-    assert {name for name, _ in host_calibration.NETWORKS} <= set(load.workloads())
+    assert {name for name, _ in (*host_calibration.NETWORKS, *host_calibration.GPU_NETWORKS)} <= set(load.workloads())
+
+
+def test_networks_are_timed_on_a_gpu_as_on_any_device_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    from hwbench.measure.torch.device import TorchDevice
+
+    networks = (("squeezenet1.0", 1), ("mobilenet-v2", 2))
+    monkeypatch.setattr(host_calibration, "GPU_NETWORKS", networks)
+    monkeypatch.setattr(host_calibration, "BUDGET_S", 0.5)
+    found = host_calibration.times(settings.settings(), lambda _share: None, TorchDevice("cpu", "a GPU"))
+    assert [(workload.name, batch) for workload, batch, _ in found] == list(networks)
+    assert all(time > 0 for *_, time in found)

@@ -5,6 +5,7 @@ from functools import partial
 import click
 
 from hwbench import api
+from hwbench.api.checks import is_here
 from hwbench.cli import options, output
 from hwbench.cli.progress import line
 from hwbench.errors import InputError
@@ -15,7 +16,7 @@ from hwbench.errors import InputError
 @click.option("--measurements", multiple=True, metavar="FILE", help="CSV file of measured times; more may follow.")
 @click.option(
     "--device", "-d", metavar="D",
-    help="Fit the factors of this device alone to the files; without files, host times networks on this machine.",
+    help="Fit the factors of this device alone to the files; without files, host or cuda times networks here.",
 )  # fmt: skip
 @click.option("--show", is_flag=True, help="Show the parameters in use, or with --device its calibration; do not fit.")
 @click.option("--reset", is_flag=True, help="Remove the calibration of the device [default: host].")
@@ -42,7 +43,8 @@ def calibrate(
     fits factors for language models.
 
     With --device host and no files it times seven networks on this machine (under a minute, needs torch) and saves
-    the factors of this machine. A machine that does other work is refused: the factors would describe that work.
+    the factors of this machine; with --device cuda (or mps) ten on its GPU, in mixed precision through CUDA. A machine
+    that does other work is refused: the factors would describe that work.
 
     \b
     Examples:
@@ -58,8 +60,8 @@ def calibrate(
       $ hwbench calibrate --device host
     """
     paths = (*measurements, *files)
-    if not (show or reset or paths) and (device or "").lower() != "host":
-        message = "Files of measurements are needed, or the device host to time networks on this machine."
+    if not (show or reset or paths) and not is_here(device or ""):
+        message = "Files of measurements are needed, or the device host (or cuda) to time networks on this machine."
         raise InputError("missing", message, field="measurements")
     with line() as progress:
         say = partial(click.echo, err=True)
