@@ -324,6 +324,9 @@ def budget_option(
     return click.option("--budget", default=default, show_default=default is not None, metavar="T", help=text)
 
 
+cpu_option = budget_option("9s", "CPU time that files may take; where they need more they are refused.")
+
+
 def processes_option(default: int, text: str) -> Callable[[F], F]:
     """Return a decorator that adds `--processes`."""
     kind = click.IntRange(1, 100)

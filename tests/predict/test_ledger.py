@@ -123,7 +123,7 @@ def test_the_forecast_beats_the_bounds_everywhere(found: Validation) -> None:
 
 def test_the_page_shows_what_is_printed(found: Validation) -> None:
     lines = report.summary(found, PLAIN)
-    _shown(r"\$ cd [^\n]*\n\$ hwbench validate --measurements [^\n]*\.csv", lines[: lines.index("the worst 20") - 1])
+    _shown(r"\$ cd [^\n]*\n\$ hwbench validate [^\n]*\.csv", lines[: lines.index("the worst 20") - 1])
 
 
 def _shown(command: str, lines: list[str]) -> None:

@@ -7,6 +7,7 @@ import click
 from hwbench import api
 from hwbench.api.checks import is_here
 from hwbench.cli import options, output
+from hwbench.cli.cpu_limit import cpu_limit
 from hwbench.cli.progress import line
 from hwbench.errors import InputError
 
@@ -21,6 +22,7 @@ from hwbench.errors import InputError
 @click.option("--show", is_flag=True, help="Show the parameters in use, or with --device its calibration; do not fit.")
 @click.option("--reset", is_flag=True, help="Remove the calibration of the device [default: host].")
 @click.option("-o", "--output", "path", metavar="FILE", help="Write the parameters to this file.")
+@options.cpu_option
 @options.json_option
 def calibrate(
     files: tuple[str, ...],
@@ -29,6 +31,7 @@ def calibrate(
     show: bool,
     reset: bool,
     path: str | None,
+    budget: str,
     as_json: bool,
 ) -> None:
     """Fit the parameters of the time model to measured step times, and compare them with the shipped ones.
@@ -54,7 +57,7 @@ def calibrate(
 
     \b
     With files (a checkout of timm has them), and with a minute of timing:
-      $ hwbench calibrate results/benchmark-infer-*.csv -o parameters.json
+      $ hwbench calibrate results/benchmark-infer-*.csv -o parameters.json --budget 30m
       $ hwbench calibrate --device rtx4070 mine.csv
       $ hwbench calibrate --device rtx4070 llama-bench.json
       $ hwbench calibrate --device host
@@ -63,7 +66,7 @@ def calibrate(
     if not (show or reset or paths) and not is_here(device or ""):
         message = "Files of measurements are needed, or the device host (or cuda) to time networks on this machine."
         raise InputError("missing", message, field="measurements")
-    with line() as progress:
+    with line() as progress, cpu_limit(budget, paths):
         say = partial(click.echo, err=True)
         answer = api.calibrate(*paths, device=device, output=path, show=show, reset=reset, progress=progress, say=say)
     output.show(answer, as_json)

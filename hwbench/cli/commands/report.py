@@ -6,6 +6,7 @@ import click
 
 from hwbench import api
 from hwbench.cli import options, output
+from hwbench.cli.cpu_limit import cpu_limit
 from hwbench.cli.progress import status
 
 
@@ -28,8 +29,9 @@ from hwbench.cli.progress import status
     help="Measured times to compare with predictions [default: published ones].",
 )  # fmt: skip
 @click.option("--output", "-o", "path", default="report.html", show_default=True, metavar="FILE", help="File to write.")
+@options.cpu_option
 @options.json_option
-def report(runs: tuple[str, ...], more: tuple[str, ...], as_json: bool, **parameters: Any) -> None:
+def report(runs: tuple[str, ...], more: tuple[str, ...], budget: str, as_json: bool, **parameters: Any) -> None:
     """Write estimates, comparisons, saved runs and studies into one HTML file that opens offline.
 
     RUN is a saved run: a file, an id or latest; without one, the newest is shown where this machine
@@ -40,6 +42,6 @@ def report(runs: tuple[str, ...], more: tuple[str, ...], as_json: bool, **parame
       hwbench report
       hwbench report -m resnet50 -d rtx3090 -d rtx4090 --dtype fp16 -o cards.html
     """
-    with status("writing the page"):
+    with cpu_limit(budget, runs, more, parameters["data"], parameters["measurements"]), status("writing the page"):
         answer = api.write_report(*runs, *more, **parameters)
     output.show(answer, as_json)

@@ -6,6 +6,7 @@ import click
 
 from hwbench import api
 from hwbench.cli import options, output, values
+from hwbench.cli.cpu_limit import cpu_limit
 
 
 @options.group()
@@ -42,8 +43,9 @@ def study() -> None:
 @click.option("--device", "-d", metavar="D", help="Catalog name, YAML file, or host.")
 @options.dtype_option()
 @options.batch_option()
+@options.cpu_option
 @options.json_option
-def clock(as_json: bool, **parameters: Any) -> None:
+def clock(budget: str, as_json: bool, **parameters: Any) -> None:
     """Study whether clock speed predicts scores: of the catalog's CPUs, or of a CSV file.
 
     The file has the columns suite,device,year,clock_ghz,cores,microarchitecture,score; other tables are read by
@@ -55,4 +57,6 @@ def clock(as_json: bool, **parameters: Any) -> None:
       hwbench study clock --suite SPECint2000 --pair k7,k7-thunderbird netburst
       hwbench study clock --model alexnet --device i7-6700k
     """
-    output.show(api.study_clock(**parameters), as_json)
+    with cpu_limit(budget, parameters["data"]):
+        answer = api.study_clock(**parameters)
+    output.show(answer, as_json)

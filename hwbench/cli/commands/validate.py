@@ -6,6 +6,8 @@ import click
 
 from hwbench import api
 from hwbench.cli import options, output, values
+from hwbench.cli.cpu_limit import cpu_limit
+from hwbench.cli.progress import status
 from hwbench.predict.replay.summary import Validation
 from hwbench.report.text.language import validation as language_validation
 from hwbench.report.text.validation import summary
@@ -27,10 +29,16 @@ from hwbench.report.text.validation import summary
 @click.option("--layout", type=values.Choice(["nchw", "nhwc"]), help="Layout of files that do not name it.")
 @click.option("--runtime", metavar="R", help="Runtime of files that do not name it: torch-2.4-eager.")
 @click.option("--parameters", metavar="FILE", help="Parameters of `hwbench calibrate` instead of the shipped ones.")
+@options.cpu_option
 @click.option("--rows", "every_row", is_flag=True, help="List every row.")
 @options.json_option
 def validate(
-    files: tuple[str, ...], measurements: tuple[str, ...], every_row: bool, as_json: bool, **parameters: Any
+    files: tuple[str, ...],
+    measurements: tuple[str, ...],
+    budget: str,
+    every_row: bool,
+    as_json: bool,
+    **parameters: Any,
 ) -> None:
     """Predict what was measured and show the errors by device, runtime and family, next to ideal and roofline.
 
@@ -52,7 +60,8 @@ def validate(
       $ hwbench validate mine.csv yours.csv --device rtx4090 --dtype amp
       $ hwbench validate llama-bench.json --device rtx3090
     """
-    answer = api.validate(*measurements, *files, **parameters)
+    with cpu_limit(budget, files, measurements), status("predicting"):
+        answer = api.validate(*measurements, *files, **parameters)
     if isinstance(answer, Validation):
         output.show(answer, as_json, lambda style: summary(answer, style, every_row), answer.body(every_row))
         return

@@ -7,7 +7,6 @@ runtime; no value is fitted here. A row that cannot be predicted is listed with 
 import re
 from collections.abc import Callable, Iterator
 from functools import cached_property, lru_cache
-from random import Random
 from statistics import median
 from typing import TypeVar
 
@@ -36,8 +35,6 @@ MIN_FAMILY_ERROR = 0.1
 MIN_SHARE = 0.35
 """Share of the time from which overhead or one kind of op is named as a reason for an error."""
 BELOW_ROOFLINE = 0.98
-MAX_ROWS, MAX_OPS = 10_000, 2_000_000
-"""Rows of a table that are predicted, drawn from more, and the ops of all their networks, of some 10 µs each."""
 MAX_UNKNOWN_DEVICES, MAX_UNKNOWN_MODELS = 100, 1500
 """Names of a table that mean nothing, after which others are not searched."""
 K = TypeVar("K")
@@ -60,21 +57,13 @@ def replay(
     skipped = list(table.skipped)
     devices = _Devices(finder or (lambda name: (catalog.device(name), ())))
     count = _found_once(lru_cache(maxsize=8)(workloads or cached.workload), MAX_UNKNOWN_MODELS, lambda _: False)
-    ops = 0
-    chosen = table.rows if len(table.rows) <= MAX_ROWS else Random(0).sample(table.rows, MAX_ROWS)
-    for row in sorted(chosen, key=by_trace):
-        if ops >= MAX_OPS:
-            break
+    for row in sorted(table.rows, key=by_trace):
         try:
-            device, workload = devices.device(row.device), measured_workload(row, count)
-            rows[row.place] = _replayed(row, device, workload, known)
-            ops += len(workload.ops)
+            rows[row.place] = _replayed(row, devices.device(row.device), measured_workload(row, count), known)
         except InputError as error:
             skipped.append(Skipped(row.model, _reason(error), row.place, row.device))
-    drawn = len(rows) + len(skipped) - len(table.skipped)
-    notices = [notice("rows-drawn", drawn=drawn, rows=len(table.rows))] if drawn < len(table.rows) else []
     in_order = with_family_reasons([rows[row.place] for row in table.rows if row.place in rows])
-    return summary(in_order, skipped, [*table.notices, *devices.notices, *notices])
+    return summary(in_order, skipped, [*table.notices, *devices.notices])
 
 
 def _reason(error: InputError) -> str:

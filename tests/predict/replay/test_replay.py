@@ -233,16 +233,3 @@ def test_a_table_of_names_that_mean_nothing_is_not_searched_to_its_end(monkeypat
     assert [row.place for row in found.rows] == ["0", "5", "6"]
     assert asked == ["rtx3090", "nothing1", "nothing2", "rtx4090"]  # a name of the catalog needs no search
     assert len(found.skipped) == 4
-
-
-@pytest.mark.parametrize(("most_rows", "most_ops", "predicted"), [(3, 99, 3), (4, 22, 2), (6, 99, 6)])
-def test_rows_of_a_large_table_are_drawn(
-    monkeypatch: pytest.MonkeyPatch, most_rows: int, most_ops: int, predicted: int
-) -> None:
-    """Six rows of 11 ops: so many of them, each once, and of more ops than that no further row."""
-    monkeypatch.setattr("hwbench.predict.replay.replay.MAX_ROWS", most_rows)
-    monkeypatch.setattr("hwbench.predict.replay.replay.MAX_OPS", most_ops)
-    net = Workload("w", "w", (1,), (Op("relu", (1,), output_elements=9),) * 11)
-    found = replay(MeasuredTable(tuple(measured("w", line=line, batch=line) for line in range(1, 7))), lambda _: net)
-    assert len({row.place for row in found.rows}) == predicted == found.all.n
-    assert (notice("rows-drawn", drawn=predicted, rows=6) in found.notices) == (predicted < 6)

@@ -1,0 +1,45 @@
+"""A limit on the CPU time that files of others take: beyond it their command is refused, in one line."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from hwbench.api.checks import check_duration
+from hwbench.errors import InputError
+from hwbench.units import Seconds
+
+AGAIN_S = 1.0
+"""Seconds of CPU time after which it is interrupted again, should a library have swallowed the first interrupt."""
+
+
+class _OutOfTime(BaseException):
+    """Like an interrupt from the keyboard, nothing that handles errors of its own handles this."""
+
+
+@contextmanager
+def cpu_limit(budget: str, *files: object) -> Iterator[None]:
+    """Raise InputError in what needs more CPU time than the budget, if there are files.
+
+    There is no limit without timers, as on Windows.
+    """
+    seconds = check_duration(budget, "budget")
+    if not any(files) or not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGPROF, _interrupt)
+    signal.setitimer(signal.ITIMER_PROF, seconds, AGAIN_S)
+    try:
+        yield
+    except _OutOfTime:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        message = f"It needs more than {Seconds(seconds)} of CPU time: allow more, as with --budget 10m."
+        raise InputError("over-budget", message, field="budget") from None
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise _OutOfTime
