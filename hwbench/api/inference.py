@@ -319,7 +319,7 @@ class Runner:
             checked=measurement.checked,
             profile=profile,
             layers=parts,
-            **(step_values(network, setting, measurement.subject, workload.params, free) if self.optimizer else {}),
+            **(step_values(network, setting, measurement.subject, workload, free) if self.optimizer else {}),
         )
         name = "host" if self.torch_device.kind == "cpu" else self.torch_device.title
         prediction = self._estimate(workload, setting, dtype)

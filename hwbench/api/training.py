@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import asdict, replace
+
 from hwbench.api.lookup import ModelOptions
 from hwbench.dtypes import dtype as known_dtype
 from hwbench.errors import InputError
 from hwbench.measure.subject import TrainingStep
 from hwbench.study import inference as study
+from hwbench.workload.ops import Workload
 from hwbench.workload.optimizers import OPTIMIZERS, check_optimizer
 
 EAGER, COMPILED = "torch-eager", "torch-compile"
@@ -29,17 +32,11 @@ def optimizer_of(name: str | None, options: ModelOptions, runtimes: Sequence[str
     return check_optimizer(name or "sgd")
 
 
-def step_values(network: Any, setting: Any, subject: Any, params: int, free: float | None) -> dict[str, Any]:
+def step_values(network: Any, setting: Any, subject: Any, workload: Workload, free: float | None) -> dict[str, Any]:
     """Return the values of an `Inference` that those of training have besides: the parts of a step and its memory."""
     assert isinstance(subject, TrainingStep)
-    size = known_dtype(setting.dtype).bits // 8
-    trained = sum(each.numel() for each in network.eager.parameters() if each.requires_grad) * size
-    memory = study.TrainingMemory(
-        weights_bytes=params * size,
-        gradients_bytes=trained,
-        optimizer_bytes=OPTIMIZERS[subject.optimizer].states * trained,
-        activations_bytes=subject.kept_bytes or 0,
-        free_bytes=None if free is None else int(free),
-    )
+    kept = OPTIMIZERS[subject.optimizer].states * (workload.trainable_params or 0)
+    memory = replace(workload, optimizer_elements=kept).memory(known_dtype(setting.dtype).bits, setting.batch)
+    held = study.TrainingMemory(**asdict(memory), free_bytes=None if free is None else int(free))
     parts = study.step_parts(network.seconds())
-    return {"mode": "training", "optimizer": subject.optimizer, "parts": parts, "memory": memory}
+    return {"mode": "training", "optimizer": subject.optimizer, "parts": parts, "memory": held}

@@ -94,8 +94,7 @@ class ForwardPass(Struct, frozen=True, omit_defaults=True, tag="inference"):
 class TrainingStep(Struct, frozen=True, omit_defaults=True, tag="training"):
     """One step of training a model, as `ForwardPass` describes inferences, with an `optimizer`.
 
-    `parts` are the seconds of the forward pass, the backward pass and the optimizer in each of the last steps;
-    `kept_bytes` what the forward pass keeps for the backward pass.
+    `parts` are the seconds of the forward pass, the backward pass and the optimizer in each of the last steps.
     """
 
     model: str
@@ -108,7 +107,6 @@ class TrainingStep(Struct, frozen=True, omit_defaults=True, tag="training"):
     flops: int | None = None
     version: str | None = None
     precision: str | None = None
-    kept_bytes: int | None = None
     parts: tuple[LayerSeconds, ...] = ()
 
 

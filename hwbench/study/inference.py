@@ -11,6 +11,7 @@ from hwbench.measure.engines.base import EngineLayer
 from hwbench.notices import Notice, notice
 from hwbench.predict.estimate import Estimate
 from hwbench.stats.intervals import Interval, median_interval
+from hwbench.workload.memory import Memory
 
 WHOLE = "(the model itself)"
 """Name of a layer whose ops belong to no module within the model."""
@@ -43,22 +44,10 @@ class StepPart(Struct, frozen=True):
     share: float
 
 
-class TrainingMemory(Struct, frozen=True):
-    """Bytes that a training step holds at once; `activations` are what the forward pass keeps for the backward pass.
+class TrainingMemory(Memory, Struct, frozen=True):
+    """Bytes that a training step holds, and those that were free on the device before it; None where unknown."""
 
-    `free_bytes` are those of the device before it, None where that is unknown.
-    """
-
-    weights_bytes: int
-    gradients_bytes: int
-    optimizer_bytes: int
-    activations_bytes: int
     free_bytes: int | None
-
-    @property
-    def total_bytes(self) -> int:
-        """Their sum."""
-        return self.weights_bytes + self.gradients_bytes + self.optimizer_bytes + self.activations_bytes
 
 
 class Inference(Answer, Struct, frozen=True):

@@ -6,6 +6,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from hwbench.answers import Answer
 from hwbench.notices import Notice, notice
+from hwbench.workload.memory import Memory
 from hwbench.workload.ops import CONVENTIONS, Convention, Op, Part, Shape, Work, Workload
 from hwbench.workload.tree import Branch, tree
 
@@ -26,6 +27,8 @@ class LayerCount(Struct, frozen=True):
     macs: int
     flops: int
     elementwise_flops: int
+    integer_ops: int
+    elementwise_integer_ops: int
     traffic_bytes: int
     weight_bytes: int
     output_shape: Shape
@@ -42,7 +45,11 @@ class PartCount(Struct, frozen=True):
 
 
 class Count(Answer, Struct, frozen=True):
-    """A model counted: totals, the same in each convention, and its layers."""
+    """A model counted: totals, the same in each convention, and its layers.
+
+    `flops` and `elementwise_flops` are operations on floating-point numbers; those on integers (`integer_ops`, two a
+    multiply-add, and `elementwise_integer_ops`) stand apart. `macs` and conventions count the products of both.
+    """
 
     SCHEMA: ClassVar[str] = "count"
     MAIN: ClassVar[tuple[str, ...]] = ("model", "dtype", "batch", "params", "macs", "flops", "traffic_bytes")
@@ -57,6 +64,8 @@ class Count(Answer, Struct, frozen=True):
     flops: int
     traffic_bytes: int
     elementwise_flops: int
+    integer_ops: int
+    elementwise_integer_ops: int
     convention: Convention
     count: int
     conventions: dict[Convention, int]
@@ -66,6 +75,7 @@ class Count(Answer, Struct, frozen=True):
     attention: Attention
     parts: dict[Part, PartCount]
     optimizer_state_bytes: int
+    memory: Memory
     skipped_macs: int
     unknown_masks: int
     uncounted: tuple[str, ...]
@@ -113,12 +123,14 @@ def count(
     total = workload.work(bits, batch)
     conventions = {name: workload.operations(name, batch) for name in CONVENTIONS}
     return Count(
-        model=workload.name, dtype=dtype, batch=batch, params=workload.params, macs=total.flops // 2, flops=total.flops,
-        traffic_bytes=total.traffic, elementwise_flops=total.elementwise_flops, convention=convention,
+        model=workload.name, dtype=dtype, batch=batch, params=workload.params, macs=total.flops // 2,
+        flops=total.floating.flops, traffic_bytes=total.traffic, elementwise_flops=total.floating.elementwise_flops,
+        integer_ops=total.integer_ops, elementwise_integer_ops=total.elementwise_integer_ops, convention=convention,
         count=conventions[convention], conventions=conventions, uncounted=workload.uncounted,
         trainable_params=workload.trainable_params, non_embedding_params=workload.non_embedding_params,
         active_params=workload.active_params, attention=attention, parts=_parts(workload, bits, repeats),
-        optimizer_state_bytes=-(-workload.optimizer_elements * bits // 8), skipped_macs=skipped, unknown_masks=masks,
+        optimizer_state_bytes=-(-workload.optimizer_elements * bits // 8), memory=workload.memory(bits, batch),
+        skipped_macs=skipped, unknown_masks=masks,
         layers=tuple(_layer(op, bits, repeats) for op in workload.ops), workload=workload,
         tree=UNSET if depth is None else tree(workload, bits, batch, depth),
     )  # fmt: skip
@@ -130,7 +142,7 @@ def _parts(workload: Workload, bits: int, batch: int) -> dict[Part, PartCount]:
     for op in workload.ops:
         works[op.part] = works.get(op.part, Work()) + op.work(bits, batch)
     return {
-        part: PartCount(work.flops // 2, work.flops, work.elementwise_flops, work.traffic)
+        part: PartCount(work.flops // 2, work.floating.flops, work.floating.elementwise_flops, work.traffic)
         for part, work in works.items()
         if len(works) > 1
     }
@@ -139,7 +151,9 @@ def _parts(workload: Workload, bits: int, batch: int) -> dict[Part, PartCount]:
 def _layer(op: Op, bits: int, batch: int) -> LayerCount:
     work = op.work(bits, batch)
     return LayerCount(
-        name=op.name, kind=op.kind, params=op.params * op.count, count=op.count, macs=work.flops // 2, flops=work.flops,
-        elementwise_flops=work.elementwise_flops, traffic_bytes=work.traffic, weight_bytes=work.weight_bytes,
-        output_shape=op.output_shape, conventions={name: op.operations(name, batch) for name in CONVENTIONS},
+        name=op.name, kind=op.kind, params=op.params * op.count, count=op.count, macs=work.flops // 2,
+        flops=work.floating.flops, elementwise_flops=work.floating.elementwise_flops, integer_ops=work.integer_ops,
+        elementwise_integer_ops=work.elementwise_integer_ops, traffic_bytes=work.traffic,
+        weight_bytes=work.weight_bytes, output_shape=op.output_shape,
+        conventions={name: op.operations(name, batch) for name in CONVENTIONS},
     )  # fmt: skip

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from hwbench.workload.formulas.tally import Amount
+from hwbench.workload.memory import Activations
 from hwbench.workload.ops import Op, Shape
 
-_ALIKE = ("name", "kind", "count", "params", "dtype")
+_ALIKE = ("name", "kind", "count", "params", "dtype", "integer")
 """Fields that do not depend on the batch."""
 _PRODUCTS = ("macs", "bias_adds", "skipped_macs")
 _ROUNDED = ("elementwise_flops", "fused_elements", "fused_bytes")
@@ -34,6 +36,20 @@ def multiples(first: Sequence[Op], second: Sequence[Op], sizes: tuple[int, int])
     return [_identity(op) for op in first] == [_identity(op) for op in second] and all(
         b.macs in (a.macs, a.macs * sizes[1] / sizes[0]) for a, b in zip(first, second, strict=True)
     )
+
+
+def held(first: Amount, second: Amount, sizes: tuple[int, int]) -> Activations:
+    """Return what two runs at these batches hold at their peaks as what a sample adds and what does not grow."""
+    (elements, constant), (each, other) = (
+        _line(a, b, sizes) for a, b in ((first.elements, second.elements), (first.bytes, second.bytes))
+    )
+    return Activations(elements, each, constant, other)
+
+
+def _line(first: int, second: int, sizes: tuple[int, int]) -> tuple[int, int]:
+    """Return what a sample adds and what does not grow of amounts at two batches."""
+    slope = min(max((second - first) // (sizes[1] - sizes[0]), 0), first // sizes[0])
+    return slope, first - slope * sizes[0]
 
 
 def _identity(op: Op) -> tuple[object, ...]:

@@ -55,7 +55,7 @@ def workload(model: str | ModelRequest) -> Workload:
     batch, shape = _stated_input(request)
     if source == "matmul" and colon:
         file = layer_list(request)
-        return Workload(request.model, file.title, file.input, network.build(file.layers, file.input), batch=batch)
+        return replace(network.of_layers(file.layers, file.input), name=request.model, title=file.title, batch=batch)
     path = _path(request.model)
     if path.endswith(names.SAVED) and shape:
         raise InputError("counted-already", "A saved workload is counted already and takes no inputs.", field="input")

@@ -9,6 +9,7 @@ from msgspec.structs import astuple, replace
 
 from hwbench.errors import InputError, shown
 from hwbench.notices import Notice, notice
+from hwbench.workload.memory import Activations, Memory
 
 Convention = Literal["flop", "mac", "mac-bias"]
 Part = Literal["forward", "backward", "recompute", "optimizer"]
@@ -26,7 +27,8 @@ class Work(Struct, frozen=True):
     """Operations and bytes; works add.
 
     `flops` counts multiply-adds only, two each; arithmetic of elementwise, normalization and pooling ops stands
-    apart in `elementwise_flops`. The bytes are those that must cross main memory once, with nothing fused.
+    apart in `elementwise_flops`. Of each, `integer_ops` and `elementwise_integer_ops` compute on integers. The bytes
+    are those that must cross main memory once, with nothing fused.
     """
 
     flops: int = 0
@@ -34,6 +36,8 @@ class Work(Struct, frozen=True):
     input_bytes: int = 0
     weight_bytes: int = 0
     output_bytes: int = 0
+    integer_ops: int = 0
+    elementwise_integer_ops: int = 0
 
     @property
     def traffic(self) -> int:
@@ -44,6 +48,15 @@ class Work(Struct, frozen=True):
     def intensity(self) -> float:
         """FLOP per byte of traffic; 0 where nothing moves."""
         return self.flops / self.traffic if self.traffic else 0.0
+
+    @property
+    def floating(self) -> "Work":
+        """The work with operations on floating-point numbers alone."""
+        return replace(
+            self,
+            flops=self.flops - self.integer_ops,
+            elementwise_flops=self.elementwise_flops - self.elementwise_integer_ops,
+        )
 
     def __add__(self, other: "Work") -> "Work":
         return Work(*map(add, astuple(self), astuple(other)))
@@ -73,6 +86,7 @@ class Op(Struct, frozen=True, omit_defaults=True):
     than the traffic, and has no kernel of its own for a `fused` op (see fusion.py). `part` is that of a training step,
     and `idle_params` are those of experts that a token does not use. Of attention, `skipped_macs` are multiply-adds
     of pairs that a causal flag or a window leaves out; they count, unless a workload is asked for those `computed`.
+    An `integer` op computes on integers: a product of quantized tensors, or arithmetic of indices.
     """
 
     kind: str
@@ -106,10 +120,11 @@ class Op(Struct, frozen=True, omit_defaults=True):
     part: Part = "forward"
     idle_params: int = 0
     skipped_macs: int = 0
+    integer: bool = False
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of one sample's multiply-adds, two each."""
+        """Operations of one sample's multiply-adds, two each."""
         return 2 * self.macs * self.count
 
     def operations(self, convention: Convention, batch: int = 1) -> int:
@@ -124,7 +139,9 @@ class Op(Struct, frozen=True, omit_defaults=True):
         weights = _bytes(self.weight_elements, bits) + self.fixed_weight_bytes
         outputs = _bytes(self.output_elements * samples, bits) + self.fixed_output_bytes * samples
         flops, elementwise_flops = 2 * self.macs * samples, self.elementwise_flops * samples
-        return Work(*(self.count * each for each in (flops, elementwise_flops, inputs, weights, outputs)))
+        amounts = (flops, elementwise_flops, inputs, weights, outputs)
+        on_integers = (flops, elementwise_flops) if self.integer else ()
+        return Work(*(self.count * each for each in (*amounts, *on_integers)))
 
     def live_bytes(self, bits: int, batch: int = 1) -> int:
         """Return the bytes of a batch's input and output that exist at once: folded ops run one after the other."""
@@ -192,7 +209,8 @@ class Workload(Struct, frozen=True, omit_defaults=True):
     `assumed` what was assumed about values (as text in files of earlier versions).
 
     `unused_params` belong to no op; `state_elements` a run keeps in memory beside weights and the activations of a
-    layer, for one sample: a key-value cache, or what a step of training keeps for its backward pass. `batch` is that
+    layer, for one sample: a key-value cache. `activations` are its activations at their peak, and `passes` those of a
+    step of training together with gradients of weights; None where that is not known. `batch` is that
     of the inputs as they were given. Where the cost is not known to be a multiple of the batch (`fixed`), ops are
     counted for `samples` at once and for no other batch. `real` says that it ran on random values. `trainable_params`
     are unknown where a file does not tell them from others; an optimizer keeps `optimizer_elements` of them. `phase` is
@@ -215,6 +233,8 @@ class Workload(Struct, frozen=True, omit_defaults=True):
     trainable_params: int | None = None
     optimizer_elements: int = 0
     phase: Literal["prefill", "decode"] | None = None
+    activations: Activations | None = None
+    passes: Activations | None = None
 
     @property
     def notices(self) -> tuple[Notice, ...]:
@@ -275,15 +295,31 @@ class Workload(Struct, frozen=True, omit_defaults=True):
         """Return the work of a batch at `bits` bits an element."""
         return sum((op.work(bits, self.repeats(batch)) for op in self.ops), Work())
 
+    def memory(self, bits: int, batch: int = 1) -> Memory:
+        """Return the bytes that a run layer by layer in torch holds, at `bits` bits an element."""
+        repeats, training = self.repeats(batch), self.fixed == "training"
+        weights, optimizer = _bytes(self.params, bits), _bytes(self.optimizer_elements, bits)
+        held = self.passes if training else self.activations
+        return Memory(
+            weights_bytes=weights,
+            gradients_bytes=_bytes(self.trainable_params or 0, bits) if training else 0,
+            optimizer_bytes=optimizer,
+            activations_bytes=self.activations.size(bits, repeats) if self.activations else None,
+            peak_bytes=weights + optimizer + held.size(bits, repeats) if held else None,
+        )
+
     @property
     def live_ops(self) -> tuple[Op, ...]:
-        """Multiply-adds, whose inputs and outputs exist beside the state: in a step of training they are part of it."""
-        return () if self.fixed == "training" else tuple(op for op in self.ops if op.macs)
+        """Multiply-adds, whose inputs and outputs exist beside the state."""
+        return tuple(op for op in self.ops if op.macs)
 
     def capacity(self, bits: int, batch: int = 1) -> int:
-        """Return the bytes of memory that a run layer by layer needs at least.
+        """Return the bytes of memory that a run needs at least: of a step of training, its peak.
 
-        All weights, the state, and the largest multiply-add's input and output: other layers may work in place.
+        In inference all weights, the state, and the largest multiply-add's input and output: other layers may work in
+        place.
         """
+        if self.passes and (peak := self.memory(bits, batch).peak_bytes):
+            return peak
         live = max((op.live_bytes(bits, self.repeats(batch)) for op in self.live_ops), default=0)
         return _bytes(self.params + self.optimizer_elements + self.state_elements * batch, bits) + live

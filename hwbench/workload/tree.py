@@ -59,14 +59,15 @@ def scope(name: str) -> tuple[str, ...]:
 def _amounts(op: Op, bits: int, batch: int) -> tuple[int, ...]:
     work = op.work(bits, batch)
     each = (op.operations(name, batch) for name in CONVENTIONS)
-    return (op.params * op.count, work.flops // 2, work.elementwise_flops, work.traffic, *each)
+    floating = work.floating
+    return (op.params * op.count, work.flops // 2, floating.flops, floating.elementwise_flops, work.traffic, *each)
 
 
 class _Node:
-    """What a module adds up: parameters, multiply-adds, elementwise operations, traffic, operations by convention."""
+    """What a module adds up: parameters, multiply-adds, FLOP, elementwise FLOP, traffic, operations by convention."""
 
     def __init__(self) -> None:
-        self.amounts: tuple[int, ...] = (0, 0, 0, 0, *(0 for _ in CONVENTIONS))
+        self.amounts: tuple[int, ...] = (0, 0, 0, 0, 0, *(0 for _ in CONVENTIONS))
         self.inner: dict[str, _Node] = {}
 
     def add(self, amounts: tuple[int, ...]) -> None:
@@ -75,9 +76,9 @@ class _Node:
 
     def branch(self, path: tuple[str, ...], whole: int) -> Branch:
         """Return the module of a path, of a whole with so many multiply-adds."""
-        params, macs, elementwise, traffic, *each = self.amounts
+        params, macs, flops, elementwise, traffic, *each = self.amounts
         return Branch(
-            path=".".join(path), params=params, macs=macs, flops=2 * macs, elementwise_flops=elementwise,
+            path=".".join(path), params=params, macs=macs, flops=flops, elementwise_flops=elementwise,
             traffic_bytes=traffic, share=macs / whole if whole else None,
             conventions=dict(zip(CONVENTIONS, each, strict=True)),
             inner=tuple(node.branch((*path, name), whole) for name, node in self.inner.items()),

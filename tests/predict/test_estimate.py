@@ -20,6 +20,7 @@ from hwbench.predict.forecast import forecast
 from hwbench.predict.model.runtimes import Math
 from hwbench.units import Bytes, BytesPerSecond, Hertz
 from hwbench.workload import load
+from hwbench.workload.memory import Activations
 from hwbench.workload.ops import Op, Workload
 from hwbench.workload.request import ModelRequest
 from hwbench.workload.saved import shipped
@@ -171,8 +172,8 @@ def test_the_memory_needed_is_weights_and_the_largest_layer() -> None:
     assert found.memory_needed_bytes == 4 * 62_378_344 + 8 * 4 * (3 * 224 * 224 + 96 * 55 * 55)  # conv1
 
 
-def test_the_memory_needed_in_training_is_weights_and_what_is_kept_for_the_backward_pass() -> None:
-    step = msgspec.structs.replace(NET, fixed="training", samples=4, batch=4, state_elements=1000)
+def test_the_memory_needed_in_training_is_that_at_its_peak() -> None:
+    step = msgspec.structs.replace(NET, fixed="training", samples=4, batch=4, passes=Activations(4000))
     found = estimate(step, DEVICES["rtx3090"], "fp16", 4)
     assert found.memory_needed_bytes == 2 * (NET.params + 4 * 1000)
     assert found.mode == "training"

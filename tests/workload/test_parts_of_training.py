@@ -80,7 +80,8 @@ def test_updates(name: str, states: int, flops: int) -> None:
     assert own.traffic_bytes == 4 * PARAMS * (3 + 2 * states)  # weights twice, gradients once, states twice
     assert answer.optimizer_state_bytes == 4 * states * PARAMS
     assert answer.flops == plain.flops
-    assert answer.workload.capacity(32, BATCH) - plain.workload.capacity(32, BATCH) == 4 * states * PARAMS
+    assert answer.workload.capacity(32) - plain.workload.capacity(32) == 4 * states * PARAMS
+    assert answer.workload.capacity(32) == answer.memory.peak_bytes
     assert any(line.startswith("optimizer") for line in summary(answer))
 
 

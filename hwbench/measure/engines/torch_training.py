@@ -49,12 +49,12 @@ class TrainingNetwork(TorchNetwork):
         except Exception as error:  # torch, and the user's module, raise anything
             raise self.failed(error) from error
 
-    def losses(self, number: int, module: Any = None) -> list[Any]:
-        """Return the sums of the outputs that have gradients, of one forward pass of the module, or of another one."""
+    def losses(self, number: int) -> list[Any]:
+        """Return the sums of the outputs that have gradients, of one forward pass."""
         from hwbench.workload.tracing.twins import tensors
 
         with self.cast:
-            output = (module or self.module)(*self.inputs[number % len(self.inputs)])
+            output = self.module(*self.inputs[number % len(self.inputs)])
             return [tensor.sum() for tensor in tensors(output) if tensor.requires_grad]
 
     def update(self) -> None:
@@ -69,22 +69,6 @@ class TrainingNetwork(TorchNetwork):
         gradients = [each.grad for each in self.eager.parameters() if each.grad is not None]
         self.optimizer.zero_grad()
         return bool(losses and gradients) and all(bool(each.isfinite().all()) for each in (*losses, *gradients))
-
-    def kept_bytes(self) -> int:
-        """Return the bytes that a forward pass, run eagerly, keeps for the backward pass beside the weights."""
-        sizes: dict[int, int] = {}
-        own = {each.untyped_storage().data_ptr() for each in (*self.eager.parameters(), *self.eager.buffers())}
-
-        def keep(tensor: Any) -> Any:
-            storage = tensor.untyped_storage() if tensor.layout is self.torch.strided else None
-            if storage is not None and storage.data_ptr() not in own:
-                sizes[storage.data_ptr()] = storage.nbytes()
-            return tensor
-
-        with self.torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            losses = self.losses(0, self.eager)
-        del losses
-        return sum(sizes.values())
 
     def seconds(self) -> dict[str, tuple[float, ...]]:
         """Return the seconds of each part in the last steps, without the first, which warms up."""

@@ -118,7 +118,7 @@ class PreparedModel:
         setting, on_cpu = self.setting, self.setting.device.kind == "cpu"
         kind: Callable[..., ForwardPass | TrainingStep] = ForwardPass
         if isinstance(self.network, torch_training.TrainingNetwork):
-            kind = partial(TrainingStep, optimizer=self.network.optimizer_name, kept_bytes=self.network.kept_bytes())
+            kind = partial(TrainingStep, optimizer=self.network.optimizer_name)
         return kind(
             model=self.model.workload.name,
             batch=setting.batch,

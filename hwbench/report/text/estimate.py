@@ -29,7 +29,7 @@ CLOCK_ALONE = 0.8
 """Share of the forecast time that depends on the clock from which the clock alone predicts it well."""
 _KEPT = {
     "inference": "",
-    "training": " (weights, what the optimizer keeps if one is given, and gradients or what the backward pass reads)",
+    "training": " (weights, what the optimizer keeps if one is given, activations and gradients at their peak)",
 }
 _UNCACHED = "with caches that keep all they hold"
 

@@ -2,7 +2,8 @@
 
 import math
 
-from hwbench.units import si
+from hwbench.units import Bytes, si
+from hwbench.workload.memory import Memory
 
 RATED = {"inference": "inferences", "training": "samples", "decode": "tokens"}
 """What a rate counts, by the mode of a run; a sample of `decode` is a token."""
@@ -117,3 +118,12 @@ def fit(text: str, columns: int) -> str:
         if taken > columns:
             return text[:index]
     return text
+
+
+def held(memory: Memory, free: int | None = None) -> str:
+    """Return what a run holds, at its peak and of each kind."""
+    kinds = {name: getattr(memory, f"{name}_bytes") for name in ("weights", "gradients", "optimizer", "activations")}
+    parts = ", ".join(f"{name} {Bytes(size)}" for name, size in kinds.items() if size)
+    if memory.peak_bytes is None:
+        return f"{parts}, activations unknown"
+    return f"{Bytes(memory.peak_bytes)} at the peak{f' of {Bytes(free)} free' if free else ''}: {parts}"

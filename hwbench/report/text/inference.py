@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from hwbench import answers
-from hwbench.report.text.format import known, layer_name, number, percent, rate, throughput
+from hwbench.report.text.format import held, known, layer_name, number, percent, rate, throughput
 from hwbench.report.text.layout import PLAIN, Style, field, heading, name_width, sentences, table
-from hwbench.study.inference import Inference, TrainingMemory
+from hwbench.study.inference import Inference
 from hwbench.study.runtimes import FastestRun, Part
-from hwbench.units import Bytes, operations_unit, si
+from hwbench.units import operations_unit, si
 
 
 @answers.lines.register
@@ -29,7 +29,7 @@ def single(run: Inference, style: Style = PLAIN) -> list[str]:
         text = ", ".join(f"{part.name} {si(part.time_s, 's', 3)} ({percent(part.share)})" for part in run.parts)
         lines += field("parts", text, style)
     if run.memory:
-        lines += field("memory", _memory(run.memory), style)
+        lines += field("memory", held(run.memory, run.memory.free_bytes), style)
     if run.ideal_time_s is not None:
         lines += field("ideal", f"{si(run.ideal_time_s, 's')}: total operations / peak", style)
         missing = "unknown" + ("" if run.roofline_time_s else ": `hwbench bench` measures the memory bandwidth")
@@ -50,13 +50,6 @@ def single(run: Inference, style: Style = PLAIN) -> list[str]:
 def _title(run: Inference) -> str:
     name = f"{run.title or run.model}{f' with {run.optimizer}' if run.optimizer else ''}"
     return f"{name} on {run.device} · {run.software}"
-
-
-def _memory(memory: TrainingMemory) -> str:
-    names = ("weights", "gradients", "optimizer", "activations")
-    sizes = ((name, getattr(memory, f"{name}_bytes")) for name in names)
-    free = f" of {Bytes(memory.free_bytes)} free" if memory.free_bytes else ""
-    return f"{Bytes(memory.total_bytes)}{free}: {', '.join(f'{name} {Bytes(size)}' for name, size in sizes if size)}"
 
 
 def _threads(run: Inference) -> str:

@@ -9,7 +9,7 @@ from msgspec import UnsetType
 from hwbench import answers
 from hwbench.dtypes import dtype
 from hwbench.report.text.blocks import MAX_LAYERS, alike, remark, shared_name
-from hwbench.report.text.format import integer, intensity, layer_name, percent
+from hwbench.report.text.format import held, integer, intensity, layer_name, percent
 from hwbench.report.text.layout import PLAIN, Style, field, heading, sentences, table
 from hwbench.units import si
 from hwbench.workload.counting import Count
@@ -36,15 +36,20 @@ def summary(count: Count, style: Style = PLAIN, all_layers: bool = False) -> lis
     for name, text in (
         ("parameters", f"{integer(workload.params)} ({si(workload.params * bits / 8, 'B')} at {count.dtype})"),
         *(("", text) for text in _kinds_of_params(count)),
-        ("operations", f"{integer(count.count)} = {si(count.count, _UNITS[convention])}"),
+        (
+            "operations",
+            f"{integer(count.count)} = {si(count.count, 'op' if count.integer_ops else _UNITS[convention])}",
+        ),
+        *([("", f"{si(count.flops, 'FLOP')}, {si(count.integer_ops, 'OP')} on integers")] if count.integer_ops else []),
         ("convention", f"{convention}: {CONVENTIONS[convention]}"),
         ("", f"{others} in the other conventions"),
-        ("elementwise", f"{si(total.elementwise_flops, 'FLOP')}, not included above"),
+        ("elementwise", f"{si(count.elementwise_flops, 'FLOP')}{_of_indices(count)}, not included above"),
         (
             "traffic",
             f"{si(total.traffic, 'B')}: input {si(total.input_bytes, 'B')}, "
             f"weights {si(total.weight_bytes, 'B')}, output {si(total.output_bytes, 'B')}",
         ),
+        ("memory", held(count.memory)),
         *((part, _part(count, part)) for part in count.parts),
         ("intensity", f"{total.intensity:.4g} FLOP/B"),
         ("not counted", ", ".join(workload.uncounted) or "nothing: every layer is counted"),
@@ -62,7 +67,7 @@ def _part(count: Count, part: Part) -> str:
     """Return what a part of a training step computes and moves."""
     own = count.parts[part]
     text = f"{si(own.flops, 'FLOP')}, elementwise {si(own.elementwise_flops, 'FLOP')}, {si(own.traffic_bytes, 'B')}"
-    keeps = f", keeps {si(count.optimizer_state_bytes, 'B')}" if part == "optimizer" else ""
+    keeps = f", keeps {si(count.memory.optimizer_bytes, 'B')}" if part == "optimizer" else ""
     return text + (", what checkpoints run again" if part == "recompute" else keeps)
 
 
@@ -75,6 +80,11 @@ def _kinds_of_params(count: Count) -> list[str]:
     }
     listed = [f"{integer(n)} {kind}" for kind, n in kinds.items() if n is not None and n != count.params]
     return [", ".join(listed)] if listed else []
+
+
+def _of_indices(count: Count) -> str:
+    """Return the elementwise operations on integers, as those of indices and of numbers that are scaled."""
+    return f", {si(count.elementwise_integer_ops, 'OP')} on integers" if count.elementwise_integer_ops else ""
 
 
 def _layers(count: Count, style: Style, all_layers: bool) -> list[str]:

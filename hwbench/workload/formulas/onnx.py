@@ -136,6 +136,14 @@ FREE = frozenset(
 )
 """Operators that launch no kernel: views, questions about shapes, and dropout, which does nothing at inference."""
 
+INTEGER = frozenset(
+    """
+    ConvInteger MatMulInteger QLinearConv QLinearMatMul com.microsoft.QGemm com.microsoft.MatMulIntegerToFloat
+    com.microsoft.DynamicQuantizeMatMul com.microsoft.DynamicQuantizeLSTM
+    """.split()  # noqa: SIM905
+)
+"""Operators whose products are of 8-bit integers, whatever their other inputs are."""
+
 _TABLE = {operator: formula for operators, formula in FORMULAS.items() for operator in operators.split()} | {
     operator: Formula(per_output("elementwise", each), reference, params)
     for table, reference, params in ((PER_ELEMENT, _ELEMENTS, None), (SCALED, _QUANTIZED, ()))

@@ -20,6 +20,7 @@ from hwbench.files import documents
 from hwbench.files.documents import Document
 from hwbench.workload.layers import elementwise
 from hwbench.workload.layers import products as layers
+from hwbench.workload.memory import Activations
 from hwbench.workload.ops import MAX_COUNT, Op, Published, Shape, Workload
 from hwbench.workload.shapes import Positive, format_shape, wrong_shape
 
@@ -64,12 +65,13 @@ def load(path: str, shape: Shape | None = None) -> Workload:
     """Return the workload of a network file, as `read` does. Raises InputError at the layer that is wrong."""
     document, model = read(path, shape)
     try:
-        ops = build(model.layers, model.input)
+        result = of_layers(model.layers, model.input)
     except InputError as error:
         raise document.error(error.code, error.message, error.field or "", error.nearest) from None
     name = os.path.splitext(os.path.basename(path))[0]
-    result = Workload(name, model.title, model.input, ops, model.published)
-    return msgspec.structs.replace(result, trainable_params=result.params)
+    return msgspec.structs.replace(
+        result, name=name, title=model.title, published=model.published, trainable_params=result.params
+    )
 
 
 def build(listed: Any, shape: Shape, field: str = "layers") -> tuple[Op, ...]:
@@ -77,18 +79,25 @@ def build(listed: Any, shape: Shape, field: str = "layers") -> tuple[Op, ...]:
 
     Raises InputError whose `field` is the path of the layer in the file and whose message names the layer.
     """
-    builder = _Builder()
+    return of_layers(listed, shape, field).ops
+
+
+def of_layers(listed: Any, shape: Shape, field: str = "layers") -> Workload:
+    """Return the workload of a list of layers without a name, as `build` does."""
+    builder = _Builder(prod(shape))
     builder.layers(listed, shape, field, "")
     if not builder.ops:
         raise InputError("no-layers", "The network has no layers.", field=field)
-    return tuple(builder.ops)
+    return Workload("", "", shape, tuple(builder.ops), activations=builder.activations(prod(shape)))
 
 
 class _Builder:
     """Collect ops in order of execution; each method returns the shape of its output."""
 
-    def __init__(self) -> None:
+    def __init__(self, inputs: int) -> None:
         self.ops: list[Op] = []
+        self.held = inputs  # elements that exist beside those that the last op wrote: of the input, and for branches
+        self.written = self.peak = 0
         self.names: set[str] = set()
         self.numbers: Counter[str] = Counter()
         self.visits = 0
@@ -137,7 +146,24 @@ class _Builder:
             text = f"The output of layer {name} has more than {MAX_DIMENSIONS} dimensions."
             raise InputError("too-large", text, field=field)
         self.ops.append(msgspec.structs.replace(op, name=name))
+        before, self.written = self.written, prod(op.output_shape)
+        self.peak = max(self.peak, self.held + before + self.written)
         return op.output_shape
+
+    def activations(self, inputs: int) -> Activations:
+        """Return what exists at the peak, of an input of so many elements, which are indices for an embedding."""
+        indices = inputs if any(op.kind == "embedding" for op in self.ops) else 0
+        return Activations(max(self.peak, self.held) - indices, 8 * indices)
+
+    def beside(self, paths: Iterable[Any], shape: Shape, fields: Iterable[str], scope: str) -> list[Shape]:
+        """Return the shapes of lists of layers that read the same input, which exists until they are joined."""
+        before = self.held
+        self.held, self.written, shapes = before + self.written, 0, []
+        for path, field in zip(paths, fields, strict=True):
+            shapes.append(self.layers(path, shape, field, scope))
+            self.held, self.written = self.held + self.written, 0
+        self.held, self.written = before, self.held - before
+        return shapes
 
     def name(self, kind: str, options: dict[str, Any], field: str, scope: str) -> str:
         """Return the layer's own name, else its kind and a running number within its scope."""
@@ -155,8 +181,7 @@ class _Builder:
     def residual(self, options: dict[str, Any], shape: Shape, field: str, scope: str) -> Shape:
         inner = _scope(options, scope, field)
         body, shortcut = _take(options, field, layers=None, shortcut=[])
-        left = self.layers(body, shape, f"{field}.layers", inner)
-        right = self.layers(shortcut, shape, f"{field}.shortcut", inner)
+        left, right = self.beside((body, shortcut), shape, (f"{field}.layers", f"{field}.shortcut"), inner)
         if left != right:
             where = f"residual {inner}".rstrip(". ")
             text = f"The two sides of {where} have different shapes, {format_shape(left)} and {format_shape(right)}."
@@ -171,7 +196,7 @@ class _Builder:
         if combine not in ("concat", "add"):
             text = f"Branches can be combined by concat or add, not by '{shown(combine)}'."
             raise InputError("bad-option", text, field=f"{field}.combine")
-        shapes = [self.layers(path, shape, f"{field}.layers[{i}]", inner) for i, path in enumerate(paths)]
+        shapes = self.beside(paths, shape, (f"{field}.layers[{i}]" for i in range(len(paths))), inner)
         if len({s if combine == "add" else s[1:] for s in shapes}) > 1:
             where = f"branches {inner}".rstrip(". ")
             text = f"The shapes of {where} do not fit together: {', '.join(map(format_shape, shapes))}."

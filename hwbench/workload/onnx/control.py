@@ -13,6 +13,7 @@ from onnx import TensorProto
 
 from hwbench.errors import InputError
 from hwbench.workload.formulas.tally import Parameters
+from hwbench.workload.onnx.buffers import Buffers
 from hwbench.workload.onnx.values import Opsets, Origin, Value, numbers, of_tensor, shaped
 from hwbench.workload.ops import Op
 
@@ -38,6 +39,7 @@ class State:
         self.ops: list[tuple[str, Op]] = []  # each with its operator
         self.uncounted: Counter[str] = Counter()
         self.params = Parameters()
+        self.buffers = Buffers()
         self.unused_params = 0
         self.repeat = 1
         self._origins = 0

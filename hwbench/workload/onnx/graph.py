@@ -17,6 +17,8 @@ from onnx import TensorProto
 
 from hwbench.errors import InputError, shown
 from hwbench.workload import growth
+from hwbench.workload.memory import Activations
+from hwbench.workload.onnx import buffers
 from hwbench.workload.onnx import file as onnx_file
 from hwbench.workload.onnx.control import State
 from hwbench.workload.onnx.values import STANDARD, Value, shaped
@@ -80,9 +82,12 @@ def _counted(path: str, graph: Any, opsets: dict[str, int], request: ModelReques
         state = State(path, opsets, symbols)
         types = zip(sizes.inputs, shapes, strict=True)
         values = {info.name: shaped(info.type.tensor_type.elem_type, shape, "data") for info, shape in types}
+        for value in values.values():
+            state.buffers.add(buffers.size(value))
         return _Walk(shapes, state, walk_graph(state, graph, ChainMap(values)))
 
-    batch, dims, first, ops = _batch(sizes, walk, request)
+    batch, dims, first, each = _batch(sizes, walk, request)
+    ops, activations = each or (None, None)
     if ops is None and request.batch not in (None, batch):
         if dims is None:
             text = "Which dimension of the inputs is the batch is not known, so they are counted as they are given."
@@ -100,6 +105,7 @@ def _counted(path: str, graph: Any, opsets: dict[str, int], request: ModelReques
         samples=1 if ops is not None else batch,
         batch=batch,
         fixed="" if ops is not None else "unknown" if dims is None else "interplay",
+        activations=activations or Activations(first.state.buffers.peak.elements, first.state.buffers.peak.bytes),
     )
 
 
@@ -114,8 +120,8 @@ def _of_sample(shapes: list[Shape], dims: _Dims | None) -> Shape:
 
 def _batch(
     sizes: "GraphSizes", walk: Callable[[_Dims, int], _Walk], request: ModelRequest
-) -> tuple[int, _Dims | None, _Walk, tuple[Op, ...] | None]:
-    """Return the batch given, its dimensions, a walk and the ops of one sample; None for what is not known.
+) -> tuple[int, _Dims | None, _Walk, tuple[tuple[Op, ...], Activations] | None]:
+    """Return the batch given, its dimensions, a walk, and ops and memory of one sample; None for what is not known.
 
     Raises InputError for a graph whose inputs have no size, or do not fit.
     """
@@ -129,7 +135,8 @@ def _batch(
             ran = True
             if certain or _grows(first, second, (small, small + 1)):
                 ops = growth.per_sample(first.ops, second.ops, (small, small + 1))
-                return stated or 1, dims, first if ops or stated else walk(dims, 1), ops
+                held = growth.held(first.state.buffers.peak, second.state.buffers.peak, (small, small + 1))
+                return stated or 1, dims, first if ops or stated else walk(dims, 1), (ops, held) if ops else None
         if certain or not (stated or ran):
             return stated or 1, dims, walk(dims, stated or 1), None
     given_walk = walk([() for _ in sizes.inputs], 1)

@@ -5,7 +5,7 @@ once (`constant`). Graphs inside If, Loop and Scan are walked at their node.
 """
 
 from collections import ChainMap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from math import prod
 from typing import Any
@@ -18,6 +18,7 @@ from hwbench.workload.formulas import onnx as onnx_formulas
 from hwbench.workload.formulas.cost import Call, Cost, Formula, Tensor
 from hwbench.workload.formulas.tally import Tally, joint_role
 from hwbench.workload.onnx import bodies, control, values
+from hwbench.workload.onnx.buffers import Readers
 from hwbench.workload.onnx.control import Scope, State
 from hwbench.workload.onnx.values import FLOATING, STANDARD, Value
 from hwbench.workload.ops import MAX_COUNT
@@ -31,6 +32,9 @@ _QUANTIZED = frozenset(
     number
     for name, number in TensorProto.DataType.items()
     if name.startswith(("INT", "UINT", "FLOAT8", "FLOAT4")) and not name.endswith("64")
+)
+_INTEGERS = frozenset(
+    number for name, number in TensorProto.DataType.items() if name.startswith(("INT", "UINT", "BOOL"))
 )
 _MAX_ARGUMENTS = 16
 
@@ -46,6 +50,7 @@ def walk_graph(state: State, graph: Any, scope: Scope, prefix: str = "") -> list
         value = values.shaped(sparse.values.data_type, list(sparse.dims))
         scope[sparse.values.name] = state.stored(value, prod(sparse.values.dims))
     stated = {info.name: info.type for info in (*graph.value_info, *graph.output)}
+    readers = Readers(graph, state.buffers)
     for number, node in enumerate(graph.node):
         name = f"{prefix}{node.name or f'{node.op_type}_{number}'}"
         try:
@@ -59,6 +64,8 @@ def walk_graph(state: State, graph: Any, scope: Scope, prefix: str = "") -> list
             raise _at_node("bad-node", text, state, name, node) from None
         for key, value in zip(node.output, outputs, strict=False):
             scope[key] = value
+        readers.write(node, outputs, node.op_type in onnx_formulas.FREE)
+    readers.close()
     return [_read(info.name, scope) or Value() for info in graph.output]
 
 
@@ -189,13 +196,18 @@ def _record(
         shape,
         params=claimed if cost.params is None or not claimed else cost.params,
         name=name,
-        dtype=_DTYPES.get(next((value.dtype for value in present.values()), 0)) if cost.macs else None,
+        dtype=_dtype(operator, present.values()) if cost.macs else None,
+        integer=operator in onnx_formulas.INTEGER or all(v.dtype in _INTEGERS for v in (*present.values(), *outputs)),
         constant=not reads_data,
     )
     largest = max(op.macs, op.params, op.input_elements, op.output_elements, op.elementwise_flops, 1)
     if largest * state.repeat > MAX_COUNT:
         raise InputError("too-large", "It is larger than the memory of any machine.")
     state.add(operator, op)
+
+
+def _dtype(operator: str, inputs: Iterable[Value]) -> str | None:
+    return "int8" if operator in onnx_formulas.INTEGER else _DTYPES.get(next((value.dtype for value in inputs), 0))
 
 
 def _bits(value: Value) -> int | None:

@@ -1,5 +1,6 @@
 """A workload as a small JSON file, which can be loaded without torch."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import msgspec
@@ -10,6 +11,7 @@ from hwbench.errors import InputError, shown
 from hwbench.files import atomic, content
 from hwbench.files.messages import complaint
 from hwbench.units import MAX_WHOLE
+from hwbench.workload.memory import Activations
 from hwbench.workload.ops import MAX_COUNT, Op, Work, Workload
 
 SCHEMA = "hwbench.workload/1"
@@ -64,25 +66,29 @@ def load(path: str) -> Workload:
     return Workload(**{name: getattr(saved, name) for name in Workload.__struct_fields__})
 
 
-def _check(value: Workload | Op, field: str) -> None:
+def _check(value: Workload | Op | Activations, field: str) -> None:
     """Raise InputError where a count, a shape or a dtype is impossible, or an op does nothing."""
     repeated = max(value.count, 1) if isinstance(value, Op) else 1
     for name in value.__struct_fields__:
         item = getattr(value, name)
-        if name.endswith("_shape"):
-            low, high, numbers = 1, MAX_WHOLE, item
+        if isinstance(item, Activations):
+            _check(item, f"{field}{name}.")
+        elif name.endswith("_shape"):
             if len(item) > MAX_DIMENSIONS:
                 message = f"The shape has more than {MAX_DIMENSIONS} dimensions."
                 raise InputError("too-large", message, field=f"{field}{name}")
+            _check_range(item, 1, MAX_WHOLE, f"{field}{name}")
         elif isinstance(item, int) and not isinstance(item, bool):
-            low, numbers = 1 if name in _FACTORS else 0, (item,)
-            high = MAX_WHOLE if name in _FACTORS else MAX_COUNT // repeated
-        else:
-            continue
-        if not all(low <= number <= high for number in numbers):
-            message = f"The number must be from {low} to {high}."
-            raise InputError("negative-count" if min(numbers) < low else "too-large", message, field=f"{field}{name}")
+            factor = name in _FACTORS
+            _check_range((item,), int(factor), MAX_WHOLE if factor else MAX_COUNT // repeated, f"{field}{name}")
     if isinstance(value, Op) and value.work(8) == Work():
         raise InputError("no-work", "The op computes and moves nothing.", field=f"{field}macs")
     if isinstance(value, Op) and value.dtype is not None and value.dtype not in BITS:
         raise InputError("unknown-dtype", f"There is no dtype '{shown(value.dtype)}'.", field=f"{field}dtype")
+
+
+def _check_range(numbers: Iterable[int], low: int, high: int, field: str) -> None:
+    for number in numbers:
+        if not low <= number <= high:
+            code = "negative-count" if number < low else "too-large"
+            raise InputError(code, f"The number must be from {low} to {high}.", field=field)

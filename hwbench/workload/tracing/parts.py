@@ -38,6 +38,12 @@ def differentiated() -> int:
     return -1 if node is None else node._sequence_nr()
 
 
+def is_sum_of_gradients() -> bool:
+    """Return whether an addition now is one of autograd's own, of gradients of a tensor that several operators read."""
+    in_backward = torch._C._current_graph_task_id() != -1 and not torch.is_grad_enabled()
+    return in_backward and not hasattr(torch._C._current_autograd_node(), "_forward_cls")  # of a Function in Python
+
+
 @contextlib.contextmanager
 def optimizers() -> Iterator[None]:
     """Note while an optimizer of this thread updates parameters."""

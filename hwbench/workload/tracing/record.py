@@ -7,18 +7,21 @@ from typing import Any
 
 import msgspec
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from hwbench.workload.formulas.cost import Call, Cost, Role
 from hwbench.workload.formulas.tally import Amount, Parameters, Tally, joint_role
 from hwbench.workload.ops import AssumedAnswer, Op, Part, fold
 from hwbench.workload.tracing import parts
 from hwbench.workload.tracing.fusion import ROWS, Access, Node, norms_of_images, savings
+from hwbench.workload.tracing.lifetimes import Lifetimes
 from hwbench.workload.tracing.twins import address, distinct_elements, is_channels_last, is_dense, keeps_values, tensors
 
 RUN_DTYPE = torch.float32
 """Tensors of this dtype take the size of the run's dtype; all others keep their own."""
 
 _DTYPES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32", torch.float64: "fp64"}
+_BYTES = (torch.int8, torch.uint8, torch.qint8, torch.quint8)
 _PRODUCTS = ("linear", "matmul", "batched_matmul")
 _FIRST_OUTPUT = ("batch_norm", "layer_norm", "group_norm", "rms_norm", "attention")
 """Operators whose further outputs are small statistics."""
@@ -51,10 +54,10 @@ class Trace:
         self.params = Parameters()
         self._choice = (0, 0)  # of the last `topk`: how many of each, and how many in all
         self._products: set[int] = set()  # what products without a bias wrote
-        # By storage; the storage is kept, so that its address stays its own.
+        # By storage; a weak reference keeps its address its own, and not its memory.
         self._roles: dict[int, tuple[Role, Any]] = {}
-        self._kept: dict[int, int] = {}  # bytes of storages for the backward pass
-        self._gradients = 0
+        self.lifetimes = Lifetimes()
+        self.activations = self.passes = Amount()  # at their peak, those of training with gradients of weights
         self.is_quiet = False
         self._root = torch.nn.Module()
 
@@ -66,11 +69,13 @@ class Trace:
             weights += [value for value in vars(owner).values() if isinstance(value, torch.Tensor)]
         for tensor in weights:
             self._mark(tensor, "weight")
+            if tensor.layout is torch.strided:
+                self.lifetimes.leave_out(tensor)
         for parameter in module.parameters():
             self.params.add(address(parameter), parameter.numel())
-            self._gradients += parameter.numel() * parameter.element_size() * parameter.requires_grad
         for tensor in tensors((args, kwargs)):
             self._mark(tensor, "data")
+            self.see([tensor])
             self.has_values = self.has_values or keeps_values(tensor)
 
     def running(self) -> torch.nn.Module:
@@ -114,27 +119,24 @@ class Trace:
 
     def _mark(self, tensor: torch.Tensor, role: Role) -> None:
         if tensor.layout is torch.strided:
-            self._roles[address(tensor)] = (role, tensor.untyped_storage())
+            key = address(tensor)
+            known = self._roles.get(key)
+            self._roles[key] = (role, known[1] if known else StorageWeakRef(tensor.untyped_storage()))
 
     def role(self, tensor: torch.Tensor) -> Role:
         """Return whether a tensor holds data, weights (or what was made of them alone), or neither."""
         known = self._roles.get(address(tensor)) if tensor.layout is torch.strided else None
         return known[0] if known else "constant"
 
-    def keep(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Record that the backward pass needs a tensor, and return it."""
-        if tensor.layout is torch.strided and self.role(tensor) != "weight":
-            self._mark(tensor, self.role(tensor))  # keeps the storage, too
-            self._kept[address(tensor)] = tensor.untyped_storage().nbytes()
-        return tensor
+    def see(self, made: Iterable[torch.Tensor], over: torch.Tensor | None = None) -> None:
+        """Record that tensors exist, perhaps in the place of another."""
+        self.lifetimes.see(made, None if self.autocast else RUN_DTYPE, over)
 
-    @property
-    def kept_bytes(self) -> int:
-        """Bytes that a step of training needs beside its weights, with elements of RUN_DTYPE.
-
-        What the backward pass reads and gradients of weights need not exist at once: the larger of the two.
-        """
-        return max(sum(self._kept.values()), self._gradients)
+    def end(self) -> None:
+        """Find the peaks of memory, and follow no tensor any longer."""
+        gradients = [weight.grad for weight in self._root.parameters() if weight.grad is not None]
+        self.passes, self.activations = self.lifetimes.peak(), self.lifetimes.peak(without=gradients)
+        self.lifetimes.close()
 
     def record(self, call: Call, cost: Cost, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
         """Add an op; its outputs hold data if an input does."""
@@ -168,6 +170,7 @@ class Trace:
                 constant=not reads_data,
                 channels_last=any(is_channels_last(tensor) for tensor in (*inputs[:1], *counted[:1])),
                 strided=_is_strided(cost, inputs, counted),
+                integer=not any(tensor.is_floating_point() or tensor.is_complex() for tensor in (*inputs, *counted)),
                 broadcast=cost.kind == "elementwise" and any(1 < distinct_elements(t) < extent for t in inputs),
             )
         )
@@ -216,6 +219,8 @@ class Trace:
     def _dtype(self, cost: Cost, inputs: list[torch.Tensor]) -> str | None:
         """Return the dtype that an op computes in, where it need not be the run's."""
         dtype = next((tensor.dtype for tensor in inputs if tensor.is_floating_point()), RUN_DTYPE)
+        if cost.macs and inputs and all(tensor.dtype in _BYTES for tensor in inputs):
+            return "int8"
         if self.autocast or (dtype != RUN_DTYPE and cost.macs):
             return _DTYPES.get(dtype)
         return None

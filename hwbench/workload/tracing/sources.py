@@ -15,6 +15,7 @@ from hwbench.errors import InputError, nearest, shown
 from hwbench.workload import growth
 from hwbench.workload.factory import FactoryName
 from hwbench.workload.layers.network import ModelFile
+from hwbench.workload.memory import Activations
 from hwbench.workload.ops import Op, Workload, uncounted
 from hwbench.workload.optimizers import OPTIMIZERS, update
 from hwbench.workload.request import MERGED, ModelRequest
@@ -65,17 +66,18 @@ def count_module(built: Built, request: ModelRequest) -> tuple[Built, Workload]:
     if request.batch_dim is not None:
         built = batches.along(built, request.batch_dim)
     built, first, second = batches.grown(built, request)
-    ops = None
+    ops, activations = None, None
     if second is not None and not request.training:
-        ops = growth.per_sample(first.finished(), second.finished(), (built.batch, built.batch + 1))
+        sizes = (built.batch, built.batch + 1)
+        ops = growth.per_sample(first.finished(), second.finished(), sizes)
+        activations = growth.held(first.activations, second.activations, sizes) if ops is not None else None
     default = built.batch if built.stated else 1
     batch = default if ops is not None else request.batch or default
     trace = first if ops is not None or batch == built.batch else batches.run(batches.resized(built, batch), request)
     shapes = [tuple(tensor.shape) for tensor in tensors((built.args, built.kwargs))] or [(built.batch,)]
     dim = built.batch_dim
-    state, of = _cache_bytes(first.output) if built.cache else 0, built.batch
-    if request.training:
-        state, of = trace.kept_bytes, batch
+    state = _cache_bytes(first.output) if built.cache else 0
+    activations = activations or Activations(trace.activations.elements, trace.activations.bytes)
     listed = tuple(ops if ops is not None else map(_without_batch_of_one, trace.finished()))
     trainable = sum(weight.numel() for weight in built.module.parameters() if weight.requires_grad)
     if request.optimizer:
@@ -88,13 +90,15 @@ def count_module(built: Built, request: ModelRequest) -> tuple[Built, Workload]:
         uncounted=uncounted(trace.uncounted, len(trace.ops)),
         assumed=tuple(trace.assumed),
         unused_params=trace.params.unclaimed,
-        state_elements=-(-state // (4 * of)),  # RUN_DTYPE is four bytes; half precision counts half
+        state_elements=-(-state // (4 * built.batch)),  # RUN_DTYPE is four bytes; half precision counts half
         samples=1 if ops is not None else batch,
         batch=batch,
         fixed="" if ops is not None else "training" if request.training else "unknown" if dim is None else "interplay",
         real=trace.real,
         trainable_params=trainable,
         optimizer_elements=OPTIMIZERS[request.optimizer].states * trainable if request.optimizer else 0,
+        activations=activations,
+        passes=Activations(trace.passes.elements, trace.passes.bytes) if request.training else None,
     )
     return built, workload
 

@@ -11,13 +11,14 @@ from functools import cache
 from typing import Any
 
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hwbench.errors import InputError, shown
 from hwbench.workload.formulas import aten
 from hwbench.workload.formulas.cost import Call, Cost, Tensor
-from hwbench.workload.tracing import control, patches, registered, stand_ins, twins
+from hwbench.workload.tracing import control, parts, patches, registered, stand_ins, twins
 from hwbench.workload.tracing.record import Trace
 
 _ATTENTION = "aten.scaled_dot_product_attention"
@@ -74,9 +75,12 @@ class Dispatch(TorchDispatchMode):
         if name == "aten.convolution" and any(twins.is_channels_last(tensor) for tensor in args[:2]):
             output = stand_ins.make_contiguous(output, torch.channels_last)  # as cuDNN does; `meta` tensors forget
         if name in _ANSWERS and output.dim() == 0:
-            self.questions[twins.address(output)] = (name, output.untyped_storage())
+            self.questions[twins.address(output)] = (name, StorageWeakRef(output.untyped_storage()))
+        outputs = list(twins.tensors(output))
+        in_place = name == "aten.add" and parts.is_sum_of_gradients() and not args[0]._is_view()
+        self.trace.see(outputs, args[0] if in_place else None)
         if self.counts(func, name):
-            self.count(name, args, kwargs, list(twins.tensors(output)), func.tags)
+            self.count(name, args, kwargs, outputs, func.tags)
         return output
 
     @staticmethod
@@ -225,14 +229,15 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, dispatch: Dispatch, name: str, flags: Any, result: Any, *operands: Any) -> torch.Tensor:
         ctx.dispatch, ctx.name, ctx.flags = dispatch, name, flags
-        ctx.save_for_backward(*operands)
         output = result(*operands)
+        sums = operands[0].new_empty(output.shape[:-1], dtype=torch.float32) if name == _ATTENTION else None
+        ctx.save_for_backward(output, sums, *operands)
         dispatch.count(name, operands, flags, [output])
         return output
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
-        operands = ctx.saved_tensors
+        _, _, *operands = ctx.saved_tensors
         pairs = zip(operands, ctx.needs_input_grad[-len(operands) :], strict=True)
         results = [tensor.new_empty(tensor.shape) if need else None for tensor, need in pairs]
         outputs = [tensor for tensor in results if tensor is not None]
@@ -311,10 +316,10 @@ def trace(
             enter(patches.replace_attribute(torch, "compile", patches.as_it_is))
             if hasattr(module, "_guards_fn"):  # of an exported program: checks of the shapes that it was exported with
                 enter(patches.replace_attribute(module._guards_fn, "forward", lambda *_: None))
-            with torch.autograd.graph.saved_tensors_hooks(result.keep, lambda tensor: tensor):
-                result.output = module(*args, **kwargs)
+            result.output = module(*args, **kwargs)
             if training:
                 _backward(result.output)
+            result.end()
     except (InputError, KeyboardInterrupt):
         raise
     except Exception as error:

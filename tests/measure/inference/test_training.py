@@ -65,12 +65,11 @@ def test_a_step_updates_the_weights_and_keeps_the_states_that_are_stated(optimiz
     assert list(step.seconds()) == ["forward", "backward", "optimizer"]
 
 
-def test_what_a_forward_pass_keeps_is_that_of_its_layers() -> None:
+def test_a_step_is_finite_unless_its_data_is_not() -> None:
     module = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Sigmoid(), torch.nn.Linear(16, 4))
     from hwbench.measure.engines.torch_training import TrainingNetwork
 
     step = TrainingNetwork("torch-eager", module, [(torch.ones(5, 8),)], "fp32", 1, 5, "cpu", "sgd")
-    assert step.kept_bytes() == 4 * (5 * 8 + 5 * 16)  # the input and the sigmoid's result, which both readers share
     assert step.is_finite()
     step.inputs = [(torch.full((5, 8), torch.inf),)]
     assert not step.is_finite()

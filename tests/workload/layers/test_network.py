@@ -11,9 +11,11 @@ from hwbench.errors import InputError
 from hwbench.workload import load
 from hwbench.workload.layers import network
 from hwbench.workload.layers import products as layers
+from hwbench.workload.memory import Activations
 from hwbench.workload.ops import Op
 
 IMAGE = (3, 32, 32)
+ONE = 3 * 32 * 32
 CONV = {"conv": {"channels": 8, "kernel": 3}}
 
 
@@ -347,3 +349,22 @@ def test_whatever_is_written_builds_or_is_refused_with_a_reason(listed: Any, sha
     else:
         assert ops
         assert all(op.name and min(op.output_shape) > 0 and op.macs >= 0 for op in ops)
+
+
+@pytest.mark.parametrize(
+    ("listed", "elements"),
+    [
+        (["relu", "relu", "relu"], 3 * ONE),  # the input, and two neighbours
+        ([{"residual": {"layers": ["relu", "relu"]}}], 3 * ONE),
+        (["tanh", {"residual": {"layers": ["relu", "relu"], "shortcut": ["relu"]}}], 5 * ONE),
+        ([{"branches": {"layers": [["relu"], ["tanh"], []]}}], 6 * ONE),  # with what they are joined to
+        (["flatten", {"linear": {"features": 2}}], ONE + 2),
+    ],
+)
+def test_activations_exist_until_their_last_reader(listed: list[Any], elements: int) -> None:
+    assert network.of_layers(listed, IMAGE).activations == Activations(elements)
+
+
+def test_indices_have_eight_bytes() -> None:
+    listed = [{"embedding": {"rows": 100, "width": 16}}]
+    assert network.of_layers(listed, (5,)).activations == Activations(5 * 16, 5 * 8)

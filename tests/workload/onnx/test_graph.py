@@ -17,8 +17,10 @@ from hypothesis import strategies as st  # noqa: E402
 from onnx import TensorProto, helper  # noqa: E402
 
 from hwbench.errors import InputError  # noqa: E402
+from hwbench.workload import counting  # noqa: E402
 from hwbench.workload.formulas import onnx as onnx_formulas  # noqa: E402
 from hwbench.workload.formulas.cost import Cost  # noqa: E402
+from hwbench.workload.memory import Activations  # noqa: E402
 from hwbench.workload.onnx import graph as onnx_graph  # noqa: E402
 from hwbench.workload.ops import Workload  # noqa: E402
 from hwbench.workload.request import ModelRequest  # noqa: E402
@@ -625,3 +627,46 @@ def test_convolutions_count_as_the_closed_form(
     found = counted(tmp_path, proto).ops[0]
     assert (found.macs, found.params, found.kind) == (op.macs, op.params, op.kind)
     assert (found.input_elements, found.output_elements) == (op.input_elements, op.output_elements)
+
+
+def test_activations_exist_until_their_last_reader(tmp_path: Path) -> None:
+    """At the sum: the input, its two readers' results (one seen as a view), and the sum itself; weights apart."""
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"]),
+        helper.make_node("Reshape", ["a", "shape"], ["view"]),
+        helper.make_node("Sigmoid", ["x"], ["b"]),
+        helper.make_node("Exp", ["b"], ["c"]),
+        helper.make_node("Add", ["view", "c"], ["sum"]),
+        helper.make_node("MatMul", ["sum", "w"], ["product"]),
+        helper.make_node("Cast", ["product"], ["y"], to=INT8),
+    ]
+    graph = model(nodes, [info("x", "batch", 16)], [ints("shape", -1, 16), weight("w", 16, 8)])
+    found = counted(tmp_path, graph)
+    assert found.activations == Activations(4 * 16)
+    assert found.memory(16, 10).activations_bytes == 2 * 10 * 4 * 16
+    assert found.memory(16, 10).weights_bytes == 2 * 16 * 8
+
+
+@pytest.mark.parametrize(
+    ("nodes", "weights", "dtype", "macs", "flops"),
+    [
+        ([node("MatMulInteger", "x w")], [weight("w", 32, 5, dtype=INT8)], UINT8, 2 * 6 * 32 * 5, 0),
+        ([node("DynamicQuantizeMatMul", "x w s", domain="com.microsoft")],
+         [weight("w", 32, 5, dtype=INT8), weight("s", 1)], FLOAT, 2 * 6 * 32 * 5, 0),
+        ([node("MatMul", "x w")], [weight("w", 32, 5)], FLOAT, 2 * 6 * 32 * 5, 2 * 2 * 6 * 32 * 5),
+    ],
+)  # fmt: skip
+def test_operations_on_integers_stand_apart(
+    tmp_path: Path, nodes: list[Any], weights: list[Any], dtype: int, macs: int, flops: int
+) -> None:
+    answer = counting.count(
+        counted(tmp_path, model(nodes, [info("x", 2, 6, 32, dtype=dtype)], weights)), "flop", "fp32", 32, 2
+    )
+    assert (answer.macs, answer.flops, answer.integer_ops) == (macs, flops, 2 * macs - flops)
+    assert {op.dtype for op in answer.workload.ops if op.macs} == {None if flops else "int8"}
+
+
+def test_arithmetic_of_indices_is_on_integers(tmp_path: Path) -> None:
+    nodes = [node("Add", "x x", "a"), node("Cast", "a", "b", to=FLOAT), node("Exp", "b")]
+    answer = counting.count(counted(tmp_path, model(nodes, [info("x", 2, 6, dtype=INT64)])), "flop", "fp32", 32, 2)
+    assert (answer.elementwise_integer_ops, answer.elementwise_flops) == (2 * 6, 2 * 6)
