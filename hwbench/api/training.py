@@ -35,8 +35,8 @@ def optimizer_of(name: str | None, options: ModelOptions, runtimes: Sequence[str
 def step_values(network: Any, setting: Any, subject: Any, workload: Workload, free: float | None) -> dict[str, Any]:
     """Return the values of an `Inference` that those of training have besides: the parts of a step and its memory."""
     assert isinstance(subject, TrainingStep)
-    kept = OPTIMIZERS[subject.optimizer].states * (workload.trainable_params or 0)
-    memory = replace(workload, optimizer_elements=kept).memory(known_dtype(setting.dtype).bits, setting.batch)
-    held = study.TrainingMemory(**asdict(memory), free_bytes=None if free is None else int(free))
+    values = OPTIMIZERS[subject.optimizer].states * (workload.trainable_params or 0)
+    need = replace(workload, optimizer_elements=values).memory(known_dtype(setting.dtype).bits, setting.batch)
+    memory = study.TrainingMemory(**asdict(need), free_bytes=None if free is None else int(free))
     parts = study.step_parts(network.seconds())
-    return {"mode": "training", "optimizer": subject.optimizer, "parts": parts, "memory": held}
+    return {"mode": "training", "optimizer": subject.optimizer, "parts": parts, "memory": memory}

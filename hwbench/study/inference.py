@@ -11,7 +11,7 @@ from hwbench.measure.engines.base import EngineLayer
 from hwbench.notices import Notice, notice
 from hwbench.predict.estimate import Estimate
 from hwbench.stats.intervals import Interval, median_interval
-from hwbench.workload.memory import Memory
+from hwbench.workload.memory import MemoryUse
 
 WHOLE = "(the model itself)"
 """Name of a layer whose ops belong to no module within the model."""
@@ -44,7 +44,7 @@ class StepPart(Struct, frozen=True):
     share: float
 
 
-class TrainingMemory(Memory, Struct, frozen=True):
+class TrainingMemory(MemoryUse, Struct, frozen=True):
     """Bytes that a training step holds, and those that were free on the device before it; None where unknown."""
 
     free_bytes: int | None

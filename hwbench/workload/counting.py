@@ -6,7 +6,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from hwbench.answers import Answer
 from hwbench.notices import Notice, notice
-from hwbench.workload.memory import Memory
+from hwbench.workload.memory import MemoryUse
 from hwbench.workload.ops import CONVENTIONS, Convention, Op, Part, Shape, Work, Workload
 from hwbench.workload.tree import Branch, tree
 
@@ -75,7 +75,7 @@ class Count(Answer, Struct, frozen=True):
     attention: Attention
     parts: dict[Part, PartCount]
     optimizer_state_bytes: int
-    memory: Memory
+    memory: MemoryUse
     skipped_macs: int
     unknown_masks: int
     uncounted: tuple[str, ...]

@@ -38,7 +38,7 @@ def multiples(first: Sequence[Op], second: Sequence[Op], sizes: tuple[int, int])
     )
 
 
-def held(first: Amount, second: Amount, sizes: tuple[int, int]) -> Activations:
+def activations(first: Amount, second: Amount, sizes: tuple[int, int]) -> Activations:
     """Return what two runs at these batches hold at their peaks as what a sample adds and what does not grow."""
     (elements, constant), (each, other) = (
         _line(a, b, sizes) for a, b in ((first.elements, second.elements), (first.bytes, second.bytes))

@@ -20,7 +20,7 @@ class Activations(Struct, frozen=True, omit_defaults=True):
         return -(-elements * bits // 8) + self.fixed_bytes * samples + self.constant_bytes
 
 
-class Memory(Struct, frozen=True):
+class MemoryUse(Struct, frozen=True):
     """Bytes that a run holds. `peak_bytes` are those at once: gradients grow while activations shrink.
 
     `activations_bytes` are the inputs and all that the run makes from them, at their peak, freed when nothing refers to

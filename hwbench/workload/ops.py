@@ -9,7 +9,7 @@ from msgspec.structs import astuple, replace
 
 from hwbench.errors import InputError, shown
 from hwbench.notices import Notice, notice
-from hwbench.workload.memory import Activations, Memory
+from hwbench.workload.memory import Activations, MemoryUse
 
 Convention = Literal["flop", "mac", "mac-bias"]
 Part = Literal["forward", "backward", "recompute", "optimizer"]
@@ -140,7 +140,7 @@ class Op(Struct, frozen=True, omit_defaults=True):
         outputs = _bytes(self.output_elements * samples, bits) + self.fixed_output_bytes * samples
         flops, elementwise_flops = 2 * self.macs * samples, self.elementwise_flops * samples
         amounts = (flops, elementwise_flops, inputs, weights, outputs)
-        on_integers = (flops, elementwise_flops) if self.integer else ()
+        on_integers = (flops, 0 if flops else elementwise_flops) if self.integer else ()  # products are scaled in fp32
         return Work(*(self.count * each for each in (*amounts, *on_integers)))
 
     def live_bytes(self, bits: int, batch: int = 1) -> int:
@@ -295,17 +295,17 @@ class Workload(Struct, frozen=True, omit_defaults=True):
         """Return the work of a batch at `bits` bits an element."""
         return sum((op.work(bits, self.repeats(batch)) for op in self.ops), Work())
 
-    def memory(self, bits: int, batch: int = 1) -> Memory:
+    def memory(self, bits: int, batch: int = 1) -> MemoryUse:
         """Return the bytes that a run layer by layer in torch holds, at `bits` bits an element."""
         repeats, training = self.repeats(batch), self.fixed == "training"
         weights, optimizer = _bytes(self.params, bits), _bytes(self.optimizer_elements, bits)
-        held = self.passes if training else self.activations
-        return Memory(
+        total = self.passes if training else self.activations
+        return MemoryUse(
             weights_bytes=weights,
             gradients_bytes=_bytes(self.trainable_params or 0, bits) if training else 0,
             optimizer_bytes=optimizer,
             activations_bytes=self.activations.size(bits, repeats) if self.activations else None,
-            peak_bytes=weights + optimizer + held.size(bits, repeats) if held else None,
+            peak_bytes=weights + optimizer + total.size(bits, repeats) if total else None,
         )
 
     @property

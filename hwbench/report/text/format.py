@@ -3,7 +3,7 @@
 import math
 
 from hwbench.units import Bytes, si
-from hwbench.workload.memory import Memory
+from hwbench.workload.memory import MemoryUse
 
 RATED = {"inference": "inferences", "training": "samples", "decode": "tokens"}
 """What a rate counts, by the mode of a run; a sample of `decode` is a token."""
@@ -120,7 +120,7 @@ def fit(text: str, columns: int) -> str:
     return text
 
 
-def held(memory: Memory, free: int | None = None) -> str:
+def memory_use(memory: MemoryUse, free: int | None = None) -> str:
     """Return what a run holds, at its peak and of each kind."""
     kinds = {name: getattr(memory, f"{name}_bytes") for name in ("weights", "gradients", "optimizer", "activations")}
     parts = ", ".join(f"{name} {Bytes(size)}" for name, size in kinds.items() if size)

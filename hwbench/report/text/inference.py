@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hwbench import answers
-from hwbench.report.text.format import held, known, layer_name, number, percent, rate, throughput
+from hwbench.report.text.format import known, layer_name, memory_use, number, percent, rate, throughput
 from hwbench.report.text.layout import PLAIN, Style, field, heading, name_width, sentences, table
 from hwbench.study.inference import Inference
 from hwbench.study.runtimes import FastestRun, Part
@@ -29,7 +29,7 @@ def single(run: Inference, style: Style = PLAIN) -> list[str]:
         text = ", ".join(f"{part.name} {si(part.time_s, 's', 3)} ({percent(part.share)})" for part in run.parts)
         lines += field("parts", text, style)
     if run.memory:
-        lines += field("memory", held(run.memory, run.memory.free_bytes), style)
+        lines += field("memory", memory_use(run.memory, run.memory.free_bytes), style)
     if run.ideal_time_s is not None:
         lines += field("ideal", f"{si(run.ideal_time_s, 's')}: total operations / peak", style)
         missing = "unknown" + ("" if run.roofline_time_s else ": `hwbench bench` measures the memory bandwidth")

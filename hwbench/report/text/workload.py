@@ -9,7 +9,7 @@ from msgspec import UnsetType
 from hwbench import answers
 from hwbench.dtypes import dtype
 from hwbench.report.text.blocks import MAX_LAYERS, alike, remark, shared_name
-from hwbench.report.text.format import held, integer, intensity, layer_name, percent
+from hwbench.report.text.format import integer, intensity, layer_name, memory_use, percent
 from hwbench.report.text.layout import PLAIN, Style, field, heading, sentences, table
 from hwbench.units import si
 from hwbench.workload.counting import Count
@@ -49,7 +49,7 @@ def summary(count: Count, style: Style = PLAIN, all_layers: bool = False) -> lis
             f"{si(total.traffic, 'B')}: input {si(total.input_bytes, 'B')}, "
             f"weights {si(total.weight_bytes, 'B')}, output {si(total.output_bytes, 'B')}",
         ),
-        ("memory", held(count.memory)),
+        ("memory", memory_use(count.memory)),
         *((part, _part(count, part)) for part in count.parts),
         ("intensity", f"{total.intensity:.4g} FLOP/B"),
         ("not counted", ", ".join(workload.uncounted) or "nothing: every layer is counted"),

@@ -15,6 +15,7 @@ from hwbench.workload.formulas.cost import Call, Cost, Formula, Tensor, norm, pe
 
 _FOREACH = "aten._foreach_"
 _GOLUB = "Golub and Van Loan, Matrix Computations: operations of the algorithms of LAPACK, in n³"
+_UPDATES = "aten/src/ATen/native/cuda/fused_adam_utils.cuh and its siblings, factors of all elements computed once"
 _NEIGHBORS = "each neighbor takes a weight of the gradient: a product and a sum"
 _ATTENTION = "two products forward (Vaswani et al., arXiv:1706.03762), five backward (Dao et al., arXiv:2205.14135)"
 
@@ -136,6 +137,10 @@ FORMULAS: tuple[tuple[str, Callable[[Call], Cost], str], ...] = (
         _lazy_clone _pin_memory""", count.copy, "read once, written once"),
     ("_to_copy", count.cast, "read once, written once"),
     ("_fft_r2c _fft_c2r _fft_c2c", special.fft, "Frigo and Johnson, FFTW benchmark methodology: 5 n log2 n"),
+    ("_fused_sgd", special.fused_update(2, momentum=2, weight_decay=2, nesterov=2, maximize=1), _UPDATES),
+    ("_fused_adagrad", special.fused_update(7, weight_decay=2, maximize=1), _UPDATES),
+    ("_fused_adam", special.fused_update(13, weight_decay=2, amsgrad=1, maximize=1), _UPDATES),
+    ("_fused_adamw", special.fused_update(13, weight_decay=1, amsgrad=1, maximize=1), _UPDATES),
     ("sort topk kthvalue msort argsort _unique _unique2 unique_dim isin", special.sort, "n log2 n comparisons"),
     ("""sum mean prod amax amin max min argmax argmin any all cumsum cumprod logcumsumexp cummax cummin logsumexp norm
         linalg_vector_norm count_nonzero std aminmax _aminmax median nanmedian mode nansum histc bincount trace nonzero
@@ -199,7 +204,6 @@ PER_ELEMENT: dict[str, int] = {
         2: """
             addr clamp dequantize hardshrink_backward hardtanh leaky_relu leaky_relu_backward _prelu_kernel
             rrelu_with_noise rrelu_with_noise_functional rrelu_with_noise_backward softshrink_backward _fused_dropout
-            _fused_sgd
         """,
         3: """
             addcdiv addcmul hardsigmoid_backward hardtanh_backward lerp mse_loss_backward _prelu_kernel_backward
@@ -216,14 +220,13 @@ PER_ELEMENT: dict[str, int] = {
             _fake_quantize_per_tensor_affine_cachemask_tensor_qparams hardswish silu softplus_backward glu_jvp
             soft_margin_loss_backward binary_cross_entropy_backward
         """,
-        6: "hardswish_backward log_sigmoid_backward mish _fused_adagrad glu_backward glu_backward_jvp",
+        6: "hardswish_backward log_sigmoid_backward mish glu_backward glu_backward_jvp",
         7: """
             _fake_quantize_learnable_per_channel_affine_backward _fake_quantize_learnable_per_tensor_affine_backward
             _fused_moving_avg_obs_fq_helper _fused_moving_avg_obs_fq_helper_functional
         """,
         8: "silu_backward",
         10: "gelu_backward _dirichlet_grad _standard_gamma_grad",
-        12: "_fused_adam _fused_adamw",
     }.items()
     for operator in _names(operators)
 }

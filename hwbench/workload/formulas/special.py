@@ -129,3 +129,13 @@ def fft(call: Call) -> Cost:
     points = prod(largest[d] for d in dimensions)
     flops = (2.5 if real else 5) * prod(largest) * log2(points) if points > 1 else 0
     return Cost("fft", elementwise_flops=round(flops))
+
+
+def fused_update(each: int, **more: int) -> Callable[[Call], Cost]:
+    """Return the cost function of an optimizer's kernel: operations an element, and more for options that are set."""
+
+    def count(call: Call) -> Cost:
+        flops = each + sum(flops for option, flops in more.items() if call.kwargs.get(option))
+        return Cost("elementwise", elementwise_flops=flops * sum(tensor.elements for tensor in call.args[0]))
+
+    return count

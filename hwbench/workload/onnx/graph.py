@@ -135,8 +135,8 @@ def _batch(
             ran = True
             if certain or _grows(first, second, (small, small + 1)):
                 ops = growth.per_sample(first.ops, second.ops, (small, small + 1))
-                held = growth.held(first.state.buffers.peak, second.state.buffers.peak, (small, small + 1))
-                return stated or 1, dims, first if ops or stated else walk(dims, 1), (ops, held) if ops else None
+                memory = growth.activations(first.state.buffers.peak, second.state.buffers.peak, (small, small + 1))
+                return stated or 1, dims, first if ops or stated else walk(dims, 1), (ops, memory) if ops else None
         if certain or not (stated or ran):
             return stated or 1, dims, walk(dims, stated or 1), None
     given_walk = walk([() for _ in sizes.inputs], 1)

@@ -128,9 +128,9 @@ class Trace:
         known = self._roles.get(address(tensor)) if tensor.layout is torch.strided else None
         return known[0] if known else "constant"
 
-    def see(self, made: Iterable[torch.Tensor], over: torch.Tensor | None = None) -> None:
+    def see(self, outputs: Iterable[torch.Tensor], over: torch.Tensor | None = None) -> None:
         """Record that tensors exist, perhaps in the place of another."""
-        self.lifetimes.see(made, None if self.autocast else RUN_DTYPE, over)
+        self.lifetimes.see(outputs, None if self.autocast else RUN_DTYPE, over)
 
     def end(self) -> None:
         """Find the peaks of memory, and follow no tensor any longer."""

@@ -70,7 +70,7 @@ def count_module(built: Built, request: ModelRequest) -> tuple[Built, Workload]:
     if second is not None and not request.training:
         sizes = (built.batch, built.batch + 1)
         ops = growth.per_sample(first.finished(), second.finished(), sizes)
-        activations = growth.held(first.activations, second.activations, sizes) if ops is not None else None
+        activations = growth.activations(first.activations, second.activations, sizes) if ops is not None else None
     default = built.batch if built.stated else 1
     batch = default if ops is not None else request.batch or default
     trace = first if ops is not None or batch == built.batch else batches.run(batches.resized(built, batch), request)

@@ -134,6 +134,21 @@ def test_lists_of_tensors_and_copies_of_views() -> None:
     assert flops("_foreach_add", parts, parts, out=parts[0]) == 23
     assert flops("_foreach_addcmul_", parts, parts, parts, out=None) == 69
     assert flops("_foreach_zero_", parts, out=None) == 0
-    assert flops("_fused_adamw_", parts, parts, parts, parts, out=None) == 12 * 23
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "each"),
+    [
+        ("_fused_adam_", {}, 13),  # two averages (3, 4), root, divide, add, and multiply, divide, subtract
+        ("_fused_adam_", {"weight_decay": 0.1, "amsgrad": True}, 13 + 2 + 1),
+        ("_fused_adamw_", {"weight_decay": 0.1, "maximize": True}, 13 + 1 + 1),
+        ("_fused_sgd_", {"momentum": 0.0}, 2),
+        ("_fused_sgd_", {"momentum": 0.9, "nesterov": True}, 6),
+        ("_fused_adagrad_", {"weight_decay": 0.1}, 7 + 2),
+    ],
+)
+def test_updates_cost_what_their_options_ask_for(name: str, options: dict[str, Any], each: int) -> None:
+    parts = [tensor(4, 5), tensor(3)]
+    assert cost(name, parts, parts, parts, parts, **options).elementwise_flops == each * 23
     assert cost("transpose_copy", tensor(3, 4), 0, 1, out=tensor(4, 3)).kind == "copy"
     assert cost("masked_fill_", tensor(3, 4), tensor(3, 4), 0.0, out=tensor(3, 4)).elementwise_flops == 12
