@@ -13,9 +13,9 @@ from typing import Any
 from hwbench.measure.codegen import vectors
 from hwbench.measure.codegen.vectors import Target
 from hwbench.measure.harness import Task
-from hwbench.measure.kernels.clock import kernel as clock
-from hwbench.measure.kernels.fma import amx
+from hwbench.measure.kernels.fma import amx, dots
 from hwbench.measure.kernels.fma import loops as fma_loops
+from hwbench.measure.kernels.fma.timed import ONE, TimedLoop
 from hwbench.measure.kernels.team import Placement, one_of_each, teams
 from hwbench.measure.record import Unit
 from hwbench.measure.settings import Settings
@@ -28,23 +28,27 @@ _TOLERANCE = {"fp32": 1e-5, "fp64": 1e-13}
 
 
 def tasks(settings: Settings) -> Sequence[Task]:
-    """Return the tasks: throughput of one core of each class and of all cores by width and dtype, tiles, latency.
+    """Return the tasks: throughput of one core of each class and of all cores by width and dtype, latency.
 
-    Where quick, the throughput of the widest vectors alone.
+    Tiles and dot products are those of narrow dtypes. Where quick, the throughput of the widest vectors alone, without
+    dot products unless their dtypes are asked for.
     """
     target = vectors.target()
     dtypes = [dtype for dtype in DTYPES if settings.dtypes is None or dtype in settings.dtypes]
     tiles = [dtype for dtype in amx.dtypes(target) if settings.dtypes is None or dtype in settings.dtypes]
     widths = target.widths[-1 if settings.quick else 0 :]
+    narrow = () if settings.quick and settings.dtypes is None else settings.dtypes
     result = []
     for core in one_of_each(settings):
         result += [throughput(target, bits, dtype, core) for bits in widths for dtype in dtypes]
         result += [amx.task(dtype, core) for dtype in tiles]
+        result += dots.tasks(target, core, narrow, latencies=not settings.quick)
         if not settings.quick:
             result += [latency(target, bits, dtype, core) for bits in widths for dtype in dtypes]
     for cores in teams(settings):
         result += [throughput(target, bits, dtype, cores) for bits in widths for dtype in dtypes]
         result += [amx.task(dtype, cores) for dtype in tiles]
+        result += dots.tasks(target, cores, narrow, latencies=not settings.quick)
     return result
 
 
@@ -55,42 +59,17 @@ def isa(target: Target, bits: int) -> str:
     return target.isa(bits)
 
 
-ONE = Placement()
-
-
-class FmaLoop:
-    """One loop at one width and dtype: runs it, checks it, and counts the cycles of its last run."""
+class FmaLoop(TimedLoop):
+    """One loop of multiply-adds at one width and dtype."""
 
     def __init__(self, loop: Any, bits: int, dtype: vectors.FloatDtype, cores: Placement = ONE) -> None:
-        self.loop = functools.partial(loop, bits)
-        self.bits, self.dtype, self.cores = bits, dtype, cores
-        self.lanes = vectors.lanes(dtype, bits)
-        self.operands = fma_loops.operands(dtype, vectors.target().fused)
-        self.clocks = clock.LoadedClock.each(bits, dtype, cores)
-        self.elapsed = [0.0] * len(self.clocks)
-        self.counted = [0.0] * len(self.clocks)
-
-    def prepare(self, position: int = 0) -> None:
-        """Compile, and find the load under which the clock of this core is read."""
-        self.loop(1, *self.operands)
-        self.clocks[position].prepare()
-
-    def run(self, rounds: int, position: int = 0) -> None:
-        """Run so many rounds on this thread, and keep its CPU time."""
-        self.elapsed[position] = clock.cpu_seconds(self.loop, rounds, *self.operands)
-
-    def count(self, position: int = 0) -> None:
-        """Count the cycles of the last run by the clock that this core has now, under load."""
-        self.counted[position] = self.elapsed[position] * self.clocks[position].read()
-
-    def cycles(self) -> float:
-        """Return the cycles of the last run of all cores."""
-        self.cores.run(self.count)
-        return sum(self.counted)
+        operands = fma_loops.operands(dtype, vectors.target().fused)
+        super().__init__(lambda rounds: loop(bits, rounds, *operands), bits, dtype, cores)
+        self.dtype, self.lanes = dtype, vectors.lanes(dtype, bits)
 
     def right(self, accumulators: int, steps: int) -> bool:
         """Return whether three rounds give numpy's answer; `steps`: multiply-adds of one accumulator in a round."""
-        answer = float(self.loop(_CHECKED_ROUNDS, *self.operands))
+        answer = float(self.loop(_CHECKED_ROUNDS))
         pairs, fused = _CHECKED_ROUNDS * steps // 2, vectors.target().fused
         expected = fma_loops.iterated(self.dtype, pairs, accumulators, self.lanes, fused)
         return math.isclose(answer, expected, rel_tol=_TOLERANCE[self.dtype])
