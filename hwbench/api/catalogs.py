@@ -152,7 +152,7 @@ def _model_lines(answer: Models, style: Style = PLAIN) -> list[str]:
 
 
 class Faults(Answer, Struct, frozen=True):
-    """What is wrong with a part of the catalog, a line each, and how many files of each kind were checked."""
+    """What is wrong with a part of the catalog, a line each, and how many files and sources were checked."""
 
     name: str
     faults: tuple[str, ...]
@@ -316,6 +316,7 @@ def lint_devices() -> Faults:
     from hwbench.machine import lint  # which loads every file
 
     counts = {kind: len(folders.files(kind)) for kind in ("devices", "architectures")}
+    counts["sources"], counts["openable"] = lint.sources()
     return Faults("devices-lint", tuple(lint.lint()), counts)
 
 

@@ -1,7 +1,9 @@
 """What is wrong with catalog files beyond their form: sources, arithmetic, names. Run by CI over everything."""
 
 import os
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from operator import attrgetter
 
 from hwbench.errors import InputError, nearest
@@ -12,6 +14,9 @@ from hwbench.machine.parts import Architecture, PublishedPeak, Rate, Source
 
 TOLERANCE = 0.01
 """How far a published figure may be from the computed one: published figures are rounded."""
+
+DOCUMENT = re.compile(r"\b(publication|document|PJDOC-\d+|BD)[ -]\d{4,}")
+"""The number under which a vendor's document is found, in the title of a source."""
 
 SUITES = {
     **dict.fromkeys(("SPECint1992", "SPECfp1992"), ""),
@@ -54,6 +59,17 @@ def _faults(path: str, check: Callable[[str], list[str]]) -> list[str]:
     except InputError as error:
         lines = [str(error)]
     return lines if name == name.lower() else [*lines, f"{path}: a file name is in lower case"]
+
+
+def sources() -> tuple[int, int]:
+    """Return how many sources the catalog has, and how many can be opened, by an address or a document's number."""
+    every: list[Source] = []
+    for path in folders.files("architectures").values():
+        with suppress(InputError):
+            every += catalog.load_architecture(path).sources
+    for device in catalog.valid_devices()[0].values():
+        every += device.sources
+    return len(every), sum(1 for source in every if source.url or DOCUMENT.search(source.title))
 
 
 def lint_device(device: Device) -> list[str]:

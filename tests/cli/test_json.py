@@ -163,7 +163,7 @@ SHAPES: list[tuple[str, dict[str, Any]]] = [
     ("devices list", DEVICES),
     ("devices list --vendor nvidia --year 2020.. --architecture ampere", DEVICES),
     ("devices search 3090", DEVICES),
-    ("devices lint", {"faults": Each(TEXT), "devices": INT, "architectures": INT}),
+    ("devices lint", {"faults": Each(TEXT), "devices": INT, "architectures": INT, "sources": INT, "openable": INT}),
     ("study clock --suite SPECint2000 --suite SPECfp2006 --pair core2 netburst,k8", CLOCK),
     ("study clock --model alexnet --device rtx3090", CLOCK_OF_MODEL),
     ("models list", MODELS),
