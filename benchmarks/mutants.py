@@ -103,8 +103,7 @@ SIMULATIONS = (
 """Tests left out for their time: simulations and whole catalogs."""
 WITHOUT_EFFECT: dict[str, tuple[str, ...]] = {
     "predict/model/grid": ("BLOCK =", "height ="),
-    "predict/fitting/fit": ("TIMINGS, REPEATS =",),
-    "predict/fitting/problem": ("FAR =", "MAX_ROUNDS =", "begin =", "start ="),
+    "predict/fitting/problem": ("MAX_ROUNDS =", "begin =", "start ="),
     "study/sweep/sweep": ("MAX_PANEL_", "step ="),
 }
 """Beginnings of lines that say in what pieces something is computed, or where a search begins and ends: no answer

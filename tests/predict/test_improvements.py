@@ -59,12 +59,11 @@ def test_a_step_of_training_may_take_more_samples_but_runs_in_torch_alone() -> N
 def test_a_memory_twice_as_fast_and_formats_that_a_device_multiplies_faster() -> None:
     for device in ("rtx3090", "i9-10940x"):
         assert 1.1 < gains("vgg19", device)["bandwidth"][1] < 2
-    found = [_narrower(catalog.device(name), "fp32") for name in ("rtx3090", "gtx1080", "epyc-9654", "i9-10940x")]
-    assert found == ["fp16", None, "bf16", None]
+    devices = ("rtx3090", "gtx1080", "epyc-9654", "i9-10940x", "apple-m1-gpu")  # the last multiplies all alike
+    assert [_narrower(catalog.device(name), "fp32") for name in devices] == ["fp16", None, "bf16", None, None]
+    assert [_narrower(RTX3090, dtype) for dtype in ("fp64", "fp16", "int8", "amp")] == ["fp16", None, None, None]
     net = load.workload("alexnet")
-    turned = _channels_last(net)
-    assert turned is not None
-    assert [op.channels_last for op in turned.ops] == [family_of(op) in CONVOLUTIONS for op in net.ops]
+    assert [op.channels_last for op in _channels_last(net).ops] == [family_of(op) in CONVOLUTIONS for op in net.ops]
     assert "batch" not in {each.change for each in improvements(replace(net, fixed="interplay"), RTX3090, "fp32", 1)}
 
 
@@ -73,3 +72,10 @@ def test_what_cannot_be_is_not_proposed() -> None:
     assert "dtype" not in gains("resnet50", "i9-10940x")
     assert "runtime" not in gains("resnet50", "rtx3090", runtime="torch-compile-cuda")
     assert gains("resnet50", "rtx3090", "int8") == {}
+    assert "layout" not in gains("timm:convmixer_768_32", "rtx3090", batch=64)  # of fp32 it is not known
+
+
+def test_an_inference_may_run_in_any_engine() -> None:
+    every = improvements(load.workload("resnet50"), catalog.device("i9-10940x"), "fp32", 1)
+    engines = {each.value for each in every if each.change == "runtime"}
+    assert engines == {"onnxruntime-cpu", "openvino-cpu", "torch-compile-cpu"}

@@ -83,6 +83,37 @@ def test_factors_of_devices_are_found_and_what_is_held_out_is_told() -> None:
     assert (derived.families, derived.held_out) == ((), ())
 
 
+def test_a_family_is_forecast_by_fits_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fitted(runtime: Any, _: Any, problems: Any, warm: bool = False) -> Any:
+        assert warm  # they begin at the parameters of the fit to all
+        return replace(runtime, families=tuple(each for one in problems for each in one.families))
+
+    def known(runtime: Any, cases: Any) -> Any:
+        return np.array([each in runtime.families for each in cases.families], dtype=float)
+
+    monkeypatch.setattr(fit, "fitted", fitted)
+    monkeypatch.setattr(fit, "_log_errors", known)
+    problems = [problem(made([card]), card) for card in CARDS]
+    told: list[str] = []
+    errors, rows = fit._without_families(priors.START[NAME], (), problems, told.append)
+    assert [each.tolist() for each in errors] == [[0.0] * len(each.times) for each in problems]
+    assert len(told) == 4
+    assert [(row.mape, row.inside) for row in rows] == [(0.0, 1.0)] * 2
+
+
+def test_timings_of_a_device_are_drawn_twenty_times_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "fitted", lambda runtime, *_: runtime)
+    cases = problem(made()[:30], CARDS[0])
+    errors, drawn = fit._after_timings(priors.START[NAME], cases)
+    assert (errors.shape, drawn.shape) == ((20, 30), (20, 12))
+    assert np.ptp(errors, axis=0).max() == 0
+    draws = np.random.default_rng(0)
+    for row in drawn:
+        assert row.tolist() == errors[0][sorted(draws.choice(30, 12, replace=False))].tolist()
+    few, most = fit._after_timings(priors.START[NAME], problem(made()[:5], CARDS[0]))
+    assert (few.shape, most.shape) == ((20, 5), (20, 5))
+
+
 def test_the_largest_relative_difference_of_parameters() -> None:
     name = "torch-eager-cuda"
     file = parameters()
