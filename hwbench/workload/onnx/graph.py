@@ -26,7 +26,9 @@ from hwbench.workload.onnx.walk import walk_graph
 from hwbench.workload.ops import Op, Shape, Workload, fold, uncounted
 from hwbench.workload.request import ModelRequest, TypedShape, typed_shape
 
-_BATCH_NAME = re.compile(r"n|b|bs|.*batch.*", re.IGNORECASE)
+_BATCH = re.compile(r".*batch.*", re.IGNORECASE)
+_LETTER = re.compile(r"n|b|bs", re.IGNORECASE)
+"""Names of the batch, the latter only of a first dimension, or of the second where steps come first."""
 _NAMELESS = "?*-1 "
 """What some exporters write for a dimension without a name: `?`, `*` or `-1`; such dimensions are not alike."""
 _RECURRENT = ("LSTM", "GRU", "RNN")
@@ -133,7 +135,7 @@ def _batch(
             except InputError:  # it fits another size only
                 continue
             ran = True
-            if certain or _grows(first, second, (small, small + 1)):
+            if certain or _grows(first, second, (small, small + 1), sizes.steps):
                 ops = growth.per_sample(first.ops, second.ops, (small, small + 1))
                 memory = growth.activations(first.state.buffers.peak, second.state.buffers.peak, (small, small + 1))
                 return stated or 1, dims, first if ops or stated else walk(dims, 1), (ops, memory) if ops else None
@@ -147,13 +149,13 @@ def _batch(
     return 1, None, given_walk, None
 
 
-def _grows(first: _Walk, second: _Walk, sizes: tuple[int, int]) -> bool:
+def _grows(first: _Walk, second: _Walk, sizes: tuple[int, int], steps: int) -> bool:
     """Return whether multiply-adds and outputs grow in proportion to the batch, and no steps of recurrent layers do."""
     if not growth.multiples(first.ops, second.ops, sizes):
         return False
     recurrent = ((a, b) for a, b in zip(first.ops, second.ops, strict=True) if a.kind == "recurrent")
     outputs = ((a.shape, b.shape) for a, b in zip(first.outputs, second.outputs, strict=True))
-    return all(a.output_shape[:1] == b.output_shape[:1] for a, b in recurrent) and all(
+    return all(a.output_shape[steps : steps + 1] == b.output_shape[steps : steps + 1] for a, b in recurrent) and all(
         prod(a) * sizes[1] == prod(b) * sizes[0] for a, b in outputs if a and b
     )
 
@@ -165,7 +167,13 @@ class GraphSizes:
         weights = {tensor.name for tensor in graph.initializer}
         weights |= {sparse.values.name for sparse in graph.sparse_initializer}
         self.inputs = [info for info in graph.input if info.name not in weights]
-        self.recurrent = any(node.op_type in _RECURRENT for node in graph.node)
+        layouts = [
+            next((a.i for a in node.attribute if a.name == "layout"), 0)
+            for node in graph.node
+            if node.op_type in _RECURRENT
+        ]
+        self.steps_first = 0 in layouts
+        self.steps = 0 if self.steps_first else 1  # the dimension of recurrent layers' time
         self.symbols: dict[str, int] = {}
         requested = requested_inputs(request)
         if len(requested) > len(self.inputs):
@@ -182,8 +190,9 @@ class GraphSizes:
         if dim is not None:
             yield self._position(dim), True
             return
-        names = [size for dims in self.names for size in dims or () if isinstance(size, str)]
-        batch = next((name for name in names if _BATCH_NAME.fullmatch(name)), None)
+        names = [(k, size) for dims in self.names for k, size in enumerate(dims or ()) if isinstance(size, str)]
+        stated = (n for k, n in names if _BATCH.fullmatch(n) or (k <= self.steps_first and _LETTER.fullmatch(n)))
+        batch = next(stated, None)
         if batch is not None:
             yield (
                 [
@@ -193,7 +202,7 @@ class GraphSizes:
                 True,
             )
             return
-        for position in (1, 0) if self.recurrent else (0,):
+        for position in (1, 0) if self.steps_first else (0,):
             dims = self._position(position)
             sizes = {self.dims[i][position] for i, own in enumerate(dims) if own}  # type: ignore[index]
             if sizes and len(sizes - {1, None}) <= 1:

@@ -17,6 +17,7 @@ from hwbench.workload import growth
 from hwbench.workload.request import ModelRequest
 from hwbench.workload.tracing import trace as torch_trace
 from hwbench.workload.tracing.build import Built
+from hwbench.workload.tracing.control import LOOP
 from hwbench.workload.tracing.record import Trace
 from hwbench.workload.tracing.twins import convert_all, is_channels_last, keep_values, keeps_values, tensors
 
@@ -33,13 +34,16 @@ def run(built: Built, request: ModelRequest) -> Trace:
 
     Raises InputError where it runs on neither.
     """
+    weights = sum(weight.numel() for weight in (*built.module.parameters(), *built.module.buffers()))
+    is_small = max(weights, _size((built.args, built.kwargs))) <= SMALL
     try:
-        return _run(built, request, request.real)
+        trace = _run(built, request, request.real)
+        if LOOP not in trace.uncounted or request.autocast or not is_small:
+            return trace
     except InputError as error:
         if request.real or request.autocast or error.code != "not-traceable":
             raise
-        weights = sum(weight.numel() for weight in (*built.module.parameters(), *built.module.buffers()))
-        if max(weights, _size((built.args, built.kwargs))) > SMALL:
+        if not is_small:
             text = f"{error.message} If it needs values, let it run on real ones, which takes its memory and time."
             raise InputError("needs-values", text, field="model") from None
     return _run(built, request, True)

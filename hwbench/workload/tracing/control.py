@@ -11,6 +11,9 @@ from hwbench.errors import InputError, shown
 from hwbench.workload.tracing.patches import replace_attribute
 from hwbench.workload.tracing.record import Trace
 
+LOOP = "while_loop, counted once"
+"""What a loop is listed as that ran once because the values that end it were not known."""
+
 
 def run(operator: str, trace: Trace, args: tuple[Any, ...]) -> Any:
     """Run an operator that takes functions: its branch or its loop, by real values where there are any.
@@ -25,7 +28,7 @@ def run(operator: str, trace: Trace, args: tuple[Any, ...]) -> Any:
     if operator == "while_loop":
         goes_on, body, carried, more = args
         if not trace.real:
-            trace.leave_out("while_loop, counted once")
+            trace.leave_out(LOOP)
             return body(*carried, *more)
         while goes_on(*carried, *more):
             carried = body(*carried, *more)

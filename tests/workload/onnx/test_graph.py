@@ -670,3 +670,24 @@ def test_arithmetic_of_indices_is_on_integers(tmp_path: Path) -> None:
     nodes = [node("Add", "x x", "a"), node("Cast", "a", "b", to=FLOAT), node("Exp", "b")]
     answer = counting.count(counted(tmp_path, model(nodes, [info("x", 2, 6, dtype=INT64)])), "flop", "fp32", 32, 2)
     assert (answer.elementwise_integer_ops, answer.elementwise_flops) == (2 * 6, 2 * 6)
+
+
+@pytest.mark.parametrize(("dims", "batch"), [((1, "n"), 1), (("n", 16), 4), ((1, "batch"), 16), (("seq", "B", 16), 16)])
+def test_a_letter_names_the_batch_where_it_comes_first(tmp_path: Path, dims: tuple[Any, ...], batch: int) -> None:
+    shape = "x".join(["4" if dims[0] in ("n", "seq") else "1", "16", *("16" for _ in dims[2:])])
+    nodes = [node("LSTM", "x w r", "y", hidden_size=4)] if len(dims) == 3 else [node("Relu", "x")]
+    weights = [weight("w", 1, 16, 16), weight("r", 1, 16, 4)] if len(dims) == 3 else []
+    assert counted(tmp_path, model(nodes, [info("x", *dims)], weights), input=shape).batch == batch
+
+
+@pytest.mark.parametrize(("layout", "batch"), [(0, 7), (1, 3)])
+def test_the_layout_of_a_recurrent_layer_says_which_dimension_is_the_batch(
+    tmp_path: Path, layout: int, batch: int
+) -> None:
+    graph = model(
+        [node("LSTM", "x w r", hidden_size=4, layout=layout)],
+        [info("x", 3, 7, 6)],
+        [weight("w", 1, 16, 6), weight("r", 1, 16, 4)],
+    )
+    found = counted(tmp_path, graph)
+    assert (found.batch, found.operations("mac", batch)) == (batch, 3 * 7 * 16 * 10)

@@ -169,6 +169,17 @@ def test_branches_and_loops_that_are_operators() -> None:
     assert whole(count(branch, data(2, 8), real=True)) == 128
 
 
+def test_a_loop_runs_as_often_as_its_values_say() -> None:
+    while_loop = pytest.importorskip("torch._higher_order_ops").while_loop
+
+    def three_times(parts: Any, x: Any) -> Any:
+        start = torch.zeros((), dtype=torch.int64)
+        return while_loop(lambda i, _: i < 3, lambda i, y: (i + 1, parts[0](y)), (start, x))[1]
+
+    found = count(Function(three_times, nn.Linear(8, 8)), data(2, 8))
+    assert (whole(found), found.uncounted, found.real) == (3 * 128, (), True)
+
+
 def test_flexible_attention_is_one_op() -> None:
     flexible = pytest.importorskip("torch.nn.attention.flex_attention")
     found = count(Function(lambda _, q: flexible.flex_attention(q, q, q)), data(2, 4, 128, 16))
