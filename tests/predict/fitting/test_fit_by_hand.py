@@ -80,7 +80,9 @@ def test_cases_of_one_device_and_dtype_are_one_problem() -> None:
     assert parameters().version == fit.VERSION
 
 
-def test_fewer_than_thirty_cases_are_not_fitted() -> None:
+def test_fewer_than_thirty_cases_are_not_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "_fit", lambda _, start, *__: start)
+    assert "30 cases" in fit.calibrated({NAME: [case(0)] * 30}).how
     with pytest.raises(InputError) as caught:
         fit.calibrated({NAME: [case(0)] * 29}, print)
     assert caught.value.code == "too-few-cases"
