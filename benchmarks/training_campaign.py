@@ -12,6 +12,7 @@ import argparse
 import csv
 import gc
 import json
+import math
 import multiprocessing
 import os
 import statistics
@@ -130,45 +131,58 @@ def table(options: argparse.Namespace) -> None:
         print(",".join(("epyc-9r14-core", row["model"], str(row["batch"]), "fp32", *times)))
 
 
-def steps(path: str) -> list[Any]:
-    """Return the rows of a table with what is forecast for them."""
+def timings(path: str) -> tuple[list[Any], dict[str, list[tuple[float, int, float]]]]:
+    """Return the steps of a table by their operators, and the seconds, tensors and bytes of each optimizer."""
+    from msgspec.structs import replace
+
+    from hwbench.errors import InputError
     from hwbench.machine import catalog
     from hwbench.predict.data import splits
-    from hwbench.predict.fitting import backward
+    from hwbench.predict.fitting import training
     from hwbench.workload import load
     from hwbench.workload.request import ModelRequest
 
-    result = []
+    steps, updates = [], {name: [] for name in OPTIMIZERS}
     for row in csv.DictReader(line for line in content.read_text(path).splitlines() if not line.startswith("#")):
         batch, name = int(row["batch"]), row["model"]
-        inference, step = (
-            load.workload(ModelRequest(name)),
-            load.workload(ModelRequest(name, training=True, batch=batch)),
-        )
-        times = (1e-3 * float(row["inference"]), 1e-3 * (float(row["forward"]) + float(row["backward"])))
-        device = catalog.device(row["device"])
-        result.append(backward.timed_passes(splits.family(name), times, inference, step, batch, device, RUNTIME))
-    return result
+        try:
+            workload = load.workload(ModelRequest(name, training=True, batch=batch, optimizer="sgd"))
+        except InputError as error:  # of one that chooses by values in training
+            print(f"left out: {name}: {error}")
+            continue
+        *ops, update = workload.ops
+        measured = (1e-3 * float(row["forward"]), 1e-3 * float(row["backward"]))
+        step, device = replace(workload, ops=tuple(ops)), catalog.device(row["device"])
+        steps.append(training.timed_step(splits.family(name), measured, step, batch, device, RUNTIME))
+        for optimizer, times in updates.items():
+            times.append((1e-3 * float(row[optimizer]), update.groups, 4.0 * update.weight_elements))
+    return steps, updates
 
 
 def fit(options: argparse.Namespace) -> None:
     """Print the errors of families that were held out, and write the factors of all into the parameters if asked."""
     from msgspec.structs import replace
 
-    from hwbench.predict.fitting import backward
+    from hwbench.predict.fitting import training
     from hwbench.predict.model.parameters import PATH, dumped, parameters
 
-    every = steps(options.folder)
-    for ratio, what in ((False, "time of both passes"), (True, "ratio to an inference")):
-        errors = backward.held_out(every, ratio)
-        for kind, chosen in (("networks", False), ("kinds of layers", True)):
-            some = {name: each for name, each in errors.items() if name.startswith("layers:") == chosen}
-            print(f"{what}, {kind}:", *(f"{name} {value:.3g}" for name, value in backward.summary(some).items()))
-    factors = backward.backward(every)
-    print(factors)
+    steps, updates = timings(options.folder)
+    held = training.held_out(steps)
+    for what, chosen in (("networks", False), ("kinds of layers", True)):
+        some = [each for each in held if each.step.family.startswith("layers:") == chosen]
+        print(f"{what}:", *(f"{name} {value:.3g}" for name, value in training.summary(some, held).items()))
+        for family in sorted({each.step.family for each in some}):
+            errors = [each.error for each in some if each.step.family == family]
+            print(f"    {family}:", *(f"{100 * math.expm1(error):+.0f} %" for error in errors))
+    optimizers = {name: training.updates(rows) for name, rows in updates.items()}
+    for name, (step, tensor, byte) in optimizers.items():
+        errors = [abs((step + tensor * n + byte * size) / time - 1) for time, n, size in updates[name]]
+        print(f"{name}: {step:.2g} s, {tensor:.2g} s a tensor, {byte:.2g} s a byte; {statistics.mean(errors):.3g} off")
+    found = training.training(steps, optimizers)
+    print(found)
     if options.write:
         file = parameters()
-        runtime = replace(file.runtimes[RUNTIME], backward=factors)
+        runtime = replace(file.runtimes[RUNTIME], training=found)
         with open(PATH, "w") as output:
             output.write(dumped(replace(file, runtimes={**file.runtimes, RUNTIME: runtime})))
 

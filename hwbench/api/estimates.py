@@ -101,10 +101,8 @@ def estimate_all(
         for size in sizes
     ]
     if len(rows) == 1:
-        workload, how = (
-            source.workload(formats[0], sizes[0]),
-            {"clock": kind, "runtime": runtimes[0], "math": precision},
-        )
+        workload = source.workload(formats[0], sizes[0])
+        how: Any = {"clock": kind, "runtime": runtimes[0], "math": precision}
         helping = improvements(workload, located.device, formats[0], sizes[0], **how)
         rows = [replace(rows[0], improvements=helping)]
     notices += located.notices

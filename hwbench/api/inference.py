@@ -119,7 +119,7 @@ def run(
     optimizer = optimizer_of(optimizer, options, chosen, layers)
     torch_module("A run")
     place = find_device(on)
-    runner = Runner(Model(model, inputs, options), place, threads, optimizer)
+    runner = Runner(Model(model, inputs, options, optimizer=optimizer), place, threads)
     settings = runner.settings(chosen, formats)  # before the model is built
     sizes = sizes or [runner.built(formats[0]).workload.batch]
     prepare(save)
@@ -148,10 +148,8 @@ def _chosen(names: Sequence[str], compiled: bool) -> list[str]:
 class Runner:
     """One model on one place: what is built for it, and what is predicted."""
 
-    def __init__(
-        self, model: Model, torch_device: TorchDevice, threads: int | None, optimizer: str | None = None
-    ) -> None:
-        self.model, self.torch_device, self.optimizer = model, torch_device, optimizer
+    def __init__(self, model: Model, torch_device: TorchDevice, threads: int | None) -> None:
+        self.model, self.torch_device, self.optimizer = model, torch_device, model.optimizer
         self.machine: Host = host()
         self.cpus = cpus.settings(self.machine)
         cpus.refuse_threads(threads, self.cpus)
@@ -161,6 +159,7 @@ class Runner:
         self.models: dict[Any, Any] = {}
         self.ready: dict[Any, Callable[[], Any]] = {}
         self.timed: Sequence[Any] = ()
+        self.ran: list[Any] = []
         name = model.name if isinstance(model.name, str) else ""
         self.file = name.removeprefix("onnx:") if name.endswith(".onnx") or name.startswith("onnx:") else ""
         self.torch = False
@@ -243,6 +242,7 @@ class Runner:
 
         record = session.record(measure, self.machine, self.cpus.classes, tuple(command))
         pairs = tasks.paired(able, record.measurements)
+        self.ran = [setting for setting, _ in pairs]
         runs = [self._beside_prediction(setting, measurement, layers, free) for setting, measurement in pairs]
         record = tasks.with_parts(record, [(self.ready[setting](), measurement) for setting, measurement in pairs])
         return runs, layer_times.recorded(record, self.timed) if self.timed else record

@@ -21,14 +21,14 @@ from hwbench.measure.record import Record
 from hwbench.measure.torch.device import find_device, torch_module
 from hwbench.notices import Notice, notice, unique
 from hwbench.predict.estimate import estimate
-from hwbench.predict.improvements import LARGER, improvements
+from hwbench.predict.improvements import LARGER, LEAST, improvements
 from hwbench.report.text import step as step_text
 from hwbench.report.text.layout import PLAIN, Style
 from hwbench.stats.intervals import Interval
 from hwbench.study.inference import Inference
 from hwbench.study.step import Advice, MeasuredStep, StepExplanation, explained_step, gain
 
-TRIED = ("batch", "dtype", "runtime")
+TRIED = ("batch", "dtype", "runtime", "layout")
 """Advice that can be tried here."""
 
 
@@ -79,11 +79,11 @@ def explain_training(
     command: Sequence[str] = ("hwbench.explain",),
     **options: Unpack[ModelOptions],
 ) -> TrainingExplanation:
-    """Measure steps of training and say where their time goes; `tried` measures what is advised next to them."""
+    """Measure steps of training and say where their time goes; `tried` measures changes too, advised or not."""
     name, seconds = check_dtype(dtype), check_duration(budget, "budget")
     optimizer = optimizer_of(optimizer, options, (EAGER,), layers=False)
     torch_module("A run")
-    runner = Runner(Model(model, inputs, options), find_device(on), threads, optimizer)
+    runner = Runner(Model(model, inputs, options, optimizer=optimizer), find_device(on), threads)
     (setting,) = runner.settings((EAGER,), (name,))
     setting = replace(setting, batch=batch or runner.built(name).workload.batch)
     prepare(save)
@@ -95,7 +95,8 @@ def explain_training(
         raise InputError("unknown-device", "The rates of this device are not known.", field="on")
     device, size = runner.device, setting.batch
     predicted = estimate(workload, device, name, size, math="strict")
-    helping = improvements(workload, device, name, size, math="strict")
+    every = improvements(workload, device, name, size, least=0.0, math="strict")
+    helping = tuple(each for each in every if each.gain >= LEAST or (tried and each.change in TRIED))
     variants = _variants(setting, [(each.change, each.value) for each in helping], runner) if tried else {}
     runs, record = runner.runs([setting, *variants.values()], seconds, False, progress, command)
     record, path, trouble = save_record(record, save)
@@ -106,7 +107,7 @@ def explain_training(
     if predicted.forecast is None:
         notices.append(notice("step-unforecast"))
     explanation = explained_step(step, predicted, helping, notices)
-    advice = tuple(_with_measured(explanation.advice, variants, runs))
+    advice = tuple(_with_measured(explanation.advice, variants, list(zip(runner.ran, runs, strict=True))))
     return TrainingExplanation(replace(explanation, advice=advice), path, record, trouble)
 
 
@@ -114,13 +115,16 @@ def _variants(setting: Any, changes: Sequence[tuple[str, str]], runner: Runner) 
     """Return the settings of changes that can be tried; of the usual ones where nothing is forecast."""
     from hwbench.measure.inference.tasks import check_setting
 
-    usual = [("batch", str(LARGER * setting.batch)), ("dtype", "bf16"), ("runtime", COMPILED)]
+    usual = [
+        ("batch", str(LARGER * setting.batch)), ("dtype", "bf16"), ("runtime", COMPILED), ("layout", "channels-last"),
+    ]  # fmt: skip
     result = {}
     for change, value in changes or usual:
         fields: dict[str, dict[str, Any]] = {
             "batch": {"batch": int(value) if change == "batch" else 0},
             "dtype": {"dtype": value},
             "runtime": {"runtime": COMPILED},
+            "layout": {"channels_last": True},
         }
         if change in TRIED:
             variant = replace(setting, **fields[change])
@@ -133,14 +137,13 @@ def _variants(setting: Any, changes: Sequence[tuple[str, str]], runner: Runner) 
 
 
 def _with_measured(
-    advice: Sequence[Advice], variants: dict[tuple[str, str], Any], runs: Sequence[Inference]
+    advice: Sequence[Advice], variants: dict[tuple[str, str], Any], runs: Sequence[tuple[Any, Inference]]
 ) -> list[Advice]:
     """Return the advice with the gains that were measured, the largest first."""
     known = {(each.change, each.value): each for each in advice}
-    base, rows = runs[0], dict(known)
+    base, rows = runs[0][1], dict(known)
     for (change, value), setting in variants.items():
-        same = (setting.runtime, setting.dtype, setting.batch)
-        run = next((each for each in runs[1:] if (each.runtime, each.dtype, each.batch) == same), None)
+        run = next((run for ran, run in runs[1:] if ran == setting), None)
         if run is not None:
             times = [Interval(each.time_s, *each.interval_s) for each in (base, run)]
             measured, ends = gain(times[0], times[1], run.batch / base.batch)

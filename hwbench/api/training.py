@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict
 
 from hwbench.api.lookup import ModelOptions
 from hwbench.dtypes import dtype as known_dtype
@@ -11,7 +11,7 @@ from hwbench.errors import InputError
 from hwbench.measure.subject import TrainingStep
 from hwbench.study import inference as study
 from hwbench.workload.ops import Workload
-from hwbench.workload.optimizers import OPTIMIZERS, check_optimizer
+from hwbench.workload.optimizers import check_optimizer
 
 EAGER, COMPILED = "torch-eager", "torch-compile"
 
@@ -35,8 +35,7 @@ def optimizer_of(name: str | None, options: ModelOptions, runtimes: Sequence[str
 def step_values(network: Any, setting: Any, subject: Any, workload: Workload, free: float | None) -> dict[str, Any]:
     """Return the values of an `Inference` that those of training have besides: the parts of a step and its memory."""
     assert isinstance(subject, TrainingStep)
-    values = OPTIMIZERS[subject.optimizer].states * (workload.trainable_params or 0)
-    need = replace(workload, optimizer_elements=values).memory(known_dtype(setting.dtype).bits, setting.batch)
+    need = workload.memory(known_dtype(setting.dtype).bits, setting.batch)
     memory = study.TrainingMemory(**asdict(need), free_bytes=None if free is None else int(free))
     parts = study.step_parts(network.seconds())
     return {"mode": "training", "optimizer": subject.optimizer, "parts": parts, "memory": memory}

@@ -140,7 +140,8 @@ def forecast(
     launches = launches_of(workload, batch, number.bits)
     unknown = sum(time.shares.whole for launch, time in zip(launches, ops, strict=True) if launch.family == UNKNOWN)
     unsure = (unknown, shares.overhead)
-    spread = model.in_training if workload.fixed == "training" else model.spread
+    count = sum(launch.count for launch in launches)
+    spread = model.in_training(count) if workload.fixed == "training" else model.spread
     low, high = log_interval(scalar, spread, device.vendor, hardware, number.name, unsure, foreign)
     return Forecast(
         runtime=name,
@@ -163,14 +164,14 @@ def forecast(
 
 
 def timed(
-    workload: Workload, hardware: Hardware, dtype: str, batch: int, runtime: str, *, as_forward: bool = False
+    workload: Workload, hardware: Hardware, dtype: str, batch: int, runtime: str, *, untrained: bool = False
 ) -> tuple[list[LaunchTime], Runtime]:
     """Return the times that a forecast adds up, and the parameters of the runtime.
 
-    Operators of backward passes take what others of their shapes do if `as_forward`.
+    Operators of a training step take what those of their shapes do in an inference if `untrained`.
     """
     model = parameters().runtimes[runtime]
-    model = replace(model, backward=None) if as_forward else model
+    model = replace(model, training=None) if untrained else model
     return _launch_times(workload, hardware, dtypes.dtype(dtype), batch, model), model
 
 

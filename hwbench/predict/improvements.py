@@ -34,9 +34,10 @@ class Improvement(Struct, frozen=True):
 
 
 def improvements(
-    workload: Workload, device: Device, dtype: str, batch: int, runtime: str | None = None, **how: Any
-) -> tuple[Improvement, ...]:
-    """Return the changes that raise the throughput, the largest gain first; `how` is what `forecast` takes else.
+    workload: Workload, device: Device, dtype: str, batch: int, runtime: str | None = None, *, least: float = LEAST,
+    **how: Any,
+) -> tuple[Improvement, ...]:  # fmt: skip
+    """Return changes that gain so much at `least`, the largest gain first; `how` is what `forecast` takes else.
 
     Empty where nothing is forecast.
     """
@@ -49,7 +50,7 @@ def improvements(
         return ()
     tried = [*_of_times(*now), *_of_runs(workload, device, hardware, dtype, batch, name, how)]
     gains = [Improvement(change, value, before * more / after) for change, value, more, after in tried if after]
-    return tuple(sorted((each for each in gains if each.gain >= LEAST), key=lambda each: -each.gain))
+    return tuple(sorted((each for each in gains if each.gain >= least), key=lambda each: -each.gain))
 
 
 def _seconds(times: list[LaunchTime], runtime: Runtime) -> float:
@@ -79,8 +80,8 @@ def _of_runs(
     for other in runtimes_on(device.kind):
         if other != runtime and (other.startswith("torch") or not training):
             yield "runtime", other, 1.0, _seconds(*timed(workload, hardware, dtype, batch, other))
-    if device.kind == "gpu" and bits < 32:  # the time model knows the layouts of narrower formats alone
-        turned = _channels_last(workload)
+    turned = _channels_last(workload)
+    if turned != workload and (device.kind == "cpu" or bits < 32):  # on GPUs, the model knows narrower formats alone
         yield "layout", "channels-last", 1.0, _seconds(*timed(turned, hardware, dtype, batch, runtime))
 
 

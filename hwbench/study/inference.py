@@ -57,8 +57,7 @@ class Inference(Answer, Struct, frozen=True):
 
     `software` is the runtime with its version, `precision` the dtype that it computed in, `default_precision` the one
     that it computes fp32 networks in by itself; `profile` are the layers of an engine that has its own.
-    `utilization` is achieved / peak (the MFU of the run); `roofline_ratio` and `expected_ratio` are run / prediction,
-    in training without the optimizer, of which nothing is predicted.
+    `utilization` is achieved / peak (the MFU of the run); `roofline_ratio` and `expected_ratio` are run / prediction.
     `between_s` is the time outside the modules of `layers`; hooks can make it negative.
     """
 
@@ -147,7 +146,6 @@ def inference(
     """
     flops, traffic = work
     time, achieved = timed.time, flops / timed.time.value
-    predictable = time.value * (1 - sum(part.share for part in timed.parts if part.name == "optimizer"))
     bounds: dict[str, Any] = {name: getattr(estimate, name, None) for name in BOUNDS}
     peak, roofline = bounds["peak_flops_per_second"], bounds["roofline_time_s"]
     forecast = estimate.forecast if estimate else None
@@ -175,10 +173,10 @@ def inference(
         traffic_bytes=traffic,
         achieved_flops_per_second=achieved,
         utilization=utilization,
-        roofline_ratio=predictable / roofline if roofline else None,
+        roofline_ratio=time.value / roofline if roofline else None,
         expected_time_s=forecast.time_s if forecast else None,
         expected_interval_s=forecast.interval_s if forecast else None,
-        expected_ratio=predictable / forecast.time_s if forecast and forecast.time_s else None,
+        expected_ratio=time.value / forecast.time_s if forecast and forecast.time_s else None,
         layers=layers,
         between_s=time.value - sum(layer.time_s for layer in layers) if layers else None,
         notices=tuple(notices),

@@ -1,6 +1,6 @@
 """Why a step of training takes its time: by block of the model, by what limits it, and what would make it faster."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, ClassVar
 
 from msgspec import Struct
@@ -54,7 +54,7 @@ class StepExplanation(Answer, Struct, frozen=True):
     """Where the time of a step goes. Shares are of the time from one step to the next: they add up to 1 with waiting.
 
     `compute`, `memory` and `overhead` are the forecast's shares of the measured step, None without a forecast.
-    `optimizer` is the update where that was timed apart, of which nothing is forecast, and `waiting` the time between
+    `optimizer` is the update where that was timed apart, which the three are without, and `waiting` the time between
     steps, for data.
     """
 
@@ -97,10 +97,8 @@ def explained_step(
     """Return where the time of a measured step goes, by the estimate of its operators."""
     period = measured.time_s + (measured.wait_s or 0.0)
     waiting, update = (measured.wait_s or 0.0) / period, measured.optimizer or 0.0
-    shares = estimate.shares
-    parts = {
-        limit: getattr(shares, limit) * (1 - waiting) * (1 - update) if shares else None for limit in LIMITS
-    }  # fmt: skip
+    shares = _shares(estimate, without=() if measured.optimizer is None else ("optimizer",))
+    parts = {limit: shares[limit] * (1 - waiting) * (1 - update) if shares else None for limit in LIMITS}
     return StepExplanation(
         model=estimate.model,
         device=estimate.device,
@@ -118,6 +116,16 @@ def explained_step(
         title=estimate.title,
         **parts,
     )
+
+
+def _shares(estimate: Estimate, without: Collection[str]) -> dict[str, float] | None:
+    """Return the forecast's shares of the operators but those of some kinds; None without forecast."""
+    if estimate.forecast is None:
+        return None
+    times = zip(estimate.layers, estimate.forecast.ops, strict=True)
+    known = [time.shares for layer, time in times if layer.kind not in without]
+    sums = {limit: sum(getattr(each, limit) for each in known) for limit in LIMITS}
+    return {limit: value / (sum(sums.values()) or 1.0) for limit, value in sums.items()}
 
 
 def blocks(estimate: Estimate) -> tuple[StepBlock, ...]:

@@ -78,15 +78,16 @@ class Op(Struct, frozen=True, omit_defaults=True):
 
     What a kernel's speed depends on beyond its counts, for one sample (0 or absent where unknown): an op with
     multiply-adds is `groups` products whose result has `columns` and sums over `depth` (for attention: heads, keys,
-    width of a head); a normalization or softmax goes over rows of `depth`. `window` is the positions under a kernel
-    of convolution or pooling, `stride` the input positions an output position advances. `channels_last` is the layout
-    of an image (and of a layer norm over the channels of one that a convolution reads), `strided` says that some tensor
-    is not traversed in the order in which it lies in memory, `broadcast` that an elementwise op repeats a smaller
-    tensor, `masked` that attention adds a mask. A compiler that fuses moves `fused_elements` and `fused_bytes` less
-    than the traffic, and has no kernel of its own for a `fused` op (see fusion.py). `part` is that of a training step,
-    and `idle_params` are those of experts that a token does not use. Of attention, `skipped_macs` are multiply-adds
-    of pairs that a causal flag or a window leaves out; they count, unless a workload is asked for those `computed`.
-    An `integer` op computes on integers: a product of quantized tensors, or arithmetic of indices.
+    width of a head; an optimizer's groups are its tensors); a normalization or softmax goes over rows of `depth`.
+    `window` is the positions under a kernel of convolution or pooling, `stride` the input positions an output position
+    advances. `channels_last` is the layout of an image (and of a layer norm over the channels of one that a convolution
+    reads), `strided` says that some tensor is not traversed in the order in which it lies in memory, `broadcast` that
+    an elementwise op repeats a smaller tensor, `masked` that attention adds a mask. A compiler that fuses moves
+    `fused_elements` and `fused_bytes` less than the traffic, and has no kernel of its own for a `fused` op (see
+    fusion.py). `part` is that of a training step, and `idle_params` are those of experts that a token does not use. Of
+    attention, `skipped_macs` are multiply-adds of pairs that a causal flag or a window leaves out; they count, unless a
+    workload is asked for those `computed`. An `integer` op computes on integers: a product of quantized tensors, or
+    arithmetic of indices.
     """
 
     kind: str

@@ -28,13 +28,14 @@ OPTIMIZERS = {
 }
 
 
-def update(name: str, params: int) -> Op:
-    """Return the update of so many parameters by one kernel, which reads all and writes all but gradients."""
+def update(name: str, params: int, tensors: int = 1) -> Op:
+    """Return the update of so many parameters in `tensors`, as one kernel that writes all it reads but gradients."""
     optimizer = OPTIMIZERS[name]
     values = (1 + optimizer.states) * params
     return Op(
         "optimizer", (params,), elementwise_flops=optimizer.flops * params, input_elements=values,
-        weight_elements=params, output_elements=values, name=name, constant=True, part="optimizer",
+        weight_elements=params, output_elements=values, name=f"optimizer:{name}", constant=True, part="optimizer",
+        groups=tensors,
     )  # fmt: skip
 
 

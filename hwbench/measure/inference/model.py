@@ -116,8 +116,9 @@ def unfolded(model: RunnableModel, request: ModelRequest, batch: int = 0) -> Wor
     """
     if request.training:
         step = torch_trace.trace(model.positional, model.inputs(batch, count=1)[0], training=True)
-        ops = (msgspec.structs.replace(op, name=op.name.removeprefix("inner.")) for op in step.finished())
-        return msgspec.structs.replace(model.workload, ops=tuple(ops))
+        passes = (msgspec.structs.replace(op, name=op.name.removeprefix("inner.")) for op in step.finished())
+        update = (op for op in model.workload.ops if op.part == "optimizer")
+        return msgspec.structs.replace(model.workload, ops=(*passes, *update))
     if not model.traced:
         return model.workload
     traced = torch_trace.trace(

@@ -20,7 +20,6 @@ from hwbench.measure.subject import ForwardPass, LayerSeconds, TrainingStep
 from hwbench.measure.torch.device import Stopwatch, TorchDevice, set_fp32
 from hwbench.units import Bytes
 from hwbench.workload.ops import Workload
-from hwbench.workload.optimizers import OPTIMIZERS
 
 MAX_DIFFERENCE = {
     "fp64": 1e-3, "fp32": 1e-3, "tf32": 2e-2, "amp": 0.1, "fp16": 0.1, "bf16": 0.2, "int8": 0.5,
@@ -42,6 +41,11 @@ class RunSetting(Struct, frozen=True):
     runtime: str = REFERENCE
     channels_last: bool = False
     optimizer: str | None = None
+
+    @property
+    def layout(self) -> str | None:
+        """The order of images in torch: `nchw`, or `nhwc` for channels last."""
+        return ("nhwc" if self.channels_last else "nchw") if self.is_torch else None
 
     @property
     def is_torch(self) -> bool:
@@ -127,7 +131,7 @@ class PreparedModel:
             runtime=setting.software(self.network.version),
             version=self.network.version,
             precision=self.precision,
-            layout=("nhwc" if setting.channels_last else "nchw") if setting.is_torch else None,
+            layout=setting.layout,
             flops=self.model.workload.operations("flop", setting.batch),
         )
 
@@ -148,10 +152,7 @@ def check_setting(setting: RunSetting) -> None:
 
 def check_memory(setting: RunSetting, workload: Workload, memory: float | None) -> None:
     """Raise InputError for a setting that needs more memory, in bytes, than there is."""
-    bits = dtypes.dtype(setting.dtype).bits
-    needed = workload.capacity(bits, setting.batch)
-    if setting.optimizer:
-        needed += OPTIMIZERS[setting.optimizer].states * workload.params * bits // 8
+    needed = workload.capacity(dtypes.dtype(setting.dtype).bits, setting.batch)
     if memory is not None and needed > memory:
         text = f"{workload.name} at batch {setting.batch} needs at least {Bytes(needed)}; {Bytes(memory)} are free."
         raise InputError("out-of-memory", text, field="batch")
@@ -171,6 +172,7 @@ def task(
     ready = prepared or cache(partial(PreparedModel, model, setting))
     precise = partial(set_fp32, setting.device, setting.dtype != "tf32")
     watch = Stopwatch(setting.device, before=precise)
+    order = "channels last" if setting.layout == "nhwc" else None
 
     def prepare() -> ForwardPass | TrainingStep:
         precise()
@@ -185,7 +187,7 @@ def task(
         call=watch,
         dtype=setting.dtype,
         threads=setting.threads if on_cpu else 1,
-        size=" ".join(filter(None, (f"{model.workload.name} batch {setting.batch}", setting.optimizer))),
+        size=" ".join(filter(None, (f"{model.workload.name} batch {setting.batch}", setting.optimizer, order))),
         timer="device" if not on_cpu else "cpu" if setting.threads == 1 else "wall",
         cpus=cpus,
         where="cpu" if on_cpu else "gpu",
@@ -199,11 +201,11 @@ def task(
 def paired(settings: Sequence[RunSetting], measurements: Sequence[Measurement]) -> list[tuple[RunSetting, Measurement]]:
     """Return each setting of one model with its measurement; an interrupt may leave settings without one."""
     passes = {
-        (row.variant, row.dtype, row.subject.batch): row
+        (row.variant, row.dtype, row.subject.batch, row.subject.layout): row
         for row in measurements
         if isinstance(row.subject, ForwardPass | TrainingStep)
     }
-    keys = [(setting, (setting.variant, setting.dtype, setting.batch)) for setting in settings]
+    keys = [(setting, (setting.variant, setting.dtype, setting.batch, setting.layout)) for setting in settings]
     return [(setting, passes[key]) for setting, key in keys if key in passes]
 
 

@@ -1,3 +1,3 @@
 """Fit parameters of the time model to measured times."""
 
-__all__ = ["backward", "cases", "device_factors", "fit", "priors", "problem"]
+__all__ = ["cases", "device_factors", "fit", "priors", "problem", "training"]

@@ -54,7 +54,7 @@ def calibrated(cases: Mapping[str, Sequence[Case]], report: Report = lambda _: N
             runtimes[name] = parameters().runtimes.get(name) or start
     for name, shipped in parameters().runtimes.items():  # factors of backward passes are fitted apart
         if name in runtimes:
-            runtimes[name] = replace(runtimes[name], backward=shipped.backward)
+            runtimes[name] = replace(runtimes[name], training=shipped.training)
     how = "hwbench calibrate: " + "; ".join(f"{len(some)} cases of {name}" for name, some in sorted(usable.items()))
     return ParameterFile(SCHEMA, VERSION, how, dict(sorted(runtimes.items())))
 

@@ -76,6 +76,16 @@ NARROW = 16
 """Channels in a group below which no kernel has a vector of them."""
 WIDE = 49
 """Positions beyond which kernels of depthwise convolutions keep no window in registers."""
+RECURRENT_CELLS = ("lstm", "gru", "rnn", "cell", "recurrent")
+"""Variants whose overhead is that of their steps."""
+_APART = (*RECURRENT_CELLS, "batch_norm")
+"""Variants that do more in the forward pass of a training step: they keep gates, and take statistics."""
+_GROUPS = (
+    dict.fromkeys(("max_pool", "avg_pool", "upsample", "upsample_backward", "interpolated"), "pool")
+    | dict.fromkeys(("exp", "log", "erf", "broadcast"), "map")
+    | {"narrow": "grouped", "transposed_narrow": "transposed"}
+)
+"""Variants that share factors in backward passes."""
 _EPILOGUES = ("map", "exp", "log", "erf", "batch_norm", "broadcast")
 """Variants that runtimes may compute on the result of a product before it is stored."""
 _ORDERED = ("map", "exp", "erf", "copy", "cast")
@@ -137,13 +147,15 @@ class Layout(Struct, frozen=True):
 
 
 class Place(Struct, frozen=True):
-    """What an op's neighbors tell: whether it maps the result of a product, and elements that enter or leave at it.
+    """What the others tell of an op: whether it maps the result of a product, and elements that enter or leave at it.
 
-    `edge` counts those that come as an image in the order of its channels, or leave so, before and after convolutions.
+    `trained` says that it is part of a training step. `edge` counts those that come as an image in the order of its
+    channels, or leave so, before and after convolutions.
     """
 
     epilogue: bool = False
     edge: float = 0.0
+    trained: bool = False
 
 
 ALONE = Place()
@@ -156,7 +168,8 @@ class Launch(Struct, frozen=True):
     `variant` is finer than the family: which convolution, which arithmetic. `fused` says that a fusing compiler merges
     it into another launch, `epilogue` that it maps the result of a product, `edge` how many elements are reordered at
     an end of the network, `steps` how often a recurrent layer runs through its weights, `plain` that it convolves one
-    small image or volume. Of attention: `masked`, `unfused` if its scores reach memory, `backward`.
+    small image or volume. Of attention: `masked`, `unfused` if its scores reach memory, `backward`. `group` is that
+    of an op of a training step.
     """
 
     family: str
@@ -173,6 +186,7 @@ class Launch(Struct, frozen=True):
     steps: Number = 0.0
     plain: Number = False
     edge: Number = 0.0
+    group: str = ""
 
 
 def family_of(op: Op) -> str:
@@ -239,6 +253,18 @@ def variant_of(op: Op) -> str:
     return _FINER[family](op) if family in _FINER else family
 
 
+def group_of(op: Op) -> str:
+    """Return the operators of a training step that an op shares factors with: by pass and kernel, or its optimizer."""
+    name, variant = op.name.rpartition(":")[2], variant_of(op)
+    if op.part == "optimizer":
+        return name if op.kind == "optimizer" else ""
+    if op.part != "backward":
+        return f"forward {variant}" if variant in _APART else "forward"
+    if op.kind == "norm_backward":
+        return name.removeprefix("native_").removesuffix("_backward")
+    return "transposed" if op.kind.startswith("transposed") else _GROUPS.get(variant, variant)
+
+
 def places(ops: Sequence[Op]) -> list[Place]:
     """Return the place of each op in its network."""
     edges, heavy = [0.0] * len(ops), [k for k, op in enumerate(ops) if op.macs and op.part == "forward"]
@@ -247,7 +273,8 @@ def places(ops: Sequence[Op]) -> list[Place]:
             image, last = len(ops[k].output_shape), ops[-1]
             out = _elements(last) if k == heavy[-1] and len(last.output_shape) == image else 0.0
             edges[k] = (ops[k].input_elements * (k == heavy[0]) + out) / ops[k].count
-    return [Place(*pair) for pair in zip(epilogues(ops), edges, strict=True)]
+    trained = any(op.part != "forward" for op in ops)
+    return [Place(*pair, trained) for pair in zip(epilogues(ops), edges, strict=True)]
 
 
 def epilogues(ops: Sequence[Op]) -> list[bool]:
@@ -403,6 +430,7 @@ def _launch_of(op: Op, bits: int, place: Place) -> Launch:
         variant=variant,
         epilogue=place.epilogue,
         edge=place.edge,
+        group=group_of(op) if place.trained else "",
         plain=family in CONVOLUTIONS and _is_small(op),
         steps=op.macs / op.weight_elements if op.kind == "recurrent" and op.weight_elements else 0.0,
     )

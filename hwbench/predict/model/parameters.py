@@ -5,7 +5,7 @@
 
 import os
 from functools import lru_cache
-from math import hypot
+from math import hypot, sqrt
 from typing import Any
 
 import msgspec
@@ -29,18 +29,10 @@ _MAY_BE_ZERO = (
     "packed_spilled", "fusion", "fresh", "grown", "rereads", "edge", "clipped", "scores", "thin", "row",
     "ragged_inputs",
 )  # fmt: skip
-_OWN = ("conv", "stem", "pointwise", "depthwise", "linear", "batched", "attention", "recurrent", "pool")
-BACKWARD_GROUPS = (
-    {variant: variant for variant in _OWN}
-    | dict.fromkeys(("volume", "signal", "transposed", "transposed_narrow"), "other_conv")
-    | dict.fromkeys(("multiplied", "wide"), "depthwise")
-    | dict.fromkeys(("lstm", "gru", "rnn", "cell"), "recurrent")
-    | dict.fromkeys(("max_pool", "avg_pool", "upsample", "interpolated"), "pool")
-    | dict.fromkeys(("grouped", "narrow"), "grouped")
-    | dict.fromkeys(("map", "exp", "log", "erf", "broadcast"), "map")
-)
-"""Variants of operators that share a factor in backward passes; all others share one, too."""
-OTHERS, OVERHEAD = "others", "overhead"
+OTHERS = "others"
+"""Group of operators of backward passes of which none was timed enough."""
+FEW = 1000
+"""Launches at which errors of single operators, in squares, equal those of all together."""
 PATH = os.path.join(os.path.dirname(__file__), "parameters.json")
 
 
@@ -201,21 +193,23 @@ class Spread(Struct, frozen=True, forbid_unknown_fields=True):
     dtypes: tuple[str, ...] = ()
 
 
-class Backward(Struct, frozen=True, forbid_unknown_fields=True):
-    """Times of operators of backward passes over those that their shapes would take in a forward pass, by group.
+class Training(Struct, frozen=True, forbid_unknown_fields=True):
+    """Times of operators of training steps over those that their shapes take in an inference.
 
-    The logarithm of measured over forecast time of training steps lies between -`low` and `high` at the spread's level,
-    for families of networks that were not fitted.
+    `factors` are of compute, memory and overhead, by group of operators (`group_of`). `updates` are an optimizer's:
+    seconds a step, more for each tensor, and more for each byte of weights. For a step of many launches, of a family of
+    networks that was not fitted, the logarithm of measured over forecast time lies between -`low` and `high` at the
+    spread's level; both grow with the root of 1 + FEW / launches, as errors of single operators do that average out.
     """
 
-    factors: dict[str, float]
+    factors: dict[str, tuple[float, float, float]]
+    updates: dict[str, tuple[float, float, float]]
     low: float
     high: float
 
-    def of(self, variant: str) -> tuple[float, float, float]:
-        """Return the factors of compute, memory and overhead of a variant of operators."""
-        own = self.factors[BACKWARD_GROUPS.get(variant, OTHERS)]
-        return own, own, self.factors[OVERHEAD]
+    def of(self, group: str) -> tuple[float, float, float]:
+        """Return the factors of a group of operators."""
+        return self.factors.get(group) or self.factors[OTHERS]
 
 
 class HeldOut(Struct, frozen=True, forbid_unknown_fields=True):
@@ -251,7 +245,7 @@ class Runtime(Struct, frozen=True, forbid_unknown_fields=True):
     others: PartFactors = PartFactors()
     families: tuple[str, ...] = ()
     held_out: tuple[HeldOut, ...] = ()
-    backward: Backward | None = None
+    training: Training | None = None
 
     def of(self, version: tuple[int, int] | None) -> "Runtime":
         """Return the parameters for a version of torch; None is a current one."""
@@ -259,12 +253,13 @@ class Runtime(Struct, frozen=True, forbid_unknown_fields=True):
             return self
         return replace(self, gpu=replace(self.gpu, score_bytes=self.gpu.score_bytes_half))
 
-    @property
-    def in_training(self) -> Spread:
-        """The errors of training steps: measured ones, else wider than those of inferences."""
-        if self.backward:
-            ends = (self.backward.low, self.backward.high)
-            return replace(self.spread, low=ends[0], high=ends[1], devices=dict.fromkeys(self.spread.devices, ends))
+    def in_training(self, launches: int) -> Spread:
+        """Return the errors of steps of so many launches: measured ones, else wider than those of inferences."""
+        if self.training:
+            few = few_launches(launches)
+            ends = (self.training.low * few, self.training.high * few)
+            devices = dict.fromkeys(self.spread.devices, ends)
+            return replace(self.spread, low=ends[0], high=ends[1], devices=devices, unknown=0.0)
         spread = self.spread
         wider = {name: _wider(ends) for name, ends in spread.devices.items()}
         low, high = _wider((spread.low, spread.high))
@@ -282,6 +277,11 @@ class ParameterFile(Struct, frozen=True, forbid_unknown_fields=True):
     version: int
     how: str
     runtimes: dict[str, Runtime]
+
+
+def few_launches(launches: int) -> float:
+    """Return how much wider errors of steps of so many launches are than those of endless ones."""
+    return sqrt(1 + FEW / max(launches, 1))
 
 
 def _wider(ends: tuple[float, float]) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from hwbench.predict.model import bounds, cpu, gpu
 from hwbench.predict.model.hardware import Hardware
 from hwbench.predict.model.launch import Launch, Number, launches_of
-from hwbench.predict.model.parameters import Runtime
+from hwbench.predict.model.parameters import Runtime, Training
 from hwbench.workload.ops import Workload
 
 
@@ -73,11 +73,20 @@ def launch_time(
         compute, memory, overhead = compute * left, memory * left, overhead * left
     time = LaunchTime(compute, memory, overhead, host, launch.count, copies)
     time = scaled(time, (fitted.compute, fitted.memory, fitted.overhead))
-    if runtime.backward is not None and launch.backward is True:
-        time = scaled(time, runtime.backward.of(launch.variant))
+    if runtime.training is not None and launch.group:
+        time = _trained(time, launch, runtime.training)
     time = time if hardware.factors is None else scaled(time, hardware.factors)
     compute, memory = _least(xp, launch, dtype, hardware, weights, fuses)
     return replace(time, compute=xp.maximum(time.compute, compute), memory=xp.maximum(time.memory, memory))
+
+
+def _trained(time: LaunchTime, launch: Launch, training: Training) -> LaunchTime:
+    """Return the time of a launch in a training step."""
+    if launch.group not in training.updates:
+        return scaled(time, training.of(launch.group))
+    step, tensor, byte = training.updates[launch.group]
+    memory, overhead = byte * launch.counts.weight_bytes, step + tensor * launch.product.groups
+    return replace(time, compute=0.0, memory=memory, overhead=overhead)
 
 
 def scaled(time: LaunchTime, factors: Sequence[Number]) -> LaunchTime:

@@ -21,7 +21,7 @@ def step(answer: StepExplanation, style: Style = PLAIN) -> list[str]:
     shares = [(name, share) for name in names if (share := getattr(answer, name))]
     lines += field("spent on", ", ".join(f"{name} {percent(share)}" for name, share in shares), style) if shares else []
     if answer.expected_time_s is not None:
-        lines += field("expected", f"{si(answer.expected_time_s, 's', 3)} without the optimizer", style)
+        lines += field("expected", si(answer.expected_time_s, "s", 3), style)
     rows = [
         (layer_name(block.name or "(the model itself)", longest=name_width(28, style)), si(block.flops, ""),
          *("-" if time is None else si(time, "s", 3) for time in
@@ -40,7 +40,7 @@ def _advice(advice: tuple[Advice, ...], style: Style) -> list[str]:
          *((_gain(each.measured_gain), _ends(each.measured_interval)) if tried else ()))
         for each in advice
     ]  # fmt: skip
-    header = ("would help", "forecast", "", *(("measured", "") if tried else ()))
+    header = ("change" if tried else "would help", "forecast", "", *(("measured", "") if tried else ()))
     lines = table(header, rows, "lr" + "lrl"[: len(header) - 2], style, spare=())
     known = [each.is_inside for each in advice if each.is_inside is not None]
     inside = f"{sum(known)} of {len(known)} measured gains lie in the interval of the forecast." if known else ""

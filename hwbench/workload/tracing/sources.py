@@ -79,9 +79,10 @@ def count_module(built: Built, request: ModelRequest) -> tuple[Built, Workload]:
     state = _cache_bytes(first.output) if built.cache else 0
     activations = activations or Activations(trace.activations.elements, trace.activations.bytes)
     listed = tuple(ops if ops is not None else map(_without_batch_of_one, trace.finished()))
-    trainable = sum(weight.numel() for weight in built.module.parameters() if weight.requires_grad)
+    trained = [weight.numel() for weight in built.module.parameters() if weight.requires_grad]
+    trainable = sum(trained)
     if request.optimizer:
-        listed = (*listed, update(request.optimizer, trainable))
+        listed = (*listed, update(request.optimizer, trainable, len(trained)))
     workload = Workload(
         name=request.model,
         title=built.title + (", training step" if request.training and "training step" not in built.title else ""),
