@@ -13,11 +13,13 @@ from llvmlite import ir
 from msgspec import Struct
 
 FloatDtype = Literal["fp32", "fp64"]
-SIZES: dict[str, int] = {"fp32": 4, "fp64": 8}
-"""Bytes of one element."""
+SIZES: dict[str, int] = {"fp32": 4, "fp64": 8, "bf16": 4, "int8": 4}
+"""Bytes of one lane: an element, or two bf16 or four int8 side by side, whose products have one sum."""
 
 VOID, I8, I32, I64 = ir.VoidType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 FLOATS: dict[str, ir.Type] = {"fp32": ir.FloatType(), "fp64": ir.DoubleType()}
+SUMS: dict[str, ir.Type] = {**FLOATS, "bf16": ir.FloatType(), "int8": I32}
+"""What the sums of a lane are in; a lane of narrow elements has their bits in the same type."""
 SMALLEST_BITS = 128
 """Width in bits of the vectors of every 64-bit CPU (SSE2, NEON), assumed for unknown CPUs too."""
 
@@ -82,25 +84,25 @@ def parse_target(triple: str, features: str) -> Target:
 
 
 def lanes(dtype: str, bits: int) -> int:
-    """Return the elements of a dtype in a vector of this width in bits."""
+    """Return the lanes of a dtype in a vector of this width in bits."""
     return bits // (8 * SIZES[dtype])
 
 
 def vector(dtype: str, count: int) -> ir.VectorType:
-    """Return the LLVM type of a vector of `count` elements of a dtype."""
-    return ir.VectorType(FLOATS[dtype], count)
+    """Return the LLVM type of a vector of `count` lanes of a dtype."""
+    return ir.VectorType(SUMS[dtype], count)
 
 
 def bits_of(element: ir.Type) -> int:
     """Return the bits of an element of this type."""
-    return 32 if isinstance(element, ir.FloatType) else 64
+    return element.width if isinstance(element, ir.IntType) else 32 if isinstance(element, ir.FloatType) else 64
 
 
 def _suffix(type_: ir.Type) -> str:
     """Return LLVM's name of a type in an intrinsic: `f32`, `v16f32`."""
     if isinstance(type_, ir.VectorType):
         return f"v{type_.count}{_suffix(type_.element)}"
-    return f"f{bits_of(type_)}"
+    return f"{'i' if isinstance(type_, ir.IntType) else 'f'}{bits_of(type_)}"
 
 
 def constant(value: int) -> ir.Constant:
@@ -206,7 +208,13 @@ def of_elements(builder: ir.IRBuilder, elements: Sequence[ir.Value]) -> ir.Value
 
 def zeros(type_: ir.VectorType) -> ir.Constant:
     """Return a vector of zeros."""
-    return ir.Constant(type_, [0.0] * type_.count)
+    return ir.Constant(type_, [0 if isinstance(type_.element, ir.IntType) else 0.0] * type_.count)
+
+
+def add(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
+    """Emit the sum of two values, or of two vectors, of floats or of integers."""
+    element = a.type.element if isinstance(a.type, ir.VectorType) else a.type
+    return builder.add(a, b) if isinstance(element, ir.IntType) else builder.fadd(a, b)
 
 
 def mask(builder: ir.IRBuilder, live: ir.Value, count: int) -> ir.Value:
@@ -230,7 +238,7 @@ def add_lanes(builder: ir.IRBuilder, values: Sequence[ir.Value]) -> list[ir.Valu
     picks = [ir.Constant(ir.VectorType(I32, count), list(range(first, 2 * count, 2))) for first in (0, 1)]
     for _ in range(count.bit_length() - 1):
         pairs = zip(many[::2], many[1::2] + many[-1:], strict=False)
-        many = [builder.fadd(*(builder.shuffle_vector(*pair, pick) for pick in picks)) for pair in pairs]
+        many = [add(builder, *(builder.shuffle_vector(*pair, pick) for pick in picks)) for pair in pairs]
     sums = [builder.extract_element(value, ir.Constant(I32, lane)) for value in many for lane in range(count)]
     return sums[: len(values)]
 

@@ -117,13 +117,15 @@ def cache_bytes(caches: Iterable[Cache], level: str) -> float | None:
     return min((cache.size / (cache.shared_by or 1) for cache in caches if cache.name.endswith(level)), default=None)
 
 
-def fitted(limits: BlockLimits, tile: Tile, rows: int, columns: int, depth: int, row_b: int, masks: bool) -> Blocks:
+def fitted(
+    limits: BlockLimits, tile: Tile, rows: int, columns: int, depth: int, row_b: int, masks: bool, adds: bool = False
+) -> Blocks:
     """Return blocks for one multiply: of nearly equal size, within the limits. `row_b`: bytes between rows of B.
 
-    Reading a part of a strip in place needs `masks`.
+    Reading a part of a strip in place needs `masks`. Where sums begin with a row (`adds`) none are dot products.
     """
     thin = rows == 1 or depth == 1
-    few = 0 if thin or rows < tile.rows or depth < tile.lanes else _few(columns, tile.lanes)
+    few = 0 if thin or adds or rows < tile.rows or depth < tile.lanes else _few(columns, tile.lanes)
     columns -= few
     if columns == 0:
         return structs.replace(NOTHING, few=few)

@@ -22,8 +22,8 @@ from hwbench.measure.gemm.job import Job
 from hwbench.measure.gemm.microkernel import ARGUMENTS, LINE, ROWS, Tile, Variant
 from hwbench.measure.gemm.thin import AT_ONCE, FEW
 
-DTYPES = {types.float32: "fp32", types.float64: "fp64"}
-NUMPY = {"fp32": np.float32, "fp64": np.float64}
+DTYPES = {types.float32: "fp32", types.float64: "fp64", types.uint32: "bf16", types.int32: "int8"}
+NUMPY = {"fp32": np.float32, "fp64": np.float64, "bf16": np.uint32, "int8": np.int32}
 Members = dict[str, ir.Value]
 
 

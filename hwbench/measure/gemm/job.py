@@ -11,7 +11,8 @@ class Job(NamedTuple):
 
     It travels as an array of 64-bit integers in the order of these fields. `columns` are those of B without the last
     `few`. `buffer` and `spare` are addresses of memory for packed blocks of B, or for turned columns; `head` columns
-    come before the first whole strip; `size` is that of an element in bytes. From `block_depth` to `chain` the fields
+    come before the first whole strip; `size` is that of a lane in bytes. Where `adds`, products are added to the row at
+    `bias`, or to what C holds where they are thin. From `block_depth` to `chain` the fields
     are those of `blocking.Blocks`; a round of the kernel takes `unroll` products of a chain.
     """
 
@@ -39,16 +40,19 @@ class Job(NamedTuple):
     unroll: int
     tile_columns: int
     size: int
+    adds: int
+    bias: int
 
 
 class Operands(NamedTuple):
-    """Addresses of one product of a kernel, its depth, and whether C is added to from the start."""
+    """Addresses of one product of a kernel, its depth, whether C is added to from the start, the row to begin with."""
 
     a: int
     b: int
     c: int
     depth: int
     accumulate: int
+    bias: int
 
 
 class Ahead(NamedTuple):

@@ -79,6 +79,7 @@ def multiply_block(vector: Any, job: Job, block: Block, packed: int, following: 
     share = (ROWS - 1) // (whole + min(rest, 1)) + 1
     rounds, calls, turn, strips = packing_turns(job, block, following)
     source = job.b + following.row * job.row_b + following.column * job.size
+    bias = job.bias + block.column * job.size
     for row in range(0, job.rows, ROWS):
         live = min(ROWS, job.rows - row)
         down = min(ROWS, job.rows - row - live)
@@ -86,7 +87,7 @@ def multiply_block(vector: Any, job: Job, block: Block, packed: int, following: 
         first_c = job.c + row * job.row_c + block.column * job.size
         for strip in range(whole):
             b, c = packed + strip * strip_bytes, first_c + strip * width
-            operands = Operands(a, b, c, block.depth, block.row)
+            operands = Operands(a, b, c, block.depth, block.row, bias + strip * width)
             ahead = Ahead(
                 min(down, 1) * (ROWS + min(strip * share, down - 1)) * job.row_a,
                 min(down, 1) * (ROWS + min((strip + 1) * share, down) - 1) * job.row_a,
@@ -104,7 +105,8 @@ def multiply_block(vector: Any, job: Job, block: Block, packed: int, following: 
             turn += 1
         if rest > 0:
             b, c = packed + whole * strip_bytes, first_c + whole * width
-            multiply_edge(vector, job, Operands(a, b, c, block.depth, block.row), Edge(width, live, rest, b, 0, 0))
+            operands = Operands(a, b, c, block.depth, block.row, bias + whole * width)
+            multiply_edge(vector, job, operands, Edge(width, live, rest, b, 0, 0))
     return strips
 
 
@@ -175,7 +177,8 @@ def multiply_block_in_place(vector: Any, job: Job, block: Block) -> None:
                 rows = min(ROWS, bottom - row)
                 next_b, spread, step = fetched(job, block, b, row, column)
                 edge = Edge(job.row_b, rows, columns, next_b, spread, step)
-                multiply_edge(vector, job, Operands(a, b, c, block.depth, block.row), edge)
+                bias = job.bias + (block.column + column) * job.size
+                multiply_edge(vector, job, Operands(a, b, c, block.depth, block.row, bias), edge)
 
 
 @inlined
@@ -204,10 +207,10 @@ def multiply_rows(vector: Any, job: Job) -> None:
             columns = min(start + width, job.columns) - column
             b, c, row = job.b + column * job.size, job.c + line * job.row_c + column * job.size, 0
             while row + AT_ONCE <= job.depth:
-                add_rows(vector, RowSum(a + row * job.size, b + row * job.row_b, job.row_b, c, columns, row))
+                add_rows(vector, RowSum(a + row * job.size, b + row * job.row_b, job.row_b, c, columns, row + job.adds))
                 row += AT_ONCE
             while row < job.depth:
-                add_row(vector, RowSum(a + row * job.size, b + row * job.row_b, job.row_b, c, columns, row))
+                add_row(vector, RowSum(a + row * job.size, b + row * job.row_b, job.row_b, c, columns, row + job.adds))
                 row += 1
 
 

@@ -22,9 +22,9 @@ except for packing A, which costs more here than the six streams that it would s
 from collections.abc import Iterator
 
 from llvmlite import ir
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from hwbench.measure.codegen import vectors
+from hwbench.measure.codegen import dots, vectors
 from hwbench.measure.codegen.vectors import SIZES, Target, constant, offset
 
 ROWS = 6
@@ -42,26 +42,30 @@ AHEAD_COPY = 4
 
 ARGUMENTS = (
     "a", "row_a", "b", "row_b", "c", "row_c", "depth", "chain", "accumulate", "rows", "columns",
-    "ahead", "ahead_too", "next_c", "next_b", "spread", "step_b", "source", "row_source", "copy",
+    "ahead", "ahead_too", "next_c", "next_b", "spread", "step_b", "source", "row_source", "copy", "bias", "adds",
 )  # fmt: skip
 """Arguments of a kernel, all 64-bit integers. `a`, `b`, `c` are addresses, `row_…` distances between rows in bytes.
 `accumulate`: whether C is added to from the start; `rows`, `columns`: live ones. Fetched are two rows of A at distances
 `ahead` and `ahead_too`, the next tile of C at `next_c` and, of a B in place, lines from `next_b` on that are `spread`
 bytes apart, with `step_b` bytes to the lines of the next row. Rows of B's next block, `row_source` apart, are packed
-from `source` to `copy`."""
+from `source` to `copy`. Sums of int8 begin with the row at `bias` where `adds`, the same for all rows."""
 
 
 class Tile(Struct, frozen=True):
-    """A block of C held in registers: `rows` × `vectors` vectors of `lanes` elements."""
+    """A block of C held in registers: `rows` × `vectors` vectors of `lanes` elements.
+
+    `dot` is LLVM's name of the instruction that multiplies lanes of a narrow dtype.
+    """
 
     dtype: str
     lanes: int
     rows: int
     vectors: int
+    dot: str = ""
 
     @property
     def size(self) -> int:
-        """Bytes of one element."""
+        """Bytes of one lane."""
         return SIZES[self.dtype]
 
     @property
@@ -102,10 +106,18 @@ class Tile(Struct, frozen=True):
         """Emit a vector with the element at an address in every lane."""
         return vectors.splat(builder, vectors.load(builder, address, self.type.element, self.size), self.lanes)
 
+    def multiply_add(self, builder: ir.IRBuilder, a: ir.Value, b: ir.Value, total: ir.Value) -> ir.Value:
+        """Emit a · b + total in each lane, a sum of products where a lane holds several elements."""
+        if self.dot:
+            return dots.dot(builder, self.dot, a, b, total)
+        return vectors.multiply_add(builder, a, b, total)
+
 
 def tile_for(dtype: str, lanes: int, target: Target) -> Tile:
     """Return the largest tile of six rows: accumulators, a row of B's vectors and one vector of A fit the registers."""
-    return Tile(dtype, lanes, ROWS, (target.registers - 1) // (ROWS + 1))
+    kind = dots.by_lane(dtype, target)
+    intrinsic = kind.intrinsics[8 * SIZES[dtype] * lanes] if kind else ""
+    return Tile(dtype, lanes, ROWS, (target.registers - 1) // (ROWS + 1), intrinsic)
 
 
 class Variant(Struct, frozen=True):
@@ -157,13 +169,17 @@ Place = tuple[ir.Value, ir.Value | None]
 
 
 def write_sums(
-    builder: ir.IRBuilder, sums: list[ir.Value], places: list[Place], add: ir.Value, align: int
+    builder: ir.IRBuilder, sums: list[ir.Value], places: list[Place], add: ir.Value, align: int,
+    begins: list[Place] | None = None,
 ) -> None:  # fmt: skip
-    """Emit writing sums to C, or adding them where `add`: all is read before one is written, as places may repeat."""
+    """Emit writing sums to C, or adding them where `add`: all is read before one is written, as places may repeat.
+
+    They are added to what is at `begins` where that is not C.
+    """
 
     def added() -> list[ir.Value]:
-        return [builder.fadd(vectors.load(builder, place, value.type, align, on), value)
-                for value, (place, on) in zip(sums, places, strict=True)]  # fmt: skip
+        return [vectors.add(builder, vectors.load(builder, place, value.type, align, on), value)
+                for value, (place, on) in zip(sums, begins or places, strict=True)]  # fmt: skip
 
     values = vectors.choose(builder, add, added, sums)
     for value, (place, on) in zip(values, places, strict=True):
@@ -206,14 +222,19 @@ class _Emitter:
         a, b, copied, sums = values[0], values[1], values[3 : 3 + len(copied)], values[3 + len(copied) :]
         a, b, *sums = vectors.loop(builder, builder.srem(depth, constant(unroll)), [a, b, *sums], self.single)
         accumulate = builder.or_(number, self.arguments["accumulate"])
-        places = list(self.places_of_c())
-        write_sums(builder, sums, places, builder.icmp_signed("!=", accumulate, constant(0)), self.tile.size)
+        add = builder.icmp_signed("!=", accumulate, constant(0))
+        places, begins = list(self.vectors_of(self.arguments["c"], self.rows_c)), None
+        if self.tile.dtype == "int8":
+            rows = [builder.select(add, row, constant(0)) for row in self.rows_c]
+            begins = list(self.vectors_of(builder.select(add, self.arguments["c"], self.arguments["bias"]), rows))
+            add = builder.or_(add, builder.icmp_signed("!=", self.arguments["adds"], constant(0)))
+        write_sums(builder, sums, places, add, self.tile.size, begins)
         return [a, b, builder.sub(left, depth), *copied]
 
-    def places_of_c(self) -> Iterator[Place]:
-        """Yield every vector of C."""
-        for row in self.rows_c:
-            start = self.builder.add(self.arguments["c"], row)
+    def vectors_of(self, begin: ir.Value, rows: list[ir.Value]) -> Iterator[Place]:
+        """Yield every vector of a tile from an address on, whose rows are so many bytes from it."""
+        for row in rows:
+            start = self.builder.add(begin, row)
             for column in range(self.tile.vectors):
                 last = column == self.tile.vectors - 1
                 yield offset(self.builder, start, column * self.tile.width), self.live if last else None
@@ -257,7 +278,7 @@ class _Emitter:
             spread = self.tile.spread(self.builder, place)
             for column, vector in enumerate(row_b):
                 total = sums[row * self.tile.vectors + column]
-                result.append(vectors.multiply_add(self.builder, spread, vector, total))
+                result.append(self.tile.multiply_add(self.builder, spread, vector, total))
         return result
 
     def load_b(self, start: ir.Value, column: int) -> ir.Value:
@@ -301,4 +322,6 @@ class _Emitter:
 def edges(tile: Tile, masks: bool) -> tuple[Variant, ...]:
     """Return the kernels for the rest of C: two or four rows of the main one's width, six rows of every width."""
     shapes = [(2, tile.vectors), (4, tile.vectors), *((tile.rows, width) for width in range(1, tile.vectors + 1))]
-    return tuple(Variant(Tile(tile.dtype, tile.lanes, *shape), edge=True, masks=masks) for shape in shapes)
+    return tuple(
+        Variant(structs.replace(tile, rows=rows, vectors=width), edge=True, masks=masks) for rows, width in shapes
+    )

@@ -13,7 +13,8 @@ from msgspec import Struct, structs
 from hwbench.errors import InputError
 from hwbench.machine.host.describe import host
 from hwbench.machine.parts import Cache
-from hwbench.measure.codegen import vectors
+from hwbench.measure.codegen import dots, vectors
+from hwbench.measure.codegen.dots import ELEMENTS
 from hwbench.measure.codegen.vectors import SIZES
 from hwbench.measure.gemm import blocking, microkernel
 from hwbench.measure.gemm import threads as gemm_threads
@@ -22,10 +23,13 @@ from hwbench.measure.gemm.intrinsics import vector_of
 from hwbench.measure.gemm.job import Job
 from hwbench.measure.gemm.loops import run
 from hwbench.measure.gemm.microkernel import Tile
+from hwbench.measure.gemm.narrow import Lanes
 from hwbench.measure.gemm.threads import JOB_STRIDE, NOTHING, Share
 from hwbench.measure.settings import allowed
 
-DTYPES = {"float32": "fp32", "float64": "fp64"}
+DTYPES = {"float32": "fp32", "float64": "fp64", "uint16": "bf16", "int8": "int8", "uint8": "int8"}
+"""Names of numpy's dtypes; those of 16 bits are the bits of bf16, which numpy lacks."""
+OUT = {"fp32": np.float32, "fp64": np.float64, "bf16": np.float32, "int8": np.int32}
 HUGE_PAGE = 2 << 20
 MAX_OVERLAP_WORK = 10_000
 """Steps of the search for an overlap of two arrays after which they count as overlapping."""
@@ -55,17 +59,21 @@ def make_plan(
     cpus: Sequence[int] | None = None,
     lanes: int | None = None,
 ) -> GemmPlan:
-    """Return the plan for a dtype (`fp32`, `fp64`) on so many threads, but no more than there are CPUs.
+    """Return the plan for a dtype (`fp32`, `fp64`, `bf16`, `int8`) on so many threads, but no more than there are CPUs.
 
-    `caches` and `cpus` default to this machine's, `lanes` to the elements of its widest vector. Raises InputError for
-    another dtype, no thread, or vectors of another width.
+    `caches` and `cpus` default to this machine's, `lanes` to those of its widest vector. Raises InputError for another
+    dtype, for a narrow one of which the CPU has no dot products, for no thread, or vectors of another width.
     """
+    target = vectors.target()
     if dtype not in SIZES:
-        raise InputError("unsupported-dtype", f"{dtype!r} is not fp32 or fp64.", field="dtype")
+        raise InputError("unsupported-dtype", f"{dtype!r} is not one of {', '.join(SIZES)}.", field="dtype")
+    kind = dots.by_lane(dtype, target)
+    if dtype not in vectors.FLOATS and kind is None:
+        raise InputError("no-instruction", f"This CPU has no dot products of {dtype}.", field="dtype")
     if threads < 1:
         raise InputError("thread-range", f"{threads} threads cannot work: choose 1 or more.", field="threads")
-    target = vectors.target()
-    widths = {vectors.lanes(dtype, bits): bits for bits in target.widths}
+    every = dots.widths(kind, target) if kind else target.widths
+    widths = {vectors.lanes(dtype, bits): bits for bits in every}
     if lanes is not None and lanes not in widths:
         text = f"Vectors here hold {', '.join(map(str, widths))} elements of {dtype}, not {lanes}."
         raise InputError("vector-lanes", text, field="lanes")
@@ -84,7 +92,9 @@ def _caches() -> tuple[Cache, ...]:
 
 
 def matmul(a: Array, b: Array, out: Array | None = None, threads: int = 1) -> Array:
-    """Return the product of two matrices of float32 or of float64, rows × depth and depth × columns.
+    """Return the product of two matrices, rows × depth and depth × columns, of float32, float64, bf16 or bytes.
+
+    bf16 are their bits in uint16, and give float32; int8, or uint8 times int8, give int32, which may wrap around.
 
     Any strides are accepted; matrices whose rows are contiguous are fastest. `out` is written if given. Raises
     InputError where shapes or types do not fit, for empty matrices, and where `out` overlaps an operand.
@@ -103,7 +113,7 @@ def prepare(
     if plan is not None and plan.dtype != dtype:
         raise InputError("plan-dtype", f"A plan for {plan.dtype} cannot multiply {dtype}.", field="plan")
     if out is None:
-        out = np.empty((a.shape[0], b.shape[1]), a.dtype)
+        out = np.empty((a.shape[0], b.shape[1]), OUT[dtype])
     return GemmProduct(plan or make_plan(dtype, threads), a, b, out)
 
 
@@ -112,6 +122,9 @@ class GemmProduct:
 
     def __init__(self, plan: GemmPlan, a: Array, b: Array, out: Array) -> None:
         self.plan, self.out = plan, out
+        self._lanes = Lanes(plan.dtype, a, b) if plan.dtype in ELEMENTS else None
+        if self._lanes is not None:
+            a, b = self._lanes.of_a, self._lanes.of_b
         self._a, self._b, self._c = (in_rows(array) for array in (a, b, out))
         self._copies = [(rows, array) for rows, array in ((self._a, a), (self._b, b)) if rows is not array]
         self._vector = vector_of(plan.tile)
@@ -123,6 +136,7 @@ class GemmProduct:
             share = parts[position] if position < len(parts) else NOTHING
             self._jobs[position, : len(Job._fields)] = self._job(share, position)
         self._numbers = self._jobs[0]
+        self._is_thin = bool(self._jobs[:, Job._fields.index("thin")].any())
         nothing = self._numbers.copy()
         nothing[: len(Job._fields)] = self._job(NOTHING, 0)
         run(self._vector, nothing, 0, 0, 0)  # compiles
@@ -131,6 +145,10 @@ class GemmProduct:
         """Compute `out` from the current operands."""
         for rows, array in self._copies:
             np.copyto(rows, array)
+        if self._lanes is not None:
+            self._lanes.make()
+            if self._lanes.bias is not None and self._is_thin:
+                self._c[:] = self._lanes.bias
         if self._team is None:
             run(self._vector, self._numbers, 0, 0, 0)
         else:
@@ -142,9 +160,11 @@ class GemmProduct:
     def _job(self, share: Share, position: int) -> Job:
         tile, depth = self.plan.tile, self._a.shape[1]
         row_a, row_b, row_c = (array.strides[0] for array in (self._a, self._b, self._c))
-        blocks, masks = blocking.NOTHING, vectors.target().masks
+        blocks, masks, bias = blocking.NOTHING, vectors.target().masks, self._lanes.bias if self._lanes else None
         if share.rows and share.columns:
-            blocks = blocking.fitted(self.plan.limits, tile, share.rows, share.columns, depth, row_b, masks)
+            blocks = blocking.fitted(
+                self.plan.limits, tile, share.rows, share.columns, depth, row_b, masks, bias is not None
+            )
         buffer, spare = self._blocks.addresses(position)
         c = self._c.ctypes.data + share.row * row_c + share.column * tile.size
         return Job(
@@ -164,6 +184,8 @@ class GemmProduct:
             unroll=tile.unroll,
             tile_columns=tile.columns,
             size=tile.size,
+            adds=int(bias is not None),
+            bias=0 if bias is None else bias.ctypes.data + share.column * tile.size,
         )
 
 
@@ -211,8 +233,10 @@ def _checked(a: Array, b: Array, out: Array | None) -> str:
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray) or array.ndim != 2:
             raise InputError("not-a-matrix", f"`{name}` is not a numpy array of two dimensions.", field=name)
-        if array.dtype != a.dtype or array.dtype.name not in DTYPES or not array.dtype.isnative:
-            text = f"`{name}` holds {array.dtype}: all matrices must hold float32, or all float64."
+        kind = DTYPES.get(a.dtype.name)
+        expected = OUT.get(kind or "") if name == "out" else np.int8 if kind == "int8" and name == "b" else a.dtype
+        if kind is None or array.dtype != expected or not array.dtype.isnative:
+            text = f"`{name}` holds {array.dtype}: both must hold float32, float64, bf16 as uint16, or bytes."
             raise InputError("unsupported-dtype", text, field=name)
         if not array.size:
             raise InputError("empty-matrix", f"`{name}` is empty ({_size(array)}).", field=name)

@@ -65,7 +65,7 @@ class _Thin:
             for factor in factors:
                 for column in range(count):
                     value = self.tile.load(builder, offset(builder, place, column * self.tile.width), mask)
-                    sums[column] = vectors.multiply_add(builder, factor, value, sums[column])
+                    sums[column] = self.tile.multiply_add(builder, factor, value, sums[column])
                 place = builder.add(place, row_b)
             targets = [(offset(builder, target, column * self.tile.width), mask) for column in range(count)]
             write_sums(builder, sums, targets, add, self.tile.size)
@@ -100,7 +100,7 @@ class _Thin:
                 if len(b) > 1:
                     vectors.prefetch(builder, builder.add(place, ahead), locality=2)
                 for column, other in enumerate(others):
-                    result.append(vectors.multiply_add(builder, value, other, sums[row * len(b) + column]))
+                    result.append(self.tile.multiply_add(builder, value, other, sums[row * len(b) + column]))
             return result
 
         whole = builder.sdiv(depth, constant(self.tile.lanes))

@@ -9,23 +9,24 @@ from llvmlite import ir
 from msgspec.structs import replace
 
 from hwbench.measure import harness
+from hwbench.measure.codegen import dots as codegen
 from hwbench.measure.codegen import vectors
+from hwbench.measure.codegen.dots import ARM_DOTS, X86_DOTS, Dot
 from hwbench.measure.kernels.fma import dot_loops, dots
 from hwbench.measure.kernels.fma import kernel as fma
-from hwbench.measure.kernels.fma.dot_loops import ARM_DOTS, X86_DOTS, Dot
 from hwbench.measure.kernels.team import Placement, Team
 from tests.measure.codegen.assembly import assembly
 from tests.measure.kernels.conftest import settings
 
 pytestmark = pytest.mark.slow
 TARGET = vectors.target()
-HERE = [(number, bits) for number, dot in enumerate(dot_loops.dots(TARGET)) for bits in dot_loops.widths(dot, TARGET)]
+HERE = [(number, bits) for number, dot in enumerate(codegen.dots(TARGET)) for bits in codegen.widths(dot, TARGET)]
 X86, ARM = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
 
 
 @pytest.mark.parametrize(("number", "bits"), HERE)
 def test_answers_are_those_of_whole_numbers(number: int, bits: int) -> None:
-    dot = dot_loops.dots(TARGET)[number]
+    dot = codegen.dots(TARGET)[number]
     operands, count = dot_loops.operands(dot.dtype), dot_loops.sums(TARGET)
     many = dot_loops.throughput(number, bits, 5, *operands)
     assert many == dot_loops.answer(dot, bits, count, 5 * dot_loops.STEPS // 2)
@@ -35,7 +36,7 @@ def test_answers_are_those_of_whole_numbers(number: int, bits: int) -> None:
 
 @pytest.mark.parametrize(("number", "bits"), HERE)
 def test_one_step_is_the_product_of_a_lane(number: int, bits: int) -> None:
-    dot = dot_loops.dots(TARGET)[number]
+    dot = codegen.dots(TARGET)[number]
     random = np.random.default_rng(number)
     halves: list[Any]
     for _ in range(20):
@@ -55,7 +56,7 @@ def test_forth_and_back_leave_one() -> None:
     for dtype, factors in dot_loops.FACTORS.items():
         a, b, c, d = (np.array(numbers) for numbers in factors)
         assert int(a @ b + c @ d) == 1
-        assert len(a) == dot_loops.ELEMENTS[dtype]
+        assert len(a) == codegen.ELEMENTS[dtype]
 
 
 def text_of(dot: Dot, bits: int, triple: str, features: str, count: int) -> str:
@@ -63,9 +64,8 @@ def text_of(dot: Dot, bits: int, triple: str, features: str, count: int) -> str:
     module = ir.Module()
     function = ir.Function(module, ir.FunctionType(vectors.I64, [vectors.I64] * 5), "kernel")
     builder = ir.IRBuilder(function.append_basic_block())
-    target = vectors.parse_target(triple, features)
     rounds, *scalars = function.args
-    builder.ret(dot_loops.loop_ir(builder, rounds, scalars, dot, bits, count, dot_loops.STEPS, target))
+    builder.ret(dot_loops.loop_ir(builder, rounds, scalars, dot, bits, count, dot_loops.STEPS))
     return assembly(module, triple, features=features)
 
 
@@ -100,13 +100,13 @@ def test_the_loop_is_instructions_in_registers(
      (ARM, "+neon,+bf16,+i8mm", ["neon-bfdot", "neon-bf16", "neon-i8mm"]), ("riscv64-unknown-linux-gnu", "+v", [])],
 )  # fmt: skip
 def test_instructions_are_those_of_the_target(triple: str, features: str, names: list[str]) -> None:
-    assert [dot.isa for dot in dot_loops.dots(vectors.parse_target(triple, features))] == names
+    assert [dot.isa for dot in codegen.dots(vectors.parse_target(triple, features))] == names
 
 
 def test_without_short_vectors_only_the_widest_are_used() -> None:
     alone = vectors.parse_target(X86, "+avx,+avx512f,+avx512vnni")
-    assert dot_loops.widths(X86_DOTS[1], alone) == (512,)
-    assert dot_loops.widths(X86_DOTS[1], vectors.parse_target(X86, f"{AVX512},+avx512vnni")) == (128, 256, 512)
+    assert codegen.widths(X86_DOTS[1], alone) == (512,)
+    assert codegen.widths(X86_DOTS[1], vectors.parse_target(X86, f"{AVX512},+avx512vnni")) == (128, 256, 512)
 
 
 def test_tasks_are_checked_and_counted() -> None:
@@ -125,5 +125,5 @@ def test_a_quick_run_has_them_only_on_request() -> None:
     assert not [task for task in fma.tasks(settings(quick=True)) if task.dtype in narrow and task.isa != "amx"]
     asked = fma.tasks(replace(settings(quick=True), dtypes=("int8",)))
     assert {task.dtype for task in asked} == (
-        {"int8"} if any(dot.dtype == "int8" for dot in dot_loops.dots(TARGET)) else set()
+        {"int8"} if any(dot.dtype == "int8" for dot in codegen.dots(TARGET)) else set()
     )

@@ -4,10 +4,10 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from hwbench.measure.codegen.dots import Dot, dots, widths
 from hwbench.measure.codegen.vectors import Target
 from hwbench.measure.harness import Task
 from hwbench.measure.kernels.fma import dot_loops
-from hwbench.measure.kernels.fma.dot_loops import Dot
 from hwbench.measure.kernels.fma.timed import TimedLoop
 from hwbench.measure.kernels.team import Placement
 from hwbench.measure.record import Unit
@@ -22,8 +22,8 @@ def tasks(target: Target, cores: Placement, dtypes: Sequence[str] | None, latenc
     `dtypes` limits them where given; `latencies` asks for those of the widest vectors, too.
     """
     result = []
-    for number, dot in enumerate(dot_loops.dots(target)):
-        every = dot_loops.widths(dot, target)
+    for number, dot in enumerate(dots(target)):
+        every = widths(dot, target)
         if (dtypes is not None and dot.dtype not in dtypes) or not every:
             continue
         chosen = every[-1:] if cores.team or not latencies else every

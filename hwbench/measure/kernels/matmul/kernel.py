@@ -13,15 +13,18 @@ from typing import Any
 import numpy as np
 
 from hwbench.errors import InputError
+from hwbench.measure.codegen import vectors
+from hwbench.measure.codegen.dots import ELEMENTS, by_lane
 from hwbench.measure.environment import software
 from hwbench.measure.gemm import product as gemm
+from hwbench.measure.gemm.narrow import bf16
 from hwbench.measure.harness import Task
 from hwbench.measure.kernels.matmul import loops as matmul_loops
 from hwbench.measure.settings import Settings
 
 Size = tuple[int, int, int]
 GEMM_DTYPES = ("fp32", "fp64")
-"""Dtypes of hwbench's gemm, of plain loops and of numpy's BLAS."""
+"""Dtypes of plain loops and of numpy's BLAS; hwbench's gemm has those of the CPU's dot products, too."""
 
 SQUARES: tuple[Size, ...] = ((512, 512, 512), (1024, 1024, 1024), (2048, 2048, 2048))
 ODD: tuple[Size, ...] = ((1, 2048, 2048), (4000, 64, 64), (257, 509, 1021))
@@ -108,12 +111,13 @@ def tasks(settings: Settings) -> Sequence[Task]:
     task = partial(_task, settings, functools.cache(matrices))
     result: list[Task] = []
     usual = itertools.product(settings.threads, dtypes, _sizes(settings), (True,))
-    own = [dtype for dtype in dtypes if dtype in GEMM_DTYPES]
-    odd = itertools.product((1,), own, () if settings.quick or settings.sizes is not None else ODD, (False,))
+    wide = [dtype for dtype in dtypes if dtype in GEMM_DTYPES]
+    own = {*wide, *dot_dtypes()}
+    odd = itertools.product((1,), wide, () if settings.quick or settings.sizes is not None else ODD, (False,))
     for threads, dtype, size, by_numpy in itertools.chain(usual, odd):
         if dtype in own:
             result.append(task("numba", partial(_numba, settings, dtype, threads), threads, dtype, size))
-        if dtype in own and by_numpy and software.blas_threads(threads):
+        if dtype in wide and by_numpy and software.blas_threads(threads):
             result.append(task("numpy", partial(_numpy, threads), threads, dtype, size))
         if has_torch():
             result.append(task("torch", partial(_torch, dtype, threads), threads, dtype, size))
@@ -156,6 +160,8 @@ def _task(settings: Settings, operands: Any, variant: str, make: Maker, threads:
 
 
 def _numba(settings: Settings, dtype: str, threads: int, a: Any, b: Any) -> Made:
+    if dtype == "bf16":
+        a, b = bf16(a), bf16(b)
     plan = gemm.make_plan(dtype, threads, caches=settings.caches, cpus=settings.cpus)
     product = gemm.prepare(a, b, plan=plan)
     return product, lambda: product.out
@@ -200,12 +206,16 @@ def has_torch() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
+def dot_dtypes() -> tuple[str, ...]:
+    """Return the dtypes of the dot products that hwbench's gemm has on this CPU."""
+    target = vectors.target()
+    return tuple(dtype for dtype in ELEMENTS if by_lane(dtype, target))
+
+
 def narrow(settings: Settings) -> tuple[str, ...]:
-    """Return the dtypes below fp32 for which the CPU has instructions that torch uses."""
-    flags = set(settings.host.flags)
-    if not has_torch():
-        return ()
-    return tuple(dtype for dtype, names in INSTRUCTIONS.items() if flags & names)
+    """Return the dtypes below fp32 for which the CPU has instructions that hwbench's gemm or torch uses."""
+    own, flags = dot_dtypes(), set(settings.host.flags)
+    return tuple(dtype for dtype, names in INSTRUCTIONS.items() if dtype in own or (has_torch() and flags & names))
 
 
 def _check_dtypes(dtypes: Sequence[str]) -> None:
@@ -214,6 +224,6 @@ def _check_dtypes(dtypes: Sequence[str]) -> None:
         if dtype not in _EPSILON:
             text = f"Matrix products are not measured in {dtype}."
             raise InputError("unsupported-dtype", text, field="dtype", nearest=tuple(_EPSILON))
-        if dtype not in GEMM_DTYPES and not has_torch():
+        if dtype not in (*GEMM_DTYPES, *dot_dtypes()) and not has_torch():
             text = f"{dtype} products need torch: pip install 'hwbench[torch]'."
             raise InputError("torch-missing", text, field="dtype")
