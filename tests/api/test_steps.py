@@ -7,6 +7,7 @@ import pytest
 import hwbench
 from hwbench.api import steps
 from hwbench.errors import InputError
+from hwbench.measure.summary import interval
 from hwbench.predict.improvements import Improvement
 
 pytest.importorskip("torch")
@@ -14,13 +15,18 @@ pytestmark = pytest.mark.realtime
 
 
 def test_what_is_advised_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    changes = (Improvement("batch", "16", 6.0), Improvement("bandwidth", "2", 1.3))
+    """Changes that are forecast to help, and channels last, whose runs differ from the others in the layout alone."""
+    gains = {("batch", "16"): 6.0, ("bandwidth", "2"): 1.3, ("layout", "channels-last"): 1.0}
+    changes = tuple(Improvement(*change, gain) for change, gain in gains.items())
     monkeypatch.setattr(steps, "improvements", lambda *_, **__: changes)
     answer = hwbench.explain("lenet5", mode="training", batch=2, tried=True, threads=1, budget=0.5)
     found = answer.explanation
     tried = {each.change: each for each in found.advice}
     assert tried["batch"].measured_gain > 1
-    assert [each.subject.batch for each in answer.run.measurements] == [2, 16]
+    subjects = [each.subject for each in answer.run.measurements]
+    assert [(each.batch, each.layout) for each in subjects] == [(2, "nchw"), (16, "nchw"), (2, "nhwc")]
+    times = {each.subject.layout: interval(each).value for each in answer.run.measurements if each.subject.batch == 2}
+    assert tried["layout"].measured_gain == pytest.approx(times["nchw"] / times["nhwc"])
     assert sum(block.flops for block in found.blocks) == hwbench.count("lenet5", mode="training", batch=2).flops
     assert found.optimizer > 0
     assert "batch 16" in str(answer)

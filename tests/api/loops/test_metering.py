@@ -472,11 +472,9 @@ def test_steps_go_on_after_an_iterator_that_nobody_goes_on_with() -> None:
         for _ in range(8):
             with used.step():
                 model(torch.randn(4, 16)).sum().backward()
-        answer = used.utilization()
-        assert answer.steps == 8 - 1 - used.warm_up
-        assert {
-            each.data["reason"]: each.data["steps"] for each in answer.notices if each.code == "steps-left-out"
-        } == {"skipped": 1}
+        others = left_out(used)  # among them those that the machine slowed down
+        assert used.utilization().steps + others.pop("slow", 0) == 8 - 1 - used.warm_up
+        assert others == {"skipped": 1}
 
 
 def test_a_meter_explains_its_steps_by_module() -> None:
