@@ -117,7 +117,7 @@ def ctc(call: Call) -> Cost:
 def sort(call: Call) -> Cost:
     """Count n log2 n comparisons along the longest dimension."""
     x = call.args[0]
-    return Cost("sort", elementwise_flops=round(x.elements * max(1.0, log2(max(x.shape or (1,))))))
+    return Cost("sort", elementwise_flops=round(x.elements * max(1.0, log2(max(1, *x.shape)))))
 
 
 def fft(call: Call) -> Cost:

@@ -25,7 +25,7 @@ _UNINITIALIZED: tuple[Any, ...] = (UninitializedParameter, UninitializedBuffer)
 _AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-SMALL = 1 << 24
+SMALL = 1 << 26
 """Elements of weights and of inputs up to which a module that needs values runs on real ones without being told to."""
 
 

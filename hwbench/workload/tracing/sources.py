@@ -145,8 +145,10 @@ def _of_torchvision(models: Any, module: Any, name: str, request: ModelRequest) 
     size = getattr(module, "image_size", None) or preset.get("crop_size") or preset.get("resize_size") or 224
     size = request.image_size or (size[0] if isinstance(size, (tuple, list)) else size)
     batch, home = usual_batch(request), type(module).__module__
-    if ".detection" in home:  # which takes a list of images, and scales them itself
-        return Built(module, ([torch.empty(3, size, size, device="meta") for _ in range(batch)],), {}, batch, title)
+    if ".detection" in home:  # which takes a list of images, as many as the batch, and scales them itself
+        batch = request.batch or 1
+        images = [torch.empty(3, size, size, device="meta") for _ in range(batch)]
+        return Built(module, (images,), {}, batch, title, batch_dim=None, stated=True)
     if ".optical_flow" in home:
         pair = torch.empty(batch, 3, 520, 960, device="meta")
         return Built(module, (pair, torch.empty_like(pair)), {}, batch, title)

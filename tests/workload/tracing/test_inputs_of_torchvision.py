@@ -22,5 +22,16 @@ def test_operations_as_torchvision_states_them(name: str) -> None:
     assert found.params == meta["num_params"]
 
 
+def test_a_detector_counts_as_many_images_as_it_is_given() -> None:
+    """Which it scales itself, and whose boxes depend on values, so that it runs on random ones."""
+    one, two = (
+        sources.workload(ModelRequest("torchvision:fasterrcnn_mobilenet_v3_large_320_fpn", batch=batch))
+        for batch in (None, 2)
+    )
+    assert (one.batch, two.batch, one.real) == (1, 2, True)
+    assert one.macs == pytest.approx(0.719e9, rel=0.01)  # as torchvision states it
+    assert two.macs == 2 * one.macs
+
+
 def test_a_network_made_for_one_size_takes_that() -> None:
     assert sources.workload(ModelRequest("torchvision:vit_h_14")).input_shape == (3, 224, 224)

@@ -101,16 +101,11 @@ def test_nothing_is_left_out(name: str, training: bool) -> None:
 class Random(nn.Module):
     """Layers drawn at random, which keep `(batch, 8, 6, 6)` or `(batch, 10, 8)`."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, training: bool) -> None:
         super().__init__()
         draw = random.Random(seed)
-        width, kernel = draw.choice((8, 16)), draw.choice((1, 3, 5))
-        self.training_run = draw.random() < 0.5  # FlopCounterMode's gradient of grouped weights is wrong
-        bias, groups, heads = (
-            draw.random() < 0.5,
-            1 if self.training_run else draw.choice((1, 2, 8)),
-            draw.choice((1, 2, 4)),
-        )
+        width, kernel, bias, heads = (draw.choice(values) for values in ((8, 16), (1, 3, 5), (True, False), (1, 2, 4)))
+        groups = 1 if training else draw.choice((1, 2, 8))  # FlopCounterMode's gradient of grouped weights is wrong
         choices = [
             lambda: nn.Conv2d(8, 8, kernel, padding=kernel // 2, groups=groups, bias=bias),
             lambda: nn.Sequential(nn.ConvTranspose2d(8, width, 2, stride=2), nn.Conv2d(width, 8, 3, 2, 1)),
@@ -123,7 +118,7 @@ class Random(nn.Module):
             lambda: nn.Sequential(nn.Upsample(scale_factor=2), nn.MaxPool2d(2)),
         ]  # fmt: skip
         self.layers = nn.Sequential(*(draw.choice(choices)() for _ in range(draw.randint(1, 5))))
-        self.matrix = nn.Parameter(torch.empty(6, 6)) if self.training_run or draw.random() < 0.5 else None
+        self.matrix = nn.Parameter(torch.empty(6, 6)) if training or draw.random() < 0.5 else None
 
     def forward(self, x: Any) -> Any:
         x = self.layers(x)
@@ -134,17 +129,18 @@ class Random(nn.Module):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("start", range(0, 200, 20))
-def test_random_modules_as_flop_counter_mode_counts_them(start: int) -> None:
+def test_random_modules_as_flop_counter_mode_counts_them(start: int, training: bool) -> None:
     """Without data it takes attention apart, whose backward pass then need not make the scores again: a fifth less."""
     for seed in range(start, start + 20):
         with torch.device("meta"):
-            module = Random(seed)
+            module = Random(seed, training)
             data = torch.empty(3, 8, 6, 6)
-        ours = torch_trace.trace(module, (data,), training=module.training_run, whole=True)
-        with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(module.training_run):
+        ours = torch_trace.trace(module, (data,), training=training, whole=True)
+        with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(training):
             output = module(data)
-            if module.training_run:
+            if training:
                 output.sum().backward()
         again = sum(op.macs // 5 for op in ours.ops if op.kind == "attention_backward")
         assert 2 * (sum(op.macs for op in ours.ops) - again) == counter.get_total_flops(), (seed, module)
