@@ -84,7 +84,20 @@ def find(folder: str, alias: str) -> str | None:
 
 def aliases(folder: str) -> dict[str, str]:
     """Return the name of the file of each alias's key in a folder as it is now."""
+    place = _place(folder)
+    old, listed = _load(place, folder) if place else CachedFolder(), _listed(folder)
+    if len(listed) == len(old.entries) and all(_valid(old, folder, name) for name in listed):
+        known = _unsealed(old.aliases, dict[str, str])
+        if known is not None:
+            return known
     return _aliases(_refreshed(folder))
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return sorted(name for name in os.listdir(folder) if name.endswith(SUFFIX))
+    except OSError:
+        return []
 
 
 def packed(folder: str) -> bytes:
@@ -98,10 +111,7 @@ def _refreshed(folder: str) -> dict[str, Entry]:
     """Return every file of a folder; where the folder is cached and has changed, the cache is written too."""
     place = _place(folder)
     old = _load(place, folder) if place else CachedFolder()
-    names: list[str] = []
-    with suppress(OSError):
-        names = sorted(name for name in os.listdir(folder) if name.endswith(SUFFIX))
-    every = ((name, _valid(old, folder, name) or _parsed(os.path.join(folder, name))) for name in names)
+    every = ((name, _valid(old, folder, name) or _parsed(os.path.join(folder, name))) for name in _listed(folder))
     entries = {name: entry for name, entry in every if entry}
     if place and old.folder:
         new = _catalog(folder, {name: entry for name, entry in entries.items() if _is_settled(entry.stamp)})

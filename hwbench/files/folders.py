@@ -75,11 +75,11 @@ def _series(name: str) -> list[tuple[str, str]]:
     return re.findall(r"([a-z]{0,2})([0-9]{2})[0-9]*", name)
 
 
-def variants(kind: str, name: str) -> tuple[str, ...]:
-    """Return the files of which a name leaves open which is meant: by memory, or by the form of the card."""
-    wanted = key(name)
-    known = sorted(spellings(kind).items()) if wanted else []
-    longer = ((spelling[len(wanted) :], stem) for spelling, stem in known if spelling.startswith(wanted))
+def variants(known: dict[str, str], wanted: str) -> tuple[str, ...]:
+    """Return the files of which a key leaves open which is meant: by memory, or by the form of the card."""
+    longer = (
+        (spelling[len(wanted) :], stem) for spelling, stem in sorted(known.items()) if spelling.startswith(wanted)
+    )
     return tuple(dict.fromkeys(stem for more, stem in longer if re.match(r"sxm|pcie|nvl|[0-9]+gb|gddr", more)))
 
 

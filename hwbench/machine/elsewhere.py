@@ -13,7 +13,8 @@ _VENDORS = ("intel", "amd", "apple", "nvidia")
 
 INSTANCES = {
     "p2": "k80", "p3": "v100-sxm2", "p3dn": "v100-sxm2-32gb", "p4d": "a100-sxm4-40gb", "p4de": "a100-sxm4-80gb",
-    "p5": "h100-sxm", "p5e": "h200", "p5en": "h200", "p6-b200": "b200", "g3": "m60", "g4dn": "t4", "g5": "a10g",
+    "p5": "h100-sxm", "p5e": "h200", "p5en": "h200", "p6-b200": "b200", "p6-b300": "b300",
+    "p6e-gb200": "gb200", "p6e-gb300": "gb300", "g3": "m60", "g4dn": "t4", "g5": "a10g",
     "g6": "l4", "gr6": "l4", "g6e": "l40s",
     "r4": "xeon-e5-2686v4", "[cmr]6i": "xeon-platinum-8375c", "[cmr]6a": "epyc-7r13", "[cmr]7a": "epyc-9r14",
     "[cmr]6gd?|t4g": "graviton2", "[cmr]7gd?": "graviton3", "[cmr]8gd?": "graviton4",
@@ -27,24 +28,31 @@ INSTANCES = {
 instance types of Amazon EC2 (docs.aws.amazon.com/ec2/latest/instancetypes), Google Cloud
 (cloud.google.com/compute/docs/gpus) and Azure (learn.microsoft.com/azure/virtual-machines/sizes)."""
 
+_SIZES_OF_CPUS = r"(?:[cmr]\d\w*|t4g)\..*"
+_WHOLE_CPUS = r"[cmr][67]gd?\.(?:16xlarge|metal)|[cmr]8gd?\.(?:24xlarge|metal-24xl)"
+"""Instances that are one CPU; other sizes are a part of one or several. Of GPUs, an instance is one of its cards."""
+
 _HERE = ("cpu", "here", "local", "localhost", "this")
 _OTHER_KINDS = r"tpu|trn\d|trainium|inf\d|inferentia|gaudi|dl\d|ipu|npu"
 
 
 def named_otherwise(name: str, error: InputError) -> str:
-    """Return the path of the device whose brand a name is, as `/proc/cpuinfo` has it.
+    """Return the path of the device whose brand a name is, as `/proc/cpuinfo` has it, or of a cloud instance's device.
 
-    Raises the error of a device that the catalog lacks, with the device of a cloud instance if the name is one.
+    Raises the error of a device that the catalog lacks, with the CPU of a cloud instance if the name is one's size.
     """
-    for spelling in sorted(brand_keys(name)):
-        if path := folders.locate("devices", spelling):
+    known, brands = folders.spellings("devices"), brand_keys(name)
+    for spelling in sorted(brands & known.keys()):
+        if path := folders.locate("devices", known[spelling]):
             return path
-    for spelling in sorted({names.key(name), *brand_keys(name)}):
-        if len(open_ones := folders.variants("devices", spelling)) > 1:
+    for spelling in sorted({names.key(name), *brands} - {""}):
+        if len(open_ones := folders.variants(known, spelling)) > 1:
             raise InputError("ambiguous-device", f"There are several devices named '{shown(name)}'.", nearest=open_ones)
     text = f"There is no device named '{shown(name)}'."
     if device := of_instance(name):
-        hint = "The catalog has the cards and CPUs of cloud instances, each by itself."
+        if not re.fullmatch(_SIZES_OF_CPUS, name.lower()) or re.fullmatch(_WHOLE_CPUS, name.lower()):
+            return folders.files("devices")[device]
+        hint = "The catalog has the CPUs of cloud instances, whole and each by itself."
         raise InputError(error.code, f"{text} {hint}", nearest=(device,))
     if name.lower() in _HERE:
         raise InputError(error.code, f"{text} This machine is host.", nearest=("host",))

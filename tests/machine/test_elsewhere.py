@@ -19,10 +19,18 @@ def test_what_the_system_calls_a_device_is_its_name(brand: str, name: str) -> No
 @pytest.mark.parametrize(
     ("instance", "device"),
     [("a2-highgpu-1g", "a100-sxm4-40gb"), ("g5.xlarge", "a10g"), ("ml.g5.2xlarge", "a10g"), ("p4d", "a100-sxm4-40gb"),
-     ("P4de.24xlarge", "a100-sxm4-80gb"), ("p6-b200.48xlarge", "b200"), ("t4g.micro", "graviton2"),
-     ("Standard_NC4as_T4_v3", "t4"), ("nd96isr_h100_v5", "h100-sxm")],
+     ("P4de.24xlarge", "a100-sxm4-80gb"), ("p6-b200.48xlarge", "b200"), ("c7g", "graviton3"),
+     ("m8g.24xlarge", "graviton4"), ("Standard_NC4as_T4_v3", "t4"), ("nd96isr_h100_v5", "h100-sxm")],
 )  # fmt: skip
-def test_a_cloud_instance_is_answered_with_what_it_runs_on(instance: str, device: str) -> None:
+def test_a_cloud_instance_is_one_of_its_cards_or_its_whole_cpu(instance: str, device: str) -> None:
+    assert catalog.device(instance).name == device
+
+
+@pytest.mark.parametrize(
+    ("instance", "device"),
+    [("t4g.micro", "graviton2"), ("c7g.large", "graviton3"), ("m6i.32xlarge", "xeon-platinum-8375c")],
+)
+def test_a_part_of_a_cpu_is_answered_with_the_cpu(instance: str, device: str) -> None:
     with pytest.raises(InputError) as caught:
         catalog.device(instance)
     assert (caught.value.code, caught.value.nearest) == ("unknown-device", (device,))

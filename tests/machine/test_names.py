@@ -25,7 +25,7 @@ def test_there_are_enough_names() -> None:
     assert len(NAMES) >= 200
 
 
-@pytest.mark.parametrize("name", ["Xeon 6787P", "MI400X", "H800 SXM", "RTX 9999", "RX 1234"])
+@pytest.mark.parametrize("name", ["Xeon 6787P", "MI400X", "B400 SXM", "RTX 9999", "RX 1234"])
 def test_a_device_of_another_series_is_not_suggested(name: str) -> None:
     with pytest.raises(InputError) as caught:
         catalog.device(name)
@@ -34,7 +34,7 @@ def test_a_device_of_another_series_is_not_suggested(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "nearest"),
-    [("RX 6601", "rx6600"), ("EPYC 9575F", "epyc-9554"), ("i7-12700hq", "i7-12700h"), ("rtx 309", "rtx3090")],
+    [("RX 6601", "rx6600"), ("EPYC 9555", "epyc-9554"), ("i7-12700hq", "i7-12700h"), ("rtx 309", "rtx3090")],
 )
 def test_a_device_of_the_series_is_suggested_first(name: str, nearest: str) -> None:
     with pytest.raises(InputError) as caught:
