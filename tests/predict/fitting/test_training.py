@@ -1,6 +1,8 @@
 """Factors of training steps: found again where they were put in, and used for training steps alone."""
 
+import csv
 from math import exp, log, sqrt
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,3 +115,17 @@ def test_the_interval_of_steps_is_wide_where_none_was_timed() -> None:
         width = [high / low for low, high in (trained, other)]
         assert width[0] > width[1]
         assert width[0] > exp(1.0)
+
+
+def test_timed_steps_are_forecast_in_their_interval() -> None:
+    """Steps of the table, which were fitted, without their updates."""
+    pytest.importorskip("transformers")
+    table = Path(__file__).parents[3] / "results" / "measured" / "epyc-9r14" / "training.csv"
+    rows = list(csv.DictReader(line for line in table.read_text().splitlines() if not line.startswith("#")))
+    for name, batch in (("hf:distilbert", "2"), ("hf:levit", "8"), ("hf:electra", "8")):
+        (row,) = (row for row in rows if (row["model"], row["batch"]) == (name, batch))
+        measured = 1e-3 * sum(float(row[part]) for part in ("forward", "backward"))
+        answer = hwbench.estimate(name, row["device"], mode="training", batch=int(batch))
+        low, high = answer.interval_s or (0.0, 0.0)
+        assert low < measured < high
+        assert answer.expected_time_s == pytest.approx(measured, rel=0.15)
