@@ -15,7 +15,7 @@ from hwbench.machine import catalog
 from hwbench.machine.device import Device
 from hwbench.machine.parts import Cache, Clock, Units
 from hwbench.predict.model.grid import Grid, grid
-from hwbench.predict.model.hardware import boost
+from hwbench.predict.model.hardware import boost, memory_watts
 from hwbench.predict.model.parameters import ParameterFile, Runtime, parameters
 from hwbench.predict.model.runtimes import RUNTIMES, Math, runs_on
 from hwbench.units import Bytes, BytesPerSecond, Hertz, Watts
@@ -89,7 +89,7 @@ def order(case: Case) -> dict[str, Count]:
 
 
 def faster(device: Device, clock: float, bandwidth: float, cache: float, units: int) -> Device:
-    """Return the device with more of everything, and power for as many units."""
+    """Return the device with more of everything, and power for as many units and as fast a memory."""
 
     def quicker(values: Clock) -> Clock:
         return Clock(
@@ -106,7 +106,7 @@ def faster(device: Device, clock: float, bandwidth: float, cache: float, units: 
     return replace(
         device,
         units=tuple(map(more, device.units)),
-        power=Watts(device.power * units) if device.power else None,
+        power=Watts(device.power * units + max(bandwidth - units, 0) * memory_watts(device)) if device.power else None,
         caches=tuple(replace(each, size=Bytes(each.size * cache)) for each in device.caches),
         memory=replace(device.memory, bandwidth=BytesPerSecond(speed * bandwidth) if speed else None),
     )

@@ -26,6 +26,8 @@ JOINT = 0.1
 parameters."""
 SHARED = 0.7
 """Share of the logarithm of a device's factors that is expected of another device of its architecture."""
+ASSUMED_DEVICES = 0.25
+"""Devices that count for the assumed deviation of a device next to those held out, which are few."""
 QUANTILES = 501
 Report = Callable[[str], None]
 Vector = Any
@@ -73,6 +75,7 @@ def _fit(name: str, start: Runtime, cases: Sequence[Case], report: Report) -> Ru
         report("the same by kinds of layers")
         ledger += _without_families(full, free, problems, report, splits.kind, "kinds of layers")[1]
     far, timed, more = _without_devices(full, free, problems, near, report) if len(devices) > 1 else ([], [], [])
+    more += _without_software(full, free, problems, near, report)
     spread = replace(
         _spread(start.spread, near, far, timed),
         devices=dict(_home(problems, near)),
@@ -173,9 +176,7 @@ def _without_devices(
         label = problems[own[0]].hardware.label
         report(f"fitting without {label}")
         others = [each for each in problems if each.hardware.label != label]
-        without = replace(full, devices={k: v for k, v in full.devices.items() if k != label}, architectures={})
-        other = fitted(without, [each for each in free if each.device != label], others, warm=True)
-        other = _with_expected(other, others)
+        other = _with_expected(_refitted(full, free, others), others)
         far.append([_log_errors(other, problems[k]) for k in own])
         timed.append([_after_timings(other, problems[k]) for k in own])
     away = [np.concatenate(some) for some in far]
@@ -192,6 +193,34 @@ def _without_devices(
             inside = np.abs(draws) <= np.array(ends)[:, None]
             few.append(_ledger_row(f"device, {TIMINGS} timings", problems[k], draws, inside))
     return away, after, [*sheet, *few]
+
+
+def _refitted(full: Runtime, free: Sequence[Free], problems: Problems) -> Runtime:
+    """Return the runtime fitted to a part of the problems, without what others tell of devices."""
+    devices = {label: own for label, own in full.devices.items() if label in {each.hardware.label for each in problems}}
+    own = [each for each in free if each.device is None or each.device in devices]
+    return fitted(replace(full, devices=devices, architectures={}), own, problems, warm=True)
+
+
+def _without_software(
+    full: Runtime, free: Sequence[Free], problems: Problems, near: list[Vector], report: Report
+) -> Iterator[HeldOut]:
+    """Yield the errors of devices under a version of torch whose tables were all held out.
+
+    Whether they are inside is judged by the interval of the same device under other versions.
+    """
+    for version in sorted({each.version for each in problems if each.version}):
+        rest = [k for k, each in enumerate(problems) if each.version != version]
+        same = {
+            k: [j for j in rest if problems[j].hardware.label == each.hardware.label] for k, each in enumerate(problems)
+        }
+        own = [k for k, each in enumerate(problems) if each.version == version and same[k]]
+        if own:
+            report(f"fitting without torch {version[0]}.{version[1]}")
+            other = _refitted(full, free, [problems[k] for k in rest])
+        for k in own:
+            errors, (low, high) = _log_errors(other, problems[k]), _ends([near[j] for j in same[k]])
+            yield _ledger_row("software", problems[k], errors, (low <= errors) & (errors <= high))
 
 
 def _by_device(problems: Problems) -> list[list[int]]:
@@ -213,7 +242,10 @@ def _after_timings(runtime: Runtime, cases: Problem) -> tuple[Vector, Vector]:
 
 
 def _spread(before: Spread, near: list[Vector], far: list[Vector], timed: list[Vector]) -> Spread:
-    """Return intervals from families held out, and by how much a device that was held out widens them."""
+    """Return intervals from families held out, and by how much a device that was held out widens them.
+
+    Few devices tell little of the next one: what they tell is drawn towards the assumption from `before`.
+    """
     low, high = _ends(near)
     spread = replace(before, low=-low, high=high)
     if not far:
@@ -223,7 +255,8 @@ def _spread(before: Spread, near: list[Vector], far: list[Vector], timed: list[V
         squares = (end**2 - own**2 for end, own in zip(_ends(errors), (low, high), strict=True))
         return float(max(0.0, *squares) ** 0.5)
 
-    return replace(spread, device=more(far), timed=more(timed))
+    squares = ASSUMED_DEVICES * before.device**2 + len(far) * more(far) ** 2
+    return replace(spread, device=(squares / (ASSUMED_DEVICES + len(far))) ** 0.5, timed=more(timed))
 
 
 def _home(problems: Problems, errors: Sequence[Vector]) -> Iterator[tuple[str, tuple[float, float]]]:

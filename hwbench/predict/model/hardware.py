@@ -26,9 +26,12 @@ OTHER_ISAS = ("neon", "sve", "sve2", "vsx", "rvv", "lasx", "lsx", "altivec")
 """Vectors of CPUs that are not x86."""
 STATIC_TEAM = 0.5
 """Power of the slowest cores' share: teams of threads divide work evenly, so that fast cores wait for slow ones."""
-WATTS, USUAL_RATE, RATE_POWER, CAP_POWER = 1.66, 1024.0, 0.25, 0.8
+WATTS, USUAL_RATE, RATE_POWER, CAP_POWER = 1.44, 1024.0, 0.25, 0.8
 """Watts that a unit with 1,024 FLOP a cycle needs for each GHz in the process of 2023 (and the power of other rates);
 below them the rate falls with that power of the ratio. From prompts of llama.cpp on cards of one chip or two."""
+GDDR_JOULES, STACKED_JOULES, MEMORY_PART = 60e-12, 30e-12, 0.5
+"""Joules that a byte from GDDR memory takes, and from all others: watts that units do not get, at most this part of
+all. Some 7 and 4 pJ a bit are usual figures of vendors' briefs; neither was measured here."""
 LAST_PROCESS, SAVED_A_YEAR = 2022.8, 0.1
 """Year from which the process is the same, and the logarithm of watts by which each year before it needed more."""
 
@@ -165,7 +168,14 @@ def power_share(device: Device, flops_per_cycle: float) -> float:
     year = 0.0 if device.released is None else float(device.released[:4]) + float(device.released[5:] or 6) / 12
     older = max(LAST_PROCESS - year, 0.0) if year else 0.0
     needed = WATTS * exp(SAVED_A_YEAR * older) * (flops_per_cycle / USUAL_RATE) ** RATE_POWER
-    return float(min(1.0, (device.power / (device.count * clock / 1e9) / needed) ** CAP_POWER))
+    watts = device.power - min(memory_watts(device), MEMORY_PART * device.power)
+    return float(min(1.0, (watts / (device.count * clock / 1e9) / needed) ** CAP_POWER))
+
+
+def memory_watts(device: Device) -> float:
+    """Return the watts that the memory of a GPU takes at its full bandwidth, 0 if that is unknown."""
+    joules = GDDR_JOULES if (device.memory.type or "").startswith("GDDR") else STACKED_JOULES
+    return joules * float(device.memory.bandwidth or 0.0)
 
 
 def _balance(vector: Peak) -> float:

@@ -44,10 +44,13 @@ def log_interval(
 
 
 def _device(spread: Spread, hardware: Hardware, dtype: str) -> float:
-    """Return the square that a device adds which was not fitted; one whose rates were measured is known better."""
+    """Return the square that a device adds which was not fitted, or whose power is capped below what it was fitted at.
+
+    One whose rates were measured is known better.
+    """
+    capped = (spread.power * log(hardware.power)) ** 2
     if hardware.label in spread.devices:
-        return 0.0
+        return capped
     if {"bandwidth", dtype} <= hardware.measured:
         return spread.timed**2
-    device = spread.device**2 * (RELATED if hardware.architecture in spread.architectures else 1.0)
-    return device + (spread.power * log(hardware.power)) ** 2
+    return spread.device**2 * (RELATED if hardware.architecture in spread.architectures else 1.0) + capped

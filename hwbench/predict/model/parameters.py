@@ -170,7 +170,7 @@ class Spread(Struct, frozen=True, forbid_unknown_fields=True):
 
     `level` of them lie between -`low` and `high` on devices that were fitted, whose own ends are in `devices`. On
     others `device` is added (half of its square where a device of its architecture was fitted), or `timed` if rates
-    were measured. `power` × the logarithm of the rate that the card's power allows is added for what that rests on,
+    were measured. `power` × the logarithm of the rate that a card's power allows is added for what that rests on,
     `unmeasured` for a vendor and for a dtype without measurements, `foreign` for a runtime other than torch's,
     `assumed` for each value of the device that was guessed, `unknown` × the share of time in ops of no known family,
     and `overhead` × the share of time that is overhead of an unknown host. All are added in squares.

@@ -12,6 +12,7 @@ from hwbench.units import si
 _WAYS = {
     "device": "Away from home: all tables of the device were held out of the fit; by its data sheet.",
     "device, 12 timings": "The same after 12 random timings of the device, mean and worst of 20 draws.",
+    "software": "Under a version of torch whose tables were all held out; the device was fitted under another.",
     "families": "At home: each family of networks was held out in turn, the device was fitted.",
     "sizes of layers": "At home, small networks of one kind of layer: each was held out, others of its kind fitted.",
     "kinds of layers": "At home, small networks of one kind of layer: each kind was held out as a whole.",

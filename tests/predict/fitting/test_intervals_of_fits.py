@@ -31,8 +31,11 @@ def test_a_device_held_out_widens_by_its_farther_end() -> None:
     near, far = np.linspace(-0.2, 0.3, 1001), np.linspace(-0.8, 0.3, 1001)
     spread = fit._spread(priors.UNTESTED, [near], [far], [near])
     assert (spread.low, spread.high) == pytest.approx((0.15, 0.25), abs=0.001)
-    assert spread.device == pytest.approx((0.69**2 - 0.15**2) ** 0.5, abs=0.001)
+    seen = 0.69**2 - 0.15**2
+    assert spread.device == pytest.approx(((0.25 * 0.3**2 + seen) / 1.25) ** 0.5, abs=0.001)
     assert spread.timed == 0
+    more = fit._spread(priors.UNTESTED, [near], [far] * 20, [near])  # which leave little to an assumption
+    assert more.device == pytest.approx(((0.25 * 0.3**2 + 20 * seen) / 20.25) ** 0.5, abs=0.001)
     assert fit._spread(priors.UNTESTED, [near], [], []).device == priors.UNTESTED.device
 
 
@@ -112,6 +115,21 @@ def test_timings_of_a_device_are_drawn_twenty_times_the_same_each_time(monkeypat
         assert row.tolist() == errors[0][sorted(draws.choice(30, 12, replace=False))].tolist()
     few, most = fit._after_timings(priors.START[NAME], problem(made()[:5], CARDS[0]))
     assert (few.shape, most.shape) == ((20, 5), (20, 5))
+
+
+def test_software_is_held_out_with_all_of_its_tables_where_the_device_is_known_under_other() -> None:
+    known, alone = ([replace(case, version=(2, 4)) for case in made([card])] for card in CARDS)
+    newer = [replace(case, version=(2, 9), time_s=1.25 * case.time_s) for case in known]
+    problems = [problem(cases, cases[0].device) for cases in (known, newer, alone)]
+    runtime = replace(priors.START[NAME], devices=TRUE)
+    near = [np.linspace(-0.3, 0.3, 11), np.linspace(-0.1, 0.1, 11), np.zeros(11)]
+    older, new = fit._without_software(runtime, priors.GPU_FREE[:1], problems, near, lambda _: None)
+    assert [(row.without, row.of) for row in (older, new)] == [
+        ("software", "rtx3090 fp16 torch-2.4"), ("software", "rtx3090 fp16 torch-2.9"),
+    ]  # fmt: skip
+    assert (new.mape, new.bias, new.inside) == (pytest.approx(0.2, rel=0.02), pytest.approx(-0.2, rel=0.02), 1.0)
+    assert older.bias > 0
+    assert older.inside < 1
 
 
 def test_the_largest_relative_difference_of_parameters() -> None:

@@ -76,19 +76,22 @@ def test_measured_rates_of_a_gpu_are_at_its_true_clock() -> None:
     ("power", "released", "rate", "share"),
     [
         (None, "2023-01", 1024, 1.0),
-        (17.0, "2023-01", 1024, 1.0),  # 1.7 W for each of 10 units and GHz
-        (8.3, "2023-01", 1024, 0.5**0.8),
-        (8.3, "2025-01", 1024, 0.5**0.8),
-        (8.3, "2023-01", 64, 1.0),  # a sixteenth of the rate needs half of the power
-        (8.3, None, 1024, 0.5**0.8),
-        (8.3, "2012", 1024, (0.5 / math.exp(0.1 * (2022.8 - 2012.5))) ** 0.8),
-        (8.3, "2012-11", 1024, (0.5 / math.exp(0.1 * (2022.8 - 2012 - 11 / 12))) ** 0.8),
+        (18.0, "2023-01", 1024, 1.0),  # 3 W of memory, and 1.5 W for each of 10 units and GHz
+        (10.2, "2023-01", 1024, 0.5**0.8),
+        (10.2, "2025-01", 1024, 0.5**0.8),
+        (10.2, "2023-01", 64, 1.0),  # a sixteenth of the rate needs half of the power
+        (10.2, None, 1024, 0.5**0.8),
+        (10.2, "2012", 1024, (0.5 / math.exp(0.1 * (2022.8 - 2012.5))) ** 0.8),
+        (10.2, "2012-11", 1024, (0.5 / math.exp(0.1 * (2022.8 - 2012 - 11 / 12))) ** 0.8),
+        (3.6, "2023-01", 1024, 0.125**0.8),  # memory takes half at most
     ],
 )
 def test_power_caps_what_units_sustain(power: float | None, released: str | None, rate: float, share: float) -> None:
     card = replace(GPU, vendor="NVIDIA", power=power and Watts(power), released=released)
     assert power_share(card, rate) == pytest.approx(share)
     assert power_share(replace(card, vendor="Nobody"), rate) == 1
+    faster = replace(card, memory=replace(MEMORY, type="GDDR6", bandwidth=BytesPerSecond(5e10)))  # at twice the joules
+    assert power_share(faster, rate) == pytest.approx(share)
     assert of(card, "fp16").rates["fp16"].flops_per_second == pytest.approx(1.024e13 * power_share(card, 1024))
     assert of(card, "fp16").vector.flops_per_second == pytest.approx(2.56e12 * power_share(card, 256))
     assert of(card, "fp16").power == pytest.approx(power_share(card, 1024))
