@@ -103,7 +103,7 @@ def _layers(count: Count, style: Style, all_layers: bool) -> list[str]:
                 *start,
                 integer(operations) if operations else "-",
                 si(traffic, "B"),
-                intensity(flops / traffic) if flops else "-",
+                intensity(flops / traffic) if flops and traffic else "-",
             )
         )
     header = ("layer", "kind", "output", "params", _HEADINGS[count.convention], "traffic", "FLOP/B")
