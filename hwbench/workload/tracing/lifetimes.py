@@ -6,7 +6,6 @@ pass. Views share one, and operators in place make none. What a kernel needs whi
 
 import weakref
 from collections.abc import Collection, Iterable
-from functools import partial
 from typing import Any
 
 import torch
@@ -15,19 +14,26 @@ from hwbench.workload.formulas.tally import Amount
 from hwbench.workload.tracing.twins import address
 
 
+class _Reference(weakref.ref):  # type: ignore[type-arg]
+    """A reference to a storage that knows its address afterwards."""
+
+    __slots__ = ("key",)
+    key: int
+
+
 class Lifetimes:
     """When storages are made and freed."""
 
     def __init__(self) -> None:
         self._numbers: dict[int, int] = {}  # of storages that exist, by address
-        self._references: dict[int, Any] = {}
-        self._sizes: list[Amount] = []  # by number
+        self._references: dict[int, _Reference] = {}
+        self._sizes: list[tuple[int, int]] = []  # by number: elements that follow the run's dtype, and other bytes
         self._changes: list[int] = []  # the number of what is made, its complement where that is freed
         self._taken: tuple[int, int] | None = None  # what is freed next, and what takes its memory
 
-    def leave_out(self, tensor: torch.Tensor) -> None:
-        """Do not count the storage of a tensor, such as a weight, that outlives the run."""
-        self._numbers[address(tensor)] = -1
+    def leave_out(self, key: int) -> None:
+        """Do not count the storage of an address, such as a weight, that outlives the run."""
+        self._numbers[key] = -1
 
     def see(
         self, tensors: Iterable[torch.Tensor], run_dtype: torch.dtype | None, over: torch.Tensor | None = None
@@ -40,25 +46,30 @@ class Lifetimes:
             self._make(self._taken[1], self._sizes[self._numbers[self._taken[1]]])
             self._taken = None
         for tensor in tensors:
-            if tensor.layout is not torch.strided or (key := address(tensor)) in self._numbers:
+            if tensor.layout is not torch.strided:
                 continue
             storage = tensor.untyped_storage()
+            key = storage._cdata
+            if key in self._numbers:
+                continue
             size = storage.nbytes()
-            amount = Amount(size // tensor.element_size()) if tensor.dtype == run_dtype else Amount(bytes=size)
+            amount = (size // tensor.itemsize, 0) if tensor.dtype is run_dtype else (0, size)
             number = -1 if over is None else self._numbers.get(address(over), -1)
             if over is not None and number >= 0 and self._sizes[number] == amount:
                 self._numbers[key], self._taken = number, (address(over), key)
             else:
                 self._make(key, amount)
-            self._references[key] = weakref.ref(storage, partial(self._free, key))
+            reference = self._references[key] = _Reference(storage, self._free)
+            reference.key = key
 
-    def _make(self, key: int, amount: Amount) -> None:
+    def _make(self, key: int, amount: tuple[int, int]) -> None:
         self._numbers[key] = len(self._sizes)
         self._changes.append(len(self._sizes))
         self._sizes.append(amount)
 
-    def _free(self, key: int, _reference: Any) -> None:
-        self._references.pop(key, None)
+    def _free(self, reference: Any) -> None:
+        key = reference.key
+        del self._references[key]
         number = self._numbers.pop(key)
         if self._taken and self._taken[0] == key:
             self._taken = None
@@ -68,17 +79,17 @@ class Lifetimes:
     def peak(self, without: Iterable[torch.Tensor] = ()) -> Amount:
         """Return the most that existed at once, without the storages of some tensors that exist still."""
         apart: Collection[int] = {self._numbers.get(address(tensor), -1) for tensor in without}
-        live, highest, most = Amount(), Amount(), 0
+        elements = other = most = 0
+        highest = (0, 0)
         for change in self._changes:
             number = max(change, ~change)
             if number in apart:
                 continue
-            size = self._sizes[number]
             sign = 1 if change >= 0 else -1
-            live = Amount(live.elements + sign * size.elements, live.bytes + sign * size.bytes)
-            if (total := 4 * live.elements + live.bytes) > most:
-                highest, most = live, total
-        return highest
+            elements, other = elements + sign * self._sizes[number][0], other + sign * self._sizes[number][1]
+            if 4 * elements + other > most:
+                most, highest = 4 * elements + other, (elements, other)
+        return Amount(*highest)
 
     def close(self) -> None:
         """Follow no storage any longer."""

@@ -10,6 +10,7 @@ import torch
 from hwbench.workload.tracing.twins import Convert, convert_all, tensors
 
 _OWN = ("_parameters", "_buffers", "_modules")
+_PLAIN = (bool, int, float, str, type(None))
 
 
 @contextlib.contextmanager
@@ -22,7 +23,7 @@ def swap_tensors(module: torch.nn.Module, convert: Convert, training: bool, chan
             changed = {
                 key: convert_all(value, convert, False)
                 for key, value in attributes.items()
-                if key not in _OWN and next(tensors(value), None) is not None
+                if key not in _OWN and type(value) not in _PLAIN and next(tensors(value), None) is not None
             }
             for store in ("_parameters", "_buffers"):
                 changed[store] = convert_all(attributes[store], convert, channels_last)

@@ -68,9 +68,9 @@ class Trace:
         for owner in module.modules():
             weights += [value for value in vars(owner).values() if isinstance(value, torch.Tensor)]
         for tensor in weights:
-            self._mark(tensor, "weight")
             if tensor.layout is torch.strided:
-                self.lifetimes.leave_out(tensor)
+                self._roles[address(tensor)] = ("weight", tensor.untyped_storage())  # which exists throughout
+                self.lifetimes.leave_out(address(tensor))
         for parameter in module.parameters():
             self.params.add(address(parameter), parameter.numel())
         for tensor in tensors((args, kwargs)):
@@ -119,9 +119,10 @@ class Trace:
 
     def _mark(self, tensor: torch.Tensor, role: Role) -> None:
         if tensor.layout is torch.strided:
-            key = address(tensor)
-            known = self._roles.get(key)
-            self._roles[key] = (role, known[1] if known else StorageWeakRef(tensor.untyped_storage()))
+            storage = tensor.untyped_storage()
+            known = self._roles.get(storage._cdata)
+            if known is None or known[0] != role:
+                self._roles[storage._cdata] = (role, known[1] if known else StorageWeakRef(storage))
 
     def role(self, tensor: torch.Tensor) -> Role:
         """Return whether a tensor holds data, weights (or what was made of them alone), or neither."""
