@@ -1,17 +1,19 @@
 """A limit on the CPU time that files of others take: beyond it their command is refused, in one line."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from hwbench.api.checks import check_duration
 from hwbench.errors import InputError
 from hwbench.units import Seconds
 
-AGAIN_S = 1.0
-"""Seconds of CPU time after which it is interrupted again, should a library have swallowed the first interrupt."""
+AGAIN_S = 0.2
+"""Seconds of CPU time after which it is interrupted again, should a library or a finalizer have swallowed the first."""
 
 
 class _OutOfTime(BaseException):
@@ -28,7 +30,13 @@ def cpu_limit(budget: str, *files: object) -> Iterator[None]:
     if not any(files) or not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGPROF, _interrupt)
+    before, told = signal.signal(signal.SIGPROF, _interrupt), sys.unraisablehook
+
+    def untold(lost: Any) -> None:
+        if not isinstance(lost.exc_value, _OutOfTime):
+            told(lost)
+
+    sys.unraisablehook = untold
     signal.setitimer(signal.ITIMER_PROF, seconds, AGAIN_S)
     try:
         yield
@@ -39,6 +47,7 @@ def cpu_limit(budget: str, *files: object) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
+        sys.unraisablehook = told
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -1,6 +1,7 @@
 """The limit on the CPU time of files: what needs more is refused in one line, and nothing else is touched."""
 
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,11 @@ def work_for_ever() -> None:
         pass
 
 
+class Finalized:
+    def __del__(self) -> None:
+        work_for_ever()
+
+
 def swallow_once() -> None:
     try:
         work_for_ever()
@@ -24,14 +30,24 @@ def swallow_once() -> None:
         work_for_ever()
 
 
+def swallow_in_a_finalizer() -> None:
+    Finalized()
+    work_for_ever()
+
+
 def time_left(*_files: str, **_options: Any) -> None:
     raise InputError("left", f"{signal.getitimer(signal.ITIMER_PROF)[0] > 0}.")
 
 
-def test_work_beyond_the_limit_is_an_error_also_where_the_first_interrupt_is_lost() -> None:
-    before = signal.getsignal(signal.SIGPROF)
+@pytest.mark.parametrize("work", [work_for_ever, swallow_once, swallow_in_a_finalizer])
+def test_work_beyond_the_limit_is_an_error_also_where_the_first_interrupt_is_lost(
+    work: Callable[[], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, hook = signal.getsignal(signal.SIGPROF), sys.unraisablehook
     with pytest.raises(InputError) as told, cpu_limit("50ms", "x.csv"):
-        swallow_once()
+        work()
+    assert capsys.readouterr().err == ""
+    assert sys.unraisablehook is hook
     assert (told.value.code, told.value.field) == ("over-budget", "budget")
     assert signal.getitimer(signal.ITIMER_PROF) == (0, 0)
     assert signal.getsignal(signal.SIGPROF) is before
