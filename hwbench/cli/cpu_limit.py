@@ -30,11 +30,11 @@ def cpu_limit(budget: str, *files: object) -> Iterator[None]:
     if not any(files) or not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before, told = signal.signal(signal.SIGPROF, _interrupt), sys.unraisablehook
+    before, hook = signal.signal(signal.SIGPROF, _interrupt), sys.unraisablehook
 
     def untold(lost: Any) -> None:
         if not isinstance(lost.exc_value, _OutOfTime):
-            told(lost)
+            hook(lost)
 
     sys.unraisablehook = untold
     signal.setitimer(signal.ITIMER_PROF, seconds, AGAIN_S)
@@ -47,7 +47,7 @@ def cpu_limit(budget: str, *files: object) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
-        sys.unraisablehook = told
+        sys.unraisablehook = hook
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
