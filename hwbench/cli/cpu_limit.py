@@ -42,7 +42,7 @@ def cpu_limit(budget: str, *files: object) -> Iterator[None]:
         yield
     except _OutOfTime:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        message = f"It needs more than {Seconds(seconds)} of CPU time: allow more, as with --budget 10m."
+        message = f"It needs more than {Seconds(seconds)} of CPU time: allow more, as with --budget 600s."
         raise InputError("over-budget", message, field="budget") from None
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)

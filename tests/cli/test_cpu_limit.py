@@ -49,6 +49,8 @@ def test_work_beyond_the_limit_is_an_error_also_where_the_first_interrupt_is_los
     assert capsys.readouterr().err == ""
     assert sys.unraisablehook is hook
     assert (told.value.code, told.value.field) == ("over-budget", "budget")
+    with cpu_limit(told.value.message.rpartition(" ")[2].rstrip(".")):  # what it proposes is a duration
+        pass
     assert signal.getitimer(signal.ITIMER_PROF) == (0, 0)
     assert signal.getsignal(signal.SIGPROF) is before
 

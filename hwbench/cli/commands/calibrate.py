@@ -57,7 +57,7 @@ def calibrate(
 
     \b
     With files (a checkout of timm has them), and with a minute of timing:
-      $ hwbench calibrate results/benchmark-infer-*.csv -o parameters.json --budget 30m
+      $ hwbench calibrate benchmark-infer-*.csv -o fitted.json --budget 1800s
       $ hwbench calibrate --device rtx4070 mine.csv
       $ hwbench calibrate --device rtx4070 llama-bench.json
       $ hwbench calibrate --device host
