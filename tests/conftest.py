@@ -1,15 +1,22 @@
 """What is slow without a mark of its own: most cases of a test with `sample(n)`, and whatever drives a browser.
 
-Commands that tests start have no terminal: readline, which pytest loads, states its width in the environment.
+Commands that tests start have no terminal: readline, which pytest loads, states its width in the environment. Nor do
+they see the devices, calibrations and runs of whoever runs the tests.
 """
 
+import atexit
 import os
+import shutil
+import tempfile
 
 import pytest
 
 for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
     os.unsetenv(name)
+HOME = tempfile.mkdtemp(prefix="hwbench-tests-")
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+os.environ |= {"XDG_CONFIG_HOME": os.path.join(HOME, "config"), "XDG_DATA_HOME": os.path.join(HOME, "data")}
 
 
 @pytest.hookimpl(tryfirst=True)
