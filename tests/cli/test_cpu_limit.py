@@ -2,20 +2,44 @@
 
 import signal
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hwbench import api
+from hwbench.cli import cpu_limit as limit
 from hwbench.cli.cpu_limit import cpu_limit
 from hwbench.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the work of these tests be hwbench's."""
+    monkeypatch.setattr(limit, "OURS", (*limit.OURS, __name__.partition(".")[0]))
 
 
 def work_for_ever() -> None:
     while True:
         pass
+
+
+def test_code_of_others_is_not_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may hold a lock."""
+    monkeypatch.setattr(limit, "OURS", ("hwbench",))
+    is_done = False
+    with suppress(InputError), cpu_limit("50ms", "x.csv"):  # which its own code may raise at the end
+        begin = time.process_time()
+        while time.process_time() - begin < 0.2:
+            pass
+        is_done = True
+    assert is_done
+    monkeypatch.setattr(limit, "OURS", (__name__.partition(".")[0],))
+    with pytest.raises(InputError), cpu_limit("50ms", "x.csv"):
+        work_for_ever()
 
 
 class Finalized:
