@@ -1,5 +1,6 @@
 """What every question accepts: names of devices, number formats, batch sizes, clocks, and quantities."""
 
+import sys
 from typing import Any, Literal, cast, get_args
 
 from msgspec import Struct
@@ -98,7 +99,7 @@ def check_quantity(kind: type[Quantity], value: float | str, field: str) -> floa
             return float(kind.parse_positive(value))
         except InputError as error:
             raise error.at(field=field) from None
-    if not 0 < value < float("inf"):
+    if not 0 < value <= sys.float_info.max:  # whole numbers may be larger
         raise InputError("not-positive", f"'{shown(value, 40)}' is not a positive number.", field=field)
     return float(value)
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from hwbench.workload.formulas.cost import Call, Cost
     from hwbench.workload.formulas.registered import Registration
 
+MAX_DEPTH = 100
+"""Levels of modules that a tree may show."""
+
 
 def count(
     model: "str | Workload | torch.nn.Module",
@@ -43,8 +46,8 @@ def count(
     if convention not in CONVENTIONS:
         message = f"There is no convention '{shown(convention)}'."
         raise InputError("unknown-convention", message, field="convention", nearest=CONVENTIONS)
-    if depth is not None and depth < 1:
-        raise InputError("bad-depth", "A tree has at least one level.", field="depth")
+    if depth is not None and (not isinstance(depth, int) or not 1 <= depth <= MAX_DEPTH):
+        raise InputError("bad-depth", f"A tree has a whole number of levels, 1 to {MAX_DEPTH}.", field="depth")
     if attention not in ATTENTION:
         message = f"Attention is not counted '{shown(attention)}'."
         raise InputError("unknown-attention", message, field="attention", nearest=tuple(ATTENTION))

@@ -83,10 +83,14 @@ def estimate_all(
     `runtime` may be several, as in `torch-eager,torch-compile`, or `all` that have parameters for the device.
     """
     source = Model(model, inputs, options, optimizer=optimizer)
-    formats = [check_dtype(name) for name in dtypes]
+    formats = [check_dtype(name) for name in ((dtypes,) if isinstance(dtypes, str) else dtypes)]
+    if not formats:
+        raise InputError("missing", "There is no dtype to estimate in.", field="dtypes")
     sizes = [
         source.batch(batch, formats[0]) for batch in ((None,) if batches is None else check_batches(batches) or ())
     ]
+    if not sizes:
+        raise InputError("missing", "There is no batch size to estimate at.", field="batches")
     if clock and any(field.startswith("clock") for field in settings or ()):
         message = "A kind of clock cannot be chosen where the clock itself is set."
         raise InputError("exclusive", message, field="clock")
