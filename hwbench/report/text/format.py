@@ -126,4 +126,5 @@ def memory_use(memory: MemoryUse, free: int | None = None) -> str:
     parts = ", ".join(f"{name} {Bytes(size)}" for name, size in kinds.items() if size)
     if memory.peak_bytes is None:
         return f"{parts}, activations unknown"
-    return f"{Bytes(memory.peak_bytes)} at the peak{f' of {Bytes(free)} free' if free else ''}: {parts}"
+    apart = ", not all at once" if sum(filter(None, kinds.values())) > memory.peak_bytes else ""
+    return f"{Bytes(memory.peak_bytes)} at the peak{f' of {Bytes(free)} free' if free else ''}: {parts}{apart}"

@@ -2,11 +2,13 @@
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwbench.report.text.format import ceil_digits, floor_digits, integer, interval, layer_name, percent
+from hwbench.report.text.format import ceil_digits, floor_digits, integer, interval, layer_name, memory_use, percent
 from hwbench.report.text.layout import Style, sentences, table, warnings, wrapped
+from hwbench.workload.memory import MemoryUse
 
 WORDS = st.text("abc01µ×", min_size=1, max_size=20)
 ANYTHING = st.text(max_size=20)
@@ -103,3 +105,8 @@ def test_both_ends_of_an_interval_are_in_the_unit_of_the_upper_one() -> None:
     assert interval(387e-6, 747e-6) == "387–747 µs"
     assert interval(0.9996, 0.9996) == "1–1 s"
     assert interval(0.0, 0.0) == "0–0 s"
+
+
+@pytest.mark.parametrize(("peak", "ends"), [(6, "activations 3 B"), (5, "activations 3 B, not all at once")])
+def test_parts_that_add_up_to_more_than_the_peak_say_so(peak: int, ends: str) -> None:
+    assert memory_use(MemoryUse(1, 2, 0, 3, peak)) == f"{peak} B at the peak: weights 1 B, gradients 2 B, {ends}"
