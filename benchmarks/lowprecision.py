@@ -22,6 +22,7 @@ from hwbench.measure.codegen.dots import by_lane, dots, widths
 from hwbench.measure.gemm import product as gemm
 from hwbench.measure.gemm.narrow import bf16
 from hwbench.measure.kernels.fma import dot_loops
+from hwbench.measure.kernels.fma.loops import accumulators
 
 SETS = {"square": [(n, n, n) for n in (512, 1024, 2048, 4096)], "thin": [(m, 4096, 4096) for m in (1, 4, 16)]}
 
@@ -33,7 +34,7 @@ def ceiling(dtype: str) -> tuple[Callable[[], object], float]:
     assert dot is not None
     number, bits, rounds = dots(target).index(dot), widths(dot, target)[-1], 20_000
     operands = dot_loops.operands(dot.dtype)
-    work = 2.0 * rounds * dot_loops.STEPS * dot_loops.sums(target) * dot.products * bits / 128
+    work = 2.0 * rounds * dot_loops.STEPS * accumulators(target.registers) * dot.products * bits / 128
     return lambda: dot_loops.throughput(number, bits, rounds, *operands), work
 
 
@@ -53,9 +54,10 @@ def contestants(shape: tuple[int, int, int], dtype: str, threads: int) -> dict[s
     else:
         x, y = (rng.integers(-128, 128, size).astype(np.int8) for size in ((m, k), (k, n)))
         first, second, whole = torch.from_numpy(x), torch.from_numpy(y), torch.empty(m, n, dtype=torch.int32)
-        result = {"hwbench": gemm.prepare(x, y, threads=threads)}
-        if m > 16 or not torch.cuda.is_available():
-            result["torch"] = lambda: torch._int_mm(first, second, out=whole)
+        result = {
+            "hwbench": gemm.prepare(x, y, threads=threads),
+            "torch": lambda: torch._int_mm(first, second, out=whole),
+        }
         result |= _onnxruntime(x.view(np.uint8), y, threads)
     if threads == 1:
         result["ceiling"] = ceiling(dtype)[0]
@@ -65,7 +67,6 @@ def contestants(shape: tuple[int, int, int], dtype: str, threads: int) -> dict[s
 def _onnxruntime(a: Any, b: Any, threads: int) -> dict[str, Callable[[], object]]:
     """Return onnxruntime's product of bytes, where it is installed."""
     try:
-        import onnx
         import onnxruntime
         from onnx import TensorProto, helper, numpy_helper
     except ImportError:
@@ -80,7 +81,6 @@ def _onnxruntime(a: Any, b: Any, threads: int) -> dict[str, Callable[[], object]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    del onnx
     return {"onnxruntime": lambda: session.run(None, {"a": a})}
 
 

@@ -31,7 +31,8 @@ WATTS, USUAL_RATE, RATE_POWER, CAP_POWER = 1.44, 1024.0, 0.25, 0.8
 below them the rate falls with that power of the ratio. From prompts of llama.cpp on cards of one chip or two."""
 GDDR_JOULES, STACKED_JOULES, MEMORY_PART = 60e-12, 30e-12, 0.5
 """Joules that a byte from GDDR memory takes, and from all others: watts that units do not get, at most this part of
-all. Some 7 and 4 pJ a bit are usual figures of vendors' briefs; neither was measured here."""
+all. Micron states 7.5 and 7.25 pJ a bit for GDDR6 and GDDR6X (micron.com/products/ultra-bandwidth-solutions). That of
+the others is assumed: the same page has 6.0 for HBM2E, 48 pJ a byte. Neither was measured here."""
 LAST_PROCESS, SAVED_A_YEAR = 2022.8, 0.1
 """Year from which the process is the same, and the logarithm of watts by which each year before it needed more."""
 

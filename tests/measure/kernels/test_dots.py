@@ -14,6 +14,7 @@ from hwbench.measure.codegen import vectors
 from hwbench.measure.codegen.dots import ARM_DOTS, X86_DOTS, Dot
 from hwbench.measure.kernels.fma import dot_loops, dots
 from hwbench.measure.kernels.fma import kernel as fma
+from hwbench.measure.kernels.fma.loops import accumulators
 from hwbench.measure.kernels.team import Placement, Team
 from tests.measure.codegen.assembly import assembly
 from tests.measure.kernels.conftest import settings
@@ -27,7 +28,7 @@ X86, ARM = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
 @pytest.mark.parametrize(("number", "bits"), HERE)
 def test_answers_are_those_of_whole_numbers(number: int, bits: int) -> None:
     dot = codegen.dots(TARGET)[number]
-    operands, count = dot_loops.operands(dot.dtype), dot_loops.sums(TARGET)
+    operands, count = dot_loops.operands(dot.dtype), accumulators(TARGET.registers)
     many = dot_loops.throughput(number, bits, 5, *operands)
     assert many == dot_loops.answer(dot, bits, count, 5 * dot_loops.STEPS // 2)
     assert many != dot_loops.answer(dot, bits, count - 1, 5 * dot_loops.STEPS // 2), "a sum less is noticed"

@@ -15,7 +15,8 @@ from numba import int64
 from hwbench.measure.codegen import vectors
 from hwbench.measure.codegen.compile import compiled, emits
 from hwbench.measure.codegen.dots import Dot, DotDtype, dot, dots, widths
-from hwbench.measure.codegen.vectors import I32, I64, Target
+from hwbench.measure.codegen.vectors import I32, I64
+from hwbench.measure.kernels.fma.loops import accumulators
 
 STEPS = 4
 """Instructions on each sum in one round of the throughput loop: even, so that it ends where it began."""
@@ -84,7 +85,7 @@ _SIGNATURE = int64(*[int64] * 7)
 
 @emits(_SIGNATURE)
 def _throughput(builder: ir.IRBuilder, which: Any, bits: Any, rounds: Any, a: Any, b: Any, c: Any, d: Any) -> ir.Value:
-    scalars, count = (a, b, c, d), sums(vectors.target())
+    scalars, count = (a, b, c, d), accumulators(vectors.target().registers)
     return _emit(builder, which, bits, lambda kind, width: loop_ir(builder, rounds, scalars, kind, width, count, STEPS))
 
 
@@ -93,11 +94,6 @@ def _latency(builder: ir.IRBuilder, which: Any, bits: Any, rounds: Any, a: Any, 
     return _emit(
         builder, which, bits, lambda kind, width: loop_ir(builder, rounds, (a, b, c, d), kind, width, 1, DEPENDENT)
     )
-
-
-def sums(target: Target) -> int:
-    """Return how many sums fit the registers beside a, b, c and d and leave no pipe idle: 12 of 16, 24 of 32."""
-    return 24 if target.registers >= 32 else target.registers - 4
 
 
 @compiled

@@ -1,6 +1,5 @@
 """Dot products of bf16 and int8 as tasks of the kernel `fma`: the ceilings of narrow dtypes on vector units."""
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ from hwbench.measure.codegen.dots import Dot, dots, widths
 from hwbench.measure.codegen.vectors import Target
 from hwbench.measure.harness import Task
 from hwbench.measure.kernels.fma import dot_loops
+from hwbench.measure.kernels.fma.loops import accumulators
 from hwbench.measure.kernels.fma.timed import TimedLoop
 from hwbench.measure.kernels.team import Placement
 from hwbench.measure.record import Unit
@@ -34,7 +34,7 @@ def tasks(target: Target, cores: Placement, dtypes: Sequence[str] | None, latenc
 
 def _throughput(target: Target, number: int, dot: Dot, bits: int, widest: bool, cores: Placement) -> Task:
     """Return the task that measures independent instructions, 2 operations a product."""
-    count = dot_loops.sums(target)
+    count = accumulators(target.registers)
     loop = _loop(dot_loops.throughput, number, dot, bits, cores)
     work = 2 * dot.products * bits // 128 * count * dot_loops.STEPS * len(cores)
     variant, unit = "throughput" if widest else f"throughput {bits}-bit", _unit(dot)
@@ -61,17 +61,5 @@ def _task(loop: TimedLoop, dot: Dot, variant: str, unit: Unit, work: int, count:
         pairs = CHECKED_ROUNDS * steps // 2
         return bool(loop.loop(CHECKED_ROUNDS) == dot_loops.answer(dot, loop.bits, count, pairs))
 
-    return Task(
-        kernel="fma",
-        variant=variant,
-        unit=unit,
-        work=work,
-        call=lambda rounds: loop.cores.run(functools.partial(loop.run, rounds)),
-        dtype=dot.dtype,
-        isa=dot.isa,
-        subject=MultiplyAdds(dot.name, loop.bits, count),
-        prepare=lambda: loop.cores.run(loop.prepare),
-        check=check,
-        cycles=loop.cycles,
-        **loop.cores.fields,
-    )
+    subject = MultiplyAdds(dot.name, loop.bits, count)
+    return loop.task(variant=variant, unit=unit, work=work, dtype=dot.dtype, isa=dot.isa, subject=subject, check=check)

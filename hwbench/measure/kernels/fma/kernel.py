@@ -5,7 +5,6 @@ cycle, and the number of pipes that follows from it, depend on no stated clock. 
 a multiply and an add are measured, two instructions for the same two FLOP; the record states which (`instructions`).
 """
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -92,17 +91,12 @@ def latency(target: Target, bits: int, dtype: vectors.FloatDtype, core: Placemen
 def _task(
     target: Target, loop: FmaLoop, variant: str, unit: Unit, work: int, accumulators: int | None, steps: int
 ) -> Task:
-    return Task(
-        kernel="fma",
+    return loop.task(
         variant=variant,
         unit=unit,
         work=work,
-        call=lambda rounds: loop.cores.run(functools.partial(loop.run, rounds)),
         dtype=loop.dtype,
         isa=isa(target, loop.bits),
         subject=MultiplyAdds(FUSED if target.fused else SEPARATE, loop.bits, accumulators),
-        prepare=lambda: loop.cores.run(loop.prepare),
         check=lambda: loop.right(accumulators or 1, steps),
-        cycles=loop.cycles,
-        **loop.cores.fields,
     )

@@ -1,8 +1,10 @@
 """A loop of vector instructions, timed on each core of a placement, with its cycles."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from hwbench.measure.harness import Task
 from hwbench.measure.kernels.clock import kernel as clock
 from hwbench.measure.kernels.team import Placement
 
@@ -38,3 +40,14 @@ class TimedLoop:
         """Return the cycles of the last run of all cores."""
         self.cores.run(self.count)
         return sum(self.counted)
+
+    def task(self, **fields: Any) -> Task:
+        """Return the task of the kernel `fma` that runs the loop on all cores; `fields` are its others."""
+        return Task(
+            kernel="fma",
+            call=lambda rounds: self.cores.run(partial(self.run, rounds)),
+            prepare=lambda: self.cores.run(self.prepare),
+            cycles=self.cycles,
+            **self.cores.fields,
+            **fields,
+        )
