@@ -110,7 +110,7 @@ def test_the_readme_counts_what_the_catalog_holds() -> None:
 def test_files_that_pages_name_exist(page: Path) -> None:
     suffixes = [
         str(path.relative_to(ROOT))
-        for folder in ("hwbench", "tests", "benchmarks")
+        for folder in ("hwbench", "tests", "benchmarks", "docs")
         for path in (ROOT / folder).rglob("*.py")
     ]
     for name in re.findall(r"`([\w/]+\.py)`", page.read_text(encoding="utf-8")):
