@@ -37,7 +37,7 @@ docs: $(VENV)/.test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir build/site
 
 schema: $(VENV)/.base
-	$(BIN)/python -c "from hwbench.measure.store import schema; print(schema(), end='')" > docs/run.schema.json
+	$(BIN)/python -c "from hwbench.measure.store import schema; print(schema(), end='')" > docs/reference/schemas/run.json
 
 bench: $(VENV)/.test
 	for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python benchmarks/$$script.py || exit; done

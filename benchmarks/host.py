@@ -4,7 +4,7 @@ python benchmarks/host.py [passes]
 
 Microbenchmarks once; then, in each pass (3 by default), a calibration, the forecasts that it gives, and every network
 in random order. Fifteen minutes on two cores; what is saved lies in a temporary folder. Two tables in
-Markdown, as docs/accuracy.md shows them: medians over passes, and the errors of all forecasts.
+Markdown, as docs/explanation/accuracy.md shows them: medians over passes, and the errors of all forecasts.
 """
 
 import json

@@ -1,6 +1,6 @@
 """How often the verdicts of `hwbench compare` on saved runs are right, by seeded simulation.
 
-Figures of docs/comparing.md: two starts print the same.
+Figures of docs/explanation/comparing.md: two starts print the same.
 """
 
 from hwbench.study.compare.runs import Metric
@@ -9,7 +9,7 @@ from hwbench.study.compare.simulation import DEFAULT_NOISE, Noise, compare_simul
 TRIALS, FEWER = 2000, 600
 KERNELS = 8
 NOISES = {"median": Noise(0.005, 0.015), "worst": Noise(0.0175, 0.03)}
-"""What the machine of docs/comparing.md showed: in the median, and at worst."""
+"""What the machine of docs/explanation/comparing.md showed: in the median, and at worst."""
 
 
 def main() -> None:

@@ -66,7 +66,7 @@ def test_python_runs_as_the_page_shows(page: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not (ROOT.parent / "shared").is_dir(), reason="the measured tables are not part of the project")
 def test_replayed_tables_give_what_the_page_shows() -> None:
-    page = ROOT / "docs" / "accuracy.md"
+    page = ROOT / "docs" / "explanation" / "accuracy.md"
     text = page.read_text(encoding="utf-8")
     fresh = text
     for command, shown in MEASURED.findall(text):
@@ -80,7 +80,7 @@ def test_replayed_tables_give_what_the_page_shows() -> None:
 
 
 def test_the_readme_states_the_accuracy_that_is_measured() -> None:
-    page = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "explanation" / "accuracy.md").read_text(encoding="utf-8")
     readme = PAGES[0].read_text(encoding="utf-8")
     table = re.findall(r"^\| (\S+ (?:amp|fp32) [^|,]+?)(?:, compiled)? \| (\d+) \| ([\d.]+ %) \|", readme, re.MULTILINE)
     assert len(table) == 7
@@ -136,7 +136,7 @@ SAMPLES = {
     "validate": "validate --rows",
     "calibrate": "calibrate --show",
 }
-"""A quick command for each section of docs/json.md."""
+"""A quick command for each section of docs/reference/json.md."""
 
 
 def keys(value: Any) -> set[str]:
@@ -151,7 +151,7 @@ def keys(value: Any) -> set[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("section", SAMPLES)
 def test_every_key_is_documented(section: str) -> None:
-    page = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "json.md").read_text(encoding="utf-8")
     common, *sections = re.split(r"^## (.*)$", page, flags=re.MULTILINE)
     text = dict(zip(sections[::2], sections[1::2], strict=True))[section]
     if section == "devices":

@@ -43,9 +43,9 @@ def test_a_notebook_runs(notebook: Path) -> None:
 
 
 def test_notebooks_have_no_outputs_and_are_linked() -> None:
-    pages = "".join(page.read_text(encoding="utf-8") for page in DOCS.glob("*.md"))
+    pages = "".join(page.read_text(encoding="utf-8") for page in DOCS.rglob("*.md"))
     assert NOTEBOOKS
     for notebook in NOTEBOOKS:
-        assert f"({notebook.name})" in pages
+        assert f"{notebook.name})" in pages
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
         assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)

@@ -1,4 +1,4 @@
-"""Benchmarks on each host of a running Dask cluster, and large computations spread over its workers (docs/fleet.md).
+"""Benchmarks on each host of a running Dask cluster, and computations spread over its workers (docs/howto/fleet.md).
 
 The first worker of each host runs `hwbench bench` in a fresh subprocess, without the limits on threads that workers set
 for themselves. Its answer is checked: it must be a new record of the right schema, made on that host.

@@ -1,6 +1,6 @@
 """The record of a run: every sample with its conditions, as saved. Values are derived from it, never stored.
 
-One JSON file a run, schema `hwbench.run/2`; docs/run.schema.json is generated from these structs.
+One JSON file a run, schema `hwbench.run/2`; docs/reference/schemas/run.json is generated from these structs.
 """
 
 from typing import Annotated, Any, Literal
@@ -123,7 +123,7 @@ class Record(Struct, frozen=True):
 
     `device` is the machine as the system describes it; files hold its quantities as text with units. Runs whose
     processes took turns have the same `turns`; `name` is what somebody calls the run. The environment and its snapshots
-    are plain mappings (keys: docs/measuring.md): a record outlives its reader.
+    are plain mappings (keys: docs/explanation/measuring.md): a record outlives its reader.
     """
 
     id: str

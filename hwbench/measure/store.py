@@ -104,7 +104,7 @@ def encode(run: Record) -> str:
 
 
 def schema() -> str:
-    """Return the JSON Schema of a record's file, which docs/run.schema.json holds (`make schema`)."""
+    """Return the JSON Schema of a record's file, which docs/reference/schemas/run.json holds (`make schema`)."""
     described = msgspec.json.schema(Record, schema_hook=_quantity_schema)
     return msgspec.json.format(msgspec.json.encode(described), indent=1).decode() + "\n"
 

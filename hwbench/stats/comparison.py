@@ -11,7 +11,7 @@ from hwbench.stats.intervals import LEVEL, Interval, median_interval, normal_qua
 ASSUMED_SPREAD = 0.02
 """Standard deviation of the log of a fresh process's median, taken where there is one process and it cannot be known.
 
-Above the 0.3 to 1.8 % that the kernels of `hwbench bench` showed on a crowded machine (docs/comparing.md)."""
+Above the 0.3 to 1.8 % that the kernels of `hwbench bench` showed on a busy machine (docs/explanation/comparing.md)."""
 
 Kernel = Sequence[Sequence[float]]
 """The positive samples of each process that measured a kernel, in the order in which they were taken."""

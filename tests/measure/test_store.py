@@ -123,7 +123,7 @@ def test_what_schema_1_kept_in_parameters_is_the_subject_of_a_measurement() -> N
 
 
 def test_the_schema_page_is_up_to_date() -> None:
-    assert (ROOT / "docs" / "run.schema.json").read_text() == store.schema(), "run `make schema`"
+    assert (ROOT / "docs" / "reference" / "schemas" / "run.json").read_text() == store.schema(), "run `make schema`"
 
 
 def test_the_schema_speaks_of_every_field() -> None:

@@ -19,7 +19,7 @@ from hwbench.report.text.layout import PLAIN
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "accuracy.md"
+PAGE = ROOT / "docs" / "explanation" / "accuracy.md"
 FOLDER = ROOT.parent / "shared" / "data" / "measured" / "timm"
 UNMEASURED = 0.02
 """Share of the rows that may be without a prediction: models that timm has no more."""
@@ -135,7 +135,7 @@ def test_the_page_shows_what_is_printed(found: Validation) -> None:
 
 
 def _shown(command: str, lines: list[str]) -> None:
-    """`HWBENCH_UPDATE_DOCS=1` writes the table of docs/accuracy.md anew, as for all output that the pages show."""
+    """`HWBENCH_UPDATE_DOCS=1` writes the table of the page anew, as all output that pages show."""
     table = "\n".join(lines)
     text = PAGE.read_text(encoding="utf-8")
     block = re.compile(rf"(```text\n{command}\n).*?(\n```)", re.DOTALL)

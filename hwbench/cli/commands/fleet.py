@@ -18,7 +18,7 @@ def _scheduler(function: options.F) -> options.F:
 def fleet() -> None:
     """Use a Dask cluster that runs already: benchmark each of its hosts, or spread a large sweep over them.
 
-    It needs the extra hwbench[fleet], here and on the workers; docs/fleet.md explains how to start a cluster by SSH,
+    It needs the extra hwbench[fleet], here and on the workers; docs/howto/fleet.md says how to start a cluster by SSH,
     Slurm or Kubernetes.
 
     \b

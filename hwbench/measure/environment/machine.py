@@ -1,6 +1,6 @@
 """The environment of a run, which stays the same while it lasts: the machine, its limits and settings, the software.
 
-It is a plain mapping in the record, without the keys of what is unknown. Keys: docs/measuring.md.
+It is a plain mapping in the record, without the keys of what is unknown. Keys: docs/explanation/measuring.md.
 """
 
 import hashlib

@@ -20,7 +20,7 @@ RATE = 1e11
 class Noise(Struct, frozen=True):
     """Spread between and within processes, as shares.
 
-    The defaults are at or above what a busy machine showed (docs/comparing.md).
+    The defaults are at or above what a busy machine showed (docs/explanation/comparing.md).
     """
 
     between: float = 0.01

@@ -209,8 +209,8 @@ def test_operators_that_onnx_defines_by_others(tmp_path: Path) -> None:
 
 
 def test_every_operator_of_the_specification_is_in_the_documentation() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "counting.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "explanation" / "counting.md").read_text()
     schemas = [schema for schema in onnx.defs.get_all_schemas() if not schema.domain]
     functions = {each.name: each.has_function or each.has_context_dependent_function for each in schemas}
     table = onnx_formulas.states(functions)
-    assert table in page, f"write this into docs/counting.md:\n{table}"
+    assert table in page, f"write this into docs/explanation/counting.md:\n{table}"
