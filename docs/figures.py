@@ -170,6 +170,24 @@ def clock_by_year() -> str:
     return figure("Clock and peak of one core since 1999, medians of the catalog's CPUs by year", 302, parts)
 
 
+def scores_by_clock() -> str:
+    """Return SPECint2000 over clock: microarchitectures lie on lines of their own."""
+    x, y = linear(0, 4, 55, 400), linear(0, 3200, 270, 20)
+    parts = axes(x, y, {n: f"{n} GHz" for n in range(5)}, {n: f"{n:,}" for n in range(0, 3201, 800)})
+    places: dict[str, list[tuple[float, float]]] = {}
+    for row in hwbench.devices(kind="cpu").to_dict()["devices"]:
+        device = hwbench.device(row["name"])
+        for score in device.scores:
+            if score.suite == "SPECint2000":
+                kind = {"netburst": "b", "core2": "a"}.get(row["architecture"], "c")
+                places.setdefault(kind, []).append((x(device.units[0].clock.base / 1e9), y(score.score)))
+    parts += [dots(points, kind) for kind, points in places.items()]
+    names = {"a": "Core 2", "b": "Pentium 4 and D", "c": "all others"}
+    parts += [text(65, 38 + 18 * i, words, kind=kind) for i, (kind, words) in enumerate(names.items())]
+    parts.append(text(400, 310, "SPECint2000 (base) over clock", "end"))
+    return figure("SPECint2000 of the catalog's CPUs over their clock", 318, parts)
+
+
 def tokens_by_bandwidth() -> str:
     """Return tokens a second of Llama 3 8B over memory bandwidth, with the bound."""
     bandwidths = {each["name"]: each["bandwidth_bytes_per_second"] for each in hwbench.devices().to_dict()["devices"]}
@@ -215,6 +233,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "alexnet-roofline": alexnet_roofline,
     "three-answers": three_answers,
     "clock-by-year": clock_by_year,
+    "scores-by-clock": scores_by_clock,
     "tokens-by-bandwidth": tokens_by_bandwidth,
     "coverage": coverage,
 }
