@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from hwbench.cli.main import main
+from tests.schemas import check
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,10 +26,12 @@ class Answer(NamedTuple):
 
     @property
     def json(self) -> Any:
-        """The one JSON object on standard output."""
+        """The one JSON object on standard output, which its schema describes."""
         assert self.out.endswith("\n")
         assert self.out.count("\n") == 1
-        return json.loads(self.out)
+        answer = json.loads(self.out)
+        check(answer)
+        return answer
 
 
 Run = Callable[..., Answer]

@@ -55,6 +55,18 @@ def test_help_has_an_example(cli: Callable[..., Any], path: str) -> None:
     assert cli(*path.split()[1:], "-h") == answer
 
 
+def test_the_page_of_the_documentation_has_every_command_and_option() -> None:
+    pytest.importorskip("mkdocs")
+    from docs.generated import command_line
+
+    page = command_line()
+    sections = dict(re.findall(r"^#+ (hwbench [\w -]+)\n(.*?)(?=^#|\Z)", page, re.MULTILINE | re.DOTALL))
+    assert set(sections) == set(HELP) - {"hwbench"}
+    for path, text in HELP.items():
+        options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text.partition("Options:")[2]))
+        assert all(option in sections.get(path, page) for option in options), path
+
+
 MEASURING = {"bench", "calibrate", "explain", "fleet", "report", "results", "run", "self-check"}
 
 
