@@ -8,7 +8,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Scripts that print ratios, the quick ones first; benchmarks/contest.py and others that they share print nothing.
 BENCHMARKS := startup lookup report clock fma stream sweep verdicts matmul lowprecision
 
-.PHONY: demo test check lint types contracts docs schema bench mutants fuzz clean
+.PHONY: demo test check lint types contracts docs schema bench plotly mutants fuzz clean
 
 demo: $(VENV)/.base
 	$(BIN)/hwbench estimate --model alexnet --device rtx3090
@@ -41,6 +41,14 @@ schema: $(VENV)/.base
 
 bench: $(VENV)/.test
 	for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python benchmarks/$$script.py || exit; done
+
+# plotly.js as npm serves it, beside its licence: the script that draws, which pages carry.
+PLOTLY := plotly.js-basic-dist-min
+PLOTLY_VERSION := 4.1.1
+plotly:
+	mkdir -p build && cd build && npm pack --silent $(PLOTLY)@$(PLOTLY_VERSION) && tar -xzf $(PLOTLY)-$(PLOTLY_VERSION).tgz
+	cp build/package/plotly-basic.min.js hwbench/explore/assets/
+	cp build/package/LICENSE hwbench/explore/assets/plotly-basic.LICENSE
 
 # Changes lines of chosen modules and prints how many of the changes no test notices; MUTANTS='--each 4' is quicker.
 mutants: $(VENV)/.test

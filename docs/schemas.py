@@ -16,8 +16,8 @@ from hwbench.api.catalogs import DeviceRow, ModelRow
 from hwbench.api.inference import InferenceRuns
 from hwbench.api.measurements import ClusterBench
 from hwbench.api.records import Bench, ChangedRuns, SavedRuns
-from hwbench.api.reports import Report
 from hwbench.api.runs import RunComparisons
+from hwbench.explore.report import Report
 from hwbench.machine.description import Description
 from hwbench.machine.device import Device
 from hwbench.measure.record import Record

@@ -14,12 +14,14 @@ __all__ = [
     "study_clock", "sweep", "trace", "trainer_callback", "validate", "write_report",
 ]  # fmt: skip
 
+_HOMES = {"HwbenchError": "hwbench.errors", "InputError": "hwbench.errors", "write_report": "hwbench.explore"}
+
 
 def __getattr__(name: str) -> object:
     """Return a public name, importing its module first: `import hwbench` imports nothing else."""
     if name not in __all__:
         raise AttributeError(f"module 'hwbench' has no attribute '{name}'")
-    return getattr(import_module("hwbench.errors" if name in ("HwbenchError", "InputError") else "hwbench.api"), name)
+    return getattr(import_module(_HOMES.get(name, "hwbench.api")), name)
 
 
 def __dir__() -> list[str]:

@@ -89,7 +89,11 @@ class Answer:
             raise InputError("no-figure", message, field="name", nearest=tuple(known))
         figure = known[name or next(iter(known))]()
         layout = {**figure.layout, "title": {"text": figure.title}, "height": figure.height}
-        return import_module("plotly.graph_objects").Figure({"data": figure.traces, "layout": layout})
+        try:
+            return import_module("plotly.graph_objects").Figure({"data": figure.traces, "layout": layout})
+        except ModuleNotFoundError:
+            message = 'A figure needs the package plotly, which is not installed: pip install "hwbench[notebook]".'
+            raise InputError("missing-extra", message) from None
 
     def body(self) -> dict[str, Any]:
         """Return the answer's own part of its JSON."""

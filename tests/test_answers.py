@@ -78,6 +78,14 @@ def test_a_data_frame_needs_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.code == "missing-extra"
 
 
+def test_a_figure_needs_plotly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    monkeypatch.delitem(sys.modules, "plotly.graph_objects", raising=False)
+    with pytest.raises(InputError, match="plotly") as caught:
+        hwbench.estimate("alexnet", "rtx3090").plot()
+    assert caught.value.code == "missing-extra"
+
+
 def test_estimates_and_comparisons_draw_themselves() -> None:
     e = hwbench.estimate("alexnet", "rtx3090")
     for name in (None, "layers", "limits", "roofline"):

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from hwbench.api.measurements import bench, bench_cluster, self_check
     from hwbench.api.peaks import peak
     from hwbench.api.records import remove_runs, rename_run, saved_run, saved_run_path, saved_runs
-    from hwbench.api.reports import write_report
     from hwbench.api.studies import study_clock
     from hwbench.api.sweeps import sweep
 
@@ -46,7 +45,6 @@ __all__ = [
     "lint_models", "meter", "model", "model_template", "models", "peak", "record", "register_formula", "remove_runs",
     "rename_run", "require", "require_language", "run", "run_language", "saved_run", "saved_run_path", "saved_runs",
     "self_check", "study_clock", "sweep", "sweep_language", "trace", "trainer_callback", "validate",
-    "write_report",
 ]  # fmt: skip
 
 _MODULES = {
@@ -67,7 +65,6 @@ _MODULES = {
     "peaks": "peak",
     "loops.recording": "record",
     "records": "remove_runs rename_run saved_run saved_run_path saved_runs",
-    "reports": "write_report",
     "studies": "study_clock",
     "sweeps": "sweep",
 }

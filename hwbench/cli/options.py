@@ -266,15 +266,19 @@ def device_option(required: bool) -> Callable[[F], F]:
     """Return a decorator that adds `--device`, and `--set` to change one of its values."""
     text = "Catalog name in any spelling (see `hwbench devices`), YAML file, host (this machine) or run:RUN."
     device = _named("device", required, "-d", text)
-    setting = click.option(
+    return lambda function: device(settings_option(function))
+
+
+def settings_option(function: F) -> F:
+    """Add `--set`."""
+    return click.option(
         "--set",
         "settings",
         multiple=True,
         metavar="FIELD=VALUE",
         callback=lambda _context, _parameter, values: settings(values),
         help="Replace a value: clock=3GHz, units=64, bandwidth=1TB/s, memory=48GiB or power=300W. Repeatable.",
-    )
-    return lambda function: device(setting(function))
+    )(function)
 
 
 def settings(texts: tuple[str, ...]) -> dict[str, str]:

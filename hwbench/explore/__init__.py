@@ -1,5 +1,6 @@
-"""The answers on a local page: a small web server over `hwbench.api`, and the page that it serves."""
+"""The answers on a local page, live or in a file: a small web server over `hwbench.api`, and its page."""
 
+from hwbench.explore.report import write_report
 from hwbench.explore.start import explore
 
-__all__ = ["explore"]
+__all__ = ["explore", "write_report"]

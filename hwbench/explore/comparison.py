@@ -5,15 +5,14 @@ from typing import Any
 from hwbench import api
 from hwbench.errors import InputError
 from hwbench.explore.question import Question
+from hwbench.explore.view import View
 from hwbench.report.html import sections
 from hwbench.report.html.figures.study import decomposition
 from hwbench.report.html.page import Figure, HtmlTable, Section
 from hwbench.study.compare.devices import Comparison
 
-Compared = tuple[str, tuple[Section, ...], tuple[()], dict[str, Any]]
 
-
-def compared(question: Question) -> Compared:
+def compared(question: Question) -> View:
     """Return the sentence, the sections and the JSON of models on devices."""
     if question.is_language:
         return _language(question)
@@ -32,7 +31,7 @@ def compared(question: Question) -> Compared:
     parts: tuple[Figure | HtmlTable, ...] = (table, *((figure,) if figure else ()))
     sentences = (*dict.fromkeys(notes), *map(str, answer.notices))
     section = Section("compare", f"At {question.dtype}, batch {question.batch}", sentences, parts)
-    return _sentence(answer), (section,), (), answer.to_dict()
+    return View(_sentence(answer), (section,), answer=answer.to_dict())
 
 
 def _sentence(answer: Comparison) -> str:
@@ -48,13 +47,12 @@ def _sentence(answer: Comparison) -> str:
     return f"{best.title} is expected to be the fastest, {gain:.3g} times as fast as {other.title}.{doubt}"
 
 
-def _language(question: Question) -> Compared:
+def _language(question: Question) -> View:
     """Return the same of a language model: tokens a second and memory."""
     answer = api.compare_language(
         question.model, *question.devices, weights=question.weights, prompt=question.prompt,
         generate=question.generate, batch=question.batch, context=question.context,
     )  # fmt: skip
-    body = answer.to_dict()
     rows = tuple(
         (
             point.device, point.tokens_per_s, *(point.tokens_per_s_interval or (None, None)), point.ttft_s,
@@ -65,4 +63,4 @@ def _language(question: Question) -> Compared:
     header = ("device", "tokens/s", "low", "high", "first token s", "fits", "power W")
     table = HtmlTable(f"{question.model} on devices", header, rows, right=(1, 2, 3, 4, 6))
     section = Section("compare", "Language model on devices", tuple(map(str, answer.notices)), (table,))
-    return f"{question.model} on {len(rows)} devices.", (section,), (), body
+    return View(f"{question.model} on {len(rows)} devices.", (section,), answer=answer.to_dict())

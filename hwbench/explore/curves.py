@@ -13,6 +13,7 @@ from hwbench.predict.estimate import Estimate, estimate
 from hwbench.report.html.figures.common import COLORS, log_axis
 from hwbench.report.html.page import Figure, HtmlTable
 from hwbench.units import si
+from hwbench.workload.ops import Workload
 
 STEPS = 9
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -23,27 +24,27 @@ def curve(question: Question, device: Device, sliders: Sequence[Knob]) -> Figure
     """Return the time of a sample along a slider or the batch. Raises InputError for another quantity."""
     along = question.along or "batch"
     known = {knob.field: knob for knob in sliders}
+    workload = Model(question.model, None, {}).workload(question.dtype, question.batch)
     if along == "batch":
-        every = [_estimate(question, device, batch) for batch in BATCHES]
+        every = [_estimate(question, workload, device, batch) for batch in BATCHES]
         return _figure("batch", "batch", "along-batch", BATCHES, every, question.batch, by_sample=True)
     if along not in known:
         raise InputError("unknown-field", "That has no slider.", field="along", nearest=("batch", *known))
-    return _along_knob(question, device, known[along])
+    return _along_knob(question, workload, device, known[along])
 
 
-def _along_knob(question: Question, device: Device, knob: Knob) -> Figure:
+def _along_knob(question: Question, workload: Workload, device: Device, knob: Knob) -> Figure:
     values = [knob.value * REACH ** (2 * step / (STEPS - 1) - 1) for step in range(STEPS)]
     values = sorted({max(1, round(value)) for value in values} if knob.whole else values)
-    every = [_estimate(question, device.with_(**{knob.field: knob.text(value)}), question.batch) for value in values]
+    changed = (device.with_(**{knob.field: knob.text(value)}) for value in values)
+    every = [_estimate(question, workload, each, question.batch) for each in changed]
     now = knob.number(question.settings.get(knob.field))
     title = f"{knob.title}, {knob.unit}" if knob.unit else knob.title
     return _figure(knob.title, title, f"along-{knob.field}", values, every, now)
 
 
-def _estimate(question: Question, device: Device, batch: int) -> Estimate:
-    workload = Model(question.model, None, {}).workload(question.dtype, batch)
-    math = check_math(question.math)
-    return estimate(workload, device, question.dtype, batch, None, question.runtime, math)
+def _estimate(question: Question, workload: Workload, device: Device, batch: int) -> Estimate:
+    return estimate(workload, device, question.dtype, batch, None, question.runtime, check_math(question.math))
 
 
 def _figure(

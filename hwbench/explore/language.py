@@ -5,6 +5,7 @@ from typing import Any
 from hwbench import api
 from hwbench.errors import InputError
 from hwbench.explore.question import Question
+from hwbench.explore.view import View
 from hwbench.predict.language import LanguageEstimate
 from hwbench.predict.language.model import Parts
 from hwbench.report.html.figures.common import BOUNDS, COLORS, axis, bars_layout, log_axis
@@ -13,7 +14,6 @@ from hwbench.units import Bytes, si
 
 CONTEXTS = (512, 1024, 2048, 4096, 8192, 16384, 32768)
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
-Shown = tuple[str, tuple[Section, ...], tuple[()], dict[str, Any] | None]
 
 
 def estimated(question: Question, **other: Any) -> LanguageEstimate:
@@ -25,7 +25,7 @@ def estimated(question: Question, **other: Any) -> LanguageEstimate:
     return api.estimate_language(question.model, question.device, **{**scenario, **other})
 
 
-def answer(question: Question) -> Shown:
+def answer(question: Question) -> View:
     """Return tokens a second, first token and memory of a language model, and where its time goes."""
     e = estimated(question)
     rows: list[tuple[str | float | None, ...]] = []
@@ -37,7 +37,7 @@ def answer(question: Question) -> Shown:
     header = ("phase", "tokens", "expected", "80 % interval", "tokens/s in all", "limited by")
     table = HtmlTable(f"Phases of {e.title} on {e.device}", header, tuple(rows), right=(1, 2, 3, 4))
     section = Section("answer", f"{e.title}, {e.weights}, on {e.device}", _sentences(e), (table, _memory(e), _parts(e)))
-    return _sentence(e), (section,), (), e.to_dict()
+    return View(_sentence(e), (section,), answer=e.to_dict(), about=(e.title, api.device(question.device).title))
 
 
 def _sentence(e: LanguageEstimate) -> str:
@@ -111,7 +111,7 @@ def _parts(e: LanguageEstimate) -> Figure:
     )  # fmt: skip
 
 
-def curves(question: Question) -> Shown:
+def curves(question: Question) -> View:
     """Return tokens a second over the batch or the context. Raises InputError for another quantity."""
     along = question.along or "batch"
     if along not in ("batch", "context"):
@@ -122,7 +122,7 @@ def curves(question: Question) -> Shown:
         other = {"batch": value} if along == "batch" else {"prompt": value, "context": None}
         every.append((value, estimated(question, **other)))
     figure = _curve(along, every)
-    return figure.title, (Section(f"along-{along}", figure.title, (), (figure,)),), (), None
+    return View(figure.title, (Section(f"along-{along}", figure.title, (), (figure,)),), more=("context",))
 
 
 def _curve(along: str, every: list[tuple[int, LanguageEstimate]]) -> Figure:

@@ -16,16 +16,21 @@ from hwbench.api.lookup import is_language_question
 from hwbench.errors import InputError, nearest, shown
 from hwbench.files import names
 from hwbench.measure import store
+from hwbench.measure.record import Record
 from hwbench.units import whole_number
 
 MAX_MODELS, MAX_DEVICES, MAX_LENGTH, MAX_FIELDS = 6, 12, 120, 60
 _SET = "set."
 MAX_TOKENS = 100_000_000
-_SINGLE = ("dtype", "batch", "runtime", "math", "weights", "prompt", "generate", "context", "along")
+SINGLE = ("dtype", "batch", "runtime", "math", "weights", "prompt", "generate", "context")
 
 
 class Question(Struct, frozen=True):
-    """What is asked, as `hwbench estimate` takes it. `settings` replace values of the first device only."""
+    """What is asked, as `hwbench estimate` takes it. `settings` replace values of the first device only.
+
+    A report may also be about saved `runs`, about `scores` for the study of clock speed, and about measured times in
+    files; no query names those.
+    """
 
     models: tuple[str, ...]
     devices: tuple[str, ...]
@@ -39,6 +44,9 @@ class Question(Struct, frozen=True):
     generate: int | None = None
     context: int | None = None
     along: str | None = None
+    runs: tuple[Record, ...] = ()
+    scores: str | None = None
+    measurements: tuple[str, ...] = ()
 
     @property
     def model(self) -> str:
@@ -49,6 +57,11 @@ class Question(Struct, frozen=True):
     def device(self) -> str:
         """The device that is looked at."""
         return self.devices[0]
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the device is this machine, or that of a saved run."""
+        return DeviceRef.parse(self.device).kind != "catalog"
 
     @property
     def is_language(self) -> bool:
@@ -94,12 +107,14 @@ def parse(fields: Iterable[tuple[str, str]]) -> Question:
     for field, value in pairs:
         if len(field) > MAX_LENGTH or len(value) > MAX_LENGTH:
             raise InputError("too-long", f"'{shown(field, 30)}' is too long.", field="query")
-    single = {field: value for field, value in pairs if field in _SINGLE and value}
+    single = {field: value for field, value in pairs if field in (*SINGLE, "along") and value}
     settings = {field.removeprefix(_SET): value for field, value in pairs if field.startswith(_SET)}
-    strange = [field for field, _ in pairs if field not in (*_SINGLE, "model", "device") and not field.startswith(_SET)]
+    strange = [
+        field for field, _ in pairs if field not in (*SINGLE, "along", "model", "device") and not field.startswith(_SET)
+    ]
     if strange:
         message = f"There is no field '{shown(strange[0], 40)}'."
-        raise InputError("unknown-field", message, field="query", nearest=nearest(strange[0], _SINGLE))
+        raise InputError("unknown-field", message, field="query", nearest=nearest(strange[0], SINGLE))
     return Question(
         models=_models([value for field, value in pairs if field == "model"]),
         devices=_devices([value for field, value in pairs if field == "device"]),

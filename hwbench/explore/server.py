@@ -10,7 +10,6 @@ import ipaddress
 import os
 import socket
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 
 import anyio
@@ -24,8 +23,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hwbench.errors import HwbenchError, InputError, shown
-from hwbench.explore import question, views
-from hwbench.report.html.page import asset, plotly
+from hwbench.explore import page, question, report, view, views
+from hwbench.explore.question import Question
 
 LOOPBACK = "127.0.0.1"
 MAX_QUERY = 8192
@@ -40,22 +39,17 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-store",
 }
-_TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html"}
-_FILES = ("explore.css", "explore.js", "pickers.js", "tables.js", "controls.js")
-_SHARED = ("page.css", "figures.js")
-"""Files that reports have too."""
+_TYPES = {".js": "text/javascript", ".css": "text/css"}
 
 
 def application(host: str = LOOPBACK, initial: str = "") -> ASGIApp:
     """Return the ASGI application; `initial` is the query of the page's first question."""
-    own = {"index": lambda: _page(initial)}
     routes = [
-        Route("/", _file(own["index"], ".html")),
-        Route("/static/plotly.js", _file(plotly, ".js")),
-        *(Route(f"/static/{name}", _file(_asset(name), os.path.splitext(name)[1])) for name in _FILES),
-        *(Route(f"/static/{name}", _file(_shared(name), os.path.splitext(name)[1])) for name in _SHARED),
+        Route("/", lambda _: Response(page.served(initial), media_type="text/html; charset=utf-8")),
+        *(Route(f"/static/{name}", _asset) for name in (*page.SCRIPTS, *page.MODULES, *page.STYLES)),
         Route("/api/names", _names),
         Route("/api/view/{view}", _view),
+        Route("/report", _report),
     ]
     return Guard(Starlette(routes=routes), host)
 
@@ -133,30 +127,10 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
-def _page(initial: str) -> str:
-    content = _asset("explore.html")()
-    return content.replace("{{INITIAL}}", initial.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;"))
-
-
-def _file(content: Callable[[], str], suffix: str) -> Callable[[Request], Response]:
-    def respond(_request: Request) -> Response:
-        return Response(content(), media_type=f"{_TYPES[suffix]}; charset=utf-8")
-
-    return respond
-
-
-def _asset(name: str) -> Callable[[], str]:
-    @cache
-    def content() -> str:
-        path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "assets", name)
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-
-    return content
-
-
-def _shared(name: str) -> Callable[[], str]:
-    return lambda: asset(name)
+def _asset(request: Request) -> Response:
+    """Return a file of the page."""
+    name = os.path.basename(request.url.path)
+    return Response(page.asset(name), media_type=f"{_TYPES[os.path.splitext(name)[1]]}; charset=utf-8")
 
 
 _ONE = anyio.CapacityLimiter(1)
@@ -174,17 +148,33 @@ async def _names(_request: Request) -> Response:
 
 
 async def _view(request: Request) -> Response:
-    """Return a view of a question, or what is wrong with the question.
+    """Return a view of a question, or what is wrong with the question."""
+    name = request.path_params["view"]
+    return await _answered(request, lambda question: _json(view.plain(views.view(name, question))))
+
+
+async def _report(request: Request) -> Response:
+    """Return the page with the answers of a question inside, as a file to keep."""
+
+    def page_of(question: Question) -> Response:
+        headers = {"content-disposition": 'attachment; filename="hwbench-report.html"'}
+        return Response(report.whole(question)[0], media_type="text/html; charset=utf-8", headers=headers)
+
+    return await _answered(request, page_of)
+
+
+async def _answered(request: Request, answer: Callable[[Question], Response]) -> Response:
+    """Return the answer to a request's question, or what is wrong with the question.
 
     One question is computed at a time: threads would only wait for each other's interpreter.
     """
     if len(request.url.query) > MAX_QUERY:
         return _json(_error(InputError("too-long", "The question is too long.", field="query")), 400)
-    fields, name = request.query_params.multi_items(), request.path_params["view"]
+    fields = request.query_params.multi_items()
 
     def answered() -> Response:
         try:
-            return _json(views.plain(views.view(name, question.parse(fields))))
+            return answer(question.parse(fields))
         except InputError as error:
             return _json(_error(error), 400)
         except HwbenchError as error:

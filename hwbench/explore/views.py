@@ -2,37 +2,34 @@
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct
 from msgspec.structs import replace
 
 from hwbench import api
-from hwbench.api import machines, reports
+from hwbench.api import machines
+from hwbench.api.accuracy import locate_pair
 from hwbench.api.checks import DeviceRef
 from hwbench.errors import InputError, nearest, shown
-from hwbench.explore import comparison, curves, language
-from hwbench.explore.knobs import Knob, knobs
+from hwbench.explore import comparison, curves, language, runs
+from hwbench.explore.knobs import knobs
 from hwbench.explore.question import Question
+from hwbench.explore.view import View
 from hwbench.machine.device import Device
 from hwbench.measure import kernels
-from hwbench.measure.analysis.results import results
+from hwbench.measure.analysis.evidence import machine_of
+from hwbench.measure.record import Record, Result
+from hwbench.predict.data import tables
 from hwbench.predict.estimate import Estimate
+from hwbench.predict.replay import replay
 from hwbench.report.html import measured as measured_estimates
 from hwbench.report.html import sections
 from hwbench.report.html.figures import common, roofline
 from hwbench.report.html.measured import MeasuredEstimate, OtherMachineRun
-from hwbench.report.html.page import Figure, HtmlTable, Section, readable
+from hwbench.report.html.page import Figure, HtmlTable, Section
 from hwbench.report.text.estimate import helping
-
-
-class View(Struct, frozen=True):
-    """What a view shows: a sentence at its head, its sections, the sliders, and the answer as `--json` writes it."""
-
-    sentence: str
-    sections: tuple[Section, ...]
-    knobs: tuple[Knob, ...] = ()
-    answer: dict[str, Any] | None = None
+from hwbench.study.clock import scores
+from hwbench.study.clock.study import study
 
 
 class _Looked(Struct, frozen=True):
@@ -42,6 +39,7 @@ class _Looked(Struct, frozen=True):
     device: Device
     runs: Sequence[MeasuredEstimate] = ()
     elsewhere: Sequence[OtherMachineRun] = ()
+    swept: Sequence[Result] = ()
 
 
 def view(name: str, question: Question) -> View:
@@ -49,30 +47,6 @@ def view(name: str, question: Question) -> View:
     if name not in VIEWS:
         raise InputError("unknown-view", f"There is no view '{shown(name, 40)}'.", nearest=nearest(name, VIEWS))
     return VIEWS[name](question)
-
-
-def plain(answer: View) -> dict[str, Any]:
-    """Return a view as the page reads it: every cell of a table as its text and its number."""
-    return {
-        "sentence": answer.sentence,
-        "sections": [_section(section) for section in answer.sections],
-        "knobs": to_builtins(answer.knobs),
-        "answer": answer.answer,
-    }
-
-
-def _section(section: Section) -> dict[str, Any]:
-    parts = [_figure(part) if isinstance(part, Figure) else _table(part) for part in section.parts]
-    return {"name": section.name, "title": section.title, "sentences": section.sentences, "parts": parts}
-
-
-def _figure(figure: Figure) -> dict[str, Any]:
-    return {**to_builtins(figure), "table": _table(figure.table)}
-
-
-def _table(table: HtmlTable) -> dict[str, Any]:
-    rows = [[[readable(cell), cell if isinstance(cell, int | float) else None] for cell in row] for row in table.rows]
-    return {"caption": table.caption, "header": table.header, "rows": rows, "right": table.right}
 
 
 def _looked(question: Question) -> _Looked:
@@ -83,17 +57,24 @@ def _looked(question: Question) -> _Looked:
         question.model, question.device, dtype=question.dtype, batch=question.batch, runtime=question.runtime,
         math=question.math, settings=settings,
     )  # fmt: skip
-    ref = DeviceRef.parse(question.device)
-    if ref.kind == "catalog" or settings:
+    ran = () if settings else runs.runs_of(question)
+    if not ran:
         return _Looked(e, located)
-    runs = reports.records((), [])
-    return _Looked(e, located, *measured_estimates.measured(runs, e, located, machines.key(ref)))
+    key = machines.key(DeviceRef.parse(question.device))
+    return _Looked(e, located, *measured_estimates.measured(ran, e, located, key), swept=_swept(ran, located, key))
+
+
+def _swept(ran: Sequence[Record], device: Device, machine: str | None) -> Sequence[Result]:
+    """Return the caches that a run swept of this machine; a GPU has other caches than the CPU of its host."""
+    own = [run for run in ran if device.kind == "cpu" and machine and machine_of(run) == machine]
+    return next((rows for run in reversed(own) if (rows := kernels.rows(run.measurements))), ())
 
 
 def _view(question: Question, looked: _Looked, section: Section) -> View:
     """Return a view of what is looked at, with sliders from the values of the catalog."""
-    sliders = knobs(api.device(question.device), question.dtype)
-    return View(sections.answer(looked.estimate, looked.runs), (section,), sliders, looked.estimate.to_dict())
+    e, sliders = looked.estimate, knobs(api.device(question.device), question.dtype)
+    about = e.title or e.model, looked.device.title
+    return View(sections.answer(e, looked.runs), (section,), sliders, e.to_dict(), about=about)
 
 
 def _answer(question: Question) -> View:
@@ -118,9 +99,7 @@ def _roofline(question: Question) -> View:
     """Return the roofline with its layers as points."""
     looked = _looked(_network(question))
     e, drawn = looked.estimate, measured_estimates.best(looked.runs)
-    own = reports.records((), []) if question.device == "host" else []
-    swept = next((rows for run in own if (rows := kernels.rows(run.measurements))), [])
-    figure = roofline.roofline(e, "roofline", looked.device, swept, drawn)
+    figure = roofline.roofline(e, "roofline", looked.device, looked.swept, drawn)
     section = Section("roofline", "Roofline", ("Choose a point to see its layer in the table below.",), (figure,))
     return _view(question, looked, section)
 
@@ -135,19 +114,19 @@ def _layers(question: Question) -> View:
 def _whatif(question: Question) -> View:
     """Return the time of the network, or the tokens of a language model, along one quantity."""
     if question.is_language:
-        return View(*language.curves(question))
-    looked = _looked(question)
-    figure = curves.curve(question, looked.device, knobs(api.device(question.device), question.dtype))
-    section = Section(f"along-{question.along or 'batch'}", figure.title, (), (figure,))
-    return _view(question, looked, section)
+        return language.curves(question)
+    looked, sliders = _looked(question), knobs(api.device(question.device), question.dtype)
+    figure = curves.curve(question, looked.device, sliders)
+    view = _view(question, looked, Section(f"along-{question.along or 'batch'}", figure.title, (), (figure,)))
+    return replace(view, more=tuple(knob.field for knob in sliders))
 
 
 def _compare(question: Question) -> View:
-    return View(*comparison.compared(question))
+    return comparison.compared(question)
 
 
 def _language(question: Question) -> View:
-    return View(*language.answer(question))
+    return language.answer(question)
 
 
 def _network(question: Question) -> Question:
@@ -158,24 +137,26 @@ def _network(question: Question) -> Question:
     return question
 
 
-def _machine(question: Question) -> View:  # noqa: ARG001
+def _machine(question: Question) -> View:
     """Return what saved runs measured on this machine."""
-    runs = reports.records((), [])
-    if not runs:
+    parts = runs.measured(question)
+    if not parts:
         return View("Nothing was measured on this machine yet: `hwbench bench --quick` takes 15 s.", ())
-    parts = sections.measured([(run, results(run)) for run in runs])
-    return View(f"The newest saved run of {machines.host_device().device.title}.", tuple(parts))
+    return View("What saved runs measured, and under which conditions.", tuple(parts))
 
 
 @cache
-def _studied() -> View:
-    section = reports.study_section(None)
+def _studied(path: str | None) -> View:
+    """Return the study of clock speed of a CSV file, or of the scores of the catalog."""
+    table = scores.read(path) if path else scores.of_catalog(api.devices().values())
+    section = sections.studied(study(table), table.rows)
     return View(section.title, (replace(section, title="By suite"),))
 
 
 @cache
-def _validated() -> View:
-    section = reports.validation_section(())
+def _validated(paths: tuple[str, ...]) -> View:
+    """Return the errors of forecasts against measured times in CSV files, or the published ones."""
+    section = sections.validated(replay.replay(tables.read(paths or tables.shipped()), finder=locate_pair))
     return View(section.sentences[0], (replace(section, sentences=section.sentences[1:]),))
 
 
@@ -186,7 +167,7 @@ VIEWS: dict[str, Callable[[Question], View]] = {
     "compare": _compare,
     "whatif": _whatif,
     "machine": _machine,
-    "clock": lambda _: _studied(),
-    "accuracy": lambda _: _validated(),
+    "clock": lambda question: _studied(question.scores),
+    "accuracy": lambda question: _validated(question.measurements),
 }
 """The views by name, in the order of the page."""

@@ -89,7 +89,11 @@ class Estimate(Answer, Struct, frozen=True):
         "model", "device", "dtype", "batch", "ideal_time_s", "roofline_time_s", "expected_time_s", "bound",
     )  # fmt: skip
     ROWS: ClassVar[str] = "layers"
-    CONTEXT: ClassVar[tuple[str, ...]] = ("title", "forecast")  # body() has the forecast under keys of its own
+    CONTEXT: ClassVar[tuple[str, ...]] = (
+        "title",
+        "device_title",
+        "forecast",
+    )  # body() has the forecast under keys of its own
 
     model: str
     device: str
@@ -121,6 +125,7 @@ class Estimate(Answer, Struct, frozen=True):
     forecast: Forecast | None = None
     improvements: tuple[Improvement, ...] = ()
     title: str = ""
+    device_title: str = ""
     phase: Literal["prefill", "decode"] | None = None
 
     @property
@@ -274,6 +279,7 @@ def estimate(
         ),
         forecast=prediction,
         title=workload.title,
+        device_title=device.title,
     )
 
 

@@ -58,7 +58,8 @@ def test_public_names_are_these() -> None:
 
 def test_every_function_of_the_api_is_callable() -> None:
     assert all(callable(getattr(api, name)) for name in api.__all__)
-    assert set(NAMES) - {"HwbenchError", "InputError", "__version__"} <= set(api.__all__)
+    assert set(NAMES) - {"HwbenchError", "InputError", "__version__", "write_report"} <= set(api.__all__)
+    assert callable(hwbench.write_report)
 
 
 def test_importing_it_imports_nothing_else() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hwbench import api
+from hwbench import api, explore
 from hwbench.cli import cpu_limit as limit
 from hwbench.cli.cpu_limit import cpu_limit
 from hwbench.errors import InputError
@@ -92,9 +92,10 @@ def test_without_files_there_is_no_limit() -> None:
 def test_commands_that_read_tables_have_the_limit(
     cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, words: str, function: str
 ) -> None:
-    monkeypatch.setattr(api, function, time_left)
+    home = explore if function == "write_report" else api
+    monkeypatch.setattr(home, function, time_left)
     assert cli(words.format("x.csv")).err == "hwbench: True.\n"
-    monkeypatch.setattr(api, function, lambda *_, **__: work_for_ever())
+    monkeypatch.setattr(home, function, lambda *_, **__: work_for_ever())
     answer = cli(f"{words.format('x.csv')} --budget 100ms --json")
     assert (answer.code, answer.json["error"]["code"], answer.json["error"]["field"]) == (2, "over-budget", "--budget")
 

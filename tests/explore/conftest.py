@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.browser import browser  # noqa: F401
 from tests.cli.conftest import cli  # noqa: F401  (fixtures)
-from tests.report.conftest import browser  # noqa: F401
 
 
 class Server:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from tests.browser import Browser
 from tests.explore.conftest import Server
-from tests.report.conftest import Browser
 
 pytestmark = pytest.mark.slow
 

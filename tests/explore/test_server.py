@@ -136,7 +136,7 @@ def test_an_address_is_accepted_only_where_it_is_listened_at() -> None:
 
 
 def test_the_page_may_load_only_what_comes_from_here(server: Server) -> None:
-    for path in ("/", "/static/explore.js", "/static/plotly.js", "/api/names", "/nothing"):
+    for path in ("/", "/static/explore.js", "/static/plotly-basic.min.js", "/api/names", "/nothing"):
         response = server.request(path)
         response.read()
         policy = response.headers["content-security-policy"]

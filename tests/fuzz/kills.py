@@ -240,7 +240,7 @@ def preload() -> None:
 
     for name in EVERY:
         importlib.import_module(f"hwbench.cli.commands.{name.replace('-', '_')}")
-    for module in ("numpy", "numba", "hwbench.measure.kernels", "hwbench.api.reports", "hwbench.api.sweeps"):
+    for module in ("numpy", "numba", "hwbench.measure.kernels", "hwbench.explore.report", "hwbench.api.sweeps"):
         importlib.import_module(module)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from hwbench import api
+from hwbench import explore
 from hwbench.cli import options, output
 from hwbench.cli.cpu_limit import cpu_limit
 from hwbench.cli.progress import status
@@ -23,6 +23,10 @@ from hwbench.cli.progress import status
 )  # fmt: skip
 @options.dtype_option()
 @options.batch_option()
+@options.runtime_option
+@options.math_option
+@options.settings_option
+@click.option("--machine", is_flag=True, help="Show the newest saved run of this machine also beside other devices.")
 @click.option("--data", metavar="CSV", help="Scores for the study of clock speed [default: those in the catalog].")
 @click.option(
     "--measurements", multiple=True, metavar="CSV",
@@ -32,16 +36,17 @@ from hwbench.cli.progress import status
 @options.cpu_option
 @options.json_option
 def report(runs: tuple[str, ...], more: tuple[str, ...], budget: str, as_json: bool, **parameters: Any) -> None:
-    """Write estimates, comparisons, saved runs and studies into one HTML file that opens offline.
+    """Write the page of `hwbench explore` with its answers inside: one HTML file that opens offline.
 
     RUN is a saved run: a file, an id or latest; without one, the newest is shown where this machine
-    (host) is a device. A page on other devices holds nothing of this machine.
+    (host) is a device, or with --machine. Else the page holds nothing of this machine.
 
     \b
     Examples:
       hwbench report
       hwbench report -m resnet50 -d rtx3090 -d rtx4090 --dtype fp16 -o cards.html
+      hwbench report -m llama3-8b -d rtx3090 -d rtx4090
     """
     with cpu_limit(budget, runs, more, parameters["data"], parameters["measurements"]), status("writing the page"):
-        answer = api.write_report(*runs, *more, **parameters)
+        answer = explore.write_report(*runs, *more, **parameters)
     output.show(answer, as_json)

@@ -35,6 +35,13 @@ export function fields(place, state, language, changed) {
   }
 }
 
+// What a report was asked, in words: the fields that it cannot change.
+export function fixed(state, language) {
+  const asked = [...(language ? OF_LANGUAGE : OF_NETWORKS), ["batch", "Batch", null]];
+  const changed = Object.entries(state.settings || {}).map(([field, value]) => [`${field} set to`, value]);
+  return [...asked.filter(([name]) => state[name]).map(([name, title]) => [title, state[name]]), ...changed];
+}
+
 export function text(knob, value) {
   return knob.whole ? String(Math.round(value)) : `${Number(value.toPrecision(4))}${knob.unit}`;
 }
@@ -82,11 +89,12 @@ const VIEW_TITLES = {
   answer: "Answer", roofline: "Roofline", layers: "Layers", compare: "Compare", whatif: "What if",
   machine: "This machine", clock: "Clock", accuracy: "Accuracy",
 };
+export const titleOf = (name) => VIEW_TITLES[name] || name;
 
 export function views(place, names, current, address, changed) {
   place.replaceChildren(...names.map((name) => {
     const item = element("li");
-    const link = element("a", VIEW_TITLES[name] || name, { href: address(name) });
+    const link = element("a", titleOf(name), { href: address(name) });
     if (name === current) link.setAttribute("aria-current", "page");
     link.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;

@@ -1,18 +1,21 @@
-// The page: its state is the address, its answers are the server's, and nothing is computed here.
-import { fields, sliders, views } from "./controls.js";
+// The page: its state is the address, its answers are the server's or inside the file, and nothing is computed here.
+import { fields, fixed, sliders, titleOf, views } from "./controls.js";
 import { picker } from "./pickers.js";
 import { choose, element, table } from "./tables.js";
 
 const root = document.documentElement;
 const by = (id) => document.getElementById(id);
+const inside = (id) => JSON.parse((by(id) || { textContent: "null" }).textContent);
+const saved = inside("saved"); // of a report: what it answers, and the answers
 const SINGLE = ["dtype", "batch", "runtime", "math", "weights", "prompt", "generate", "context"];
 const LISTS = { model: "models", device: "devices" };
-let names = { models: [], devices: [], views: [] };
+const names = saved ? saved.names : await (await fetch("/api/names")).json();
 let running = null;
 
 // The address holds everything that is asked, so that it can be sent, kept and gone back to.
 function read(search) {
   const query = new URLSearchParams(search);
+  if (saved && !query.has("model")) return { view: "", ...saved.state };
   const state = { view: query.get("view") || "answer", models: query.getAll("model"), devices: query.getAll("device"), settings: {} };
   for (const name of SINGLE) state[name] = query.get(name) || "";
   for (const [name, value] of query) if (name.startsWith("set.")) state.settings[name.slice(4)] = value;
@@ -28,9 +31,10 @@ function query(state, more = {}) {
   for (const [name, value] of Object.entries(more)) made.set(name, value);
   return made.toString();
 }
-const address = (state) => `/?${query(state, { view: state.view })}`;
+const address = (state) => (saved ? "#" : "/?") + query(state, state.view ? { view: state.view } : {});
+const asked = () => (saved ? location.hash.slice(1) : location.search);
 
-let state = read(location.search || document.body.dataset.initial);
+let state = read(asked() || document.body.dataset.initial);
 
 function go(change, replace) {
   state = { ...state, ...change };
@@ -43,8 +47,15 @@ function controls() {
   showModels(state.models);
   showDevices(state.devices);
   const language = kindOf(state.models[0]) === "language";
-  fields(by("fields"), state, language, (name, value) => go({ [name]: value }));
-  views(by("views"), names.views, state.view, (view) => address({ ...state, view }), (view) => go({ view }));
+  if (saved) showFixed(language);
+  else fields(by("fields"), state, language, (name, value) => go({ [name]: value }));
+  const own = saved ? names.views.filter((view) => answer(state, view)) : names.views;
+  views(by("views"), own, state.view, (view) => address({ ...state, view }), (view) => go({ view }));
+  by("report").href = `/report?${query(state)}`;
+}
+function showFixed(language) {
+  const known = fixed(state, language).map(([title, value]) => element("span", `${title} ${value}`));
+  by("fields").replaceChildren(...known);
 }
 
 // One question at a time: what is asked meanwhile waits, and only the last of it is asked.
@@ -65,33 +76,47 @@ function show() {
   });
 }
 
-async function ask(asked, signal, more = {}) {
-  const response = await fetch(`/api/view/${asked.view}?${query(asked, more)}`, { signal });
+const answer = (state, view) => saved.answers[`${view} ${state.models[0]} ${state.devices[0]}`] || saved.answers[view];
+
+async function ask(asked, view, signal, more = {}) {
+  if (saved) return answer(asked, view);
+  const response = await fetch(`/api/view/${view}?${query(asked, more)}`, { signal });
   return response.json();
 }
 
 async function load(asked, signal) {
-  const first = await ask(asked, signal, asked.view === "whatif" ? { along: "batch" } : {});
-  if (first.error) { fail(first.error); return; }
+  const shown = saved ? names.views.filter((view) => answer(asked, view)) : [asked.view];
+  const places = [];
+  let told = "";
+  for (const view of shown) {
+    const first = await ask(asked, view, signal);
+    if (first.error) { fail(first.error); return; }
+    if (view === shown[0]) head(asked, first);
+    const sections = [...first.sections];
+    for (const along of first.more) sections.push(...((await ask(asked, view, signal, { along })).sections || []));
+    const place = by(`view-${view}`) || element("div", undefined, { class: "view", id: `view-${view}`, "data-view": view });
+    places.push(place);
+    if (place.parentElement !== by("content")) by("content").append(place);
+    const title = saved ? [element("h2", titleOf(view))] : [];
+    if (told && told !== first.sentence) title.push(element("p", first.sentence));
+    told = first.sentence;
+    await render(place, title, sections);
+  }
+  for (const child of Array.from(by("content").children)) if (!places.includes(child)) child.remove();
+  if (saved && asked.view && by(`view-${asked.view}`)) by(`view-${asked.view}`).scrollIntoView();
+}
+
+function head(asked, first) {
   by("error").hidden = true;
   window.hwbenchAnswer = first.answer; // also for the console
   by("sentence").textContent = first.sentence;
-  document.title = `${asked.models[0]} on ${asked.devices[0]} · hwbench`;
+  if (saved) return;
+  document.title = `${first.about[0] || asked.models[0]} on ${first.about[1] || asked.devices[0]} · hwbench`;
   sliders(by("knobs"), first.knobs, state.settings, (field, value) => {
     const settings = field === null ? {} : { ...state.settings };
     if (value === null) delete settings[field]; else settings[field] = value;
     go({ settings }, true);
   });
-  const sections = [...first.sections];
-  if (asked.view === "whatif") {
-    const others = kindOf(asked.models[0]) === "language" ? ["context"] : first.knobs.map((knob) => knob.field);
-    for (const along of others) {
-      const next = await ask(asked, signal, { along });
-      if (next.sections) sections.push(...next.sections);
-    }
-  }
-  by("content").classList.toggle("multiples", asked.view === "whatif");
-  await render(by("content"), sections);
 }
 
 function fail(error) {
@@ -103,25 +128,19 @@ function fail(error) {
 }
 
 // Figures stay in place while their numbers change, so that a slider moves them without a flicker.
-async function render(place, sections) {
+async function render(place, title, sections) {
   const kept = [];
   for (const section of sections) {
     const made = place.querySelector(`section[data-name="${CSS.escape(section.name)}"]`) || element("section", undefined, { "data-name": section.name });
-    kept.push(made);
-    if (made.parentElement !== place) place.append(made);
     const alone = section.parts.length === 1 && section.parts[0].title === section.title;
-    const parts = [...(alone ? [] : [element("h2", section.title)]), ...section.sentences.map((sentence) => element("p", sentence))];
-    const figures = [];
-    for (const part of section.parts) {
-      if (!part.traces) { parts.push(table(part)); continue; }
-      const drawn = figure(made, part);
-      parts.push(drawn);
-      figures.push(part);
-    }
+    const parts = [...(alone ? [] : [element(saved ? "h3" : "h2", section.title)]), ...section.sentences.map((sentence) => element("p", sentence))];
+    const figures = section.parts.filter((part) => part.traces);
+    for (const part of section.parts) parts.push(part.traces ? figure(made, part) : table(part));
     made.replaceChildren(...parts);
-    for (const part of figures) await draw(part);
+    kept.push([made, figures]);
   }
-  for (const child of Array.from(place.children)) if (!kept.includes(child)) child.remove();
+  place.replaceChildren(...title, ...kept.map(([made]) => made));
+  for (const part of kept.flatMap(([, figures]) => figures)) await draw(part);
 }
 
 function figure(section, part) {
@@ -154,16 +173,19 @@ async function draw(part) {
 }
 
 hwbench.theme(by("theme"), show);
+root.dataset.saved = saved ? "yes" : "no";
 by("controls").addEventListener("submit", (event) => event.preventDefault());
 by("link").addEventListener("click", async () => {
   try { await navigator.clipboard.writeText(location.href); by("link").textContent = "Copied"; } catch { prompt("The link", location.href); }
   setTimeout(() => { by("link").textContent = "Copy link"; }, 1500);
 });
-by("json").addEventListener("click", () => hwbench.save("hwbench.json", "application/json", JSON.stringify(window.hwbenchAnswer)));
-window.addEventListener("popstate", () => { state = read(location.search); show(); });
+by("json").addEventListener("click", () => {
+  const content = saved ? by("data").textContent : JSON.stringify(window.hwbenchAnswer);
+  hwbench.save("hwbench.json", "application/json", content);
+});
+window.addEventListener("popstate", () => { state = read(asked()); show(); });
 
-names = await (await fetch("/api/names")).json();
-const showModels = picker(by("models"), "Model", names.models, 6, (models) => go({ models }));
-const showDevices = picker(by("devices"), "Device", names.devices, 12, (devices) => go({ devices, settings: {} }));
-history.replaceState(null, "", address(state));
+const showModels = picker(by("models"), "Model", names.models, 6, (models) => go({ models }), Boolean(saved));
+const showDevices = picker(by("devices"), "Device", names.devices, 12, (devices) => go({ devices, ...(saved ? {} : { settings: {} }) }), Boolean(saved));
+if (!saved) history.replaceState(null, "", address(state));
 show();

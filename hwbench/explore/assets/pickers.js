@@ -17,7 +17,7 @@ function found(choices, typed) {
   return rated.sort((a, b) => a[0] - b[0]).slice(0, MOST).map(([, choice]) => choice);
 }
 
-export function picker(place, title, choices, most, changed) {
+export function picker(place, title, choices, most, changed, fixed) {
   const id = place.id;
   const label = element("label", title);
   const input = element("input", undefined, {
@@ -28,7 +28,7 @@ export function picker(place, title, choices, most, changed) {
   const chips = element("ul", undefined, { class: "chips", "aria-label": `${title}, chosen` });
   options.hidden = true;
   label.append(input);
-  place.append(label, options, chips);
+  place.append(...(fixed ? [element("span", title)] : [label, options]), chips);
   let listed = [];
   let at = -1;
   let chosen = [];
@@ -84,7 +84,7 @@ export function picker(place, title, choices, most, changed) {
       const look = element("button", titles.get(name) || name, { type: "button", "aria-pressed": String(!index) });
       look.addEventListener("click", () => changed([name, ...names.filter((other) => other !== name)]));
       chip.append(look);
-      if (names.length > 1) {
+      if (names.length > 1 && !fixed) {
         const away = element("button", "×", { type: "button", "aria-label": `Remove ${name}` });
         away.addEventListener("click", () => changed(names.filter((other) => other !== name)));
         chip.append(away);

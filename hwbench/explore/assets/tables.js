@@ -16,9 +16,10 @@ export function table(data) {
   top.append(head);
   for (const row of data.rows) {
     const line = element("tr");
-    row.forEach(([text, value], index) => {
+    row.forEach((value, index) => {
+      const [text, number] = Array.isArray(value) ? value : [value === null ? "-" : value];
       const cell = element("td", text, side(index));
-      if (value !== null) cell.dataset.v = String(value);
+      if (number !== undefined) cell.dataset.v = String(number);
       line.append(cell);
     });
     body.append(line);

@@ -123,7 +123,7 @@ def sentences(runs: Sequence[MeasuredEstimate], elsewhere: Sequence[OtherMachine
     drawn = best(runs)
     others = (
         f"Run {other.run} measured the same model in {si(other.time_s, 's')} on another machine, {other.machine}. "
-        f"It is not {e.device} and is not drawn here."
+        f"It is not {e.device_title} and is not drawn here."
         for other in elsewhere
     )
     return [*([_sentence(drawn, e)] if drawn else []), *others]

@@ -4,19 +4,18 @@ from collections.abc import Sequence
 
 from hwbench.machine.device import Device
 from hwbench.measure.analysis.results import Results
-from hwbench.measure.record import Record, Result
+from hwbench.measure.record import Record
 from hwbench.predict.estimate import Estimate
 from hwbench.predict.replay.summary import Validation
 from hwbench.report.html import measured as measured_estimates
-from hwbench.report.html.figures import common, roofline, study
+from hwbench.report.html.figures import common, study
 from hwbench.report.html.figures import run as figures_run
-from hwbench.report.html.measured import MeasuredEstimate, OtherMachineRun
+from hwbench.report.html.measured import MeasuredEstimate
 from hwbench.report.html.page import Figure, HtmlTable, Section, label
 from hwbench.report.text.format import RATED, ceil_digits, floor_digits, number, percent, rate
 from hwbench.study.clock.results import ClockStudy, Suite
 from hwbench.study.clock.scores import ScoreRow
 from hwbench.study.clock.verdict import predictor
-from hwbench.study.compare.devices import Comparison
 from hwbench.study.explain import Explanation
 from hwbench.units import operations_unit, si
 
@@ -26,7 +25,7 @@ MAX_RUNS = 6
 
 def answer(e: Estimate, runs: Sequence[MeasuredEstimate] = ()) -> str:
     """Return the answer in a sentence or two: what was measured, where a run did, and the forecast."""
-    head = f"{e.model} at {e.dtype}, batch {e.batch}, on {e.device}"
+    head = f"{e.title or e.model} at {e.dtype}, batch {e.batch}, on {e.device_title}"
     if measured_time := measured_estimates.best(runs):
         result = measured_time.result
         ends = f"{si(result.interval[0], 's', 3)} to {si(result.interval[1], 's', 3)}"
@@ -72,7 +71,7 @@ def _summary_row(e: Estimate, base: float | None, watts: float | None) -> tuple[
     time, ends, speed = e.expected_time_s, e.interval_s, e.throughput_per_s
     return (
         e.title or e.model,
-        e.device,
+        e.device_title,
         si(time, "s") if time else None,
         f"{si(ends[0], 's', 3)} to {si(ends[1], 's', 3)}" if ends else None,
         rate(speed) if speed else None,
@@ -87,26 +86,6 @@ def _summary_row(e: Estimate, base: float | None, watts: float | None) -> tuple[
 
 def _bound(e: Estimate) -> str | None:
     return e.bound or e.roofline.bound
-
-
-def estimated(
-    e: Estimate,
-    index: int,
-    device: Device,
-    runs: Sequence[MeasuredEstimate] = (),
-    elsewhere: Sequence[OtherMachineRun] = (),
-    results: Sequence[Result] = (),
-) -> Section:
-    """Return the three answers for one model on one device, measured runs, its roofline and its layers.
-
-    `results` were measured on the same machine; `elsewhere` is mentioned but not drawn.
-    """
-    drawn = measured_estimates.best(runs)
-    picture = roofline.roofline(e, f"roofline-{index}", device, results, drawn)
-    parts = (answers_table(e, runs), picture, common.layer_times(e, f"layers-{index}", drawn))
-    head = (answer(e, runs),) if index else ()  # the first answer is at the head of the page
-    sentences = (*head, work(e), *measured_estimates.sentences(runs, elsewhere, e), *map(str, e.notices))
-    return Section(f"estimate-{index}", f"{e.title or e.model} on {device.title}", sentences, parts)
 
 
 def work(e: Estimate) -> str:
@@ -139,7 +118,7 @@ def answers_table(e: Estimate, runs: Sequence[MeasuredEstimate] = ()) -> HtmlTab
         rows.append(("expected", si(forecast.time_s, "s"), speed, share, what))
     rows += [_measured(run, e) for run in runs]
     header = ("answer", "time", RATED[e.rated], "share of the peak", "what it is")
-    return HtmlTable(f"Three answers for {e.model} on {e.device}", header, tuple(rows), right=(1,))
+    return HtmlTable(f"Three answers for {common.titled(e)}", header, tuple(rows), right=(1,))
 
 
 def _measured(run: MeasuredEstimate, e: Estimate) -> tuple[str | float | None, ...]:
@@ -149,15 +128,6 @@ def _measured(run: MeasuredEstimate, e: Estimate) -> tuple[str | float | None, .
     share = percent(e.flops / result.value / e.peak_flops_per_second)
     what = f"run {run.run}, {run.name}: {ends}, grade {result.grade}"
     return ("measured", si(result.value, "s"), rate(e.batch / result.value), share, what)
-
-
-def compared(comparison: Comparison) -> Section:
-    """Return devices compared, and the factors of each ratio."""
-    figure = study.decomposition(comparison, "decomposition")
-    model = f", {comparison.model}" if comparison.model else ""
-    sentences = (f"At {comparison.dtype}{model}: each ratio is a product of factors.", *map(str, comparison.notices))
-    table = study.comparison_table(comparison)
-    return Section("compare", "Devices compared", sentences, (table, *((figure,) if figure else ())))
 
 
 def measured(runs: Sequence[tuple[Record, Results]]) -> list[Section]:
@@ -172,8 +142,7 @@ def measured(runs: Sequence[tuple[Record, Results]]) -> list[Section]:
         origin = f"Run {run.id}, by hwbench {run.hwbench_version}: {' '.join(run.command)}".rstrip(": ") + "."
         sentences = (origin, *map(str, (*results.findings, *run.notices)))
         parts: tuple[Figure | HtmlTable, ...] = (*(figure for figure in figures if figure), *tables)
-        title = f"Measured on {run.created[:16].replace('T', ' at ')} UTC"
-        sections.append(Section(f"run-{index}", title, sentences, parts))
+        sections.append(Section(f"run-{index}", figures_run.titled(run), sentences, parts))
     if len(runs) > MAX_RUNS:
         rows = tuple((run.id, run.created, " ".join(run.command), len(results.results)) for run, results in runs)
         table = HtmlTable("All runs", ("run", "created", "command", "results"), rows, right=(3,))

@@ -22,7 +22,7 @@ from hwbench.report.html import measured
 from hwbench.report.html.figures import ceilings, common, roofline
 from hwbench.units import BytesPerSecond, FlopsPerSecond
 from hwbench.workload import load
-from tests.report.html.test_page import embedded
+from tests.explore.test_saved_file import embedded
 
 RUN = store.load(str(Path(__file__).parents[2] / "golden" / "run-1.json"))
 KEY = str(RUN.environment["machine"])
@@ -68,7 +68,7 @@ def test_another_machine_is_named_and_not_drawn() -> None:
     here, elsewhere = held(run({"conv1": [0.3]}), machine="another")
     assert here == []
     (text,) = measured.sentences(here, elsewhere, predicted())
-    assert "on another machine, AMD EPYC. It is not i9-10940x and is not drawn" in text
+    assert "on another machine, AMD EPYC. It is not Intel Core i9-10940X and is not drawn" in text
 
 
 def test_a_worker_that_states_the_key_of_a_machine_is_another_machine() -> None:
@@ -254,8 +254,8 @@ def test_a_run_with_layers_is_what_the_report_draws(tmp_path: Path) -> None:
 
     hwbench("run", "--model", "lenet5", "--layers", "--threads", "1", "--budget", "300ms", "--save")
     hwbench("report", "latest", "-m", "lenet5", "-d", "host", "-o", "page.html")
-    figures = embedded((tmp_path / "page.html").read_text(encoding="utf-8"), "figures")
-    (bars,) = [one for one in figures if one["name"] == "layers-0"]
+    answers = embedded((tmp_path / "page.html").read_text(encoding="utf-8"), "saved")["answers"]
+    ((bars,),) = (section["parts"] for section in answers["layers lenet5 host"]["sections"])
     measured = [trace["x"] for trace in bars["traces"] if trace["name"] == "measured"]
     assert [len(times) for times in measured] == [len(load.workload("lenet5").ops)]
     assert all(time > 0 for time in measured[0])

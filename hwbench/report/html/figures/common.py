@@ -21,6 +21,11 @@ _MANTISSAS: tuple[tuple[float, ...], ...] = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2
 _MIN_TICKS = 3
 
 
+def titled(e: Estimate) -> str:
+    """Return the model and the device as people call them."""
+    return f"{e.title or e.model} on {e.device_title}"
+
+
 def axis(title: str, **more: Any) -> dict[str, Any]:
     """Return a plotly axis with a title."""
     return {"title": {"text": title}, **more}
@@ -57,7 +62,7 @@ def layer_table(e: Estimate, measured: MeasuredEstimate | None = None) -> HtmlTa
         rows.append((x.name, x.kind, x.count, *work, *times, x.bound, *((timed.get(index),) if timed else ())))
     header += ["measured s"] if timed else []
     right = (*range(2, 9), *((10,) if timed else ()))
-    return HtmlTable(f"Layers of {e.model} on {e.device}", tuple(header), tuple(rows), right)
+    return HtmlTable(f"Layers of {titled(e)}", tuple(header), tuple(rows), right)
 
 
 def time_of(layer: LayerEstimate) -> float:
@@ -89,7 +94,7 @@ def layer_times(e: Estimate, name: str, measured: MeasuredEstimate | None = None
     longest_text = f" The longest is {top.name} with {si(time_of(top), 's')}." if top else ""
     return Figure(
         name=name,
-        title=f"Time per layer of {e.model} on {e.device}, {e.dtype}, batch {e.batch}: {shown}",
+        title=f"Time per layer of {titled(e)}, {e.dtype}, batch {e.batch}: {shown}",
         alternative=f"Horizontal bars of {shown}, the longest first.{longest_text}",
         traces=tuple(traces),
         layout=bars_layout(
@@ -125,7 +130,7 @@ def limits(e: Estimate, name: str) -> Figure:
     largest = max(seconds, key=lambda limit: seconds[limit], default="nothing known")
     return Figure(
         name=name,
-        title=f"What the expected time of {e.model} on {e.device} is spent on",
+        title=f"What the expected time of {titled(e)} is spent on",
         alternative=f"A bar of {parts}; most is {largest}.",
         traces=tuple(
             {

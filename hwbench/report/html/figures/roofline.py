@@ -12,7 +12,7 @@ from hwbench.machine.device import Device
 from hwbench.measure.record import Result
 from hwbench.predict.estimate import Estimate, LayerEstimate
 from hwbench.report.html.figures.ceilings import CeilingLine, SlopeLine, ceilings, slopes
-from hwbench.report.html.figures.common import BOUNDS, COLORS, MEASURED, layer_table, log_axis, time_of
+from hwbench.report.html.figures.common import BOUNDS, COLORS, MEASURED, layer_table, log_axis, time_of, titled
 from hwbench.report.html.measured import MeasuredEstimate
 from hwbench.report.html.page import Figure, label
 from hwbench.units import operations_unit, si
@@ -49,7 +49,7 @@ def roofline(
         trace["showlegend"] = trace["name"] not in {label["name"] for label in names}
     return Figure(
         name=name,
-        title=f"Roofline of {e.model} on {e.device}, {e.dtype}, batch {e.batch}",
+        title=f"Roofline of {titled(e)}, {e.dtype}, batch {e.batch}",
         alternative=_description(e, roofs, levels, len(points), measured),
         traces=(*lines, *marks),
         layout={

@@ -15,6 +15,12 @@ _VARIANTS = ("ijk", "ikj", "parallel", "blocked", "numpy", "torch", "numba")
 _DASHES = {"fp32": "solid", "fp64": "dash"}
 
 
+def titled(run: Record) -> str:
+    """Return the machine of a run, and when it ran."""
+    machine = run.device.title if run.device else run.environment.get("brand") or "an unknown machine"
+    return f"{machine}, {run.created[:16].replace('T', ' ')} UTC"
+
+
 def result_table(run: Record, results: Iterable[Result]) -> HtmlTable:
     """Return every result of a run with its interval, share of the peak and grade."""
     header = (
@@ -28,7 +34,7 @@ def result_table(run: Record, results: Iterable[Result]) -> HtmlTable:
         )
         for x in results
     )  # fmt: skip
-    return HtmlTable(f"Results of {run.id}", header, rows, right=(5, 6, 7, 8, 10, 11, 13))
+    return HtmlTable(f"Results of {titled(run)}", header, rows, right=(5, 6, 7, 8, 10, 11, 13))
 
 
 def conditions(run: Record) -> HtmlTable:
@@ -39,7 +45,7 @@ def conditions(run: Record) -> HtmlTable:
         later = run.after.get(key)
         if first is not None or later is not None:
             rows.append((key, _plain(first), None if later is None else _plain(later)))
-    return HtmlTable(f"Conditions of {run.id}", ("what", "before", "after"), tuple(rows))
+    return HtmlTable(f"Conditions of {titled(run)}", ("what", "before", "after"), tuple(rows))
 
 
 def _plain(value: Any) -> Cell:
@@ -75,7 +81,7 @@ def ladder(run: Record, results: Sequence[Result], name: str) -> Figure | None:
     best = max(squares, key=lambda x: x.value)
     return Figure(
         name=name,
-        title=f"Matrix products from the plain loop to the ceiling, {run.id}: others than fp32 by a click",
+        title=f"Matrix products from the plain loop to the ceiling, {titled(run)}: others than fp32 by a click",
         alternative=(
             "Lines of FLOP/s over the side of the matrices, one for each way to multiply them. "
             f"The fastest is {best.variant} {best.dtype} with {si(best.value, best.unit)}."
@@ -159,7 +165,7 @@ def working_sets(run: Record, results: Sequence[Result], name: str) -> Figure | 
     plateaus = ", ".join(f"{x.variant} {Bytes(x.value)}" for x in results if x.kernel == "cache" and x.unit == "B")
     return Figure(
         name=name,
-        title=f"Read bandwidth by working set, {run.id}",
+        title=f"Read bandwidth by working set, {titled(run)}",
         alternative=f"Lines of bytes a second over the size of the data read. Plateaus: {plateaus or 'not found'}.",
         traces=tuple(traces),
         layout={

@@ -13,7 +13,6 @@ from hwbench.study.clock.results import Suite
 from hwbench.study.clock.scores import ScoreRow
 from hwbench.study.compare.decomposition import Decomposition
 from hwbench.study.compare.devices import Comparison
-from hwbench.units import si
 
 MAX_GROUPS = 11
 """Microarchitectures with their own color in a scatter; the rest share gray."""
@@ -211,16 +210,3 @@ def _rows_table(rows: Sequence[ReplayRow]) -> HtmlTable:
         for r in rows
     )
     return HtmlTable("Predicted and measured", header, body, right=(2, 5, 6, 7, 8, 9))
-
-
-def comparison_table(comparison: Comparison) -> HtmlTable:
-    """Return a row for each device of a comparison."""
-    header = ("device", "peak", "bandwidth", "ridge FLOP/B", "power W", *(f"batch {b}" for b in comparison.batches))
-    rows = []
-    for d in comparison.devices:
-        times = {t.batch: t.expected_time_s or t.roofline_time_s for t in d.times}
-        peak = si(d.peak_flops_per_second, "FLOP/s") if d.peak_flops_per_second else None
-        bandwidth = si(d.bandwidth_bytes_per_second, "B/s") if d.bandwidth_bytes_per_second else None
-        spans = (si(time, "s") if (time := times.get(b)) else None for b in comparison.batches)
-        rows.append((d.title, peak, bandwidth, d.ridge_point, d.power_w, *spans))
-    return HtmlTable("Devices compared", header, tuple(rows), right=tuple(range(1, len(header))))

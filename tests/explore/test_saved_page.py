@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.conftest import Browser
-from tests.report.html.test_page import HOSTILE, hostile_page
+from tests.browser import Browser
+from tests.explore.test_saved_file import HOSTILE, hostile_page
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +33,7 @@ def test_hostile_names_are_text(browser: Browser, tmp_path: Path) -> None:
 
 def test_csv_of_a_table_is_quoted_and_no_formula(browser: Browser, tmp_path: Path) -> None:
     browser.open(write(tmp_path, hostile_page()))
-    lines = browser.script("return window.hwbenchCsv(document.querySelector('main > section > .table table'))")
+    lines = browser.script("return hwbench.csv(document.querySelector('section > .with-csv table'))")
     assert "'=HYPERLINK(1),1.5,8,-" in lines
     assert lines.splitlines()[0] == "name,value,index,nothing"
 

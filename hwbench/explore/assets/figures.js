@@ -1,5 +1,5 @@
 "use strict";
-// What reports and the local page share: figures in the colors of the page, tables that sort and are saved as CSV, the theme.
+// Figures in the colors of the page, tables that sort and are saved as CSV, the theme.
 const hwbench = (function () {
   const root = document.documentElement;
   const base = {};
