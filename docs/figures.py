@@ -12,6 +12,7 @@ from statistics import median
 import hwbench
 from hwbench.api.language.estimates import estimate_language
 from hwbench.api.language.points import compare_language
+from hwbench.measure.store import load
 
 FOLDER = Path(__file__).parent / "figures"
 WIDTH = 420
@@ -228,6 +229,23 @@ def coverage() -> str:
     return figure("Published times over their forecasts, with the 80 % intervals", 322, parts)
 
 
+def samples() -> str:
+    """Return every sample of numpy's product in five processes of two settings, by wall and by CPU time."""
+    x, y = linear(0, 5, 40, 400), linear(0, 120, 270, 20)
+    parts = axes(x, y, {n: f"{n}" for n in range(6)}, {n: f"{n}" for n in range(0, 121, 40)})
+    for name, kind in (("default", "b"), ("haswell", "a")):
+        record = load(str(FOLDER.parent / "tutorials" / "runs" / f"blas-{name}.json"))
+        taken = next(each for each in record.measurements if each.variant == "numpy")
+        of_process = [[s for s in taken.samples if s.process == n] for n in range(record.processes)]
+        each = [(n + (i + 1) / (len(group) + 1), s) for n, group in enumerate(of_process) for i, s in enumerate(group)]
+        for clock, color in (("wall_s", "c"), ("cpu_s", kind)):
+            rates = [(x(at), y(taken.work * s.repetitions / getattr(s, clock) / 1e9)) for at, s in each]
+            parts.append(dots(rates, color))
+    parts += [text(60, 118, "Haswell's kernels by CPU time", kind="a"), text(60, 136, "default by CPU time", kind="b")]
+    parts += [text(60, 154, "both by wall time", kind="c"), text(400, 310, "GFLOP/s in five processes", "end")]
+    return figure("Samples of a matrix product in five processes of two settings", 318, parts)
+
+
 FIGURES: dict[str, Callable[[], str]] = {
     "alexnet-layers": alexnet_layers,
     "alexnet-roofline": alexnet_roofline,
@@ -236,6 +254,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "scores-by-clock": scores_by_clock,
     "tokens-by-bandwidth": tokens_by_bandwidth,
     "coverage": coverage,
+    "samples": samples,
 }
 
 

@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 from docs.schemas import FORMS
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"```console\n\$ (hwbench [^\n]*)\n(.*?)```", re.DOTALL)
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 MEASURED = re.compile(r"```text\n\$ (hwbench validate --measurements \.\./shared/[^\n]*)\n(.*?)```", re.DOTALL)
@@ -121,6 +122,20 @@ def test_files_that_pages_name_exist(page: Path) -> None:
     ]
     for name in re.findall(r"`([\w/]+\.py)`", page.read_text(encoding="utf-8")):
         assert any(f"/{path}".endswith(f"/{name}") for path in suffixes), f"{page.name}: {name}"
+
+
+@pytest.mark.parametrize(
+    ("translated", "original"),
+    [("README.zh-CN.md", "README.md"), ("docs/zh/alexnet.md", "docs/tutorials/alexnet.md")],
+)
+def test_translations_have_the_commands_and_numbers_of_the_original(translated: str, original: str) -> None:
+    texts = [(ROOT / page).read_text(encoding="utf-8") for page in (translated, original)]
+    fence = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+    blocks = [fence.findall(text) for text in texts]
+    assert blocks[0] == blocks[1]
+    prose = [re.sub(r"\]\([^)]*\)|<[^>]*>", "", fence.sub("", text)) for text in texts]
+    numbers = [Counter(re.findall(r"\d[\d,.]*\d|\d", text)) for text in prose]
+    assert numbers[0] == numbers[1]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
