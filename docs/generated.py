@@ -25,8 +25,9 @@ KINDS = {
 
 
 def on_config(config: Any) -> None:
-    """State the version that the pages describe."""
+    """State the version that the pages describe, and where each is edited if there is a repository to edit it in."""
     config.copyright = f"hwbench {VERSION}"
+    config.edit_uri = "edit/main/docs/" if config.repo_url else None
 
 
 def on_files(files: Files, config: Any) -> None:
