@@ -20,7 +20,9 @@ from docs.schemas import FORMS
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"```console\n\$ (hwbench [^\n]*)\n(.*?)```", re.DOTALL)
-PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
+PYTHON = re.compile(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.DOTALL)
+"""A text block that follows shows what the Python block prints."""
+
 MEASURED = re.compile(r"```text\n\$ (hwbench validate --measurements \.\./shared/[^\n]*)\n(.*?)```", re.DOTALL)
 """Output that depends on tables outside the repository: the page may end before the output does."""
 
@@ -48,6 +50,13 @@ def run(words: list[str]) -> str:
     return done.stdout
 
 
+def check(page: Path, fresh: str) -> None:
+    """Fail if a page differs from its fresh text, or write that if told to."""
+    if os.environ.get("HWBENCH_UPDATE_DOCS"):
+        page.write_text(fresh, encoding="utf-8")
+    assert page.read_text(encoding="utf-8") == fresh, f"{page.name} shows output that is not printed any more"
+
+
 def printed(command: str) -> str:
     return run(["-m", "hwbench", *shlex.split(command)[1:]])
 
@@ -57,17 +66,22 @@ def printed(command: str) -> str:
 def test_commands_print_what_the_page_shows(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     fresh = BLOCK.sub(lambda match: f"```console\n$ {match.group(1)}\n{printed(match.group(1))}```", text)
-    if os.environ.get("HWBENCH_UPDATE_DOCS"):
-        page.write_text(fresh, encoding="utf-8")
-        text = fresh
-    assert text == fresh, f"{page.name} shows output that is not printed any more"
+    check(page, fresh)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", containing(PYTHON), ids=name)
 def test_python_runs_as_the_page_shows(page: Path) -> None:
     pytest.importorskip("torch")
-    run(["-W", "error", "-c", "\n".join(PYTHON.findall(page.read_text(encoding="utf-8")))])
+    text = page.read_text(encoding="utf-8")
+    code = "\nprint(end='\\x1e')\n".join(block for block, _ in PYTHON.findall(text))
+    outputs = iter(run(["-W", "error", "-c", code]).split("\x1e"))
+
+    def fresh(match: re.Match[str]) -> str:
+        output = next(outputs)
+        return match[0] if match[2] is None else f"```python\n{match[1]}```\n\n```text\n{output}```"
+
+    check(page, PYTHON.sub(fresh, text))
 
 
 @pytest.mark.slow
@@ -80,10 +94,7 @@ def test_replayed_tables_give_what_the_page_shows() -> None:
         if "--parameters" not in command:  # what is fitted first is for tests/predict/test_ledger.py
             start = "".join(printed(command).splitlines(keepends=True)[: shown.count("\n")])
             fresh = fresh.replace(f"$ {command}\n{shown}", f"$ {command}\n{start}")
-    if os.environ.get("HWBENCH_UPDATE_DOCS"):
-        page.write_text(fresh, encoding="utf-8")
-        text = fresh
-    assert text == fresh, f"{page.name} shows output that is not printed any more"
+    check(page, fresh)
 
 
 def test_the_readme_states_the_accuracy_that_is_measured() -> None:
