@@ -22,7 +22,7 @@ PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").r
 BLOCK = re.compile(r"```console\n\$ (hwbench [^\n]*)\n(.*?)```", re.DOTALL)
 PYTHON = re.compile(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.DOTALL)
 """A text block that follows shows what the Python block prints."""
-
+SHELL = re.compile(r"```shell\n(.*?)```", re.DOTALL)
 MEASURED = re.compile(r"```text\n\$ (hwbench validate --measurements \.\./shared/[^\n]*)\n(.*?)```", re.DOTALL)
 """Output that depends on tables outside the repository: the page may end before the output does."""
 
@@ -82,6 +82,21 @@ def test_python_runs_as_the_page_shows(page: Path) -> None:
         return match[0] if match[2] is None else f"```python\n{match[1]}```\n\n```text\n{output}```"
 
     check(page, PYTHON.sub(fresh, text))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", containing(SHELL), ids=name)
+def test_recipes_run_in_an_empty_folder(page: Path, tmp_path: Path) -> None:
+    blocks = "\n".join(SHELL.findall(page.read_text(encoding="utf-8")))
+    if "torch:" in blocks:
+        pytest.importorskip("torch")
+    script = f'set -e; hwbench() {{ {shlex.quote(sys.executable)} -m hwbench "$@"; }}\n{blocks}'
+    own = {"XDG_CONFIG_HOME": str(tmp_path / "own"), "XDG_DATA_HOME": str(tmp_path / "own"), "PYTHONPATH": str(ROOT)}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("HWBENCH_")} | own
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, env=environment, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
@@ -192,3 +207,12 @@ def test_every_key_is_documented(section: str) -> None:
     answer = json.loads(printed(f"hwbench {SAMPLES[section]} --json"))
     words = set(re.findall(r"[\w-]+", common + text))
     assert keys(answer) <= words
+
+
+def test_a_word_has_one_definition() -> None:
+    text = (ROOT / "docs" / "reference" / "glossary.md").read_text(encoding="utf-8")
+    words = re.findall(r"^### (.*)$", text, re.MULTILINE)
+    assert len(set(map(str.lower, words))) == len(words)
+    assert words == sorted(words, key=str.lower)
+    paragraphs = [entry.strip().split("\n\n") for entry in re.split(r"^### ", text, flags=re.MULTILINE)[1:]]
+    assert all(len(entry) == 2 for entry in paragraphs), "a heading and one paragraph"
