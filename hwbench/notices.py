@@ -250,6 +250,9 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     "device-similar": "The device '{name}' is taken to be {device} ({title}).",
     "does-not-fit": "The model does not fit at {dtype}: it needs at least {needed_bytes}, {device} has {size_bytes}.",
     "no-kernels": "There is no forecast: {runtime} has no {dtype} kernels for whole networks, such as convolutions.",
+    "no-time-model": (
+        "There is no forecast: hwbench has no time model of {device}, and its peaks are what its vendor states."
+    ),
     "memory-size-unknown": "The memory size of {device} is unknown, so the model may not fit.",
     "peak-assumed": lambda device, fields: (
         f"The peak of {device} rests on assumed values ({', '.join(fields) or 'clock or units'})."

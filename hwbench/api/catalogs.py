@@ -16,6 +16,7 @@ from hwbench.files import folders, names, places
 from hwbench.machine import catalog, description, elsewhere
 from hwbench.machine.description import DeviceDetails
 from hwbench.machine.device import Device
+from hwbench.machine.parts import KINDS
 from hwbench.notices import Notice
 from hwbench.report.text import machine as machine_text
 from hwbench.report.text import workload as workload_text
@@ -48,7 +49,7 @@ class DeviceRow(Struct, frozen=True):
     kind: str
     vendor: str
     architecture: str
-    units: int
+    units: int | None
     released: str | None
     power_w: float | None
     bandwidth_bytes_per_second: float | None
@@ -238,9 +239,9 @@ def select(devices: Iterable[Device], wanted: Filter) -> list[Device]:
     """Return the devices that a filter lets through. Raises InputError for an unknown kind or vendor, or no year."""
     every = list(devices)
     first, last = years(wanted.year)
-    if wanted.kind not in (None, "cpu", "gpu"):
+    if wanted.kind not in (None, *KINDS):
         message = f"There is no kind of device '{shown(wanted.kind)}'."
-        raise InputError("unknown-kind", message, field="kind", nearest=("cpu", "gpu"))
+        raise InputError("unknown-kind", message, field="kind", nearest=KINDS)
     vendors = {device.vendor.lower(): device.vendor for device in every}
     vendor, architecture = wanted.vendor, wanted.architecture
     if vendor is not None and vendor.lower() not in vendors:
@@ -278,7 +279,7 @@ def _device_row(device: Device) -> DeviceRow:
         kind=device.kind,
         vendor=device.vendor,
         architecture=device.architectures,
-        units=device.count,
+        units=device.count or None,
         released=device.released,
         power_w=float(device.power) if device.power else None,
         bandwidth_bytes_per_second=float(device.memory.bandwidth) if device.memory.bandwidth else None,

@@ -118,6 +118,6 @@ def _runtimes(text: str | None, kind: str) -> tuple[Sequence[str | None], list[N
     if text != ALL:
         names = tuple(dict.fromkeys(name.strip() for name in text.split(","))) if text else ()
         return names or (None,), []
-    missing = without_parameters(kind)
+    missing = without_parameters(kind) if runtimes_on(kind) else ()
     notices = [notice("runtimes-without-parameters", runtimes=list(missing), kind=kind)] if missing else []
-    return runtimes_on(kind), notices
+    return runtimes_on(kind) or (None,), notices

@@ -4,6 +4,7 @@ import click
 
 from hwbench.cli.options import F
 from hwbench.cli.values import Choice
+from hwbench.machine.parts import KINDS
 
 
 def filter_options(function: F) -> F:
@@ -12,7 +13,7 @@ def filter_options(function: F) -> F:
         click.option("--year", metavar="Y", help="Only those released in a year or years: 2020, 2017..2021, 2022.."),
         click.option("--architecture", metavar="A", help="Only architectures whose name contains A."),
         click.option("--vendor", metavar="V", help="Only this vendor's."),
-        click.option("--kind", type=Choice(["cpu", "gpu"]), help="Only CPUs or GPUs."),
+        click.option("--kind", type=Choice(list(KINDS)), help="Only CPUs, GPUs or accelerators."),
     ):
         function = option(function)
     return function

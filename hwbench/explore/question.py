@@ -74,7 +74,7 @@ class CatalogEntry(Struct, frozen=True):
 
     name: str
     title: str
-    kind: Literal["network", "language", "cpu", "gpu", "host"]
+    kind: Literal["network", "language", "cpu", "gpu", "accelerator", "host"]
     words: str = ""
 
 

@@ -41,7 +41,10 @@ class MemoryRow(Struct, frozen=True):
 
 
 class Description(Answer, Struct, frozen=True):
-    """A device, its peaks, memory and caches in SI units; `clock_hz` is null where classes of units differ."""
+    """A device, its peaks, memory and caches in SI units; `clock_hz` is null where classes of units differ.
+
+    An accelerator has null units.
+    """
 
     SCHEMA: ClassVar[str] = "peak"
     ROWS: ClassVar[str] = "peaks"
@@ -50,7 +53,7 @@ class Description(Answer, Struct, frozen=True):
     device: str
     title: str
     kind: str
-    units: int
+    units: int | None
     architecture: str
     clock_hz: float | None
     peaks: tuple[PeakRow, ...]
@@ -100,7 +103,7 @@ def describe(device: Device, ceilings: tuple[Peak, ...]) -> Description:
         device=device.label,
         title=device.title,
         kind=device.kind,
-        units=device.count,
+        units=device.count or None,
         architecture=device.architectures,
         clock_hz=float(next(iter(clocks))[0]) if len(clocks) == 1 else None,
         peaks=tuple(_row(peak, device.memory) for peak in ceilings),
@@ -129,8 +132,10 @@ def unmeasured(device: Device) -> tuple[Notice, ...]:
 
 def _row(peak: Peak, memory: Memory) -> PeakRow:
     only: PeakTerm | None = peak.terms[0] if len(peak.terms) == 1 else None
+    own = asdict(peak)
+    del own["stated"]  # it is flops_per_second
     return PeakRow(
-        **asdict(peak),
+        **own,
         flops_per_cycle=only.flops_per_cycle if only else None,
         flops_per_second=peak.flops_per_second,
         clock_hz=only.clock_hz if only else None,

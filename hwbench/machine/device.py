@@ -37,7 +37,10 @@ class PeakTerm(Struct, frozen=True):
 
 
 class Peak(Struct, frozen=True):
-    """A compute ceiling in FLOP/s: the sum of its terms, one a class of units; `missing` classes have no such rate."""
+    """A compute ceiling in FLOP/s: the sum of its terms, one a class of units; `missing` classes have no such rate.
+
+    That of an accelerator has no terms, but the FLOP/s that its vendor `stated`.
+    """
 
     engine: str
     isa: str
@@ -46,15 +49,18 @@ class Peak(Struct, frozen=True):
     sparsity: str
     terms: tuple[PeakTerm, ...]
     missing: tuple[str, ...] = ()
+    stated: float | None = None
 
     @property
     def flops_per_second(self) -> float:
         """FLOP/s of the whole device."""
-        return sum(term.flops_per_second for term in self.terms)
+        return self.stated or sum(term.flops_per_second for term in self.terms)
 
     @property
     def provenance(self) -> Provenance:
-        """The weakest origin of a term; `derived` at best, as a product."""
+        """The weakest origin of a term; `derived` at best, as a product, unless it is stated."""
+        if self.stated:
+            return "spec"
         kinds = {term.provenance for term in self.terms}
         return max(kinds | {"derived"}, key=_WEAKNESS.index)
 
@@ -73,7 +79,7 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True):
     title: Name
     kind: Kind
     vendor: Name
-    units: Annotated[tuple[Units, ...], Meta(min_length=1, max_length=16)]
+    units: Annotated[tuple[Units, ...], Meta(max_length=16)] = ()
     memory: parts.Memory = parts.Memory()
     segment: parts.Segment | None = None
     released: Released | None = None
@@ -95,6 +101,8 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True):
         names = [units.name for units in self.units]
         if len(set(names)) < len(names):
             raise ValueError("two classes of units have the same name")
+        if (self.kind == "accelerator") == bool(self.units):
+            raise ValueError("CPUs and GPUs have units, accelerators published peaks alone")
 
     @property
     def label(self) -> str:
@@ -171,7 +179,16 @@ def choose_clock(clock: Clock, isa: str, kind: ClockKind | None = None) -> tuple
 
 
 def peaks(device: Device, clock: ClockKind | None = None) -> tuple[Peak, ...]:
-    """Return every ceiling of a device, in its architectures' order, at one kind of clock (see `choose_clock`)."""
+    """Return every ceiling of a device, in its architectures' order, at one kind of clock (see `choose_clock`).
+
+    Those of an accelerator hold at no known clock.
+    """
+    if not device.units:
+        return tuple(
+            Peak(p.engine, p.isa or "stated", p.dtype, p.accumulate, p.sparsity, (), (), float(p.flops_per_second))
+            for p in device.published
+            if clock is None
+        )
     result: dict[tuple[str, str, str, str | None, str], dict[str, PeakTerm]] = {}
     partial = set()  # a class of units has the rate but not the clock asked for: the sum would not be the device's
     for units in device.units:
@@ -230,6 +247,9 @@ def _with_value(device: Device, field: str, text: str) -> Device:
         choices = ("clock", "units", "power", *_MEMORY)
         message = f"'{shown(head, 40)}' cannot be set: choose from {', '.join(choices)}."
         raise InputError("unknown-setting", message, nearest=nearest(head, choices))
+    if not classes:
+        message = f"The clock and units of {device.label} are unknown."
+        raise InputError("unknown-units", message, nearest=("power", *_MEMORY))
     if dot and unit_class not in classes:
         raise InputError("unknown-units", f"There are no units called '{shown(unit_class)}'.", nearest=classes)
     if head == "units" and not dot and len(classes) > 1:

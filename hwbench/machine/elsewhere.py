@@ -8,6 +8,7 @@ from hwbench.files import folders, names
 _NOISE = (
     r"\((r|tm|c)\)|[®™©]", r"\s@.*$", r"\s(w/|with)\s.*$", r"\b\d+(st|nd|rd|th) gen\b", r"\b(cpu|processor)\b",
     r"\srev\s[\d.]+$", r"(?<=\d)\s0(?=\s|$)", r"\b(\d+|dual|triple|quad|six|eight|twelve|sixteen)[- ]cores?\b",
+    r"\boam\b", r"(?<=ryzen \d )pro\b",
 )  # fmt: skip
 _VENDORS = ("intel", "amd", "apple", "nvidia")
 
@@ -15,7 +16,9 @@ INSTANCES = {
     "p2": "k80", "p3": "v100-sxm2", "p3dn": "v100-sxm2-32gb", "p4d": "a100-sxm4-40gb", "p4de": "a100-sxm4-80gb",
     "p5": "h100-sxm", "p5e": "h200", "p5en": "h200", "p6-b200": "b200", "p6-b300": "b300",
     "p6e-gb200": "gb200", "p6e-gb300": "gb300", "g3": "m60", "g4dn": "t4", "g5": "a10g",
-    "g6": "l4", "gr6": "l4", "g6e": "l40s",
+    "inf1": "inferentia", "inf2": "inferentia2", "trn1n?": "trainium", "trn2u?": "trainium2", "trn3u?": "trainium3",
+    "dl1": "gaudi", "ct4p-hightpu": "tpu-v4", "ct5lp-hightpu": "tpu-v5e", "ct5p-hightpu": "tpu-v5p",
+    "ct6e-standard": "tpu-v6e", "tpu7x-standard": "tpu7x", "g6": "l4", "gr6": "l4", "g6e": "l40s",
     "r4": "xeon-e5-2686v4", "[cmr]6i": "xeon-platinum-8375c", "[cmr]6a": "epyc-7r13", "[cmr]7a": "epyc-9r14",
     "[cmr]6gd?|t4g": "graviton2", "[cmr]7gd?": "graviton3", "[cmr]8gd?": "graviton4",
     "a2-(high|mega)gpu": "a100-sxm4-40gb", "a2-ultragpu": "a100-sxm4-80gb", "a3-(high|mega|edge)gpu": "h100-sxm",
@@ -33,7 +36,7 @@ _WHOLE_CPUS = r"[cmr][67]gd?\.(?:16xlarge|metal)|[cmr]8gd?\.(?:24xlarge|metal-24
 """Instances that are one CPU; other sizes are a part of one or several. Of GPUs, an instance is one of its cards."""
 
 _HERE = ("cpu", "here", "local", "localhost", "this")
-_OTHER_KINDS = r"tpu|trn\d|trainium|inf\d|inferentia|gaudi|dl\d|ipu|npu"
+_OTHER_KINDS = r"dl2|ipu|npu|edge.?tpu|coral|hailo|cerebras|groq|wse|ascend|tenstorrent|wormhole|blackhole"
 
 
 def named_otherwise(name: str, error: InputError) -> str:
@@ -57,7 +60,8 @@ def named_otherwise(name: str, error: InputError) -> str:
     if name.lower() in _HERE:
         raise InputError(error.code, f"{text} This machine is host.", nearest=("host",))
     if re.match(_OTHER_KINDS, name.lower()):
-        raise InputError(error.code, f"{text} The catalog has CPUs and GPUs, no accelerators of other kinds.")
+        hint = "Of accelerators the catalog has TPUs, Gaudi, Trainium and Inferentia."
+        raise InputError(error.code, f"{text} {hint}")
     if "," in name:
         hint = "One device is estimated at a time; `hwbench compare` and `hwbench sweep` take several."
         raise InputError(error.code, f"{text} {hint}", nearest=error.nearest)
@@ -78,4 +82,6 @@ def brand_keys(brand: str) -> frozenset[str]:
     words = text.split()
     bare = words[1:] if words[:1] and words[0] in _VENDORS else words
     keys = {names.key(" ".join(words)), names.key(" ".join(bare))}
+    if numbered := re.fullmatch(r"(?:xeon )?(\d{4}[lw]?) ?(v\d)", " ".join(bare)):  # as people write Xeon E5-2680 v4
+        keys.add(f"xeone5{numbered[1]}{numbered[2]}")
     return frozenset(key for key in keys if len(key) > 3 and any(c.isdigit() for c in key))

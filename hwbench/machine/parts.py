@@ -1,13 +1,15 @@
 """The parts of a machine: architectures and their rates, units, clocks, memory, caches; figures published of it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
 
 from hwbench.dtypes import DtypeName
 from hwbench.units import Bits, Bytes, BytesPerSecond, FlopsPerSecond, Hertz, Seconds, TransfersPerSecond
 
-Kind = Literal["cpu", "gpu"]
+Kind = Literal["cpu", "gpu", "accelerator"]
+"""An accelerator is a chip of which no clocks and rates a cycle are published, but peaks: TPU, Gaudi, Trainium."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
 Engine = Literal["vector", "matrix"]
 Sparsity = Literal["dense", "2:4"]
 Accumulator = DtypeName | Literal["int32"]
@@ -124,7 +126,7 @@ class Cache(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PublishedPeak(Struct, frozen=True, forbid_unknown_fields=True):
-    """A peak as the vendor prints it: test data, held against the computed one, never used to compute."""
+    """A peak as the vendor prints it: that of an accelerator; of CPUs and GPUs held against the computed one alone."""
 
     engine: Engine
     dtype: DtypeName

@@ -272,7 +272,12 @@ def estimate(
         notices=(
             *_peak_notices(device, main, number.computes_in),
             *_memory_notices(device, needed_bytes, number.name),
-            *(() if number.name in KERNELS else (notice("no-kernels", runtime=name, dtype=number.name),)),
+            *(
+                ()
+                if number.name in KERNELS or not device.units
+                else (notice("no-kernels", runtime=name, dtype=number.name),)
+            ),
+            *(() if device.units else (notice("no-time-model", device=device.label),)),
             *((notice("uncounted", ops=list(workload.uncounted)),) if workload.uncounted else ()),
             *workload.notices,
             *(prediction.notices if prediction else ()),
@@ -285,7 +290,7 @@ def estimate(
 
 def least_times(workload: Workload, device: Device, dtype: str, batch: int) -> tuple[float, float | None]:
     """Return the seconds of the ideal and of the roofline, None where the bandwidth is unknown, as `estimate` does."""
-    number, fuses = dtypes.dtype(dtype), parameters().runtimes[runtime_for(device.kind, None, workload.phase)].fuses
+    number, fuses = dtypes.dtype(dtype), parameters().fuses(runtime_for(device.kind, None, workload.phase))
     needed = tuple(dict.fromkeys([number.computes_in, *(op.dtype for op in workload.ops if op.dtype)]))
     ceilings, weights = _ceilings_at(device, needed), weight_bytes(workload, number.bits)
     ideal = roofline = 0.0
@@ -307,7 +312,7 @@ def _layers(
     workload: Workload, ceilings: DeviceCeilings, number: Dtype, batch: int, runtime: str, prediction: Forecast | None
 ) -> tuple[LayerEstimate, ...]:
     """Return each op under the ceilings of the dtype that it computes in, its own or the run's."""
-    samples, fuses = workload.repeats(batch), parameters().runtimes[runtime].fuses
+    samples, fuses = workload.repeats(batch), parameters().fuses(runtime)
     weights = weight_bytes(workload, number.bits)
     layers = []
     launches = launches_of(workload, batch, number.bits)

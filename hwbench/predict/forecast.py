@@ -121,17 +121,17 @@ def forecast(
     version: tuple[int, int] | None = None,
     known: ParameterFile | None = None,
 ) -> Forecast | None:
-    """Return the forecast for a batch, None if the device's bandwidth or rates are unknown, or without kernels.
+    """Return the forecast for a batch, None if its bandwidth, rates or units are unknown, or without kernels.
 
     `foreign` stands for a runtime that no parameters were fitted for, which widens the interval; `version` is that of
     torch, None for a current one; `known` are other parameters than the shipped ones. Raises InputError for an unknown
     runtime or dtype.
     """
     name, number = runtime_for(device.kind, runtime, workload.phase), dtypes.dtype(dtype)
-    model = (known or parameters()).runtimes[name].of(version)
     hardware = hardware_for(workload, device, dtype, clock, math, foreign)
     if hardware is None:
         return None
+    model = (known or parameters()).runtimes[name].of(version)
     times = _launch_times(workload, hardware, number, batch, model)
     device_s, host_s = device_and_host_time(scalar, times, model)
     total = total_time(scalar, device_s, host_s)

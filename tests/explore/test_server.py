@@ -184,3 +184,11 @@ def test_the_examples_of_its_help_parse() -> None:
     assert len(examples) == 3
     for example in examples:
         explore.make_context("explore", shlex.split(example)[1:])
+
+
+@pytest.mark.parametrize("view", ["answer", "roofline", "layers", "compare", "whatif"])
+def test_an_accelerator_has_views_of_its_bounds(server: Server, view: str) -> None:
+    status, shown = server.view(
+        view, ("model", "resnet50"), ("device", "tpu-v5p"), ("device", "h100-sxm"), ("dtype", "bf16")
+    )
+    assert (status, bool(shown["sentence"])) == (200, True)

@@ -41,7 +41,7 @@ def test_every_instance_runs_on_a_device_of_the_catalog() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "nearest"), [("c7i.4xlarge", False), ("tpu-v4", False), ("cpu", True), ("rtx3090,h100-sxm", True)]
+    ("name", "nearest"), [("c7i.4xlarge", False), ("hailo-8", False), ("cpu", True), ("rtx3090,h100-sxm", True)]
 )
 def test_other_names_are_not_known(name: str, nearest: bool) -> None:
     with pytest.raises(InputError) as caught:

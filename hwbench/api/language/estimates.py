@@ -91,6 +91,9 @@ def runtime_of(scenario: Scenario, model: LanguageModel) -> str:
 def completed(scenario: Scenario, model: LanguageModel, device: Device) -> tuple[Scenario, tuple[Notice, ...]]:
     """Return a scenario with the runtime of the format and the link of the device, and remarks. Raises InputError."""
     runtime = runtime_of(scenario, model)
+    if not device.units:
+        message = f"There is no model of language models on {device.label}: its clocks and rates are not published."
+        raise InputError("no-time-model", message, field="device")
     if model.weights in HUB_FORMATS and runtime == LLAMA_CPP:
         message = f"llama.cpp has no weights in {model.weights}."
         raise InputError("format-of-other-runtime", message, field="weights", nearest=("q8_0", "q4_k_m"))

@@ -118,7 +118,8 @@ def _points(
             if contexts and own.get("prompt") is None and context:
                 own["prompt"] = max(context - (own.get("generate") or 128), 0)
             point = scenario_of(batch=batch, context=context, **own)
-            if len(devices) > 1 and device.kind == "cpu" and runtime_of(point, model) == SERVER:
+            runs = device.units and (device.kind != "cpu" or runtime_of(point, model) != SERVER)
+            if len(devices) > 1 and not runs:
                 continue
             point, remarks = completed(point, model, device)
             if len(devices) == 1:

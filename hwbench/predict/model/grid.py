@@ -67,7 +67,7 @@ class _Ops(Struct, frozen=True):
     weights: float
 
 
-_Formula = Callable[[Any, _Ops, Runtime], tuple[Array, ...]]
+_Formula = Callable[[Any, _Ops, Any], tuple[Array, ...]]
 
 
 def grid(
@@ -114,13 +114,13 @@ def grid(
         ]
         return _Ops(launches, weight_bytes(workload, number.bits))
 
-    for machines, kind, formula, results in (
-        (ceilings, _kind_of_ceilings, _bounds, BOUNDS),
-        (hardware, _kind_of_hardware, _forecasts, FORECASTS),
+    for machines, kind, formula, results, how in (
+        (ceilings, _kind_of_ceilings, _bounds, BOUNDS, file.fuses),
+        (hardware, _kind_of_hardware, _forecasts, FORECASTS, file.runtimes.__getitem__),
     ):
         for name, rows in _groups(machines, names, kind):
             group = [machines[row] for row in rows]
-            values = _in_blocks(formula, group, operations, len(samples), file.runtimes[name])
+            values = _in_blocks(formula, group, operations, len(samples), how(name))
             for result, value in zip(results, values, strict=True):
                 columns[result][rows] = value
     low, high = np.full((2, len(devices), len(samples)), np.nan)
@@ -171,7 +171,7 @@ def _groups(
 
 
 def _in_blocks(
-    formula: _Formula, machines: list[Any], operations: Callable[[slice], _Ops], samples: int, runtime: Runtime
+    formula: _Formula, machines: list[Any], operations: Callable[[slice], _Ops], samples: int, how: Runtime | bool
 ) -> Array:
     """Return what a formula gives by device and number of samples, computed block by block on all cores."""
     width = min(samples, BLOCK)
@@ -185,7 +185,7 @@ def _in_blocks(
 
     def fill(block: tuple[slice, slice]) -> None:
         rows, columns = block
-        for row, result in enumerate(formula(stacked(machines[rows], (-1, 1)), operations(columns), runtime)):
+        for row, result in enumerate(formula(stacked(machines[rows], (-1, 1)), operations(columns), how)):
             values[row, rows, columns] = result
 
     if len(blocks) == 1:
@@ -196,13 +196,13 @@ def _in_blocks(
     return values
 
 
-def _bounds(ceilings: DeviceCeilings, ops: _Ops, runtime: Runtime) -> tuple[Array, ...]:
+def _bounds(ceilings: DeviceCeilings, ops: _Ops, fuses: bool) -> tuple[Array, ...]:
     """Return the ideal and the roofline in seconds, and the part of the latter in which memory is the bound."""
     ideal: Array = 0.0
     roofline: Array = 0.0
     in_memory: Array = 0.0
     for launch, dtype in ops.launches:
-        compute, traffic = bounds.least(np, launch, dtype, ceilings, ops.weights, runtime.fuses)
+        compute, traffic = bounds.least(np, launch, dtype, ceilings, ops.weights, fuses)
         memory = traffic / ceilings.bandwidth
         time = np.maximum(compute, memory) * launch.count
         ideal, roofline = ideal + compute * launch.count, roofline + time

@@ -12,8 +12,8 @@ from hwbench.predict.model.runtimes import Math
 
 ALL_CORE_SHARE = 0.35
 """Where all cores settle between base and boost under vector code, if no all-core clock is published."""
-CACHE_PER_UNIT = {"gpu": 64 << 10, "cpu": 2 << 20}
-"""Bytes of last-level cache a unit, a guess for devices whose file states no cache."""
+CACHE_PER_UNIT = {"gpu": 64 << 10, "cpu": 2 << 20, "accelerator": 256 << 20}
+"""Bytes of last-level cache a unit, a guess for devices whose file states no cache; of accelerators a chip's."""
 MATMUL_SHARE = 0.93
 """Share that a large matrix product reaches of the rate that the same clock allows."""
 MAX_ISSUED = 256.0
@@ -86,13 +86,13 @@ class Hardware(Struct, frozen=True):
 def hardware_of(
     device: Device, dtypes: Iterable[str], clock: ClockKind | None = None, math: Math = "default"
 ) -> Hardware | None:
-    """Return the hardware for runs that compute in `dtypes`, None if the bandwidth or rates are unknown."""
+    """Return the hardware for runs that compute in `dtypes`, None if the bandwidth, rates or units are unknown."""
     every = peaks(device, clock)
     vector = _vector(every)
     sustained = device.sustained or Sustained("data sheet")
     stream = STREAM_SHARE if device.kind == "gpu" else 1.0  # a CPU's share is a parameter of the runtime
     bandwidth = sustained.bandwidth / stream if sustained.bandwidth else device.memory.bandwidth
-    if not bandwidth or vector is None:
+    if not bandwidth or vector is None or not device.units:
         return None
     flops_per_cycle = vector.terms[0].flops_per_cycle
     if device.kind == "cpu":
@@ -229,7 +229,7 @@ def _reached(sustained: Sustained, dtype: str, units: int) -> float | None:
 
 def assumed_cache(device: Device) -> float:
     """Return the bytes of a last-level cache for a device whose file states none: a guess."""
-    return float(CACHE_PER_UNIT[device.kind] * device.count)
+    return float(CACHE_PER_UNIT[device.kind] * max(device.count, 1))
 
 
 def cache_size(device: Device) -> float | None:

@@ -278,6 +278,10 @@ class ParameterFile(Struct, frozen=True, forbid_unknown_fields=True):
     how: str
     runtimes: dict[str, Runtime]
 
+    def fuses(self, runtime: str) -> bool:
+        """Return whether a runtime fuses ops, as one without parameters, that of accelerators, is taken to do."""
+        return runtime not in self.runtimes or self.runtimes[runtime].fuses
+
 
 def few_launches(launches: int) -> float:
     """Return how much wider errors of steps of so many launches are than those of endless ones."""

@@ -13,7 +13,9 @@ RUNTIMES = (
 """Those that the time model has parameters for."""
 MEASURABLE = ("torch-eager", "torch-compile", "onnxruntime", "openvino")
 """Those that `hwbench run` times networks in, without the kind of device."""
-DEFAULT_RUNTIMES = {"gpu": "torch-eager-cuda", "cpu": "torch-eager-cpu"}
+UNMODELLED = "unmodelled"
+"""The software of accelerators, of which the time model knows nothing: bounds take it for one that fuses ops."""
+DEFAULT_RUNTIMES = {"gpu": "torch-eager-cuda", "cpu": "torch-eager-cpu", "accelerator": UNMODELLED}
 KERNELS = ("fp64", "fp32", "tf32", "fp16", "bf16", "amp")
 """Dtypes in which torch has kernels for whole networks: it has no convolutions of narrower ones."""
 _FUSING = ("compile", "dynamo", "inductor", "tensorrt", "openvino", "onednn", "ncnn", "xla", "onnxruntime", "tvm")
@@ -27,9 +29,9 @@ def full_name(runtime: str, kind: str) -> str:
 
 
 def runs_on(runtime: str, kind: str) -> bool:
-    """Return whether a runtime, with or without its kind of device, is for a kind, `gpu` or `cpu`."""
-    name = full_name(runtime, kind)
-    return name in RUNTIMES and name.endswith("cuda") == (kind == "gpu")
+    """Return whether a runtime, with or without its kind of device, is for a kind of device."""
+    ending = {"gpu": "cuda", "cpu": "cpu"}.get(kind)
+    return ending is not None and (name := full_name(runtime, kind)) in RUNTIMES and name.endswith(ending)
 
 
 def runtimes_on(kind: str) -> tuple[str, ...]:
@@ -87,9 +89,9 @@ def runtime_for(kind: str, runtime: str | None, phase: str | None = None) -> str
     If none is given it is eager, and compiled for a phase of a language model, which nobody serves eagerly.
     """
     if runtime is None:
-        return full_name("torch-compile", kind) if phase else DEFAULT_RUNTIMES[kind]
+        return full_name("torch-compile", kind) if phase and runtimes_on(kind) else DEFAULT_RUNTIMES[kind]
     check_runtime(runtime)
     if not runs_on(runtime, kind):
-        message = f"The runtime '{runtime}' does not run on a {kind}."
+        message = f"The runtime '{runtime}' is not for this kind of device ({kind})."
         raise InputError("runtime-for-other-device", message, field="runtime", nearest=runtimes_on(kind))
     return full_name(runtime, kind)

@@ -89,7 +89,12 @@ def _summary(comparison: Comparison) -> TextTable:
         ridge = intensity(row.ridge_point) if row.ridge_point else "-"
         efficiency = f"{row.peak_flops_per_second_per_w / 1e9:.3g}" if row.peak_flops_per_second_per_w else "-"
         rates = (known(row.peak_flops_per_second, f"{unit}/s"), known(row.bandwidth_bytes_per_second, "B/s"), ridge)
-        start = (cut(row.name, _MAX_NAME), (row.released or "-")[:4], str(row.units), known(row.clock_hz, "Hz", 3))
+        start = (
+            cut(row.name, _MAX_NAME),
+            (row.released or "-")[:4],
+            str(row.units or "-"),
+            known(row.clock_hz, "Hz", 3),
+        )
         rows.append((*start, *rates, known(row.power_w, "W"), efficiency))
     return TextTable("", header, tuple(rows), "llrrrrrrr")
 

@@ -98,12 +98,14 @@ def _doubt(e: Estimate, *values: str) -> str | None:
 
 def _kind_of_bound(e: Estimate, *values: str) -> str:
     doubt = _doubt(e, *values)
-    return f"no strict bound ({doubt})" if doubt else "a lower bound at that clock"
+    if doubt:
+        return f"no strict bound ({doubt})"
+    return "a lower bound at that clock" if e.terms else "a lower bound at that peak"
 
 
 def _clocks(e: Estimate) -> str:
     clocks = (f"{term.clock.replace('_', '-')} {si(term.clock_hz, 'Hz')}" for term in e.terms)
-    return ", ".join(dict.fromkeys(clocks))
+    return ", ".join(dict.fromkeys(clocks)) or "as its vendor states it"
 
 
 def _memory_size(e: Estimate) -> str:
@@ -117,8 +119,12 @@ def _forecast(e: Estimate, style: Style) -> list[str]:
     """Return the expected time, and what would shorten it."""
     forecast = e.forecast
     if forecast is None:
-        without = any(each.code == "no-kernels" for each in e.notices)
-        reason = f"{e.runtime} has no such kernels" if without else "the device's bandwidth or its rates are unknown"
+        reasons = {
+            "no-kernels": f"{e.runtime} has no such kernels",
+            "no-time-model": "there is no time model of the device",
+        }
+        known = (reasons[each.code] for each in e.notices if each.code in reasons)
+        reason = next(known, "the device's bandwidth or its rates are unknown")
         return field("expected", f"unknown, because {reason}", style)
     low, high = (si(end, "s", 3) for end in forecast.interval_s)
     text = (

@@ -36,9 +36,8 @@ def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> l
     """Return a row for each ceiling and class of units: units × clock × flops_per_cycle = peak, and the ridge point."""
     rows = []
     for peak in peaks:
-        for index, term in enumerate(peak.terms):
-            clock = f"{si(term.clock_hz, 'Hz')} {_which(device, term)}"
-            factors = (f"{term.units} × {term.name}", clock, f"{term.flops_per_cycle:g}")
+        for index, term in enumerate(peak.terms or (None,)):
+            factors = _factors(device, term)
             if index:
                 rows.append(("", "+", "", *factors, "", "", ""))
                 continue
@@ -49,6 +48,14 @@ def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> l
             rows.append((*start, *factors, total, ridge, peak.provenance))
     header = ("engine", "dtype", "accum.", "units", "clock", "/cycle", "peak", "ridge", "from")
     return table(header, rows, "llllrrrrl", style, spare=("from", "ridge", "clock", "/cycle", "units"))
+
+
+def _factors(device: Device, term: PeakTerm | None) -> tuple[str, str, str]:
+    """Return the cells of units, clock and FLOP per cycle; those of an accelerator are unknown."""
+    if term is None:
+        return "-", "-", "-"
+    clock = f"{si(term.clock_hz, 'Hz')} {_which(device, term)}"
+    return f"{term.units} × {term.name}", clock, f"{term.flops_per_cycle:g}"
 
 
 def _which(device: Device, term: PeakTerm) -> str:
@@ -96,7 +103,7 @@ def device_list(devices: Iterable[Device], style: Style = PLAIN) -> list[str]:
     """Return a row for each device."""
     rows = []
     for d in devices:
-        start = (d.name, d.kind, d.released or "-", _counts(d), d.architectures)
+        start = (d.name, d.kind, d.released or "-", _counts(d), d.architectures or "-")
         rows.append((*start, known(d.memory.bandwidth, "B/s"), str(d.power or "-")))
     header = ("name", "kind", "released", "units", "architecture", "bandwidth", "power")
     return table(header, rows, "lllllrr", style, spare=("released", "units"))
@@ -137,6 +144,8 @@ def _counts(device: Device) -> str:
     """Return `82 × SM`, or `6 + 8 cores` where there are classes of them."""
     if len(device.units) == 1:
         return f"{device.count} × {device.units[0].name}"
+    if not device.units:
+        return "-"
     return " + ".join(str(units.count) for units in device.units) + " cores"
 
 

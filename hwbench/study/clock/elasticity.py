@@ -33,6 +33,8 @@ def elasticity(workload: Workload, device: Device, dtype: str = "fp32", batch: i
         estimate(workload, at_clock(device, factor), dtype, batch, bounds_only=True)
         for factor in (STEP**-0.5, STEP**0.5)
     )
+    if not own.terms:
+        raise InputError("unknown-clock", f"The clock of {device.label} is unknown.", field="device")
     roofline = None
     if slower.roofline_time_s and faster.roofline_time_s:
         roofline = math.log(slower.roofline_time_s / faster.roofline_time_s) / math.log(STEP) + 0.0

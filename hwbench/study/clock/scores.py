@@ -214,7 +214,7 @@ def against_catalog(table: ScoreTable) -> ScoreTable:
     for row in table.rows:
         name = known.get(key(row.device))
         device = described(name) if name else None
-        clock = device.units[0].clock if device else None
+        clock = device.units[0].clock if device and device.units else None
         if clock and clock.base and clock.boost and _near(row.clock, clock.boost) and not _near(row.clock, clock.base):
             faults["row-boost-for-base"].append(row.device)
             rows.append(structs.replace(row, clock=float(clock.base)))
@@ -237,7 +237,7 @@ def of_catalog(devices: Iterable[Device], clock: str = "base") -> ScoreTable:
     """Return the scores of catalogued devices: clock of the fastest cores, number of all, year of the tested system."""
     rows = []
     faults: Faults = defaultdict(list)
-    for device in devices:
+    for device in (each for each in devices if each.scores):
         fastest = max(device.units, key=lambda units: units.clock.boost or units.clock.base or units.clock.fixed or 0)
         base, boost = fastest.clock.base, fastest.clock.boost
         chosen = (boost or base if clock == "boost" else base) or fastest.clock.fixed

@@ -62,7 +62,7 @@ class Contender(Struct, frozen=True):
     vendor: str
     architecture: str
     released: str | None
-    units: int
+    units: int | None
     clock_hz: float | None
     flops_per_cycle: float | None
     peak: str | None
@@ -208,7 +208,9 @@ def _assess(
     """Return one device's row, and the estimates that it follows from."""
     peak, missing = _peak(device, dtype_of(dtype).computes_in, clock)
     runs = runtime is None or runs_on(runtime, device.kind)
-    missing += [] if runs or not workload else [f"expected time, as {runtime} does not run on a {device.kind}"]
+    missing += (
+        [] if runs or not workload else [f"expected time, as {runtime} is not for this kind of device ({device.kind})"]
+    )
     estimates: tuple[Estimate, ...] = ()
     if workload and peak:
         estimates = tuple(
@@ -227,6 +229,7 @@ def _peak(device: Device, dtype: str, clock: ClockKind | None) -> tuple[Peak | N
         missing.append(f"{clock.replace('_', '-')} clock" if error.field == "clock" and clock else f"{dtype} rate")
     if peak and peak.missing:
         missing.append(f"{peak.dtype} rate of {', '.join(peak.missing)}, which are left out")
+    missing += [] if device.units else ["units and clock, so no time model"]
     missing += [] if device.memory.bandwidth else ["memory bandwidth, so no ridge point and no roofline"]
     missing += [] if device.power else ["power"]
     return peak, missing
@@ -239,7 +242,7 @@ def _row(
     estimates: tuple[Estimate, ...],
     missing: tuple[str, ...],
 ) -> Contender:
-    _, hertz, per_cycle = decomposition.parts(peak) if peak else (None, None, None)
+    _, hertz, per_cycle = decomposition.parts(peak) if peak and peak.terms else (None, None, None)
     speed, bandwidth = peak.flops_per_second if peak else None, device.memory.bandwidth
     return Contender(
         name=device.label,
@@ -248,7 +251,7 @@ def _row(
         vendor=device.vendor,
         architecture=device.architectures,
         released=device.released,
-        units=device.count,
+        units=device.count or None,
         clock_hz=hertz,
         flops_per_cycle=per_cycle,
         peak=peak.label if peak else None,
@@ -297,7 +300,7 @@ def _timing(e: Estimate, device: Device) -> Timing:
 
 def _decompositions(contender: _Assessed, base: _Assessed) -> list[Decomposition]:
     """Return the difference from the baseline as factors: at each batch, or of the peaks where no times are known."""
-    if not (contender.peak and base.peak):
+    if not (contender.peak and base.peak and contender.peak.terms and base.peak.terms):
         return []
     names = contender.row.name, base.row.name
     of_times = [

@@ -221,7 +221,7 @@ def test_a_runtime_of_one_kind_of_device() -> None:
     )
     assert other.times[0].expected_time_s is None
     assert other.times[0].roofline_time_s is not None
-    assert other.missing == ("expected time, as torch-compile-cpu does not run on a gpu",)
+    assert other.missing == ("expected time, as torch-compile-cpu is not for this kind of device (gpu)",)
     assert found.decompositions[0].of == "roofline"
     with pytest.raises(InputError):
         compare([DEVICES["rtx3090"]], runtime="tensorflow")
