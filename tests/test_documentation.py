@@ -133,7 +133,7 @@ def test_the_readme_shows_the_main_commands() -> None:
 def test_the_readme_counts_what_the_catalog_holds() -> None:
     text = PAGES[0].read_text(encoding="utf-8")
     devices = len(list((ROOT / "configs" / "devices").glob("*.yaml")))
-    assert f"catalog holds {devices} CPUs and GPUs" in text
+    assert f"catalog holds {devices} CPUs, GPUs and accelerators" in text
     kinds = [len(list((ROOT / "configs" / kind).glob("*.yaml"))) for kind in ("architectures", "models")]
     counted = f"Catalog of {devices} devices, {kinds[0]} microarchitectures and {kinds[1]} networks"
     assert counted in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
