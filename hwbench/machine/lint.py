@@ -4,10 +4,12 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from operator import attrgetter
 
 from hwbench.errors import InputError, nearest
-from hwbench.files import folders
+from hwbench.files import folders, places
+from hwbench.files.content import read_text
 from hwbench.machine import catalog
 from hwbench.machine.device import Device, Peak, peaks
 from hwbench.machine.parts import Architecture, PublishedPeak, Rate, Source
@@ -36,8 +38,21 @@ def lint() -> list[str]:
         faults += _faults(path, lambda path: lint_architecture(catalog.load_architecture(path)))
     for path in folders.files("devices").values():
         faults += _faults(path, lambda path: lint_device(catalog.load_device(path)))
-    faults += _shared_pages()
+    faults += [*_shared_pages(), *_without_l2(), *_mended()]
     return [*faults, *folders.lint_names("architectures"), *folders.lint_names("devices")]
+
+
+def _without_l2() -> list[str]:
+    """Return GPUs whose file has no L2, while that of another with as many units and memory channels has: one chip."""
+    known: dict[tuple[str, int, float | None], str] = {}
+    without = []
+    for name, device in catalog.valid_devices()[0].items():
+        chip = (device.architectures, device.count, device.memory.bus)
+        if device.kind == "gpu" and any(cache.name == "L2" for cache in device.caches):
+            known.setdefault(chip, name)
+        elif device.kind == "gpu":
+            without.append((name, chip))
+    return [f"{name}: it has no L2, and {known[chip]}, the same chip, has" for name, chip in without if chip in known]
 
 
 def _shared_pages() -> list[str]:
@@ -62,14 +77,44 @@ def _faults(path: str, check: Callable[[str], list[str]]) -> list[str]:
 
 
 def sources() -> tuple[int, int]:
-    """Return how many sources the catalog has, and how many can be opened, by an address or a document's number."""
+    """Return how many sources the catalog has, and how many can be opened."""
+    every = _sources()
+    return len(every), sum(map(_opens, every))
+
+
+def _sources() -> list[Source]:
     every: list[Source] = []
     for path in folders.files("architectures").values():
         with suppress(InputError):
             every += catalog.load_architecture(path).sources
     for device in catalog.valid_devices()[0].values():
         every += device.sources
-    return len(every), sum(1 for source in every if source.url or DOCUMENT.search(source.title))
+    return every
+
+
+def _opens(source: Source) -> bool:
+    """Return whether a source can be opened, by an address or a document's number."""
+    return bool(source.url or DOCUMENT.search(source.title))
+
+
+@lru_cache(maxsize=4)
+def _unopened(folder: str) -> frozenset[str]:
+    """Return the titles that a reviewed list excuses, by reason: a list that may only shrink."""
+    path = os.path.join(folder, "unopened.txt")
+    lines = read_text(path).splitlines() if os.path.isfile(path) else []
+    return frozenset(line for line in lines if line and not line.startswith("#"))
+
+
+def _vague(sources: tuple[Source, ...]) -> list[str]:
+    """Return the sources that can neither be opened nor are excused."""
+    vague = (each.title for each in sources if not _opens(each) and each.title not in _unopened(places.shipped()))
+    return [f"the source {title!r} has neither an address nor a document's number" for title in vague]
+
+
+def _mended() -> list[str]:
+    """Return the titles that are excused and that no source has that needs it."""
+    left = _unopened(places.shipped()) - {source.title for source in _sources() if not _opens(source)}
+    return [f"unopened.txt: {title!r} is of no source that cannot be opened: leave it out" for title in sorted(left)]
 
 
 def lint_device(device: Device) -> list[str]:
@@ -81,7 +126,7 @@ def lint_device(device: Device) -> list[str]:
         if matching(device, disputed) is not None and _peak_fault(device, disputed) is None:
             what = f"the disputed {disputed.dtype} peak of {disputed.flops_per_second}"
             faults.append(f"{what} agrees with the computed one")
-    faults += _score_faults(device)
+    faults += [*_vague(device.sources), *_score_faults(device)]
     memory = device.memory
     if memory.bus and memory.rate:
         computed = memory.bus * memory.rate / 8
@@ -112,7 +157,10 @@ def _score_faults(device: Device) -> list[str]:
 
 def lint_architecture(architecture: Architecture) -> list[str]:
     """Return faults of one microarchitecture: no source, or the same rate twice."""
-    faults = [] if _covers(architecture.sources, "rates") else ["rates have no source"]
+    faults = [
+        *([] if _covers(architecture.sources, "rates") else ["rates have no source"]),
+        *_vague(architecture.sources),
+    ]
     identities = [(r.engine, r.isa, r.dtype, r.accumulate, r.sparsity) for r in architecture.rates]
     return faults + [f"the rate {i} stands twice" for i in dict.fromkeys(identities) if identities.count(i) > 1]
 

@@ -8,6 +8,7 @@ import pytest
 
 from hwbench.files import places
 from hwbench.machine import catalog
+from hwbench.machine import lint as lint_module
 from hwbench.machine.lint import lint, lint_architecture, lint_device, matching, uncovered
 
 ARCHITECTURE = """\
@@ -20,7 +21,7 @@ rates:
   - {engine: vector, isa: cuda, dtype: fp32, flops_per_cycle: 100}
   - {engine: matrix, isa: mma, dtype: fp16, accumulate: fp32, flops_per_cycle: 1000}
 sources:
-  - {title: A manual, gives: [rates]}
+  - {title: A manual, url: "https://example.org/manual", gives: [rates]}
 """
 DEVICE = """\
 title: A card
@@ -37,7 +38,7 @@ published:
   - {engine: vector, dtype: fp32, flops_per_second: 1 TFLOP/s, clock: base}
   - {engine: matrix, dtype: fp16, accumulate: fp32, flops_per_second: 20 TFLOP/s, isa: mma}
 sources:
-  - {title: A data sheet, gives: [released, units, memory, caches, power, published]}
+  - {title: A data sheet, url: "https://example.org/sheet", gives: [released, units, memory, caches, power, published]}
 """
 ALL = "[released, units, memory, caches, power, published]"
 
@@ -97,6 +98,11 @@ FAULTS = [
     (", bandwidth: 512 GB/s", "", "memory.bandwidth is None, but bus × rate is 512 GB/s"),
     ("power: 100 W", "power: 100", "card.yaml:9:1: power: 100 has no unit"),
     ("architecture: arch", "architecture: arhc", "There is no architecture named 'arhc'. (did you mean arch?)"),
+    (
+        ', url: "https://example.org/sheet"',
+        "",
+        "the source 'A data sheet' has neither an address nor a document's number",
+    ),
     ("title: A card", "title: A card\naliases: [Card]", "is only a spelling of its name"),
 ]
 
@@ -191,6 +197,7 @@ ARCHITECTURE_FAULTS = [
     ),
     ("unit: SM\n", "", "missing required field `unit`"),
     ("kind: gpu", "kind: cpu", "architecture is of a cpu, the device is a gpu"),
+    (', url: "https://example.org/manual"', "", "the source 'A manual' has neither an address nor a document's number"),
     ("title: An architecture", "title: x\naliases: [arch]", "is only a spelling of its name"),
 ]
 
@@ -241,3 +248,30 @@ def test_a_segment_is_of_a_gpu(here: Path) -> None:
     arch = here / "architectures" / "arch.yaml"
     arch.write_text(arch.read_text().replace("kind: gpu", "kind: cpu"))
     assert any("a segment is of a GPU" in fault for fault in lint())
+
+
+def test_what_cannot_be_opened_is_reviewed_and_only_shrinks(here: Path) -> None:
+    path = here / "devices" / "card.yaml"
+    path.write_text(path.read_text().replace(', url: "https://example.org/sheet"', ""))
+    (here / "unopened.txt").write_text("# a reason\nA data sheet\n")
+    lint_module._unopened.cache_clear()
+    assert lint() == []
+    path.write_text(path.read_text().replace("A data sheet", "Data sheet publication 12345"))
+    assert lint() == ["unopened.txt: 'A data sheet' is of no source that cannot be opened: leave it out"]
+    lint_module._unopened.cache_clear()
+
+
+def test_no_more_sources_are_excused_than_were() -> None:
+    lines = (Path(places.shipped()) / "unopened.txt").read_text(encoding="utf-8").splitlines()
+    assert sum(not line.startswith("#") for line in lines) <= 111
+
+
+def test_a_gpu_has_the_l2_of_its_sister(here: Path) -> None:
+    without = DEVICE.replace("caches: [{name: L2, size: 4 MiB}]\n", "").replace("caches, power", "power")
+    (here / "devices" / "sister.yaml").write_text(without)
+    assert lint() == ["sister: it has no L2, and card, the same chip, has"]
+    (here / "devices" / "sister.yaml").write_text(
+        without.replace("count: 10", "count: 8").split("published:")[0]
+        + without[without.index("sources:") :].replace(", published", "")
+    )
+    assert lint() == []
