@@ -56,12 +56,13 @@ def _same_series(wanted: str, known: Iterable[str]) -> list[str]:
     """Return the spellings with a model number that begins as one of the wanted name's, after the same letters.
 
     Of devices the digits tell more than the letters: `rx 6600` is nothing like `x6800`. An O between digits is a zero.
+    A name without a number is only like those that begin as it does, or hold it.
     """
     numbers = _series(re.sub(r"(?<=[0-9])o(?=[0-9])", "0", wanted[:200]))
     return [
         spelling
         for spelling in known
-        if not numbers
+        if (not numbers and (spelling[:3] == wanted[:3] or wanted in spelling))
         or any(
             digits == others and (not letters or (series and letters[-len(series) :] == series[-len(letters) :]))
             for letters, digits in numbers
@@ -71,8 +72,8 @@ def _same_series(wanted: str, known: Iterable[str]) -> list[str]:
 
 
 def _series(name: str) -> list[tuple[str, str]]:
-    """Return up to two letters before each number of a name, and the first two digits of that number."""
-    return re.findall(r"([a-z]{0,2})([0-9]{2})[0-9]*", name)
+    """Return up to four letters before each number of a name, and the first two digits of that number."""
+    return re.findall(r"([a-z]{0,4})([0-9]{2})[0-9]*", name)
 
 
 def variants(known: dict[str, str], wanted: str) -> tuple[str, ...]:

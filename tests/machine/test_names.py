@@ -1,5 +1,6 @@
 """Names of devices as systems and people write them: each is its device, or the answer asks which is meant."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,15 @@ import pytest
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 
-LINES = (Path(__file__).parents[1] / "golden/names.txt").read_text(encoding="utf-8").splitlines()
-NAMES = [tuple(line.split(" = ", 1)) for line in LINES if not line.startswith("#")]
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+def _pairs(name: str) -> list[tuple[str, str]]:
+    lines = (GOLDEN / name).read_text(encoding="utf-8").splitlines()
+    return [(left, right) for line in lines if line[:1] != "#" for left, _, right in [line.partition(" = ")]]
+
+
+NAMES, ABSENT = _pairs("names.txt"), _pairs("absent.txt")
 
 
 @pytest.mark.parametrize(("name", "device"), NAMES)
@@ -40,3 +48,10 @@ def test_a_device_of_the_series_is_suggested_first(name: str, nearest: str) -> N
     with pytest.raises(InputError) as caught:
         catalog.device(name)
     assert caught.value.nearest[0] == nearest
+
+
+@pytest.mark.parametrize(("name", "series"), ABSENT)
+def test_what_the_catalog_lacks_is_answered_with_its_series_or_nothing(name: str, series: str) -> None:
+    with pytest.raises(InputError) as caught:
+        catalog.device(name)
+    assert [near for near in caught.value.nearest if not re.match(series, near)] == []
