@@ -24,6 +24,7 @@ check: $(VENV)/.test
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/hwbench devices lint
 	$(BIN)/hwbench models lint
 
