@@ -24,13 +24,17 @@ class Browser:
         self.driver = driver
 
     def open(self, page: Path | str, width: int = 1440, height: int = 1000) -> Any:
+        self.show(page, width, height)
+        self.settle()
+        return self.driver
+
+    def show(self, page: Path | str, width: int, height: int = 1000) -> None:
+        """Load a page that draws nothing later."""
         self.driver.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
             {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
         )
         self.driver.get(page.as_uri() if isinstance(page, Path) else page)
-        self.settle()
-        return self.driver
 
     def settle(self) -> None:
         from selenium.webdriver.support.ui import WebDriverWait

@@ -11,6 +11,8 @@ import tempfile
 
 import pytest
 
+from tests.browser import browser  # noqa: F401
+
 for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
     os.unsetenv(name)

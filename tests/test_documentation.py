@@ -154,11 +154,13 @@ def test_files_that_pages_name_exist(page: Path) -> None:
     ("translated", "original"),
     [("README.zh-CN.md", "README.md"), ("docs/zh/alexnet.md", "docs/tutorials/alexnet.md")],
 )
-def test_translations_have_the_commands_and_numbers_of_the_original(translated: str, original: str) -> None:
+def test_translations_have_the_commands_links_and_numbers_of_the_original(translated: str, original: str) -> None:
     texts = [(ROOT / page).read_text(encoding="utf-8") for page in (translated, original)]
     fence = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
     blocks = [fence.findall(text) for text in texts]
     assert blocks[0] == blocks[1]
+    links = [set(re.findall(r"\]\([^)]*(?:explanation|howto|reference)/[^)]*\)", text)) for text in texts]
+    assert links[0] == links[1]
     prose = [re.sub(r"\]\([^)]*\)|<[^>]*>", "", fence.sub("", text)) for text in texts]
     numbers = [Counter(re.findall(r"\d[\d,.]*\d|\d", text)) for text in prose]
     assert numbers[0] == numbers[1]

@@ -13,7 +13,6 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.browser import browser  # noqa: F401
 from tests.cli.conftest import cli  # noqa: F401  (fixtures)
 
 
