@@ -228,9 +228,10 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     # predict
     "autocast-as-fp16": "{file} was measured with autocast to bf16; autocast to fp16 is replayed instead.",
     "bandwidth-assumed": "The memory bandwidth of {device} is assumed.",
+    "overhead-set": "Launches are taken to cost {factor} times what the time model says.",
     "bandwidth-unknown": lambda device: (
         f"The memory bandwidth of {device} is unknown, so there is no roofline and no forecast"
-        f"{'; `hwbench bench` measures it' if device == 'host' else ''}."
+        f"; {'`hwbench bench` measures it' if device == 'host' else '`--set bandwidth=100GB/s` states it'}."
     ),
     "isa-unmeasured": (
         "{device} is no x86: the parameters of {runtime} were fitted to x86 alone, and the interval is wider for it."

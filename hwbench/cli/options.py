@@ -277,7 +277,8 @@ def settings_option(function: F) -> F:
         multiple=True,
         metavar="FIELD=VALUE",
         callback=lambda _context, _parameter, values: settings(values),
-        help="Replace a value: clock=3GHz, units=64, bandwidth=1TB/s, memory=48GiB or power=300W. Repeatable.",
+        help="Replace a value: clock=3GHz, units=64, bandwidth=1TB/s, memory=48GiB, power=300W, or "
+        "overhead=0.5 for launches at half their cost. Repeatable.",
     )(function)
 
 

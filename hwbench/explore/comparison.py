@@ -6,6 +6,8 @@ from hwbench import api
 from hwbench.errors import InputError
 from hwbench.explore.question import Question
 from hwbench.explore.view import View
+from hwbench.machine.device import Device
+from hwbench.predict.estimate import Estimate
 from hwbench.report.html import sections
 from hwbench.report.html.figures.study import decomposition
 from hwbench.report.html.page import Figure, HtmlTable, Section
@@ -17,34 +19,40 @@ def compared(question: Question) -> View:
     if question.is_language:
         return _language(question)
     options: dict[str, Any] = {"dtype": question.dtype, "runtime": question.runtime, "math": question.math}
-    answer = api.compare(*question.devices, model=question.model, batches=(question.batch,), **options)
+    devices = {name: api.device(name, **question.settings_of(name)) for name in question.devices}
+    compared = (device if question.settings_of(name) else name for name, device in devices.items())
+    answer = api.compare(*compared, model=question.model, batches=(question.batch,), **options)
     assert isinstance(answer, Comparison)
     rows, notes = [], []
     for model in question.models:
-        for name in question.devices:
+        for name, device in devices.items():
+            settings = question.settings_of(name)
             try:
-                rows.append((api.estimate(model, name, batch=question.batch, **options), api.device(name)))
+                e = api.estimate(model, name, batch=question.batch, settings=settings, **options)
             except InputError as error:  # a dtype that one of them lacks
                 notes.append(str(error))
+            else:
+                rows.append((e, device))
     table = sections.summary(rows)
     figure = decomposition(answer, "decomposition")
     parts: tuple[Figure | HtmlTable, ...] = (table, *((figure,) if figure else ()))
     sentences = (*dict.fromkeys(notes), *map(str, answer.notices))
     section = Section("compare", f"At {question.dtype}, batch {question.batch}", sentences, parts)
-    return View(_sentence(answer), (section,), answer=answer.to_dict())
+    return View(_sentence(answer, rows), (section,), answer=answer.to_dict())
 
 
-def _sentence(answer: Comparison) -> str:
+def _sentence(answer: Comparison, rows: list[tuple[Estimate, Device]]) -> str:
     """Return which device is the fastest, and whether intervals can tell."""
     timed = [(device, device.times[0]) for device in answer.devices if device.times and device.times[0].expected_time_s]
     if len(timed) < 2:
-        return "Choose two or more devices to compare them."
+        return sections.answer(rows[0][0]) if rows else "Choose two or more devices to compare them."
     timed.sort(key=lambda pair: pair[1].expected_time_s or 0.0)
     (best, first), (other, second) = timed[:2]
     gain = (second.expected_time_s or 1.0) / (first.expected_time_s or 1.0)
     apart = first.interval_s and second.interval_s and first.interval_s[1] < second.interval_s[0]
     doubt = "" if apart else " Their intervals overlap: the forecast cannot tell for sure."
-    return f"{best.title} is expected to be the fastest, {gain:.3g} times as fast as {other.title}.{doubt}"
+    title = rows[0][0].title or rows[0][0].model
+    return f"{best.title} is expected to run {title} fastest, {gain:.3g} times as fast as {other.title}.{doubt}"
 
 
 def _language(question: Question) -> View:

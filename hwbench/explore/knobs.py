@@ -1,6 +1,6 @@
 """The sliders: values of a device that can be replaced, with what the catalog says and how far they reach."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
@@ -8,6 +8,7 @@ from hwbench.machine.device import Device, fastest, peaks
 
 REACH = 4.0
 """A slider reaches from the catalog's value over this to the value times this."""
+MAX_TOKENS = 131_072
 
 
 class Knob(Struct, frozen=True):
@@ -67,6 +68,18 @@ def _knobs(device: Device, dtype: str) -> Iterator[Knob]:
         yield _knob("bandwidth", "memory bandwidth", float(bandwidth), "GB/s", 1e9)
     if device.power:
         yield _knob("power", "power limit", float(device.power), "W", 1.0)
+    yield _knob("overhead", "overhead, times", device.overhead or 1.0, "", 1.0)
+
+
+def language_knobs(device: Device, tokens: Mapping[str, int]) -> tuple[Knob, ...]:
+    """Return the sliders of a language model: those of the device, and tokens by the field that asks for them."""
+    of_device = [knob for knob in knobs(device, "fp16") if knob.field.partition(".")[0] in ("clock", "bandwidth")]
+    if device.memory.size:
+        of_device.append(_knob("memory", "memory", float(device.memory.size), "GiB", 2.0**30))
+    knobs_of_tokens = (
+        Knob(name, f"{name}, tokens", usual, "", 1.0, 16, MAX_TOKENS, True) for name, usual in tokens.items()
+    )
+    return (*of_device, *knobs_of_tokens)
 
 
 def _knob(field: str, title: str, value: float, unit: str, scale: float) -> Knob:

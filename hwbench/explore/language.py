@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from hwbench import api
 from hwbench.errors import InputError
+from hwbench.explore.knobs import language_knobs
 from hwbench.explore.question import Question
 from hwbench.explore.view import View
-from hwbench.predict.language import LanguageEstimate
+from hwbench.predict.language import LanguageEstimate, Scenario
 from hwbench.predict.language.model import Parts
 from hwbench.report.html.figures.common import BOUNDS, COLORS, axis, bars_layout, log_axis
 from hwbench.report.html.page import Figure, HtmlTable, Section
@@ -37,7 +40,11 @@ def answer(question: Question) -> View:
     header = ("phase", "tokens", "expected", "80 % interval", "tokens/s in all", "limited by")
     table = HtmlTable(f"Phases of {e.title} on {e.device}", header, tuple(rows), right=(1, 2, 3, 4))
     section = Section("answer", f"{e.title}, {e.weights}, on {e.device}", _sentences(e), (table, _memory(e), _parts(e)))
-    return View(_sentence(e), (section,), answer=e.to_dict(), about=(e.title, api.device(question.device).title))
+    located = api.device(question.device)
+    usual = Scenario()
+    scenario = replace(usual, prompt=question.prompt or usual.prompt, generate=question.generate or usual.generate)
+    knobs = language_knobs(located, {"prompt": usual.prompt, "generate": usual.generate, "context": scenario.reserved})
+    return View(_sentence(e), (section,), knobs, e.to_dict(), about=(e.title, located.title))
 
 
 def _sentence(e: LanguageEstimate) -> str:

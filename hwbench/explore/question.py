@@ -58,6 +58,10 @@ class Question(Struct, frozen=True):
         """The device that is looked at."""
         return self.devices[0]
 
+    def settings_of(self, device: str) -> dict[str, str]:
+        """Return the values that are replaced of one of the devices: only the first has some."""
+        return dict(self.settings) if device == self.device else {}
+
     @property
     def is_measured(self) -> bool:
         """Whether the device is this machine, or that of a saved run."""

@@ -119,8 +119,7 @@ def _views(question: Question) -> Iterator[tuple[str, view.View]]:
     if len(question.models) * len(question.devices) > 1:
         yield "compare", views.view("compare", of_networks)
     for model, device in product(question.models, question.devices):
-        settings = question.settings if device == question.device else {}
-        pair = replace(question, models=(model,), devices=(device,), settings=settings)
+        pair = replace(question, models=(model,), devices=(device,), settings=question.settings_of(device))
         for name in _OF_NETWORKS if model in networks else _OF_LANGUAGE:
             yield f"{name} {model} {device}", _along_all(name, pair)
     if question.runs:

@@ -27,7 +27,6 @@ from hwbench.report.html import sections
 from hwbench.report.html.figures import common, roofline
 from hwbench.report.html.measured import MeasuredEstimate, OtherMachineRun
 from hwbench.report.html.page import Figure, HtmlTable, Section
-from hwbench.report.text.estimate import helping
 from hwbench.study.clock import scores
 from hwbench.study.clock.study import study
 
@@ -88,8 +87,7 @@ def _answer(question: Question) -> View:
     if e.forecast and e.forecast.time_s:
         parts += (common.limits(e, "limits"),)
     if e.improvements:
-        rows = tuple((text, each.gain) for text, each in zip(helping(e), e.improvements, strict=False))
-        parts += (HtmlTable("What would help", ("change", "times the throughput"), rows, right=(1,)),)
+        parts += (common.helps(e, "helps"),)
     return _view(
         question, looked, Section("answer", f"{e.title or e.model} on {looked.device.title}", sentences, parts)
     )
@@ -116,6 +114,9 @@ def _whatif(question: Question) -> View:
     if question.is_language:
         return language.curves(question)
     looked, sliders = _looked(question), knobs(api.device(question.device), question.dtype)
+    if looked.estimate.forecast is None:
+        why = tuple(str(notice) for notice in looked.estimate.notices)
+        return _view(question, looked, Section("along", "Nothing is forecast", why))
     figure = curves.curve(question, looked.device, sliders)
     view = _view(question, looked, Section(f"along-{question.along or 'batch'}", figure.title, (), (figure,)))
     return replace(view, more=tuple(knob.field for knob in sliders))

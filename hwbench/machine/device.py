@@ -74,7 +74,10 @@ class Peak(Struct, frozen=True):
 
 
 class Device(Struct, frozen=True, forbid_unknown_fields=True):
-    """A machine as its data sheet, its operating system or a measurement describes it. SI units throughout."""
+    """A machine as its data sheet, its operating system or a measurement describes it. SI units throughout.
+
+    `overhead` multiplies what the time model forecasts for launches and host, where somebody asks what if.
+    """
 
     title: Name
     kind: Kind
@@ -90,6 +93,7 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True):
     disputed: tuple[parts.DisputedPeak, ...] = ()
     sustained: parts.Sustained | None = None
     calibration: parts.DeviceCalibration | None = None
+    overhead: parts.Factor | msgspec.UnsetType = msgspec.UNSET
     scores: tuple[parts.Score, ...] = ()
     sources: tuple[Source, ...] = ()
     provenance: dict[Name, Provenance] = {}
@@ -242,9 +246,11 @@ def _with_value(device: Device, field: str, text: str) -> Device:
         return _with_setting(device, f"memory.{attribute}", memory=memory)
     if field == "power":
         return _with_setting(device, "power", power=Watts.parse_positive(text))
+    if field == "overhead":
+        return _with_setting(device, field, overhead=_factor(text))
     classes = [units.name for units in device.units]
     if head not in ("clock", "units"):
-        choices = ("clock", "units", "power", *_MEMORY)
+        choices = ("clock", "units", "power", "overhead", *_MEMORY)
         message = f"'{shown(head, 40)}' cannot be set: choose from {', '.join(choices)}."
         raise InputError("unknown-setting", message, nearest=nearest(head, choices))
     if not classes:
@@ -268,6 +274,15 @@ def _with_value(device: Device, field: str, text: str) -> Device:
         every = (*device.units[:position], units, *device.units[position + 1 :])
         device = _with_setting(device, f"units.{units.name}.{'clock' if head == 'clock' else 'count'}", units=every)
     return device
+
+
+def _factor(text: str) -> float:
+    """Return how many times as much. Raises InputError."""
+    try:
+        return msgspec.convert(text, parts.Factor, strict=False)
+    except msgspec.ValidationError:
+        message = f"'{shown(text, 40)}' is not how many times as much overhead (0.001 to 1000), such as 0.5."
+        raise InputError("factor-range", message) from None
 
 
 def _with_setting(device: Device, field: str, **values: Any) -> Device:

@@ -280,6 +280,7 @@ def estimate(
             *(() if device.units else (notice("no-time-model", device=device.label),)),
             *((notice("uncounted", ops=list(workload.uncounted)),) if workload.uncounted else ()),
             *workload.notices,
+            *((notice("overhead-set", factor=device.overhead),) if device.overhead else ()),
             *(prediction.notices if prediction else ()),
         ),
         forecast=prediction,

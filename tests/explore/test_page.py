@@ -61,15 +61,18 @@ def test_sliders_agree_with_the_command_line_to_the_digit(
 ) -> None:
     opened(browser, server, f"{RESNET}&view=answer")
     before = browser.script("return document.getElementById('sentence').textContent")
-    for field, position in (("clock", 0.75), ("bandwidth", 0.2), ("units", 0.9)):
+    for field, position in (("clock", 0.75), ("bandwidth", 0.2), ("units", 0.9), ("overhead", 0.3)):
         slide(browser, field, position)
     query = browser.script("return location.search")
     settings = dict(re.findall(r"set\.(\w+)=([^&]+)", query))
-    assert set(settings) == {"clock", "bandwidth", "units"}
+    assert set(settings) == {"clock", "bandwidth", "units", "overhead"}
     words = [word for field, value in settings.items() for word in ("--set", f"{field}={value.replace('%2F', '/')}")]
     asked = cli("estimate", "resnet50", "rtx3090", "--dtype", "fp16", "--batch", "8", *words, "--json")
     assert json.loads(browser.script("return JSON.stringify(window.hwbenchAnswer)")) == json.loads(asked.out)
     assert browser.script("return document.getElementById('sentence').textContent") != before
+    browser.driver.find_element("css selector", ".knob[data-field=clock] button").click()
+    browser.settle()
+    assert "set.clock" not in browser.script("return location.search")
     browser.driver.find_element("css selector", "#knobs > button").click()
     browser.settle()
     assert browser.script("return document.getElementById('sentence').textContent") == before
@@ -152,6 +155,33 @@ def test_a_language_model_has_its_own_fields_and_curves(browser: Browser, server
     weights.click()
     browser.settle()
     assert "weights=q8_0" in browser.script("return location.search")
+    assert browser.complaints() == []
+
+
+def test_sliders_of_a_language_model_agree_with_the_command_line(
+    browser: Browser, server: Server, cli: Callable[..., Any]
+) -> None:
+    opened(browser, server, f"{LANGUAGE}&view=answer")
+    fields = browser.script("return [...document.querySelectorAll('.knob')].map(k => k.dataset.field)")
+    assert fields == ["clock", "bandwidth", "memory", "prompt", "generate", "context"]
+    for field, position in (("bandwidth", 0.7), ("prompt", 0.6), ("context", 0.8)):
+        slide(browser, field, position)
+    query = browser.script("return Object.fromEntries(new URLSearchParams(location.search))")
+    words = ["--set", f"bandwidth={query['set.bandwidth']}", "--prompt", query["prompt"], "--context", query["context"]]
+    asked = cli("estimate", "llama3-8b", "rtx3090", "--weights", "q4_k_m", *words, "--json")
+    assert json.loads(browser.script("return JSON.stringify(window.hwbenchAnswer)")) == json.loads(asked.out)
+
+
+def test_a_page_is_saved_as_a_report(browser: Browser, server: Server, tmp_path: Path) -> None:
+    opened(browser, server, f"{RESNET}&view=answer&set.clock=2GHz")
+    response = server.request(browser.script("return document.getElementById('report').getAttribute('href')"))
+    assert response.headers["content-disposition"] == 'attachment; filename="hwbench-report.html"'
+    (tmp_path / "saved.html").write_bytes(response.read())
+    live = browser.script("return document.getElementById('sentence').textContent")
+    browser.open(tmp_path / "saved.html")
+    assert live in browser.script("return document.getElementById('view-answer').textContent")
+    assert "clock set to 2GHz" in browser.script("return document.getElementById('fields').textContent")
+    assert browser.script("return document.getElementById('knobs').hidden")
     assert browser.complaints() == []
 
 

@@ -49,17 +49,17 @@ def test_every_view_has_sentences_figures_and_tables(server: Server, view: str) 
 
 def test_a_curve_follows_its_slider(server: Server) -> None:
     sliders = server.view("answer", *RESNET)[1]["knobs"]
-    assert [knob["field"] for knob in sliders] == ["clock", "units", "bandwidth", "power"]
+    assert [knob["field"] for knob in sliders] == ["clock", "units", "bandwidth", "power", "overhead"]
     for along in ("batch", *(knob["field"] for knob in sliders)):
         _, shown = server.view("whatif", *RESNET, ("along", along))
         rows = shown["sections"][0]["parts"][0]["table"]["rows"]
         roofline, expected, low, high = ([row[column][1] for row in rows] for column in range(1, 5))
         assert all(a < b < c for a, b, c in zip(low, expected, high, strict=True))
         assert all(a <= b for a, b in zip(roofline, expected, strict=True))
-        assert expected[0] >= expected[-1]
+        assert expected[0] < expected[-1] if along == "overhead" else expected[0] >= expected[-1]
     _, hybrid = server.view("answer", ("model", "alexnet"), ("device", "i7-12700h"))
     names = [knob["field"] for knob in hybrid["knobs"]]
-    assert names == ["clock.P-core", "clock.E-core", "units.P-core", "units.E-core", "bandwidth", "power"]
+    assert names == ["clock.P-core", "clock.E-core", "units.P-core", "units.E-core", "bandwidth", "power", "overhead"]
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,7 @@ def test_a_curve_follows_its_slider(server: Server) -> None:
         ((*RESNET, ("batch", "9" * 100)), "number-range"),
         ((*RESNET, ("batch", "9" * 200)), "too-long"),
         ((*RESNET, ("set.clock", "-1GHz")), "negative-quantity"),
+        ((*RESNET, ("set.overhead", "-1")), "factor-range"),
         ((*RESNET, ("set.colour", "1GHz")), "unknown-setting"),
         ((*RESNET, ("set.clock.X-core", "1GHz")), "unknown-units"),
         ((*RESNET, ("runtime", "tensorrt")), "unknown-runtime"),

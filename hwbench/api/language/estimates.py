@@ -68,6 +68,9 @@ def estimate_language(
         kv_dtype=kv_dtype, prompt=prompt, generate=generate, batch=batch, context=context, devices=devices, split=split,
         link=link, gpu_layers=gpu_layers, fused_attention=fused_attention, runtime=runtime,
     )  # fmt: skip
+    if "overhead" in (settings or {}):
+        message = "The model of llama.cpp has no overhead of launches to multiply."
+        raise InputError("not-for-language-models", message, field="settings.overhead")
     located, host = locate(device, settings), None if cpu is None else locate(cpu).device
     scenario, remarks = completed(scenario, described, located.device)
     if (scenario.gpu_layers is None) != (host is None):

@@ -48,41 +48,44 @@ export function text(knob, value) {
 
 const position = (knob, value) => Math.log(value / knob.low) / Math.log(knob.high / knob.low);
 
-export function sliders(place, knobs, settings, changed) {
+// A slider for each knob, with the value that the catalog has and a way back to it.
+export function sliders(place, knobs, values, changed) {
   place.hidden = knobs.length === 0;
   const key = JSON.stringify(knobs);
   if (place.dataset.key !== key) {
     place.dataset.key = key;
-    place.replaceChildren(element("h2", "What if"));
-    for (const knob of knobs) {
-      const label = element("label", knob.title + " ");
-      const output = element("output");
-      const input = element("input", undefined, { type: "range", min: "0", max: "1", step: "0.005", name: knob.field });
-      const ticks = element("datalist", undefined, { id: `tick-${knob.field}` });
-      ticks.append(element("option", undefined, { value: String(position(knob, knob.value)) }));
-      input.setAttribute("list", ticks.id);
-      input.addEventListener("input", () => {
-        const value = knob.low * (knob.high / knob.low) ** Number(input.value);
-        const near = Math.abs(Number(input.value) - position(knob, knob.value)) < 0.008;
-        changed(knob.field, near ? null : text(knob, value));
-      });
-      label.append(output, input, ticks, element("small", `catalog: ${text(knob, knob.value)}`));
-      place.append(label);
-    }
     const reset = element("button", "Back to the catalog's values", { type: "button" });
     reset.addEventListener("click", () => changed(null, null));
-    place.append(reset);
+    place.replaceChildren(element("h2", "What if"), ...knobs.map((knob) => slider(knob, changed)), reset);
   }
   for (const knob of knobs) {
-    const input = place.querySelector(`input[name="${CSS.escape(knob.field)}"]`);
-    const value = knob.field in settings ? parseFloat(settings[knob.field]) : knob.value;
-    const shown = text(knob, value);
-    input.parentElement.classList.toggle("changed", knob.field in settings);
-    input.parentElement.querySelector("output").textContent = shown;
-    input.setAttribute("aria-valuetext", shown);
-    if (document.activeElement !== input) input.value = String(position(knob, value));
-    if (!(knob.field in settings)) input.value = String(position(knob, value));
+    const own = place.querySelector(`.knob[data-field="${CSS.escape(knob.field)}"]`);
+    const input = own.querySelector("input");
+    const moved = Boolean(values[knob.field]);
+    const value = moved ? parseFloat(values[knob.field]) : knob.value;
+    own.classList.toggle("changed", moved);
+    own.querySelector("output").textContent = text(knob, value);
+    input.setAttribute("aria-valuetext", text(knob, value));
+    if (document.activeElement !== input || !moved) input.value = String(position(knob, value));
   }
+}
+
+function slider(knob, changed) {
+  const place = element("div", undefined, { class: "knob", "data-field": knob.field });
+  const label = element("label", knob.title + " ");
+  const input = element("input", undefined, { type: "range", min: "0", max: "1", step: "0.005", name: knob.field, list: `tick-${knob.field}` });
+  const ticks = element("datalist", undefined, { id: `tick-${knob.field}` });
+  ticks.append(element("option", undefined, { value: String(position(knob, knob.value)) }));
+  input.addEventListener("input", () => {
+    const value = knob.low * (knob.high / knob.low) ** Number(input.value);
+    const near = Math.abs(Number(input.value) - position(knob, knob.value)) < 0.008;
+    changed(knob.field, near ? null : text(knob, value));
+  });
+  const back = element("button", `↺ ${text(knob, knob.value)}`, { type: "button", title: "Back to the catalog's value", "aria-label": `${knob.title}: back to ${text(knob, knob.value)}` });
+  back.addEventListener("click", () => changed(knob.field, null));
+  label.append(element("output"), input, ticks);
+  place.append(label, back);
+  return place;
 }
 
 const VIEW_TITLES = {

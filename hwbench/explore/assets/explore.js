@@ -112,10 +112,14 @@ function head(asked, first) {
   by("sentence").textContent = first.sentence;
   if (saved) return;
   document.title = `${first.about[0] || asked.models[0]} on ${first.about[1] || asked.devices[0]} · hwbench`;
-  sliders(by("knobs"), first.knobs, state.settings, (field, value) => {
+  const asks = Object.fromEntries(first.knobs.filter((knob) => SINGLE.includes(knob.field)).map((knob) => [knob.field, ""]));
+  const values = { ...state.settings };
+  for (const field of Object.keys(asks)) values[field] = state[field];
+  sliders(by("knobs"), first.knobs, values, (field, value) => {
+    if (field in asks) { go({ [field]: value || "" }, true); return; }
     const settings = field === null ? {} : { ...state.settings };
     if (value === null) delete settings[field]; else settings[field] = value;
-    go({ settings }, true);
+    go({ settings, ...(field === null ? asks : {}) }, true);
   });
 }
 

@@ -83,6 +83,15 @@ class Hardware(Struct, frozen=True):
     other_isa: bool = False
 
 
+def _factors(device: Device) -> tuple[float, float, float] | None:
+    """Return what multiplies compute, memory and overhead: the calibration, and the overhead that is assumed."""
+    known = device.calibration
+    if known is None and not device.overhead:
+        return None
+    compute, memory, overhead = (known.compute, known.memory, known.overhead) if known else (1.0, 1.0, 1.0)
+    return compute, memory, overhead * (device.overhead or 1.0)
+
+
 def hardware_of(
     device: Device, dtypes: Iterable[str], clock: ClockKind | None = None, math: Math = "default"
 ) -> Hardware | None:
@@ -120,7 +129,7 @@ def hardware_of(
         measured=frozenset(reached) | ({"bandwidth"} if sustained.bandwidth else set()),
         assumed=tuple(_assumed(device, vector, cache)),
         op_overhead=float(sustained.op_overhead) if sustained.op_overhead else None,
-        factors=(known.compute, known.memory, known.overhead) if known else None,
+        factors=_factors(device),
         spread=known.spread if known else None,
         boost=boost(device),
         memory_ceiling=max(float(bandwidth), float(device.memory.bandwidth or 0.0)),

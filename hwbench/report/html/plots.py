@@ -18,6 +18,7 @@ Figures = dict[str, Callable[[], Figure]]
 def _of_estimate(e: Estimate) -> Figures:
     return {
         "layers": lambda: common.layer_times(e, "layers"),
+        **({"helps": lambda: common.helps(e, "helps")} if e.improvements else {}),
         "limits": lambda: common.limits(e, "limits"),
         "roofline": lambda: roofline.roofline(e, "roofline", _device(e)),
     }

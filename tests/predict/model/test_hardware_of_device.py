@@ -154,6 +154,13 @@ def test_measured_rates_replace_the_data_sheets() -> None:
     assert found.cycles == pytest.approx(5e11 / 32)
 
 
+def test_an_overhead_that_is_set_multiplies_launches_alone() -> None:
+    assert of(CPU).factors is None
+    assert of(CPU.with_(overhead="3")).factors == (1.0, 1.0, 3.0)
+    kept = DeviceCalibration("mine", "2026-11-30", "made-up times", 7, 1.5, 2.0, 0.5, 0.1)
+    assert of(replace(CPU, calibration=kept).with_(overhead="3")).factors == (1.5, 2.0, 1.5)
+
+
 def test_what_is_guessed() -> None:
     assert of(CPU).assumed == ()
     bare = replace(

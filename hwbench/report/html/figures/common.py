@@ -7,6 +7,7 @@ from typing import Any
 from hwbench.predict.estimate import Estimate, LayerEstimate
 from hwbench.report.html.measured import MeasuredEstimate
 from hwbench.report.html.page import Figure, HtmlTable, label
+from hwbench.report.text.estimate import helping
 from hwbench.units import operations_unit, si
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#999999")
@@ -120,6 +121,26 @@ def _bars(name: str, times: Mapping[str, float | None], width: float, color: str
         "type": "bar", "orientation": "h", "name": name, "y": list(times), "x": list(times.values()), "width": width,
         "marker": {"color": color}, "hovertemplate": "%{x:.4s}s<extra>" + name + "</extra>",
     }  # fmt: skip
+
+
+def helps(e: Estimate, name: str) -> Figure:
+    """Return bars of what would raise the throughput, by how many times, the largest first."""
+    texts, gains = helping(e), [each.gain for each in e.improvements]
+    trace = {
+        "type": "bar", "orientation": "h", "y": [label(text) for text in texts], "x": gains,
+        "text": [f"×{gain:.3g}" for gain in gains], "textposition": "auto", "marker": {"color": COLORS[0]},
+        "hovertemplate": "%{y}: %{text}<extra></extra>", "showlegend": False,
+    }  # fmt: skip
+    rows = tuple(zip(texts, gains, strict=True))
+    return Figure(
+        name=name,
+        title=f"What would help {titled(e)}: times the throughput",
+        alternative=f"Bars of {len(rows)} changes; the largest gain, ×{gains[0]:.3g}, is of {texts[0]}.",
+        traces=(trace,),
+        layout=bars_layout(axis("times the throughput", rangemode="tozero"), 150),
+        table=HtmlTable("What would help", ("change", "times the throughput"), rows, right=(1,)),
+        height=110 + 30 * len(rows),
+    )
 
 
 def limits(e: Estimate, name: str) -> Figure:

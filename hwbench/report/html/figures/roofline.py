@@ -10,6 +10,7 @@ from typing import Any
 
 from hwbench.machine.device import Device
 from hwbench.measure.record import Result
+from hwbench.notices import notice
 from hwbench.predict.estimate import Estimate, LayerEstimate
 from hwbench.report.html.figures.ceilings import CeilingLine, SlopeLine, ceilings, slopes
 from hwbench.report.html.figures.common import BOUNDS, COLORS, MEASURED, layer_table, log_axis, time_of, titled
@@ -59,6 +60,7 @@ def roofline(
         },
         table=layer_table(e, measured),
         height=HEIGHT,
+        note="" if e.bandwidth_bytes_per_second else str(notice("bandwidth-unknown", device=e.device)),
     )
 
 
