@@ -11,7 +11,7 @@ from hwbench.cli.main import COMMANDS
 FOLDER = Path(__file__).parents[2] / "hwbench" / "cli" / "commands"
 FILES = sorted(path for path in FOLDER.glob("*.py") if path.stem != "__init__")
 WITHOUT_API = {"completion", "devices", "explore", "fleet", "models", "report", "results", "study"}
-"""Groups, which list their catalog by invoking a command, the shell's completion, and the local page, served or written."""
+"""Groups, which list their catalog by invoking a command, the completion, and the local page, served or written."""
 
 
 def _commands(tree: ast.Module) -> Iterator[ast.FunctionDef]:
