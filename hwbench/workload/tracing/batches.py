@@ -6,6 +6,7 @@ grow in proportion. Where the caller names no dimension, the one of torch's conv
 
 import copy
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -19,7 +20,14 @@ from hwbench.workload.tracing import trace as torch_trace
 from hwbench.workload.tracing.build import Built
 from hwbench.workload.tracing.control import LOOP
 from hwbench.workload.tracing.record import Trace
-from hwbench.workload.tracing.twins import convert_all, is_channels_last, keep_values, keeps_values, tensors
+from hwbench.workload.tracing.twins import (
+    convert_all,
+    is_channels_last,
+    keep_values,
+    keeps_values,
+    rows,
+    tensors,
+)
 
 _UNINITIALIZED: tuple[Any, ...] = (UninitializedParameter, UninitializedBuffer)
 _AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -32,7 +40,8 @@ SMALL = 1 << 26
 def run(built: Built, request: ModelRequest) -> Trace:
     """Return the trace of all samples of a module's inputs: without data or, where it needs them, on random values.
 
-    Raises InputError where it runs on neither.
+    Between both, weights have no data, but inputs and what is made of them alone do. Raises InputError where it runs on
+    none.
     """
     weights = sum(weight.numel() for weight in (*built.module.parameters(), *built.module.buffers()))
     is_small = max(weights, _size((built.args, built.kwargs))) <= SMALL
@@ -43,10 +52,26 @@ def run(built: Built, request: ModelRequest) -> Trace:
     except InputError as error:
         if request.real or request.autocast or error.code != "not-traceable":
             raise
+        if _size((built.args, built.kwargs)) <= SMALL:
+            with suppress(InputError):
+                return _run(_with_values(built), request, False)
         if not is_small:
             text = f"{error.message} If it needs values, let it run on real ones, which takes its memory and time."
             raise InputError("needs-values", text, field="model") from None
     return _run(built, request, True)
+
+
+def _with_values(built: Built) -> Built:
+    """Return the module with zeros for the indices of its inputs that have no values, and random other values."""
+
+    def fill(tensor: torch.Tensor, _last: bool = False) -> torch.Tensor:
+        if not tensor.is_meta:
+            return tensor
+        values = torch.zeros(tensor.shape, dtype=tensor.dtype, device="cpu")
+        return keep_values(values.uniform_() if values.is_floating_point() else values)
+
+    args, kwargs = convert_all((built.args, built.kwargs), fill, False)
+    return replace(built, args=args, kwargs=kwargs, assumes=True)
 
 
 def _run(built: Built, request: ModelRequest, real: bool) -> Trace:
@@ -60,6 +85,7 @@ def _run(built: Built, request: ModelRequest, real: bool) -> Trace:
         channels_last=request.channels_last,
         whole=True,
         real=real,
+        assumes=built.assumes,
     )
 
 
@@ -109,11 +135,11 @@ def resized(built: Built, batch: int) -> Built:
         raise unknown(built)
 
     def resize(tensor: torch.Tensor, _last: bool = False) -> torch.Tensor:
-        if tensor.dim() <= dim or tensor.shape[dim] != built.batch:
+        if tensor.dim() <= dim or tensor.shape[dim] != built.batch * rows(tensor):
             return tensor
         if keeps_values(tensor):
             return keep_values(tensor.narrow(dim, 0, 1).repeat_interleave(batch, dim))
-        shape = (*tensor.shape[:dim], batch, *tensor.shape[dim + 1 :])
+        shape = (*tensor.shape[:dim], batch * rows(tensor), *tensor.shape[dim + 1 :])
         order = torch.channels_last if is_channels_last(tensor) else torch.contiguous_format
         return torch.empty(shape, dtype=tensor.dtype, device="meta", memory_format=order)
 

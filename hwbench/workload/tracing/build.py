@@ -22,7 +22,7 @@ class Built(Struct, frozen=True):
     """A module with the arguments of one run, which hold `batch` samples along dimension `batch_dim` of them.
 
     The dimension is None where it has to be found. `stated` says whether the batch is the user's, or only one to trace
-    at. The module may return a `cache` to be kept.
+    at. The module may return a `cache` to be kept. `assumes` says that its inputs have values that nobody stated.
     """
 
     module: Any
@@ -33,6 +33,7 @@ class Built(Struct, frozen=True):
     batch_dim: int | None = 0
     stated: bool = False
     cache: bool = False
+    assumes: bool = False
 
 
 def usual_batch(request: ModelRequest) -> int:

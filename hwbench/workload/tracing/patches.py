@@ -27,6 +27,8 @@ def swap_tensors(module: torch.nn.Module, convert: Convert, training: bool, chan
             }
             for store in ("_parameters", "_buffers"):
                 changed[store] = convert_all(attributes[store], convert, channels_last)
+            for hooks in ("_forward_hooks", "_forward_pre_hooks"):  # which the module may add to
+                changed[hooks] = attributes[hooks].copy()
             vars(owner).update(changed, training=training)
         yield
     finally:

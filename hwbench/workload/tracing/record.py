@@ -35,15 +35,19 @@ def folded(ops: Iterable[Op]) -> tuple[Op, ...]:
 class Trace:
     """What a run of a module did: ops in order, operators without a formula, answers about values that it lacked.
 
-    The run holds `batch` samples, by which amounts are divided unless the trace is `whole`. A `real` one has values.
+    The run holds `batch` samples, by which amounts are divided unless the trace is `whole`. A `real` one has values,
+    one that `assumes` has some that nobody stated.
     """
 
-    def __init__(self, batch: int, autocast: bool, whole: bool = False, real: bool = False) -> None:
+    def __init__(
+        self, batch: int, autocast: bool, whole: bool = False, real: bool = False, assumes: bool = False
+    ) -> None:
         self.batch = batch
         self.whole = whole
         self.autocast = autocast
         self.real = real
-        self.has_values = False  # of some inputs
+        self.assumes = assumes
+        self.has_values = assumes  # of some inputs
         self.ops: list[Op] = []
         self.nodes: list[Node] = []  # as a compiler sees the ops
         self.uncounted: dict[str, int] = {}

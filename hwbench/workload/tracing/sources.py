@@ -95,7 +95,7 @@ def count_module(built: Built, request: ModelRequest) -> tuple[Built, Workload]:
         samples=1 if ops is not None else batch,
         batch=batch,
         fixed="" if ops is not None else "training" if request.training else "unknown" if dim is None else "interplay",
-        real=trace.real,
+        real=trace.real or trace.assumes,
         trainable_params=trainable,
         optimizer_elements=OPTIMIZERS[request.optimizer].states * trainable if request.optimizer else 0,
         activations=activations,

@@ -32,6 +32,8 @@ Each answer is recorded in the trace and reported to the user: other data may ta
 """
 _BY_VALUES = ("aten.index", "aten.repeat_interleave", "aten.arange")
 """Operators whose output's shape depends on the values of some tensor, so that they run on these."""
+_CONSTANTS = ("aten.arange", "aten.zeros", "aten.ones", "aten.full", "aten.scalar_tensor", "aten.tril_indices")
+"""Operators that make tensors of nothing; those of integers may decide about shapes."""
 _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 _GUARDED: dict[Any, Callable[..., Any]] = {
     torch.Tensor.__getitem__: stand_ins.get_item,
@@ -101,6 +103,10 @@ class Dispatch(TorchDispatchMode):
             args = (stand_ins.make_contiguous(args[0]), stand_ins.make_contiguous(args[1]), *args[2:])
         if self.trace.has_values and name == "aten._to_copy":
             kwargs = kwargs | {"device": None}  # values stay
+        elif (
+            self.trace.has_values and name in _CONSTANTS and not (kwargs.get("dtype") or torch.int64).is_floating_point
+        ):
+            kwargs = kwargs | {"device": "cpu"}  # such as positions that are selected by the values of others
         elif self.trace.has_values and name not in _BY_VALUES and stand_ins.is_mixed((args, kwargs)):
             return stand_ins.run_on_meta(func, args, kwargs, "meta")
         try:
@@ -164,8 +170,8 @@ class _Functions(TorchFunctionMode):
             raise _without_cuda("A forward pass that computes gradients")
         if func is torch._C._nn.scaled_dot_product_attention:
             return self.attend(*args, **kwargs)
-        if func is torch.arange and self.trace.has_values:
-            kwargs = {"device": "cpu"} | kwargs  # positions that are selected by the values of others
+        if func is torch.tensor and self.trace.has_values:
+            kwargs = kwargs | {"device": "cpu"}
         if func in self.grouped:
             return self._multiply_groups(*args, **kwargs)
         if func in self.recurrent:
@@ -273,18 +279,19 @@ class _Recurrent(torch.autograd.Function):
 def trace(
     module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None, *, batch: int = 1,
     training: bool = False, autocast: torch.dtype | None = None, channels_last: bool = False,
-    whole: bool = False, real: bool = False,
+    whole: bool = False, real: bool = False, assumes: bool = False,
 ) -> Trace:  # fmt: skip
     """Run `module` on tensors without data, or on `real` ones on the CPU, and count it.
 
     `args` and `kwargs` hold `batch` samples; counts are per sample unless they are of the `whole` batch. `training`
     adds the backward pass of the summed outputs: its counts are of the whole batch, not per sample, because gradients
     of weights do not grow with it. `autocast` is the dtype of a mixed-precision run as CUDA does it; with `training` it
-    needs a CUDA device. Raises InputError where the module cannot run so.
+    needs a CUDA device. What is made of constants keeps its values where some inputs have values, which `assumes` says
+    nobody stated. Raises InputError where the module cannot run so.
     """
     if training and autocast is not None and not torch.cuda.is_available():
         raise _without_cuda("A training step")
-    result = Trace(1 if training else batch, autocast is not None, whole, real)
+    result = Trace(1 if training else batch, autocast is not None, whole, real, assumes)
     try:
         with contextlib.ExitStack() as stack:
             enter = stack.enter_context

@@ -22,6 +22,17 @@ def keeps_values(tensor: torch.Tensor) -> bool:
     return getattr(tensor, "keeps_values", False)
 
 
+def repeat_rows(tensor: torch.Tensor, rows: int) -> torch.Tensor:
+    """Mark a tensor whose first dimension has so many rows for each sample; return it."""
+    tensor.rows = rows
+    return tensor
+
+
+def rows(tensor: torch.Tensor) -> int:
+    """Return how many entries of the batch's dimension belong to one sample."""
+    return getattr(tensor, "rows", 1)
+
+
 def converter(fake: Any, training: bool) -> Convert:
     """Return a function from a tensor to its only twin without data, on `meta` or a fake on CUDA."""
     twins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}

@@ -1,0 +1,243 @@
+"""What a model of transformers takes, by the documentation of its forward: arguments, dimensions, usual layouts.
+
+A forward states the shapes of its arguments by names of dimensions, whose sizes are the config's. Which arguments a
+model needs, in which layout, is found by running it without data: the first that runs are taken.
+"""
+
+import inspect
+import re
+from collections.abc import Iterator
+from itertools import islice, product
+from math import prod
+from typing import Any
+
+import torch
+from msgspec import Struct
+
+from hwbench.errors import InputError
+from hwbench.workload.request import ModelRequest
+from hwbench.workload.tracing import batches
+from hwbench.workload.tracing.build import Built
+from hwbench.workload.tracing.twins import keep_values, repeat_rows, rows, tensors
+
+DEFAULT_TOKENS = 128
+_TRIES = 12
+_GRIDS = ("image_grid_thw", "grid_thw")
+"""Arguments of models that take patches: frames, rows and columns of each image, whose values are needed."""
+_SIZES = ("image_sizes", "target_sizes", "spatial_shapes")
+_DOCUMENTED = re.compile(r"^ *(\w+) ?\(.*?\bof shape *[`'\"]?\(([^)]*)\)", re.MULTILINE)
+_BATCHES = ("batch", "batch_size", "bs", "bsz", "num_images", "num_videos", "num_clips", "num_images_or_videos")
+_SINGLE = re.compile(r"(max_)?num_(images|points|prompts|masks)\w*|point_batch_size")
+_CALLED: dict[str, tuple[tuple[str, ...], int]] = {
+    "hidden_size": (("hidden_size", "embed_dim", "hidden_dim", "d_model", "dim"), 768),
+    "feature_dim": (("num_mel_bins", "feature_projection_input_dim", "feature_size", "n_mels", "mel_bins"), 80),
+    "image_size": (("image_size", "input_size", "img_size"), 224),
+    "num_channels": (("num_channels", "in_channels", "in_chans", "image_channels"), 3),
+    "channels": (("audio_channels", "in_channels"), 1),
+    "num_frames": (("num_frames",), 16),
+    "num_tiles": (("max_num_tiles",), 1),
+    "frames": (("max_length",), 1024),
+    "samples": ((), 16_000),
+    "steps": ((), 3_000),
+}
+"""What configs call a dimension, and its size where none does: a second of sound, half a minute of its spectrum."""
+_SYNONYMS = {
+    "embed_dim": "hidden_size", "hidden_dim": "hidden_size", "d_model": "hidden_size", "height": "image_size",
+    "width": "image_size", "frame_size": "image_size", "num_mel_bins": "feature_dim", "num_samples": "samples",
+    "max_num_tiles": "num_tiles", "patch_height": "patch_size", "patch_width": "patch_size",
+    "image_channels": "num_channels",
+}  # fmt: skip
+_INDEX = re.compile(r".*(ids|_mask|_padding|_sizes|_shapes|_thw|bbox|codes|freq|_indices)")
+_REPLACED = re.compile(
+    r".*(_mask|labels?|position_ids|_embeds|hidden_states|_embeddings?|cache|outputs|token_type_ids|masked_pos|_positions)"
+    r"|past_\w+|input_(points|boxes|masks|labels)|mask_\w+"
+)
+"""Arguments that a model does without, or that stand for others."""
+_PIXELS = (
+    "batch, num_channels, height, width", "batch, 1, num_channels, height, width",
+    "batch, num_frames, num_channels, height, width", "batch, 2, num_channels, height, width",
+    "batch, 1, num_channels, 512, 512", "batch, 1, num_tiles, num_channels, height, width",
+)  # fmt: skip
+_VECTORS = ("batch, tokens, hidden_size", "batch, tokens, feature_dim", _PIXELS[0])
+_LAYOUTS: dict[str, tuple[str, ...]] = {
+    "pixel_values": _PIXELS,
+    "pixel_values_videos": (_PIXELS[2],),
+    "input_values": ("batch, samples", "batch, channels, samples", "batch, frames, feature_dim"),
+    "input_features": (
+        "batch, feature_dim, steps",
+        "batch, steps, feature_dim",
+        "batch, 1, frames, feature_dim",
+        "batch, steps, 128",
+    ),
+    "hidden_states": _VECTORS,
+}
+"""Layouts that are tried besides the documented one, which is the second."""
+
+
+class _Sizes(Struct):
+    """The sizes of dimensions in one run."""
+
+    config: Any
+    batch: int
+    tokens: int
+    image: int | None = None
+
+    def of(self, dimension: str) -> int:
+        """Return the size of a dimension by its name in documentation."""
+        if dimension.isdigit():
+            return int(dimension)
+        if dimension in _BATCHES or _SINGLE.fullmatch(dimension):
+            return self.batch if dimension in _BATCHES else 1
+        name = _SYNONYMS.get(dimension, dimension)
+        if name == "image_size" and self.image:
+            return self.image
+        if name == "steps" and (positions := find(self.config, "max_source_positions")):
+            return 2 * int(positions)
+        known, usual = _CALLED.get(name, ((name,), self.tokens))
+        size = find(self.config, *known)
+        if isinstance(size, (list, tuple)) and size:
+            size = size[dimension == "width" and len(size) > 1]
+        return size if isinstance(size, int) and size > 0 else usual
+
+    def empty(self, name: str, layout: str) -> torch.Tensor:
+        """Return an argument of a model, without data."""
+        dimensions = [part for part in layout.replace(" ", "").split(",") if part]
+        shape = [sum(prod(map(self.of, product.split("*"))) for product in part.split("+")) for part in dimensions]
+        tensor = torch.empty(shape, dtype=torch.int64 if _INDEX.fullmatch(name) else torch.float32, device="meta")
+        return repeat_rows(tensor, shape[0] // self.batch) if {*dimensions[0].split("*")} & {*_BATCHES} else tensor
+
+
+def find(config: Any, *names: str) -> Any:
+    """Return the first value of these names in a config, or else in the configs inside; None where there is none."""
+    for name in names:
+        if (value := getattr(config, name, None)) is not None:
+            return value
+    inner = (getattr(config, part, None) for part in getattr(config, "sub_configs", ()))
+    values = (find(part, *names) for part in inner if part is not None)
+    return next((value for value in values if value is not None), None)
+
+
+def fitting(module: Any, config: Any, request: ModelRequest, batch: int, causal: bool) -> tuple[dict[str, Any], int]:
+    """Return the arguments that a model runs on, the first ones where it runs on none, and the tokens of its text."""
+    candidates = islice(_candidates(module, config, request, batch), _TRIES)
+    first = next(candidates)
+    if causal and set(first[0]) == {"input_ids"}:
+        return first
+    for kwargs, tokens in (first, *candidates):
+        try:
+            batches.run(Built(module, (), kwargs, batch, ""), ModelRequest(request.model))
+        except InputError:
+            continue
+        return kwargs, tokens
+    return first
+
+
+def _candidates(module: Any, config: Any, request: ModelRequest, batch: int) -> Iterator[tuple[dict[str, Any], int]]:
+    """Yield arguments for a model and the tokens of its text: what it must have, all it takes, vectors for text."""
+    parameters = inspect.signature(module.forward).parameters
+    text = (module.forward.__doc__ or "").replace("{0}", "batch_size, sequence_length")
+    documented = dict(_DOCUMENTED.findall(text))
+    usual = [getattr(module, "main_input_name", "input_ids"), "input_ids"]
+    usual += ["decoder_input_ids"] if config.is_encoder_decoder else []
+    usual += ["pixel_values"] if hasattr(config, "vision_config") else []
+    needed = [name for name, each in parameters.items() if each.default is each.empty and each.kind != each.VAR_KEYWORD]
+    least = [name for name in parameters if name in needed or name in usual]
+    more = {name for name in documented if not _REPLACED.fullmatch(name)} | {*least}
+    masked = more | {name for name in documented if "mask" in name}
+    vectors = more - {"input_ids"} | {"inputs_embeds", "encoder_hidden_states"}
+    sets = ({*least}, {*least, *_SIZES}, more - {*_LAYOUTS} | {*least}, more, masked, vectors)
+    seen = set()
+    for names in dict.fromkeys(tuple(name for name in parameters if name in each) for each in sets):
+        for inputs, tokens in _arguments(module, config, request, batch, names, documented):
+            shapes = tuple((name, tuple(tensor.shape)) for name, tensor in inputs.items())
+            if shapes not in seen:
+                seen.add(shapes)
+                yield inputs, tokens
+
+
+def _arguments(
+    module: Any, config: Any, request: ModelRequest, batch: int, names: tuple[str, ...], documented: dict[str, str]
+) -> Iterator[tuple[dict[str, Any], int]]:
+    """Yield arguments of these names in each layout."""
+    vision = getattr(config, "vision_config", None) or config
+    grid = next((name for name in inspect.signature(module.forward).parameters if name in _GRIDS), None)
+    media = [name for name in names if name in _LAYOUTS or not (name in documented or _INDEX.fullmatch(name))]
+    known = [(_LAYOUTS.get(name, _VECTORS), documented.get(name, "")) for name in media]
+    usual = (dict.fromkeys((layouts[0], stated, *layouts)) for layouts, stated in known)
+    timm = (part.default_cfg for part in module.modules() if hasattr(part, "default_cfg"))
+    side = request.image_size or next((config["input_size"][-1] for config in timm), None)
+    for layouts in product(*([layout for layout in each if layout] for each in usual)):
+        of_images = _Sizes(vision, batch, DEFAULT_TOKENS, side)
+        of_sound = _Sizes(config, batch, _CALLED["steps"][1])
+        of_text = _Sizes(config, batch, DEFAULT_TOKENS, side)
+        inputs = {
+            name: (of_images if name.startswith("pixel") else of_sound).empty(name, layout)
+            for name, layout in zip(media, layouts, strict=True)
+        }
+        if grid and (patches := next((name for name in ("pixel_values", "hidden_states") if name in names), None)):
+            inputs |= _patches(module, vision, patches, grid, batch, request)
+        placeholders = _image_tokens(module, inputs, batch, find(vision, "spatial_merge_size", "merge_size"))
+        positions = find(config.get_text_config(), "max_position_embeddings")
+        tokens = request.context or min(DEFAULT_TOKENS + placeholders, positions or DEFAULT_TOKENS)
+        of_text.tokens = tokens if "input_ids" in names else max(map(_length, inputs.values()), default=0) or tokens
+        inputs |= {
+            name: of_text.empty(name, documented.get(name) or "batch, tokens") for name in names if name not in inputs
+        }
+        if grid in inputs and "input_ids" in inputs:  # where images are in the text is read from its values
+            inputs["input_ids"] = _text(batch, tokens, placeholders, getattr(config, "image_token_id", 0))
+            inputs["position_ids"] = torch.empty(3, 1, tokens, dtype=torch.int64, device="meta")
+        inputs |= _values(inputs, vision, request)
+        yield {name: inputs.pop(name) for name in names if name in inputs} | inputs, tokens
+
+
+def _length(tensor: torch.Tensor) -> int:
+    """Return the values or spectra of a sound, which has fewer channels or bins; 0 of an image."""
+    return max(tensor.shape[1:]) if tensor.dim() < 4 and tensor.is_floating_point() else 0
+
+
+def _values(inputs: dict[str, Any], vision: Any, request: ModelRequest) -> dict[str, Any]:
+    """Return the arguments that state sizes of images, in pixels or in patches, with their values."""
+    side = _Sizes(vision, 1, 1, request.image_size).of("image_size")
+    patch = _Sizes(vision, 1, 1).of("patch_size")
+    sizes = {name: side // (1 if name == "image_sizes" else patch) for name in inputs if name in _SIZES}
+    with torch.device("cpu"):
+        return {
+            name: keep_values(torch.full(inputs[name].shape, size, dtype=torch.int64)) for name, size in sizes.items()
+        }
+
+
+def _patches(module: Any, vision: Any, name: str, grid: str, batch: int, request: ModelRequest) -> dict[str, Any]:
+    """Return an image a sample as patches, one a row, and the grids of patches."""
+    sizes = _Sizes(vision, batch, 1, request.image_size)
+    merge = find(vision, "spatial_merge_size", "merge_size") or 2
+    sides = sizes.of("image_size") // (vision.patch_size * merge) * merge
+    weights = (weight for path, weight in module.named_parameters() if "patch" in path and weight.dim() > 1)
+    width = next((weight[0].numel() for weight in weights), sizes.of("num_channels") * vision.patch_size**2)
+    with torch.device("cpu"):
+        values = keep_values(torch.tensor([[1, sides, sides]] * batch))
+    return {name: repeat_rows(torch.empty(batch * sides * sides, width, device="meta"), sides * sides), grid: values}
+
+
+def _image_tokens(module: Any, inputs: dict[str, Any], batch: int, merged: int | None) -> int:
+    """Return how many tokens an image becomes, of patches a square of `merged`; 0 where the model does not tell."""
+    features = getattr(module, "get_image_features", None)
+    images = {name: value for name, value in inputs.items() if name in ("pixel_values", *_GRIDS)}
+    if merged and len(images) == 2:
+        return rows(images["pixel_values"]) // merged**2
+    if features is None or not images or next(module.parameters()).device.type != "meta":
+        return 0
+    try:
+        with torch.no_grad(), torch.device("meta"):
+            features_of_images = features(**images)
+    except Exception:  # whatever the model raises without data
+        return 0
+    vectors = getattr(features_of_images, "pooler_output", features_of_images)
+    return int(sum(vector.numel() // vector.shape[-1] for vector in tensors(vectors)) // batch)
+
+
+def _text(batch: int, tokens: int, placeholders: int, image_token: int) -> torch.Tensor:
+    """Return token ids with values: those of images, then others."""
+    with torch.device("cpu"):
+        ids = torch.zeros(batch, tokens, dtype=torch.int64)
+    ids[:, :placeholders] = image_token
+    return keep_values(ids)
