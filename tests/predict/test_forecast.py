@@ -45,7 +45,7 @@ def test_every_device_forecasts_every_model(name: str) -> None:
         for model in ("alexnet", "mobilenet-v2", "vit-b-16", "bert-base"):
             for batch in (1, 64):
                 found = forecast(MODELS[model], device, dtype, batch)
-                if device.memory.bandwidth is None or dtype not in KERNELS:
+                if device.memory.bandwidth is None or device.kind == "accelerator" or dtype not in KERNELS:
                     assert found is None
                     continue
                 assert found is not None
