@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from docs.figures import FIGURES
 from docs.schemas import FORMS
 
 ROOT = Path(__file__).parents[1]
@@ -97,6 +98,17 @@ def test_recipes_run_in_an_empty_folder(page: Path, tmp_path: Path) -> None:
         ["bash", "-c", script], capture_output=True, text=True, env=environment, cwd=tmp_path, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_are_what_the_script_draws(name: str) -> None:
+    check(ROOT / "docs" / "figures" / f"{name}.svg", FIGURES[name]())
+
+
+def test_every_figure_is_drawn_and_shown() -> None:
+    assert {path.stem for path in (ROOT / "docs" / "figures").iterdir()} == set(FIGURES)
+    pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert [name for name in FIGURES if f"figures/{name}.svg" not in pages] == []
 
 
 @pytest.mark.slow
