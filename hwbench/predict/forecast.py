@@ -131,7 +131,7 @@ def forecast(
     hardware = hardware_for(workload, device, dtype, clock, math, foreign)
     if hardware is None:
         return None
-    model = (known or parameters()).runtimes[name].of(version)
+    model = (known or parameters()).of(name, version)
     times = _launch_times(workload, hardware, number, batch, model)
     device_s, host_s = device_and_host_time(scalar, times, model)
     total = total_time(scalar, device_s, host_s)
@@ -140,9 +140,8 @@ def forecast(
     launches = launches_of(workload, batch, number.bits)
     unknown = sum(time.shares.whole for launch, time in zip(launches, ops, strict=True) if launch.family == UNKNOWN)
     unsure = (unknown, shares.overhead)
-    count = sum(launch.count for launch in launches)
-    spread = model.in_training(count) if workload.fixed == "training" else model.spread
-    low, high = log_interval(scalar, spread, device.vendor, hardware, number.name, unsure, foreign)
+    spread = model.in_training() if workload.fixed == "training" else model.spread
+    low, high = log_interval(scalar, spread, device.vendor, hardware, number.name, unsure, workload.launches, foreign)
     return Forecast(
         runtime=name,
         time_s=total,

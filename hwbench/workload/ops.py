@@ -260,6 +260,11 @@ class Workload(Struct, frozen=True, omit_defaults=True):
         return batch // self.samples
 
     @property
+    def launches(self) -> int:
+        """Operators with their repetitions."""
+        return sum(op.count for op in self.ops)
+
+    @property
     def params(self) -> int:
         """Parameters, trainable or frozen."""
         return self.unused_params + sum(op.params * op.count for op in self.ops)

@@ -234,6 +234,18 @@ def test_each_thing_that_was_not_measured_widens_the_interval_by_its_own_term() 
     assert ends(replace(other, caches=(), provenance=assumed)) == widened(0.3, 0.7, 0.7)
 
 
+def test_few_launches_widen_what_is_seen_and_not_what_is_assumed() -> None:
+    """The ends of networks of many launches, (0.1, 0.2), and 0.3 for another device."""
+    known, name, launches = parameters(), "torch-eager-cuda", ALEXNET.launches
+    spread = replace(SPREAD, overhead=0.0, few=3.0 * launches)
+    file = replace(known, runtimes={**known.runtimes, name: replace(known.runtimes[name], spread=spread)})
+    for device, more in ((RTX3090, 0.0), (replace(DEVICES["rtx4070"], name="another"), 0.3)):
+        found = forecast(ALEXNET, device, known=file)
+        assert found is not None
+        low, high = (math.log(end / found.time_s) for end in found.interval_s)
+        assert (low, high) == (pytest.approx(-math.hypot(0.2, more)), pytest.approx(math.hypot(0.4, more)))
+
+
 def test_unknown_ops_and_an_unknown_host_widen_by_their_share_of_the_time() -> None:
     strange = Workload("w", "w", (1,), (Op("mystery", (10**9,), input_elements=10**9, output_elements=10**9),))
     assert ends(RTX3090, workload=strange) == widened(0.8)

@@ -40,11 +40,14 @@ COMPILED = 0.12
 AWAY = {"gpu": 0.12, "cpu": 0.18}
 TIMED = {"gpu": 0.075, "cpu": 0.135}
 """The same on devices that were held out: by their data sheet, and after twelve timings."""
-CORE = {"torch-eager-cpu": 0.1, "onnxruntime-cpu": 0.085, "openvino-cpu": 0.07}
-SIZES, KINDS = 0.3, {"torch-eager-cpu": 0.38, "onnxruntime-cpu": 0.38, "openvino-cpu": 0.44}
+CORE = {"torch-eager-cpu": 0.1, "torch-compile-cpu": 0.125, "onnxruntime-cpu": 0.085, "openvino-cpu": 0.07}
+SIZES = 0.3
+KINDS = {"torch-eager-cpu": 0.38, "torch-compile-cpu": 0.25, "onnxruntime-cpu": 0.38, "openvino-cpu": 0.44}
 """The same of runtimes on one core, and of networks of one kind of layer whose whole kind was held out."""
 COVERED = (0.76, 0.84)
 """Shares of measurements of families held out in the interval that the device's other families give."""
+COVERED_CORE = (0.72, 0.88)
+"""The same of runtimes on one core, whose interval is as wide as few operators need."""
 INSIDE = (0.7, 0.905)
 """Shares of measurements of devices held out in the interval that the other devices give: of each after timings; by
 data sheet in the mean of devices."""
@@ -66,7 +69,7 @@ def ledger(way: str, runtime: str | None = None) -> list[tuple[str, HeldOut]]:
 
 
 def test_errors_on_held_out_families_stay_as_small_as_they_were() -> None:
-    rows = [row for name in ("torch-eager-cuda", "torch-compile-cpu") for _, row in ledger("families", name)]
+    rows = [row for name in ("torch-eager-cuda", "torch-2.4-compile-cpu") for _, row in ledger("families", name)]
     assert {row.of for row in rows} == set(HOME)
     assert all(row.mape <= HOME[row.of] for row in rows), rows
     compiled = [row for _, row in ledger("families", "torch-compile-cuda")]
@@ -80,10 +83,10 @@ def test_errors_of_runtimes_on_one_core_stay_as_small_as_they_were() -> None:
         [(_, row)] = ledger("families", name)
         assert row.of.startswith("epyc-9r14-core fp32")
         assert row.mape <= limit, row
-        assert row.inside >= COVERED[0], row
         [(_, sizes)], [(_, kinds)] = ledger("sizes of layers", name), ledger("kinds of layers", name)
         assert sizes.mape <= SIZES, sizes
         assert kinds.mape <= KINDS[name], kinds
+        assert all(COVERED_CORE[0] <= each.inside <= COVERED_CORE[1] for each in (row, sizes, kinds)), name
 
 
 def test_errors_on_held_out_devices_stay_as_small_as_they_were() -> None:

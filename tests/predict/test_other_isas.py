@@ -27,7 +27,7 @@ def test_the_interval_of_another_isa_is_wider() -> None:
     hardware = hardware_of(catalog.device("apple-m3"), ["fp32"])
     assert hardware is not None
     ends = [
-        log_interval(scalar, spread, "Apple", replace(hardware, other_isa=other), "fp32", (0.0, 0.0))
+        log_interval(scalar, spread, "Apple", replace(hardware, other_isa=other), "fp32", (0.0, 0.0), launches=10)
         for other in (False, True)
     ]
     for narrow, wide in zip(*ends, strict=True):

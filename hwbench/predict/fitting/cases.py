@@ -12,6 +12,7 @@ from hwbench.predict.data.splits import member
 from hwbench.predict.data.tables import MeasuredTable
 from hwbench.predict.data.workloads import Workloads, by_trace, measured_workload
 from hwbench.predict.fitting.problem import Case
+from hwbench.predict.model.parameters import parameters_name
 from hwbench.predict.model.runtimes import is_foreign, runtime_of, version_of
 from hwbench.workload import cached
 
@@ -31,7 +32,7 @@ def cases(table: MeasuredTable) -> tuple[dict[str, list[Case]], tuple[Skipped, .
         except InputError as error:
             skipped.append(Skipped(row.model, error.message, row.place, row.device))
         else:
-            usable.setdefault(runtime_of(row.runtime, case.device.kind), []).append(case)
+            usable.setdefault(_parameters_of(row, case.device), []).append(case)
     return usable, tuple(skipped)
 
 
@@ -56,10 +57,15 @@ def timings(table: MeasuredTable, device: Device, finder: Finder) -> tuple[dict[
         skipped.append(Skipped(row.model, f"{MAX_TIMINGS} other timings were drawn.", row.place, row.device))
     for row in sorted(own[:MAX_TIMINGS], key=by_trace):
         try:
-            usable.setdefault(runtime_of(row.runtime, device.kind), []).append(_case(row, device, count))
+            usable.setdefault(_parameters_of(row, device), []).append(_case(row, device, count))
         except InputError as error:
             skipped.append(Skipped(row.model, error.message, row.place, row.device))
     return usable, tuple(skipped)
+
+
+def _parameters_of(row: MeasuredTime, device: Device) -> str:
+    """Return the name of the parameters that a row is fitted to."""
+    return parameters_name(runtime_of(row.runtime, device.kind), version_of(row.runtime))
 
 
 def _refuse_foreign(row: MeasuredTime, device: Device) -> None:

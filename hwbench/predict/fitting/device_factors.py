@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from hwbench.machine.device import Device
 from hwbench.predict.fitting.problem import Case, Free, fitted, predicted, problem
-from hwbench.predict.model.parameters import PartFactors, Runtime, Spread
+from hwbench.predict.model.parameters import PartFactors, Runtime, Spread, few_launches
 
 DEVIATIONS = {"gpu": (0.15, 0.15, 0.3), "cpu": (0.3, 0.7, 0.5)}
 """Standard deviations of the logarithms of compute, memory and overhead between devices, before any timing."""
@@ -47,13 +47,19 @@ def factors(timed: Sequence[Case], device: Device, runtime: Runtime) -> Factors:
     expected = runtime.factors(hardware.label, hardware.architecture)
     corrected = fitted(runtime, free_factors(hardware.label, runtime, hardware.architecture), [cases])
     own = corrected.devices[hardware.label]
-    errors = [log(a / b) for a, b in zip(predicted(cases, corrected), cases.times, strict=True)]
+    errors = [
+        log(a / b) / few_launches(launches, runtime.spread.few)
+        for a, b, launches in zip(predicted(cases, corrected), cases.times, cases.launches, strict=True)
+    ]
     spread = spread_after(errors, runtime.spread)
     ratios = (getattr(own, name) / getattr(expected, name) for name in PartFactors.__struct_fields__)
     return Factors(*(float(f"{value:.4g}") for value in (*ratios, spread)))
 
 
 def spread_after(errors: Sequence[float], usual: Spread) -> float:
-    """Return the spread that remains after timings with these logarithmic errors, where `usual` is the runtime's."""
+    """Return the spread that remains after timings with these errors, where `usual` is the runtime's.
+
+    Errors are logarithms, each over how much wider those of so few launches are.
+    """
     squares = PRIOR_TIMINGS * (usual.high**2 + usual.timed**2) + sum((NORMAL_80 * error) ** 2 for error in errors)
     return sqrt(squares / (PRIOR_TIMINGS + len(errors)) * (1 + 3 / len(errors)))

@@ -1,18 +1,20 @@
 """Priors of the runtimes that were timed on one core of a CPU, and which of their parameters are fitted.
 
 Shares and times are what kernels of each sort usually reach; convolutions of volumes and signals begin as those of
-images do. What teams of threads add, one core cannot tell: those parameters are of torch-compile-cpu.
+images do. What teams of threads add, one core cannot tell: those parameters are of code that torch 2.4 compiled.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from msgspec.structs import replace
 
-from hwbench.predict.fitting.priors import CPU, UNTESTED
+from hwbench.predict.fitting.priors import CPU, EARLY_COMPILED, UNTESTED
 from hwbench.predict.fitting.problem import Free
-from hwbench.predict.model.parameters import CpuParameters, Runtime, parameters
+from hwbench.predict.model.parameters import CpuParameters, Runtime
 
+FEW = 60.0
+"""`Spread.few` of these runtimes, which were timed on networks of hundreds of launches and on some of one or two."""
 _TEAMS = ("memory", "team_heavy", "team_light", "grain")
 """Parameters of several threads, of which one core tells nothing."""
 _DEFAULTS = dict(
@@ -113,27 +115,29 @@ START: dict[str, Runtime] = {
     "torch-eager-cpu": Runtime(how="priors", spread=UNTESTED, cpu=_EAGER),
     "onnxruntime-cpu": Runtime(how="priors", spread=UNTESTED, cpu=_ONNXRUNTIME),
     "openvino-cpu": Runtime(how="priors", spread=UNTESTED, fuses=True, cpu=_OPENVINO),
+    "torch-compile-cpu": Runtime(how="priors", spread=UNTESTED, fuses=True, cpu=_OPENVINO),
 }
+"""In the order in which they are fitted."""
+LIKE = {"torch-compile-cpu": "openvino-cpu"}
+"""Runtimes whose priors are what was fitted of another, timed more often, whose kernels are the same library's."""
 
 
-def beginning(start: Runtime) -> Runtime:
-    """Return what the fit of a runtime starts from, with what several threads and devices tell of compiled code."""
-    known = parameters().runtimes["torch-compile-cpu"]
-    assert start.cpu is not None  # a CPU's, as all of START are
-    teams = {name: getattr(known.cpu, name) for name in _TEAMS}
-    spread = replace(start.spread, device=known.spread.device, timed=known.spread.timed)
-    return replace(start, cpu=replace(start.cpu, **teams), spread=spread)
+def beginning(name: str, known: Mapping[str, Runtime]) -> Runtime:
+    """Return what the fit of a runtime starts from, with what `known` ones tell of kernels, threads and devices."""
+    start = START[name]
+    first = known[LIKE[name]].cpu if name in LIKE else start.cpu
+    compiled = known[EARLY_COMPILED]
+    assert first is not None  # a CPU's, as all of START are
+    teams = {each: getattr(compiled.cpu, each) for each in _TEAMS}
+    spread = replace(start.spread, device=compiled.spread.device, timed=compiled.spread.timed, few=FEW)
+    return replace(start, cpu=replace(first, **teams), spread=spread)
 
 
-def _free(start: CpuParameters) -> Iterator[Free]:
-    """Yield the parameters of a runtime that it has and one core tells."""
+def free(start: CpuParameters) -> Iterator[Free]:
+    """Yield the parameters of a runtime that it has and one core tells, from where the fit starts."""
     for name in CpuParameters.__struct_fields__:
         value, ceiling = getattr(start, name), 1.0 if name in _SHARES else float("inf")
         if isinstance(value, dict):
             yield from (Free(f"{name}.{key}", each, _DEVIATIONS[name], ceiling) for key, each in value.items())
         elif name not in _TEAMS and (name == "packed" or value != _DEFAULTS.get(name)):
             yield Free(name, value, 0.5, ceiling)
-
-
-FREE = {name: tuple(_free(start.cpu)) for name, start in START.items() if start.cpu}
-"""Parameters that are fitted, by runtime."""

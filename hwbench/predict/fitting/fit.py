@@ -12,7 +12,16 @@ from hwbench.predict.data import splits
 from hwbench.predict.fitting import engines, priors
 from hwbench.predict.fitting.device_factors import free_factors, spread_after
 from hwbench.predict.fitting.problem import Case, Free, Problem, fitted, predicted, problem, selected
-from hwbench.predict.model.parameters import SCHEMA, HeldOut, ParameterFile, PartFactors, Runtime, Spread, parameters
+from hwbench.predict.model.parameters import (
+    SCHEMA,
+    HeldOut,
+    ParameterFile,
+    PartFactors,
+    Runtime,
+    Spread,
+    few_launches,
+    parameters,
+)
 
 MIN_CASES = 30
 """Cases of a runtime below which it is not fitted."""
@@ -39,7 +48,7 @@ def calibrated(cases: Mapping[str, Sequence[Case]], report: Report = lambda _: N
 
     Raises InputError if no runtime has enough cases.
     """
-    known = {**priors.FREE, **engines.FREE}
+    known = {*priors.FREE, *engines.START}
     usable = {name: some for name, some in cases.items() if len(some) >= MIN_CASES and name in known}
     if not usable:
         names = " and ".join(known)
@@ -49,14 +58,15 @@ def calibrated(cases: Mapping[str, Sequence[Case]], report: Report = lambda _: N
         runtimes[name] = derived(runtimes)
         if name in usable:
             runtimes[name] = _fit(name, runtimes[name], usable[name], report)
+    shipped = parameters().runtimes
     for name, start in engines.START.items():
         if name in usable:
-            runtimes[name] = _fit(name, engines.beginning(start), usable[name], report)
+            anew = {each: runtimes[each] for each in usable.keys() & runtimes.keys()}
+            runtimes[name] = _fit(name, engines.beginning(name, {**shipped, **anew}), usable[name], report)
         else:
-            runtimes[name] = parameters().runtimes.get(name) or start
-    for name, shipped in parameters().runtimes.items():  # factors of backward passes are fitted apart
-        if name in runtimes:
-            runtimes[name] = replace(runtimes[name], training=shipped.training)
+            runtimes[name] = shipped.get(name) or start
+    for name in shipped.keys() & runtimes.keys():  # factors of backward passes are fitted apart
+        runtimes[name] = replace(runtimes[name], training=shipped[name].training)
     how = "hwbench calibrate: " + "; ".join(f"{len(some)} cases of {name}" for name, some in sorted(usable.items()))
     return ParameterFile(SCHEMA, VERSION, how, dict(sorted(runtimes.items())))
 
@@ -68,7 +78,8 @@ def _fit(name: str, start: Runtime, cases: Sequence[Case], report: Report) -> Ru
     report(f"{name}: {len(cases)} cases on {', '.join(devices)}")
     several = devices if len(devices) > 1 else []  # the factors of one are in the parameters
     own = (replace(each, deviation=JOINT) for device in several for each in free_factors(device, start))
-    free = (*(engines.FREE.get(name) or priors.free(name, start)), *own)
+    shared = engines.free(start.cpu) if start.cpu and name in engines.START else priors.free(name, start)
+    free = (*shared, *own)
     full = _with_expected(fitted(start, free, problems), problems)
     near, ledger = _without_families(full, free, problems, report)
     if any(_of_layers(each).any() for each in problems):
@@ -125,7 +136,7 @@ def _without_families(
     group: Callable[[str], str] = str,
     only: str = "",
 ) -> tuple[list[Vector], list[HeldOut]]:
-    """Return logarithmic errors by problem, each family's group forecast with parameters that were fitted to others.
+    """Return scaled errors by problem, each family's group forecast with parameters that were fitted to others.
 
     Whether they are inside is judged by the ends that the device's other groups give. Rows of the ledger are of all, or
     `only` of some.
@@ -139,14 +150,20 @@ def _without_families(
         for own, (each, mask) in zip(errors, pairs, strict=True):
             own[~mask] = _log_errors(other, each)[~mask]
     inside = [np.zeros(len(each.times), dtype=bool) for each in problems]
+    scaled = [own / _width(full, each) for own, each in zip(errors, problems, strict=True)]
     for fold in range(FOLDS):
         for members in _by_device(problems):
-            others = [errors[k][folds[k] != fold] for k in members]
-            low, high = _ends([some for some in others if len(some)] or [errors[k] for k in members])
+            others = [scaled[k][folds[k] != fold] for k in members]
+            low, high = _ends([some for some in others if len(some)] or [scaled[k] for k in members])
             for k in members:
-                inside[k] |= (folds[k] == fold) & (low <= errors[k]) & (errors[k] <= high)
+                inside[k] |= (folds[k] == fold) & (low <= scaled[k]) & (scaled[k] <= high)
     rows = zip(problems, errors, inside, strict=True)
-    return errors, [row for each in rows for row in _ledger_of_families(*each, only)]
+    return scaled, [row for each in rows for row in _ledger_of_families(*each, only)]
+
+
+def _width(runtime: Runtime, cases: Problem) -> Vector:
+    """Return how much wider errors of each case's launches are than those of endless ones."""
+    return np.array([few_launches(launches, runtime.spread.few) for launches in cases.launches])
 
 
 def _of_layers(cases: Problem) -> Vector:
@@ -165,13 +182,14 @@ def _ledger_of_families(cases: Problem, errors: Vector, inside: Vector, only: st
 def _without_devices(
     full: Runtime, free: Sequence[Free], problems: Problems, near: list[Vector], report: Report
 ) -> tuple[list[Vector], list[Vector], list[HeldOut]]:
-    """Return errors by device forecast with parameters fitted to the others: by data sheet, and after a few timings.
+    """Return scaled errors by device forecast by fits to the others: by data sheet, and after a few timings.
 
     Whether they are inside is judged by the interval that the errors of the other devices give.
     """
     devices = _by_device(problems)
     far: list[list[Vector]] = []
     timed: list[list[tuple[Vector, Vector]]] = []
+    width = [_width(full, each) for each in problems]
     for own in devices:
         label = problems[own[0]].hardware.label
         report(f"fitting without {label}")
@@ -179,18 +197,22 @@ def _without_devices(
         other = _with_expected(_refitted(full, free, others), others)
         far.append([_log_errors(other, problems[k]) for k in own])
         timed.append([_after_timings(other, problems[k]) for k in own])
-    away = [np.concatenate(some) for some in far]
-    after = [np.concatenate([errors.ravel() for errors, _ in some]) for some in timed]
+    scaled = [[errors / width[k] for k, errors in zip(*each, strict=True)] for each in zip(devices, far, strict=True)]
+    away = [np.concatenate(some) for some in scaled]
+    after = [
+        np.concatenate([(draws / width[k]).ravel() for k, (draws, _) in zip(*each, strict=True)])
+        for each in zip(devices, timed, strict=True)
+    ]
     sheet, few = [], []
     for number, own in enumerate(devices):
         rest = [k for k in range(len(devices)) if k != number]
         homes = [near[k] for other in rest for k in devices[other]]
         spread = _spread(full.spread, homes, [away[k] for k in rest], [after[k] for k in rest])
-        low, high = (float(np.hypot(end, spread.device)) for end in (spread.low, spread.high))
         for k, errors, (draws, residuals) in zip(own, far[number], timed[number], strict=True):
+            low, high = (np.hypot(end * width[k], spread.device) for end in (spread.low, spread.high))
             sheet.append(_ledger_row("device", problems[k], errors, (-low <= errors) & (errors <= high)))
             ends = [spread_after(some, spread) for some in residuals]
-            inside = np.abs(draws) <= np.array(ends)[:, None]
+            inside = np.abs(draws) <= np.hypot(np.array(ends)[:, None], spread.high * np.sqrt(width[k] ** 2 - 1))
             few.append(_ledger_row(f"device, {TIMINGS} timings", problems[k], draws, inside))
     return away, after, [*sheet, *few]
 
@@ -220,7 +242,8 @@ def _without_software(
             other = _refitted(full, free, [problems[k] for k in rest])
         for k in own:
             errors, (low, high) = _log_errors(other, problems[k]), _ends([near[j] for j in same[k]])
-            yield _ledger_row("software", problems[k], errors, (low <= errors) & (errors <= high))
+            scaled = errors / _width(full, problems[k])
+            yield _ledger_row("software", problems[k], errors, (low <= scaled) & (scaled <= high))
 
 
 def _by_device(problems: Problems) -> list[list[int]]:
@@ -230,19 +253,20 @@ def _by_device(problems: Problems) -> list[list[int]]:
 
 
 def _after_timings(runtime: Runtime, cases: Problem) -> tuple[Vector, Vector]:
-    """Return the errors of all cases, and of those drawn, a row for each time that a few were drawn to fit factors."""
+    """Return the errors of all cases, and the scaled ones of those drawn, a row for each time that a few were drawn."""
     draws, errors, drawn = np.random.default_rng(0), [], []
+    width = _width(runtime, cases)
     free = free_factors(cases.hardware.label, runtime, cases.hardware.architecture, cases.hardware.kind)
     for _ in range(REPEATS):
         mask = np.zeros(len(cases.times), dtype=bool)
         mask[draws.choice(len(mask), min(TIMINGS, len(mask)), replace=False)] = True
         errors.append(_log_errors(fitted(runtime, free, [selected(cases, mask)]), cases))
-        drawn.append(errors[-1][mask])
+        drawn.append((errors[-1] / width)[mask])
     return np.stack(errors), np.stack(drawn)
 
 
 def _spread(before: Spread, near: list[Vector], far: list[Vector], timed: list[Vector]) -> Spread:
-    """Return intervals from families held out, and by how much a device that was held out widens them.
+    """Return intervals from scaled errors of families held out, and by how much a device held out widens them.
 
     Few devices tell little of the next one: what they tell is drawn towards the assumption from `before`.
     """

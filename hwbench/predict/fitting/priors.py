@@ -9,8 +9,10 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from hwbench.predict.fitting.problem import Free
-from hwbench.predict.model.parameters import CpuParameters, GpuParameters, Runtime, Spread
+from hwbench.predict.model.parameters import EARLIER, CpuParameters, GpuParameters, Runtime, Spread
 
+_, EARLY_COMPILED = EARLIER["torch-compile-cpu"]
+"""Parameters of compiled code on CPUs under torch 2.4, which other people timed on whole processors."""
 CEILING = 0.97
 LOOSE_CEILING = 1.25
 """Ceiling of batch norms and casts, which read what was just written; why they exceed 1 is not known."""
@@ -97,9 +99,9 @@ copies between layouts that are left, as it chooses the layout once; estimates."
 
 START: dict[str, Runtime] = {
     "torch-eager-cuda": Runtime(how="priors", spread=UNTESTED, gpu=GPU),
-    "torch-compile-cpu": Runtime(how="priors", spread=UNTESTED, fuses=True, cpu=CPU),
+    EARLY_COMPILED: Runtime(how="priors", spread=UNTESTED, fuses=True, cpu=CPU),
 }
-FREE = {"torch-eager-cuda": GPU_FREE, "torch-compile-cpu": CPU_FREE, "torch-compile-cuda": GPU_FREE}
+FREE = {"torch-eager-cuda": GPU_FREE, EARLY_COMPILED: CPU_FREE, "torch-compile-cuda": GPU_FREE}
 """Parameters that are fitted, by runtime."""
 
 
@@ -126,7 +128,7 @@ def compiled(runtimes: Mapping[str, Runtime]) -> Runtime:
 
 DERIVED: dict[str, Callable[[Mapping[str, Runtime]], Runtime]] = {
     "torch-eager-cuda": lambda runtimes: runtimes["torch-eager-cuda"],
-    "torch-compile-cpu": lambda runtimes: runtimes["torch-compile-cpu"],
+    EARLY_COMPILED: lambda runtimes: runtimes[EARLY_COMPILED],
     "torch-compile-cuda": compiled,
 }
 """What each runtime starts from, in the order in which they follow from each other."""

@@ -56,12 +56,13 @@ class Stack(Struct, frozen=True):
 
 
 class Problem(Struct, frozen=True):
-    """Cases on one device, ready to be evaluated at once."""
+    """Cases on one device, ready to be evaluated at once; `launches` are those of each."""
 
     hardware: Hardware
     stacks: tuple[Stack, ...]
     times: Vector
     families: tuple[str, ...]
+    launches: Vector
     version: tuple[int, int] | None = None
     name: str = ""
 
@@ -89,7 +90,8 @@ def problem(cases: Sequence[Case], device: Device) -> Problem:
     first = cases[0]
     words = (device.label, first.dtype, first.layout, first.version and "torch-{}.{}".format(*first.version))
     families = tuple(case.family for case in cases)
-    return Problem(hardware, tuple(stacks), times, families, first.version, " ".join(filter(None, words)))
+    counts = np.array([case.workload.launches for case in cases])
+    return Problem(hardware, tuple(stacks), times, families, counts, first.version, " ".join(filter(None, words)))
 
 
 def selected(cases: Problem, mask: Vector) -> Problem:
@@ -101,7 +103,8 @@ def selected(cases: Problem, mask: Vector) -> Problem:
         if own.any():
             stacks.append(Stack(_taken(stack.launch, own), stack.dtype, position[stack.case[own]], stack.weights[own]))
     families = tuple(np.array(cases.families)[mask].tolist())
-    return replace(cases, stacks=tuple(stacks), times=cases.times[mask], families=families)
+    own = {"times": cases.times[mask], "launches": cases.launches[mask]}
+    return replace(cases, stacks=tuple(stacks), families=families, **own)
 
 
 def _taken(values: Any, own: Vector) -> Any:

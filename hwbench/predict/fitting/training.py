@@ -14,7 +14,7 @@ from hwbench.machine.device import Device
 from hwbench.predict.data import splits
 from hwbench.predict.forecast import hardware_for, timed
 from hwbench.predict.model.launch import RECURRENT_CELLS, launches_of
-from hwbench.predict.model.parameters import OTHERS, Training, few_launches
+from hwbench.predict.model.parameters import FEW_TRAINED, OTHERS, Training, few_launches
 from hwbench.workload.ops import Workload
 
 PASSES = ("forward", "backward")
@@ -56,7 +56,7 @@ def timed_step(
             shared = part == OVERHEAD and not steps
             key = (where, OVERHEAD if shared else launch.group, "compute" if steps else part)
             parts[key] = parts.get(key, 0.0) + getattr(time, part) * time.count
-    return TimedPasses(family, sum(op.count for op in step.ops), measured, parts)
+    return TimedPasses(family, step.launches, measured, parts)
 
 
 def fitted(steps: Sequence[TimedPasses]) -> dict[tuple[str, str, str], float]:
@@ -97,7 +97,7 @@ class HeldOutStep(Struct, frozen=True):
     @property
     def scaled(self) -> float:
         """The error over how much wider those of so few launches are."""
-        return self.error / few_launches(self.step.launches)
+        return self.error / few_launches(self.step.launches, FEW_TRAINED)
 
 
 def held_out(steps: Sequence[TimedPasses]) -> list[HeldOutStep]:

@@ -127,7 +127,8 @@ def grid(
     for row, (device, machine, name) in enumerate(zip(devices, hardware, names, strict=True)):
         if machine is not None:
             unsure = columns["unknown"][row], 1.0 - columns["compute"][row] - columns["memory"][row]
-            ends = log_interval(np, file.runtimes[name].spread, device.vendor, machine, number.name, unsure)
+            spread = file.runtimes[name].spread
+            ends = log_interval(np, spread, device.vendor, machine, number.name, unsure, workload.launches)
             low[row], high[row] = columns["time"][row] * np.exp(ends[0]), columns["time"][row] * np.exp(ends[1])
     return Grid(**columns, low=low, high=high, runtimes=names)
 

@@ -183,9 +183,14 @@ def power_share(device: Device, flops_per_cycle: float) -> float:
 
 
 def memory_watts(device: Device) -> float:
-    """Return the watts that the memory of a GPU takes at its full bandwidth, 0 if that is unknown."""
-    joules = GDDR_JOULES if (device.memory.type or "").startswith("GDDR") else STACKED_JOULES
-    return joules * float(device.memory.bandwidth or 0.0)
+    """Return the watts that the memory of a GPU takes at its full bandwidth, 0 if that is unknown.
+
+    A bandwidth that somebody set is asked of a memory at no more watts, so that a faster one is never slower.
+    """
+    memory = device.memory
+    joules = GDDR_JOULES if (memory.type or "").startswith("GDDR") else STACKED_JOULES
+    printed = memory.bus * memory.rate / 8 if memory.bus and memory.rate else memory.bandwidth or 0.0
+    return joules * float(printed)
 
 
 def _balance(vector: Peak) -> float:

@@ -3,12 +3,12 @@
 The formula takes floats with `scalar` as `xp`, or arrays with numpy.
 """
 
-from math import log
+from math import log, sqrt
 from types import ModuleType
 
 from hwbench.predict.model.hardware import Hardware
 from hwbench.predict.model.launch import Number
-from hwbench.predict.model.parameters import Spread
+from hwbench.predict.model.parameters import Spread, few_launches
 
 RELATED = 0.5
 """Share of the square of `Spread.device` for a device whose architecture was fitted on another: an assumption."""
@@ -21,17 +21,20 @@ def log_interval(
     hardware: Hardware,
     dtype: str,
     shares: tuple[Number, Number],
+    launches: float,
     foreign: bool = False,
 ) -> tuple[Number, Number]:
     """Return the lowest and highest logarithm of measured over forecast time at the spread's level.
 
-    They begin as the errors on families that were not fitted; whatever was not measured or is guessed widens them, as
-    do the `shares` of the time in ops of no known family and in overhead.
+    They begin as the errors on families that were not fitted, of so many `launches`; whatever was not measured or is
+    guessed widens them, as do the `shares` of the time in ops of no known family and in overhead.
     """
+    few = few_launches(launches, spread.few)
+    low, high = (end * few for end in spread.devices.get(hardware.label, (spread.low, spread.high)))
     if hardware.spread is not None and not foreign:  # networks were timed on this very device
-        return -hardware.spread, hardware.spread
+        more = 1.0 - 1.0 / few**2  # what few launches add, of the square of an end
+        return -sqrt(hardware.spread**2 + more * low**2), sqrt(hardware.spread**2 + more * high**2)
     unknown, overhead = shares
-    low, high = spread.devices.get(hardware.label, (spread.low, spread.high))
     wider = _device(spread, hardware, dtype)
     wider += ((dtype not in spread.dtypes) + (vendor not in spread.vendors)) * spread.unmeasured**2
     if foreign or hardware.other_isa:

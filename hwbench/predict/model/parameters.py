@@ -22,17 +22,21 @@ NEVER_TRAINED = 0.5
 """Deviation of the logarithm of a training step's time in runtimes in which none was timed: an assumption."""
 MAX_SHIFT = 50.0
 """Of logarithms of time ratios."""
+MAX_FEW = 100.0
 MATH_IN_FP32 = (2, 5)
 """Version of torch from which attention that is not fused computes in fp32 (pytorch issue 141756)."""
 _POWERS = ("feed_growth", "group_power", "window_last", "window_first", "ragged", "ragged_inputs", "clipped")
 _MAY_BE_ZERO = (
     "packed_spilled", "fusion", "fresh", "grown", "rereads", "edge", "clipped", "scores", "thin", "row",
-    "ragged_inputs",
+    "ragged_inputs", "few",
 )  # fmt: skip
 OTHERS = "others"
 """Group of operators of backward passes of which none was timed enough."""
-FEW = 1000
-"""Launches at which errors of single operators, in squares, equal those of all together."""
+FEW_TRAINED = 1000
+"""`Spread.few` of training steps."""
+EARLIER = {"torch-compile-cpu": ((2, 9), "torch-2.4-compile-cpu")}
+"""Version of torch before which a runtime has other parameters, and their name: versions between those timed (2.4 and
+2.14) are forecast as the nearer of the two."""
 PATH = os.path.join(os.path.dirname(__file__), "parameters.json")
 
 
@@ -174,6 +178,8 @@ class Spread(Struct, frozen=True, forbid_unknown_fields=True):
     `unmeasured` for a vendor and for a dtype without measurements, `foreign` for a runtime other than torch's,
     `assumed` for each value of the device that was guessed, `unknown` × the share of time in ops of no known family,
     and `overhead` × the share of time that is overhead of an unknown host. All are added in squares.
+    The ends are those of networks of many launches: they grow with the root of 1 + `few` / launches, as errors of
+    single operators do that average out.
     """
 
     level: float
@@ -187,6 +193,7 @@ class Spread(Struct, frozen=True, forbid_unknown_fields=True):
     assumed: float
     unknown: float
     overhead: float
+    few: float = 0.0
     devices: dict[str, tuple[float, float]] = {}
     architectures: tuple[str, ...] = ()
     vendors: tuple[str, ...] = ()
@@ -199,7 +206,7 @@ class Training(Struct, frozen=True, forbid_unknown_fields=True):
     `factors` are of compute, memory and overhead, by group of operators (`group_of`). `updates` are an optimizer's:
     seconds a step, more for each tensor, and more for each byte of weights. For a step of many launches, of a family of
     networks that was not fitted, the logarithm of measured over forecast time lies between -`low` and `high` at the
-    spread's level; both grow with the root of 1 + FEW / launches, as errors of single operators do that average out.
+    spread's level; both grow with the root of 1 + FEW_TRAINED / launches.
     """
 
     factors: dict[str, tuple[float, float, float]]
@@ -253,13 +260,12 @@ class Runtime(Struct, frozen=True, forbid_unknown_fields=True):
             return self
         return replace(self, gpu=replace(self.gpu, score_bytes=self.gpu.score_bytes_half))
 
-    def in_training(self, launches: int) -> Spread:
-        """Return the errors of steps of so many launches: measured ones, else wider than those of inferences."""
+    def in_training(self) -> Spread:
+        """Return the errors of training steps: measured ones, else wider than those of inferences."""
         if self.training:
-            few = few_launches(launches)
-            ends = (self.training.low * few, self.training.high * few)
+            ends = (self.training.low, self.training.high)
             devices = dict.fromkeys(self.spread.devices, ends)
-            return replace(self.spread, low=ends[0], high=ends[1], devices=devices, unknown=0.0)
+            return replace(self.spread, low=ends[0], high=ends[1], devices=devices, unknown=0.0, few=FEW_TRAINED)
         spread = self.spread
         wider = {name: _wider(ends) for name, ends in spread.devices.items()}
         low, high = _wider((spread.low, spread.high))
@@ -282,10 +288,20 @@ class ParameterFile(Struct, frozen=True, forbid_unknown_fields=True):
         """Return whether a runtime fuses ops, as one without parameters, that of accelerators, is taken to do."""
         return runtime not in self.runtimes or self.runtimes[runtime].fuses
 
+    def of(self, runtime: str, version: tuple[int, int] | None) -> Runtime:
+        """Return the parameters of a runtime under a version of torch; None is a current one."""
+        return self.runtimes[parameters_name(runtime, version)].of(version)
 
-def few_launches(launches: int) -> float:
-    """Return how much wider errors of steps of so many launches are than those of endless ones."""
-    return sqrt(1 + FEW / max(launches, 1))
+
+def parameters_name(runtime: str, version: tuple[int, int] | None) -> str:
+    """Return the name of a runtime's parameters under a version of torch; None is a current one."""
+    before, earlier = EARLIER.get(runtime, ((0, 0), ""))
+    return earlier if version is not None and version < before else runtime
+
+
+def few_launches(launches: float, few: float) -> float:
+    """Return how much wider errors of networks of so many launches are than those of endless ones."""
+    return sqrt(1 + few / max(launches, 1))
 
 
 def _wider(ends: tuple[float, float]) -> tuple[float, float]:
@@ -353,7 +369,7 @@ def _check(values: Any, standard: Any, path: str, field: str) -> None:
     elif isinstance(standard, float):
         name = field.rpartition(".")[2]
         low, high = (-MAX_SHIFT, MAX_SHIFT) if ".spread." in field else (MIN_VALUE, MAX_VALUE)
-        high = MAX_POWER if name in _POWERS else high
+        high = MAX_POWER if name in _POWERS else MAX_FEW if name == "few" else high
         low = 0.0 if name in _MAY_BE_ZERO else low
         if values is None or not low <= values <= high:
             message = f"The value must be a number from {low:g} to {high:g}."

@@ -145,11 +145,12 @@ def _replayed(row: MeasuredTime, device: Device, workload: Workload, known: Para
     if prediction is None:
         raise InputError("device-incomplete", f"The bandwidth or a rate of {device.name} is unknown.")
     family = splits.family(row.model)
+    own = (known or parameters()).of(runtime, version_of(row.runtime))
     return ReplayRow(
         device=" ".join([device.name, *(word for word in row.device.split() if "=" in word)]),
         model=row.model,
         family=family,
-        fitted=family in (known or parameters()).runtimes[runtime].families,
+        fitted=family in own.families,
         image_size=row.image_size,
         batch=row.batch,
         dtype=row.dtype,

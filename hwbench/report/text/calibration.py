@@ -79,5 +79,6 @@ def provenance(parameters: ParameterFile, style: Style = PLAIN) -> list[str]:
         spread = runtime.spread
         where = f" on {', '.join(spread.devices)}" if spread.devices else ", by judgment"
         within = f"{percent(spread.level)} of log errors{where}: -{percent(spread.low)} to +{percent(spread.high)}"
+        within += f", wider by the root of 1 + {spread.few:.0f} / operators" if spread.few else ""
         result += [*heading(name, style), *sentences(runtime.how, style, "  "), *sentences(within, style, "  "), ""]
     return [*result, *held_out(parameters, style), *sentences(parameters.how, style)]

@@ -58,7 +58,7 @@ def test_what_made_the_times_is_found_again() -> None:
 
 
 def test_values_go_where_their_path_says() -> None:
-    start = priors.START["torch-compile-cpu"]
+    start = priors.START[priors.EARLY_COMPILED]
     found = with_values(start, [priors.CPU_FREE[0], priors.CPU_FREE[-1]], [0.1, 0.2])  # compute.conv, packed
     assert found.cpu is not None
     assert found.cpu.compute["conv"] == 0.1
@@ -126,7 +126,7 @@ def test_the_shipped_parameters_follow_from_the_measurements() -> None:
     usable, _ = cases(tables.read([str(path) for path in sorted(DATA.glob("*.csv"))]))
     found = fitting.calibrated(usable)
     names = sorted(usable)
-    assert names == ["torch-compile-cpu", "torch-compile-cuda", "torch-eager-cuda"]
+    assert names == ["torch-2.4-compile-cpu", "torch-compile-cuda", "torch-eager-cuda"]
     for name, largest in fitting.difference(found, parameters(), names).items():
         assert largest < 0.02, name
         kept, anew = (

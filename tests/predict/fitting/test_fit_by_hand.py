@@ -14,6 +14,9 @@ from hwbench.predict.fitting import device_factors, fit, priors
 from hwbench.predict.fitting import problem as problems
 from hwbench.predict.fitting.problem import Case, Free, predicted, problem, selected, soft
 from hwbench.predict.forecast import forecast
+from hwbench.predict.model import scalar
+from hwbench.predict.model.hardware import hardware_of
+from hwbench.predict.model.interval import log_interval
 from hwbench.predict.model.parameters import ParameterFile, PartFactors, parameters
 from hwbench.workload import load
 
@@ -89,11 +92,11 @@ def test_fewer_than_thirty_cases_are_not_fitted(monkeypatch: pytest.MonkeyPatch)
     assert fit._ends([np.zeros(5)]) == (-0.01, 0.01)
 
 
-@pytest.mark.parametrize("name", [NAME, "torch-compile-cpu"])
+@pytest.mark.parametrize("name", [NAME, priors.EARLY_COMPILED])
 def test_slopes_are_those_of_the_errors(name: str) -> None:
     device, free = CARD, PARAMETERS
     start = priors.START[name]
-    if name == "torch-compile-cpu":
+    if name == priors.EARLY_COMPILED:
         device = catalog.device("i9-10940x")
         free = (*priors.CPU_FREE[:20], Free("devices.i9-10940x.memory", 1.3), priors.CPU_FREE[-1])
     cases = problem([Case(MODELS[index], device, "fp32", 8, 1e-3, "f") for index in range(3)], device)
@@ -117,7 +120,7 @@ def test_parameters_of_a_family_concern_its_own_launches_alone(path: str, concer
     cpu = catalog.device("i9-10940x")
     stacks = problem([Case(MODELS[0], cpu, "fp32", 8, 1e-3, "f")], cpu).stacks
     every = {stack.launch.family for stack in stacks}
-    runtime = priors.START["torch-compile-cpu"]
+    runtime = priors.START[priors.EARLY_COMPILED]
     label, free = cpu.label, Free(path, 1.0)
     found = {stack.launch.family for stack in stacks if problems._concerns(free, label, stack, runtime)}
     assert found == (every if concerned is None else concerned)
@@ -189,7 +192,7 @@ def test_factors_of_a_device_begin_at_what_is_expected_of_it() -> None:
     assert [(each.path, each.prior, each.deviation) for each in found] == [
         ("devices.x.compute", 0.5, 0.15), ("devices.x.memory", 0.6, 0.15), ("devices.x.overhead", 0.7, 0.3),
     ]  # fmt: skip
-    of_cpu = device_factors.free_factors("x", priors.START["torch-compile-cpu"])
+    of_cpu = device_factors.free_factors("x", priors.START[priors.EARLY_COMPILED])
     assert [(each.prior, each.deviation) for each in of_cpu] == [(1, 0.3), (1, 0.7), (1, 0.5)]
     assert [each.deviation for each in device_factors.free_factors("x", START, kind="cpu")] == [0.3, 0.7, 0.5]
 
@@ -286,6 +289,29 @@ def test_ledgers_and_intervals_of_errors_that_are_known(cases: list[Case]) -> No
         width = device_factors.spread_after(errors, replace(START.spread, high=edges[1], timed=widened([other])))
         assert (few.n, few.mape, few.worst) == (5, pytest.approx(row.mape), pytest.approx(row.mape))
         assert few.inside == pytest.approx(np.mean([abs(error) <= width for error in errors]))
+
+
+def test_ends_are_those_of_errors_over_how_much_wider_few_launches_make_them(
+    cases: list[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = replace(START, spread=replace(START.spread, few=40.0))
+    monkeypatch.setitem(priors.START, NAME, started)
+    runtime = fit.calibrated({NAME: cases}).runtimes[NAME]
+    scaled = [
+        [error / math.sqrt(1 + 40 / model.launches) for model, error in zip(MODELS, errors, strict=True)]
+        for errors in ERRORS.values()
+    ]
+    low, high = ends(scaled)
+    assert (runtime.spread.low, runtime.spread.high) == pytest.approx((-low, high))
+    card = hardware_of(CARD, ["fp16"])
+    assert card is not None
+    found = [
+        log_interval(scalar, runtime.spread, "NVIDIA", replace(card, spread=left), "fp16", (0.0, 0.0), launches=10)
+        for left in (None, 0.3)
+    ]
+    own = runtime.spread.devices[CARD.label]
+    assert found[0] == pytest.approx((-own[0] * math.sqrt(5), own[1] * math.sqrt(5)))
+    assert found[1] == pytest.approx((-math.hypot(0.3, 2 * own[0]), math.hypot(0.3, 2 * own[1])))
 
 
 def test_one_device_has_no_other_and_kinds_of_layers_a_row_of_their_own(cases: list[Case]) -> None:

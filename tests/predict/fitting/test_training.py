@@ -12,7 +12,7 @@ import hwbench
 from hwbench.predict.estimate import estimate
 from hwbench.predict.fitting import training
 from hwbench.predict.forecast import forecast
-from hwbench.predict.model.parameters import FEW, Training, few_launches, parameters
+from hwbench.predict.model.parameters import FEW_TRAINED, Training, few_launches, parameters
 from hwbench.workload.ops import Op, Workload
 from hwbench.workload.optimizers import update
 
@@ -58,21 +58,19 @@ def test_errors_are_of_the_time_and_the_interval_has_its_share_of_them() -> None
     assert 0.03 < result["mape"] < 0.09
     assert 0.6 < result["inside"] < 0.95
     found = training.training(noisy, {})
-    assert 0.03 < found.low * sqrt(2) < 0.15  # steps of as many launches as FEW
+    assert 0.03 < found.low * sqrt(2) < 0.15  # steps of as many launches as FEW_TRAINED
     assert 0.03 < found.high * sqrt(2) < 0.15
 
 
 def test_errors_of_few_launches_are_wider() -> None:
-    assert few_launches(FEW) == pytest.approx(sqrt(2))
-    assert few_launches(0) == few_launches(1) == pytest.approx(sqrt(1 + FEW))
+    assert few_launches(150, 150) == pytest.approx(sqrt(2))
+    assert few_launches(0, 30) == few_launches(1, 30) == pytest.approx(sqrt(31))
+    assert few_launches(7, 0) == 1
     known = parameters().runtimes["torch-eager-cpu"]
     assert known.training
-    for launches in (10, 10000):
-        spread = known.in_training(launches)
-        assert (spread.low, spread.high) == (
-            known.training.low * few_launches(launches), known.training.high * few_launches(launches)
-        )  # fmt: skip
-        assert set(spread.devices.values()) == {(spread.low, spread.high)}
+    spread = known.in_training()
+    assert (spread.low, spread.high, spread.few) == (known.training.low, known.training.high, FEW_TRAINED)
+    assert set(spread.devices.values()) == {(spread.low, spread.high)}
 
 
 def test_updates_take_a_time_a_step_a_tensor_and_a_byte() -> None:
@@ -99,8 +97,8 @@ def test_operators_of_training_steps_alone_take_the_factors() -> None:
     assert optimizer.time_s == pytest.approx(1e-4 + 3 * 1e-5 + 4 * 36864 * 1e-10)
     low, high = answer.interval_s
     total = sum(op.time_s for op in answer.ops)
-    assert log(total / low) >= 0.1 * few_launches(3)  # and wider by what is not known of the host
-    assert log(high / total) >= 0.2 * few_launches(3)
+    assert log(total / low) >= 0.1 * few_launches(3, FEW_TRAINED)  # and wider by what is not known of the host
+    assert log(high / total) >= 0.2 * few_launches(3, FEW_TRAINED)
     inference = network(ops=network().ops[:1], fixed="")
     trained, untrained = (forecast(inference, device, known=each) for each in (file, known))
     assert trained == untrained

@@ -7,7 +7,7 @@ from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.predict.forecast import forecast
 from hwbench.predict.model import runtimes
-from hwbench.predict.model.parameters import PATH, ParameterFile, PartFactors, dumped, parameters
+from hwbench.predict.model.parameters import PATH, ParameterFile, PartFactors, dumped, parameters, parameters_name
 from hwbench.workload import load
 
 
@@ -110,3 +110,14 @@ def test_the_parameter_file_is_what_would_be_written() -> None:
     with open(PATH, encoding="utf-8") as file:
         text = file.read()
     assert dumped(msgspec.json.decode(text, type=ParameterFile)) == text
+
+
+def test_compiled_code_of_earlier_versions_has_parameters_of_its_own() -> None:
+    for version, name in (
+        (None, "torch-compile-cpu"),
+        ((2, 4), "torch-2.4-compile-cpu"),
+        ((2, 14), "torch-compile-cpu"),
+    ):
+        assert parameters_name("torch-compile-cpu", version) == name
+        assert parameters().of("torch-compile-cpu", version) is parameters().runtimes[name]
+    assert parameters_name("torch-eager-cpu", (2, 4)) == "torch-eager-cpu"
