@@ -177,6 +177,10 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     "peaks-assumed": "Peaks marked `assumed` rest on assumed values: {fields}.",
     "memory-unmeasured": "The memory bandwidth of this machine is unknown: `hwbench bench memory` measures it.",
     # machine.host
+    "gpu-beside": lambda gpu, count, device: (
+        f"This machine has {f'{count} ×' if count > 1 else 'a GPU beside its CPU,'} {gpu}: "
+        + (f"`hwbench peak {device}` shows its peaks." if device else "the catalog has no device of that name.")
+    ),
     "affinity": "This process may use {usable} of {online} logical CPUs (numbers {cpus}).",
     "architecture-left-out": lambda error, others: (
         f"An architecture's file is left out{f' (and {others} more)' if others else ''}: {error}"
