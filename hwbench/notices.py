@@ -175,6 +175,10 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     "file-left-out": "A file is left out: {error}",
     "host-file": "`host` means this machine. The file {file} is not used: give its path, or rename it.",
     "peaks-assumed": "Peaks marked `assumed` rest on assumed values: {fields}.",
+    "card-boosts": (
+        "Consumer cards run above the boost clock of their data sheet unless power limits them: forecasts take up to "
+        "{factor} times these peaks."
+    ),
     "memory-unmeasured": "The memory bandwidth of this machine is unknown: `hwbench bench memory` measures it.",
     # machine.host
     "gpu-beside": lambda gpu, count, device: (

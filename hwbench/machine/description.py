@@ -8,7 +8,7 @@ from msgspec.structs import asdict
 from hwbench.answers import Answer
 from hwbench.errors import InputError
 from hwbench.machine.device import Device, Peak, PeakTerm, choose_clock, peaks
-from hwbench.machine.parts import ClockKind, Memory
+from hwbench.machine.parts import BOOST, ClockKind, Memory
 from hwbench.notices import Notice, notice
 
 
@@ -117,11 +117,14 @@ def describe(device: Device, ceilings: tuple[Peak, ...]) -> Description:
 
 
 def notices(device: Device, ceilings: tuple[Peak, ...]) -> tuple[Notice, ...]:
-    """Return what a reader of the peaks must know: which fields they rest on are assumed."""
+    """Return what a reader of the peaks must know: what they rest on is assumed, or that a card runs above them."""
     assumed = [field for field, origin in device.provenance.items() if origin == "assumed"]
-    if not assumed or not any(peak.provenance == "assumed" for peak in ceilings):
-        return ()
-    return (notice("peaks-assumed", fields=assumed),)
+    doubted = assumed and any(peak.provenance == "assumed" for peak in ceilings)
+    boosted = device.segment == "consumer" and any(term.clock == "boost" for peak in ceilings for term in peak.terms)
+    return (
+        *((notice("peaks-assumed", fields=assumed),) if doubted else ()),
+        *((notice("card-boosts", factor=BOOST),) if boosted else ()),
+    )
 
 
 def unmeasured(device: Device) -> tuple[Notice, ...]:

@@ -18,6 +18,8 @@ Released = Annotated[str, Meta(pattern=r"^(19|20)[0-9]{2}(-(0[1-9]|1[0-2]))?$")]
 Provenance = Literal["spec", "derived", "os", "measured", "set", "assumed"]
 Segment = Literal["consumer", "workstation", "datacenter", "embedded"]
 """Market that a GPU was made for: consumer cards run above their printed boost clock unless power limits them."""
+BOOST = 1.12
+"""Clock of a consumer card over its printed boost, by which a forecast may undercut the bounds at the printed clock."""
 ClockKind = Literal["base", "boost", "all_core", "fixed"]
 Count = Annotated[int, Meta(gt=0, le=10_000_000)]
 Factor = Annotated[float, Meta(gt=1e-3, lt=1e3)]

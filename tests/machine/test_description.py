@@ -8,7 +8,7 @@ from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.machine.description import describe, known_peaks, notices, unmeasured
 from hwbench.machine.device import Device, peaks
-from hwbench.machine.parts import Clock, Memory, Units
+from hwbench.machine.parts import BOOST, Clock, Memory, Units
 from hwbench.notices import notice
 from hwbench.units import Hertz
 
@@ -85,8 +85,15 @@ def test_known_peaks() -> None:
     assert caught.value.field == "device"
 
 
-def test_a_reader_is_warned_of_assumed_values() -> None:
+def test_a_reader_is_told_that_a_consumer_card_runs_above_its_peaks() -> None:
     card = catalog.device("rtx3090")
+    assert notices(card, peaks(card)) == (notice("card-boosts", factor=BOOST),)
+    fixed = card.with_(clock="2 GHz")
+    assert notices(fixed, peaks(fixed)) == ()
+
+
+def test_a_reader_is_warned_of_assumed_values() -> None:
+    card = catalog.device("a100-sxm4-40gb")
     assert notices(card, peaks(card)) == ()
     guessed = replace(card, provenance={"units.SM.clock": "assumed"})
     assert notices(guessed, peaks(guessed)) == (notice("peaks-assumed", fields=["units.SM.clock"]),)

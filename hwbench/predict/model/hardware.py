@@ -6,7 +6,7 @@ from math import exp, inf
 from msgspec import Struct
 
 from hwbench.machine.device import Device, Peak, fastest, peaks
-from hwbench.machine.parts import Cache, ClockKind, Sustained
+from hwbench.machine.parts import BOOST, Cache, ClockKind, Sustained
 from hwbench.predict.model.parameters import PartFactors
 from hwbench.predict.model.runtimes import Math
 
@@ -20,8 +20,6 @@ MAX_ISSUED = 256.0
 """FLOP a cycle that a GPU's unit issues without pairing instructions; Kepler's 192 lanes need more."""
 STREAM_SHARE = 0.92
 """Share of its printed bandwidth that a benchmark reads from a GPU's memory."""
-BOOST = 1.12
-"""Clock of a consumer card over its printed boost, by which a forecast may undercut the bounds at the printed clock."""
 OTHER_ISAS = ("neon", "sve", "sve2", "vsx", "rvv", "lasx", "lsx", "altivec")
 """Vectors of CPUs that are not x86."""
 STATIC_TEAM = 0.5
