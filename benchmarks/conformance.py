@@ -9,8 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from hwbench.version import VERSION
 from hwbench.workload.audit import audit, counters
 from hwbench.workload.ops import Workload
+from hwbench.workload.saved.shipped import installed
 from hwbench.workload.tracing import trace as torch_trace
 from hwbench.workload.tracing.build import Built
 
@@ -145,7 +147,8 @@ def row(case: Case, why: bool) -> list[str]:
 
 def main() -> None:
     """Print the table; with `--why` the explanations to stderr."""
-    heads = ["case", "hwbench", *(counter.name for counter in counters.COUNTERS)]
+    versions = (f"{counter.name} {installed(counter.package) or 'missing'}" for counter in counters.COUNTERS)
+    heads = ["case", f"hwbench {VERSION}", *versions]
     print("|", " | ".join(heads), "|")
     print("|", " | ".join("---" for _ in heads), "|")
     for case in CASES:
