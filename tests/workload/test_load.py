@@ -238,6 +238,8 @@ def test_lenet5_counts_by_hand() -> None:
 
 def test_matrix_product() -> None:
     workload = load.workload("matmul:64x48x32")
+    assert workload.activations is not None
+    assert workload.activations.elements == 64 * 48 + 48 * 32 + 64 * 32
     assert workload.input_shape == (64, 48)
     assert workload.macs == 64 * 48 * 32
     assert workload.work(32).traffic == 4 * (64 * 48 + 48 * 32 + 64 * 32)

@@ -146,6 +146,8 @@ class _Builder:
             text = f"The output of layer {name} has more than {MAX_DIMENSIONS} dimensions."
             raise InputError("too-large", text, field=field)
         self.ops.append(msgspec.structs.replace(op, name=name))
+        if op.kind in ("matmul", "batched_matmul"):  # whose other operand is an input too
+            self.held += op.groups * op.depth * op.columns
         before, self.written = self.written, prod(op.output_shape)
         self.peak = max(self.peak, self.held + before + self.written)
         return op.output_shape
