@@ -14,6 +14,8 @@ import pytest
         ("estimate resnet50 tpu-v5p --dtype bf16 --set clock=1GHz", "unknown-units"),
         ("estimate resnet50 tpu-v5p --dtype bf16 --runtime torch-eager", "runtime-for-other-device"),
         ("estimate llama3-8b tpu-v5p", "no-time-model"),
+        ("require llama3-8b --tokens 30/s --kind accelerator", "no-time-model"),
+        ("study clock --model resnet50 --device tpu-v5p --dtype bf16", "unknown-clock"),
         ("peak tpu-v5p --clock base", "unknown-clock"),
     ],
 )

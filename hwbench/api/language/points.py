@@ -113,13 +113,14 @@ def _points(
 
     def every() -> Iterator[Asked]:
         known = {key: calibrations.load_language(key) for key, _ in devices}
+        some = any(device.units for _, device in devices)
         for model, (key, device), batch, context in product(described, devices, sizes, lengths):
             own = dict(scenario)
             if contexts and own.get("prompt") is None and context:
                 own["prompt"] = max(context - (own.get("generate") or 128), 0)
             point = scenario_of(batch=batch, context=context, **own)
             runs = device.units and (device.kind != "cpu" or runtime_of(point, model) != SERVER)
-            if len(devices) > 1 and not runs:
+            if len(devices) > 1 and some and not runs:
                 continue
             point, remarks = completed(point, model, device)
             if len(devices) == 1:
