@@ -1,8 +1,10 @@
-"""What is written when the documentation is built: the command line from its commands, JSON Schemas, `llms.txt`."""
+"""What a build of the documentation writes: the command line from its commands, JSON Schemas, words, `llms.txt`."""
 
 import inspect
+import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from hwbench.version import VERSION
 sys.path.append(str(Path(__file__).parents[1]))
 from docs.schemas import FORMS, schema
 
+GLOSSARY = Path(__file__).parent / "reference" / "glossary.md"
 KINDS = {
     click.Option: "**Options**",
     LanguageOption: "**Options of language models**",
@@ -36,6 +39,25 @@ def on_files(files: Files, config: Any) -> None:
     for name in FORMS:
         text = msgspec.json.format(msgspec.json.encode(schema(name)), indent=1)
         files.append(File.generated(config, f"reference/schemas/{name}.json", content=text))
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Return a page with the words of the glossary explained where they are used, but for words of every day."""
+    return "\n".join([markdown, "", *(f"*[{word}]: {text}" for word, text in definitions().items()), ""])
+
+
+@cache
+def definitions() -> dict[str, str]:
+    """Return the first sentence of each definition whose word has a capital, a digit or a space."""
+    text = (
+        re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", GLOSSARY.read_text(encoding="utf-8")).replace("*", "").replace("`", "")
+    )
+    entries = re.findall(r"^### (.*)\n\n((?:.+\n)+)", text, re.MULTILINE)
+    return {
+        word: re.split(r"[.:;] ", " ".join(entry.split()))[0].rstrip(".")
+        for word, entry in entries
+        if re.search("[A-Z0-9 ]", word)
+    }
 
 
 def on_env(_env: Any, config: Any, files: Files) -> None:

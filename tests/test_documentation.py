@@ -230,3 +230,11 @@ def test_a_word_has_one_definition() -> None:
     assert words == sorted(words, key=str.lower)
     paragraphs = [entry.strip().split("\n\n") for entry in re.split(r"^### ", text, flags=re.MULTILINE)[1:]]
     assert all(len(entry) == 2 for entry in paragraphs), "a heading and one paragraph"
+
+
+def test_words_are_explained_where_they_are_used() -> None:
+    pytest.importorskip("mkdocs")
+    from docs.generated import definitions, on_page_markdown
+
+    assert definitions()["MFU"] == "Model FLOPs utilization"
+    assert f"*[time model]: {definitions()['time model']}\n" in on_page_markdown("a page")
