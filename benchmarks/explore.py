@@ -1,4 +1,4 @@
-"""Put the local page's server under load and print the times of answers, and its memory before and after.
+"""Put the local page's server under load and print the times of answers, its CPU time, and its memory before and after.
 
 Usage: python benchmarks/explore.py [REQUESTS [AT_ONCE]]     10,000 requests, 50 at a time
 """
@@ -6,6 +6,7 @@ Usage: python benchmarks/explore.py [REQUESTS [AT_ONCE]]     10,000 requests, 50
 import concurrent.futures
 import http.client
 import itertools
+import os
 import re
 import statistics
 import subprocess
@@ -31,6 +32,12 @@ def memory_mib(process: int) -> float:
     status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
     match = re.search(r"VmRSS:\s+(\d+) kB", status)
     return int(match[1]) / 1024 if match else float("nan")
+
+
+def cpu_s(process: int) -> float:
+    """Return the CPU seconds of a process."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def timed(port: int, view: str, query: str) -> tuple[str, float]:
@@ -71,14 +78,14 @@ def main() -> None:
             before = memory_mib(server.pid)
             table("one at a time", [timed(port, *question) for question in QUESTIONS * 30])
             asked = list(itertools.islice(itertools.cycle(QUESTIONS), count))
-            start = time.perf_counter()
+            start, cpu = time.perf_counter(), cpu_s(server.pid)
             with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
                 results = list(pool.map(lambda question: timed(port, *question), asked))
             seconds = time.perf_counter() - start
             table(f"{at_once} at a time", results)
-            print(
-                f"{count / seconds:.0f} answers/s; memory {before:.0f} MiB before, {memory_mib(server.pid):.0f} after"
-            )
+            memory = f"memory {before:.0f} MiB before, {memory_mib(server.pid):.0f} after"
+            each = 1e3 * (cpu_s(server.pid) - cpu) / count
+            print(f"{count / seconds:.0f} answers/s; {each:.1f} ms of CPU each; {memory}")
         finally:
             server.kill()
 

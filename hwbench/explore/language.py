@@ -30,7 +30,7 @@ def estimated(question: Question, **other: Any) -> LanguageEstimate:
 
 def answer(question: Question) -> View:
     """Return tokens a second, first token and memory of a language model, and where its time goes."""
-    e = estimated(question)
+    e, located = estimated(question), api.device(question.device)
     rows: list[tuple[str | float | None, ...]] = []
     for phase in e.phases:
         tokens = e.scenario.prompt if phase.name == "prompt" else e.scenario.generate
@@ -38,9 +38,10 @@ def answer(question: Question) -> View:
         time = (si(phase.expected_time_s, "s"), f"{si(low, 's', 3)} to {si(high, 's', 3)}")
         rows.append((phase.name, tokens, *time, phase.tokens_per_s, phase.bound))
     header = ("phase", "tokens", "expected", "80 % interval", "tokens/s in all", "limited by")
-    table = HtmlTable(f"Phases of {e.title} on {e.device}", header, tuple(rows), right=(1, 2, 3, 4))
-    section = Section("answer", f"{e.title}, {e.weights}, on {e.device}", _sentences(e), (table, _memory(e), _parts(e)))
-    located = api.device(question.device)
+    table = HtmlTable(f"Phases of {e.title} on {located.title}", header, tuple(rows), right=(1, 2, 3, 4))
+    section = Section(
+        "answer", f"{e.title}, {e.weights}, on {located.title}", _sentences(e), (table, _memory(e), _parts(e))
+    )
     usual = Scenario()
     scenario = replace(usual, prompt=question.prompt or usual.prompt, generate=question.generate or usual.generate)
     knobs = language_knobs(located, {"prompt": usual.prompt, "generate": usual.generate, "context": scenario.reserved})

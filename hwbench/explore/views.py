@@ -29,6 +29,7 @@ from hwbench.report.html.measured import MeasuredEstimate, OtherMachineRun
 from hwbench.report.html.page import Figure, HtmlTable, Section
 from hwbench.study.clock import scores
 from hwbench.study.clock.study import study
+from hwbench.study.clock.verdict import predictor
 
 
 class _Looked(Struct, frozen=True):
@@ -150,8 +151,13 @@ def _machine(question: Question) -> View:
 def _studied(path: str | None) -> View:
     """Return the study of clock speed of a CSV file, or of the scores of the catalog."""
     table = scores.read(path) if path else scores.of_catalog(api.devices().values())
-    section = sections.studied(study(table), table.rows)
-    return View(section.title, (replace(section, title="By suite"),))
+    answer = study(table)
+    grades: dict[str, list[str]] = {}
+    for suite in answer.suites:
+        grades.setdefault(predictor(suite.grade, article=True), []).append(suite.suite)
+    verdict = "; ".join(f"{grade} of {' and '.join(suites)}" for grade, suites in grades.items())
+    section = sections.studied(answer, table.rows)
+    return View(f"Clock speed is {verdict}.", (section,))
 
 
 @cache

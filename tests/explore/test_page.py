@@ -73,7 +73,7 @@ def test_sliders_agree_with_the_command_line_to_the_digit(
     browser.driver.find_element("css selector", ".knob[data-field=clock] button").click()
     browser.settle()
     assert "set.clock" not in browser.script("return location.search")
-    browser.driver.find_element("css selector", "#knobs > button").click()
+    browser.driver.find_element("css selector", "#knobs details > button").click()
     browser.settle()
     assert browser.script("return document.getElementById('sentence').textContent") == before
 

@@ -46,6 +46,7 @@ export function text(knob, value) {
   return knob.whole ? String(Math.round(value)) : `${Number(value.toPrecision(4))}${knob.unit}`;
 }
 
+const shown = (knob, value) => text(knob, value).replace(/([0-9])([A-Za-z])/, "$1 $2");
 const position = (knob, value) => Math.log(value / knob.low) / Math.log(knob.high / knob.low);
 
 // A slider for each knob, with the value that the catalog has and a way back to it.
@@ -56,7 +57,11 @@ export function sliders(place, knobs, values, changed) {
     place.dataset.key = key;
     const reset = element("button", "Back to the catalog's values", { type: "button" });
     reset.addEventListener("click", () => changed(null, null));
-    place.replaceChildren(element("h2", "What if"), ...knobs.map((knob) => slider(knob, changed)), reset);
+    const box = element("details", undefined, window.innerWidth > 900 ? { open: "" } : {});
+    const summary = element("summary");
+    summary.append(element("h2", "What if"));
+    box.append(summary, ...knobs.map((knob) => slider(knob, changed)), reset);
+    place.replaceChildren(box);
   }
   for (const knob of knobs) {
     const own = place.querySelector(`.knob[data-field="${CSS.escape(knob.field)}"]`);
@@ -64,8 +69,8 @@ export function sliders(place, knobs, values, changed) {
     const moved = Boolean(values[knob.field]);
     const value = moved ? parseFloat(values[knob.field]) : knob.value;
     own.classList.toggle("changed", moved);
-    own.querySelector("output").textContent = text(knob, value);
-    input.setAttribute("aria-valuetext", text(knob, value));
+    own.querySelector("output").textContent = shown(knob, value);
+    input.setAttribute("aria-valuetext", shown(knob, value));
     if (document.activeElement !== input || !moved) input.value = String(position(knob, value));
   }
 }
@@ -81,7 +86,7 @@ function slider(knob, changed) {
     const near = Math.abs(Number(input.value) - position(knob, knob.value)) < 0.008;
     changed(knob.field, near ? null : text(knob, value));
   });
-  const back = element("button", `↺ ${text(knob, knob.value)}`, { type: "button", title: "Back to the catalog's value", "aria-label": `${knob.title}: back to ${text(knob, knob.value)}` });
+  const back = element("button", `↺ ${shown(knob, knob.value)}`, { type: "button", title: "Back to the catalog's value", "aria-label": `${knob.title}: back to ${shown(knob, knob.value)}` });
   back.addEventListener("click", () => changed(knob.field, null));
   label.append(element("output"), input, ticks);
   place.append(label, back);

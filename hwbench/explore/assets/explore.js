@@ -49,7 +49,7 @@ function controls() {
   const language = kindOf(state.models[0]) === "language";
   if (saved) showFixed(language);
   else fields(by("fields"), state, language, (name, value) => go({ [name]: value }));
-  const own = saved ? names.views.filter((view) => answer(state, view)) : names.views;
+  const own = names.views.filter((view) => (saved ? answer(state, view) : !(language && ["roofline", "layers"].includes(view))));
   views(by("views"), own, state.view, (view) => address({ ...state, view }), (view) => go({ view }));
   by("report").href = `/report?${query(state)}`;
 }

@@ -20,6 +20,7 @@ _INNER = "#1b2530"
 """The color of the roofline's bar within that of the forecast."""
 _MANTISSAS: tuple[tuple[float, ...], ...] = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7))
 _MIN_TICKS = 3
+_READABLE = {"minsize": 9, "mode": "hide"}
 
 
 def titled(e: Estimate) -> str:
@@ -162,7 +163,7 @@ def limits(e: Estimate, name: str) -> Figure:
             }
             for limit, time in seconds.items()
         ),
-        layout=bars_layout(axis("time", tickformat="~s", ticksuffix="s"), 20, barmode="stack", showlegend=False),
+        layout=bars_layout(axis("time", tickformat="~s", ticksuffix="s"), 20, barmode="stack", uniformtext=_READABLE),
         table=HtmlTable("Seconds by what limits them", ("limit", "s"), tuple(seconds.items()), right=(1,)),
         height=150,
     )  # fmt: skip
