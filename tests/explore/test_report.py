@@ -80,7 +80,9 @@ def test_a_page_is_whole_and_silent(browser: Browser, tmp_path: Path) -> None:
         assert browser.script("return document.querySelectorAll('.plot[data-drawn=yes] .main-svg').length") >= plots
         assert browser.script(CROWDED) == [], width
     assert browser.script("return [...document.querySelectorAll('.view')].map(v => v.dataset.view)") == views
-    assert "is expected to run AlexNet (ungrouped) fastest" in browser.script("return document.getElementById('sentence').textContent")
+    assert "is expected to run AlexNet (ungrouped) fastest" in browser.script(
+        "return document.getElementById('sentence').textContent"
+    )
     assert browser.complaints() == []
     assert browser.requests() == []
 
