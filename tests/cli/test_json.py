@@ -73,7 +73,7 @@ REQUIRE = {
 }  # fmt: skip
 DEVICES = {
     "devices": Each({
-        "name": TEXT, "title": TEXT, "kind": TEXT, "vendor": TEXT, "architecture": TEXT, "units": INT,
+        "name": TEXT, "title": TEXT, "kind": TEXT, "vendor": TEXT, "architecture": TEXT, "units": optional(INT),
         "released": optional(TEXT),
     }),
 }  # fmt: skip

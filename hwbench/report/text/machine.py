@@ -106,7 +106,7 @@ def device_list(devices: Iterable[Device], style: Style = PLAIN) -> list[str]:
         start = (d.name, d.kind, d.released or "-", _counts(d), d.architectures or "-")
         rows.append((*start, known(d.memory.bandwidth, "B/s"), str(d.power or "-")))
     header = ("name", "kind", "released", "units", "architecture", "bandwidth", "power")
-    return table(header, rows, "lllllrr", style, spare=("released", "units"))
+    return table(header, rows, "lllllrr", style, spare=("released", "units", "kind"))
 
 
 def achieved(rows: "Sequence[Achieved]", device: Device, style: Style = PLAIN) -> list[str]:
