@@ -79,6 +79,8 @@ def test_a_page_is_whole_and_silent(browser: Browser, tmp_path: Path) -> None:
         assert plots >= 12
         assert browser.script("return document.querySelectorAll('.plot[data-drawn=yes] .main-svg').length") >= plots
         assert browser.script(CROWDED) == [], width
+    browser.script("window.scrollTo({top: document.body.scrollHeight, behavior: 'instant'})")
+    assert 0 < browser.script("return document.querySelector('nav').getBoundingClientRect().bottom") < 80
     assert browser.script("return [...document.querySelectorAll('.view')].map(v => v.dataset.view)") == views
     assert "is expected to run AlexNet (ungrouped) fastest" in browser.script(
         "return document.getElementById('sentence').textContent"

@@ -52,6 +52,8 @@ function controls() {
   const own = names.views.filter((view) => (saved ? answer(state, view) : !(language && ["roofline", "layers"].includes(view))));
   views(by("views"), own, state.view, (view) => address({ ...state, view }), (view) => go({ view }));
   by("report").href = `/report?${query(state)}`;
+  const [nav, header] = [by("views").parentElement, by("views").closest("header")];
+  if (saved) header.style.top = `${nav.offsetHeight - header.offsetHeight}px`; // all but the views scrolls away
 }
 function showFixed(language) {
   const known = fixed(state, language).map(([title, value]) => element("span", `${title} ${value}`));
