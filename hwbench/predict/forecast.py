@@ -117,21 +117,22 @@ def forecast(
     *,
     clock: ClockKind | None = None,
     math: Math = "default",
-    foreign: bool = False,
+    foreign: str | None = None,
     version: tuple[int, int] | None = None,
     known: ParameterFile | None = None,
 ) -> Forecast | None:
     """Return the forecast for a batch, None if its bandwidth, rates or units are unknown, or without kernels.
 
-    `foreign` stands for a runtime that no parameters were fitted for, which widens the interval; `version` is that of
-    torch, None for a current one; `known` are other parameters than the shipped ones. Raises InputError for an unknown
-    runtime or dtype.
+    `foreign` is an engine (by `engine_of`) without parameters of its own: it may have a factor, and the interval is
+    wider. `version` is that of torch, None for a current one; `known` are other parameters than the shipped ones.
+    Raises InputError for an unknown runtime or dtype.
     """
     name, number = runtime_for(device.kind, runtime, workload.phase), dtypes.dtype(dtype)
-    hardware = hardware_for(workload, device, dtype, clock, math, foreign)
+    hardware = hardware_for(workload, device, dtype, clock, math, foreign is not None)
     if hardware is None:
         return None
-    model = (known or parameters()).of(name, version)
+    file = known or parameters()
+    model, engine = file.of(name, version), file.engines.get(foreign or "")
     times = _launch_times(workload, hardware, number, batch, model)
     device_s, host_s = device_and_host_time(scalar, times, model)
     total = total_time(scalar, device_s, host_s)
@@ -141,7 +142,12 @@ def forecast(
     unknown = sum(time.shares.whole for launch, time in zip(launches, ops, strict=True) if launch.family == UNKNOWN)
     unsure = (unknown, shares.overhead)
     spread = model.in_training() if workload.fixed == "training" else model.spread
-    low, high = log_interval(scalar, spread, device.vendor, hardware, number.name, unsure, workload.launches, foreign)
+    if engine:
+        spread, factor = replace(spread, foreign=engine.spread), engine.of(device.name)
+        total, host_s, ops = total * factor, host_s * factor, tuple(_longer(op, factor) for op in ops)
+    low, high = log_interval(
+        scalar, spread, device.vendor, hardware, number.name, unsure, workload.launches, foreign is not None
+    )
     return Forecast(
         runtime=name,
         time_s=total,
@@ -211,6 +217,10 @@ def _op_times(times: list[LaunchTime], runtime: Runtime, device: float, host: fl
         shares = Shares(compute * weight, memory * weight, overhead)
         ops.append(OpTime(device_time(scalar, time, runtime) * time.count + waits, shares))
     return tuple(ops)
+
+
+def _longer(op: OpTime, factor: float) -> OpTime:
+    return replace(op, time_s=op.time_s * factor)
 
 
 def _shares(ops: tuple[OpTime, ...]) -> Shares:

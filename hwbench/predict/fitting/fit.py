@@ -68,7 +68,7 @@ def calibrated(cases: Mapping[str, Sequence[Case]], report: Report = lambda _: N
     for name in shipped.keys() & runtimes.keys():  # factors of backward passes are fitted apart
         runtimes[name] = replace(runtimes[name], training=shipped[name].training)
     how = "hwbench calibrate: " + "; ".join(f"{len(some)} cases of {name}" for name, some in sorted(usable.items()))
-    return ParameterFile(SCHEMA, VERSION, how, dict(sorted(runtimes.items())))
+    return ParameterFile(SCHEMA, VERSION, how, dict(sorted(runtimes.items())), parameters().engines)
 
 
 def _fit(name: str, start: Runtime, cases: Sequence[Case], report: Report) -> Runtime:

@@ -69,6 +69,12 @@ def is_foreign(text: str | None, runtime: str) -> bool:
     return bool(text) and not words & (set(_TORCH) if own == "torch" else {own})
 
 
+def engine_of(text: str, kind: str) -> str:
+    """Return the name of other software, without its version and with the kind of device: `mxnet-cuda`."""
+    match = re.match("[a-z]+(-vulkan)?", text.lower())
+    return f"{match[0] if match else text}-{'cuda' if kind == 'gpu' else 'cpu'}"
+
+
 def version_of(text: str | None) -> tuple[int, int] | None:
     """Return the version of torch in a runtime's words: (2, 4) in `torch-2.4-eager`, None if there is none."""
     match = re.search(r"torch-([0-9]{1,4})\.([0-9]{1,4})", text or "")

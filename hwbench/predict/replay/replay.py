@@ -25,7 +25,7 @@ from hwbench.predict.data.workloads import Workloads, by_trace, measured_workloa
 from hwbench.predict.estimate import least_times
 from hwbench.predict.forecast import Forecast, forecast
 from hwbench.predict.model.parameters import ParameterFile, parameters
-from hwbench.predict.model.runtimes import is_foreign, runtime_of, version_of
+from hwbench.predict.model.runtimes import engine_of, is_foreign, runtime_of, version_of
 from hwbench.predict.replay.summary import ReplayRow, Validation, summary
 from hwbench.workload import cached
 from hwbench.workload.ops import Workload
@@ -137,7 +137,7 @@ def similar(name: str) -> str | None:
 def _replayed(row: MeasuredTime, device: Device, workload: Workload, known: ParameterFile | None) -> ReplayRow:
     """Return a measurement with its prediction. Raises InputError if it cannot be predicted."""
     runtime = runtime_of(row.runtime, device.kind)
-    foreign = is_foreign(row.runtime, runtime)
+    foreign = engine_of(row.runtime or "", device.kind) if is_foreign(row.runtime, runtime) else None
     ideal, roofline = least_times(workload, device, row.dtype, row.batch)
     prediction = forecast(
         workload, device, row.dtype, row.batch, runtime, foreign=foreign, version=version_of(row.runtime), known=known

@@ -47,7 +47,10 @@ def _meaning(v: Validation) -> str:
     )
     foreign = sum(is_foreign(row.runtime, row.assumed_runtime) for row in v.rows)
     if foreign:
-        text += f" {number(foreign, 'row')} ran in other frameworks than torch, to which nothing was fitted."
+        text += (
+            f" {number(foreign, 'row')} ran in other engines, which have no parameters but at most one factor each, "
+            "from other devices than the row's."
+        )
     return text + (f" Left out, and listed at the end: {number(len(v.skipped), 'row')}." if v.skipped else "")
 
 
