@@ -276,7 +276,7 @@ class Runtime(Struct, frozen=True, forbid_unknown_fields=True):
         return self.devices.get(device) or self.architectures.get(architecture) or self.others
 
 
-class Engine(Struct, frozen=True, forbid_unknown_fields=True):
+class EngineFactor(Struct, frozen=True, forbid_unknown_fields=True):
     """How many times as long an engine takes as the runtime by whose parameters it is forecast.
 
     `without` has the factors that its other devices give, for each device that was timed; 80 % of the logarithmic
@@ -299,7 +299,7 @@ class ParameterFile(Struct, frozen=True, forbid_unknown_fields=True):
     version: int
     how: str
     runtimes: dict[str, Runtime]
-    engines: dict[str, Engine] = {}
+    engines: dict[str, EngineFactor] = {}
 
     def fuses(self, runtime: str) -> bool:
         """Return whether a runtime fuses ops, as one without parameters, that of accelerators, is taken to do."""

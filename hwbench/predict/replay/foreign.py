@@ -5,7 +5,7 @@ from math import exp, log
 from statistics import median, quantiles
 
 from hwbench.machine import catalog
-from hwbench.predict.model.parameters import Engine
+from hwbench.predict.model.parameters import EngineFactor
 from hwbench.predict.model.runtimes import engine_of, is_foreign
 from hwbench.predict.replay.summary import ReplayRow
 
@@ -14,7 +14,7 @@ PRIOR_DEVICES = 0.5
 """Devices that count for a factor of 1 next to those that were timed."""
 
 
-def factors(rows: Iterable[ReplayRow]) -> dict[str, Engine]:
+def factors(rows: Iterable[ReplayRow]) -> dict[str, EngineFactor]:
     """Return the factors of engines that were timed on three devices or more, from rows that were forecast without.
 
     Every device weighs the same: a factor is the mean of their median logarithmic errors, drawn towards 1.
@@ -29,13 +29,13 @@ def factors(rows: Iterable[ReplayRow]) -> dict[str, Engine]:
     return {name: _engine(devices) for name, devices in sorted(engines.items()) if len(devices) >= MIN_DEVICES}
 
 
-def _engine(errors: dict[str, list[float]]) -> Engine:
+def _engine(errors: dict[str, list[float]]) -> EngineFactor:
     medians = {device: median(some) for device, some in errors.items()}
     without = {each: _mean(own for device, own in medians.items() if device != each) for each in medians}
     left = [abs(error - without[device]) for device, some in errors.items() for error in some]
     rounded = {device: _rounded(exp(each)) for device, each in sorted(without.items())}
     spread = quantiles(left, n=10, method="inclusive")[7]  # that holds 80 %
-    return Engine(_rounded(exp(_mean(medians.values()))), _rounded(spread), rounded)
+    return EngineFactor(_rounded(exp(_mean(medians.values()))), _rounded(spread), rounded)
 
 
 def _mean(medians: Iterable[float]) -> float:

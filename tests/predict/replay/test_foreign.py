@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from hwbench.machine import catalog
 from hwbench.predict.data import tables
 from hwbench.predict.forecast import forecast
-from hwbench.predict.model.parameters import Engine, parameters
+from hwbench.predict.model.parameters import EngineFactor, parameters
 from hwbench.predict.model.runtimes import engine_of
 from hwbench.predict.replay.foreign import factors
 from hwbench.predict.replay.replay import replay
@@ -46,7 +46,7 @@ def test_a_factor_is_the_mean_of_devices_and_held_out_of_its_own(rows: Any) -> N
 
 def test_a_factor_makes_the_whole_forecast_longer() -> None:
     device, workload = catalog.device("rtx3090"), load.workload("alexnet")
-    known = replace(WITHOUT, engines={"mine-cuda": Engine(3.0, 0.1, {"rtx4090": 5.0})})
+    known = replace(WITHOUT, engines={"mine-cuda": EngineFactor(3.0, 0.1, {"rtx4090": 5.0})})
     plain, longer = (forecast(workload, device, foreign="mine-cuda", known=each) for each in (WITHOUT, known))
     assert plain is not None
     assert longer is not None
