@@ -1,6 +1,7 @@
 """Temporary changes to a module and to torch's switches for a run without data, each undone afterwards."""
 
 import contextlib
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -118,6 +119,19 @@ def show_inside_functions() -> Iterator[None]:
         for name in ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"):
             stack.enter_context(replace_attribute(home, name, lambda *_: False))
         yield
+
+
+@contextlib.contextmanager
+def spare_old_objects() -> Iterator[None]:
+    """Let Python look for garbage among new objects alone: to pass over torch's own takes longer than a trace."""
+    if gc.get_freeze_count():  # by the caller
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextlib.contextmanager

@@ -301,6 +301,7 @@ def trace(
 
                 fake = FakeTensorMode(allow_non_fake_inputs=True)
             convert = twins.filler(training) if real else twins.converter(fake, training)
+            enter(patches.spare_old_objects())
             enter(patches.swap_tensors(module, convert, training, channels_last))
             args, kwargs = twins.convert_all((args, kwargs or {}), convert, channels_last)
             enter(patches.track_modules(module, result.modules, result.moved))
