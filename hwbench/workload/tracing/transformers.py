@@ -33,7 +33,7 @@ _PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     "glm4v": {"text_config": {"rope_parameters": {"mrope_section": [8, 12, 12], "partial_rotary_factor": 0.5}}},
 }
 """Values of published models, where the defaults of a config do not make one that runs."""
-_READ = re.compile(r"config\.(\w+)")
+_READ = re.compile(r"config\.(?!dtype)(\w+)")
 _OVERRIDE = re.compile(r"([a-z][a-z0-9_.]*)=(.*)")
 
 
@@ -102,7 +102,7 @@ def _config(transformers: Any, kind: str, query: str, place: str) -> Any:
             text = f"'{shown(part)}' is not key=value, as in hf:bert?num_hidden_layers=4."
             raise InputError("not-an-override", text, field="model")
         changes[match.group(1)] = _value(match.group(2))
-    default, stated = _of_whole(known[kind])
+    default, stated = build_module(lambda: _of_whole(known[kind]), f"hf:{kind}", place)
     if kind == "blip-2":  # whose config has no placeholder of images
         changes.setdefault("image_token_index", 50265)
     own = {key: value for key, value in changes.items() if hasattr(default, key) or _is_read(known[kind], key)}

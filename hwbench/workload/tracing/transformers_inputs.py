@@ -159,7 +159,7 @@ def _arguments(
     module: Any, config: Any, request: ModelRequest, batch: int, names: tuple[str, ...], documented: dict[str, str]
 ) -> Iterator[tuple[dict[str, Any], int]]:
     """Yield arguments of these names in each layout."""
-    vision = getattr(config, "vision_config", None) or config
+    vision = find(config, "vision_config") or config
     grid = next((name for name in inspect.signature(module.forward).parameters if name in _GRIDS), None)
     media = [name for name in names if name in _LAYOUTS or not (name in documented or _INDEX.fullmatch(name))]
     known = [(_LAYOUTS.get(name, _VECTORS), documented.get(name, "")) for name in media]
@@ -210,9 +210,10 @@ def _patches(module: Any, vision: Any, name: str, grid: str, batch: int, request
     """Return an image a sample as patches, one a row, and the grids of patches."""
     sizes = _Sizes(vision, batch, 1, request.image_size)
     merge = find(vision, "spatial_merge_size", "merge_size") or 2
-    sides = sizes.of("image_size") // (vision.patch_size * merge) * merge
+    patch = sizes.of("patch_size")
+    sides = sizes.of("image_size") // (patch * merge) * merge
     weights = (weight for path, weight in module.named_parameters() if "patch" in path and weight.dim() > 1)
-    width = next((weight[0].numel() for weight in weights), sizes.of("num_channels") * vision.patch_size**2)
+    width = next((weight[0].numel() for weight in weights), sizes.of("num_channels") * patch**2)
     with torch.device("cpu"):
         values = keep_values(torch.tensor([[1, sides, sides]] * batch))
     return {name: repeat_rows(torch.empty(batch * sides * sides, width, device="meta"), sides * sides), grid: values}
