@@ -28,6 +28,7 @@ class Server:
 
     def request(self, path: str, method: str = "GET", **headers: str) -> http.client.HTTPResponse:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.connection.close()  # a server closes one that was idle for some seconds
         self.connection.request(method, path, headers=names)
         return self.connection.getresponse()
 
