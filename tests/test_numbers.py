@@ -30,7 +30,7 @@ SOURCES = {
     "architecture.md": ("the limit that tests/test_structure.py holds", "390"),
     "explanation/accuracy.md": (
         "Micron's page; tables of llama-bench; fits that were tried; TFLOP/s worked out from the table",
-        "7.25 6000 391 504 0.04 0.87 21.9 134",
+        "7.25 6000 391 504 0.04 0.87 22.2 21.9 134",
     ),
     "explanation/clock-and-performance.md": (
         "the submissions that CPU DB collected, a table outside of the repository: tests/study/clock",
@@ -46,6 +46,7 @@ SOURCES = {
         "python benchmarks/counters.py, timm_tables.py and matmul.py",
         "0.27 0.39 0.12 0.31 1,018 0.9955 0.976 0.999 0.79 3000",
     ),
+    "howto/choose.md": ("an example of a sentence", "1.04"),
     "howto/fleet.md": ("a constant of hwbench/api/sweeps; an address", "500,000 127.0"),
     "howto/meter.md": ("python benchmarks/meter.py", "1.0035"),
     "reference/json.md": ("an example of a fraction", "0.08"),
@@ -57,10 +58,10 @@ SOURCES = {
         "worked out by hand on the page, next to the command that checks it",
         "9,216 364 4,096 363 37,748,736 2,400 3,025 169 0.14 73,856 462,422,016",
     ),
-    "tutorials/clock.md": ("worked out from the blocks next to it", "3,800,000,000 2,800 0.78 1.55"),
+    "tutorials/clock.md": ("worked out from the blocks next to it", "3,800,000,000 174 2,800 0.78 1.55"),
     "tutorials/language.md": ("worked out from the blocks next to it", "14.77 360 32,768 42.5"),
     "tutorials/measure.md": ("worked out from the blocks next to it", "0.63"),
-    "tutorials/peak.md": ("worked out from the blocks next to it", "17.5"),
+    "tutorials/peak.md": ("launches of ResNet-50; worked out from the blocks next to it", "17.5 174"),
     "tutorials/service.md": ("hours of a year; worked out from the blocks next to it", "9.4 8,760"),
 }
 """Where numbers are from that no block prints, by page: review each that is added."""
