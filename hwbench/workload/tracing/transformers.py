@@ -33,7 +33,7 @@ _PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     "glm4v": {"text_config": {"rope_parameters": {"mrope_section": [8, 12, 12], "partial_rotary_factor": 0.5}}},
 }
 """Values of published models, where the defaults of a config do not make one that runs."""
-_READ = re.compile(r"config\.(?!dtype)(\w+)")
+_READ = re.compile(r"config\.(?!dtype|\w*token_id)(\w+)")
 _OVERRIDE = re.compile(r"([a-z][a-z0-9_.]*)=(.*)")
 
 
@@ -114,7 +114,7 @@ def _config(transformers: Any, kind: str, query: str, place: str) -> Any:
     own = stated | own
     # Built anew, so that values that the config derives from a changed one change too.
     config = build_module(lambda: known[kind](**own), f"hf:{kind}", place)
-    text_config = config.get_text_config()
+    text_config = config.get_text_config(decoder=config.is_encoder_decoder)
     for key in changes.keys() - own.keys():
         if not hasattr(text_config, key):
             text = f"The config of {kind} has no '{shown(key)}'."
