@@ -114,7 +114,7 @@ def _config(transformers: Any, kind: str, query: str, place: str) -> Any:
     own = stated | own
     # Built anew, so that values that the config derives from a changed one change too.
     config = build_module(lambda: known[kind](**own), f"hf:{kind}", place)
-    text_config = config.get_text_config(decoder=config.is_encoder_decoder)
+    text_config = config.get_text_config(decoder=config.is_encoder_decoder or None)
     for key in changes.keys() - own.keys():
         if not hasattr(text_config, key):
             text = f"The config of {kind} has no '{shown(key)}'."

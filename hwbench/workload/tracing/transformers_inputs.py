@@ -177,7 +177,7 @@ def _arguments(
         if grid and (patches := next((name for name in ("pixel_values", "hidden_states") if name in names), None)):
             inputs |= _patches(module, vision, patches, grid, batch, request)
         placeholders = _image_tokens(module, inputs, batch, find(vision, "spatial_merge_size", "merge_size"))
-        positions = find(config.get_text_config(decoder=config.is_encoder_decoder), "max_position_embeddings")
+        positions = find(config.get_text_config(decoder=config.is_encoder_decoder or None), "max_position_embeddings")
         tokens = request.context or min(DEFAULT_TOKENS + placeholders, positions or DEFAULT_TOKENS)
         of_text.tokens = tokens if "input_ids" in names else max(map(_length, inputs.values()), default=0) or tokens
         inputs |= {
