@@ -1,7 +1,7 @@
 """Requirements as text."""
 
 from hwbench import answers
-from hwbench.report.text.format import interval, percent, rate, throughput
+from hwbench.report.text.format import interval, number, percent, rate, throughput
 from hwbench.report.text.layout import PLAIN, Style, field, heading, sentences, table
 from hwbench.study.requirement import Candidate, Requirement
 from hwbench.units import Bytes, operations_unit, si
@@ -27,12 +27,14 @@ def requirement(answer: Requirement, style: Style = PLAIN, max_devices: int = MA
 
 def _summary(r: Requirement) -> str:
     """Return how many devices reach the target, and by what they are judged."""
-    number = f"{r.delivering} of {r.judged} devices"
+    if not r.judged:
+        return "No device could be judged."
+    reached = f"{r.delivering} of {number(r.judged, 'device')}"
     if r.utilization is not None:
         share = "" if r.utilization == 1 else f"{percent(r.utilization)} of "
-        text = f"{number} reach it at {share}their roofline, a bound that runs do not reach"
+        text = f"{reached} reach it at {share}their roofline, a bound that runs do not reach"
     else:
-        text = f"{number} deliver it by the whole interval of their forecast"
+        text = f"{reached} deliver it by the whole interval of their forecast"
         text += f", {len(r.devices) - r.delivering} may: it lies inside their interval"
     if not r.devices:
         return f"{text}. Try a larger batch or a smaller dtype."
@@ -51,7 +53,7 @@ def _table(r: Requirement, most: int, style: Style) -> list[str]:
 def _note(r: Requirement) -> str:
     note = "Power is the vendor's rating (a CPU's package at base clock, a GPU's board)."
     if r.unknown:
-        note += f" Skipped {len(r.unknown)} devices whose {r.dtype} rate, bandwidth or forecast is unknown."
+        note += f" Skipped {number(len(r.unknown), 'device')} whose {r.dtype} rate, bandwidth or forecast is unknown."
     return note
 
 
