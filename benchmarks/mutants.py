@@ -34,7 +34,6 @@ TESTS: dict[str, tuple[str, ...]] = {
     "measure/summary": ("tests/measure/test_summary.py",),
     "predict/estimate": ("tests/predict/test_estimate.py",),
     "predict/forecast": ("tests/predict/test_parts_of_a_forecast.py", "tests/predict/test_forecast.py"),
-    "predict/roofline": ("tests/predict/test_roofline.py",),
     "predict/model/cpu": ("tests/predict/model/test_cpu_model.py",),
     "predict/model/gpu": ("tests/predict/model/test_gpu_model.py",),
     "predict/model/launch": ("tests/predict/model/test_launch_of_op.py",),

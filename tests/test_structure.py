@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from hwbench.notices import TEXTS
+from hwbench.notice_texts import TEXTS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "hwbench"
@@ -313,7 +313,7 @@ def test_no_code_reads_messages() -> None:
 def test_every_notice_has_a_text_and_every_text_a_notice() -> None:
     used, strings = {}, set()
     for path in SOURCES:
-        if path == PACKAGE / "notices.py":
+        if path == PACKAGE / "notice_texts.py":
             continue
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -321,7 +321,7 @@ def test_every_notice_has_a_text_and_every_text_a_notice() -> None:
             if isinstance(node, ast.Call) and called(node) in {"notice", "Notice"} and node.args:
                 used[literal(node.args[0])] = place(path, node)
     unknown = [f"{where}: no text for {code}" for code, where in used.items() if code and code not in TEXTS]
-    unused = [f"hwbench/notices.py:1: {code} is never noticed" for code in TEXTS if code not in strings]
+    unused = [f"hwbench/notice_texts.py:1: {code} is never noticed" for code in TEXTS if code not in strings]
     check("notices", unknown + unused)
     assert all(re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", code) for code in TEXTS)
 

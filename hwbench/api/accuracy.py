@@ -16,7 +16,8 @@ from hwbench.errors import InputError, shown
 from hwbench.files import atomic
 from hwbench.machine import calibrations
 from hwbench.machine.device import Device
-from hwbench.machine.parts import DeviceCalibration, LanguageCalibration
+from hwbench.machine.language_calibration import LanguageCalibration
+from hwbench.machine.parts import DeviceCalibration
 from hwbench.notices import Notice, notice
 from hwbench.predict.data import tables
 from hwbench.predict.data.rows import Defaults, MeasuredTime, device_words

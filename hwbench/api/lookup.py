@@ -13,7 +13,6 @@ from hwbench.machine import calibrations, catalog
 from hwbench.machine.device import Device
 from hwbench.workload import load
 from hwbench.workload.ops import Workload
-from hwbench.workload.optimizers import check_optimizer
 from hwbench.workload.request import ModelRequest
 
 if TYPE_CHECKING:
@@ -142,10 +141,14 @@ class Model:
         if isinstance(model, Workload) and (inputs is not None or options.get("mode") == "training"):
             raise InputError("counted-already", "A workload is counted already and takes no inputs.", field="inputs")
         self.name, self.inputs, self.options, self.unfolded = model, inputs, options, unfolded
-        self.optimizer = check_optimizer(optimizer) if optimizer else None
-        if optimizer and not self.training:
-            text = "Only steps of training have an optimizer (mode training)."
-            raise InputError("not-training", text, field="optimizer")
+        self.optimizer = None
+        if optimizer:
+            from hwbench.workload.optimizers import check_optimizer  # which inferences do without
+
+            self.optimizer = check_optimizer(optimizer)
+            if not self.training:
+                text = "Only steps of training have an optimizer (mode training)."
+                raise InputError("not-training", text, field="optimizer")
         self._workloads: dict[ModelRequest, Workload] = {}
 
     @property

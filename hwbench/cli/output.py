@@ -24,10 +24,7 @@ _PAINT = "(\033\\[(?:0|1|2|33|35|36)m)"
 """The codes that report.text paints with: the only control characters that a terminal gets from us."""
 
 
-_INVISIBLE = {
-    code: f"\\u{code:04x}"
-    for code in (*range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
-}
+_INVISIBLE = (*range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
 """Characters that JSON may hold as they are and that a terminal obeys: written as JSON escapes them."""
 
 
@@ -76,7 +73,7 @@ def write(text: str) -> None:
     try:
         encoding = sys.stdout.encoding or "utf-8"
         if not text.replace("\n", "").isprintable():  # which is quick; translating is not
-            text = text.translate(_INVISIBLE)
+            text = text.translate({code: f"\\u{code:04x}" for code in _INVISIBLE})
         sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
         sys.stdout.flush()
     except BrokenPipeError:

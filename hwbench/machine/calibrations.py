@@ -1,13 +1,16 @@
 """Calibrations of devices: a JSON file each, kept beside the user's own devices until it is removed."""
 
 import os
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from hwbench.errors import InputError
 from hwbench.files import content, names, places
-from hwbench.machine.parts import DeviceCalibration, LanguageCalibration
+from hwbench.machine.parts import DeviceCalibration
+
+if TYPE_CHECKING:
+    from hwbench.machine.language_calibration import LanguageCalibration
 
 MAX_BYTES = 1 << 16
 T = TypeVar("T")
@@ -23,8 +26,10 @@ def load(key: str) -> DeviceCalibration | None:
     return _load(key, DeviceCalibration)
 
 
-def load_language(key: str) -> LanguageCalibration | None:
+def load_language(key: str) -> "LanguageCalibration | None":
     """Return the calibration of a device for language models, as `load` does."""
+    from hwbench.machine.language_calibration import LanguageCalibration
+
     return _load(language_key(key), LanguageCalibration)
 
 
@@ -48,7 +53,7 @@ def prepare(key: str) -> None:
     atomic.refuse_unwritable(path(key))
 
 
-def save(key: str, calibration: DeviceCalibration | LanguageCalibration) -> str:
+def save(key: str, calibration: "DeviceCalibration | LanguageCalibration") -> str:
     """Save the calibration of a device and return the path of its file. Raises InputError where that cannot be done."""
     from hwbench.files import atomic  # which reading does without, and every estimate reads
 

@@ -25,8 +25,9 @@ from hwbench.predict.model.launch import launches_of
 from hwbench.predict.model.parameters import parameters
 from hwbench.predict.model.runtimes import KERNELS, Math, runtime_for
 from hwbench.predict.model.time import weight_bytes
-from hwbench.predict.roofline import Bound
 from hwbench.workload.ops import Op, Work, Workload
+
+Bound = Literal["compute", "memory"]
 
 
 class LayerEstimate(Struct, frozen=True):

@@ -197,6 +197,7 @@ def hardware_for(
 _hardware_of = latest(64)(hardware_of)
 
 
+@latest(4)
 def _launch_times(
     workload: Workload, hardware: Hardware, number: Dtype, batch: int, runtime: Runtime
 ) -> list[LaunchTime]:

@@ -7,10 +7,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from hwbench import dtypes
-from hwbench.machine.device import Device, highest, peaks
+from hwbench.machine.device import Device, highest
 from hwbench.predict.forecast import hardware_for, timed
 from hwbench.predict.model import scalar
-from hwbench.predict.model.hardware import Hardware
+from hwbench.predict.model.hardware import Hardware, known_peaks
 from hwbench.predict.model.launch import CONVOLUTIONS, family_of
 from hwbench.predict.model.parameters import Runtime
 from hwbench.predict.model.runtimes import runtime_for, runtimes_on
@@ -87,7 +87,7 @@ def _of_runs(
 
 def _narrower(device: Device, dtype: str) -> str | None:
     """Return a format of 16 bits that the device multiplies faster than fp32, None where there is none."""
-    every = peaks(device)
+    every = known_peaks(device, None)
     single = highest(every, "fp32")
     if single is None or dtypes.BITS[dtypes.dtype(dtype).computes_in] < 32:
         return None

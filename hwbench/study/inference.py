@@ -11,7 +11,7 @@ from hwbench.measure.engines.base import EngineLayer
 from hwbench.notices import Notice, notice
 from hwbench.predict.estimate import Estimate
 from hwbench.stats.intervals import Interval, median_interval
-from hwbench.workload.memory import MemoryUse
+from hwbench.workload.ops import MemoryUse
 
 WHOLE = "(the model itself)"
 """Name of a layer whose ops belong to no module within the model."""

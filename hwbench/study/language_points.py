@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from hwbench.answers import Answer
 from hwbench.errors import InputError
 from hwbench.machine.device import Device
-from hwbench.machine.parts import LanguageCalibration
+from hwbench.machine.language_calibration import LanguageCalibration
 from hwbench.notices import Notice, unique
 from hwbench.predict.language import LanguageEstimate, Scenario, estimate_language
 from hwbench.workload.language import LanguageModel

@@ -6,8 +6,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from hwbench.answers import Answer
 from hwbench.notices import Notice, notice
-from hwbench.workload.memory import MemoryUse
-from hwbench.workload.ops import CONVENTIONS, Convention, Op, Part, Shape, Work, Workload
+from hwbench.workload.ops import CONVENTIONS, Convention, MemoryUse, Op, Part, Shape, Work, Workload
 from hwbench.workload.tree import Branch, tree
 
 Attention = Literal["full", "computed"]

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from hwbench.workload.formulas.tally import Amount
-from hwbench.workload.memory import Activations
-from hwbench.workload.ops import Op, Shape
+from hwbench.workload.ops import Activations, Op, Shape
 
 _ALIKE = ("name", "kind", "count", "params", "dtype", "integer")
 """Fields that do not depend on the batch."""

@@ -20,8 +20,7 @@ from hwbench.predict.forecast import forecast
 from hwbench.predict.model.runtimes import Math
 from hwbench.units import Bytes, BytesPerSecond, Hertz
 from hwbench.workload import load
-from hwbench.workload.memory import Activations
-from hwbench.workload.ops import Op, Workload
+from hwbench.workload.ops import Activations, Op, Workload
 from hwbench.workload.request import ModelRequest
 from hwbench.workload.saved import shipped
 

@@ -11,7 +11,7 @@ from hwbench.api.lookup import calibration_key, locate
 from hwbench.errors import InputError, shown
 from hwbench.machine import calibrations
 from hwbench.machine.device import Device
-from hwbench.machine.parts import LanguageCalibration
+from hwbench.machine.language_calibration import LanguageCalibration
 from hwbench.measure import store
 from hwbench.measure.subject import LanguagePhase
 from hwbench.measure.summary import interval

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from hwbench.answers import Answer
 from hwbench.machine.device import Device, highest, peaks
-from hwbench.machine.parts import ClockKind, Kind, LanguageCalibration
+from hwbench.machine.language_calibration import LanguageCalibration
+from hwbench.machine.parts import ClockKind, Kind
 from hwbench.notices import Notice, notice
 from hwbench.predict.language import memory, parameters
 from hwbench.predict.language.gains import LanguageGain, gains

@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hwbench.machine.parts import LanguageCalibration
+from hwbench.machine.language_calibration import LanguageCalibration
 from hwbench.predict.language.hardware import Accelerator
 from hwbench.predict.language.model import Parts, generation_time, link_time, prompt_time
 from hwbench.predict.language.parameters import UNFITTED, ErrorBand, RuntimeParameters

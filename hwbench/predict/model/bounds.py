@@ -10,9 +10,9 @@ from typing import Any
 from msgspec import Struct
 
 from hwbench.errors import InputError
-from hwbench.machine.device import Device, Peak, fastest, highest, peaks
+from hwbench.machine.device import Device, Peak, fastest, highest
 from hwbench.machine.parts import ClockKind
-from hwbench.predict.model.hardware import assumed_cache, cache_size, computes_tf32
+from hwbench.predict.model.hardware import assumed_cache, cache_size, computes_tf32, known_peaks
 from hwbench.predict.model.launch import CONVOLUTIONS, Launch, Number
 from hwbench.predict.model.runtimes import Math
 
@@ -53,7 +53,7 @@ def engines(
 
     Raises InputError for a dtype without a rate.
     """
-    every = peaks(device, clock)
+    every = known_peaks(device, clock)
     rates = {dtype: peak_for(device, dtype, clock, every) for dtype in dtypes}
     tf32 = "fp32" in rates and computes_tf32(device, every, math)
     return rates | ({"tf32": peak_for(device, "tf32", clock, every)} if tf32 else {}), tf32
@@ -64,7 +64,7 @@ def peak_for(device: Device, dtype: str, clock: ClockKind | None = None, every: 
 
     `every` are the peaks at that clock, if at hand. Raises InputError if the device has no rate for the dtype at all.
     """
-    every = every or peaks(device, clock)
+    every = every or known_peaks(device, clock)
     if highest(every, dtype) is None and device.kind == "cpu" and dtype == "fp16":
         message = (
             f"No fp16 arithmetic of {device.label} is known. Frameworks emulate it on such CPUs, about a hundred times "

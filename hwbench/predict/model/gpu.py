@@ -54,15 +54,17 @@ def _tiled(xp: ModuleType, launch: Launch, hardware: Hardware, rate: Rates, para
     """Return the seconds of a product of matrices in waves of tiles: all units wait for the last tile of a wave."""
     product, window = launch.product, launch.layout.window
     feed = parameters.feed * (rate.flops_per_cycle / REFERENCE_RATE) ** parameters.feed_growth
+    lost = 2.0 * feed  # FLOP of a row and of a column of a tile while their operands arrive, for a step of depth
     best = None
     for rows, columns in SPLITS:
         waves = xp.ceil(product.rows / rows) * (xp.ceil(product.columns / columns) * product.groups) / hardware.units
         ramp = (1.0 + parameters.ramp) * xp.minimum(SPLIT_DEPTH / product.depth, 1.0)
-        cost = (waves + ramp) * _tile_flops(rows, columns, feed)
+        cost = (waves + ramp) * (2.0 * rows * columns + lost * (rows + columns))
         best = cost if best is None else xp.minimum(best, cost)
     for rows, columns in TILES:
         tiles = xp.ceil(product.rows / rows) * (xp.ceil(product.columns / columns) * product.groups)
-        cost = (xp.ceil(tiles / hardware.units) + parameters.ramp) * _tile_flops(rows, columns, feed)
+        flops = 2.0 * rows * columns + lost * (rows + columns)
+        cost = (xp.ceil(tiles / hardware.units) + parameters.ramp) * flops
         best = xp.minimum(best, cost)
     depth = xp.ceil(product.depth / STEP) * STEP + parameters.prologue
     speed = parameters.compute[launch.family] * hardware.headroom
@@ -76,11 +78,6 @@ def _tiled(xp: ModuleType, launch: Launch, hardware: Hardware, rate: Rates, para
         winograd = ((window == 9) | (window == 25)) & (launch.layout.stride == 1)
         time = time / xp.where(winograd, parameters.winograd, 1.0)
     return time
-
-
-def _tile_flops(rows: int, columns: int, feed: Number) -> Number:
-    """Return the FLOP of a tile for a step of depth: its own, and those lost while its operands arrive."""
-    return 2.0 * rows * columns + 2.0 * feed * (rows + columns)
 
 
 def _grouped(xp: ModuleType, launch: Launch, hardware: Hardware, rate: Rates, parameters: GpuParameters) -> Number:

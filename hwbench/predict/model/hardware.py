@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from hwbench.machine.device import Device, Peak, fastest, peaks
 from hwbench.machine.parts import BOOST, Cache, ClockKind, Sustained
+from hwbench.predict.model.latest import latest
 from hwbench.predict.model.parameters import PartFactors
 from hwbench.predict.model.runtimes import Math
 
@@ -81,6 +82,9 @@ class Hardware(Struct, frozen=True):
     other_isa: bool = False
 
 
+known_peaks = latest(64)(peaks)
+
+
 def _factors(device: Device) -> tuple[float, float, float] | None:
     """Return what multiplies compute, memory and overhead: the calibration, and the overhead that is assumed."""
     known = device.calibration
@@ -94,7 +98,7 @@ def hardware_of(
     device: Device, dtypes: Iterable[str], clock: ClockKind | None = None, math: Math = "default"
 ) -> Hardware | None:
     """Return the hardware for runs that compute in `dtypes`, None if the bandwidth, rates or units are unknown."""
-    every = peaks(device, clock)
+    every = known_peaks(device, clock)
     vector = _vector(every)
     sustained = device.sustained or Sustained("data sheet")
     stream = STREAM_SHARE if device.kind == "gpu" else 1.0  # a CPU's share is a parameter of the runtime

@@ -1,24 +1,25 @@
-"""A memory of latest results, for functions of values that take as long to hash as to compute with."""
+"""A memory of latest results, for functions of structs that take as long to hash as to compute with."""
 
 from collections.abc import Callable, Hashable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-A = TypeVar("A")
+from msgspec import Struct
+
 R = TypeVar("R")
 P = ParamSpec("P")
 
 
-def latest(size: int) -> Callable[[Callable[Concatenate[A, P], R]], Callable[Concatenate[A, P], R]]:
-    """Return a decorator that keeps the latest `size` results by arguments, the first of which counts by identity."""
+def latest(size: int) -> "Callable[[Callable[P, R]], Callable[P, R]]":
+    """Return a decorator that keeps the latest `size` results by arguments, of which structs count by identity."""
 
-    def decorated(function: Callable[Concatenate[A, P], R]) -> Callable[Concatenate[A, P], R]:
-        known: dict[Hashable, tuple[A, R]] = {}  # holding the argument keeps its identity
+    def decorated(function: "Callable[P, R]") -> "Callable[P, R]":
+        known: dict[Hashable, tuple[Any, R]] = {}  # holding the arguments keeps their identity
 
-        def remembered(first: A, /, *rest: P.args, **more: P.kwargs) -> R:
-            key: tuple[Any, ...] = (id(first), *rest, *more.items())
+        def remembered(*arguments: P.args, **more: P.kwargs) -> R:
+            key = (*[id(each) if isinstance(each, Struct) else each for each in arguments], *more.items())
             pair = known.get(key)
             if pair is None:
-                pair = first, function(first, *rest, **more)
+                pair = arguments, function(*arguments, **more)
                 if len(known) >= size:
                     known.clear()
                 known[key] = pair

@@ -9,7 +9,7 @@ from types import ModuleType
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hwbench.predict.model import bounds, cpu, gpu
+from hwbench.predict.model import bounds, gpu
 from hwbench.predict.model.hardware import Hardware
 from hwbench.predict.model.launch import Launch, Number, launches_of
 from hwbench.predict.model.parameters import Runtime, Training
@@ -65,6 +65,8 @@ def launch_time(
         measured = hardware.op_overhead  # as it is: no factor
         host = kernels * (runtime.gpu.host if measured is None else measured / fitted.overhead)
     else:
+        from hwbench.predict.model import cpu  # which forecasts for GPUs do without
+
         assert runtime.cpu is not None  # a runtime has one of the two
         compute = cpu.compute_time(xp, launch, hardware, dtype, runtime.cpu)
         memory = cpu.memory_time(xp, launch, hardware, runtime.cpu, weights, fuses)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from hwbench.answers import Answer
 from hwbench.errors import InputError, shown
 from hwbench.machine.device import Device
-from hwbench.machine.parts import LanguageCalibration, LanguageFactor
+from hwbench.machine.language_calibration import LanguageCalibration, LanguageFactor
 from hwbench.notices import Notice
 from hwbench.predict.data.llama_bench import LanguageTable, MeasuredTokens
 from hwbench.predict.data.rows import Skipped

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hwbench.machine.parts import DeviceCalibration, LanguageCalibration
+from hwbench.machine.language_calibration import LanguageCalibration
+from hwbench.machine.parts import DeviceCalibration
 from hwbench.predict.model.parameters import ParameterFile
 from hwbench.report.text.format import percent
 from hwbench.report.text.layout import PLAIN, Style, heading, sentences, table

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from hwbench import answers
 from hwbench.dtypes import BITS
-from hwbench.notices import few
+from hwbench.notice_texts import few
 from hwbench.report.text.format import ceil_digits, cut, floor_digits, intensity, interval, known, number, rate
 from hwbench.report.text.layout import PLAIN, Style, sentences, table
 from hwbench.report.text.layout import heading as headed

@@ -3,7 +3,7 @@
 import math
 
 from hwbench.units import Bytes, si
-from hwbench.workload.memory import MemoryUse
+from hwbench.workload.ops import MemoryUse
 
 RATED = {"inference": "inferences", "training": "samples", "decode": "tokens"}
 """What a rate counts, by the mode of a run; a sample of `decode` is a token."""

@@ -131,19 +131,21 @@ def wrapped(text: str, first: int, rest: int | None = None) -> list[str]:
             chunks[-1] += f" {word}"
         else:
             chunks.append(word)
-    lines, line, limit = [], "", max(first, 2)
+    lines, line, taken, limit = [], "", 0, max(first, 2)
     for chunk in chunks:
-        if line and width(line) + 1 + width(chunk) <= limit:
-            line += f" {chunk}"
+        columns = width(chunk)
+        if line and taken + 1 + columns <= limit:
+            line, taken = f"{line} {chunk}", taken + 1 + columns
             continue
         if line:
             lines.append(line)
             limit = max(first if rest is None else rest, 2)
-        line = chunk
-        while width(line) > limit:  # such as an address, which is broken after a slash or a dash
+        line, taken = chunk, columns
+        while taken > limit:  # such as an address, which is broken after a slash or a dash
             start = fit(line, limit)
             lines.append(start[: max(start.rfind("/"), start.rfind("-")) + 1] or start)
             line = line[len(lines[-1]) :].lstrip()
+            taken = width(line)
             limit = max(first if rest is None else rest, 2)
     return [*lines, line] if line else lines
 

@@ -20,8 +20,7 @@ from hwbench.files import documents
 from hwbench.files.documents import Document
 from hwbench.workload.layers import elementwise
 from hwbench.workload.layers import products as layers
-from hwbench.workload.memory import Activations
-from hwbench.workload.ops import MAX_COUNT, Op, Published, Shape, Workload
+from hwbench.workload.ops import MAX_COUNT, Activations, Op, Published, Shape, Workload
 from hwbench.workload.shapes import Positive, format_shape, wrong_shape
 
 MAX_OPS = 100_000

@@ -17,13 +17,12 @@ from onnx import TensorProto
 
 from hwbench.errors import InputError, shown
 from hwbench.workload import growth
-from hwbench.workload.memory import Activations
 from hwbench.workload.onnx import buffers
 from hwbench.workload.onnx import file as onnx_file
 from hwbench.workload.onnx.control import State
 from hwbench.workload.onnx.values import STANDARD, Value, shaped
 from hwbench.workload.onnx.walk import walk_graph
-from hwbench.workload.ops import Op, Shape, Workload, fold, uncounted
+from hwbench.workload.ops import Activations, Op, Shape, Workload, fold, uncounted
 from hwbench.workload.request import ModelRequest, TypedShape, typed_shape
 
 _BATCH = re.compile(r".*batch.*", re.IGNORECASE)

@@ -11,8 +11,7 @@ from hwbench.errors import InputError, shown
 from hwbench.files import atomic, content
 from hwbench.files.messages import complaint
 from hwbench.units import MAX_WHOLE
-from hwbench.workload.memory import Activations
-from hwbench.workload.ops import MAX_COUNT, Op, Work, Workload
+from hwbench.workload.ops import MAX_COUNT, Activations, Op, Work, Workload
 
 SCHEMA = "hwbench.workload/1"
 MAX_BYTES = 64 << 20

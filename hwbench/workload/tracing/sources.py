@@ -15,8 +15,7 @@ from hwbench.errors import InputError, nearest, shown
 from hwbench.workload import growth
 from hwbench.workload.factory import FactoryName
 from hwbench.workload.layers.network import ModelFile
-from hwbench.workload.memory import Activations
-from hwbench.workload.ops import Op, Workload, uncounted
+from hwbench.workload.ops import Activations, Op, Workload, uncounted
 from hwbench.workload.optimizers import OPTIMIZERS, update
 from hwbench.workload.request import MERGED, ModelRequest
 from hwbench.workload.tracing import batches, drawn_layers, layer_network, layer_zoo, transformers

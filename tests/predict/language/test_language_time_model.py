@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from hwbench.errors import InputError
 from hwbench.machine.device import Device, Peak, PeakTerm
-from hwbench.machine.parts import Clock, LanguageCalibration, LanguageFactor, Memory, Rate, Sustained, Units
+from hwbench.machine.language_calibration import LanguageCalibration, LanguageFactor
+from hwbench.machine.parts import Clock, Memory, Rate, Sustained, Units
 from hwbench.predict.language import phases as language_phases
 from hwbench.predict.language.hardware import Accelerator, accelerator_of
 from hwbench.predict.language.model import Parts, generation_time, prompt_time

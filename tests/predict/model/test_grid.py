@@ -16,9 +16,8 @@ from hwbench.predict.model.bounds import ceilings_of, engines
 from hwbench.predict.model.grid import grid, stacked
 from hwbench.predict.model.hardware import hardware_of
 from hwbench.predict.model.launch import launches_of
-from hwbench.predict.model.parameters import parameters
+from hwbench.predict.model.parameters import PartFactors, parameters
 from hwbench.predict.model.runtimes import Math
-from hwbench.predict.roofline import Roofline
 from hwbench.workload import load
 from hwbench.workload.ops import Op, Workload
 
@@ -125,9 +124,9 @@ def test_an_op_of_no_family_has_a_share_of_what_the_host_takes() -> None:
 
 
 def test_structs_of_numbers_become_structs_of_arrays() -> None:
-    pair = [Roofline(2.0, 3.0), Roofline(5.0, 7.0)]
-    assert stacked(pair).bandwidth.tolist() == [3, 7]
-    assert stacked(pair, (-1, 1)).peak.tolist() == [[2], [5]]
+    pair = [PartFactors(2.0, 3.0), PartFactors(5.0, 7.0)]
+    assert stacked(pair).memory.tolist() == [3, 7]
+    assert stacked(pair, (-1, 1)).compute.tolist() == [[2], [5]]
     assert stacked([{"a": 1, "b": "x"}, {"a": 2, "b": "y"}])["a"].tolist() == [1, 2]
     assert stacked([{"b": "x"}, {"b": "y"}]) == {"b": "x"}
     assert stacked([True, False]).tolist() == [True, False]

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.machine.device import Device
-from hwbench.machine.parts import LanguageCalibration
+from hwbench.machine.language_calibration import LanguageCalibration
 from hwbench.predict.data.llama_bench import LanguageTable, MeasuredTokens
 from hwbench.predict.language.parameters import shipped
 from hwbench.predict.replay import language

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hwbench.report.text.format import ceil_digits, floor_digits, integer, interval, layer_name, memory_use, percent
 from hwbench.report.text.layout import Style, sentences, table, warnings, wrapped
-from hwbench.workload.memory import MemoryUse
+from hwbench.workload.ops import MemoryUse
 
 WORDS = st.text("abc01µ×", min_size=1, max_size=20)
 ANYTHING = st.text(max_size=20)

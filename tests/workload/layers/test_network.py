@@ -11,8 +11,7 @@ from hwbench.errors import InputError
 from hwbench.workload import load
 from hwbench.workload.layers import network
 from hwbench.workload.layers import products as layers
-from hwbench.workload.memory import Activations
-from hwbench.workload.ops import Op
+from hwbench.workload.ops import Activations, Op
 
 IMAGE = (3, 32, 32)
 ONE = 3 * 32 * 32

@@ -20,9 +20,8 @@ from hwbench.errors import InputError  # noqa: E402
 from hwbench.workload import counting  # noqa: E402
 from hwbench.workload.formulas import onnx as onnx_formulas  # noqa: E402
 from hwbench.workload.formulas.cost import Cost  # noqa: E402
-from hwbench.workload.memory import Activations  # noqa: E402
 from hwbench.workload.onnx import graph as onnx_graph  # noqa: E402
-from hwbench.workload.ops import Workload  # noqa: E402
+from hwbench.workload.ops import Activations, Workload  # noqa: E402
 from hwbench.workload.request import ModelRequest  # noqa: E402
 
 FLOAT, INT64, INT8, UINT8, INT32 = (
