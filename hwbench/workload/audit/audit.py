@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hwbench.errors import shown
+from hwbench.errors import InputError, shown
 from hwbench.workload.audit import counters as other_counters
 from hwbench.workload.audit.causes import Cause, CauseKind, ModuleCounts, OwnCounts, Term, TermKind, explain, same
 from hwbench.workload.audit.counters import MAX_COPY_BYTES, Counter, Unit
@@ -115,9 +115,15 @@ def count(built: Built) -> OwnCounts:
     def enter(module: Any, _args: Any) -> None:
         calls[paths.get(id(module), "")] += 1
 
-    args, kwargs = copy.deepcopy((built.args, built.kwargs))
     with hooks.register_module_forward_pre_hook(enter):
-        trace = torch_trace.trace(built.module, args, kwargs, batch=built.batch)
+        try:
+            args, kwargs = copy.deepcopy((built.args, built.kwargs))
+            trace = torch_trace.trace(built.module, args, kwargs, batch=built.batch)
+        except InputError as error:
+            if error.code != "not-traceable":
+                raise
+            calls.clear()  # of the run that did not end
+            trace = torch_trace.trace(built.module, built.args, built.kwargs, batch=built.batch, real=True)
     ops: dict[str, list[Op]] = {}
     for op in _with_attention(trace.ops):
         ops.setdefault(op.name.rpartition(":")[0], []).append(op)

@@ -184,6 +184,20 @@ def test_a_workload_that_is_not_the_forward_pass_is_explained() -> None:
     assert f"{step.macs:,}" in found.explanations[0]
 
 
+def test_a_module_that_needs_values_is_counted_on_real_ones() -> None:
+    class Decides(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(8, 4, bias=False), nn.Linear(4, 2, bias=False)
+
+        def forward(self, x: Any) -> Any:
+            return self.second(self.first(x) * float(self.first.weight.abs().max().item() >= 0))
+
+    own = audit.count(built(Decides, (2, 8)))
+    assert own.total == 8 * 4 + 4 * 2
+    assert own.calls == {"": 1, "first": 1, "second": 1}
+
+
 def test_failures_and_missing_packages_take_one_line() -> None:
     def failing(run: Any) -> ModuleCounts:
         raise ValueError("no\nway")
