@@ -14,7 +14,7 @@ from msgspec.structs import replace
 import hwbench
 from hwbench import api
 from hwbench.errors import InputError
-from hwbench.notices import few
+from hwbench.notice_texts import few
 from hwbench.predict.estimate import Estimate
 from hwbench.predict.model.runtimes import runtimes_on, without_parameters
 from hwbench.report.text.compare import MAX_ROWS
