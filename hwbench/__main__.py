@@ -4,7 +4,6 @@ import atexit
 import gc
 import os
 import sys
-import threading
 
 
 def main() -> None:
@@ -28,6 +27,8 @@ def start() -> None:
     try:
         main()
     except SystemExit as leaving:
+        import threading  # which click has imported by now, without collecting garbage
+
         if isinstance(leaving.code, int) and not atexit._ncallbacks() and threading.active_count() == 1:
             os._exit(leaving.code)  # cli/main.py has flushed what was written
         raise

@@ -164,7 +164,10 @@ def si(value: float, unit: str, digits: int = 4, binary: bool = False) -> str:
     index = names.index("")
     while abs(value) < 1 and index > 0:
         value, index = value * 1000, index - 1
-    while (abs(value) >= 10 * step or abs(float(f"{value:.{digits}g}")) >= step) and index < len(names) - 1:
+    # No rounding adds more than a tenth, so that most values need none here.
+    while abs(value) >= 0.9 * step and index < len(names) - 1:
+        if abs(value) < 10 * step and abs(float(f"{value:.{digits}g}")) < step:
+            break
         value, index = value / step, index + 1
     number = f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}" if value < 1e15 else f"{value:.3e}"
     return f"{number} {names[index]}{unit}".strip()

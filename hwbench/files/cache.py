@@ -171,7 +171,7 @@ def _sealed(value: Any) -> bytes:
     return crc32(content).to_bytes(4, "big") + content
 
 
-def _unsealed(sealed: bytes, kind: type[T]) -> T | None:
+def _unsealed(sealed: bytes, kind: type[T]) -> "T | None":
     content = sealed[4:]
     if crc32(content) != int.from_bytes(sealed[:4], "big"):
         return None

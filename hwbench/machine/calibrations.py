@@ -38,7 +38,7 @@ def language_key(key: str) -> str:
     return f"{key}-language"
 
 
-def _load(key: str, kind: type[T]) -> T | None:
+def _load(key: str, kind: type[T]) -> "T | None":
     try:
         return msgspec.json.decode(content.read_bytes(path(key), MAX_BYTES), type=kind)
     except (ValueError, msgspec.DecodeError, RecursionError):

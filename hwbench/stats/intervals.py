@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 from math import floor, sqrt
-from statistics import NormalDist, fmean, stdev
+from statistics import NormalDist
 
 from msgspec import Struct
 
@@ -74,25 +74,6 @@ def effective_count(samples: Sequence[float]) -> float:
         return float(count)
     correlation = min(neighbors + (1 + 3 * neighbors) / count, (count - 1) / (count + 1))
     return count * (1 - correlation) / (1 + correlation)
-
-
-def prediction_ends(errors: Sequence[float], level: float) -> tuple[float, float]:
-    """Return the ends between which another error lies at `level`, with an equal share beyond each end.
-
-    They are conformal quantiles of the errors (Vovk, Gammerman and Shafer 2022), which need no distribution but about
-    2 / (1 - level) errors; from fewer, those of a normal distribution of unknown mean and spread, never within the
-    errors seen. One error tells of no spread. Raises ValueError without errors.
-    """
-    if not len(errors):
-        raise ValueError("an interval needs an error")
-    values, count, tail = sorted(map(float, errors)), len(errors), (1 - level) / 2
-    if (count + 1) * tail > 1 - 1e-9 or count < 2:
-        place = min(1.0, (1 - tail) * (1 + 1 / count)) * (count - 1)
-        return _between(values, count - 1 - place), _between(values, place)
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(count - 1, 1 - tail)) * stdev(values) * sqrt(1 + 1 / count)
-    return min(values[0], fmean(values) - half), max(values[-1], fmean(values) + half)
 
 
 def proportion_interval(hits: int, count: int, level: float = LEVEL) -> tuple[float, float]:

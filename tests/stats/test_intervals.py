@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hwbench.stats.intervals import Interval, effective_count, median_interval, prediction_ends, proportion_interval
+from hwbench.stats.intervals import Interval, effective_count, median_interval, proportion_interval
 
 
 def test_half_width_is_a_share_of_the_value() -> None:
@@ -68,30 +68,6 @@ def test_intervals_of_correlated_samples_hold_the_median(correlation: float, cou
         found = median_interval(steps[60:].tolist())
         held += found.low <= 0 <= found.high
     assert held / trials >= least - 3 * (least * (1 - least) / trials) ** 0.5
-
-
-def test_ends_of_few_errors_are_those_of_a_normal_distribution() -> None:
-    errors = [0.3, -0.1, 0.0, 0.5, -0.4]
-    half = stats.t.ppf(0.9, 4) * np.std(errors, ddof=1) * 1.2**0.5
-    assert prediction_ends(errors, 0.8) == pytest.approx((np.mean(errors) - half, np.mean(errors) + half))
-    assert prediction_ends([0.0, 0.0, 0.0, 0.0, 5.0], 0.3)[0] == 0.0  # never within what was seen
-    assert prediction_ends([0.2], 0.8) == (0.2, 0.2)
-    many = list(range(19))
-    assert prediction_ends(many, 0.8) == pytest.approx((18 * (1 - 0.9 * 20 / 19), 18 * 0.9 * 20 / 19))
-    assert prediction_ends(many[:9], 0.8) == (0.0, 8.0)
-    with pytest.raises(ValueError, match="error"):
-        prediction_ends([], 0.8)
-
-
-@pytest.mark.parametrize("count", [3, 5, 8, 9, 10, 20])
-@pytest.mark.parametrize("heavy", [False, True])
-def test_another_error_lies_between_the_ends(count: int, heavy: bool) -> None:
-    """Quantiles of three and five errors held 50 and 67 % where 80 % were stated."""
-    random, trials = np.random.default_rng(2), 3000
-    drawn = random.standard_t(4, (trials, count + 1)) if heavy else random.normal(size=(trials, count + 1))
-    ends = [prediction_ends(row[:-1].tolist(), 0.8) for row in drawn]
-    held = float(np.mean([low <= new <= high for (low, high), new in zip(ends, drawn[:, -1], strict=True)]))
-    assert 0.8 - 3 * (0.16 / trials) ** 0.5 <= held <= 0.86
 
 
 @pytest.mark.parametrize(("hits", "count"), [(0, 7), (3, 7), (7, 7), (1, 2)])
