@@ -38,7 +38,7 @@ from hwbench.workload.language.formats import block_format
 from hwbench.workload.language.work import StepWork, decode_step, prompt_steps
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "measured" / "llm"
-PUBLISHED = Path(__file__).parents[1] / "results" / "published" / "language"
+CITED = Path(__file__).parents[1] / "results" / "published" / "language" / "cited.csv"
 OWN = Path(__file__).parents[1] / "results" / "measured" / "language-cpu.csv"
 ONE_THREAD = "AMD EPYC"
 BANDWIDTH, CLOCK_HZ = 30e9, 3.7e9
@@ -51,15 +51,16 @@ CORES = {
 }
 FILES = {
     "cuda": ("llama_bench_xiongjiedai_llama3.csv", "llama_bench_dgx_spark_batched.csv"),
-    "metal": ("llama_bench_xiongjiedai_llama3.csv", "apple.csv"),
+    "metal": ("llama_bench_xiongjiedai_llama3.csv",),
     "cpu": ("llama_bench_ik_cpu.csv", "llama_bench_cpu_formats.csv", OWN.name),
-    "amd": ("llama_bench_strix_halo.csv", "cited.csv"),
-    "metal-m3": ("apple.csv", "cited.csv"),
+    "amd": ("llama_bench_strix_halo.csv", CITED.name),
+    "metal-m3": (CITED.name,),
 }
-DERIVED = {"amd": ("cuda", ("fused_cache", "compute", "attention"))}
+DERIVED = {
+    "amd": ("cuda", ("fused_cache", "compute", "attention")),
+    "metal-m3": ("metal", ("decode", "compute")),
+}
 """Classes of too few rows for a fit of their own: those of another one, of which these parameters are fitted."""
-WIDER = {"amd": "cuda", "metal-m3": "metal"}
-"""Classes measured with few models: no interval of theirs is narrower than that of another one."""
 KINDS = {
     "generation": "generation", "prompt": "prompt", "batched": "batched", "fused": "prompt with fused attention",
     "several": "prompt on several cards",
@@ -101,8 +102,7 @@ class Case(Struct, frozen=True):
 
 def rows(name: str) -> Iterator[dict[str, str]]:
     """Yield the rows of a table."""
-    path = next(folder / name for folder in (DATA, PUBLISHED, OWN.parent) if (folder / name).is_file())
-    with path.open(encoding="utf-8") as file:
+    with {OWN.name: OWN, CITED.name: CITED}.get(name, DATA / name).open(encoding="utf-8") as file:
         yield from csv.DictReader(line for line in file if not line.startswith("#"))
 
 
@@ -174,11 +174,11 @@ def gpu(values: dict[str, float]) -> dict[str, Any]:
         "stream": min(values["stream"], 1.0), "power": values["power"], "cache": values["cache"],
         "fused_cache": min(values.get("fused_cache", values["cache"]), 1.0), "tile": values.get("tile", TILE),
         "batched_compute": values.get("batched_compute", values["compute"]),
-        "layer": values["layer"] * 1e-6, "hop": values.get("hop", 0.0) * 1e-6, "grouped": GROUPED,
-        "decode": {coding: values[name] for coding, name in DECODED.items() if name in values},
+        "layer": values["layer"] * 1e-6, "hop": values.get("hop", 0.0) * 1e-6,
+        "decode": {"plain": values["decode_plain"], "quantized": values["decode"]},
         "compute": {"plain": values["compute_plain"], "quantized": values["compute"]},
         "prompt_power": values["prompt_power"], "dequantize": values.get("dequantize", 0.0),
-        "score": values.get("score", SCORE), "token": values.get("token", 0.0) * 1e-6, "output": 0.0,
+        "score": values["score"], "token": values.get("token", 0.0) * 1e-6, "output": 0.0,
     }  # fmt: skip
 
 
@@ -195,30 +195,22 @@ def cpu(values: dict[str, float]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-METAL = {
-    "stream": 0.92, "decode_plain": 4, "decode": 15, "decode_k": 9, "cache": 0.5, "layer": 170, "power": 8,
-    "compute_plain": 0.74, "compute": 0.63, "prompt_power": 3,
-}  # fmt: skip
 FITS = {
     "cuda": Fit(
-        {"stream": 0.95, "decode_plain": 3.3, "decode": 11, "cache": 1.9, "layer": 80, "power": 5, "hop": 200,
+        {"stream": 0.95, "decode_plain": 3.3, "decode": 11, "cache": 0.45, "layer": 80, "power": 5, "hop": 200,
          "fused_cache": 0.7, "batched_compute": 0.28, "tile": 8,
          "compute_plain": 0.6, "compute": 0.8, "score": 30, "prompt_power": 3, "token": 1.2, "dequantize": 1.4}, gpu,
     ),
-    "metal": Fit(METAL, gpu),
-    "metal-m3": Fit({**METAL, "decode": 24, "decode_k": 15}, gpu),
+    "metal": Fit(
+        {"stream": 0.83, "decode_plain": 3.6, "decode": 7.8, "cache": 0.11, "layer": 100, "power": 5,
+         "compute_plain": 0.66, "compute": 0.51, "score": 9, "prompt_power": 3}, gpu,
+    ),
     "cpu": Fit(
         {"stream": 0.7, "power": 2, "decode": 3, "decode_plain": 3, "decode_k": 3, "decode_i": 3,
          "decode_split": 3, "layer": 100, "output": 30, "compute": 0.9, "compute_plain": 0.5, "compute_k": 0.9,
          "compute_i": 0.2, "compute_split": 0.7}, cpu,
     ),
 }  # fmt: skip
-DECODED = {"plain": "decode_plain", "quantized": "decode", "k": "decode_k"}
-GROUPED = 8.0
-"""Heads of queries for which a cache was read again: no model of the tables shares one among more."""
-SCORE = 16.0
-"""Bytes of a score in fp32: written, read and written by softmax, and read. Not fitted for Apple's GPUs: long prompts
-are of two, one of which slows down as it warms up."""
 TILE = 8.0
 """Tokens by which products of a few are padded, for classes of devices without measurements of them."""
 NOWHERE = ErrorBand(0.0, 0.0)
@@ -309,16 +301,13 @@ def held_out(family: str, every: list[Case], group: str = "device") -> list[tupl
 
 
 def spread(errors: list[tuple[Case, float]]) -> ErrorBand:
-    """Return the interval of logarithms that holds LEVEL of the cases, n of a device weighing as much as root n.
-
-    They share what is particular to it: less than n observations, and more than one.
-    """
+    """Return the interval of logarithms that holds LEVEL of the cases, each device with the same weight."""
     if not errors:
         return NOWHERE
     counts: dict[str, int] = {}
     for case, _ in errors:
         counts[case.device] = counts.get(case.device, 0) + 1
-    order = sorted((abs(error), counts[case.device] ** -0.5) for case, error in errors)
+    order = sorted((abs(error), 1 / counts[case.device]) for case, error in errors)
     total, seen = sum(weight for _, weight in order), 0.0
     for size, weight in order:
         seen += weight
@@ -328,15 +317,11 @@ def spread(errors: list[tuple[Case, float]]) -> ErrorBand:
 
 
 def one_measurement(errors: list[tuple[Case, float]]) -> list[tuple[Case, float]]:
-    """Return the errors of the others where the first case of each device, format and kind scales its forecasts."""
+    """Return the errors that remain where one measured case of each device, format and kind scales its forecasts."""
     scales: dict[tuple[str, str, str], float] = {}
-    result = []
     for case, error in errors:
-        key = case.device, case.weights, case.kind
-        if key in scales:
-            result.append((case, error - scales[key]))
-        scales.setdefault(key, error)
-    return result
+        scales.setdefault((case.device, case.weights, case.kind), error)
+    return [(case, error - scales[case.device, case.weights, case.kind]) for case, error in errors]
 
 
 def describe(kind: str, errors: list[tuple[Case, float]]) -> None:
@@ -390,7 +375,7 @@ def run(write: bool, chosen: Sequence[str]) -> None:
         kinds = {kind: [pair for pair in errors if pair[0].spread == kind] for kind in KINDS}
         for kind, pairs in kinds.items():
             describe(KINDS[kind], pairs)
-        base = families[WIDER[family]] if family in WIDER else None
+        base = shipped().families[DERIVED[family][0]] if family in DERIVED else None
         spreads = {kind: spread(pairs) if pairs else None for kind, pairs in kinds.items()}
         spreads["prompt"] = spreads["prompt"] or UNFITTED
         if base:
@@ -414,7 +399,7 @@ def run(write: bool, chosen: Sequence[str]) -> None:
 
 
 def at_least(base: RuntimeParameters, spreads: dict[str, ErrorBand | None]) -> dict[str, ErrorBand | None]:
-    """Return spreads of a few rows, none narrower than that of a class of more."""
+    """Return spreads of a few rows, none narrower than that of the class whose other parameters are used."""
     floors = {kind: getattr(base, kind) or base.prompt for kind in spreads}
     return {kind: band and max(band, floors[kind], key=lambda each: each.high) for kind, band in spreads.items()}
 

@@ -3,8 +3,8 @@
     generation = (reading ** p + decoding ** p) ** (1 / p) + arithmetic + cache + launches
     prompt     = (arithmetic ** q + reading ** q) ** (1 / q) + decoding + scores + launches
 
-Reading is bytes over a share of the bandwidth, those of the cache for each head of queries unless attention is fused;
-decoding is weights over weights a cycle, units and clock; arithmetic is operations over a share of the rate.
+Reading is bytes over a share of the bandwidth; decoding is weights over weights a cycle, units and clock; arithmetic
+is operations over a share of the rate.
 """
 
 import math
@@ -61,9 +61,7 @@ def generation_time(
     The products of one token are part of decoding its weights; those of a few take their own time.
     """
     padded = step.flops * (1 + known.tile / step.tokens) if step.tokens > step.passes else 0.0
-    share, past = known.fused_cache, step.cache_bytes
-    if not fused_attention:
-        share, past = known.cache, max(past, min(step.head_bytes, known.grouped * past))
+    share = known.fused_cache if fused_attention else known.cache
     reading = step.weight_bytes / (known.stream * device.bandwidth)
     decoding = sum(count / by_coding(known.decode, coding) for coding, count in step.decoded.items()) / device.cycles
     reading, decoding = _joined(reading, decoding, known.power)
@@ -71,7 +69,7 @@ def generation_time(
         weights=reading,
         decoding=decoding,
         arithmetic=padded / (known.batched_compute * device.rate),
-        cache=(past + step.masked_bytes) / (share * device.bandwidth),
+        cache=(step.cache_bytes + step.masked_bytes) / (share * device.bandwidth),
         launches=known.layer * step.layers * step.passes + known.hop * (devices - 1) * step.passes,
     )
 

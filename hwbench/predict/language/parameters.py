@@ -36,14 +36,13 @@ class RuntimeParameters(Struct, frozen=True, forbid_unknown_fields=True):
 
     `stream`: share of the bandwidth at which weights are read, `decode`: weights that a unit decodes in a cycle for one
     token, by the coding of their format (`quantized` for those without an entry); the slower of both limits, joined by
-    the `power`. `cache`: share of the bandwidth for the cache, which up to `grouped` heads of queries read one by one
-    (so it may exceed 1), `fused_cache` with fused attention. `layer` is what the launches of a layer take in each pass,
-    `hop` what each further device takes. `compute` is the share of the rate that products reach, by coding;
-    `prompt_power` joins them with reading. `batched_compute` is that of products of a few tokens, which take as long as
-    `tile` tokens more. `dequantize`: weights that a unit decodes in a cycle for a product of many tokens, 0 where
-    products decode as they go. `score` is the traffic in bytes of a score of attention, `token` the time of a layer for
-    each token of a prompt, `output` the cycles of a unit for each output of its products. `overlap` is the share of the
-    time that passes through several devices could save at most and do. `attention` is the
+    the `power`. `cache`: share of the bandwidth for the cache, `fused_cache` with fused attention. `layer` is what the
+    launches of a layer take in each pass, `hop` what each further device takes. `compute` is the share of the rate that
+    products reach, by coding; `prompt_power` joins them with reading. `batched_compute` is that of products of a few
+    tokens, which take as long as `tile` tokens more. `dequantize`: weights that a unit decodes in a cycle for a product
+    of many tokens, 0 where products decode as they go. `score` is the traffic in bytes of a score of attention, `token`
+    the time of a layer for each token of a prompt, `output` the cycles of a unit for each output of its products.
+    `overlap` is the share of the time that passes through several devices could save at most and do. `attention` is the
     share of the rate that fused attention reaches in a prompt, None for that of other products.
     `generation`, `prompt` and `batched` are the spreads of these times, `several` that of prompts on several devices,
     `fused` with fused attention; `calibrated` are the half-widths that are left where a device has a measurement of its
@@ -76,7 +75,6 @@ class RuntimeParameters(Struct, frozen=True, forbid_unknown_fields=True):
     attention: float | None = None
     several: ErrorBand | None = None
     fused: ErrorBand | None = None
-    grouped: float = 1.0
 
 
 class LanguageParameters(Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,8 +15,8 @@ class StepWork(Struct, frozen=True):
     Products have `outputs` values. `weight_bytes` are read once a pass whatever the number of tokens, of the experts
     those that are expected to be used; `decoded` counts these weights by coding. `cache_bytes` are those of past tokens
     that are read and of new ones that are written, `masked_bytes` those of tokens before a window that are read all the
-    same, `head_bytes` those of past tokens where each head of queries reads for itself. `weight_macs` are multiply-adds
-    with weights, `attention_macs` those of attention, whose `scores` a kernel that is not fused writes out.
+    same. `weight_macs` are multiply-adds with weights, `attention_macs` those
+    of attention, whose `scores` a kernel that is not fused writes out.
     """
 
     passes: float
@@ -30,7 +30,6 @@ class StepWork(Struct, frozen=True):
     scores: float
     outputs: float = 0.0
     masked_bytes: float = 0.0
-    head_bytes: float = 0.0
 
     @property
     def flops(self) -> float:
@@ -104,7 +103,6 @@ def _step(
     read = sum(layer.cached * seen + 2 * layer.state for layer, seen in attended)
     written = sum(layer.cached for layer in model.layers)
     totals = _weights(model, tokens, heads)
-    macs = tokens * sum(layer.score_macs * seen for layer, seen in attended)
     return StepWork(
         passes=1.0,
         tokens=tokens,
@@ -113,10 +111,9 @@ def _step(
         decoded=totals[1],
         cache_bytes=per_value * (sequences * read + tokens * written),
         weight_macs=totals[2],
-        attention_macs=macs,
+        attention_macs=tokens * sum(layer.score_macs * seen for layer, seen in attended),
         scores=tokens * sum(layer.heads * seen for layer, seen in attended),
         outputs=totals[3],
-        head_bytes=per_value * macs,
     )
 
 
@@ -172,5 +169,4 @@ def _sum(total: StepWork | None, step: StepWork, times: float) -> StepWork:
         scores=total.scores + times * step.scores,
         outputs=total.outputs + times * step.outputs,
         masked_bytes=total.masked_bytes + times * step.masked_bytes,
-        head_bytes=total.head_bytes + times * step.head_bytes,
     )

@@ -124,7 +124,7 @@ def test_the_parts_of_a_generated_token() -> None:
     reading = step.weight_bytes / (known.stream * 936e9)
     decoding = step.decoded["k"] / known.decode["quantized"] / (82 * 1.695e9)
     joined = (reading**known.power + decoding**known.power) ** (1 / known.power)
-    cache, launches = step.head_bytes / (known.cache * 936e9), 32 * known.layer
+    cache, launches = step.cache_bytes / (known.cache * 936e9), 32 * known.layer
     parts = generation_time(step, device, known)
     assert parts.total == pytest.approx(joined + cache + launches)
     assert (parts.arithmetic, parts.launches) == (0.0, pytest.approx(launches))

@@ -98,16 +98,6 @@ def test_masked_tokens_are_read() -> None:
     assert masked.traffic == STEP.traffic
 
 
-@pytest.mark.parametrize(
-    ("heads", "grouped", "times"), [(4.0, 8.0, 4.0), (16.0, 8.0, 8.0), (4.0, 1.0, 1.0), (0.0, 8.0, 1.0)]
-)
-def test_heads_of_queries_read_the_cache_one_by_one(heads: float, grouped: float, times: float) -> None:
-    step, known = replace(STEP, head_bytes=heads * STEP.cache_bytes), replace(KNOWN, grouped=grouped)
-    once = generation_time(STEP, DEVICE, KNOWN).cache
-    assert generation_time(step, DEVICE, known).cache == pytest.approx(times * once)
-    assert generation_time(step, DEVICE, known, 1, True) == generation_time(STEP, DEVICE, KNOWN, 1, True)
-
-
 def test_prompts_on_several_devices_and_with_fused_attention_have_bands_of_their_own() -> None:
     bands = replace(KNOWN, several=ErrorBand(-0.4, 0.4), fused=ErrorBand(-0.5, 0.5))
     stage = replace(STAGE, known=bands)
