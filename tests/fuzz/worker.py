@@ -163,11 +163,11 @@ def _page(words: list[str]) -> int:
     from urllib.parse import parse_qsl
 
     from hwbench.errors import InputError
-    from hwbench.explore import question, views
+    from hwbench.explore import question, view, views
 
     try:
         asked = question.parse(parse_qsl(words[1], keep_blank_values=True))
-        print(json.dumps(views.plain(views.view(words[0], asked)), allow_nan=False))
+        print(json.dumps(view.plain(views.view(words[0], asked)), allow_nan=False))
     except InputError as error:
         print(f"hwbench: {error}", file=sys.stderr)
         return 2
