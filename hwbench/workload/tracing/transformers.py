@@ -7,7 +7,9 @@ prompt of n tokens, `decode` makes one token against a key-value cache of n.
 import inspect
 import re
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from traceback import walk_tb
@@ -20,7 +22,7 @@ from hwbench.units import si
 from hwbench.workload.request import ModelRequest
 from hwbench.workload.tracing import trace as torch_trace
 from hwbench.workload.tracing.build import Built, build_module, import_package, stated, typed_input, usual_batch
-from hwbench.workload.tracing.transformers_inputs import fitting
+from hwbench.workload.tracing.transformers_inputs import arguments_of, fitting
 
 _PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     "gemma3": {"vision_config": {"image_size": 896, "patch_size": 14}},
@@ -54,9 +56,13 @@ def build(name: str, request: ModelRequest, place: str = "meta") -> Built:
     title = f"transformers {type(module).__name__} ({si(size, '')} parameters)"
     if request.input:
         return stated(module, (typed_input(request.input),), {}, title)
-    kwargs, tokens = fitting(module, config, request, batch, causal)
+    kwargs, tokens, runs = fitting(module, config, request, batch, causal)
+    if not runs and (arguments := _given_by_whole(transformers, module, config, query, request, batch)):
+        return Built(module, *arguments, batch, title)
     if causal:
-        kwargs["use_cache"] = True  # the configs' own default
+        # The configs' own default; but the cache of a hybrid without attention layers does not know its length.
+        has_length = {*getattr(config, "layers_block_type", ())} != {"linear_attention"}
+        kwargs["use_cache"] = request.phase is not None or has_length
         run = request.phase or ("training step" if request.training else "forward")
         title += f", {run} {'after' if request.phase == 'decode' else 'of'} {tokens} tokens"
     if request.phase == "decode":
@@ -129,13 +135,33 @@ def _config(transformers: Any, kind: str, query: str, place: str) -> Any:
 
 def _of_whole(kind: Any) -> tuple[Any, dict[str, Any]]:
     """Return the default config of a class, and what the config of the model that it is a part of states in it."""
-    default, home = kind(), vars(sys.modules[kind.__module__])
-    wholes: list[Any] = [each for each in home.values() if getattr(each, "__module__", "") == kind.__module__]
-    for whole in wholes:
-        for key in (key for key, part in (getattr(whole, "sub_configs", None) or {}).items() if part is kind):
-            own = _stated(getattr(_of_whole(whole)[0], key, None) or default)
-            return default, own | _PUBLISHED.get(whole.model_type, {}).get(key, {})
+    default = kind()
+    for whole, key in _wholes(kind):
+        own = _stated(getattr(_of_whole(whole)[0], key, None) or default)
+        return default, own | _PUBLISHED.get(whole.model_type, {}).get(key, {})
     return default, {}
+
+
+def _wholes(kind: Any) -> Iterator[tuple[Any, str]]:
+    """Yield the classes of configs that a config of this class is inside of, and its name there."""
+    home: list[Any] = [*vars(sys.modules[kind.__module__]).values()]
+    for whole in (each for each in home if getattr(each, "__module__", "") == kind.__module__):
+        yield from ((whole, key) for key, part in (getattr(whole, "sub_configs", None) or {}).items() if part is kind)
+
+
+def _given_by_whole(
+    transformers: Any, part: Any, config: Any, query: str, request: ModelRequest, batch: int
+) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    """Return the arguments that a whole model calls its part with; None where it does not come that far."""
+    for kind, key in _wholes(type(config)):
+        changes = "&".join(f"{key}.{change}" for change in query.split("&") if change)
+        with suppress(Exception):  # whatever the whole raises: the refusal of the part itself is reported
+            of_whole = _config(transformers, kind.model_type, changes, "meta")
+            whole, _ = build_module(partial(_model, transformers, of_whole), request.model)
+            inner = next((each for each in whole.modules() if type(each) is type(part)), None)
+            if inner is not None and (arguments := arguments_of(inner, whole, of_whole, request, batch)):
+                return arguments
+    return None
 
 
 def _stated(config: Any) -> dict[str, Any]:

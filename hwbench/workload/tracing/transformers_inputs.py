@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from hwbench.errors import InputError
 from hwbench.workload.request import ModelRequest
-from hwbench.workload.tracing import batches
+from hwbench.workload.tracing import batches, twins
 from hwbench.workload.tracing.build import Built
 from hwbench.workload.tracing.twins import keep_values, repeat_rows, rows, tensors
 
@@ -117,19 +117,53 @@ def find(config: Any, *names: str) -> Any:
     return next((value for value in values if value is not None), None)
 
 
-def fitting(module: Any, config: Any, request: ModelRequest, batch: int, causal: bool) -> tuple[dict[str, Any], int]:
-    """Return the arguments that a model runs on, the first ones where it runs on none, and the tokens of its text."""
+class _ReachedError(BaseException):
+    """A run has come to the module whose arguments are looked for."""
+
+
+def fitting(
+    module: Any, config: Any, request: ModelRequest, batch: int, causal: bool
+) -> tuple[dict[str, Any], int, bool]:
+    """Return the arguments that a model runs on, the tokens of its text, and whether it runs: the first if on none."""
     candidates = islice(_candidates(module, config, request, batch), _TRIES)
     first = next(candidates)
     if causal and set(first[0]) == {"input_ids"}:
-        return first
+        return *first, True
     for kwargs, tokens in (first, *candidates):
         try:
             batches.run(Built(module, (), kwargs, batch, ""), ModelRequest(request.model))
         except InputError:
             continue
-        return kwargs, tokens
-    return first
+        return kwargs, tokens, True
+    return *first, False
+
+
+def arguments_of(
+    inner: Any, whole: Any, config: Any, request: ModelRequest, batch: int
+) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    """Return the arguments that a model calls a module inside with; None where no run comes that far."""
+    reached: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    def stop(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        reached.append(twins.convert_all((args, kwargs), lambda tensor: _as_given(tensor, batch), False))
+        raise _ReachedError
+
+    handle = inner.register_forward_pre_hook(stop, with_kwargs=True)
+    try:
+        fitting(whole, config, request, batch, False)
+    except _ReachedError:
+        return reached[0]
+    finally:
+        handle.remove()
+    return None
+
+
+def _as_given(tensor: torch.Tensor, batch: int) -> torch.Tensor:
+    """Return a tensor like one that a run has made, without data but for numbers that are known."""
+    if not (tensor.is_meta or tensor.is_floating_point()):
+        return keep_values(tensor.clone())
+    like = torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
+    return repeat_rows(like, len(tensor) // batch) if tensor.dim() and len(tensor) % batch == 0 else like
 
 
 def _candidates(module: Any, config: Any, request: ModelRequest, batch: int) -> Iterator[tuple[dict[str, Any], int]]:

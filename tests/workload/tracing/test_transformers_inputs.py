@@ -59,6 +59,24 @@ def test_a_part_has_the_values_that_the_whole_model_gives_it() -> None:
     assert traced("glm4v_text?num_hidden_layers=1").macs > 10**9
 
 
+def test_a_part_takes_what_the_whole_model_gives_it() -> None:
+    """Five tokens (four masks and their quality) attend to 64² places of the image, twice, and these once to them."""
+    tokens, places, width, inner = 5, 64**2, 256, 128
+    there = 2 * tokens * width * inner + 2 * places * width * inner + 2 * tokens * places * inner
+    back = 2 * places * width * inner + 2 * tokens * width * inner + 2 * tokens * places * inner
+    upscaled = places * width * 64 * 4 + 4 * places * 64 * 32 * 4
+    masks = 4 * (2 * width * width + width * 32 + 32 * 16 * places) + 2 * width * width + width * 4
+    found = traced("sam_mask_decoder?num_hidden_layers=1")
+    assert found.samples == 1
+    assert found.macs == block(tokens, width, 2048) + 2 * there + back + upscaled + masks
+
+
+def test_a_hybrid_without_attention_layers_runs_without_a_cache() -> None:
+    options = "hidden_size=64&num_hidden_layers=1&mamba_n_heads=8&mamba_d_head=16&intermediate_size=64&vocab_size=100"
+    found = traced(f"bamba?{options}")
+    assert sum(op.macs for op in found.ops if op.name.startswith("lm_head")) == 128 * 64 * 100
+
+
 @pytest.mark.parametrize(("model", "code"), [("esm", "config-needed"), ("layoutxlm", "unknown-model")])
 def test_what_no_default_makes_is_refused_by_name(model: str, code: str) -> None:
     with pytest.raises(InputError) as raised:
