@@ -44,7 +44,7 @@ SOURCES = {
     "explanation/runtimes.md": ("constants of hwbench/measure/inference and engines", "0.001 4,096"),
     "explanation/tools.md": (
         "python benchmarks/counters.py, timm_tables.py and matmul.py",
-        "0.27 0.39 0.12 0.31 1,018 0.9955 0.976 0.999 0.79 3000",
+        "0.15 0.23 0.13 0.18 0.08 1,018 0.9955 0.976 0.999 0.79 3000",
     ),
     "howto/choose.md": ("an example of a sentence", "1.04"),
     "howto/fleet.md": ("a constant of hwbench/api/sweeps; an address", "500,000 127.0"),
