@@ -47,6 +47,7 @@ SOURCES = {
         "0.15 0.23 0.13 0.18 0.08 1,018 0.9955 0.976 0.999 0.79 3000",
     ),
     "howto/choose.md": ("an example of a sentence", "1.04"),
+    "howto/explore.md": ("python benchmarks/explore.py 10000 50", "547 783"),
     "howto/fleet.md": ("a constant of hwbench/api/sweeps; an address", "500,000 127.0"),
     "howto/meter.md": ("python benchmarks/meter.py", "1.0035"),
     "reference/json.md": ("an example of a fraction", "0.08"),
