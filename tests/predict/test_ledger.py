@@ -86,6 +86,7 @@ def test_errors_of_runtimes_on_one_core_stay_as_small_as_they_were() -> None:
         [(_, sizes)], [(_, kinds)] = ledger("sizes of layers", name), ledger("kinds of layers", name)
         assert sizes.mape <= SIZES, sizes
         assert kinds.mape <= KINDS[name], kinds
+        assert row.inside >= COVERED[0], row
         assert all(COVERED_CORE[0] <= each.inside <= COVERED_CORE[1] for each in (row, sizes, kinds)), name
 
 

@@ -155,7 +155,7 @@ def _given_by_whole(
     """Return the arguments that a whole model calls its part with; None where it does not come that far."""
     for kind, key in _wholes(type(config)):
         changes = "&".join(f"{key}.{change}" for change in query.split("&") if change)
-        with suppress(Exception):  # whatever the whole raises: the refusal of the part itself is reported
+        with suppress(InputError):  # of the whole: the refusal of the part itself is reported
             of_whole = _config(transformers, kind.model_type, changes, "meta")
             whole, _ = build_module(partial(_model, transformers, of_whole), request.model)
             inner = next((each for each in whole.modules() if type(each) is type(part)), None)
