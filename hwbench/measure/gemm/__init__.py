@@ -1,6 +1,6 @@
 """Matrix multiply on the vectors of this CPU, as fast as the best libraries: `C = A · B`.
 
-In fp32 and fp64, and where the CPU has dot products of them in bf16 and int8 (`narrow`, `lane_loops`).
+In fp32 and fp64, and where the CPU has dot products of them in bf16 and int8 (`narrow`, `lanes`).
 
 `product.matmul` computes a single product. To time one, `product.prepare` it first: the call then allocates, compiles
 and checks nothing. How it works, from the inside out: `microkernel` and `thin` (machine code for a tile of C in
@@ -11,7 +11,7 @@ __all__ = [
     "blocking",
     "intrinsics",
     "job",
-    "lane_loops",
+    "lanes",
     "loops",
     "microkernel",
     "narrow",

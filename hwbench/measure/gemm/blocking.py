@@ -27,7 +27,9 @@ DEPTH_STEP = 16
 """Depths of blocks are multiples of this: whole rounds of the kernel, whole cache lines of A."""
 
 MAX_CHAIN = 176
-"""Products summed up in a register before the sum goes to C, so that rounding errors equal those of good libraries."""
+"""Products summed up in a register before the sum goes to C, so that rounding errors equal those of good libraries.
+Sums of narrow products go there at the end of a block: bytes have no such errors, and those of bf16 are below the ones
+of fp32 all the same."""
 
 MAX_ASIDE = 32 << 20
 """Bytes of B up to which the kernel packs the next block; a larger B arrives too late from main memory. So does a B in
@@ -37,6 +39,12 @@ since on some Arm cores its accumulators would not fit the registers."""
 FEW_ROWS, FEW_ROWS_CLASHING = 44, 24
 """Rows of A up to which B is read in place, since each element is used too rarely to pay for packing. The second is for
 a B whose rows map to the same few sets of the caches, so that it is evicted before the next rows of A."""
+
+FEW_ROWS_LANES = 64
+"""Rows of A up to which lanes of B are made block by block, in a cache, and not for all of B in memory."""
+
+LANES_DEPTH = 64
+"""Rows of lanes in such a block: C is read and written once a block."""
 
 CLASHING = 2048
 """Half of the bytes in one way of L1: rows at multiples of it map to the same sets."""
@@ -81,7 +89,8 @@ class Blocks(Struct, frozen=True):
     Blocks are packed, where `aside` by the kernel. Where `in_place` they are not packed, and `together` rows of A go
     along a whole block before others do; `in_order` the rows below are fetched meanwhile in the order of their
     addresses. Where A is one row or one column, the multiply is `thin`: it mainly writes C, whose whole rows are
-    written fastest. The last `few` columns are dot products. After `chain` products a sum goes to C.
+    written fastest. The last `few` columns are dot products. Lanes of narrow elements are made of all of B first, or
+    `by_block`, in a cache. After `chain` products a sum goes to C.
     """
 
     block_depth: int
@@ -92,10 +101,11 @@ class Blocks(Struct, frozen=True):
     thin: bool
     few: int
     aside: bool
+    by_block: bool
     chain: int
 
 
-NOTHING = Blocks(1, 1, False, False, 1, False, 0, False, 1)
+NOTHING = Blocks(1, 1, False, False, 1, False, 0, False, False, 1)
 """The blocks of a multiply without columns."""
 
 
@@ -118,25 +128,32 @@ def cache_bytes(caches: Iterable[Cache], level: str) -> float | None:
 
 
 def fitted(
-    limits: BlockLimits, tile: Tile, rows: int, columns: int, depth: int, row_b: int, masks: bool, adds: bool = False
-) -> Blocks:
+    limits: BlockLimits, tile: Tile, rows: int, columns: int, depth: int, row_b: int, masks: bool, lanes: bool = False,
+    adds: bool = False,
+) -> Blocks:  # fmt: skip
     """Return blocks for one multiply: of nearly equal size, within the limits. `row_b`: bytes between rows of B.
 
-    Reading a part of a strip in place needs `masks`. Where sums begin with a row (`adds`) none are dot products.
+    Reading a part of a strip in place needs `masks`. Where B's `lanes` are to be made, few rows have those of a large B
+    made block by block. Where sums begin with a row (`adds`) none are dot products.
     """
-    thin = rows == 1 or depth == 1
-    few = 0 if thin or adds or rows < tile.rows or depth < tile.lanes else _few(columns, tile.lanes)
+    thin, whole = rows == 1 or depth == 1, masks or columns % tile.columns == 0
+    small = columns * depth * tile.size <= limits.unpacked
+    by_block = lanes and rows <= FEW_ROWS_LANES and whole and depth > 1 and not small
+    few = 0 if thin or adds or by_block or rows < tile.rows or depth < tile.lanes else _few(columns, tile.lanes)
     columns -= few
     if columns == 0:
         return structs.replace(NOTHING, few=few)
     of_b = columns * depth * tile.size
-    small, far = of_b <= limits.unpacked, of_b > limits.near
+    far = of_b > limits.near
     few_rows = FEW_ROWS_CLASHING if row_b % CLASHING == 0 else FEW_ROWS
-    in_place = (small or rows <= few_rows) and (masks or columns % tile.columns == 0)
-    chain = _even(depth, min(MAX_CHAIN, limits.depth), DEPTH_STEP)
+    in_place = by_block or (whole and (small or rows <= few_rows))
+    chain = _even(depth, limits.depth if tile.dot else min(MAX_CHAIN, limits.depth), DEPTH_STEP)
     wide, shallow = _shallow(limits, tile, columns)
-    in_order = in_place and far and shallow >= DEPTH_STEP
-    if in_order:
+    in_order = in_place and far and shallow >= DEPTH_STEP and not by_block
+    if by_block:
+        strips = max(1, int(limits.shallow) // (LANES_DEPTH * tile.bytes))
+        block = LANES_DEPTH, _even(columns, strips * tile.columns, tile.columns)
+    elif in_order:
         block = shallow, wide
     elif in_place:
         block = depth if small else DIRECT_DEPTH, columns
@@ -144,7 +161,7 @@ def fitted(
         block = _packed(limits, tile, columns, depth, chain)
     together = tile.rows if small else rows
     aside = not tile.narrow and of_b <= MAX_ASIDE and not (far and depth <= block[0])
-    return Blocks(*block, in_place, in_order, together, thin, few, aside, chain)
+    return Blocks(*block, in_place, in_order, together, thin, few, aside, by_block, chain)
 
 
 def _few(columns: int, lanes: int) -> int:

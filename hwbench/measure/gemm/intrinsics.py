@@ -15,8 +15,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from hwbench.measure.codegen import vectors
+from hwbench.measure.codegen.dots import ELEMENTS
 from hwbench.measure.codegen.vectors import constant, offset
-from hwbench.measure.gemm import microkernel
+from hwbench.measure.gemm import lanes, microkernel
 from hwbench.measure.gemm import thin as gemm_thin
 from hwbench.measure.gemm.job import Job
 from hwbench.measure.gemm.microkernel import ARGUMENTS, LINE, ROWS, Tile, Variant
@@ -171,3 +172,22 @@ dot_one = _thin(gemm_thin.dots, 1)
 
 dot_few = _thin(gemm_thin.dots, FEW)
 """Compute dot products of up to six rows of A with up to four turned columns of B (Dots)."""
+
+
+@of_tile
+def interleave(
+    builder: ir.IRBuilder, tile: Tile, target: ir.Value, source: ir.Value, row: ir.Value, live: ir.Value,
+    columns: ir.Value,
+) -> None:  # fmt: skip
+    """Make one row of lanes of up to four rows of B, which are `row` bytes apart; nothing where lanes are elements."""
+    if tile.dtype in ELEMENTS:
+        lanes.interleave(builder, tile, target, source, row, live, columns)
+
+
+@of_tile
+def subtract(
+    builder: ir.IRBuilder, tile: Tile, target: ir.Value, first: ir.Value, second: ir.Value, columns: ir.Value
+) -> None:  # fmt: skip
+    """Write the difference of two rows of 32-bit integers; nothing where sums are floats."""
+    if tile.dtype == "int8":
+        lanes.subtract(builder, tile, target, first, second, columns)

@@ -11,9 +11,13 @@ class Job(NamedTuple):
 
     It travels as an array of 64-bit integers in the order of these fields. `columns` are those of B without the last
     `few`. `buffer` and `spare` are addresses of memory for packed blocks of B, or for turned columns; `head` columns
-    come before the first whole strip; `size` is that of a lane in bytes. Where `adds`, products are added to the row at
-    `bias`, or to what C holds where they are thin. From `block_depth` to `chain` the fields
-    are those of `blocking.Blocks`; a round of the kernel takes `unroll` products of a chain.
+    come before the first whole strip; `size` is that of a lane in bytes. From `block_depth` to `chain` the fields are
+    those of `blocking.Blocks`; a round of the kernel takes `unroll` products of a chain.
+
+    Where a lane has several `elements` (else 0), lanes are made of `narrow_depth` rows of B from `narrow` on, that are
+    `row_narrow` bytes apart: of all at `b`, or block by block in the buffer. Where `shift` is the address of a row
+    of A's lanes, products are too large by that row times B, which goes to `sums`: where `adds`, kernels begin with its
+    difference to a row of `zeros`, at `bias`; else it is subtracted in the end.
     """
 
     a: int
@@ -36,10 +40,18 @@ class Job(NamedTuple):
     thin: int
     few: int
     aside: int
+    by_block: int
     chain: int
     unroll: int
     tile_columns: int
     size: int
+    elements: int
+    narrow: int
+    row_narrow: int
+    narrow_depth: int
+    shift: int
+    sums: int
+    zeros: int
     adds: int
     bias: int
 

@@ -28,10 +28,12 @@ from hwbench.measure.gemm.intrinsics import (
     copy_row,
     dot_few,
     dot_one,
+    interleave,
     job_of,
     multiply_edge,
     multiply_tile,
     multiply_tile_aside,
+    subtract,
 )
 from hwbench.measure.gemm.job import Ahead, Aside, Dots, Edge, Job, Operands, RowSum
 from hwbench.measure.gemm.microkernel import LINE, ROWS
@@ -67,6 +69,45 @@ def pack(vector: Any, job: Job, block: Block, place: int, packed: int) -> None:
                 copy_row(vector, target + strip * block.depth * width, source + strip * width, AHEAD_PACK * job.row_b)
             if rest > 0:
                 copy_part(vector, target + whole * block.depth * width, source + whole * width, rest)
+
+
+@inlined
+def make_lanes(vector: Any, job: Job, block: Block, place: int, row_b: int) -> None:
+    """Make lanes of a block of B, rows `row_b` bytes apart, and add up what products exceed by."""
+    element = job.size // job.elements
+    for start in range(0, block.depth, AT_ONCE):
+        end, first = min(start + AT_ONCE, block.depth), place + start * row_b
+        for row in range(start, end):
+            above = (block.row + row) * job.elements
+            source = job.narrow + above * job.row_narrow + block.column * element
+            live = min(job.elements, job.narrow_depth - above)
+            interleave(vector, place + row * row_b, source, job.row_narrow, live, block.columns)
+        if job.shift != 0:
+            factors, sums = job.shift + (block.row + start) * job.size, job.sums + block.column * job.size
+            part = Block(block.row + start, block.column, end - start, block.columns)
+            add_products(vector, job, factors, first, sums, part, row_b)
+
+
+@inlined
+def add_products(vector: Any, job: Job, a: int, b: int, c: int, block: Block, row_b: int) -> None:
+    """Add the products of a row of A from address `a` on with a block of B at `b` to what C holds of blocks above."""
+    row = 0
+    while row + AT_ONCE <= block.depth:
+        add_rows(vector, RowSum(a + row * job.size, b + row * row_b, row_b, c, block.columns, block.row + row))
+        row += AT_ONCE
+    while row < block.depth:
+        add_row(vector, RowSum(a + row * job.size, b + row * row_b, row_b, c, block.columns, block.row + row))
+        row += 1
+
+
+@inlined
+def reach(vector: Any, job: Job, block: Block) -> tuple[int, int]:
+    """Return where a block of B that is not packed begins and the distance of its rows, after making its lanes."""
+    if job.by_block == 0:
+        return job.b + block.row * job.row_b + block.column * job.size, job.row_b
+    row_b = (block.columns * job.size + LINE - 1) // LINE * LINE + LINE  # rows in different sets of the caches
+    make_lanes(vector, job, block, job.buffer, row_b)
+    return job.buffer, row_b
 
 
 @inlined
@@ -159,24 +200,26 @@ def multiply_in_place(vector: Any, job: Job) -> None:
     for column in range(0, job.columns, job.block_columns):
         for row in range(0, job.depth, job.block_depth):
             depth, columns = min(job.block_depth, job.depth - row), min(job.block_columns, job.columns - column)
-            multiply_block_in_place(vector, job, Block(row, column, depth, columns))
+            block = Block(row, column, depth, columns)
+            b, row_b = reach(vector, job, block)
+            multiply_block_in_place(vector, job, block, b, row_b)
 
 
 @inlined
-def multiply_block_in_place(vector: Any, job: Job, block: Block) -> None:
+def multiply_block_in_place(vector: Any, job: Job, block: Block, begin: int, row_b: int) -> None:
     """Multiply all rows of A with a block of B that is not packed: `together` of them with strip after strip."""
     for top in range(0, job.rows, job.together):
         bottom = min(top + job.together, job.rows)
         for start in range(job.head - job.tile_columns if job.head > 0 else 0, block.columns, job.tile_columns):
             column = max(start, 0)
             columns = min(start + job.tile_columns, block.columns) - column
-            b = job.b + block.row * job.row_b + (block.column + column) * job.size
+            b = begin + column * job.size
             for row in range(top, bottom, ROWS):
                 a = job.a + row * job.row_a + block.row * job.size
                 c = job.c + row * job.row_c + (block.column + column) * job.size
                 rows = min(ROWS, bottom - row)
                 next_b, spread, step = fetched(job, block, b, row, column)
-                edge = Edge(job.row_b, rows, columns, next_b, spread, step)
+                edge = Edge(row_b, rows, columns, next_b, spread, step)
                 bias = job.bias + (block.column + column) * job.size
                 multiply_edge(vector, job, Operands(a, b, c, block.depth, block.row, bias), edge)
 
@@ -205,13 +248,13 @@ def multiply_rows(vector: Any, job: Job) -> None:
         for start in range(job.head - width if job.head > 0 else 0, job.columns, width):
             column = max(start, 0)
             columns = min(start + width, job.columns) - column
-            b, c, row = job.b + column * job.size, job.c + line * job.row_c + column * job.size, 0
-            while row + AT_ONCE <= job.depth:
-                add_rows(vector, RowSum(a + row * job.size, b + row * job.row_b, job.row_b, c, columns, row + job.adds))
-                row += AT_ONCE
-            while row < job.depth:
-                add_row(vector, RowSum(a + row * job.size, b + row * job.row_b, job.row_b, c, columns, row + job.adds))
-                row += 1
+            c = job.c + line * job.row_c + column * job.size
+            step = AT_ONCE if job.by_block == 1 else job.depth
+            for row in range(0, job.depth, step):
+                depth = min(step, job.depth - row)
+                block = Block(row, column, depth, columns)
+                b, row_b = reach(vector, job, block)
+                add_products(vector, job, a + row * job.size, b, c, block, row_b)
 
 
 @inlined
@@ -250,6 +293,10 @@ def run(vector: Any, numbers: Any, place: int, seen: int, looks: int) -> int:
                 return seen
             seen = ticket
         job = job_of(numbers)
+        if job.elements > 0 and job.by_block == 0:
+            make_lanes(vector, job, Block(0, 0, job.depth, job.columns + job.few), job.b, job.row_b)
+            if job.adds == 1:
+                subtract(vector, job.bias, job.zeros, job.sums, job.columns)
         if job.thin == 1:
             multiply_rows(vector, job)
         elif job.in_place == 1:
@@ -258,6 +305,10 @@ def run(vector: Any, numbers: Any, place: int, seen: int, looks: int) -> int:
             multiply_packed(vector, job)
         if job.few > 0:
             multiply_columns(vector, job)
+        if job.shift != 0 and job.adds == 0:
+            for row in range(job.rows):
+                c = job.c + row * job.row_c
+                subtract(vector, c, c, job.sums, job.columns)
         if place == 0:
             return 0
         write(place + DONE, seen)

@@ -18,11 +18,11 @@ from hwbench.measure.codegen.dots import ELEMENTS
 from hwbench.measure.codegen.vectors import SIZES
 from hwbench.measure.gemm import blocking, microkernel
 from hwbench.measure.gemm import threads as gemm_threads
-from hwbench.measure.gemm.blocking import BlockLimits
+from hwbench.measure.gemm.blocking import BlockLimits, Blocks
 from hwbench.measure.gemm.intrinsics import vector_of
 from hwbench.measure.gemm.job import Job
 from hwbench.measure.gemm.loops import run
-from hwbench.measure.gemm.microkernel import Tile
+from hwbench.measure.gemm.microkernel import LINE, Tile
 from hwbench.measure.gemm.narrow import Lanes
 from hwbench.measure.gemm.threads import JOB_STRIDE, NOTHING, Share
 from hwbench.measure.settings import allowed
@@ -103,28 +103,31 @@ def matmul(a: Array, b: Array, out: Array | None = None, threads: int = 1) -> Ar
 
 
 def prepare(
-    a: Array, b: Array, out: Array | None = None, threads: int = 1, plan: GemmPlan | None = None
-) -> "GemmProduct":
+    a: Array, b: Array, out: Array | None = None, threads: int = 1, plan: GemmPlan | None = None,
+    constant: bool = False,
+) -> "GemmProduct":  # fmt: skip
     """Return a product to be called any number of times, each time with the current values of `a` and `b`.
 
-    Compiles what is not compiled yet. Raises as `matmul` does. `plan` replaces the one that `threads` would give.
+    Compiles what is not compiled yet. Raises as `matmul` does. `plan` replaces the one that `threads` would give. Where
+    `b` is `constant`, as weights are, narrow elements become lanes once.
     """
     dtype = _checked(a, b, out)
     if plan is not None and plan.dtype != dtype:
         raise InputError("plan-dtype", f"A plan for {plan.dtype} cannot multiply {dtype}.", field="plan")
     if out is None:
         out = np.empty((a.shape[0], b.shape[1]), OUT[dtype])
-    return GemmProduct(plan or make_plan(dtype, threads), a, b, out)
+    return GemmProduct(plan or make_plan(dtype, threads), a, b, out, constant)
 
 
 class GemmProduct:
     """A prepared product; calling it computes and returns `out`. Not for two threads at once."""
 
-    def __init__(self, plan: GemmPlan, a: Array, b: Array, out: Array) -> None:
-        self.plan, self.out = plan, out
-        self._lanes = Lanes(plan.dtype, a, b) if plan.dtype in ELEMENTS else None
+    def __init__(self, plan: GemmPlan, a: Array, b: Array, out: Array, constant: bool = False) -> None:
+        self.plan, self.out, self._constant = plan, out, constant
+        self._lanes = Lanes(plan.dtype, a) if plan.dtype in ELEMENTS else None
+        self._memory: list[Array] = []
         if self._lanes is not None:
-            a, b = self._lanes.of_a, self._lanes.of_b
+            a = self._lanes.of_a
         self._a, self._b, self._c = (in_rows(array) for array in (a, b, out))
         self._copies = [(rows, array) for rows, array in ((self._a, a), (self._b, b)) if rows is not array]
         self._vector = vector_of(plan.tile)
@@ -136,7 +139,6 @@ class GemmProduct:
             share = parts[position] if position < len(parts) else NOTHING
             self._jobs[position, : len(Job._fields)] = self._job(share, position)
         self._numbers = self._jobs[0]
-        self._is_thin = bool(self._jobs[:, Job._fields.index("thin")].any())
         nothing = self._numbers.copy()
         nothing[: len(Job._fields)] = self._job(NOTHING, 0)
         run(self._vector, nothing, 0, 0, 0)  # compiles
@@ -147,36 +149,41 @@ class GemmProduct:
             np.copyto(rows, array)
         if self._lanes is not None:
             self._lanes.make()
-            if self._lanes.bias is not None and self._is_thin:
-                self._c[:] = self._lanes.bias
         if self._team is None:
             run(self._vector, self._numbers, 0, 0, 0)
         else:
             self._team.multiply(self._jobs, self)
+        if self._constant:
+            self._jobs[:, Job._fields.index("elements")] = 0  # lanes stay
         if self._c is not self.out:
             np.copyto(self.out, self._c)
         return self.out
 
     def _job(self, share: Share, position: int) -> Job:
-        tile, depth = self.plan.tile, self._a.shape[1]
+        tile, lanes, size = self.plan.tile, self._lanes, self._b.itemsize
         row_a, row_b, row_c = (array.strides[0] for array in (self._a, self._b, self._c))
-        blocks, masks, bias = blocking.NOTHING, vectors.target().masks, self._lanes.bias if self._lanes else None
+        if lanes is not None:
+            row_b = -(-share.columns * tile.size // LINE) * LINE
+        blocks, masks, shifted = blocking.NOTHING, vectors.target().masks, lanes is not None and lanes.shift is not None
         if share.rows and share.columns:
+            depth = self._a.shape[1]
+            makes = lanes is not None and not self._constant
             blocks = blocking.fitted(
-                self.plan.limits, tile, share.rows, share.columns, depth, row_b, masks, bias is not None
+                self.plan.limits, tile, share.rows, share.columns, depth, row_b, masks, makes, shifted
             )
         buffer, spare = self._blocks.addresses(position)
+        b = self._b.ctypes.data + share.column * size
         c = self._c.ctypes.data + share.row * row_c + share.column * tile.size
         return Job(
             a=self._a.ctypes.data + share.row * row_a,
             row_a=row_a,
-            b=self._b.ctypes.data + share.column * tile.size,
+            b=b,
             row_b=row_b,
             c=c,
             row_c=row_c,
             rows=share.rows,
             columns=share.columns - blocks.few,
-            depth=depth,
+            depth=self._a.shape[1],
             buffer=buffer,
             spare=spare,
             head=blocking.head(blocks, tile, share.columns, c, row_c) if masks else 0,
@@ -184,9 +191,37 @@ class GemmProduct:
             unroll=tile.unroll,
             tile_columns=tile.columns,
             size=tile.size,
-            adds=int(bias is not None),
-            bias=0 if bias is None else bias.ctypes.data + share.column * tile.size,
-        )
+            **NO_LANES,
+        )._replace(**({} if lanes is None or blocks is blocking.NOTHING else self._narrow(lanes, blocks, b, row_b)))
+
+    def _narrow(self, lanes: Lanes, blocks: Blocks, narrow: int, row_b: int) -> dict[str, int]:
+        """Return the fields of a job whose lanes of B, at `narrow`, have several elements; allocate what it needs."""
+        fields = {
+            "elements": ELEMENTS[self.plan.dtype],
+            "narrow": narrow,
+            "row_narrow": self._b.strides[0],
+            "narrow_depth": self._b.shape[0],
+        }
+        if not blocks.by_block:
+            fields["b"] = self._allocated(lanes.depth * row_b)
+        if lanes.shift is not None:
+            adds = not (blocks.thin or blocks.by_block)
+            fields |= {"shift": lanes.shift.ctypes.data, "sums": self._allocated(row_b), "adds": int(adds)}
+            if adds:
+                fields |= {"zeros": self._allocated(row_b), "bias": self._allocated(row_b)}
+        return fields
+
+    def _allocated(self, size: int) -> int:
+        """Return the address, a multiple of a cache line's size, of so many bytes of zeros."""
+        memory = np.zeros(size + LINE, np.uint8)
+        self._memory.append(memory)
+        return memory.ctypes.data + -memory.ctypes.data % LINE
+
+
+NO_LANES = dict.fromkeys(
+    ("elements", "narrow", "row_narrow", "narrow_depth", "shift", "sums", "zeros", "adds", "bias"), 0
+)
+"""The fields of a job where a lane of B is an element."""
 
 
 class BlockMemory:

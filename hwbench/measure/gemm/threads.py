@@ -28,7 +28,7 @@ in columns of B."""
 LOOKS = 20_000
 """Looks at the ticket before a worker sleeps, or before the thread that waits for workers yields: about 1 ms."""
 
-JOB_STRIDE = 32
+JOB_STRIDE = 48
 """64-bit integers from one thread's job to the next: two pairs of cache lines, so that no line is shared."""
 
 PINS = hasattr(os, "sched_setaffinity")

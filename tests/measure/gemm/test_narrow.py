@@ -18,6 +18,7 @@ KINDS = [dtype for dtype in ("bf16", "int8") if by_lane(dtype, TARGET)]
 SHAPES = [
     (1, 1, 1), (1, 64, 300), (1, 257, 33), (5, 1, 7), (6, 3, 64), (7, 130, 4), (13, 66, 3), (25, 500, 1),
     (ROWS, 64, 256), (97, 97, 97), (64, 129, 65), (50, 1030, 70), (300, 700, 333), (44, 2048, 128),
+    (1, 4099, 700), (7, 1027, 1031), (64, 700, 1500), (65, 700, 1500),
 ]  # fmt: skip
 
 
@@ -102,6 +103,19 @@ def test_a_prepared_product_reads_its_operands_anew(dtype: str) -> None:
     again = product()
     assert (again[0] == 0).all()
     assert (again[1:] == 60).all()
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+@pytest.mark.parametrize("rows", [1, 5, 70])
+def test_a_constant_b_becomes_lanes_once(dtype: str, rows: int) -> None:
+    changed = narrow.bf16 if dtype == "bf16" else lambda values: values.astype(np.int8)
+    a, b = np.ones((rows, 1026)), np.ones((1026, 515))
+    narrow_a, narrow_b = changed(a), changed(b)
+    product = gemm.prepare(narrow_a, narrow_b, constant=True)
+    assert (product() == 1026).all()
+    narrow_a[:] = changed(2 * a)
+    narrow_b[:] = changed(3 * b)
+    assert (product() == 2052).all()
 
 
 def test_rounding_to_bf16_is_to_the_nearest_and_even() -> None:

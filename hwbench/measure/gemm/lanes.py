@@ -1,0 +1,86 @@
+"""Lanes of 32 bits from narrow elements: two bf16, or four bytes, of one column of B side by side.
+
+A product of lanes adds the products of all their elements, so that the kernels of fp32 multiply narrow matrices too.
+"""
+
+from llvmlite import ir
+
+from hwbench.measure.codegen import vectors
+from hwbench.measure.codegen.dots import ELEMENTS
+from hwbench.measure.codegen.vectors import I32, constant, offset
+from hwbench.measure.gemm.microkernel import LINE, Tile, repeated
+
+STEP = 16
+"""Bytes of a row of B that are interleaved at once: a vector of every CPU, which wider ones do not exceed in speed."""
+
+AHEAD = 2
+"""Rows of lanes whose elements are fetched early."""
+
+
+def interleave(
+    builder: ir.IRBuilder, tile: Tile, target: ir.Value, source: ir.Value, row: ir.Value, live: ir.Value,
+    columns: ir.Value,
+) -> None:  # fmt: skip
+    """Emit one row of lanes at `target`, from rows of B that are `row` bytes apart: `live` of them, then zeros."""
+    count = ELEMENTS[tile.dtype]
+    size = tile.size // count
+    whole = builder.icmp_signed("==", live, constant(count))
+    lines = builder.select(whole, builder.sdiv(columns, constant(LINE // size)), constant(0))
+    ahead = builder.mul(row, constant(AHEAD * count))
+    places = repeated(builder, source, row, count, live)
+
+    def line(_number: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
+        target, *places = values
+        for place in places:
+            vectors.prefetch(builder, builder.add(place, ahead), locality=2)
+        for start in range(0, LINE, STEP):
+            kind = ir.VectorType(ir.IntType(8 * size), STEP // size)
+            rows = [vectors.load(builder, offset(builder, place, start), kind, size) for place in places]
+            for number, value in enumerate(_side_by_side(builder, rows)):
+                vectors.store(builder, value, offset(builder, target, start * count + number * STEP), tile.size)
+        return [offset(builder, target, LINE * count), *(offset(builder, place, LINE) for place in places)]
+
+    def element(_number: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
+        target, *places = values
+        lane = ir.Constant(I32, 0)
+        for number, place in enumerate(places):
+            value = builder.zext(vectors.load(builder, place, ir.IntType(8 * size), size), I32)
+            value = builder.select(builder.icmp_signed("<", constant(number), live), value, ir.Constant(I32, 0))
+            lane = builder.or_(lane, builder.shl(value, ir.Constant(I32, 8 * size * number)))
+        vectors.store(builder, lane, target, tile.size)
+        return [offset(builder, target, tile.size), *(offset(builder, place, size) for place in places)]
+
+    values = vectors.loop(builder, lines, [target, *places], line)
+    vectors.loop(builder, builder.sub(columns, builder.mul(lines, constant(LINE // size))), values, element)
+
+
+def _side_by_side(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
+    """Emit the elements of two or four vectors interleaved: first those of the first elements, and so on."""
+    if len(rows) == 4:
+        pairs = [_side_by_side(builder, rows[:2]), _side_by_side(builder, rows[2:])]
+        double = ir.VectorType(ir.IntType(16), STEP // 2)
+        return [
+            value
+            for pair in zip(*pairs, strict=True)
+            for value in _side_by_side(builder, [builder.bitcast(part, double) for part in pair])
+        ]
+    count = rows[0].type.count
+    order = [place for number in range(count) for place in (number, count + number)]
+    halves = (order[:count], order[count:])
+    return [builder.shuffle_vector(*rows, ir.Constant(ir.VectorType(I32, count), half)) for half in halves]
+
+
+def subtract(
+    builder: ir.IRBuilder, tile: Tile, target: ir.Value, first: ir.Value, second: ir.Value, columns: ir.Value
+) -> None:  # fmt: skip
+    """Emit `target` = `first` - `second` for rows of 32-bit integers."""
+
+    def part(places: list[ir.Value], mask: ir.Value | None) -> list[ir.Value]:
+        values = [tile.load(builder, place, mask) for place in places[1:]]
+        vectors.store(builder, builder.sub(*values), places[0], tile.size, mask)
+        return [offset(builder, place, tile.width) for place in places]
+
+    whole = builder.sdiv(columns, constant(tile.lanes))
+    places = vectors.loop(builder, whole, [target, first, second], lambda _, places: part(places, None))
+    left = vectors.mask(builder, builder.srem(columns, constant(tile.lanes)), tile.lanes)
+    part(places, left)
