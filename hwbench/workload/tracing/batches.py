@@ -17,7 +17,7 @@ from hwbench.errors import InputError, shown
 from hwbench.workload import growth
 from hwbench.workload.request import ModelRequest
 from hwbench.workload.tracing import trace as torch_trace
-from hwbench.workload.tracing.build import Built
+from hwbench.workload.tracing.build import Built, give_integers
 from hwbench.workload.tracing.control import LOOP
 from hwbench.workload.tracing.record import Trace
 from hwbench.workload.tracing.twins import (
@@ -52,12 +52,14 @@ def run(built: Built, request: ModelRequest) -> Trace:
     except InputError as error:
         if request.real or request.autocast or error.code != "not-traceable":
             raise
+        if give_integers(built.module):
+            return run(built, request)
         if _size((built.args, built.kwargs)) <= SMALL:
             with suppress(InputError):
                 return _run(_with_values(built), request, False)
         if not is_small:
             text = f"{error.message} If it needs values, let it run on real ones, which takes its memory and time."
-            raise InputError("needs-values", text, field="model") from None
+            raise InputError("needs-values", text, field="model") from error.__cause__
     return _run(built, request, True)
 
 

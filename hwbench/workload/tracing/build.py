@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from msgspec import Struct
@@ -10,11 +11,16 @@ from msgspec import Struct
 from hwbench.errors import InputError, shown
 from hwbench.workload.request import ModelRequest, typed_shape
 from hwbench.workload.tracing.patches import skip_initializers
+from hwbench.workload.tracing.twins import keep_values
 
 TRACED_BATCH = 2
 """Samples of a traced run: with one, torch takes short cuts that larger batches do not."""
 
 _INSTALL = ("torchvision", "timm", "transformers")
+_FEW = 4096
+"""Elements of a buffer up to which its integers are looked up where a module needs them."""
+_MAKERS: WeakKeyDictionary[torch.nn.Module, Callable[[], Any]] = WeakKeyDictionary()
+"""What made each module that was built without data."""
 _INPUT_DTYPES = {"float32": torch.float32, "int64": torch.int64, "int32": torch.int32, "bool": torch.bool}
 
 
@@ -83,7 +89,38 @@ def build_module(make: Callable[[], Any], name: str, place: str = "meta") -> Any
 
 def _run(make: Callable[[], Any], place: str, uninitialized: bool) -> Any:
     with torch.device(place), skip_initializers(uninitialized):
-        return make()
+        result = make()
+    if place == "meta" and (module := _module_of(result)) is not None:
+        _MAKERS[module] = make
+    return result
+
+
+def _module_of(result: Any) -> torch.nn.Module | None:
+    first = result[0] if isinstance(result, tuple) and result else result
+    return first if isinstance(first, torch.nn.Module) else None
+
+
+def give_integers(module: torch.nn.Module) -> bool:
+    """Give the buffers of integers of a module that was built without data, such as strides, the values that they have.
+
+    Return whether there were any. For these it is made once more, on the CPU, with weights that are not filled.
+    """
+    lacking = [name for name, buffer in module.named_buffers() if buffer.is_meta and _is_integer(buffer)]
+    make = _MAKERS.pop(module, None)
+    if not lacking or make is None:
+        return False
+    try:
+        other: Any = _module_of(_run(make, "cpu", True))
+    except Exception:  # whatever `make` raises on the CPU
+        return False
+    for name in lacking:
+        path, _, last = name.rpartition(".")
+        module.get_submodule(path)._buffers[last] = keep_values(other.get_buffer(name).clone())
+    return True
+
+
+def _is_integer(buffer: torch.Tensor) -> bool:
+    return buffer.numel() <= _FEW and not buffer.is_floating_point() and not buffer.is_complex()
 
 
 def typed_input(text: str) -> torch.Tensor:

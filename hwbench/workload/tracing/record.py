@@ -75,6 +75,7 @@ class Trace:
             if tensor.layout is torch.strided:
                 self._roles[address(tensor)] = ("weight", tensor.untyped_storage())  # which exists throughout
                 self.lifetimes.leave_out(address(tensor))
+            self.has_values = self.has_values or keeps_values(tensor)
         for parameter in module.parameters():
             self.params.add(address(parameter), parameter.numel())
         for tensor in tensors((args, kwargs)):

@@ -26,13 +26,7 @@ from hwbench.workload.tracing.transformers_inputs import arguments_of, fitting
 
 _PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     "gemma3": {"vision_config": {"image_size": 896, "patch_size": 14}},
-    "glm4v_moe": {
-        "text_config": {
-            "head_dim": 128,
-            "rope_parameters": {"mrope_section": [8, 12, 12], "partial_rotary_factor": 0.5},
-        }
-    },
-    "glm4v": {"text_config": {"rope_parameters": {"mrope_section": [8, 12, 12], "partial_rotary_factor": 0.5}}},
+    "glm4v_moe": {"text_config": {"head_dim": 128}},
 }
 """Values of published models, where the defaults of a config do not make one that runs."""
 _READ = re.compile(r"config\.(?!dtype|\w*token_id)(\w+)")
@@ -46,6 +40,8 @@ def build(name: str, request: ModelRequest, place: str = "meta") -> Built:
     config = _config(transformers, kind, query, place)
     try:
         module, causal = build_module(lambda: _model(transformers, config), request.model, place)
+        if _rotate_as_stated(module):
+            module, causal = build_module(lambda: _model(transformers, config), request.model, place)
     except InputError as error:
         raise _without_default(kind, error.__cause__) or error from error.__cause__
     batch = usual_batch(request)
@@ -85,6 +81,21 @@ def _without_default(kind: str, error: BaseException | None) -> InputError | Non
             text = f"The config of {shown(kind)} has no value for {shown(names)}, which its model needs: state it."
             return InputError("config-needed", text, field="model")
     return None
+
+
+def _rotate_as_stated(module: Any) -> bool:
+    """Let as much of each head rotate as the sections for the axes of positions state; return whether that is news."""
+    changed = False
+    for part in module.modules():
+        config: Any = getattr(part, "config", None)
+        sections, rotary = getattr(part, "mrope_section", None), getattr(config, "rope_parameters", None)
+        if not sections or not isinstance(rotary, dict):
+            continue
+        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        if 2 * sum(sections) < int(width * rotary.get("partial_rotary_factor", 1)):
+            rotary["partial_rotary_factor"] = 2 * sum(sections) / width
+            changed = True
+    return changed
 
 
 def _cache(module: Any, kwargs: dict[str, Any], batch: int) -> Any:
@@ -129,6 +140,8 @@ def _config(transformers: Any, kind: str, query: str, place: str) -> Any:
     vision: Any = getattr(config, "vision_config", None)
     if hasattr(vision, "out_hidden_size") and "out_hidden_size" not in nested.get("vision_config", {}):
         vision.out_hidden_size = text_config.hidden_size  # what the text takes
+    if getattr(text_config, "num_key_value_heads", 0) is None:
+        text_config.num_key_value_heads = text_config.num_attention_heads  # what none of their own means
     config._attn_implementation = "sdpa"
     return config
 

@@ -9,10 +9,13 @@ import re
 from collections.abc import Iterator
 from itertools import islice, product
 from math import prod
+from operator import itemgetter
+from traceback import walk_tb
 from typing import Any
 
 import torch
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hwbench.errors import InputError
 from hwbench.workload.request import ModelRequest
@@ -22,22 +25,37 @@ from hwbench.workload.tracing.twins import keep_values, repeat_rows, rows, tenso
 
 DEFAULT_TOKENS = 128
 _TRIES = 12
+_FEW = 4
+"""Values that a vector may have beside those that a layer takes, such as the place of a patch."""
 _GRIDS = ("image_grid_thw", "grid_thw")
 """Arguments of models that take patches: frames, rows and columns of each image, whose values are needed."""
 _SIZES = ("image_sizes", "target_sizes", "spatial_shapes")
-_DOCUMENTED = re.compile(r"^ *(\w+) ?\(.*?\bof shape *[`'\"]?\(([^)]*)\)", re.MULTILINE)
+_DOCUMENTED = re.compile(r"^ *(\w+) ?\((.*?)\bof shape *[`'\"]?\(([^)]*)\)", re.MULTILINE)
+_KIND = re.compile(r"(Float|Long|Bool)Tensor")
+_DTYPES = {"Float": torch.float32, "Long": torch.int64, "Bool": torch.bool}
 _BATCHES = ("batch", "batch_size", "bs", "bsz", "num_images", "num_videos", "num_clips", "num_images_or_videos")
 _SINGLE = re.compile(r"(max_)?num_(images|points|prompts|masks)\w*|point_batch_size")
 _CALLED: dict[str, tuple[tuple[str, ...], int]] = {
     "hidden_size": (("hidden_size", "embed_dim", "hidden_dim", "d_model", "dim"), 768),
-    "feature_dim": (("num_mel_bins", "feature_projection_input_dim", "feature_size", "n_mels", "mel_bins"), 80),
-    "image_size": (("image_size", "input_size", "img_size"), 224),
+    "feature_dim": (
+        (
+            "num_mel_bins",
+            "feature_projection_input_dim",
+            "feature_size",
+            "n_mels",
+            "mel_bins",
+            "input_feat_size",
+            "input_dim",
+        ),
+        80,
+    ),
+    "image_size": (("image_size", "input_size", "img_size", "max_img_size"), 224),
     "num_channels": (("num_channels", "in_channels", "in_chans", "image_channels"), 3),
     "channels": (("audio_channels", "in_channels"), 1),
     "num_frames": (("num_frames",), 16),
     "num_tiles": (("max_num_tiles",), 1),
     "frames": (("max_length",), 1024),
-    "samples": ((), 16_000),
+    "samples": (("sampling_rate",), 16_000),
     "steps": ((), 3_000),
 }
 """What configs call a dimension, and its size where none does: a second of sound, half a minute of its spectrum."""
@@ -45,7 +63,7 @@ _SYNONYMS = {
     "embed_dim": "hidden_size", "hidden_dim": "hidden_size", "d_model": "hidden_size", "height": "image_size",
     "width": "image_size", "frame_size": "image_size", "num_mel_bins": "feature_dim", "num_samples": "samples",
     "max_num_tiles": "num_tiles", "patch_height": "patch_size", "patch_width": "patch_size",
-    "image_channels": "num_channels",
+    "image_channels": "num_channels", "max_patches": "patches", "num_patches": "patches", "max_num_patches": "patches",
 }  # fmt: skip
 _INDEX = re.compile(r".*(ids|_mask|_padding|_sizes|_shapes|_thw|bbox|codes|freq|_indices)")
 _REPLACED = re.compile(
@@ -81,6 +99,8 @@ class _Sizes(Struct):
     batch: int
     tokens: int
     image: int | None = None
+    dtypes: dict[str, torch.dtype] = {}  # of arguments, as documented
+    patch_values: int = 0  # that a patch of an image has
 
     def of(self, dimension: str) -> int:
         """Return the size of a dimension by its name in documentation."""
@@ -89,21 +109,29 @@ class _Sizes(Struct):
         if dimension in _BATCHES or _SINGLE.fullmatch(dimension):
             return self.batch if dimension in _BATCHES else 1
         name = _SYNONYMS.get(dimension, dimension)
+        if name in ("patches", "patch_values") and self.patch_values:
+            return self._side_in_patches() ** 2 if name == "patches" else self.patch_values
         if name == "image_size" and self.image:
             return self.image
         if name == "steps" and (positions := find(self.config, "max_source_positions")):
             return 2 * int(positions)
-        known, usual = _CALLED.get(name, ((name,), self.tokens))
+        known, usual = _CALLED.get(name, ((dimension, name), self.tokens))
         size = find(self.config, *known)
         if isinstance(size, (list, tuple)) and size:
             size = size[dimension == "width" and len(size) > 1]
         return size if isinstance(size, int) and size > 0 else usual
 
+    def _side_in_patches(self) -> int:
+        """Return how many patches an image is wide, a multiple of those that become one vector."""
+        merged: int = find(self.config, "spatial_merge_size", "merge_size", "pooling_kernel_size") or 1
+        return self.of("image_size") // (self.of("patch_size") * merged) * merged
+
     def empty(self, name: str, layout: str) -> torch.Tensor:
         """Return an argument of a model, without data."""
-        dimensions = [part for part in layout.replace(" ", "").split(",") if part]
+        dimensions = [part for part in layout.replace(" x ", "*").replace(" ", "").split(",") if part]
         shape = [sum(prod(map(self.of, product.split("*"))) for product in part.split("+")) for part in dimensions]
-        tensor = torch.empty(shape, dtype=torch.int64 if _INDEX.fullmatch(name) else torch.float32, device="meta")
+        dtype = self.dtypes.get(name, torch.int64 if _INDEX.fullmatch(name) else torch.float32)
+        tensor = torch.empty(shape, dtype=dtype, device="meta")
         return repeat_rows(tensor, shape[0] // self.batch) if {*dimensions[0].split("*")} & {*_BATCHES} else tensor
 
 
@@ -129,13 +157,42 @@ def fitting(
     first = next(candidates)
     if causal and set(first[0]) == {"input_ids"}:
         return *first, True
+    wider: list[tuple[int, dict[str, Any], int]] = []
     for kwargs, tokens in (first, *candidates):
-        try:
-            batches.run(Built(module, (), kwargs, batch, ""), ModelRequest(request.model))
-        except InputError:
-            continue
-        return kwargs, tokens, True
+        error = _failure(module, kwargs, batch, request)
+        if error is None:
+            return kwargs, tokens, True
+        if (other := _as_wide_as_taken(kwargs, error.__cause__)) is not None:
+            wider.append((*other, tokens))
+    for _, kwargs, tokens in sorted(wider, key=itemgetter(0)):
+        if _failure(module, kwargs, batch, request) is None:
+            return kwargs, tokens, True
     return *first, False
+
+
+def _failure(module: Any, kwargs: dict[str, Any], batch: int, request: ModelRequest) -> InputError | None:
+    """Return the error of a run on these arguments; None where it runs."""
+    try:
+        batches.run(Built(module, (), kwargs, batch, ""), ModelRequest(request.model))
+    except InputError as error:
+        return error
+    return None
+
+
+def _as_wide_as_taken(kwargs: dict[str, Any], error: BaseException | None) -> tuple[int, dict[str, Any]] | None:
+    """Return arguments whose vectors are as wide as the linear layer takes that failed on them, and by how much wider.
+
+    None where no such layer failed.
+    """
+    frames = [frame.f_locals for frame, _ in walk_tb(error.__traceback__)] if error else []
+    layers = ((frame.get("self"), frame.get("input")) for frame in frames)
+    failed = [(of, data) for of, data in layers if isinstance(of, torch.nn.Linear) and isinstance(data, torch.Tensor)]
+    more, width = (failed[-1][0].in_features - failed[-1][1].shape[-1], failed[-1][1].shape[-1]) if failed else (0, 0)
+    for name, value in kwargs.items():
+        if more and isinstance(value, torch.Tensor) and value.dim() == 3 and 0 <= value.shape[-1] - width < _FEW:
+            like = torch.empty(*value.shape[:-1], value.shape[-1] + more, dtype=value.dtype, device="meta")
+            return abs(more), kwargs | {name: repeat_rows(like, rows(value))}
+    return None
 
 
 def arguments_of(
@@ -170,10 +227,14 @@ def _candidates(module: Any, config: Any, request: ModelRequest, batch: int) -> 
     """Yield arguments for a model and the tokens of its text: what it must have, all it takes, vectors for text."""
     parameters = inspect.signature(module.forward).parameters
     text = (module.forward.__doc__ or "").replace("{0}", "batch_size, sequence_length")
-    documented = dict(_DOCUMENTED.findall(text))
+    described = _DOCUMENTED.findall(text)
+    documented = {name: layout for name, _, layout in described}
+    kinds = {name: str(each.annotation) for name, each in parameters.items()}
+    kinds |= {name: kinds.get(name, "") + kind for name, kind, _ in described}
+    dtypes = {name: _DTYPES[types.pop()] for name, kind in kinds.items() if len(types := {*_KIND.findall(kind)}) == 1}
     usual = [getattr(module, "main_input_name", "input_ids"), "input_ids"]
     usual += ["decoder_input_ids"] if config.is_encoder_decoder else []
-    usual += ["pixel_values"] if hasattr(config, "vision_config") else []
+    usual += ["pixel_values"] if getattr(config, "vision_config", None) is not None else []
     needed = [name for name, each in parameters.items() if each.default is each.empty and each.kind != each.VAR_KEYWORD]
     least = [name for name in parameters if name in needed or name in usual]
     more = {name for name in documented if not _REPLACED.fullmatch(name)} | {*least}
@@ -182,7 +243,7 @@ def _candidates(module: Any, config: Any, request: ModelRequest, batch: int) -> 
     sets = ({*least}, {*least, *_SIZES}, more - {*_LAYOUTS} | {*least}, more, masked, vectors)
     seen = set()
     for names in dict.fromkeys(tuple(name for name in parameters if name in each) for each in sets):
-        for inputs, tokens in _arguments(module, config, request, batch, names, documented):
+        for inputs, tokens in _arguments(module, config, request, batch, names, documented, dtypes):
             shapes = tuple((name, tuple(tensor.shape)) for name, tensor in inputs.items())
             if shapes not in seen:
                 seen.add(shapes)
@@ -190,22 +251,32 @@ def _candidates(module: Any, config: Any, request: ModelRequest, batch: int) -> 
 
 
 def _arguments(
-    module: Any, config: Any, request: ModelRequest, batch: int, names: tuple[str, ...], documented: dict[str, str]
-) -> Iterator[tuple[dict[str, Any], int]]:
+    module: Any, config: Any, request: ModelRequest, batch: int, names: tuple[str, ...], documented: dict[str, str],
+    dtypes: dict[str, torch.dtype],
+) -> Iterator[tuple[dict[str, Any], int]]:  # fmt: skip
     """Yield arguments of these names in each layout."""
     vision = find(config, "vision_config") or config
     grid = next((name for name in inspect.signature(module.forward).parameters if name in _GRIDS), None)
     media = [name for name in names if name in _LAYOUTS or not (name in documented or _INDEX.fullmatch(name))]
-    known = [(_LAYOUTS.get(name, _VECTORS), documented.get(name, "")) for name in media]
+    weights = (weight for path, weight in module.named_parameters() if "patch" in path and weight.dim() == 2)
+    width = 0 if grid else next((weight.shape[1] for weight in weights), 0)
+    packed = ("batch, patches, patch_values",) if width else ()
+    known = [
+        ((packed if name == "pixel_values" else ()) + _LAYOUTS.get(name, _VECTORS), documented.get(name, ""))
+        for name in media
+    ]
     usual = (dict.fromkeys((layouts[0], stated, *layouts)) for layouts, stated in known)
     timm = (part.default_cfg for part in module.modules() if hasattr(part, "default_cfg"))
     side = request.image_size or next((config["input_size"][-1] for config in timm), None)
     for layouts in product(*([layout for layout in each if layout] for each in usual)):
-        of_images = _Sizes(vision, batch, DEFAULT_TOKENS, side)
-        of_sound = _Sizes(config, batch, _CALLED["steps"][1])
-        of_text = _Sizes(config, batch, DEFAULT_TOKENS, side)
+        of_images = _Sizes(vision, batch, DEFAULT_TOKENS, side, dtypes, width)
+        of_text = _Sizes(config, batch, DEFAULT_TOKENS, side, dtypes, width)
+        of_spectra = replace(of_text, tokens=_CALLED["steps"][1])
+        of_waves = replace(of_text, tokens=of_text.of("samples"))
         inputs = {
-            name: (of_images if name.startswith("pixel") else of_sound).empty(name, layout)
+            name: (of_images if name.startswith("pixel") else of_waves if name == "input_values" else of_spectra).empty(
+                name, layout
+            )
             for name, layout in zip(media, layouts, strict=True)
         }
         if grid and (patches := next((name for name in ("pixel_values", "hidden_states") if name in names), None)):
@@ -234,6 +305,7 @@ def _values(inputs: dict[str, Any], vision: Any, request: ModelRequest) -> dict[
     side = _Sizes(vision, 1, 1, request.image_size).of("image_size")
     patch = _Sizes(vision, 1, 1).of("patch_size")
     sizes = {name: side // (1 if name == "image_sizes" else patch) for name in inputs if name in _SIZES}
+    sizes |= dict.fromkeys({*inputs} & {"merge_sizes"}, find(vision, "spatial_merge_size", "merge_size") or 1)
     with torch.device("cpu"):
         return {
             name: keep_values(torch.full(inputs[name].shape, size, dtype=torch.int64)) for name, size in sizes.items()

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from hwbench.workload.tracing import batches, sources  # noqa: E402
-from hwbench.workload.tracing.build import Built  # noqa: E402
+from hwbench.workload.tracing.build import Built, build_module  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # transformers' own warnings
 
@@ -77,6 +77,57 @@ def test_a_hybrid_without_attention_layers_runs_without_a_cache() -> None:
     assert sum(op.macs for op in found.ops if op.name.startswith("lm_head")) == 128 * 64 * 100
 
 
+def test_arguments_have_the_documented_dtype() -> None:
+    """States of 17, actions of 4 and one return for each of 128 times are three tokens; times are looked up."""
+    ends = 128 * (17 + 4 + 1) * 128
+    assert traced("decision_transformer").macs == 2 * ends + 3 * block(3 * 128, 128, 512)
+
+
+def test_a_tower_takes_packed_patches_and_how_many_there_are_each_way() -> None:
+    """Of 196 patches of 768 values, a vector is made by one query of all."""
+    head = 2 * WIDTH * WIDTH + 196 * 2 * WIDTH * WIDTH + 2 * 196 * WIDTH + 2 * WIDTH * 64
+    assert traced(f"siglip2_vision_model?{SMALL}").macs == 196 * 768 * WIDTH + block(196) + head
+
+
+def test_a_tower_takes_a_multiple_of_the_patches_that_are_pooled() -> None:
+    assert traced("gemma4_vision?num_hidden_layers=1").input_shape == (12 * 12, 3 * 16 * 16)
+
+
+def test_a_tower_takes_how_many_patches_are_merged_later() -> None:
+    assert traced(f"video_llama_3_vision?{SMALL}").macs == 196 * 768 * WIDTH + block(196)
+
+
+def test_vectors_are_as_wide_as_the_layer_takes_that_reads_them() -> None:
+    """A patch has 768 values and its row and column."""
+    options = SMALL.replace("intermediate_size", "d_ff") + "&d_kv=16"
+    found = traced(f"pix2struct_vision_model?{options}")
+    assert found.input_shape == (128, 770)
+    assert found.macs == 128 * 768 * WIDTH + block(128) + 128 * WIDTH * 64  # the feed-forward part is gated
+
+
+def test_as_much_of_a_head_rotates_as_the_sections_state() -> None:
+    """32 heads of 128, of which 64 rotate, and two of keys; a gated feed-forward part."""
+    layer = 128 * (4096 * 128 * (2 * 32 + 2 * 2) + 2 * 128 * 4096 + 3 * 4096 * 13696)
+    assert traced("glm_image_text?num_hidden_layers=1").macs == layer
+
+
+def test_there_are_as_many_heads_of_keys_as_of_queries_where_none_are_stated() -> None:
+    """The feed-forward part has two matrices."""
+    assert traced(f"nemotron?{SMALL}&head_dim=16&vocab_size=100").macs == block(128) + 128 * WIDTH * 100
+
+
+def test_a_codec_reads_the_strides_of_its_convolutions() -> None:
+    """Convolutions as torch counts them in a real run; and four LSTM layers of 32 over 75 steps of a second."""
+    from torch.utils.flop_counter import FlopCounterMode
+    from transformers import EncodecConfig, EncodecModel
+
+    model = EncodecModel(EncodecConfig(num_filters=2, hidden_size=32)).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, 1, 24_000))
+    recurrent = 4 * 75 * 4 * 32 * (32 + 32)
+    assert 2 * traced("encodec?num_filters=2&hidden_size=32").macs == counter.get_total_flops() + 2 * recurrent
+
+
 @pytest.mark.parametrize(("model", "code"), [("esm", "config-needed"), ("layoutxlm", "unknown-model")])
 def test_what_no_default_makes_is_refused_by_name(model: str, code: str) -> None:
     with pytest.raises(InputError) as raised:
@@ -104,3 +155,22 @@ def test_values_of_positions_and_inputs_are_known_where_weights_are_too_large() 
     trace = batches.run(Built(module, (rows[:, :8], ids), {}, 2, ""), ModelRequest(""))
     assert sum(op.macs for op in trace.ops) == 16 << 27
     assert trace.assumes
+
+
+class Strided(torch.nn.Module):
+    """A layer that reads as many rows as an integer of its own says, and is too large to run on real weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.large = torch.nn.Linear(1 << 14, 1 << 13, bias=False)
+        self.register_buffer("stride", torch.tensor(4))
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """Use each fourth row."""
+        return self.large(rows[:, :: int(self.stride)])
+
+
+def test_integers_of_a_module_have_their_values() -> None:
+    module = build_module(Strided, "strided")
+    built = Built(module, (torch.empty(2, 8, 1 << 14, device="meta"),), {}, 2, "")
+    assert sum(op.macs for op in batches.run(built, ModelRequest("")).ops) == 4 << 27
