@@ -40,8 +40,9 @@ def main(passes: int) -> None:
     hwbench("bench", "--json")
     cases: dict[tuple[str, int], list[dict]] = {}
     for _ in range(passes):
-        factors = json.loads(hwbench("calibrate", "--device", "host", "--json"))["factors"]
-        print(", ".join(f"{name} {value:.2f}" for name, value in factors.items()), file=sys.stderr)
+        answer = hwbench("calibrate", "--device", "host", "--runtime", "torch", "--json")
+        [factors] = json.loads(answer)["calibrations"]
+        print(", ".join(f"{part} {factors[part]:.2f}" for part in ("compute", "memory", "overhead")), file=sys.stderr)
         for name in random.sample(NETWORKS, len(NETWORKS)):
             forecast = hwbench("estimate", "--model", name, "--device", "host", "--batch", "1,8", "--json")
             ran = hwbench("run", "--model", name, "--batch", "1,8", "--budget", "20s", "--json")

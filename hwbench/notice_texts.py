@@ -217,12 +217,12 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         f"The interval spans a factor of {factor:.3g}, too wide to plan with: time a dozen networks on {device}, and "
         f"`hwbench calibrate --device {device} times.csv` narrows it."
     ),
-    "runtimes-left-out": "Timings of {runtimes} were left out: factors are of the runtime with most timings.",
+    "runtimes-left-out": "Timings of {runtimes} were left out: {least} are needed of a runtime.",
     "computed-by-fp32-units": "{dtype} data is assumed to be computed by the fp32 units, which are faster here.",
-    "calibrated": lambda device, created, source, compute, memory, overhead, **_: (
-        f"Calibrated at {created[:16].replace('T', ' ')} UTC by {source}: compute takes {compute:.3g}, memory "
-        f"{memory:.3g} and overhead {overhead:.3g} times as long as the model says "
-        f"(`hwbench calibrate --reset --device {device}` removes this)."
+    "calibrated": lambda device, created, source, compute, memory, overhead, runtime="torch-eager", **_: (
+        f"Calibrated for {runtime} at {created[:16].replace('T', ' ')} UTC by {source}: compute takes {compute:.3g}, "
+        f"memory {memory:.3g} and overhead {overhead:.3g} times as long as the model says "
+        f"(`hwbench calibrate --reset --device {device} --runtime {runtime}` removes this)."
     ),
     "device-similar": "The device '{name}' is taken to be {device} ({title}).",
     "does-not-fit": "The model does not fit at {dtype}: it needs at least {needed_bytes}, {device} has {size_bytes}.",
@@ -312,7 +312,7 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     "torch-device-unknown": "Nothing is known of {title}: there are no predictions.",
     "uncounted-in": "Not counted in {model}: {operators}.",
     "calibrated-with-other-ceilings": (
-        "The calibration was made with the ceilings of {was}, which are now those of {now}: calibrate again."
+        "{runtime} was calibrated with the ceilings of {was}, which are now those of {now}: calibrate again."
     ),
     # a run
     "wrong-answers": "These kernels gave wrong answers, so ignore their speed: {kernels}.",

@@ -1,7 +1,7 @@
 """How far predictions are from measured times, and the parameters that they are made with."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -21,16 +21,19 @@ from hwbench.machine.parts import DeviceCalibration
 from hwbench.notices import Notice, notice
 from hwbench.predict.data import tables
 from hwbench.predict.data.rows import Defaults, MeasuredTime, device_words
+from hwbench.predict.model.calibration import short_name
 from hwbench.predict.model.hardware import hardware_of
 from hwbench.predict.model.parameters import ParameterFile, dumped
 from hwbench.predict.model.parameters import parameters as shipped_parameters
 from hwbench.predict.model.parameters import read as read_parameters
+from hwbench.predict.model.runtimes import check_runtime, full_name
 from hwbench.predict.replay import replay
 from hwbench.predict.replay.summary import Validation
 from hwbench.report.text.layout import PLAIN, Style
 
 if TYPE_CHECKING:
     from hwbench.measure.torch.device import TorchDevice
+    from hwbench.predict.fitting.problem import Case
     from hwbench.predict.replay.language import LanguageValidation
 
 MAX_DISTURBED = 0.1
@@ -109,13 +112,13 @@ class Calibration(Answer, Struct, frozen=True):
 
 
 class SavedCalibration(Answer, Struct, frozen=True):
-    """The calibration of a device, None where there is none, its file, and the networks that were timed just now."""
+    """The calibrations of a device, one a runtime, their file, and the networks that were timed just now."""
 
     SCHEMA: ClassVar[str] = "calibration"
     ROWS: ClassVar[str] = "timed"
 
     device: str
-    calibration: DeviceCalibration | None
+    calibrations: tuple[DeviceCalibration, ...]
     file: str
     timed: tuple[dict[str, Any], ...] = ()
     removed: bool = False
@@ -143,9 +146,9 @@ def _saved_lines(answer: SavedCalibration, style: Style = PLAIN) -> list[str]:
 
     if answer.removed:
         return [f"removed: {answer.file}"]
-    if answer.calibration is None and answer.language is None:
+    if not answer.calibrations and answer.language is None:
         return [f"{answer.device} is not calibrated: forecasts are the time model's."]
-    own = calibration.saved(answer.calibration, answer.timed, style) if answer.calibration else []
+    own = calibration.saved(answer.calibrations, answer.timed, style)
     language = calibration.language(answer.language, style) if answer.language else []
     return [*own, *language, f"saved: {answer.file}"]
 
@@ -153,6 +156,7 @@ def _saved_lines(answer: SavedCalibration, style: Style = PLAIN) -> list[str]:
 def calibrate(
     *files: str,
     device: str | None = None,
+    runtimes: Sequence[str] = (),
     output: str | None = None,
     show: bool = False,
     reset: bool = False,
@@ -161,33 +165,39 @@ def calibrate(
 ) -> TimeModel | Calibration | SavedCalibration:
     """Fit to measured times in CSV files: the factors of one `device`, or without one the time model itself.
 
-    Factors are saved, and forecasts for the device then use them; a dozen timings are enough. Without files, the device
-    `host` times networks on this machine, `cuda` or `mps` on its GPU, and no device gives the parameters in use. `show`
-    and `reset` give and remove what is saved of the device, this machine by default to `reset`. `output` is a file for
-    the fitted parameters, and `device` then that of files that do not name theirs; `say` hears of each fit.
+    Factors are saved by runtime, and forecasts of that runtime for the device then use them; a dozen timings are
+    enough. Without files, the device `host` times networks on this machine in each of the `runtimes`, by default those
+    installed that do not compile for minutes, `cuda` or `mps` on its GPU in torch; no device gives the parameters in
+    use. Files take one runtime, for rows that do not name theirs. `show` and `reset` give and remove what is saved of
+    the device, this machine by default to `reset`. `output` is a file for the fitted parameters, and `device` then that
+    of files that do not name theirs; `say` hears of each fit.
     """
     if (show or reset) and (files or output or show == reset):
         message = "A calibration is shown or removed by itself, without files and output."
         raise InputError("exclusive", message, field="show" if show else "reset")
     if reset or (show and device):
-        return _saved_calibration(device or "host", reset)
+        return _saved_calibrations(device or "host", runtimes, reset)
     if not files and device is not None and is_here(device):
-        return _calibrate_here(None if DeviceRef.parse(device).kind == "host" else device, progress)
+        return _calibrate_here(None if DeviceRef.parse(device).kind == "host" else device, runtimes, progress)
     if not files:
         return TimeModel(shipped_parameters())
+    if len(runtimes) > 1:
+        message = "Rows of files name their runtimes; those that do not have the one that is given here."
+        raise InputError("single-value", message, field="runtimes")
+    defaults = Defaults(device, runtime=runtimes[0] if runtimes else None)
     if device is not None and output is None:
         from hwbench.api.language.accuracy import are_language_tables, fitted_calibration  # networks do without
 
         if are_language_tables(files):
             path, fitted_factors, table_errors = fitted_calibration(device, files)
-            return SavedCalibration(device, None, path, notices=_left_out(table_errors), language=fitted_factors)
-        return _calibrate_device(device, files)
+            return SavedCalibration(device, (), path, notices=_left_out(table_errors), language=fitted_factors)
+        return _calibrate_device(device, files, defaults)
     if output:
         atomic.refuse_unwritable(output)
     from hwbench.predict.fitting import fit as fitting  # numpy and scipy, which validating does without
     from hwbench.predict.fitting.cases import cases
 
-    table = tables.read(files, Defaults(device=device))
+    table = tables.read(files, defaults)
     usable, skipped = cases(table)
     fitted = fitting.calibrated({name: list(rows) for name, rows in usable.items()}, say or (lambda _: None))
     notices = [*table.notices]
@@ -200,10 +210,12 @@ def calibrate(
     return Calibration(output, difference, fitted, tuple(notices))
 
 
-def _calibrate_here(gpu: str | None, progress: Callable[[float, str], None] | None) -> SavedCalibration:
-    """Time networks on this machine's CPU, or on a GPU by torch's name, and save how it differs from the model.
+def _calibrate_here(
+    gpu: str | None, runtimes: Sequence[str], progress: Callable[[float, str], None] | None
+) -> SavedCalibration:
+    """Time networks on this machine's CPU, or on a GPU by torch's name, and save how they differ from the model.
 
-    Raises InputError if the machine is disturbed.
+    Raises InputError for a runtime that is not installed, and if the machine is disturbed.
     """
     from hwbench.api.machines import host_key
     from hwbench.api.machines import measured as measured_device
@@ -211,15 +223,15 @@ def _calibrate_here(gpu: str | None, progress: Callable[[float, str], None] | No
     from hwbench.measure import host_calibration
     from hwbench.measure import settings as cpus
     from hwbench.measure.environment import snapshot
-    from hwbench.predict.fitting.device_factors import factors
     from hwbench.predict.fitting.problem import Case
 
+    chosen = host_calibration.chosen(runtimes, on_gpu=gpu is not None)
     machine = host()
-    place, dtype, runtime, key = None, "fp32", "torch-eager-cpu", host_key(machine)
+    place, dtype, key = None, "fp32", host_key(machine)
     located = measured_device(machine)
     if gpu:
         place, located = _gpu_here(gpu)
-        dtype, runtime, key = "amp" if place.kind == "cuda" else "fp32", "torch-eager-cuda", located.device.label
+        dtype, key = "amp" if place.kind == "cuda" else "fp32", located.device.label
     calibrations.prepare(key)
     device = located.device
     if hardware_of(device, ()) is None:
@@ -230,23 +242,45 @@ def _calibrate_here(gpu: str | None, progress: Callable[[float, str], None] | No
     show(0.0, "looking whether the machine is at rest")
     _refuse_disturbed(snapshot.while_idle(settings.cpus, REST_S))
     before = snapshot.snapshot(settings.cpus)
-    times = host_calibration.times(settings, lambda share: show(share, "timing networks"), place, dtype)
+    times = host_calibration.times(settings, chosen, show, place, dtype)
     disturbances = snapshot.disturbances(before, snapshot.snapshot(settings.cpus))
     _refuse_disturbed(disturbances)
-    cases = [Case(workload, device, dtype, batch, time, workload.name) for workload, batch, time in times]
-    fitted = factors(cases, device, shipped_parameters().runtimes[runtime])
     name = device.label if gpu else "host"
-    calibration = DeviceCalibration(
-        device=name,
-        created=_now(),
-        source=f"{len(times)} networks timed on this machine",
-        timings=len(times),
-        ceilings=device.sustained.source if device.sustained else None,
-        **to_builtins(fitted),
+    cases = {
+        full_name(runtime, device.kind): [
+            Case(workload, device, dtype, batch, time, workload.name) for workload, batch, time in rows
+        ]
+        for runtime, rows in times.items()
+    }
+    notices = (*located.notices, *disturbances)
+    return _saved(name, key, device, cases, "networks timed on this machine", notices)
+
+
+def _saved(
+    name: str, key: str, device: Device, cases: "Mapping[str, Sequence[Case]]", source: str, notices: Sequence[Notice]
+) -> SavedCalibration:
+    """Save the factors of a device in each runtime, by the full names of their parameters, and return them."""
+    from hwbench.predict.fitting.device_factors import factors
+
+    own = [
+        DeviceCalibration(
+            device=name,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            source=f"{len(timed)} {source}",
+            timings=len(timed),
+            ceilings=device.sustained.source if device.sustained else None,
+            runtime=short_name(runtime),
+            **to_builtins(factors(timed, device, shipped_parameters().runtimes[runtime])),
+        )
+        for runtime, timed in cases.items()
+    ]
+    path = calibrations.save(key, own)
+    rows = tuple(
+        {"runtime": short_name(runtime), "model": case.workload.name, "batch": case.batch, "time_s": case.time_s}
+        for runtime, timed in cases.items()
+        for case in timed
     )
-    path = calibrations.save(key, calibration)
-    timed = tuple({"model": workload.name, "batch": batch, "time_s": time} for workload, batch, time in times)
-    return SavedCalibration(name, calibration, path, timed, notices=(*located.notices, *disturbances))
+    return SavedCalibration(name, tuple(own), path, rows, notices=tuple(notices))
 
 
 def _gpu_here(name: str) -> "tuple[TorchDevice, LocatedDevice]":
@@ -262,37 +296,34 @@ def _gpu_here(name: str) -> "tuple[TorchDevice, LocatedDevice]":
     return place, LocatedDevice(known)
 
 
-def _calibrate_device(name: str, files: Sequence[str]) -> SavedCalibration:
-    """Save how a device differs from the model by its rows in files. Raises InputError where they are too few."""
+def _calibrate_device(name: str, files: Sequence[str], defaults: Defaults) -> SavedCalibration:
+    """Save how a device differs from the model by its rows in files, in each runtime that has enough of them.
+
+    Raises InputError where they are too few.
+    """
     from hwbench.predict.fitting.cases import timings
-    from hwbench.predict.fitting.device_factors import factors
 
     device = locate(name).device
     runs, paths = ([file for file in files if file.startswith("run:") == run] for run in (True, False))
-    table = tables.read(paths, Defaults(device=name))
+    table = tables.read(paths, defaults)
     table = replace(table, rows=(*table.rows, *(row for run in runs for row in _timed_in_run(run, name, device))))
     usable, skipped = timings(table, device, lambda text: locate(device_words(text)[0]).device)
-    runtime, timed = max(usable.items(), key=lambda pair: len(pair[1]), default=("", []))
-    if len(timed) < MIN_TIMINGS:
+    enough = {runtime: timed for runtime, timed in sorted(usable.items()) if len(timed) >= MIN_TIMINGS}
+    if not enough:
         reason = f" {skipped[0].place}: {skipped[0].reason}" if skipped else ""
-        message = f"{len(timed)} usable timings of {device.label} are fewer than {MIN_TIMINGS}.{reason}"
+        most = max(map(len, usable.values()), default=0)
+        message = f"{most} usable timings of {device.label} in a runtime are fewer than {MIN_TIMINGS}.{reason}"
         raise InputError("too-few-cases", message, field="measurements")
     if hardware_of(device, ()) is None:
         message = f"The bandwidth or a rate of {device.label} is unknown."
         raise InputError("device-incomplete", message, field="device")
-    calibration = DeviceCalibration(
-        device=name,
-        created=_now(),
-        source=f"{len(timed)} timings of {runtime} in {shown(', '.join(map(os.path.basename, files)), 100)}",
-        timings=len(timed),
-        ceilings=device.sustained.source if device.sustained else None,
-        **to_builtins(factors(timed, device, shipped_parameters().runtimes[runtime])),
-    )
-    path = calibrations.save(calibration_key(name), calibration)
-    left_out = [notice("rows-left-out", count=len(skipped), reason=skipped[0].reason)] if skipped else []
-    others = [notice("runtimes-left-out", runtimes=sorted(usable.keys() - {runtime}))] if len(usable) > 1 else []
-    rows = tuple({"model": case.workload.name, "batch": case.batch, "time_s": case.time_s} for case in timed)
-    return SavedCalibration(name, calibration, path, rows, notices=(*table.notices, *left_out, *others))
+    notices = [*table.notices]
+    if skipped:
+        notices.append(notice("rows-left-out", count=len(skipped), reason=skipped[0].reason))
+    if few := sorted(usable.keys() - enough.keys()):
+        notices.append(notice("runtimes-left-out", runtimes=few, least=MIN_TIMINGS))
+    source = f"timings in {shown(', '.join(map(os.path.basename, files)), 100)}"
+    return _saved(name, calibration_key(name), device, enough, source, notices)
 
 
 def _timed_in_run(run: str, name: str, device: Device) -> Iterator[MeasuredTime]:
@@ -310,10 +341,6 @@ def _timed_in_run(run: str, name: str, device: Device) -> Iterator[MeasuredTime]
             )
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
 def _refuse_disturbed(disturbances: Sequence[Notice]) -> None:
     """Raise InputError where other work took so much of the machine that factors would describe that work."""
     if sum(each.data.get("share", 0.0) for each in disturbances) > MAX_DISTURBED:
@@ -321,12 +348,19 @@ def _refuse_disturbed(disturbances: Sequence[Notice]) -> None:
         raise InputError("disturbed", " ".join([*map(str, disturbances), message]), field="device")
 
 
-def _saved_calibration(device: str, reset: bool) -> SavedCalibration:
-    """Return the calibration that is saved of a device; with `reset`, forecasts are the time model's again."""
+def _saved_calibrations(device: str, runtimes: Sequence[str], reset: bool) -> SavedCalibration:
+    """Return the calibrations that are saved of a device, of all or some runtimes; with `reset` they are removed."""
     key = calibration_key(device)
-    known, language = calibrations.load(key), calibrations.load_language(key)
+    every, language = calibrations.load(key), calibrations.load_language(key)
+    for name in runtimes:
+        if name not in [each.runtime for each in every]:
+            check_runtime(name)
+    known = tuple(each for each in every if not runtimes or each.runtime in runtimes)
+    language = None if runtimes else language
     file = calibrations.path(calibrations.language_key(key) if language and not known else key)
-    removed = reset and any([calibrations.remove(key), calibrations.remove(calibrations.language_key(key))])
+    removed = reset and calibrations.remove(key, runtimes)
+    if reset and not runtimes:
+        removed |= calibrations.remove(calibrations.language_key(key))
     return SavedCalibration(device, known, file, removed=removed, language=language)
 
 

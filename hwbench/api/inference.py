@@ -28,6 +28,7 @@ from hwbench.measure.torch.device import TorchDevice, find_device, free_memory, 
 from hwbench.measure.torch.gpu import describe
 from hwbench.notices import Notice, notice, unique
 from hwbench.predict.estimate import Estimate, estimate
+from hwbench.predict.model.calibration import of_calibrations
 from hwbench.predict.model.runtimes import full_name, runs_on
 from hwbench.report.text import inference as text
 from hwbench.report.text.layout import PLAIN, Style
@@ -351,12 +352,14 @@ class Runner:
         forecast = runs_on(setting.runtime, kind)
         runtime = full_name(setting.runtime if forecast else COMPILED, kind)  # other engines fuse as well
         try:  # fp32 is measured without tf32
-            return estimate(
+            answer = estimate(
                 workload, self.device, dtype, setting.batch, runtime=runtime, math="strict", bounds_only=not forecast
             )
         except InputError as error:
             self.notices.append(notice("no-prediction", dtype=dtype, reason=error.message))
             return None
+        self.notices += of_calibrations(answer.notices)
+        return answer
 
 
 def _same(facts: Any) -> Any:

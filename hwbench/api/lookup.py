@@ -71,9 +71,9 @@ def locate(name: str | Device, settings: Mapping[str, str] | None = None) -> Loc
 
 
 def _calibrated(device: Device) -> LocatedDevice:
-    """Return a catalogued device with the calibration that `hwbench calibrate --device` saved for it, if it did."""
+    """Return a catalogued device with the calibrations that `hwbench calibrate --device` saved for it, if it did."""
     known = calibrations.load(device.label)
-    return LocatedDevice(replace(device, calibration=known) if known else device)
+    return LocatedDevice(replace(device, calibrations=known) if known else device)
 
 
 def calibration_key(name: str | Device) -> str:

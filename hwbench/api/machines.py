@@ -1,6 +1,5 @@
-"""Measured machines: this one with what its saved runs and its calibration say, and those of saved runs."""
+"""Measured machines: this one with what its saved runs and its calibrations say, and those of saved runs."""
 
-from msgspec import to_builtins
 from msgspec.structs import replace
 
 from hwbench.api.checks import DeviceRef, LocatedDevice
@@ -19,7 +18,7 @@ from hwbench.notices import notice
 
 
 def host_device() -> LocatedDevice:
-    """Return this machine with the ceilings of its saved runs and its calibration, where there are any."""
+    """Return this machine with the ceilings of its saved runs and its calibrations, where there are any."""
     machine = host()
     located = calibrated(measured(machine), host_key(machine))
     if file := folders.files("devices").get("host"):
@@ -60,20 +59,22 @@ def key(ref: DeviceRef) -> str | None:
 
 
 def host_key(machine: Host | None = None) -> str:
-    """Return the key under which the calibration of this machine is kept."""
+    """Return the key under which the calibrations of this machine are kept."""
     return f"host-{environment.machine_key(machine or host())}"
 
 
 def calibrated(located: LocatedDevice, key: str) -> LocatedDevice:
-    """Return a device with its saved calibration, if it has one, and a notice where its ceilings have changed since."""
+    """Return a device with its saved calibrations, and notices of those since which its ceilings have changed."""
     device, known = located.device, calibrations.load(key)
-    if known is None:
+    if not known:
         return located
     now = device.sustained.source if device.sustained else None
-    own = [notice("calibrated", **to_builtins(known))]
-    if known.ceilings != now:
-        own.append(notice("calibrated-with-other-ceilings", was=known.ceilings, now=now))
-    return LocatedDevice(replace(device, calibration=known), (*located.notices, *own))
+    own = (
+        notice("calibrated-with-other-ceilings", runtime=each.runtime, was=each.ceilings, now=now)
+        for each in known
+        if each.ceilings != now
+    )
+    return LocatedDevice(replace(device, calibrations=known), (*located.notices, *own))
 
 
 def measured(machine: Host) -> LocatedDevice:

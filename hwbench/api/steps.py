@@ -22,6 +22,7 @@ from hwbench.measure.torch.device import find_device, torch_module
 from hwbench.notices import Notice, notice, unique
 from hwbench.predict.estimate import estimate
 from hwbench.predict.improvements import LARGER, LEAST, improvements
+from hwbench.predict.model.calibration import of_calibrations
 from hwbench.report.text import step as step_text
 from hwbench.report.text.layout import PLAIN, Style
 from hwbench.stats.intervals import Interval
@@ -103,7 +104,7 @@ def explain_training(
     base = runs[0]
     update = next((part.share for part in base.parts if part.name == "optimizer"), None)
     step = MeasuredStep(base.time_s, base.utilization, optimizer=update)
-    notices = [*runner.notices, *base.notices]
+    notices = [*runner.notices, *base.notices, *of_calibrations(predicted.notices)]
     if predicted.forecast is None:
         notices.append(notice("step-unforecast"))
     explanation = explained_step(step, predicted, helping, notices)

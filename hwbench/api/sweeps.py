@@ -16,6 +16,7 @@ from hwbench.files import atomic
 from hwbench.machine.device import Device
 from hwbench.measure.cluster import connected, spread
 from hwbench.notices import Notice, notice, unique
+from hwbench.predict.model.calibration import notices_on
 from hwbench.predict.model.runtimes import check_runtime
 from hwbench.report.export.sweep import PointWriter
 from hwbench.report.text.layout import PLAIN, Style
@@ -181,6 +182,7 @@ def sweep(
             workload = source.workload(dtype)
             able, unable = study.capable(chosen, workload, dtype)
             chunks += study.chunks(workload, dtype, able, sizes or (workload.batch,), runtime, chosen_math)
+            notices += notices_on(able, runtime, workload.phase)
             if unable:
                 notices.append(notice("rates-unknown", model=workload.name, dtype=dtype, devices=list(unable)))
             if workload.uncounted:

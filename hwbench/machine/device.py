@@ -92,7 +92,7 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True):
     published: tuple[parts.PublishedPeak, ...] = ()
     disputed: tuple[parts.DisputedPeak, ...] = ()
     sustained: parts.Sustained | None = None
-    calibration: parts.DeviceCalibration | None = None
+    calibrations: tuple[parts.DeviceCalibration, ...] | None = msgspec.field(default=None, name="calibration")
     overhead: parts.Factor | msgspec.UnsetType = msgspec.UNSET
     scores: tuple[parts.Score, ...] = ()
     sources: tuple[Source, ...] = ()

@@ -185,10 +185,11 @@ class Sustained(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DeviceCalibration(Struct, frozen=True, forbid_unknown_fields=True):
-    """What one device does differently from the time model: measured over expected time of each part of a network.
+    """What one device does in a runtime differently from the time model: measured over expected time of each part.
 
     80 % of the logarithmic errors that are left are within ±`spread`. `source` says what `timings` networks were timed
-    by, `created` when (UTC), and `ceilings` which runs had measured the device then.
+    by, `created` when (UTC), and `ceilings` which runs had measured the device then. The `runtime` has no kind of
+    device in its name; files of the first version, which have none, were of torch's eager mode.
     """
 
     device: Name
@@ -200,7 +201,8 @@ class DeviceCalibration(Struct, frozen=True, forbid_unknown_fields=True):
     overhead: Factor
     spread: Factor
     ceilings: Name | None = None
-    schema: Literal["hwbench.calibration/1"] = "hwbench.calibration/1"
+    runtime: Name = "torch-eager"
+    schema: Literal["hwbench.calibration/1", "hwbench.calibration/2"] = "hwbench.calibration/2"
 
 
 class Score(Struct, frozen=True, forbid_unknown_fields=True):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from math import exp
 from typing import Literal
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct
 from msgspec.structs import replace
 
 from hwbench import dtypes
@@ -13,11 +13,12 @@ from hwbench.machine.device import Device
 from hwbench.machine.parts import ClockKind, DeviceCalibration
 from hwbench.notices import Notice, notice
 from hwbench.predict.model import scalar
+from hwbench.predict.model.calibration import calibration_notices, calibration_of
 from hwbench.predict.model.hardware import Hardware, hardware_of
 from hwbench.predict.model.interval import log_interval
 from hwbench.predict.model.latest import latest
 from hwbench.predict.model.launch import UNKNOWN, launches_of
-from hwbench.predict.model.parameters import ParameterFile, Runtime, parameters
+from hwbench.predict.model.parameters import ParameterFile, Runtime, parameters, parameters_name
 from hwbench.predict.model.runtimes import KERNELS, Math, runtime_for
 from hwbench.predict.model.time import (
     LaunchTime,
@@ -128,7 +129,8 @@ def forecast(
     Raises InputError for an unknown runtime or dtype.
     """
     name, number = runtime_for(device.kind, runtime, workload.phase), dtypes.dtype(dtype)
-    hardware = hardware_for(workload, device, dtype, clock, math, foreign is not None)
+    own = "" if foreign else parameters_name(name, version)  # what calibrates a runtime says nothing of other engines
+    hardware = hardware_for(workload, device, dtype, clock, math, foreign is not None, own)
     if hardware is None:
         return None
     file = known or parameters()
@@ -163,8 +165,8 @@ def forecast(
             units=shares.compute,
             overhead=shares.overhead,
         ),
-        notices=tuple(_notices(device, hardware, name, exp(high - low))),
-        calibration=device.calibration,
+        notices=(*_notices(device, hardware, name, exp(high - low)), *calibration_notices(device, own)),
+        calibration=calibration_of(device, own),
     )
 
 
@@ -187,11 +189,17 @@ def hardware_for(
     clock: ClockKind | None = None,
     math: Math = "default",
     foreign: bool = False,
+    runtime: str = "",
 ) -> Hardware | None:
-    """Return the device as the model sees it; None if bandwidth or rates are unknown, or the runtime has no kernels."""
+    """Return the device as the model sees it; None if bandwidth or rates are unknown, or the runtime has no kernels.
+
+    It is calibrated for a `runtime` by the full name of its parameters.
+    """
     number = dtypes.dtype(dtype)
     needed = frozenset((number.computes_in, *(op.dtype for op in workload.ops if op.dtype)))
-    return _hardware_of(device, needed, clock, math) if foreign or number.name in KERNELS else None
+    if not foreign and number.name not in KERNELS:
+        return None
+    return _hardware_of(device, needed, clock, math, calibration_of(device, runtime))
 
 
 _hardware_of = latest(64)(hardware_of)
@@ -232,9 +240,7 @@ def _shares(ops: tuple[OpTime, ...]) -> Shares:
 def _notices(device: Device, hardware: Hardware, runtime: str, width: float) -> Iterator[Notice]:
     if width > WIDE:
         yield notice("interval-wide", device=device.label, factor=width)
-    if hardware.other_isa and not device.calibration:
+    if hardware.other_isa and hardware.spread is None:
         yield notice("isa-unmeasured", device=device.label, runtime=runtime)
-    if device.calibration:
-        yield notice("calibrated", **to_builtins(device.calibration))
     if "cache" in hardware.assumed:
         yield notice("cache-assumed")

@@ -42,7 +42,7 @@ def improvements(
     Empty where nothing is forecast.
     """
     name = runtime_for(device.kind, runtime, workload.phase)
-    hardware = hardware_for(workload, device, dtype, **how)
+    hardware = hardware_for(workload, device, dtype, **how, runtime=name)
     if hardware is None:
         return ()
     now = timed(workload, hardware, dtype, batch, name)
@@ -75,11 +75,13 @@ def _of_runs(
     scaling = replace(workload, fixed="") if training else workload  # a step's work grows with its batch, near enough
     if not scaling.fixed and (not device.memory.size or scaling.capacity(bits, larger) <= device.memory.size):
         yield "batch", str(larger), LARGER, _seconds(*timed(scaling, hardware, dtype, larger, runtime))
-    if (narrower := _narrower(device, dtype)) and (narrow := hardware_for(workload, device, narrower, **how)):
+    narrower = _narrower(device, dtype)
+    if narrower and (narrow := hardware_for(workload, device, narrower, **how, runtime=runtime)):
         yield "dtype", narrower, 1.0, _seconds(*timed(workload, narrow, narrower, batch, runtime))
     for other in runtimes_on(device.kind):
         if other != runtime and (other.startswith("torch") or not training):
-            yield "runtime", other, 1.0, _seconds(*timed(workload, hardware, dtype, batch, other))
+            calibrated = hardware_for(workload, device, dtype, **how, runtime=other) or hardware
+            yield "runtime", other, 1.0, _seconds(*timed(workload, calibrated, dtype, batch, other))
     turned = _channels_last(workload)
     if turned != workload and (device.kind == "cpu" or bits < 32):  # on GPUs, the model knows narrower formats alone
         yield "layout", "channels-last", 1.0, _seconds(*timed(turned, hardware, dtype, batch, runtime))

@@ -12,6 +12,7 @@ from hwbench.errors import InputError
 from hwbench.machine.device import Device
 from hwbench.notices import Notice
 from hwbench.predict.forecast import LIMITS, Limit
+from hwbench.predict.model.calibration import notices_on
 from hwbench.predict.model.runtimes import Math
 from hwbench.workload.ops import Workload
 
@@ -120,6 +121,7 @@ def require(
         devices=tuple(candidates),
         judged=len(devices) - len(unknown),
         unknown=tuple(unknown),
+        notices=tuple(notices_on(devices, runtime, workload.phase)) if utilization is None else (),
         title=workload.title,
     )
 

@@ -374,16 +374,17 @@ def timings(random: Random) -> Case:
 
 
 def calibration(random: Random) -> Case:
-    """A calibration among the user's own files, of another version, or of another hand."""
-    source = {
+    """Calibrations among the user's own files, of the first version or of now, or of another hand."""
+    source: dict[str, object] = {
         "device": "rtx3090", "created": "2026-11-29T12:00:00Z", "source": "mine.csv", "timings": 12, "compute": 1.1,
         "memory": 0.9, "overhead": 1.3, "spread": 0.1, "ceilings": None, "schema": "hwbench.calibration/1",
     }  # fmt: skip
     words = random.choice(
         (("estimate", "-m", "lenet5", "-d", "rtx3090"), ("calibrate", "--show", "--device", "rtx3090"))
     )
-    file = "hwbench/calibrations/rtx3090.json"
-    return Case("saved calibration", (*words, *_flag(random)), {file: _json(random, json.dumps(source).encode())})
+    now = [{**source, "runtime": name, "schema": "hwbench.calibration/2"} for name in ("torch-eager", "torch-compile")]
+    file, text = "hwbench/calibrations/rtx3090.json", json.dumps(random.choice((source, now)))
+    return Case("saved calibration", (*words, *_flag(random)), {file: _json(random, text.encode())})
 
 
 def setting(random: Random) -> Case:

@@ -265,7 +265,7 @@ def test_a_measured_device_is_known_better_than_a_data_sheet() -> None:
     half = replace(measured, sustained=Sustained("here", bandwidth=BytesPerSecond(8e11)))
     assert ends(half) == widened(0.3 * math.sqrt(RELATED))
     kept = DeviceCalibration("mine", "2026-11-30", "made-up times", 7, 1.0, 1.0, 1.0, 0.15)
-    timed = replace(measured, calibration=kept)
+    timed = replace(measured, calibrations=(kept,))
     assert ends(timed) == pytest.approx([-0.15, 0.15])
     assert ends(timed, foreign="another") == widened(0.05, 0.6)
 

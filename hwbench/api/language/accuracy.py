@@ -97,5 +97,5 @@ def fitted_calibration(name: str, files: Sequence[str]) -> tuple[str, LanguageCa
         source=f"{len(rows)} rates of {shapes} {'model' if shapes == 1 else 'models'} in {where}",
         factors=language.factors(rows),
     )
-    path = calibrations.save(calibrations.language_key(calibration_key(name)), calibration)
+    path = calibrations.save_language(calibration_key(name), calibration)
     return path, calibration, answer

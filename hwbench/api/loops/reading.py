@@ -10,6 +10,7 @@ from hwbench.measure.steps import MIN_STEPS, TimedStep, rate
 from hwbench.notices import Notice, notice
 from hwbench.predict.estimate import Estimate, estimate
 from hwbench.predict.improvements import improvements
+from hwbench.predict.model.calibration import of_calibrations
 from hwbench.stats.intervals import LEVEL
 from hwbench.study.step import MeasuredStep, StepExplanation, explained_step
 from hwbench.study.utilization import Utilization
@@ -107,10 +108,12 @@ class Reading:
         """Return the three answers for a step, None for those that cannot be forecast."""
         try:
             name = "fp32" if dtype in (None, "tf32") else str(dtype)
-            return estimate(self._workload(step), self.meter.device, name, step.samples or 1)
+            answer = estimate(self._workload(step), self.meter.device, name, step.samples or 1)
         except InputError as error:
             self.notices.append(notice("no-prediction", dtype=dtype, reason=error.message))
             return None
+        self.notices += of_calibrations(answer.notices)
+        return answer
 
     def _say_left_out(self) -> None:
         """Add a notice of each reason for which steps are left out."""

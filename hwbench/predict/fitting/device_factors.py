@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from math import log, sqrt
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from hwbench.machine.device import Device
 from hwbench.predict.fitting.problem import Case, Free, fitted, predicted, problem
@@ -42,7 +41,7 @@ def factors(timed: Sequence[Case], device: Device, runtime: Runtime) -> Factors:
 
     Factors are drawn towards 1 as far as timings are few. Raises ValueError if the bandwidth is unknown.
     """
-    cases = problem(timed, replace(device, calibration=None))
+    cases = problem(timed, device)
     hardware = cases.hardware
     expected = runtime.factors(hardware.label, hardware.architecture)
     corrected = fitted(runtime, free_factors(hardware.label, runtime, hardware.architecture), [cases])

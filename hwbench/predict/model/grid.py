@@ -14,6 +14,7 @@ from hwbench.errors import InputError
 from hwbench.machine.device import Device
 from hwbench.predict.model import bounds
 from hwbench.predict.model.bounds import DeviceCeilings, ceilings_of, compute_dtype, engines
+from hwbench.predict.model.calibration import calibration_of
 from hwbench.predict.model.hardware import Hardware, hardware_of
 from hwbench.predict.model.interval import log_interval
 from hwbench.predict.model.launch import UNKNOWN, Launch, Place, family_of, launch_of, ops_of_one, places, variant_of
@@ -96,8 +97,10 @@ def grid(
     )
     ceilings = [_ceilings(device, needed, math) for device in devices]
     hardware = tuple(
-        hardware_of(device, needed, math=math) if able and rates and number.name in KERNELS else None
-        for device, able, rates in zip(devices, runs, ceilings, strict=True)
+        hardware_of(device, needed, math=math, known=calibration_of(device, name))
+        if able and rates and number.name in KERNELS
+        else None
+        for device, able, rates, name in zip(devices, runs, ceilings, names, strict=True)
     )
     hardware = tuple(
         machine and replace(machine, expected=file.runtimes[name].factors(machine.label, machine.architecture))

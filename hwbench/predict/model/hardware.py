@@ -6,7 +6,7 @@ from math import exp, inf
 from msgspec import Struct
 
 from hwbench.machine.device import Device, Peak, fastest, peaks
-from hwbench.machine.parts import BOOST, Cache, ClockKind, Sustained
+from hwbench.machine.parts import BOOST, Cache, ClockKind, DeviceCalibration, Sustained
 from hwbench.predict.model.latest import latest
 from hwbench.predict.model.parameters import PartFactors
 from hwbench.predict.model.runtimes import Math
@@ -85,9 +85,8 @@ class Hardware(Struct, frozen=True):
 known_peaks = latest(64)(peaks)
 
 
-def _factors(device: Device) -> tuple[float, float, float] | None:
+def _factors(device: Device, known: DeviceCalibration | None) -> tuple[float, float, float] | None:
     """Return what multiplies compute, memory and overhead: the calibration, and the overhead that is assumed."""
-    known = device.calibration
     if known is None and not device.overhead:
         return None
     compute, memory, overhead = (known.compute, known.memory, known.overhead) if known else (1.0, 1.0, 1.0)
@@ -95,9 +94,16 @@ def _factors(device: Device) -> tuple[float, float, float] | None:
 
 
 def hardware_of(
-    device: Device, dtypes: Iterable[str], clock: ClockKind | None = None, math: Math = "default"
+    device: Device,
+    dtypes: Iterable[str],
+    clock: ClockKind | None = None,
+    math: Math = "default",
+    known: DeviceCalibration | None = None,
 ) -> Hardware | None:
-    """Return the hardware for runs that compute in `dtypes`, None if the bandwidth, rates or units are unknown."""
+    """Return the hardware for runs that compute in `dtypes`, None if the bandwidth, rates or units are unknown.
+
+    `known` is the device's calibration in the runtime.
+    """
     every = known_peaks(device, clock)
     vector = _vector(every)
     sustained = device.sustained or Sustained("data sheet")
@@ -117,7 +123,7 @@ def hardware_of(
     reached = {dtype: rate / true for dtype in needed if (rate := _reached(sustained, dtype, device.count))}
     rates = {dtype: _rates(every, dtype, vector, share, reached.get(dtype), device) for dtype in needed}
     lanes = rates["fp32"] if "fp32" in reached else Rates(vector.flops_per_second * share, flops_per_cycle, False)
-    cache, known = cache_size(device), device.calibration
+    cache = cache_size(device)
     return Hardware(
         kind=device.kind,
         units=float(device.count),
@@ -131,7 +137,7 @@ def hardware_of(
         measured=frozenset(reached) | ({"bandwidth"} if sustained.bandwidth else set()),
         assumed=tuple(_assumed(device, vector, cache)),
         op_overhead=float(sustained.op_overhead) if sustained.op_overhead else None,
-        factors=_factors(device),
+        factors=_factors(device, known),
         spread=known.spread if known else None,
         boost=boost(device),
         memory_ceiling=max(float(bandwidth), float(device.memory.bandwidth or 0.0)),

@@ -24,6 +24,7 @@ from hwbench.predict.data.tables import MeasuredTable
 from hwbench.predict.data.workloads import Workloads, by_trace, measured_workload
 from hwbench.predict.estimate import least_times
 from hwbench.predict.forecast import Forecast, forecast
+from hwbench.predict.model.calibration import of_calibrations
 from hwbench.predict.model.parameters import ParameterFile, parameters
 from hwbench.predict.model.runtimes import engine_of, is_foreign, runtime_of, version_of
 from hwbench.predict.replay.summary import ReplayRow, Validation, summary
@@ -56,14 +57,16 @@ def replay(
     rows: dict[str, ReplayRow] = {}
     skipped = list(table.skipped)
     devices = _Devices(finder or (lambda name: (catalog.device(name), ())))
+    rests_on: list[Notice] = []
     count = _found_once(lru_cache(maxsize=8)(workloads or cached.workload), MAX_UNKNOWN_MODELS, lambda _: False)
     for row in sorted(table.rows, key=by_trace):
         try:
-            rows[row.place] = _replayed(row, devices.device(row.device), measured_workload(row, count), known)
+            rows[row.place], own = _replayed(row, devices.device(row.device), measured_workload(row, count), known)
+            rests_on += own
         except InputError as error:
             skipped.append(Skipped(row.model, _reason(error), row.place, row.device))
     in_order = with_family_reasons([rows[row.place] for row in table.rows if row.place in rows])
-    return summary(in_order, skipped, [*table.notices, *devices.notices])
+    return summary(in_order, skipped, [*table.notices, *devices.notices, *dict.fromkeys(rests_on)])
 
 
 def _reason(error: InputError) -> str:
@@ -134,8 +137,10 @@ def similar(name: str) -> str | None:
     return stems[0] if len(stems) == 1 else None
 
 
-def _replayed(row: MeasuredTime, device: Device, workload: Workload, known: ParameterFile | None) -> ReplayRow:
-    """Return a measurement with its prediction. Raises InputError if it cannot be predicted."""
+def _replayed(
+    row: MeasuredTime, device: Device, workload: Workload, known: ParameterFile | None
+) -> tuple[ReplayRow, list[Notice]]:
+    """Return a measurement with its prediction, and the calibration of that. Raises InputError without one."""
     runtime = runtime_of(row.runtime, device.kind)
     foreign = engine_of(row.runtime or "", device.kind) if is_foreign(row.runtime, runtime) else None
     ideal, roofline = least_times(workload, device, row.dtype, row.batch)
@@ -146,7 +151,8 @@ def _replayed(row: MeasuredTime, device: Device, workload: Workload, known: Para
         raise InputError("device-incomplete", f"The bandwidth or a rate of {device.name} is unknown.")
     family = splits.family(row.model)
     own = (known or parameters()).of(runtime, version_of(row.runtime))
-    return ReplayRow(
+    calibrated = of_calibrations(prediction.notices)
+    replayed = ReplayRow(
         device=" ".join([device.name, *(word for word in row.device.split() if "=" in word)]),
         model=row.model,
         family=family,
@@ -167,6 +173,7 @@ def _replayed(row: MeasuredTime, device: Device, workload: Workload, known: Para
         place=row.place,
         source=row.source,
     )
+    return replayed, calibrated
 
 
 def _reasons(

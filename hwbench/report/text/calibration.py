@@ -50,17 +50,20 @@ def _signed(share: float) -> str:
     return f"{100 * share:+.1f} %"
 
 
-def saved(known: DeviceCalibration, timed: Sequence[Mapping[str, Any]], style: Style = PLAIN) -> list[str]:
-    """Return the networks that were timed just now, and the factors that are kept."""
-    rows = [(row["model"], str(row["batch"]), si(row["time_s"], "s")) for row in timed]
-    lines = [*table(("model", "batch", "time"), rows, "lrr", style), ""] if rows else []
-    with_ceilings = f", with the ceilings of {known.ceilings}" if known.ceilings else ""
-    text = (
-        f"Calibrated at {known.created[:16].replace('T', ' ')} UTC by {known.source}{with_ceilings}. Relative to the "
-        f"time model, compute takes {known.compute:.3g}, memory {known.memory:.3g} and overhead {known.overhead:.3g} "
-        f"times as long; 80 % of errors are within {percent(known.spread)}."
-    )
-    return [*lines, *sentences(text, style)]
+def saved(known: Sequence[DeviceCalibration], timed: Sequence[Mapping[str, Any]], style: Style = PLAIN) -> list[str]:
+    """Return the networks that were timed just now, and the factors that are kept of each runtime."""
+    header = ("runtime", "model", "batch", "time")
+    rows = [(row["runtime"], row["model"], str(row["batch"]), si(row["time_s"], "s")) for row in timed]
+    lines = [*table(header, rows, "llrr", style), ""] if rows else []
+    for own in known:
+        with_ceilings = f", with the ceilings of {own.ceilings}" if own.ceilings else ""
+        text = (
+            f"{own.runtime}: calibrated at {own.created[:16].replace('T', ' ')} UTC by {own.source}{with_ceilings}. "
+            f"Relative to the time model, compute takes {own.compute:.3g}, memory {own.memory:.3g} and overhead "
+            f"{own.overhead:.3g} times as long; 80 % of errors are within {percent(own.spread)}."
+        )
+        lines += sentences(text, style)
+    return lines
 
 
 def language(known: LanguageCalibration, style: Style = PLAIN) -> list[str]:

@@ -14,6 +14,7 @@ from hwbench.notices import Notice, notice
 from hwbench.predict.estimate import Estimate, RooflineRates, estimate
 from hwbench.predict.forecast import Limit
 from hwbench.predict.model.bounds import peak_for
+from hwbench.predict.model.calibration import of_calibrations
 from hwbench.predict.model.runtimes import Math, check_runtime, runs_on
 from hwbench.study.compare import decomposition
 from hwbench.study.compare.decomposition import Decomposition
@@ -323,4 +324,5 @@ def _notices(assessed: list[_Assessed], workload: Workload | None) -> tuple[Noti
     notices = [notice(code, devices=names) for code, names in lists.items() if names]
     if workload and workload.uncounted:
         notices.append(notice("uncounted", ops=workload.uncounted))
+    notices += of_calibrations(own for c in assessed for row in c.estimates for own in row.notices)
     return (*notices, *(workload.notices if workload else ()))

@@ -145,7 +145,7 @@ def test_measured_rates_replace_the_data_sheets() -> None:
     )
     here = Sustained("here", rates, BytesPerSecond(8e10), op_overhead=Seconds(3e-6))
     kept = DeviceCalibration("mine", "2026-11-30", "made-up times", 7, 1.5, 2.0, 0.5, 0.1)
-    found = of(replace(CPU, sustained=here, calibration=kept), "fp64", "bf16")
+    found = of(replace(CPU, sustained=here), "fp64", "bf16", known=kept)
     assert found.vector == found.rates["fp32"] == Rates(5e11, 32, False, 8 * 4e9 * 32)
     assert found.rates["fp64"].flops_per_second == pytest.approx(1.86e11 / 0.93)
     assert found.rates["bf16"].flops_per_second == pytest.approx(8 * 4e9 * 32 * SHARE)  # one unit is not all
@@ -158,7 +158,7 @@ def test_an_overhead_that_is_set_multiplies_launches_alone() -> None:
     assert of(CPU).factors is None
     assert of(CPU.with_(overhead="3")).factors == (1.0, 1.0, 3.0)
     kept = DeviceCalibration("mine", "2026-11-30", "made-up times", 7, 1.5, 2.0, 0.5, 0.1)
-    assert of(replace(CPU, calibration=kept).with_(overhead="3")).factors == (1.5, 2.0, 1.5)
+    assert of(CPU.with_(overhead="3"), known=kept).factors == (1.5, 2.0, 1.5)
 
 
 def test_what_is_guessed() -> None:
