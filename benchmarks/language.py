@@ -57,7 +57,7 @@ FILES = {
     "metal-m3": (CITED.name,),
 }
 DERIVED = {
-    "amd": ("cuda", ("fused_cache", "compute", "attention")),
+    "amd": ("cuda", ("compute", "attention")),
     "metal-m3": ("metal", ("decode", "compute")),
 }
 """Classes of too few rows for a fit of their own: those of another one, of which these parameters are fitted."""
@@ -67,6 +67,9 @@ KINDS = {
 }  # fmt: skip
 COLD = "gb10", 512, 1
 """The first prompt of a run of the GB10's table is a cold start, as its header says: left out."""
+HOT, COOL_S = "apple-m1-max-gpu", 2.0
+"""A laptop that slows down as it heats up: after its first prompts, which take a second, a pass of the same 512 tokens
+takes up to 1.5 times as long, and decoding weights, measured after all prompts, is slower too."""
 
 
 class Case(Struct, frozen=True):
@@ -95,8 +98,12 @@ class Case(Struct, frozen=True):
         """True for cases that the parameters of a class are fitted to.
 
         Prompts on several cards depend on how passes overlap, which is fitted after the rest; fused attention in passes
-        of 2048 tokens came with other kernels than those that the rest was measured with, and only tests the model.
+        of 2048 tokens came with other kernels than those that the rest was measured with, and only tests the model, as
+        do the times of a chip below its clock.
         """
+        slowed = self.time > COOL_S if self.kind == "prompt" else self.weights != "f16"
+        if self.device == HOT and slowed:
+            return False
         return self.kind != "prompt" or (self.devices == 1 and not self.fused)
 
 
@@ -122,16 +129,17 @@ def cases(family: str) -> list[Case]:
             model = models.setdefault(key, None) or language_model(*key)
             models[key] = model
             microbatch = 2048 if "ubatch=2048" in row["note"] else 512
-            kind, half, tokens = "prompt", block_format("f16"), batch * count
+            kind, half, tokens, fused = "prompt", block_format("f16"), batch * count, "fa=1" in row["note"]
             if row["phase"] == "tg":
-                step, tokens = decode_step(model, batch, context + count / 2, half, microbatch), batch
+                step = decode_step(model, batch, context + count / 2, half, microbatch, fused=fused)
+                tokens = batch
                 kind = "batched" if batch > 1 else "generation"
             else:
                 step = prompt_steps(model, count, batch, context, microbatch, half)
             result.append(
                 Case(
                     row["device"], *key, kind, accelerator, step, tokens / float(row["tokens_per_s"]),
-                    int(row["n_devices"]), "fa=1" in row["note"], architecture_of(row["device"], family),
+                    int(row["n_devices"]), fused, architecture_of(row["device"], family),
                 )
             )  # fmt: skip
     return result
@@ -183,18 +191,27 @@ def gpu(values: dict[str, float]) -> dict[str, Any]:
 
 
 def cpu(values: dict[str, float]) -> dict[str, Any]:
-    """Return parameters of a CPU."""
+    """Return parameters of a CPU. Formats that mix two codings share the parameters of both."""
     codings, stream = ("plain", "k", "i", "split"), min(values["stream"], 1.0)
+    decode = {"quantized": values["decode"], **{coding: values[f"decode_{coding}"] for coding in codings}}
+    decode |= {name: decode[shared] for name, shared in DECODED_AS.items()}
+    compute = {"quantized": values["compute"], **{coding: values[f"compute_{coding}"] for coding in codings}}
+    compute |= {"k-split": compute["k"], "k-table": compute["k"]}
+    compute |= {name: decode[name] / WEIGHTS_A_CYCLE for name in ("legacy-single", "split-single")}
     return {
         "stream": stream, "power": values["power"], "cache": stream, "fused_cache": stream,
-        "layer": values["layer"] * 1e-6, "output": values["output"],
-        "batched_compute": values["compute"], "tile": 0.0,
-        "hop": 0.0, "decode": {"quantized": values["decode"], **{c: values[f"decode_{c}"] for c in codings}},
-        "compute": {"quantized": values["compute"], **{c: values[f"compute_{c}"] for c in codings}},
+        "layer": values["layer"] * 1e-6, "output": values["output"], "decode": decode, "compute": compute,
+        "batched_compute": values["compute"], "tile": 0.0, "hop": 0.0,
         "prompt_power": 4.0, "dequantize": 0.0, "score": 0.0, "token": 0.0,
     }  # fmt: skip
 
 
+CONVERTED = 8.0
+"""Weights in f16 that Zen 4 converts in a cycle: of its two conversions of 8 numbers one is of what they are multiplied
+by. Where no format like it is measured, nothing else says how fast f16 is."""
+DECODED_AS = {"k-split": "split", "split-single": "split", "k-table": "i", "legacy-single": "quantized"}
+WEIGHTS_A_CYCLE = 16.0
+"""Weights that a core multiplies in a cycle at its rate, two operations each; a token's decoded ones are fewer."""
 FITS = {
     "cuda": Fit(
         {"stream": 0.95, "decode_plain": 3.3, "decode": 11, "cache": 0.45, "layer": 80, "power": 5, "hop": 200,
@@ -206,7 +223,7 @@ FITS = {
          "compute_plain": 0.66, "compute": 0.51, "score": 9, "prompt_power": 3}, gpu,
     ),
     "cpu": Fit(
-        {"stream": 0.7, "power": 2, "decode": 3, "decode_plain": 3, "decode_k": 3, "decode_i": 3,
+        {"stream": 0.7, "power": 2, "decode": 3, "decode_plain": CONVERTED, "decode_k": 3, "decode_i": 3,
          "decode_split": 3, "layer": 100, "output": 30, "compute": 0.9, "compute_plain": 0.5, "compute_k": 0.9,
          "compute_i": 0.2, "compute_split": 0.7}, cpu,
     ),
@@ -301,13 +318,16 @@ def held_out(family: str, every: list[Case], group: str = "device") -> list[tupl
 
 
 def spread(errors: list[tuple[Case, float]]) -> ErrorBand:
-    """Return the interval of logarithms that holds LEVEL of the cases, each device with the same weight."""
+    """Return the interval of logarithms that holds LEVEL of the cases, n of a device weighing as much as root n.
+
+    They share what is particular to it: less than n observations, and more than one.
+    """
     if not errors:
         return NOWHERE
     counts: dict[str, int] = {}
     for case, _ in errors:
         counts[case.device] = counts.get(case.device, 0) + 1
-    order = sorted((abs(error), 1 / counts[case.device]) for case, error in errors)
+    order = sorted((abs(error), counts[case.device] ** -0.5) for case, error in errors)
     total, seen = sum(weight for _, weight in order), 0.0
     for size, weight in order:
         seen += weight
@@ -359,9 +379,14 @@ def judge_campaign() -> None:
         for kind in ("generation", "prompt"):
             own = [(case, error) for case, error in errors if case.kind == kind]
             print(f"{kind}, each {name} predicted from the others: error {mape([error for _, error in own]):.1f} %")
-            for each in sorted({getattr(case, group) for case, _ in own}):
-                some = [error for case, error in own if getattr(case, group) == each]
-                print(f"    {each:24} error {mape(some):5.1f} %  bias {100 * np.mean(some):+6.1f} %")
+            print(*errors_by(group, own), sep="\n")
+
+
+def errors_by(group: str, errors: list[tuple[Case, float]]) -> Iterator[str]:
+    """Yield a line with the error of each value of a field of cases."""
+    for each in sorted({getattr(case, group) for case, _ in errors}):
+        some = [error for case, error in errors if getattr(case, group) == each]
+        yield f"    {each:24} error {mape(some):5.1f} %  bias {100 * np.mean(some):+6.1f} %"
 
 
 def run(write: bool, chosen: Sequence[str]) -> None:
@@ -373,6 +398,9 @@ def run(write: bool, chosen: Sequence[str]) -> None:
         print(f"{family}: {len(every)} rows of {len(names)} devices, each predicted from the others")
         errors = held_out(family, every)
         kinds = {kind: [pair for pair in errors if pair[0].spread == kind] for kind in KINDS}
+        if kinds["batched"]:  # of one device, without which nothing is fitted to them
+            kinds["batched"] = [pair for pair in held_out(family, every, "model") if pair[0].kind == "batched"]
+            print("  batched, each model predicted from the others:", *errors_by("model", kinds["batched"]), sep="\n")
         for kind, pairs in kinds.items():
             describe(KINDS[kind], pairs)
         base = shipped().families[DERIVED[family][0]] if family in DERIVED else None

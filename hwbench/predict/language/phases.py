@@ -125,7 +125,7 @@ def generation_phase(
     stage: Stage, tokens: int, batch: int, past: int, cache: BlockFormat, fused_attention: bool = False
 ) -> Phase:
     """Return generating `tokens` after `past` cached ones in each sequence, at the mean context."""
-    step = decode_step(stage.model, batch, past + tokens / 2, cache, MICROBATCH)
+    step = decode_step(stage.model, batch, past + tokens / 2, cache, MICROBATCH, fused=fused_attention)
     parts = stage.spend(generation_time, step, fused_attention)
     band = stage.known.batched if batch > 1 else stage.known.generation
     kind = "batched" if batch > 1 else "generation"

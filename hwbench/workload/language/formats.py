@@ -9,9 +9,12 @@ from msgspec import Struct
 
 from hwbench.errors import InputError, nearest, shown
 
-Coding = Literal["plain", "legacy", "split", "k", "i", "float"]
-"""How a value is decoded: not at all, scaled integers, those whose highest bit is apart, integers of two scales, by a
-table, or small floats."""
+Coding = Literal[
+    "plain", "legacy", "legacy-single", "split", "split-single", "k", "k-split", "k-table", "i", "float"
+]  # fmt: skip
+"""How a value is decoded: not at all, scaled integers, those whose highest bit is apart, integers of two scales (of
+them too some have their highest bit apart, or a table), by a table, or small floats. For `single` ones llama.cpp has
+no kernel on CPUs that multiplies several tokens at once: it decodes the weights for each token."""
 
 
 class BlockFormat(Struct, frozen=True):
@@ -34,14 +37,16 @@ class BlockFormat(Struct, frozen=True):
 
 
 _GGUF = (
-    ("f32", 0, 1, 4, "plain"), ("f16", 1, 1, 2, "plain"), ("q4_0", 2, 32, 18, "legacy"), ("q4_1", 3, 32, 20, "legacy"),
-    ("q5_0", 6, 32, 22, "split"), ("q5_1", 7, 32, 24, "split"), ("q8_0", 8, 32, 34, "legacy"),
-    ("q8_1", 9, 32, 40, "legacy"), ("q2_k", 10, 256, 84, "k"), ("q3_k", 11, 256, 110, "k"), ("q4_k", 12, 256, 144, "k"),
-    ("q5_k", 13, 256, 176, "k"), ("q6_k", 14, 256, 210, "k"), ("q8_k", 15, 256, 292, "k"),
+    ("f32", 0, 1, 4, "plain"), ("f16", 1, 1, 2, "plain"), ("q4_0", 2, 32, 18, "legacy"),
+    ("q4_1", 3, 32, 20, "legacy-single"), ("q5_0", 6, 32, 22, "split"), ("q5_1", 7, 32, 24, "split-single"),
+    ("q8_0", 8, 32, 34, "legacy"), ("q8_1", 9, 32, 40, "legacy"), ("q2_k", 10, 256, 84, "k"),
+    ("q3_k", 11, 256, 110, "k-split"), ("q4_k", 12, 256, 144, "k"), ("q5_k", 13, 256, 176, "k-split"),
+    ("q6_k", 14, 256, 210, "k"), ("q8_k", 15, 256, 292, "k"),
     ("iq2_xxs", 16, 256, 66, "i"), ("iq2_xs", 17, 256, 74, "i"), ("iq3_xxs", 18, 256, 98, "i"),
     ("iq1_s", 19, 256, 50, "i"),
     ("iq4_nl", 20, 32, 18, "legacy"), ("iq3_s", 21, 256, 110, "i"), ("iq2_s", 22, 256, 82, "i"),
-    ("iq4_xs", 23, 256, 136, "k"), ("i8", 24, 1, 1, "plain"), ("i16", 25, 1, 2, "plain"), ("i32", 26, 1, 4, "plain"),
+    ("iq4_xs", 23, 256, 136, "k-table"), ("i8", 24, 1, 1, "plain"), ("i16", 25, 1, 2, "plain"),
+    ("i32", 26, 1, 4, "plain"),
     ("i64", 27, 1, 8, "plain"), ("f64", 28, 1, 8, "plain"), ("iq1_m", 29, 256, 56, "i"), ("bf16", 30, 1, 2, "plain"),
     ("tq1_0", 34, 256, 54, "k"), ("tq2_0", 35, 256, 66, "k"), ("mxfp4", 39, 32, 17, "float"),
     ("nvfp4", 40, 64, 36, "float"), ("q1_0", 41, 128, 18, "legacy"),

@@ -1,12 +1,16 @@
 """What one step of a language model must do: bytes that it reads, weights that it decodes, multiply-adds, scores."""
 
+import math
 from collections.abc import Iterable
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from hwbench.workload.language.formats import BlockFormat
-from hwbench.workload.language.tensors import EMBEDDING, LanguageModel
+from hwbench.workload.language.tensors import EMBEDDING, LanguageModel, Layer
+
+BLOCK = 256
+"""Cells of the cache that fused attention reads at once: llama.cpp pads caches to multiples of them."""
 
 
 class StepWork(Struct, frozen=True):
@@ -14,9 +18,9 @@ class StepWork(Struct, frozen=True):
 
     Products have `outputs` values. `weight_bytes` are read once a pass whatever the number of tokens, of the experts
     those that are expected to be used; `decoded` counts these weights by coding. `cache_bytes` are those of past tokens
-    that are read and of new ones that are written, `masked_bytes` those of tokens before a window that are read all the
-    same. `weight_macs` are multiply-adds with weights, `attention_macs` those
-    of attention, whose `scores` a kernel that is not fused writes out.
+    that are read and of new ones that are written, `masked_bytes` those of tokens before a window and of empty cells
+    that are read all the same. `weight_macs` are multiply-adds with weights, `attention_macs` those of attention, whose
+    `scores` a kernel that is not fused writes out.
     """
 
     passes: float
@@ -42,16 +46,34 @@ class StepWork(Struct, frozen=True):
         return self.weight_bytes + self.cache_bytes
 
 
-def decode_step(model: LanguageModel, batch: int, context: float, cache: BlockFormat, microbatch: int = 0) -> StepWork:
+def decode_step(
+    model: LanguageModel, batch: int, context: float, cache: BlockFormat, microbatch: int = 0, *, fused: bool = False
+) -> StepWork:
     """Return the step that adds a token to each of `batch` sequences of `context` tokens.
 
-    Layers with a window keep a `microbatch` of tokens more, as far as there are any, which are read and masked.
+    Cells of the cache beyond those that are attended to are read and masked; `fused` attention reads them in blocks.
     """
     step = _step(model, float(batch), float(batch), 1.0, context, cache)
     masked = sum(
-        layer.cached * min(max(context - layer.window, 0.0), microbatch) for layer in model.layers if layer.window
+        layer.cached * (_cells(layer, context, microbatch, batch, fused) - layer.tokens(context))
+        for layer in model.layers
     )
     return replace(step, masked_bytes=batch * masked * cache.size / cache.values)
+
+
+def _cells(layer: Layer, context: float, microbatch: int, batch: int, fused: bool) -> float:
+    """Return the cells of a sequence that attention reads in a layer.
+
+    A layer with a window keeps a microbatch of tokens more, in a ring: a token takes the cell of the oldest one. Of
+    several sequences fused attention skips what is behind the newest token, unless the window reaches across the end.
+    """
+    cells = context
+    if layer.window:
+        ring = layer.window + microbatch
+        newest = context % ring
+        skips = fused and batch > 1 and context > ring and newest >= layer.window
+        cells = newest if skips else min(context, ring)
+    return math.ceil(cells / BLOCK) * BLOCK if fused else cells
 
 
 def prompt_steps(

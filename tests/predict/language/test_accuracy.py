@@ -46,3 +46,27 @@ def test_held_out_cards(language: ModuleType) -> None:
     prompt = [error for case, error in held_out if case.kind == "prompt" and case.fits]
     assert language.mape(generation) <= 8
     assert language.mape(prompt) <= 18
+
+
+@pytest.mark.slow
+def test_batches_of_another_model(language: ModuleType) -> None:
+    every = language.held_out("cuda", language.cases("cuda"), "model")
+    for model in ("gemma3-4b", "qwen2.5-7b"):
+        errors = [error for case, error in every if (case.kind, case.model) == ("batched", model)]
+        assert language.mape(errors) <= 8
+
+
+@pytest.mark.slow
+def test_held_out_macs(language: ModuleType) -> None:
+    errors = language.held_out("metal", language.cases("metal"))
+    for kind, limit in (("generation", 8), ("prompt", 14)):
+        assert language.mape([error for case, error in errors if case.kind == kind]) <= limit
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", ["weights", "model"])
+def test_formats_and_shapes_of_a_cpu_that_were_left_out(language: ModuleType, group: str) -> None:
+    own = [case for case in language.cases("cpu") if case.device == language.ONE_THREAD]
+    errors = language.held_out("cpu", own, group)
+    for kind in ("generation", "prompt"):
+        assert language.mape([error for case, error in errors if case.kind == kind]) <= 12

@@ -95,3 +95,18 @@ def test_tokens_before_a_window_are_read_as_far_as_they_are_kept() -> None:
         step = decode_step(model, 3, context, block_format("f16"), kept)
         assert step.masked_bytes == 3 * 2 * 8 * masked
         assert step.cache_bytes == decode_step(model, 3, context, block_format("f16")).cache_bytes
+
+
+def test_fused_attention_reads_blocks_and_of_several_sequences_up_to_the_newest_cell_of_a_ring() -> None:
+    window, kept = 1024, 2048
+    layers = (Layer(cached=8, window=window), Layer(cached=4))
+    model = replace(MODEL, layers=layers)
+    for context, alone, several in (
+        (100, 256, 256), (1500, 1536, 1536), (4112, 3072, 1280), (6000, 3072, 3072), (6200, 3072, 3072),
+        (8208, 3072, 2304),
+    ):  # fmt: skip
+        for batch, cells in ((1, alone), (2, several)):
+            step = decode_step(model, batch, context, block_format("f16"), kept, fused=True)
+            block = -(-context // 256) * 256
+            masked = 8 * (cells - min(context, window)) + 4 * (block - context)
+            assert step.masked_bytes == batch * 2 * masked, (context, batch)
