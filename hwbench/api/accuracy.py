@@ -50,6 +50,12 @@ def locate_pair(name: str) -> tuple[Device, tuple[Notice, ...]]:
     return located.device, located.notices
 
 
+def _uncalibrated_pair(name: str) -> tuple[Device, tuple[Notice, ...]]:
+    """Return a device by its name as if it had never been calibrated, and its other notices."""
+    device, notices = locate_pair(name)
+    return replace(device, calibrations=None), tuple(own for own in notices if not own.code.startswith("calibrated"))
+
+
 def validate(
     *files: str,
     device: str | None = None,
@@ -57,22 +63,25 @@ def validate(
     layout: Literal["nchw", "nhwc"] | None = None,
     runtime: str | None = None,
     parameters: str | None = None,
+    uncalibrated: bool = False,
 ) -> "Validation | LanguageValidation":
     """Predict what was measured in CSV files, by default the published figures that come with hwbench.
 
     `device`, `dtype`, `layout` and `runtime` apply to files that do not name theirs; `parameters` is a file that
-    `calibrate` wrote. Files of tokens a second (llama-bench's output, or our CSV) are judged by the forecasts of
-    language models. Raises InputError where no row can be predicted.
+    `calibrate` wrote. Calibrations of devices are used unless `uncalibrated`. Files of tokens a second (llama-bench's
+    output, or our CSV) are judged by the forecasts of language models. Raises InputError where no row can be predicted.
     """
     if files:
         from hwbench.api.language.accuracy import are_language_tables, validate_language  # networks do without
 
         if are_language_tables(files):
-            return validate_language(files, device, (dtype, layout, runtime, parameters))
+            return validate_language(files, device, (dtype, layout, runtime, parameters), uncalibrated)
     defaults = Defaults(device, check_dtype(dtype) if dtype else None, layout, runtime)
     paths = files or tuple(tables.shipped())
     known = read_parameters(parameters) if parameters else None
-    validation = replay.replay(tables.read(paths, defaults), finder=locate_pair, known=known)
+    validation = replay.replay(
+        tables.read(paths, defaults), finder=_uncalibrated_pair if uncalibrated else locate_pair, known=known
+    )
     if not validation.rows:
         reason = f": {validation.skipped[0].reason}" if validation.skipped else "."
         message = f"No measurement in this file can be predicted{reason}"

@@ -247,6 +247,8 @@ def test_a_table_calibrates_each_runtime_that_it_names(cli: Callable[..., Any], 
     assert codes_of(result) == ["runtimes-left-out"]
     judged = cli(f"validate {path} --json").json
     assert [each["text"].split()[2] for each in judged["notices"]] == ["onnxruntime", "openvino"]
+    plain = cli(f"validate {path} --uncalibrated --json").json
+    assert (plain["notices"], plain["mape"] > 0.3, judged["mape"] < 0.2) == ([], True, True)
     bare = tmp_path / "bare.csv"
     bare.write_text("\n".join(line.replace("openvino-2026.4", "") for line in lines if "onnx" not in line) + "\n")
     cli("calibrate --reset --device ryzen7-5800x")

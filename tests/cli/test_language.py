@@ -50,6 +50,8 @@ def test_a_calibration_is_used_shown_and_removed(cli: Any, table: str) -> None:
     assert ratio == pytest.approx(saved["language"]["factors"]["prompt k"]["factor"])
     assert "language-calibrated" in {each["code"] for each in after["notices"]}
     assert cli("calibrate --show --device rtx3090 --json").json["language"] == saved["language"]
+    with_it, without = (cli(f"validate {table} {word} --json").json["all"]["mape"] for word in ("", "--uncalibrated"))
+    assert with_it < without
     cli("calibrate --reset --device rtx3090")
     assert cli(asked).json["language"] == before["language"]
 

@@ -58,7 +58,9 @@ def _rates(run: str, device: str | None) -> Iterator[MeasuredTokens]:
             )  # fmt: skip
 
 
-def validate_language(files: Sequence[str], device: str | None, others: Sequence[Any] = ()) -> LanguageValidation:
+def validate_language(
+    files: Sequence[str], device: str | None, others: Sequence[Any] = (), uncalibrated: bool = False
+) -> LanguageValidation:
     """Return how far forecasts are from measured rates. Raises InputError where no row can be predicted."""
     if any(others):
         message = "Rows of language models state their formats and runtime: only --device applies to them."
@@ -66,7 +68,7 @@ def validate_language(files: Sequence[str], device: str | None, others: Sequence
     table = _table(files, device)
 
     def find(name: str) -> tuple[Device, LanguageCalibration | None]:
-        return locate(name).device, calibrations.load_language(calibration_key(name))
+        return locate(name).device, None if uncalibrated else calibrations.load_language(calibration_key(name))
 
     answer = language.replay(table, find)
     if not answer.rows and not answer.impossible:

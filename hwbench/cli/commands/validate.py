@@ -29,6 +29,7 @@ from hwbench.report.text.validation import summary
 @click.option("--layout", type=values.Choice(["nchw", "nhwc"]), help="Layout of files that do not name it.")
 @click.option("--runtime", metavar="R", help="Runtime of files that do not name it: torch-2.4-eager.")
 @click.option("--parameters", metavar="FILE", help="Parameters of `hwbench calibrate` instead of the shipped ones.")
+@click.option("--uncalibrated", is_flag=True, help="Without the calibrations that are saved of devices.")
 @options.cpu_option
 @click.option("--rows", "every_row", is_flag=True, help="List every row.")
 @options.json_option
@@ -58,6 +59,7 @@ def validate(
     With files (a checkout of timm has them):
       $ hwbench validate benchmark-infer-amp-nhwc-pt240-cu124-rtx3090.csv
       $ hwbench validate mine.csv yours.csv --device rtx4090 --dtype amp
+      $ hwbench validate mine.csv --device host --uncalibrated
       $ hwbench validate llama-bench.json --device rtx3090
     """
     with cpu_limit(budget, files, measurements), status("predicting"):
