@@ -3,7 +3,10 @@
 Each device is held out of a fit to the others, and its factors are fitted to twelve rows of its table: random ones, the
 D-optimal ones (those that make the determinant of the information of compute, memory and overhead largest), and the
 D-optimal ones among 30 random rows. Prints the mean error of the whole table.
+Tables of one device tell what timings cost where the parameters were fitted to it, so that no factor has anything to
+correct: errors of the families that were not timed, of networks and of small ones of one kind of layer, by runtime.
 Usage: python benchmarks/calibration_choice.py TABLE TABLE [TABLE ...]     of one runtime, on two or more devices
+       python benchmarks/calibration_choice.py TABLE                       of any runtimes, on one device
 """
 
 import sys
@@ -22,6 +25,8 @@ from hwbench.predict.model.parameters import Runtime, parameters
 ERROR = 0.15
 """Deviation of the logarithm of a row's error."""
 AMONG, STEP = 30, 1e-4
+COUNTS = (7, 12, 40)
+"""Random timings of networks where there is nothing to correct."""
 
 
 def sensitivities(runtime: Runtime, free: Sequence[Free], table: Problem) -> Any:
@@ -48,9 +53,39 @@ def error(runtime: Runtime, free: Sequence[Free], table: Problem, chosen: Sequen
     return float(np.abs(predicted(table, own) / table.times - 1).mean())
 
 
+def at_home(name: str, table: Problem) -> None:
+    """Print the errors of a fitted device in a runtime: as it is, and calibrated by random timings of networks."""
+    runtime = parameters().runtimes[name]
+    free = free_factors(table.hardware.label, runtime, table.hardware.architecture, table.hardware.kind)
+    families = np.array(table.families)
+    small = np.array([family.startswith("layers:") for family in table.families])
+    draws, lines = np.random.default_rng(0), [("-", [off(runtime, table, small, families == "")])]
+    for count in COUNTS:
+        off_by = []
+        for _ in range(fit.REPEATS):
+            timed = np.isin(np.arange(len(small)), draws.choice(np.flatnonzero(~small), count, replace=False))
+            own = fitted(runtime, free, [selected(table, timed)])
+            off_by.append(off(own, table, small, np.isin(families, families[timed])))
+        lines.append((str(count), off_by))
+    for timings, off_by in lines:
+        networks, layers = np.mean(off_by, axis=0)
+        print(f"{name:<18}{timings:>8}{networks:>10.1%}{max(each[0] for each in off_by):>8.1%}{layers:>14.1%}")
+
+
+def off(runtime: Runtime, table: Problem, small: Any, timed: Any) -> tuple[float, float]:
+    """Return the mean errors of networks and of small ones whose families were not timed."""
+    errors = np.abs(predicted(table, runtime) / table.times - 1)
+    return float(errors[~small & ~timed].mean()), float(errors[small & ~timed].mean())
+
+
 def main(paths: Sequence[str]) -> None:
     """Print the table."""
     by_runtime, _ = rows.cases(tables.read(paths))
+    if len({case.device.label for usable in by_runtime.values() for case in usable}) == 1:
+        print(f"{'runtime':<18}{'timings':>8}{'networks':>10}{'worst':>8}{'small ones':>14}")
+        for name, usable in by_runtime.items():
+            at_home(name, fit._problems(usable)[0])
+        return
     [(name, usable)] = by_runtime.items()
     full, problems = parameters().runtimes[name], fit._problems(usable)
     shared = fit.priors.free(name, fit.priors.START[name])
