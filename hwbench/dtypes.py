@@ -18,6 +18,10 @@ MIXED = "amp"
 """Mixed precision: weights in fp32, each op of a traced model in the format that autocast to fp16 gives it."""
 
 
+QUANTIZED = ("q4_0", "q8_0", "q4_k")
+"""Formats of weights in blocks, as in GGUF files, whose products with a vector `bench matmul` measures on request."""
+
+
 class Dtype(Struct, frozen=True):
     """A number format of a run: elements take `bits` each, products are computed in the format `computes_in`."""
 

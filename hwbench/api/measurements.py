@@ -12,6 +12,7 @@ from hwbench.api.checks import check_dtype, check_duration
 from hwbench.api.lookup import ModelOptions
 from hwbench.api.records import Bench, derived, prepare
 from hwbench.api.records import save as save_record
+from hwbench.dtypes import QUANTIZED
 from hwbench.errors import HwbenchError, InputError
 from hwbench.measure import cluster, processes, session
 from hwbench.measure.cluster import Failure, Success
@@ -57,7 +58,7 @@ def bench(
         quick=quick,
         budget_s=check_duration(budget, "budget") if budget is not None else None,
         threads=tuple(threads) if threads is not None else None,
-        dtypes=tuple(check_dtype(name) for name in dtypes) if dtypes is not None else None,
+        dtypes=tuple(_dtype(name) for name in dtypes) if dtypes is not None else None,
         sizes=tuple(sizes) if sizes is not None else None,
         command=tuple(command),
     )
@@ -69,6 +70,11 @@ def bench(
     else:
         run = session.bench(request, staged(show))
     return derived(*save_record(run, save))
+
+
+def _dtype(name: str) -> str:
+    """Return a dtype, or a format of quantized weights. Raises InputError for others."""
+    return name.lower() if isinstance(name, str) and name.lower() in QUANTIZED else check_dtype(name)
 
 
 def _silent(_share: float, _text: str) -> None:

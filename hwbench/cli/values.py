@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from hwbench.api.checks import MAX_BATCH
+from hwbench.dtypes import QUANTIZED
 from hwbench.dtypes import dtype as known_dtype
 from hwbench.errors import InputError, nearest, shown
 from hwbench.units import whole_number
@@ -56,6 +57,12 @@ def _single(values: tuple[T, ...]) -> T:
 def dtypes(text: str) -> tuple[str, ...]:
     """Return the dtypes of a list such as `fp32,fp16`."""
     return tuple(dict.fromkeys(known_dtype(name).name for name in text.split(",")))
+
+
+def bench_dtypes(text: str) -> tuple[str, ...]:
+    """Return the dtypes of a list, and formats of quantized weights among them."""
+    names = (name.strip().lower() for name in text.split(","))
+    return tuple(dict.fromkeys(name if name in QUANTIZED else known_dtype(name).name for name in names))
 
 
 def _listed(text: str) -> tuple[int, ...]:
@@ -131,7 +138,7 @@ def runtimes(text: str) -> tuple[str, ...]:
 
 CONTEXT = Parsed("context", contexts)
 DTYPE = Parsed("dtype", lambda text: _single(dtypes(text)))
-DTYPES = Parsed("dtypes", dtypes)
+DTYPES = Parsed("dtypes", bench_dtypes)
 BATCH = Parsed("batch", lambda text: _single(_listed(text)))
 BATCHES = Parsed("batches", batches)
 THREADS = Parsed("threads", threads)

@@ -24,7 +24,7 @@ from hwbench.cli.progress import line
     "dtypes",
     type=values.DTYPES,
     metavar="D",
-    help="Only these dtypes of fma and matmul: fp32 or fp32,bf16.",
+    help="Only these dtypes of fma and matmul: fp32, bf16, int8 ...; of matmul weights in q4_0, q8_0, q4_k, too.",
 )
 @click.option(
     "--size",
@@ -47,6 +47,7 @@ def bench(kernels: tuple[str, ...], save: str | None, no_save: bool, as_json: bo
       hwbench bench --quick
       hwbench bench clock fma --budget 5s
       hwbench bench matmul --size 512 --dtype fp32 --threads 1 --budget 4s --json
+      hwbench bench matmul --dtype q4_0,q8_0 --budget 10s
       hwbench bench clock --processes 2 --budget 2s --no-save
     """
     with options.saving(save, no_save) as where, line() as progress:

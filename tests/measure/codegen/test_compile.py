@@ -103,7 +103,7 @@ def test_only_loops_hold_compiled_functions() -> None:
         for path in (ROOT / "hwbench").rglob("*.py")
         if re.search(r"^@(partial\()?compiled", path.read_text(encoding="utf-8"), re.MULTILINE)
     ]
-    assert sorted(set(holders)) == ["amx_loops.py", "dot_loops.py", "gate.py", "loops.py"]
+    assert sorted(set(holders)) == ["amx_loops.py", "dot_loops.py", "gate.py", "loops.py", "quantized_loops.py"]
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\xff"])

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hwbench.dtypes import QUANTIZED
 from hwbench.errors import InputError
 from hwbench.measure.codegen import vectors
 from hwbench.measure.codegen.dots import ELEMENTS, by_lane
@@ -19,6 +20,7 @@ from hwbench.measure.environment import software
 from hwbench.measure.gemm import product as gemm
 from hwbench.measure.gemm.narrow import bf16
 from hwbench.measure.harness import Task
+from hwbench.measure.kernels.matmul import decode
 from hwbench.measure.kernels.matmul import loops as matmul_loops
 from hwbench.measure.settings import Settings
 
@@ -105,8 +107,13 @@ class MatmulProduct:
 
 
 def tasks(settings: Settings) -> Sequence[Task]:
-    """Return the tasks: gemm, numpy and torch at every size, plain loops at one, not where quick. Raises InputError."""
-    dtypes = settings.dtypes or (("fp32",) if settings.quick else (*GEMM_DTYPES, *narrow(settings)))
+    """Return the tasks: gemm, numpy and torch at every size, plain loops at one, not where quick. Raises InputError.
+
+    Those of quantized weights are in `decode`.
+    """
+    dtypes: Sequence[str] = ("fp32",) if settings.quick else (*GEMM_DTYPES, *narrow(settings))
+    if settings.dtypes is not None:
+        dtypes = [dtype for dtype in settings.dtypes if dtype not in QUANTIZED]
     _check_dtypes(dtypes)
     task = partial(_task, settings, functools.cache(matrices))
     result: list[Task] = []
@@ -122,7 +129,8 @@ def tasks(settings: Settings) -> Sequence[Task]:
         if has_torch():
             result.append(task("torch", partial(_torch, dtype, threads), threads, dtype, size))
     return [*result, *(task(name, partial(_plain, name, threads), threads, dtype, size)
-                       for name, threads, dtype, size in _loops(settings, dtypes))]  # fmt: skip
+                       for name, threads, dtype, size in _loops(settings, dtypes)),
+            *decode.tasks(settings)]  # fmt: skip
 
 
 def _sizes(settings: Settings) -> Sequence[Size]:

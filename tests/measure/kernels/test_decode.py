@@ -1,0 +1,52 @@
+"""Tasks of quantized weights: shapes, parts of rows, and answers that are checked."""
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from hwbench.errors import InputError
+from hwbench.measure.codegen import vectors
+from hwbench.measure.codegen.dots import by_lane
+from hwbench.measure.kernels.matmul import decode, kernel
+from hwbench.measure.kernels.team import first
+from hwbench.measure.settings import Settings, settings
+
+pytestmark = pytest.mark.skipif(by_lane("int8", vectors.target()) is None, reason="no dot products of bytes")
+
+
+def chosen(**choices: object) -> Settings:
+    return replace(settings(threads=(1,)), **choices)
+
+
+def test_tasks_are_made_on_request_alone() -> None:
+    assert {task.kernel for task in kernel.tasks(chosen())} == {"matmul"}
+    tasks = kernel.tasks(chosen(dtypes=("q4_0",), sizes=((1, 512, 40),)))
+    assert [(task.kernel, task.variant, task.dtype, task.size, task.work) for task in tasks] == [
+        ("matvec", variant, "q4_0", "1x512x40", 40 * 512 / 32 * 18) for variant in ("numba", "read")
+    ]
+    usual = kernel.tasks(chosen(dtypes=("fp32", "q8_0")))
+    assert [task.variant for task in usual if task.kernel == "matvec"] == ["numba", "read", "cached"]
+    assert {task.dtype for task in usual if task.kernel == "matmul"} == {"fp32"}
+
+
+@pytest.mark.parametrize("sizes", [((2, 512, 40),), ((1, 500, 40),)])
+def test_sizes_that_cannot_be(sizes: tuple[tuple[int, int, int], ...]) -> None:
+    with pytest.raises(InputError):
+        kernel.tasks(chosen(dtypes=("q4_k",), sizes=sizes))
+
+
+@pytest.mark.parametrize("name", ["q4_0", "q8_0", "q4_k"])
+def test_answers_are_checked(name: str) -> None:
+    here = settings()
+    product = decode.DecodeProduct(name, 37, 512, first(here, max(here.threads)))
+    try:
+        product.prepare()
+        assert product.right()
+        product.read(2)
+        product.matrix.data[5::9] ^= 0x3F  # other weights than those in the reference's copy
+        assert product.right()
+        vector = product.vector.copy()
+        product.vector[:] = np.roll(vector, 64)
+        assert not product.right()
+    finally:
+        product.close()
