@@ -1,22 +1,27 @@
-"""Compare hwbench's matrix product with torch's (MKL), numpy's (OpenBLAS) and the multiply-add ceiling.
+"""Compare hwbench's matrix product with torch's (MKL), numpy's (OpenBLAS), BLIS and the multiply-add ceiling.
 
 All contestants of a shape run in turns, in random order, in one process. One thread is judged by CPU time, more by
-wall time; the ratio is of the best times, followed by the one of the medians: above 1 hwbench is faster.
+wall time; ratios are of the best times, in brackets of the medians: above 1 hwbench is faster. The last column is the
+ratio to the fastest rival. BLIS takes part where the system has it (Debian: libblis4).
 
 Usage: python benchmarks/matmul.py [fp32|fp64]... [threads=1] [set=square|odd|few|many|all] [seconds=3] [MxNxK]...
 """
 
+import ctypes
 import os
 import random
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_ENABLE_INSTRUCTIONS"):
     os.environ.pop(name, None)  # what would choose a contestant's kernel by hand
 THREADS = next((text.partition("=")[2] for text in sys.argv if text.startswith("threads=")), "1")
-os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = THREADS  # read when numpy and torch are imported
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = os.environ["BLIS_NUM_THREADS"] = (
+    THREADS  # read when numpy and torch are imported
+)
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
@@ -38,6 +43,7 @@ MANY = [
     (20000, 64, 64), (64, 20000, 64), (64, 64, 20000), (300, 3000, 7),
 ]  # fmt: skip
 SETS = {"square": SQUARE, "odd": ODD, "few": FEW, "many": MANY, "all": SQUARE + ODD + FEW + MANY}
+RIVALS = ("torch", "numpy", "blis")
 SAMPLE = 1e-3
 """Seconds of one sample at least."""
 SETTLE = 0.1
@@ -67,10 +73,38 @@ def contest(shape: tuple[int, int, int], dtype: str, threads: int, seconds: floa
         "torch": lambda: torch.mm(left, right, out=result),
         "numpy": lambda: np.matmul(a, b, out=numpys),
     }
+    if library := blis():
+        contestants["blis"] = by_blis(library, a, b, np.empty((m, n), kind))
     if threads == 1:
         contestants["ceiling"] = ceiling(dtype)[0]
     clock = time.thread_time if threads == 1 else time.perf_counter
     return timed(contestants, clock, seconds, 0.0 if threads == 1 else SETTLE)
+
+
+def blis() -> ctypes.CDLL | None:
+    """Return the library, None where the system lacks it."""
+    try:
+        return ctypes.CDLL("libblis.so.4")
+    except OSError:
+        return None
+
+
+def by_blis(library: ctypes.CDLL, a: Any, b: Any, out: Any) -> Callable[[], object]:
+    """Return BLIS's product of matrices that lie row by row (101 of CBLAS), not transposed (111)."""
+    (m, k), n = a.shape, b.shape[1]
+    number = ctypes.c_float if a.dtype == np.float32 else ctypes.c_double
+    multiply = library.cblas_sgemm if a.dtype == np.float32 else library.cblas_dgemm
+    sizes = [ctypes.c_int(size) for size in (101, 111, 111, m, n, k)]
+    left, right, result = (ctypes.c_void_p(array.ctypes.data) for array in (a, b, out))
+    rows = [ctypes.c_int(size) for size in (k, n, n)]
+    arguments = (*sizes, number(1), left, rows[0], right, rows[1], number(0), result, rows[2])
+
+    def product(_operands: tuple[Any, ...] = (a, b, out)) -> None:
+        multiply(*arguments)
+
+    product()
+    assert np.allclose(out, a @ b, rtol=1e-3, atol=1e-3 * k**0.5)
+    return product
 
 
 def timed(
@@ -99,22 +133,20 @@ def timed(
     return samples
 
 
-def row(shape: tuple[int, int, int], dtype: str, threads: int, seconds: float) -> list[float]:
-    """Print one line; return hwbench's speed as a multiple of torch's and of numpy's."""
+def row(shape: tuple[int, int, int], dtype: str, threads: int, seconds: float) -> dict[str, float]:
+    """Print one line; return hwbench's speed as a multiple of each rival's, and of the fastest's as `best`."""
     samples = contest(shape, dtype, threads, seconds)
     best = {name: min(times) for name, times in samples.items()}
     middle = {name: statistics.median(times) for name, times in samples.items()}
     flops = 2.0 * shape[0] * shape[1] * shape[2]
     top = ceiling(dtype)[1] / best["ceiling"] if "ceiling" in best else None
-    share = f"{flops / best['hwbench'] / top:>8.1%}{flops / best['torch'] / top:>8.1%}" if top else f"{'':16}"
-    ratios = [best[name] / best["hwbench"] for name in ("torch", "numpy")]
-    medians = [middle[name] / middle["hwbench"] for name in ("torch", "numpy")]
-    print(
-        f"{'x'.join(map(str, shape)):>16}{flops / best['hwbench'] / 1e9:>9.1f}{share}"
-        f"{ratios[0]:>8.3f}{medians[0]:>8.3f}{ratios[1]:>8.3f}{medians[1]:>8.3f}{len(samples['hwbench']):>6}",
-        flush=True,
-    )
-    return ratios
+    share = f"{flops / best['hwbench'] / top:>9.1%}" if top else f"{'':9}"
+    ratios = {name: best[name] / best["hwbench"] for name in RIVALS if name in best}
+    cells = [f"{ratio:>9.3f} ({middle[name] / middle['hwbench']:.3f})" for name, ratio in ratios.items()]
+    lowest = min(ratios, key=lambda name: ratios[name])
+    print(f"{'x'.join(map(str, shape)):>16}{flops / best['hwbench'] / 1e9:>9.1f}{share}", *cells, end="")
+    print(f"{ratios[lowest]:>9.3f} {lowest:6}{len(samples['hwbench']):>4}", flush=True)
+    return {**ratios, "best": ratios[lowest]}
 
 
 def main(arguments: list[str]) -> None:
@@ -127,11 +159,12 @@ def main(arguments: list[str]) -> None:
     torch.set_num_threads(threads)
     for dtype in dtypes:
         print(f"{dtype}, {threads} thread(s), {gemm.make_plan(dtype, threads)}")
-        print(f"{'':25}    of the ceiling        × torch         × numpy")
-        titles = ("ours", "torch", "best", "median", "best", "median")
-        print(f"{'m x n x k':>16}{'GFLOP/s':>9}" + "".join(f"{title:>8}" for title in titles) + f"{'n':>6}")
-        ratios = [row(shape, dtype, threads, float(options.get("seconds", "3"))) for shape in shapes]
-        for name, column in zip(("torch", "numpy"), zip(*ratios, strict=True), strict=True):
+        present = [name for name in RIVALS if name != "blis" or blis()]
+        titles = "".join(f"{'× ' + name:>18}" for name in present)
+        print(f"{'m x n x k':>16}{'GFLOP/s':>9}{'ceiling':>9}{titles}{'× best':>9}{'n':>11}")
+        rows = [row(shape, dtype, threads, float(options.get("seconds", "3"))) for shape in shapes]
+        for name in (*present, "best"):
+            column = [ratios[name] for ratios in rows]
             print(f"× {name}: lowest {min(column):.3f}, geometric mean {statistics.geometric_mean(column):.3f}")
 
 
