@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # Scripts that print ratios, the quick ones first; benchmarks/contest.py and others that they share print nothing.
-BENCHMARKS := startup lookup report clock fma stream sweep verdicts matmul lowprecision
+BENCHMARKS := startup lookup report clock fma stream sweep verdicts matmul lowprecision decode
 
 .PHONY: demo test check lint types contracts docs schema bench plotly mutants fuzz clean
 

@@ -2,9 +2,10 @@
 
 Usage: python benchmarks/decode.py [q4_0|q8_0|q4_k]... [threads=1] [seconds=3]
 
-Products and reads take turns on one matrix that is larger than the caches. llama.cpp, where it is installed, generates
-with a synthetic model of two layers as wide as Llama 2 7B (for q4_k in its mix q4_k_m); its rate is that of
-the weights which each token reads, all but the table of embeddings, and so includes what else a token takes.
+Products and reads take turns on one matrix that is larger than the caches; `cached` is the product of one that is not,
+on one thread, times the threads. llama.cpp, where it is installed, generates with a synthetic model of two layers as
+wide as Llama 2 7B (for q4_k in its mix q4_k_m); its rate is that of the weights which each token reads, all but the
+table of embeddings, and so includes what else a token takes.
 """
 
 import os
@@ -25,7 +26,7 @@ from hwbench.workload.language.catalog import described
 MODEL, GENERATE = "llama2-7b?layers=2", 32
 
 
-def best(product: decode.DecodeProduct, seconds: float, threads: int) -> dict[str, float]:
+def best(product: decode.DecodeProduct, seconds: float, threads: int, repetitions: int = 1) -> dict[str, float]:
     """Return the bytes a second of products and reads that take turns, each the best of all."""
     clock = time.thread_time if threads == 1 else time.perf_counter
     calls = {"product": product.multiply, "read": product.read}
@@ -34,8 +35,8 @@ def best(product: decode.DecodeProduct, seconds: float, threads: int) -> dict[st
     while time.monotonic() < end:
         for name, call in calls.items():
             before = clock()
-            call(1)
-            rates[name] = max(rates[name], product.size / (clock() - before))
+            call(repetitions)
+            rates[name] = max(rates[name], repetitions * product.size / (clock() - before))
     return rates
 
 
@@ -72,11 +73,11 @@ def main(arguments: list[str]) -> None:
         tasks = decode.tasks(replace(here, dtypes=(name,), threads=(threads,)))
         size = tasks[0].size.split("x")
         large = decode.DecodeProduct(name, int(size[2]), int(size[1]), first(here, threads))
-        small = decode.DecodeProduct(name, 200 * threads, decode.DEPTH, first(here, threads))
+        small = decode.DecodeProduct(name, 200, decode.DEPTH, first(here, 1))
         for product in (large, small):
             product.prepare()
             assert product.right()
-        rates, cached = best(large, seconds, threads), best(small, seconds / 3, threads)["product"]
+        rates, cached = best(large, seconds, threads), threads * best(small, seconds, 1, 20)["product"]
         llama = by_llama_cpp(name, threads, 3 * seconds)
         again = best(large, seconds, threads)
         product, read = (max(rates[key], again[key]) / 1e9 for key in ("product", "read"))
