@@ -17,7 +17,7 @@ from hwbench.errors import InputError, shown
 from hwbench.workload import growth
 from hwbench.workload.request import ModelRequest
 from hwbench.workload.tracing import trace as torch_trace
-from hwbench.workload.tracing.build import Built, give_integers
+from hwbench.workload.tracing.build import Built, give_settings
 from hwbench.workload.tracing.control import LOOP
 from hwbench.workload.tracing.record import Trace
 from hwbench.workload.tracing.twins import (
@@ -52,7 +52,7 @@ def run(built: Built, request: ModelRequest) -> Trace:
     except InputError as error:
         if request.real or request.autocast or error.code != "not-traceable":
             raise
-        if give_integers(built.module):
+        if give_settings(built.module):
             return run(built, request)
         if _size((built.args, built.kwargs)) <= SMALL:
             with suppress(InputError):

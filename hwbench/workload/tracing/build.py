@@ -17,8 +17,8 @@ TRACED_BATCH = 2
 """Samples of a traced run: with one, torch takes short cuts that larger batches do not."""
 
 _INSTALL = ("torchvision", "timm", "transformers")
-_FEW = 4096
-"""Elements of a buffer up to which its integers are looked up where a module needs them."""
+_FEW_INTEGERS, _FEW_NUMBERS = 4096, 16
+"""Elements of a buffer up to which its values are looked up where a module needs them: statistics have more."""
 _MAKERS: WeakKeyDictionary[torch.nn.Module, Callable[[], Any]] = WeakKeyDictionary()
 """What made each module that was built without data."""
 _INPUT_DTYPES = {"float32": torch.float32, "int64": torch.int64, "int32": torch.int32, "bool": torch.bool}
@@ -100,12 +100,12 @@ def _module_of(result: Any) -> torch.nn.Module | None:
     return first if isinstance(first, torch.nn.Module) else None
 
 
-def give_integers(module: torch.nn.Module) -> bool:
-    """Give the buffers of integers of a module that was built without data, such as strides, the values that they have.
+def give_settings(module: torch.nn.Module) -> bool:
+    """Give the small buffers of a module that was built without data, such as strides, the values that they have.
 
     Return whether there were any. For these it is made once more, on the CPU, with weights that are not filled.
     """
-    lacking = [name for name, buffer in module.named_buffers() if buffer.is_meta and _is_integer(buffer)]
+    lacking = [name for name, buffer in module.named_buffers() if buffer.is_meta and _is_setting(buffer)]
     make = _MAKERS.pop(module, None)
     if not lacking or make is None:
         return False
@@ -119,8 +119,9 @@ def give_integers(module: torch.nn.Module) -> bool:
     return True
 
 
-def _is_integer(buffer: torch.Tensor) -> bool:
-    return buffer.numel() <= _FEW and not buffer.is_floating_point() and not buffer.is_complex()
+def _is_setting(buffer: torch.Tensor) -> bool:
+    is_number = buffer.is_floating_point() or buffer.is_complex()
+    return bool(buffer.numel() <= (_FEW_NUMBERS if is_number else _FEW_INTEGERS))
 
 
 def typed_input(text: str) -> torch.Tensor:

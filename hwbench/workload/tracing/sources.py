@@ -32,7 +32,12 @@ def workload(request: ModelRequest) -> Workload:
 
     Raises InputError.
     """
-    return count_module(build(request), request)[1]
+    try:
+        return count_module(build(request), request)[1]
+    except InputError as error:
+        if request.model.startswith("hf:") and not (request.input or request.real):
+            raise transformers.refusal(request.model, error) from error.__cause__
+        raise
 
 
 def build(request: ModelRequest, place: str = "meta") -> Built:

@@ -5,6 +5,7 @@ prompt of n tokens, `decode` makes one token against a key-value cache of n.
 """
 
 import inspect
+import linecache
 import re
 import sys
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from hwbench.units import si
 from hwbench.workload.request import ModelRequest
 from hwbench.workload.tracing import trace as torch_trace
 from hwbench.workload.tracing.build import Built, build_module, import_package, stated, typed_input, usual_batch
-from hwbench.workload.tracing.transformers_inputs import arguments_of, fitting
+from hwbench.workload.tracing.transformers_inputs import arguments_of, find, fitting
 
 _PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     "gemma3": {"vision_config": {"image_size": 896, "patch_size": 14}},
@@ -30,6 +31,9 @@ _PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
 }
 """Values of published models, where the defaults of a config do not make one that runs."""
 _READ = re.compile(r"config\.(?!dtype|\w*token_id)(\w+)")
+_REQUIRED = re.compile(r"requires the (\w+) library")
+_ASKS = re.compile(r"meta tensors?\b|unallocated storage|data-independent")
+"""What torch says of a tensor without data whose values are asked for."""
 _OVERRIDE = re.compile(r"([a-z][a-z0-9_.]*)=(.*)")
 
 
@@ -38,12 +42,9 @@ def build(name: str, request: ModelRequest, place: str = "meta") -> Built:
     transformers = import_package("transformers")
     kind, _, query = name.partition("?")
     config = _config(transformers, kind, query, place)
-    try:
+    module, causal = build_module(lambda: _model(transformers, config), request.model, place)
+    if _rotate_as_stated(module):
         module, causal = build_module(lambda: _model(transformers, config), request.model, place)
-        if _rotate_as_stated(module):
-            module, causal = build_module(lambda: _model(transformers, config), request.model, place)
-    except InputError as error:
-        raise _without_default(kind, error.__cause__) or error from error.__cause__
     batch = usual_batch(request)
     if request.phase and not causal:
         text = f"'{shown(kind)}' is not a causal language model, so it has no phases."
@@ -66,21 +67,69 @@ def build(name: str, request: ModelRequest, place: str = "meta") -> Built:
     return Built(module, (), kwargs, batch, title, cache=request.phase is not None)
 
 
-def _without_default(kind: str, error: BaseException | None) -> InputError | None:
-    """Return the error for a value that the code reads in which a model was made, and that its config does not have."""
+def refusal(name: str, error: InputError) -> InputError:
+    """Return why a model is not counted, and the way out, for an error of its making or of its run."""
+    cause, model = error.__cause__, shown(name)
+    if error.code not in ("not-buildable", "not-traceable", "needs-values"):
+        return error
+    if of_config := _refusal_of_config(model, cause, error.code):
+        return of_config
+    if isinstance(cause, NotImplementedError) or _ASKS.search(str(cause)):
+        text = (
+            f"{model} decides by values that its weights make: --real runs it on random ones, in its memory and time."
+        )
+        return InputError("needs-values", text, field="model")
+    text = f"No usual input fits {model}: return it with its arguments from a factory, as in torch:net.py:make."
+    return InputError("not-traceable", text, field="model")
+
+
+def _refusal_of_config(model: str, cause: BaseException | None, code: str) -> InputError | None:
+    """Return the refusal of a model for what its config or this environment lacks."""
+    attribute = getattr(cause, "name", None) or ""  # of a config that does not have it
+    owners = [part.model_type for part in _parts(getattr(cause, "obj", None)) if hasattr(part, attribute)]
+    if isinstance(cause, ImportError):
+        packages = ", ".join(dict.fromkeys(_REQUIRED.findall(str(cause)))) or "one that is not installed"
+        code, text = "missing-package", f"{model} needs another package: {shown(packages)}."
+    elif owners:
+        text = f"{model} is built for a part of its config only: count hf:{shown(', hf:'.join(owners))}."
+    elif lacking := _lacking(cause):
+        names = shown(", ".join(lacking))
+        code, text = (
+            "config-needed",
+            f"The config of {model} has no value for {names}, which its model needs: state it.",
+        )
+    elif code == "not-buildable":
+        is_said = not isinstance(cause, (TypeError, AttributeError, KeyError))  # else in terms of Python
+        reason = f" ({shown(str(cause).rpartition(': ')[2].strip(' .'), 160)})" if is_said else ""
+        text = (
+            f"{model} cannot be built: values of its config are missing or do not fit{reason}. State them: hf:T?key=V."
+        )
+    else:
+        return None
+    return InputError(code, text, field="model")
+
+
+def _parts(config: Any) -> Iterator[Any]:
+    """Yield the configs inside a config."""
+    parts = (getattr(config, name, None) for name in getattr(config, "sub_configs", None) or ())
+    yield from (part for part in parts if part is not None)
+
+
+def _lacking(error: BaseException | None) -> list[str]:
+    """Return the values that the code reads in which an error arose, and that the config does not have."""
     is_of_none = isinstance(error, (TypeError, AttributeError))
-    for frame, _ in reversed(list(walk_tb(error.__traceback__))) if error and is_of_none else ():
-        config = frame.f_locals.get("config")
-        if config is None or "modeling_" not in frame.f_code.co_filename:
+    for frame, line in reversed(list(walk_tb(error.__traceback__))) if error and is_of_none else ():
+        if "modeling_" not in frame.f_code.co_filename:
             continue
-        lacking = {
-            name for name in _READ.findall(inspect.getsource(frame.f_code)) if getattr(config, name, None) is None
-        }
+        module, config = frame.f_locals.get("self"), frame.f_locals.get("config")
+        read = _READ.findall(inspect.getsource(frame.f_code)) if config is not None else []
+        lacking = {name for name in read if find(config, name) is None}
+        for name in re.findall(r"self\.(\w+)", linecache.getline(frame.f_code.co_filename, line)):
+            if isinstance(module, torch.nn.Module) and getattr(module, name, module) is None:
+                lacking |= {*re.findall(rf"self\.{name} = config\.(\w+)", inspect.getsource(type(module).__init__))}
         if lacking:
-            names = ", ".join(sorted(lacking))
-            text = f"The config of {shown(kind)} has no value for {shown(names)}, which its model needs: state it."
-            return InputError("config-needed", text, field="model")
-    return None
+            return sorted(lacking)
+    return []
 
 
 def _rotate_as_stated(module: Any) -> bool:
@@ -140,7 +189,7 @@ def _config(transformers: Any, kind: str, query: str, place: str) -> Any:
     vision: Any = getattr(config, "vision_config", None)
     if hasattr(vision, "out_hidden_size") and "out_hidden_size" not in nested.get("vision_config", {}):
         vision.out_hidden_size = text_config.hidden_size  # what the text takes
-    if getattr(text_config, "num_key_value_heads", 0) is None:
+    if vars(text_config).get("num_key_value_heads", 0) is None:
         text_config.num_key_value_heads = text_config.num_attention_heads  # what none of their own means
     config._attn_implementation = "sdpa"
     return config

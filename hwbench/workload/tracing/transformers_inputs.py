@@ -29,7 +29,7 @@ _FEW = 4
 """Values that a vector may have beside those that a layer takes, such as the place of a patch."""
 _GRIDS = ("image_grid_thw", "grid_thw")
 """Arguments of models that take patches: frames, rows and columns of each image, whose values are needed."""
-_SIZES = ("image_sizes", "target_sizes", "spatial_shapes")
+_SIZES = ("image_sizes", "target_sizes", "spatial_shapes", "merge_sizes", "image_merge_sizes")
 _DOCUMENTED = re.compile(r"^ *(\w+) ?\((.*?)\bof shape *[`'\"]?\(([^)]*)\)", re.MULTILINE)
 _KIND = re.compile(r"(Float|Long|Bool)Tensor")
 _DTYPES = {"Float": torch.float32, "Long": torch.int64, "Bool": torch.bool}
@@ -290,9 +290,18 @@ def _arguments(
         }
         if grid in inputs and "input_ids" in inputs:  # where images are in the text is read from its values
             inputs["input_ids"] = _text(batch, tokens, placeholders, getattr(config, "image_token_id", 0))
-            inputs["position_ids"] = torch.empty(3, 1, tokens, dtype=torch.int64, device="meta")
         inputs |= _values(inputs, vision, request)
+        axes = {"position_ids": torch.empty(3, 1, tokens, dtype=torch.int64, device="meta")}
+        is_placed = grid in inputs and "input_ids" in inputs
+        if is_placed and not _rotates_by_axes(module):
+            yield {name: inputs[name] for name in names if name in inputs} | inputs, tokens
+        inputs |= axes if is_placed else {}
         yield {name: inputs.pop(name) for name in names if name in inputs} | inputs, tokens
+
+
+def _rotates_by_axes(module: Any) -> bool:
+    """Return whether vectors of a text are turned by three positions each, of frames, rows and columns."""
+    return any(hasattr(part, "mrope_section") for part in module.modules())
 
 
 def _length(tensor: torch.Tensor) -> int:
@@ -304,8 +313,9 @@ def _values(inputs: dict[str, Any], vision: Any, request: ModelRequest) -> dict[
     """Return the arguments that state sizes of images, in pixels or in patches, with their values."""
     side = _Sizes(vision, 1, 1, request.image_size).of("image_size")
     patch = _Sizes(vision, 1, 1).of("patch_size")
-    sizes = {name: side // (1 if name == "image_sizes" else patch) for name in inputs if name in _SIZES}
-    sizes |= dict.fromkeys({*inputs} & {"merge_sizes"}, find(vision, "spatial_merge_size", "merge_size") or 1)
+    merged = find(vision, "spatial_merge_size", "merge_size") or 1
+    stated = {"image_sizes": side, "merge_sizes": merged, "image_merge_sizes": merged}
+    sizes = {name: stated.get(name, side // patch) for name in inputs if name in _SIZES}
     with torch.device("cpu"):
         return {
             name: keep_values(torch.full(inputs[name].shape, size, dtype=torch.int64)) for name, size in sizes.items()

@@ -3,6 +3,8 @@
 Skipped where torch or transformers is not installed.
 """
 
+import re
+
 import pytest
 
 from hwbench.errors import InputError
@@ -133,6 +135,40 @@ def test_what_no_default_makes_is_refused_by_name(model: str, code: str) -> None
     with pytest.raises(InputError) as raised:
         traced(model)
     assert raised.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "text"),
+    [
+        ("deepseek_v2", "config-needed", "hf:deepseek_v2 has no value for num_experts_per_tok"),
+        ("musicgen_melody", "not-buildable", "count hf:musicgen_melody_decoder"),
+        ("bert?hidden_size=7", "not-buildable", "not a multiple of the number of attention heads (12)). State them"),
+        ("sam2_video", "not-traceable", "return it with its arguments from a factory"),
+        ("nllb-moe", "needs-values", "--real runs it"),
+    ],
+)
+def test_a_refusal_says_why_and_the_way_out(model: str, code: str, text: str) -> None:
+    with pytest.raises(InputError, match=re.escape(text)) as raised:
+        traced(model)
+    assert raised.value.code == code
+    assert "Error" not in raised.value.message
+    assert raised.value.message.count(". ") < 2
+
+
+def test_a_tower_without_axes_of_positions_takes_none() -> None:
+    """Images are read, and their vectors take the places of tokens in the text."""
+    options = "num_hidden_layers=1&vision_config.num_hidden_layers=1"
+    found = traced(f"video_llama_3?{options}")
+    assert found.samples == 1
+    assert {name.partition(".")[0] for name in (op.name for op in found.ops if op.macs)} >= {"vision_model"}
+
+
+def test_numbers_of_small_buffers_have_their_values() -> None:
+    """Of five blocks the last four also hold 200 queries, and masks are made while the buffer of shares is not zero."""
+    sizes = "hidden_size=64&num_hidden_layers=5&num_attention_heads=2&image_size=128"
+    found = traced(f"eomt?{sizes}")
+    attention = 2 * 64 * (69**2 + 4 * 269**2)
+    assert sum(op.count * op.macs for op in found.ops if op.kind == "attention") == attention
 
 
 class ByPositions(torch.nn.Module):
