@@ -145,7 +145,7 @@ def _dot(builder: ir.IRBuilder, weights: ir.Value, others: ir.Value) -> ir.Value
     return parts[0]
 
 
-def _emit_rows(
+def emit_rows(
     builder: ir.IRBuilder, name: str, weights: ir.Value, vector: ir.Value, out: ir.Value, rows: ir.Value,
     steps: ir.Value,
 ) -> None:  # fmt: skip
@@ -186,7 +186,7 @@ def _rows(
         inside, after = builder.append_basic_block(name), builder.append_basic_block("after")
         builder.cbranch(builder.icmp_signed("==", number, constant(position)), inside, after)
         builder.position_at_end(inside)
-        _emit_rows(builder, name, weights, vector, out, rows, steps)
+        emit_rows(builder, name, weights, vector, out, rows, steps)
         builder.branch(after)
         builder.position_at_end(after)
 

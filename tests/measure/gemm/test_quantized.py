@@ -1,19 +1,23 @@
 """Products of quantized weights with a vector: against weights decoded one by one, as ggml's reference does."""
 
+import re
 import struct
 from typing import Any
 
 import numpy as np
 import pytest
+from llvmlite import ir
+from numba import njit
 
 from hwbench.dtypes import QUANTIZED
 from hwbench.errors import InputError
 from hwbench.measure.codegen import vectors
-from hwbench.measure.codegen.dots import by_lane
+from hwbench.measure.codegen.dots import by_lane, widths
 from hwbench.measure.gemm import quantized, quantized_loops
 from hwbench.measure.gemm.quantized import QuantizedMatrix, dequantized, vector_for
 from hwbench.measure.language.blocks import random_blocks
 from hwbench.workload.language.formats import block_format
+from tests.measure.codegen.assembly import assembly
 
 FORMATS = list(QUANTIZED)
 pytestmark = pytest.mark.skipif(by_lane("int8", vectors.target()) is None, reason="no dot products of bytes")
@@ -93,6 +97,46 @@ def test_rows_from_any_on(name: str) -> None:
     for first, rows in ((0, 4), (4, 1), (5, 4)):
         matrix.multiply(vector, parts, first, rows, repetitions=2)
     np.testing.assert_array_equal(whole, parts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bits", [128, 256])
+def test_narrower_vectors_give_the_same_sums(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if bits not in widths(by_lane("int8", vectors.target()), vectors.target()):  # type: ignore[arg-type]
+        pytest.skip("no such vectors")
+    monkeypatch.setattr(quantized_loops, "widths", lambda kind, target: (bits,))
+    narrow = njit(quantized_loops.multiply_rows.py_func)
+    for number, name in enumerate(FORMATS):
+        data, vector = blocks_of(name, 5, 512), vector_for(name, np.random.default_rng().uniform(-1, 1, 512))
+        wide, other = np.empty((2, 5), np.float32)
+        matrix = QuantizedMatrix(name, data, 512)
+        matrix.multiply(vector, wide, 0, 5)
+        narrow(number, data.ctypes.data, vector.ctypes.data, other.ctypes.data, 5, matrix.steps, 1)
+        np.testing.assert_allclose(other, wide, rtol=1e-4, atol=1e-4)
+
+
+CODE = [
+    ("x86_64-unknown-linux-gnu", "+avx,+avx2,+fma,+f16c,+avxvnni", r"vpdpbusd\t.*%ymm"),
+    ("aarch64-unknown-linux-gnu", "+neon,+fullfp16,+dotprod", r"\tsdot\tv\d+\.4s"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(("triple", "features", "pattern"), CODE)
+def test_code_for_other_cpus(
+    name: str, triple: str, features: str, pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vectors, "target", lambda: vectors.parse_target(triple, features))
+    module = ir.Module()
+    function = ir.Function(module, ir.FunctionType(vectors.VOID, [vectors.I64] * 5), "kernel")
+    builder = ir.IRBuilder(function.append_basic_block())
+    quantized_loops.emit_rows(builder, name, *function.args)
+    builder.ret_void()
+    text = assembly(module, triple, features=features)
+    steps = 256 * 8 // (256 if "ymm" in pattern else 128)
+    assert len(re.findall(pattern, text)) == steps, "a dot product for each vector of a step's 256 bytes"
+    assert not re.search(r"\t(callq?|bl)\t", text), "nothing is left to a library"
 
 
 def test_what_cannot_be_multiplied(monkeypatch: pytest.MonkeyPatch) -> None:
