@@ -25,6 +25,10 @@ QUICK_SAMPLE_S = 0.004
 """Shortest sample of a quick run in s: it is interrupted less often than a longer one, and there are more of them."""
 
 
+FP16_FLAGS = frozenset({"avx512_fp16", "amx_fp16", "fphp", "asimdhp"})
+"""Flags of CPUs that compute in fp16 (x86, Arm)."""
+
+
 class BenchRequest(Struct, frozen=True):
     """What to measure and how long; None and empty leave the choice to the kernels. The record states `command`.
 
@@ -60,6 +64,10 @@ def bench(request: BenchRequest, progress: harness.Report | None = None) -> Reco
     )
     cpus.refuse_threads(max(request.threads or (1,)), settings)
     tasks, notices = kernels.tasks(chosen, settings, named=bool(request.kernels))
+    if not FP16_FLAGS.intersection(machine.flags) and any(
+        (task.kernel, task.dtype) == ("matmul", "fp16") and task.cpus for task in tasks
+    ):
+        notices.append(notice("emulated-dtype", dtype="fp16"))
     if not tasks:
         raise InputError("nothing-to-measure", "Nothing is to be measured with these kernels, dtypes and sizes.")
     limits = harness.SamplingLimits(sample_s=QUICK_SAMPLE_S) if request.quick else None

@@ -1,6 +1,7 @@
 """One run: what goes into its record, how runs of fresh processes are joined, what stops one."""
 
 import pytest
+from msgspec.structs import replace
 
 from hwbench.errors import HwbenchError, InputError
 from hwbench.machine.host.describe import host
@@ -90,3 +91,16 @@ def test_budgets_leave_room_for_start_and_end() -> None:
     assert BenchRequest().seconds < 90
     assert BenchRequest(quick=True).seconds < 15
     assert BenchRequest(quick=True, budget_s=3.0).seconds == 3.0
+
+
+@pytest.mark.parametrize(("flags", "codes"), [((), {"emulated-dtype"}), (("avx512_fp16",), set())])
+def test_fp16_without_instructions_is_said_to_be_emulated(
+    flags: tuple[str, ...], codes: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = replace(host(), flags=flags)
+    monkeypatch.setattr(session, "host", lambda: here)
+    request = BenchRequest(
+        kernels=("matmul",), dtypes=("fp16",), sizes=((16, 16, 16),), threads=(1,), budget_s=0.3, quick=True
+    )
+    record = session.bench(request)
+    assert {item.code for item in record.notices} & {"emulated-dtype"} == codes
