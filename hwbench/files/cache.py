@@ -12,7 +12,7 @@ from binascii import crc32
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from msgspec import MsgspecError, Raw, Struct, msgpack
+from msgspec import MsgspecError, Struct, msgpack
 
 from hwbench.errors import InputError
 from hwbench.files import places
@@ -22,31 +22,40 @@ from hwbench.version import VERSION
 
 T = TypeVar("T")
 
-FORMAT = f"{VERSION}/1"
-"""Raise the number whenever `yaml.parse` gives other data for the same text."""
+FORMAT = f"{VERSION}/2"
+"""Raise the number whenever `yaml.parse` gives other data for the same text, or the cache holds it otherwise."""
 EXTENSION = ".cache"
 MAX_BYTES = 1 << 26
+GROUP = 4
+"""Entries of a group, in the mean."""
 SETTLED_NS = 2_000_000_000
 """Age in ns from which a file's time shows later changes: two writes within one tick of the clock have one time."""
 
 
 class Entry(Struct, frozen=True, array_like=True):
-    """One file: size, then mtime and ctime in ns outside the package; its data, null where it is no valid mapping."""
+    """One file: size, then mtime and ctime in ns outside the package; its data as msgpack, null where no mapping."""
 
     stamp: tuple[int, ...]
-    data: Raw
+    data: bytes
 
 
 class CachedFolder(Struct, frozen=True, array_like=True):
-    """One folder: its path (empty in the package), sealed entries by file name, and the sealed file of each alias.
+    """One folder: its path (empty in the package), sealed groups of entries, and the sealed file of each alias.
 
-    They are bytes, because decoding all of them would take longer than everything else in the look-up of one.
+    The name of a file tells its group, so that the look-up of one decodes a few of them.
     """
 
     format: str = FORMAT
     folder: str = ""
-    entries: dict[str, bytes] = {}
+    groups: tuple[memoryview, ...] = ()
     aliases: bytes = b""
+
+    def entry(self, name: str) -> Entry | None:
+        """Return the entry of a file's name; None where there is none, or its group is damaged."""
+        return _entries(self.groups[_hash(name) % len(self.groups)]).get(name) if self.groups else None
+
+    def __len__(self) -> int:
+        return sum(len(_entries(group)) for group in self.groups)
 
 
 _catalogs: dict[str, CachedFolder] = {}
@@ -86,7 +95,7 @@ def aliases(folder: str) -> dict[str, str]:
     """Return the name of the file of each alias's key in a folder as it is now."""
     place = _place(folder)
     old, listed = _load(place, folder) if place else CachedFolder(), _listed(folder)
-    if len(listed) == len(old.entries) and all(_valid(old, folder, name) for name in listed):
+    if len(listed) == len(old) and all(_valid(old, folder, name) for name in listed):
         known = _unsealed(old.aliases, dict[str, str])
         if known is not None:
             return known
@@ -116,7 +125,7 @@ def _refreshed(folder: str) -> dict[str, Entry]:
     if place and old.folder:
         new = _catalog(folder, {name: entry for name, entry in entries.items() if _is_settled(entry.stamp)})
         is_pipe = os.path.exists(place) and not os.path.isfile(place)  # writing to it would wait for a reader
-        if new != old and (new.entries or old.entries) and not is_pipe:
+        if new != old and (new or old) and not is_pipe:
             from hwbench.files.atomic import write_atomically
 
             _catalogs[place] = new
@@ -151,18 +160,27 @@ def _load(place: str, folder: str) -> CachedFolder:
 
 
 def _catalog(folder: str, entries: dict[str, Entry]) -> CachedFolder:
-    sealed = {name: _sealed(entry) for name, entry in entries.items()}
-    return CachedFolder(folder=folder, entries=sealed, aliases=_sealed(_aliases(entries)))
+    groups: list[dict[str, Entry]] = [{} for _ in range(len(entries) // GROUP + 1)]
+    for name, entry in entries.items():
+        groups[_hash(name) % len(groups)][name] = entry
+    return CachedFolder(
+        folder=folder, groups=tuple(memoryview(_sealed(group)) for group in groups), aliases=_sealed(_aliases(entries))
+    )
 
 
 def _valid(catalog: CachedFolder, folder: str, name: str) -> Entry | None:
     """Return the entry of a file, None where there is none, it is of another folder, or the file has changed."""
-    encoded = catalog.entries.get(name) if os.path.basename(name) == name else None
-    stamp = _stamp(os.path.join(folder, name)) if encoded else None
-    if not encoded or not stamp:
-        return None
-    entry = _unsealed(encoded, Entry)
-    return entry if entry and entry.stamp and entry.stamp == stamp[: len(entry.stamp)] else None
+    entry = catalog.entry(name) if os.path.basename(name) == name else None
+    stamp = _stamp(os.path.join(folder, name)) if entry else None
+    return entry if entry and stamp and entry.stamp and entry.stamp == stamp[: len(entry.stamp)] else None
+
+
+def _hash(name: str) -> int:
+    return crc32(name.encode(errors="surrogateescape"))
+
+
+def _entries(group: memoryview) -> dict[str, Entry]:
+    return _unsealed(group, dict[str, Entry]) or {}
 
 
 def _sealed(value: Any) -> bytes:
@@ -171,7 +189,7 @@ def _sealed(value: Any) -> bytes:
     return crc32(content).to_bytes(4, "big") + content
 
 
-def _unsealed(sealed: bytes, kind: type[T]) -> "T | None":
+def _unsealed(sealed: bytes | memoryview, kind: type[T]) -> "T | None":
     content = sealed[4:]
     if crc32(content) != int.from_bytes(sealed[:4], "big"):
         return None
@@ -191,7 +209,7 @@ def _parsed(path: str) -> Entry | None:
         content = msgpack.encode(parsed if isinstance(parsed, dict) else None)
     except (ValueError, OverflowError):  # not valid, or too large a number: who reads the file learns why
         content = msgpack.encode(None)
-    return Entry(stamp, Raw(content))
+    return Entry(stamp, content)
 
 
 def _aliases(entries: dict[str, Entry]) -> dict[str, str]:

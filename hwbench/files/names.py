@@ -16,7 +16,8 @@ FILES = (SUFFIX, OTHER_SUFFIX, SAVED)
 @lru_cache(maxsize=8192)
 def key(name: str) -> str:
     """Return what all spellings of a name share: letters and digits, in lower case; `+` is kept as `plus`."""
-    return "".join(c for c in name.lower().replace("+", "plus") if c.isalnum() or c == ".")
+    bare = name.lower().replace("+", "plus").replace("-", "")
+    return bare if bare.isalnum() else "".join(c for c in bare if c.isalnum() or c == ".")
 
 
 def is_path(name: str) -> bool:

@@ -22,8 +22,8 @@ def shipped() -> str:
 
 
 def _home() -> str:
-    if os.environ.get("HOME"):
-        return os.path.expanduser("~")
+    if home := os.environ.get("HOME"):
+        return home
     import pwd  # which an environment with a home does without
 
     return pwd.getpwuid(os.getuid()).pw_dir
