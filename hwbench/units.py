@@ -166,7 +166,7 @@ def si(value: float, unit: str, digits: int = 4, binary: bool = False) -> str:
         value, index = value * 1000, index - 1
     # No rounding adds more than a tenth, so that most values need none here.
     while abs(value) >= 0.9 * step and index < len(names) - 1:
-        if abs(value) < 10 * step and abs(float(f"{value:.{digits}g}")) < step:
+        if abs(value) < step and abs(float(f"{value:.{digits}g}")) < step:
             break
         value, index = value / step, index + 1
     number = f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}" if value < 1e15 else f"{value:.3e}"

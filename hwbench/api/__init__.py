@@ -6,7 +6,7 @@ Names are imported when they are first used, so that a question costs only what 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from hwbench.report import renderers as _renderers  # noqa: F401  (registers the texts of answers)
+import hwbench.report  # noqa: F401  (registers the texts of answers)
 
 if TYPE_CHECKING:
     from hwbench.api.accuracy import calibrate, validate

@@ -140,7 +140,7 @@ def _place(folder: str) -> str | None:
     top = os.path.dirname(folder)
     if top == os.path.join(places.PACKAGE, "configs") and os.path.isfile(folder + EXTENSION):
         return folder + EXTENSION
-    if top not in (places.shipped(), places.user("config")):
+    if top != places.shipped() and top != places.user("config"):
         return None
     name = f"{os.path.basename(folder)}-{crc32(os.fsencode(folder)):08x}{EXTENSION}"
     place = os.path.join(places.user("cache"), "catalog", name)

@@ -12,7 +12,7 @@ Kind = Literal["cpu", "gpu", "accelerator"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Engine = Literal["vector", "matrix"]
 Sparsity = Literal["dense", "2:4"]
-Accumulator = DtypeName | Literal["int32"]
+Accumulator = Literal[DtypeName, "int32"]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Released = Annotated[str, Meta(pattern=r"^(19|20)[0-9]{2}(-(0[1-9]|1[0-2]))?$")]
 Provenance = Literal["spec", "derived", "os", "measured", "set", "assumed"]
