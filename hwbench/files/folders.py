@@ -45,35 +45,51 @@ def find(kind: str, name: str) -> str:
     if path := locate(kind, name):
         return path
     known = spellings(kind)
-    alike = _same_series(key(name), known) if kind == "devices" else known
-    close = dict.fromkeys(known[spelling] for spelling in nearest(key(name), alike, most=6))
+    alike = _same_series(key(name), known) if kind == "devices" else dict.fromkeys(known, True)
+    likest = sorted(nearest(key(name), alike, most=6), key=lambda spelling: not alike[spelling])
+    close = dict.fromkeys(known[spelling] for spelling in likest)
     hint = "" if close or kind == "architectures" else f" Run `hwbench {kind}` to list them."
     message = f"There is no {singular} named '{shown(name)}'.{hint}"
     raise InputError(f"unknown-{singular}", message, nearest=tuple(close)[:3])
 
 
-def _same_series(wanted: str, known: Iterable[str]) -> list[str]:
-    """Return the spellings with a model number that begins as one of the wanted name's, after the same letters.
+_BESIDES = r"^(nvidia|amd|intel|google|aws|amazon)(?=.)|(?<=[0-9]{4})[0-9]{1,2}gb"
+_NUMBERS = re.compile(r"([a-z]*)([0-9]{2,})")
+
+
+def _same_series(wanted: str, known: Iterable[str]) -> dict[str, bool]:
+    """Return the spellings with a number of the wanted name's series after the same letters; whether it is the same.
 
     Of devices the digits tell more than the letters: `rx 6600` is nothing like `x6800`. An O between digits is a zero.
     A name without a number is only like those that begin as it does, or hold it.
     """
-    numbers = _series(re.sub(r"(?<=[0-9])o(?=[0-9])", "0", wanted[:200]))
-    return [
-        spelling
-        for spelling in known
-        if (not numbers and (spelling[:3] == wanted[:3] or wanted in spelling))
-        or any(
-            digits == others and (not letters or (series and letters[-len(series) :] == series[-len(letters) :]))
-            for letters, digits in numbers
-            for series, others in _series(spelling)
-        )
-    ]
+    start = re.sub(_BESIDES, "", re.sub(r"(?<=[0-9])o(?=[0-9])", "0", wanted[:200]))
+    numbers, alike = _NUMBERS.findall(start), {}
+    for spelling in known:
+        bare = re.sub(_BESIDES, "", spelling)
+        if not numbers and (bare[:3] == start[:3] or start in bare):
+            alike[spelling] = True
+        for line, others in _NUMBERS.findall(bare) if numbers else ():
+            for letters, digits in numbers:
+                if _same_line(letters, line) and (digits == others or _same_generation(digits, others)):
+                    alike[spelling] = digits == others or alike.get(spelling, False)
+    return alike
 
 
-def _series(name: str) -> list[tuple[str, str]]:
-    """Return up to four letters before each number of a name, and the first two digits of that number."""
-    return re.findall(r"([a-z]{0,4})([0-9]{2})[0-9]*", name)
+def _same_line(letters: str, line: str) -> bool:
+    """Whether the letters before two numbers are the same, or one has a word more: GeForce RTX is RTX, GB is not B."""
+    short, long = sorted((letters, line), key=len)
+    return not letters or (bool(line) and long.endswith(short) and len(long) - len(short) not in (1, 2))
+
+
+def _same_generation(digits: str, others: str) -> bool:
+    """Whether two numbers differ in their last digits alone; one of round thousands (RTX 6000) is a line of its own."""
+    if digits.endswith("000") or others.endswith("000"):
+        return False
+    short, long = sorted((digits, others), key=len)
+    if len(short) < len(long):
+        return len(short) > 2 and long.startswith(short)
+    return long.startswith(short[:2])
 
 
 def variants(known: dict[str, str], wanted: str) -> tuple[str, ...]:
