@@ -65,7 +65,10 @@ def _same_series(wanted: str, known: Iterable[str]) -> dict[str, bool]:
     """
     start = re.sub(_BESIDES, "", re.sub(r"(?<=[0-9])o(?=[0-9])", "0", wanted[:200]))
     numbers, alike = _NUMBERS.findall(start), {}
+    first = tuple(digits[:2] for _, digits in numbers)
     for spelling in known:
+        if first and not any(digits in spelling for digits in first):  # most, without a regular expression
+            continue
         bare = re.sub(_BESIDES, "", spelling)
         if not numbers and (bare[:3] == start[:3] or start in bare):
             alike[spelling] = True
