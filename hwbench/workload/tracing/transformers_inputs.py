@@ -242,8 +242,11 @@ def _candidates(module: Any, config: Any, request: ModelRequest, batch: int) -> 
     vectors = more - {"input_ids"} | {"inputs_embeds", "encoder_hidden_states"}
     sets = ({*least}, {*least, *_SIZES}, more - {*_LAYOUTS} | {*least}, more, masked, vectors)
     seen = set()
-    for names in dict.fromkeys(tuple(name for name in parameters if name in each) for each in sets):
-        for inputs, tokens in _arguments(module, config, request, batch, names, documented, dtypes):
+    length = find(config, "context_length") if "past_values" in parameters and not request.context else None
+    lengths = (request, replace(request, context=length)) if length else (request,)
+    named = dict.fromkeys(tuple(name for name in parameters if name in each) for each in sets)
+    for names, of_length in product(named, lengths):
+        for inputs, tokens in _arguments(module, config, of_length, batch, names, documented, dtypes):
             shapes = tuple((name, tuple(tensor.shape)) for name, tensor in inputs.items())
             if shapes not in seen:
                 seen.add(shapes)
@@ -267,7 +270,8 @@ def _arguments(
     ]
     usual = (dict.fromkeys((layouts[0], stated, *layouts)) for layouts, stated in known)
     timm = (part.default_cfg for part in module.modules() if hasattr(part, "default_cfg"))
-    side = request.image_size or next((config["input_size"][-1] for config in timm), None)
+    own = getattr(config, "image_size", None)  # of the whole, and not of a backbone of timm inside
+    side = request.image_size or (None if own else next((each["input_size"][-1] for each in timm), None))
     for layouts in product(*([layout for layout in each if layout] for each in usual)):
         of_images = _Sizes(vision, batch, DEFAULT_TOKENS, side, dtypes, width)
         of_text = _Sizes(config, batch, DEFAULT_TOKENS, side, dtypes, width)

@@ -107,6 +107,11 @@ def test_vectors_are_as_wide_as_the_layer_takes_that_reads_them() -> None:
     assert found.macs == 128 * 768 * WIDTH + block(128) + 128 * WIDTH * 64  # the feed-forward part is gated
 
 
+def test_a_series_is_as_long_as_the_model_reads() -> None:
+    found = traced("patchtsmixer?context_length=40&patch_length=8&patch_stride=4")
+    assert found.input_shape == (40, 1)
+
+
 def test_as_much_of_a_head_rotates_as_the_sections_state() -> None:
     """32 heads of 128, of which 64 rotate, and two of keys; a gated feed-forward part."""
     layer = 128 * (4096 * 128 * (2 * 32 + 2 * 2) + 2 * 128 * 4096 + 3 * 4096 * 13696)
