@@ -40,9 +40,15 @@ SMALL = 1 << 26
 def run(built: Built, request: ModelRequest) -> Trace:
     """Return the trace of all samples of a module's inputs: without data or, where it needs them, on random values.
 
-    Between both, weights have no data, but inputs and what is made of them alone do. Raises InputError where it runs on
-    none.
+    Between both, weights have no data, but inputs and what is made of them alone do. Random values are the same each
+    time, since what a module computes may depend on them. Raises InputError where it runs on none.
     """
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        return _on_what_it_needs(built, request)
+
+
+def _on_what_it_needs(built: Built, request: ModelRequest) -> Trace:
     weights = sum(weight.numel() for weight in (*built.module.parameters(), *built.module.buffers()))
     is_small = max(weights, _size((built.args, built.kwargs))) <= SMALL
     try:
@@ -53,7 +59,7 @@ def run(built: Built, request: ModelRequest) -> Trace:
         if request.real or request.autocast or error.code != "not-traceable":
             raise
         if give_settings(built.module):
-            return run(built, request)
+            return _on_what_it_needs(built, request)
         if _size((built.args, built.kwargs)) <= SMALL:
             with suppress(InputError):
                 return _run(_with_values(built), request, False)
