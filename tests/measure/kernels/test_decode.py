@@ -29,6 +29,14 @@ def test_tasks_are_made_on_request_alone() -> None:
     assert {task.dtype for task in usual if task.kernel == "matmul"} == {"fp32"}
 
 
+@pytest.mark.parametrize(
+    ("rows", "threads", "variants"), [(1, 1, ["numba"]), (4, 1, ["numba", "read"]), (4, 2, ["numba"])]
+)
+def test_matrices_too_small_to_read_are_not(rows: int, threads: int, variants: list[str]) -> None:
+    tasks = decode.tasks(replace(settings(threads=(threads,)), dtypes=("q4_0",), sizes=((1, 256, rows),)))
+    assert [task.variant for task in tasks] == variants
+
+
 @pytest.mark.parametrize("sizes", [((2, 512, 40),), ((1, 500, 40),)])
 def test_sizes_that_cannot_be(sizes: tuple[tuple[int, int, int], ...]) -> None:
     with pytest.raises(InputError):

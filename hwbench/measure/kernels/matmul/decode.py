@@ -112,7 +112,8 @@ def tasks(settings: Settings) -> list[Task]:
                 cores = first(settings, threads)
                 large = DecodeProduct(name, rows, depth, cores)
                 result.append(_task("numba", large, cores, large.multiply))
-                result.append(_task("read", large, cores, large.read))
+                if large.size >= READ_STEP * threads:  # or no thread may have anything to read: no time at all
+                    result.append(_task("read", large, cores, large.read))
             if settings.sizes is None and threads == 1:
                 cores = first(settings, 1)
                 l2 = min((cache.size for cache in settings.caches if cache.name.endswith("L2")), default=SMALL_L2)
