@@ -43,6 +43,19 @@ ALIASES = {
 _KNOWN = {name: Dtype(name, bits, name) for name, bits in BITS.items()} | {MIXED: Dtype(MIXED, BITS["fp32"], "fp16")}
 
 
+def measured_dtype(name: str) -> str:
+    """Return what `bench` takes for a dtype: one as hwbench spells it, or a format of quantized weights."""
+    key = name.strip().lower() if isinstance(name, str) else ""
+    if key in QUANTIZED:
+        return key
+    try:
+        return dtype(name).name
+    except InputError as error:
+        if not key.startswith(("q", "iq")):
+            raise
+        raise InputError(error.code, error.message, field=error.field, nearest=QUANTIZED) from None
+
+
 def dtype(name: str) -> Dtype:
     """Return the format of a name such as `fp16`, `float16` or `amp`. Raises InputError with the nearest names."""
     key = name.strip().lower().removeprefix("torch.") if isinstance(name, str) else ""

@@ -8,11 +8,11 @@ from msgspec.structs import replace
 
 from hwbench import answers
 from hwbench.answers import Answer
-from hwbench.api.checks import check_dtype, check_duration
+from hwbench.api.checks import check_duration
 from hwbench.api.lookup import ModelOptions
 from hwbench.api.records import Bench, derived, prepare
 from hwbench.api.records import save as save_record
-from hwbench.dtypes import QUANTIZED
+from hwbench.dtypes import measured_dtype
 from hwbench.errors import HwbenchError, InputError
 from hwbench.measure import cluster, processes, session
 from hwbench.measure.cluster import Failure, Success
@@ -58,7 +58,7 @@ def bench(
         quick=quick,
         budget_s=check_duration(budget, "budget") if budget is not None else None,
         threads=tuple(threads) if threads is not None else None,
-        dtypes=tuple(_dtype(name) for name in dtypes) if dtypes is not None else None,
+        dtypes=tuple(map(measured_dtype, dtypes)) if dtypes is not None else None,
         sizes=tuple(sizes) if sizes is not None else None,
         command=tuple(command),
     )
@@ -70,11 +70,6 @@ def bench(
     else:
         run = session.bench(request, staged(show))
     return derived(*save_record(run, save))
-
-
-def _dtype(name: str) -> str:
-    """Return a dtype, or a format of quantized weights. Raises InputError for others."""
-    return name.lower() if isinstance(name, str) and name.lower() in QUANTIZED else check_dtype(name)
 
 
 def _silent(_share: float, _text: str) -> None:

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 import click
 
 from hwbench.api.checks import MAX_BATCH
-from hwbench.dtypes import QUANTIZED
 from hwbench.dtypes import dtype as known_dtype
+from hwbench.dtypes import measured_dtype
 from hwbench.errors import InputError, nearest, shown
 from hwbench.units import whole_number
 
@@ -61,8 +61,7 @@ def dtypes(text: str) -> tuple[str, ...]:
 
 def bench_dtypes(text: str) -> tuple[str, ...]:
     """Return the dtypes of a list, and formats of quantized weights among them."""
-    names = (name.strip().lower() for name in text.split(","))
-    return tuple(dict.fromkeys(name if name in QUANTIZED else known_dtype(name).name for name in names))
+    return tuple(dict.fromkeys(map(measured_dtype, text.split(","))))
 
 
 def _listed(text: str) -> tuple[int, ...]:

@@ -30,17 +30,29 @@ def test_tasks_are_made_on_request_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "threads", "variants"), [(1, 1, ["numba"]), (4, 1, ["numba", "read"]), (4, 2, ["numba"])]
+    ("rows", "threads", "variants"), [(1, 1, ["numba"]), (8000, 1, ["numba", "read"]), (8000, 2, ["numba"])]
 )
 def test_matrices_too_small_to_read_are_not(rows: int, threads: int, variants: list[str]) -> None:
     tasks = decode.tasks(replace(settings(threads=(threads,)), dtypes=("q4_0",), sizes=((1, 256, rows),)))
     assert [task.variant for task in tasks] == variants
 
 
-@pytest.mark.parametrize("sizes", [((2, 512, 40),), ((1, 500, 40),)])
-def test_sizes_that_cannot_be(sizes: tuple[tuple[int, int, int], ...]) -> None:
+@pytest.mark.parametrize("sizes", [((2, 512, 40),), ((1, 500, 40),), ((1, 65536, 65536),)])
+def test_sizes_that_cannot_be(sizes: tuple[tuple[int, int, int], ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "affordable", lambda: 1 << 30)
     with pytest.raises(InputError):
         kernel.tasks(chosen(dtypes=("q4_k",), sizes=sizes))
+
+
+def test_a_row_on_more_threads_than_rows_and_a_matrix_of_several_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "PIECE_BYTES", 1000)
+    for rows in (1, 45):
+        product = decode.DecodeProduct("q4_0", rows, 512, first(settings(), max(settings().threads)))
+        try:
+            product.prepare()
+            assert product.right()
+        finally:
+            product.close()
 
 
 @pytest.mark.parametrize("name", ["q4_0", "q8_0", "q4_k"])

@@ -19,6 +19,7 @@ from hwbench.measure.kernels.memory.loops import read
 from hwbench.measure.kernels.team import Placement, first
 from hwbench.measure.language.blocks import random_blocks
 from hwbench.measure.settings import Settings
+from hwbench.units import Bytes
 from hwbench.workload.language.formats import block_format
 
 DEPTH = 4096
@@ -30,8 +31,11 @@ TIMES_CACHE, MIN_BYTES = 4, 64 << 20
 CACHED_SHARE, SMALL_L2 = 0.5, 256 << 10
 """Share of L2 for the small matrix; L2 where its size is unknown."""
 
-READ_STEP = 512
-"""Bytes of which `read` takes multiples."""
+PIECE_BYTES = 16 << 20
+"""Bytes of random weights that are made, and repeated in a larger matrix: more take longer than the measurement."""
+
+READ_STEP, MIN_READ = 512, 1 << 20
+"""Bytes of which `read` takes multiples, and bytes for each thread from which what is left over does not count."""
 
 MAX_ERROR = 1e-5
 """Largest error as a share of |weights| · |vector|, of a sum of thousands of products in fp32."""
@@ -58,8 +62,10 @@ class DecodeProduct:
 
         def fill(part: tuple[int, int]) -> None:
             place = data[part[0] * row : part[1] * row]
-            blocks = place.size // block_format(self.name).size
-            place[:] = np.frombuffer(random_blocks(self.name, blocks, 1.0, seed=part[0]), np.uint8)
+            blocks = -(-min(place.size, PIECE_BYTES) // block_format(self.name).size)
+            piece = np.frombuffer(random_blocks(self.name, max(1, blocks), 1.0, seed=part[0]), np.uint8)
+            for start in range(0, place.size, piece.size):
+                place[start : start + piece.size] = piece[: place.size - start]
 
         self.cores.each(self.parts, fill)
         self.values, self.vector = values.astype(np.float32), vector_for(self.name, values)
@@ -112,7 +118,7 @@ def tasks(settings: Settings) -> list[Task]:
                 cores = first(settings, threads)
                 large = DecodeProduct(name, rows, depth, cores)
                 result.append(_task("numba", large, cores, large.multiply))
-                if large.size >= READ_STEP * threads:  # or no thread may have anything to read: no time at all
+                if large.size >= MIN_READ * threads:
                     result.append(_task("read", large, cores, large.read))
             if settings.sizes is None and threads == 1:
                 cores = first(settings, 1)
@@ -124,15 +130,21 @@ def tasks(settings: Settings) -> list[Task]:
 
 def _shapes(settings: Settings, name: str) -> Sequence[tuple[int, int]]:
     """Return rows and depth of the large matrices: those of sizes 1 × depth × rows, or one beyond the caches."""
-    if settings.sizes is not None:
-        for m, _, _ in settings.sizes:
-            if m != 1:
-                text = f"Quantized weights are multiplied with one vector: a size such as 1x{DEPTH}x{DEPTH}."
-                raise InputError("size-range", text, field="size")
-        return [(n, k) for _, k, n in settings.sizes]
-    last = max((cache.size for cache in settings.caches), default=0)
-    wanted = min(max(MIN_BYTES, TIMES_CACHE * last), affordable())
-    return [(max(1, int(wanted) // row_bytes(name, DEPTH)), DEPTH)]
+    memory = affordable()
+    if settings.sizes is None:
+        last = max((cache.size for cache in settings.caches), default=0)
+        wanted = min(max(MIN_BYTES, TIMES_CACHE * last), memory)
+        return [(max(1, int(wanted) // row_bytes(name, DEPTH)), DEPTH)]
+    for m, k, n in settings.sizes:
+        if m != 1:
+            text = f"Quantized weights are multiplied with one vector: a size such as 1x{DEPTH}x{DEPTH}."
+            raise InputError("size-range", text, field="size")
+        if (size := n * row_bytes(name, k)) > memory:
+            text = (
+                f"1x{k}x{n} in {name} takes {Bytes(size)}, more than the {Bytes(memory)} that a measurement may take."
+            )
+            raise InputError("out-of-memory", text, field="size")
+    return [(n, k) for _, k, n in settings.sizes]
 
 
 def _task(variant: str, product: DecodeProduct, cores: Placement, call: Callable[[int], None]) -> Task:
