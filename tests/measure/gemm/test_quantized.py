@@ -75,13 +75,14 @@ def test_weights_are_decoded_as_files_hold_them(name: str) -> None:
 @pytest.mark.parametrize(("rows", "depth"), [(1, 256), (7, 512), (33, 4096)])
 def test_products(name: str, rows: int, depth: int) -> None:
     data = blocks_of(name, rows, depth)
-    values = np.random.default_rng().normal(0, 3, depth)
+    values = np.random.default_rng().normal(0, 3, depth).astype(np.float32)
     values[32:64] = 0  # a block without a scale
     out = np.full(rows + 2, np.nan, np.float32)
     QuantizedMatrix(name, data, depth).multiply(vector_for(name, values), out, 0, rows)
     weights = dequantized(name, data.reshape(rows, -1))
-    scale = np.repeat(np.abs(values.astype(np.float32)).reshape(-1, 32).max(axis=1) / 127, 32).astype(np.float64)
-    rounded = np.rint(np.divide(values, scale, out=np.zeros(depth), where=scale > 0)) * scale
+    scale = np.repeat(np.abs(values).reshape(-1, 32).max(axis=1) / np.float32(127), 32)
+    codes = np.divide(values, scale, out=np.zeros_like(values), where=scale > 0)  # in fp32: what is a half is rounded
+    rounded = np.rint(codes).astype(np.float64) * scale
     size = np.abs(weights) @ np.abs(rounded)
     assert (np.abs(out[:rows] - weights @ rounded) <= 1e-6 * size).all()
     assert (np.abs(out[:rows] - weights @ values) <= 0.02 * size).all()  # with the rounding of the vector

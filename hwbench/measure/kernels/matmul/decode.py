@@ -96,9 +96,9 @@ class DecodeProduct:
         self.multiply(1)
         rows = np.unique(np.linspace(0, self.rows - 1, _CHECKED_ROWS).astype(int))
         weights = dequantized(self.name, self.matrix.data.reshape(self.rows, -1)[rows])
-        blocks = self.values.astype(np.float64).reshape(-1, 32)
-        scale = np.abs(blocks).max(axis=1, keepdims=True) / 127
-        rounded = (np.rint(blocks / scale) * scale).reshape(-1)
+        blocks = self.values.reshape(-1, 32)
+        scale = np.abs(blocks).max(axis=1, keepdims=True) / np.float32(127)  # in fp32, as where halves are rounded
+        rounded = (np.rint(blocks / scale).astype(np.float64) * scale).reshape(-1)
         error = np.abs(self.out[rows] - weights @ rounded)
         return bool((error <= MAX_ERROR * (np.abs(weights) @ np.abs(rounded))).all())
 
