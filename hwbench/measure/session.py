@@ -64,8 +64,10 @@ def bench(request: BenchRequest, progress: harness.Report | None = None) -> Reco
     )
     cpus.refuse_threads(max(request.threads or (1,)), settings)
     tasks, notices = kernels.tasks(chosen, settings, named=bool(request.kernels))
-    if not FP16_FLAGS.intersection(machine.flags) and any(
-        (task.kernel, task.dtype) == ("matmul", "fp16") and task.cpus for task in tasks
+    if (
+        machine.flags
+        and not FP16_FLAGS.intersection(machine.flags)
+        and any((task.kernel, task.dtype) == ("matmul", "fp16") and task.cpus for task in tasks)
     ):
         notices.append(notice("emulated-dtype", dtype="fp16"))
     if not tasks:

@@ -6,7 +6,7 @@ from msgspec import Struct, structs
 
 from hwbench.machine.parts import Cache
 from hwbench.measure.gemm.microkernel import LINE, UNROLL_EDGE, Tile
-from hwbench.measure.gemm.thin import FEW, pitch
+from hwbench.measure.gemm.thin import AT_ONCE, FEW, ROW_BYTES, pitch
 
 SMALL_L1, SMALL_L2 = 32 << 10, 256 << 10
 """Bytes of unknown caches: those of the smallest desktop cores of the last fifteen years."""
@@ -151,8 +151,7 @@ def fitted(
     wide, shallow = _shallow(limits, tile, columns)
     in_order = in_place and far and shallow >= DEPTH_STEP and not by_block
     if by_block:
-        strips = max(1, int(limits.shallow) // (LANES_DEPTH * tile.bytes))
-        block = LANES_DEPTH, _even(columns, strips * tile.columns, tile.columns)
+        block = LANES_DEPTH, _even(columns, _lanes_columns(limits, tile), tile.columns)
     elif in_order:
         block = shallow, wide
     elif in_place:
@@ -179,6 +178,16 @@ def _shallow(limits: BlockLimits, tile: Tile, columns: int) -> tuple[int, int]:
     return wide, min(SHALLOW, wide // tile.columns // UNROLL_EDGE * UNROLL_EDGE)
 
 
+def _lanes_columns(limits: BlockLimits, tile: Tile) -> int:
+    """Return the most columns of a block whose lanes are made by block."""
+    return max(1, int(limits.shallow) // (LANES_DEPTH * tile.bytes)) * tile.columns
+
+
+def lanes_pitch(columns: int, size: int) -> int:
+    """Return the bytes between rows of such a block, as `loops.reach` has them: a line more than they take."""
+    return _up(columns * size, LINE) + LINE
+
+
 def _packed(limits: BlockLimits, tile: Tile, columns: int, depth: int, chain: int) -> tuple[int, int]:
     """Return depth and columns of packed blocks, wider where they are less deep than they may be.
 
@@ -201,9 +210,12 @@ def head(blocks: Blocks, tile: Tile, columns: int, c: int, row_c: int) -> int:
 
 
 def buffer_bytes(limits: BlockLimits, tile: Tile) -> int:
-    """Return the bytes of the largest packed block, with a padded strip and up to a whole page."""
+    """Return the bytes of the largest packed block, with a padded strip, or of what else is made in its place: turned
+    columns, lanes of a block, lanes of the rows of B that one row of A takes at once; up to a whole page."""
     block = limits.depth * (limits.columns + tile.columns) * tile.size
-    return _up(max(block, FEW * pitch(tile.dtype)), 4096)
+    lanes = LANES_DEPTH * lanes_pitch(_lanes_columns(limits, tile), tile.size)
+    of_row = AT_ONCE * lanes_pitch(ROW_BYTES // tile.size, tile.size)
+    return _up(max(block, FEW * pitch(tile.dtype), lanes, of_row), 4096)
 
 
 def _even(whole: int, limit: int, step: int) -> int:

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hwbench.machine.parts import Cache
 from hwbench.measure.codegen.vectors import SIZES
 from hwbench.measure.gemm import blocking
-from hwbench.measure.gemm.blocking import DEPTH_STEP, MAX_CHAIN, Blocks
+from hwbench.measure.gemm.blocking import DEPTH_STEP, LANES_DEPTH, MAX_CHAIN, Blocks
 from hwbench.measure.gemm.microkernel import Tile
-from hwbench.measure.gemm.thin import FEW
+from hwbench.measure.gemm.thin import AT_ONCE, FEW, ROW_BYTES
 from hwbench.units import Bytes
 
 WIDE, NARROW = Tile("fp32", 16, 6, 4), Tile("fp64", 2, 6, 2)
@@ -61,6 +61,17 @@ def test_blocks_fit_their_limits_and_the_buffer(tile: Tile, l1: int, l2: int, ro
         assert blocks.chain % DEPTH_STEP == blocks.block_depth % blocks.chain == 0
         strips = -(-min(left, blocks.block_columns) // tile.columns)
         assert blocks.block_depth * strips * tile.bytes <= blocking.buffer_bytes(limits, tile)
+
+
+@given(st.sampled_from([WIDE, NARROW]), st.integers(64, 1 << 20), st.integers(64, 1 << 25), sizes, sizes, sizes)
+def test_lanes_made_by_block_fit_the_buffer(tile: Tile, l1: int, l2: int, rows: int, columns: int, depth: int) -> None:
+    limits = blocking.limits(tile, caches(l1, l2))
+    blocks = blocking.fitted(limits, tile, rows, columns, depth, columns * tile.size, masks=True, lanes=True)
+    assert not (blocks.by_block and (blocks.few or blocks.in_order or not blocks.in_place))
+    if blocks.by_block:
+        made = (AT_ONCE, min(columns, ROW_BYTES // tile.size)) if blocks.thin else (LANES_DEPTH, blocks.block_columns)
+        assert blocks.thin or blocks.block_depth == LANES_DEPTH
+        assert made[0] * blocking.lanes_pitch(made[1], tile.size) <= blocking.buffer_bytes(limits, tile)
 
 
 @given(sizes, sizes, sizes)
