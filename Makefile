@@ -5,8 +5,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-# Scripts that print ratios, the quick ones first; benchmarks/contest.py and others that they share print nothing.
-BENCHMARKS := startup lookup report clock fma stream sweep verdicts matmul lowprecision decode
+# Scripts that print ratios, the quick ones first; benchmarks/kernels/contest.py and others that they share print nothing.
+BENCHMARKS := startup lookup report sweep verdicts $(addprefix kernels/,clock fma stream matmul lowprecision decode)
 
 .PHONY: demo test check lint types contracts docs schema bench plotly mutants fuzz clean
 

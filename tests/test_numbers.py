@@ -43,7 +43,7 @@ SOURCES = {
     "explanation/language.md": ("python benchmarks/language.py accuracy", "1.10"),
     "explanation/runtimes.md": ("constants of hwbench/measure/inference and engines", "0.001 4,096"),
     "explanation/tools.md": (
-        "python benchmarks/counters.py, timm_tables.py, matmul.py, lowprecision.py and decode.py",
+        "python benchmarks/counting/counters.py, timm_tables.py, kernels/matmul.py, lowprecision.py and decode.py",
         "0.15 0.23 0.13 0.18 0.08 1,018 0.9955 0.976 0.999 3000 0.86 30.9 40.8 42.1 20000 0.92 0.96 0.997",
     ),
     "howto/choose.md": ("an example of a sentence", "1.04"),

@@ -2,7 +2,8 @@
 
     python -m tests.fuzz.run --count 20000 --seed 1 [--door "run record"] [--keep]
 
-`--keep` writes the shrunk input of each new kind of fault to tests/fuzz/found/, where tests run it for ever.
+`--keep` adds the shrunk input of each new kind of fault to the file of its door in tests/fuzz/found/, where tests run
+it for ever.
 """
 
 import argparse
@@ -197,15 +198,20 @@ def run(count: int, seed: int, names: list[str], workers: int) -> Tally:
     return tally
 
 
+def inputs(path: Path) -> dict[str, Case]:
+    """Return the inputs of a file by name; none where there is no file."""
+    return msgspec.json.decode(path.read_bytes(), type=dict[str, Case]) if path.exists() else {}
+
+
 def keep(tally: Tally) -> None:
-    """Write the smallest input of each kind of fault, where tests run it for ever."""
+    """Add the smallest input of each kind of fault to the file of its door, where tests run it for ever."""
     FOUND.mkdir(exist_ok=True)
     worker = Worker()
     for (door, kind), found in tally.faults.items():
         case = shrunk(worker, min(found, key=lambda case: sum(map(len, case.files.values()))), kind)
-        name = f"{door.replace(' ', '-')}-{crc32(kind.encode()):08x}.json"
-        (FOUND / name).write_bytes(msgspec.json.format(msgspec.json.encode(case), indent=1) + b"\n")
-        print(f"kept {name}: {kind}")
+        path, name = FOUND / f"{door.replace(' ', '-')}.json", f"{crc32(kind.encode()):08x}"
+        path.write_bytes(msgspec.json.format(msgspec.json.encode({**inputs(path), name: case}), indent=1) + b"\n")
+        print(f"kept {name} in {path.name}: {kind}")
     worker.close()
 
 

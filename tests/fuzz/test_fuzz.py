@@ -2,9 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
-import msgspec
 import pytest
 
 from tests.fuzz import doors, run
@@ -12,7 +10,9 @@ from tests.fuzz.doors import Case
 
 COUNT = int(os.environ.get("HWBENCH_FUZZ", "20000"))
 SEED = 20261129
-FOUND = sorted(run.FOUND.glob("*.json"))
+FOUND = {
+    f"{path.stem}-{name}": case for path in sorted(run.FOUND.glob("*.json")) for name, case in run.inputs(path).items()
+}
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +22,8 @@ def worker() -> Iterator[run.Worker]:
     worker.close()
 
 
-@pytest.mark.parametrize("path", FOUND, ids=lambda path: path.stem)
-def test_what_once_did_harm_does_none(worker: run.Worker, path: Path) -> None:
-    case = msgspec.json.decode(path.read_bytes(), type=Case)
+@pytest.mark.parametrize("case", FOUND.values(), ids=FOUND)
+def test_what_once_did_harm_does_none(worker: run.Worker, case: Case) -> None:
     assert run.fault(case, worker.run(case)) is None
 
 

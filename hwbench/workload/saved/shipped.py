@@ -3,7 +3,7 @@
 One zip file of the catalog holds the traces of every model of one version of timm: an `index.json` and one member per
 family of names with its traces as msgpack, compressed by LZMA. Ops are stored by column, one list per field that is not
 its default everywhere: neighbors in a column are alike, so that thousands of traces take a few megabytes.
-`benchmarks/timm_workloads.py` traces and packs.
+`benchmarks/counting/timm_workloads.py` traces and packs.
 """
 
 import os
