@@ -112,14 +112,9 @@ def timed(
     contestants: dict[str, Callable[[], object]], clock: Callable[[], float], seconds: float, settle: float
 ) -> dict[str, list[float]]:
     """Return samples of each, taken in turns and in random order for about `seconds`."""
-    for function in contestants.values():
-        function()
-    start = time.perf_counter()
-    for function in contestants.values():
-        function()
-    one = max(1e-7, (time.perf_counter() - start) / len(contestants))
-    inner = max(1, int(SAMPLE / one))
-    rounds = max(7, min(200, int(seconds / (one * inner * len(contestants)))))
+    calls = [min(elapsed(function) for _ in range(5)) for function in contestants.values()]
+    inner = max(1, int(SAMPLE / min(calls)))
+    rounds = max(7, min(200, int(seconds / (inner * sum(calls)))))
     samples: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name in random.sample(list(contestants), len(contestants)):
@@ -132,6 +127,13 @@ def timed(
                 function()
             samples[name].append((clock() - begun) / inner)
     return samples
+
+
+def elapsed(function: Callable[[], object]) -> float:
+    """Return the seconds of one call."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
 
 
 def row(shape: tuple[int, int, int], dtype: str, threads: int, seconds: float) -> dict[str, float]:

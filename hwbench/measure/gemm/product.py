@@ -31,6 +31,8 @@ DTYPES = {"float32": "fp32", "float64": "fp64", "uint16": "bf16", "int8": "int8"
 """Names of numpy's dtypes; those of 16 bits are the bits of bf16, which numpy lacks."""
 OUT = {"fp32": np.float32, "fp64": np.float64, "bf16": np.float32, "int8": np.int32}
 HUGE_PAGE = 2 << 20
+MIN_STEPS = 1 << 15
+"""Multiply-adds of whole vectors for each thread: some 9 µs, as long as starting another and waiting for it takes."""
 MAX_OVERLAP_WORK = 10_000
 """Steps of the search for an overlap of two arrays after which they count as overlapping."""
 
@@ -108,15 +110,24 @@ def prepare(
 ) -> "GemmProduct":  # fmt: skip
     """Return a product to be called any number of times, each time with the current values of `a` and `b`.
 
-    Compiles what is not compiled yet. Raises as `matmul` does. `plan` replaces the one that `threads` would give. Where
-    `b` is `constant`, as weights are, narrow elements become lanes once.
+    Compiles what is not compiled yet. Raises as `matmul` does. Works with fewer than `threads` where the product is too
+    small to occupy them; `plan` replaces what `threads` would give. Where `b` is `constant`, as weights are, narrow
+    elements become lanes once.
     """
     dtype = _checked(a, b, out)
     if plan is not None and plan.dtype != dtype:
         raise InputError("plan-dtype", f"A plan for {plan.dtype} cannot multiply {dtype}.", field="plan")
     if out is None:
         out = np.empty((a.shape[0], b.shape[1]), OUT[dtype])
-    return GemmProduct(plan or make_plan(dtype, threads), a, b, out, constant)
+    return GemmProduct(plan or _plan_for(dtype, threads, out.size * a.shape[1]), a, b, out, constant)
+
+
+def _plan_for(dtype: str, threads: int, multiplies: int) -> GemmPlan:
+    """Return the plan of a product of so many multiplies: only as many threads as it occupies longer than they take."""
+    plan = make_plan(dtype, threads)
+    steps = multiplies // (plan.tile.lanes * ELEMENTS.get(dtype, 1))
+    useful = max(1, steps // MIN_STEPS)
+    return plan if useful >= plan.threads else make_plan(dtype, useful)
 
 
 class GemmProduct:

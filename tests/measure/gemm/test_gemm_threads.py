@@ -95,6 +95,16 @@ def test_calls_from_two_threads_take_turns() -> None:
     assert not wrong
 
 
+def test_small_products_start_no_thread_that_they_do_not_occupy() -> None:
+    if gemm.make_plan("fp32", 2).threads < 2:
+        pytest.skip("one CPU")
+    used = {
+        size: gemm.prepare(*(np.ones((size, size), np.float32) for _ in "ab"), threads=2).plan.threads
+        for size in (1, 32, 256)
+    }
+    assert used == {1: 1, 32: 1, 256: 2}
+
+
 @pytest.mark.skipif(not gemm_threads.PINS, reason="this system has no affinity")
 def test_the_affinity_of_the_caller_is_put_back() -> None:
     before = os.sched_getaffinity(0)

@@ -43,7 +43,7 @@ def test_products_of_bytes_are_exact(shape: tuple[int, int, int], kind: type, th
     random = np.random.default_rng()
     rows, depth, columns = shape
     a, b = of_bytes(random, kind, (rows, depth)), of_bytes(random, np.int8, (depth, columns))
-    product = gemm.matmul(a, b, threads=threads)
+    product = gemm.prepare(a, b, plan=gemm.make_plan("int8", threads))()
     assert product.dtype == np.int32
     np.testing.assert_array_equal(product, integers(a) @ integers(b))
 
@@ -55,7 +55,7 @@ def test_products_of_bf16_have_the_errors_of_sums_in_fp32(shape: tuple[int, int,
     random = np.random.default_rng()
     rows, depth, columns = shape
     a, b = (narrow.bf16(random.uniform(-1, 1, size)) for size in ((rows, depth), (depth, columns)))
-    product = gemm.matmul(a, b, threads=threads)
+    product = gemm.prepare(a, b, plan=gemm.make_plan("bf16", threads))()
     assert product.dtype == np.float32
     x, y = floats(a), floats(b)
     assert (np.abs(product - x @ y) <= 8 * 2.0**-24 * (np.abs(x) @ np.abs(y)) * max(1, depth**0.5)).all()

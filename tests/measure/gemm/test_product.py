@@ -245,4 +245,4 @@ def test_threads_give_what_one_gives() -> None:
     for dtype in KINDS:
         for _ in range(6):
             a, b = matrices(rng.randint(1, 300), rng.randint(1, 300), rng.randint(1, 300), dtype)
-            assert_right(a, b, gemm.matmul(a, b, threads=4))
+            assert_right(a, b, gemm.prepare(a, b, plan=gemm.make_plan(dtype, 4))())
