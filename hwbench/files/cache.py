@@ -81,14 +81,14 @@ def data(path: str) -> dict[str, Any] | None:
 
 
 def find(folder: str, alias: str) -> str | None:
-    """Return the name of the file in a folder that has an alias of this key, None where there is none."""
+    """Return the name of the file in a folder that has an alias of this key, None where the cache knows none."""
     place = _place(folder)
     if place is not None:
         catalog = _load(place, folder)
         name = (_unsealed(catalog.aliases, dict[str, str]) or {}).get(alias)
         if name and _valid(catalog, folder, name + SUFFIX):
             return name
-    return aliases(folder).get(alias)
+    return None
 
 
 def aliases(folder: str) -> dict[str, str]:

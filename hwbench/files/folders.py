@@ -8,7 +8,8 @@ answers, those of the shipped catalog first, so that files of the user are read 
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from itertools import chain
 
 from hwbench.errors import InputError, nearest, shown
@@ -34,23 +35,61 @@ def files(kind: str) -> dict[str, str]:
     return dict(sorted(paths.items()))
 
 
-def find(kind: str, name: str) -> str:
+class Tables:
+    """What the folders of a kind hold, each read at most once for one question."""
+
+    def __init__(self, kind: str) -> None:
+        self.folders = _folders(kind)
+        self.keys = lru_cache(None)(_by_key)
+        self.aliases = lru_cache(None)(cache.aliases)
+
+    def file(self, name: str) -> str | None:
+        """Return the path of the file that a name, any spelling of it, or an alias means; None where there is none."""
+        wanted = key(name)
+        if not wanted or len(name) > 200:
+            return None
+        stem = "" if os.sep in name or "\0" in name else name.lower()
+        paths = chain(
+            (names.file(folder, stem) for folder in self.folders),
+            (names.file(folder, self.keys(folder).get(wanted, "")) for folder in self.folders),
+            (names.file(folder, self._of_alias(folder, wanted)) for folder in (self.folders[-1], *self.folders[:-1])),
+        )
+        return next(filter(None, paths), None)
+
+    def spellings(self) -> dict[str, str]:
+        """Return the name of the file that each key of a file name or an alias means."""
+        known: dict[str, str] = {}
+        for folder in (*self.folders[:-1][::-1], self.folders[-1]):
+            known |= self.aliases(folder)
+        for folder in self.folders[::-1]:
+            known |= self.keys(folder)
+        return known
+
+    def _of_alias(self, folder: str, alias: str) -> str:
+        return cache.find(folder, alias) or self.aliases(folder).get(alias, "")
+
+
+def find(kind: str, name: str, otherwise: Callable[[str, InputError, Tables], str] | None = None) -> str:
     """Return the path of the file that a name, any spelling of it, or an alias means.
 
-    Raises InputError with the nearest names.
+    Raises InputError with the nearest names, unless `otherwise` returns a path in its place.
     """
     singular = kind.removesuffix("s")
     if not name.strip():
         raise InputError("empty-name", f"The {singular} name is empty.")
-    if path := locate(kind, name):
+    tables = Tables(kind)
+    if path := tables.file(name):
         return path
-    known = spellings(kind)
+    known = tables.spellings()
     alike = _same_series(key(name), known) if kind == "devices" else dict.fromkeys(known, True)
     likest = sorted(nearest(key(name), alike, most=6), key=lambda spelling: not alike[spelling])
     close = dict.fromkeys(known[spelling] for spelling in likest)
     hint = "" if close or kind == "architectures" else f" Run `hwbench {kind}` to list them."
     message = f"There is no {singular} named '{shown(name)}'.{hint}"
-    raise InputError(f"unknown-{singular}", message, nearest=tuple(close)[:3])
+    error = InputError(f"unknown-{singular}", message, nearest=tuple(close)[:3])
+    if otherwise is None:
+        raise error
+    return otherwise(name, error, tables)
 
 
 _BESIDES = r"^(nvidia|amd|intel|google|aws|amazon)(?=.)|(?<=[0-9]{4})[0-9]{1,2}gb"
@@ -105,26 +144,12 @@ def variants(known: dict[str, str], wanted: str) -> tuple[str, ...]:
 
 def locate(kind: str, name: str) -> str | None:
     """Return the path of the file that a name, any spelling of it, or an alias means; None where there is none."""
-    wanted = key(name)
-    if not wanted or len(name) > 200:
-        return None
-    folders = _folders(kind)
-    stem = "" if os.sep in name or "\0" in name else name.lower()
-    paths = chain(
-        (names.file(folder, stem) for folder in folders),
-        (names.file(folder, _by_key(folder).get(wanted, "")) for folder in folders),
-        (names.file(folder, cache.find(folder, wanted) or "") for folder in (folders[-1], *folders[:-1])),
-    )
-    return next(filter(None, paths), None)
+    return Tables(kind).file(name)
 
 
 def spellings(kind: str) -> dict[str, str]:
     """Return the name of the file that each key of a file name or an alias means."""
-    folders = _folders(kind)
-    aliases: dict[str, str] = {}
-    for folder in (*folders[:-1][::-1], folders[-1]):
-        aliases |= cache.aliases(folder)
-    return aliases | {spelling: stem for folder in folders[::-1] for spelling, stem in _by_key(folder).items()}
+    return Tables(kind).spellings()
 
 
 def _folders(kind: str) -> list[str]:

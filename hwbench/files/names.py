@@ -43,4 +43,4 @@ def stems(folder: str) -> list[str]:
     except OSError as error:
         raise InputError("not-readable", f"The folder cannot be read: {reason(error)}.", file=folder) from None
     suffixes = (SUFFIX, OTHER_SUFFIX, *((SAVED,) if os.path.basename(folder) == "models" else ()))
-    return sorted({os.path.splitext(name)[0] for name in names if name.endswith(suffixes)})
+    return sorted({name.rpartition(".")[0] for name in names if name.endswith(suffixes)} - {""})

@@ -22,15 +22,13 @@ def device(name: str) -> Device:
     """
     if names.is_path(name):
         return load_device(name)
-    try:
-        path = folders.find("devices", name)
-    except InputError as error:
-        if error.code != "unknown-device":
-            raise
-        from hwbench.machine.elsewhere import named_otherwise  # which names of the catalog do without
+    return load_device(folders.find("devices", name, _named_otherwise))
 
-        path = named_otherwise(name, error)
-    return load_device(path)
+
+def _named_otherwise(name: str, error: InputError, tables: folders.Tables) -> str:
+    from hwbench.machine.elsewhere import named_otherwise  # which names of the catalog do without
+
+    return named_otherwise(name, error, tables)
 
 
 def load_device(path: str) -> Device:

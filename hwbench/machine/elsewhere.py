@@ -39,14 +39,14 @@ _HERE = ("cpu", "here", "local", "localhost", "this")
 _OTHER_KINDS = r"dl2|ipu|npu|edge.?tpu|coral|hailo|cerebras|groq|wse|ascend|tenstorrent|wormhole|blackhole"
 
 
-def named_otherwise(name: str, error: InputError) -> str:
+def named_otherwise(name: str, error: InputError, tables: folders.Tables) -> str:
     """Return the path of the device whose brand a name is, as `/proc/cpuinfo` has it, or of a cloud instance's device.
 
     Raises the error of a device that the catalog lacks, with the CPU of a cloud instance if the name is one's size.
     """
-    known, brands = folders.spellings("devices"), brand_keys(name)
+    known, brands = tables.spellings(), brand_keys(name)
     for spelling in sorted(brands & known.keys()):
-        if path := folders.locate("devices", known[spelling]):
+        if path := tables.file(known[spelling]):
             return path
     for spelling in sorted({names.key(name), *brands} - {""}):
         if len(open_ones := folders.variants(known, spelling)) > 1:

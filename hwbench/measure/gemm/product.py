@@ -31,8 +31,10 @@ DTYPES = {"float32": "fp32", "float64": "fp64", "uint16": "bf16", "int8": "int8"
 """Names of numpy's dtypes; those of 16 bits are the bits of bf16, which numpy lacks."""
 OUT = {"fp32": np.float32, "fp64": np.float64, "bf16": np.float32, "int8": np.int32}
 HUGE_PAGE = 2 << 20
-MIN_STEPS = 1 << 15
-"""Multiply-adds of whole vectors for each thread: some 9 µs, as long as starting another and waiting for it takes."""
+MIN_STEPS = 1 << 14
+"""Multiply-adds of whole vectors for each thread: some 4 µs, as long as starting another and waiting for it takes."""
+BRIEF = 1 << 20
+"""Multiply-adds for each thread below which a product is brief: it takes some 300 µs."""
 MAX_OVERLAP_WORK = 10_000
 """Steps of the search for an overlap of two arrays after which they count as overlapping."""
 
@@ -125,9 +127,13 @@ def prepare(
 def _plan_for(dtype: str, threads: int, multiplies: int) -> GemmPlan:
     """Return the plan of a product of so many multiplies: only as many threads as it occupies longer than they take."""
     plan = make_plan(dtype, threads)
-    steps = multiplies // (plan.tile.lanes * ELEMENTS.get(dtype, 1))
-    useful = max(1, steps // MIN_STEPS)
+    useful = max(1, _steps(plan, multiplies) // MIN_STEPS)
     return plan if useful >= plan.threads else make_plan(dtype, useful)
+
+
+def _steps(plan: GemmPlan, multiplies: int) -> int:
+    """Return the multiply-adds of whole vectors that so many multiplies take."""
+    return multiplies // (plan.tile.lanes * ELEMENTS.get(plan.dtype, 1))
 
 
 class GemmProduct:
@@ -143,6 +149,7 @@ class GemmProduct:
         self._copies = [(rows, array) for rows, array in ((self._a, a), (self._b, b)) if rows is not array]
         self._vector = vector_of(plan.tile)
         self._team = gemm_threads.team(plan.cpus, plan.tile) if plan.threads > 1 else None
+        self._brief = _steps(plan, out.size * a.shape[1]) < BRIEF * plan.threads
         self._blocks = BlockMemory(plan)
         parts = gemm_threads.shares(out.shape[0], out.shape[1], plan.threads, plan.tile)
         self._jobs = np.zeros((plan.threads, JOB_STRIDE), np.int64)
@@ -163,7 +170,7 @@ class GemmProduct:
         if self._team is None:
             run(self._vector, self._numbers, 0, 0, 0)
         else:
-            self._team.multiply(self._jobs, self)
+            self._team.multiply(self._jobs, self, brief=self._brief)
         if self._constant:
             self._jobs[:, Job._fields.index("elements")] = 0  # lanes stay
         if self._c is not self.out:
