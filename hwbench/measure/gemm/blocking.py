@@ -147,11 +147,11 @@ def fitted(
     far = of_b > limits.near
     few_rows = FEW_ROWS_CLASHING if row_b % CLASHING == 0 else FEW_ROWS
     in_place = by_block or (whole and (small or rows <= few_rows))
-    chain = _even(depth, limits.depth if tile.dot else min(MAX_CHAIN, limits.depth), DEPTH_STEP)
+    chain = even(depth, limits.depth if tile.dot else min(MAX_CHAIN, limits.depth), DEPTH_STEP)
     wide, shallow = _shallow(limits, tile, columns)
     in_order = in_place and far and shallow >= DEPTH_STEP and not by_block
     if by_block:
-        block = LANES_DEPTH, _even(columns, _lanes_columns(limits, tile), tile.columns)
+        block = LANES_DEPTH, even(columns, _lanes_columns(limits, tile), tile.columns)
     elif in_order:
         block = shallow, wide
     elif in_place:
@@ -174,7 +174,7 @@ def _shallow(limits: BlockLimits, tile: Tile, columns: int) -> tuple[int, int]:
     """Return columns and depth of blocks that are fetched in order: no fewer strips than rows, so that each strip
     fetches no more than a row."""
     widest = max(1, int(limits.shallow) // (SHALLOW * tile.bytes)) * tile.columns
-    wide = _even(columns, widest, tile.columns)
+    wide = even(columns, widest, tile.columns)
     return wide, min(SHALLOW, wide // tile.columns // UNROLL_EDGE * UNROLL_EDGE)
 
 
@@ -185,7 +185,7 @@ def _lanes_columns(limits: BlockLimits, tile: Tile) -> int:
 
 def lanes_pitch(columns: int, size: int) -> int:
     """Return the bytes between rows of such a block, as `loops.reach` has them: a line more than they take."""
-    return _up(columns * size, LINE) + LINE
+    return up(columns * size, LINE) + LINE
 
 
 def _packed(limits: BlockLimits, tile: Tile, columns: int, depth: int, chain: int) -> tuple[int, int]:
@@ -193,10 +193,10 @@ def _packed(limits: BlockLimits, tile: Tile, columns: int, depth: int, chain: in
 
     There are at least four blocks where that leaves two strips each, since the kernel cannot pack the first one.
     """
-    deep = _even(depth, limits.depth // chain * chain, chain)
+    deep = even(depth, limits.depth // chain * chain, chain)
     widest = limits.columns * limits.depth // deep // tile.columns * tile.columns
-    quarter = max(2 * tile.columns, _up(-(-columns // 4), tile.columns))
-    return deep, _even(columns, min(widest, quarter), tile.columns)
+    quarter = max(2 * tile.columns, up(-(-columns // 4), tile.columns))
+    return deep, even(columns, min(widest, quarter), tile.columns)
 
 
 def head(blocks: Blocks, tile: Tile, columns: int, c: int, row_c: int) -> int:
@@ -215,13 +215,14 @@ def buffer_bytes(limits: BlockLimits, tile: Tile) -> int:
     block = limits.depth * (limits.columns + tile.columns) * tile.size
     lanes = LANES_DEPTH * lanes_pitch(_lanes_columns(limits, tile), tile.size)
     of_row = AT_ONCE * lanes_pitch(ROW_BYTES // tile.size, tile.size)
-    return _up(max(block, FEW * pitch(tile.dtype), lanes, of_row), 4096)
+    return up(max(block, FEW * pitch(tile.dtype), lanes, of_row), 4096)
 
 
-def _even(whole: int, limit: int, step: int) -> int:
+def even(whole: int, limit: int, step: int) -> int:
     """Return the size, a multiple of `step`, of the fewest nearly equal parts of up to `limit` each."""
-    return min(limit, _up(-(-whole // -(-whole // limit)), step))
+    return min(limit, up(-(-whole // -(-whole // limit)), step))
 
 
-def _up(number: int, step: int) -> int:
+def up(number: int, step: int) -> int:
+    """Return the next multiple of a step."""
     return -(-number // step) * step

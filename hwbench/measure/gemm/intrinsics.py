@@ -4,7 +4,7 @@ Each takes a `vector` first, an array whose type alone matters: it selects the t
 """
 
 from collections import ChainMap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from typing import Any
 
@@ -38,21 +38,31 @@ def tile_of(vector: Any) -> Tile:
     return microkernel.tile_for(DTYPES[vector.dtype], 2**vector.ndim, vectors.target())
 
 
-@intrinsic
-def job_of(_context: Any, numbers: Any) -> tuple[Any, Any]:
-    """Return the job in an array of 64-bit integers, which is passed in a tenth of the time that a tuple takes."""
-    job = types.NamedUniTuple(types.int64, len(Job._fields), Job)
+def reader(fields: Any) -> Any:
+    """Make an intrinsic that returns a named tuple of these fields from an array of 64-bit integers.
 
-    def build(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
-        start = context.make_array(signature.args[0])(context, builder, values[0]).data
-        members = [builder.load(cgutils.gep(builder, start, position)) for position in range(len(Job._fields))]
-        return context.make_tuple(builder, job, members)
+    An array is passed in a tenth of the time that a tuple takes.
+    """
 
-    return job(numbers), build
+    def typed(_context: Any, numbers: Any) -> tuple[Any, Any]:
+        job = types.NamedUniTuple(types.int64, len(fields._fields), fields)
+
+        def build(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
+            start = context.make_array(signature.args[0])(context, builder, values[0]).data
+            members = [builder.load(cgutils.gep(builder, start, position)) for position in range(len(fields._fields))]
+            return context.make_tuple(builder, job, members)
+
+        return job(numbers), build
+
+    return intrinsic(typed)
 
 
-def of_tile(emit: Callable[..., None]) -> Any:
-    """Make a function that emits instructions, given a builder, the tile of a vector and arguments, an intrinsic.
+job_of = reader(Job)
+
+
+def selected(select: Callable[[Any], Any], emit: Callable[..., None]) -> Any:
+    """Make a function that emits instructions, given a builder, what its first argument's type selects and the other
+    arguments, an intrinsic.
 
     Named tuples arrive as their members by name.
     """
@@ -61,12 +71,16 @@ def of_tile(emit: Callable[..., None]) -> Any:
     def typed(_context: Any, vector: Any, *kinds: Any) -> tuple[Any, Any]:
         def build(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
             arguments = map(partial(_members, builder), signature.args[1:], values[1:])
-            emit(builder, tile_of(signature.args[0]), *arguments)
+            emit(builder, select(signature.args[0]), *arguments)
             return context.get_dummy_value()
 
         return types.void(vector, *kinds), build
 
     return intrinsic(typed)
+
+
+of_tile = partial(selected, tile_of)
+"""Make an intrinsic of what emits instructions for the tile of a vector."""
 
 
 def _members(builder: ir.IRBuilder, kind: Any, value: ir.Value) -> Members | ir.Value:
@@ -107,13 +121,24 @@ def multiply_tile_aside(
 def multiply_edge(builder: ir.IRBuilder, tile: Tile, job: Members, operands: Members, edge: Members) -> None:
     """Compute a tile of fewer rows or columns, or from B in place, by the smallest kernel (Job, Operands, Edge)."""
     arguments = _arguments(job, operands, edge)
-    after = builder.append_basic_block("after_edge")
-    for variant in microkernel.edges(tile, vectors.target().masks):
-        inside = builder.append_basic_block("edge")
+    first(
+        builder,
+        [
+            (partial(_fits, builder, variant.tile, arguments), partial(_call, builder, variant, arguments))
+            for variant in microkernel.edges(tile, vectors.target().masks)
+        ],
+    )
+
+
+def first(builder: ir.IRBuilder, cases: Sequence[tuple[Callable[[], ir.Value], Callable[[], Any]]]) -> None:
+    """Emit what runs the code of the first case whose condition holds."""
+    after = builder.append_basic_block("after")
+    for condition, code in cases:
+        inside = builder.append_basic_block("case")
         following = builder.append_basic_block("larger")
-        builder.cbranch(_fits(builder, variant.tile, arguments), inside, following)
+        builder.cbranch(condition(), inside, following)
         builder.position_at_end(inside)
-        _call(builder, variant, arguments)
+        code()
         builder.branch(after)
         builder.position_at_end(following)
     builder.branch(after)

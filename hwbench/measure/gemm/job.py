@@ -56,6 +56,45 @@ class Job(NamedTuple):
     bias: int
 
 
+class TileJob(NamedTuple):
+    """A multiply by tiles for one thread: as `Job`, but for `size`, that of an element of A in bytes.
+
+    Tiles get their shapes from `config`. Memory: 32 packed rows of A, a `scratch` of 32 × 32 sums, and a packed block
+    of B, or all of B where the job `keeps` it; it `packs` unless that was done before.
+    """
+
+    a: int
+    row_a: int
+    b: int
+    row_b: int
+    c: int
+    row_c: int
+    rows: int
+    columns: int
+    depth: int
+    size: int
+    block_depth: int
+    block_columns: int
+    config: int
+    packed_a: int
+    scratch: int
+    packed_b: int
+    packs: int
+    keeps: int
+
+
+class Panel(NamedTuple):
+    """Arguments of the kernel of tiles."""
+
+    a: int
+    row_a: int
+    b: int
+    c: int
+    row_c: int
+    steps: int
+    accumulate: int
+
+
 class Operands(NamedTuple):
     """Addresses of one product of a kernel, its depth, whether C is added to from the start, the row to begin with."""
 

@@ -19,13 +19,16 @@ AHEAD = 2
 
 def interleave(
     builder: ir.IRBuilder, tile: Tile, target: ir.Value, source: ir.Value, row: ir.Value, live: ir.Value,
-    columns: ir.Value,
+    columns: ir.Value, round_bytes: int = LINE,
 ) -> None:  # fmt: skip
-    """Emit one row of lanes at `target`, from rows of B that are `row` bytes apart: `live` of them, then zeros."""
+    """Emit one row of lanes at `target`, from rows of B that are `row` bytes apart: `live` of them, then zeros.
+
+    A round takes so many bytes of each; what is left over goes element by element.
+    """
     count = ELEMENTS[tile.dtype]
     size = tile.size // count
     whole = builder.icmp_signed("==", live, constant(count))
-    lines = builder.select(whole, builder.sdiv(columns, constant(LINE // size)), constant(0))
+    lines = builder.select(whole, builder.sdiv(columns, constant(round_bytes // size)), constant(0))
     ahead = builder.mul(row, constant(AHEAD * count))
     places = repeated(builder, source, row, count, live)
 
@@ -33,12 +36,15 @@ def interleave(
         target, *places = values
         for place in places:
             vectors.prefetch(builder, builder.add(place, ahead), locality=2)
-        for start in range(0, LINE, STEP):
+        for start in range(0, round_bytes, STEP):
             kind = ir.VectorType(ir.IntType(8 * size), STEP // size)
             rows = [vectors.load(builder, offset(builder, place, start), kind, size) for place in places]
             for number, value in enumerate(_side_by_side(builder, rows)):
                 vectors.store(builder, value, offset(builder, target, start * count + number * STEP), tile.size)
-        return [offset(builder, target, LINE * count), *(offset(builder, place, LINE) for place in places)]
+        return [
+            offset(builder, target, round_bytes * count),
+            *(offset(builder, place, round_bytes) for place in places),
+        ]
 
     def element(_number: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
         target, *places = values
@@ -51,7 +57,7 @@ def interleave(
         return [offset(builder, target, tile.size), *(offset(builder, place, size) for place in places)]
 
     values = vectors.loop(builder, lines, [target, *places], line)
-    vectors.loop(builder, builder.sub(columns, builder.mul(lines, constant(LINE // size))), values, element)
+    vectors.loop(builder, builder.sub(columns, builder.mul(lines, constant(round_bytes // size))), values, element)
 
 
 def _side_by_side(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:

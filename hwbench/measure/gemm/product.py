@@ -1,11 +1,8 @@
 """Products of two matrices: what can be multiplied, plans, and prepared products."""
 
-import mmap
-import weakref
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from msgspec import Struct, structs
@@ -15,22 +12,24 @@ from hwbench.machine.host.describe import host
 from hwbench.machine.parts import Cache
 from hwbench.measure.codegen import dots, vectors
 from hwbench.measure.codegen.dots import ELEMENTS
+from hwbench.measure.codegen.tiles import dtypes as tile_dtypes
 from hwbench.measure.codegen.vectors import SIZES
-from hwbench.measure.gemm import blocking, microkernel
+from hwbench.measure.gemm import blocking, microkernel, tile_product
 from hwbench.measure.gemm import threads as gemm_threads
 from hwbench.measure.gemm.blocking import BlockLimits, Blocks
 from hwbench.measure.gemm.intrinsics import vector_of
 from hwbench.measure.gemm.job import Job
 from hwbench.measure.gemm.loops import run
-from hwbench.measure.gemm.microkernel import LINE, Tile
+from hwbench.measure.gemm.microkernel import LINE, ROWS, Tile
 from hwbench.measure.gemm.narrow import Lanes
-from hwbench.measure.gemm.threads import JOB_STRIDE, NOTHING, Share
+from hwbench.measure.gemm.prepared import BlockMemory, GemmProduct
+from hwbench.measure.gemm.threads import NOTHING, Share
+from hwbench.measure.gemm.tile_product import FEW_ROWS, TileBlocks, TileProduct
 from hwbench.measure.settings import allowed
 
 DTYPES = {"float32": "fp32", "float64": "fp64", "uint16": "bf16", "int8": "int8", "uint8": "int8"}
 """Names of numpy's dtypes; those of 16 bits are the bits of bf16, which numpy lacks."""
 OUT = {"fp32": np.float32, "fp64": np.float64, "bf16": np.float32, "int8": np.int32}
-HUGE_PAGE = 2 << 20
 MIN_STEPS = 1 << 14
 """Multiply-adds of whole vectors for each thread: some 4 µs, as long as starting another and waiting for it takes."""
 BRIEF = 1 << 20
@@ -42,12 +41,16 @@ Array = np.ndarray[Any, Any]
 
 
 class GemmPlan(Struct, frozen=True):
-    """How products of one dtype are computed: the tile in registers, limits of its blocks, a CPU for every thread."""
+    """How products of one dtype are computed: the tile in registers, limits of its blocks, a CPU for every thread.
+
+    Where `tiles` states blocks for AMX, all but products of a few rows go there.
+    """
 
     dtype: str
     tile: Tile
     limits: BlockLimits
     cpus: tuple[int, ...]
+    tiles: TileBlocks | None = None
 
     @property
     def threads(self) -> int:
@@ -65,8 +68,9 @@ def make_plan(
 ) -> GemmPlan:
     """Return the plan for a dtype (`fp32`, `fp64`, `bf16`, `int8`) on so many threads, but no more than there are CPUs.
 
-    `caches` and `cpus` default to this machine's, `lanes` to those of its widest vector. Raises InputError for another
-    dtype, for a narrow one of which the CPU has no dot products, for no thread, or vectors of another width.
+    `caches` and `cpus` default to this machine's, `lanes` to those of its widest vector, or to AMX where the CPU has
+    it. Raises InputError for another dtype, for a narrow one of which the CPU has no dot products, for no thread, or
+    vectors of another width.
     """
     target = vectors.target()
     if dtype not in SIZES:
@@ -82,12 +86,14 @@ def make_plan(
         text = f"Vectors here hold {', '.join(map(str, widths))} elements of {dtype}, not {lanes}."
         raise InputError("vector-lanes", text, field="lanes")
     tile = microkernel.tile_for(dtype, lanes or max(widths), target)
-    limits = blocking.limits(tile, _caches() if caches is None else caches)
+    caches = _caches() if caches is None else tuple(caches)
+    limits = blocking.limits(tile, caches)
+    tiles = tile_product.blocks(caches) if lanes is None and dtype in tile_dtypes(target) else None
     if threads == 1:
-        return GemmPlan(dtype, tile, limits, (0,))  # the calling thread, wherever it is
+        return GemmPlan(dtype, tile, limits, (0,), tiles)  # the calling thread, wherever it is
     if cpus is None:
         cpus = [cpu for group in allowed() for cpu in group.cpus]
-    return GemmPlan(dtype, tile, limits, tuple(cpus)[:threads])
+    return GemmPlan(dtype, tile, limits, tuple(cpus)[:threads], tiles)
 
 
 @cache
@@ -109,7 +115,7 @@ def matmul(a: Array, b: Array, out: Array | None = None, threads: int = 1) -> Ar
 def prepare(
     a: Array, b: Array, out: Array | None = None, threads: int = 1, plan: GemmPlan | None = None,
     constant: bool = False,
-) -> "GemmProduct":  # fmt: skip
+) -> GemmProduct:  # fmt: skip
     """Return a product to be called any number of times, each time with the current values of `a` and `b`.
 
     Compiles what is not compiled yet. Raises as `matmul` does. Works with fewer than `threads` where the product is too
@@ -121,7 +127,10 @@ def prepare(
         raise InputError("plan-dtype", f"A plan for {plan.dtype} cannot multiply {dtype}.", field="plan")
     if out is None:
         out = np.empty((a.shape[0], b.shape[1]), OUT[dtype])
-    return GemmProduct(plan or _plan_for(dtype, threads, out.size * a.shape[1]), a, b, out, constant)
+    plan = plan or _plan_for(dtype, threads, out.size * a.shape[1])
+    if plan.tiles is not None and a.shape[0] > FEW_ROWS:
+        return TileProduct(plan.tiles, plan.cpus, a, b, out, constant)
+    return VectorProduct(plan, a, b, out, constant)
 
 
 def _plan_for(dtype: str, threads: int, multiplies: int) -> GemmPlan:
@@ -136,45 +145,33 @@ def _steps(plan: GemmPlan, multiplies: int) -> int:
     return multiplies // (plan.tile.lanes * ELEMENTS.get(plan.dtype, 1))
 
 
-class GemmProduct:
-    """A prepared product; calling it computes and returns `out`. Not for two threads at once."""
+class VectorProduct(GemmProduct):
+    """A prepared product by vectors."""
 
     def __init__(self, plan: GemmPlan, a: Array, b: Array, out: Array, constant: bool = False) -> None:
-        self.plan, self.out, self._constant = plan, out, constant
+        self.plan, self._constant = plan, constant
         self._lanes = Lanes(plan.dtype, a) if plan.dtype in ELEMENTS else None
-        self._memory: list[Array] = []
         if self._lanes is not None:
             a = self._lanes.of_a
-        self._a, self._b, self._c = (in_rows(array) for array in (a, b, out))
-        self._copies = [(rows, array) for rows, array in ((self._a, a), (self._b, b)) if rows is not array]
-        self._vector = vector_of(plan.tile)
-        self._team = gemm_threads.team(plan.cpus, plan.tile) if plan.threads > 1 else None
+        super().__init__(run, vector_of(plan.tile), plan.cpus, a, b, out)
         self._brief = _steps(plan, out.size * a.shape[1]) < BRIEF * plan.threads
-        self._blocks = BlockMemory(plan)
-        parts = gemm_threads.shares(out.shape[0], out.shape[1], plan.threads, plan.tile)
-        self._jobs = np.zeros((plan.threads, JOB_STRIDE), np.int64)
+        self._half = blocking.buffer_bytes(plan.limits, plan.tile)
+        self._blocks = BlockMemory(2 * self._half, plan.threads)
+        parts = gemm_threads.shares(out.shape[0], out.shape[1], plan.threads, ROWS, plan.tile.lanes)
         for position in range(plan.threads):
             share = parts[position] if position < len(parts) else NOTHING
             self._jobs[position, : len(Job._fields)] = self._job(share, position)
-        self._numbers = self._jobs[0]
-        nothing = self._numbers.copy()
+        nothing = self._jobs[0].copy()
         nothing[: len(Job._fields)] = self._job(NOTHING, 0)
-        run(self._vector, nothing, 0, 0, 0)  # compiles
+        self._run(self._kind, nothing, 0, 0, 0)  # compiles
 
     def __call__(self) -> Array:
         """Compute `out` from the current operands."""
-        for rows, array in self._copies:
-            np.copyto(rows, array)
         if self._lanes is not None:
             self._lanes.make()
-        if self._team is None:
-            run(self._vector, self._numbers, 0, 0, 0)
-        else:
-            self._team.multiply(self._jobs, self, brief=self._brief)
+        super().__call__()
         if self._constant:
             self._jobs[:, Job._fields.index("elements")] = 0  # lanes stay
-        if self._c is not self.out:
-            np.copyto(self.out, self._c)
         return self.out
 
     def _job(self, share: Share, position: int) -> Job:
@@ -189,7 +186,7 @@ class GemmProduct:
             blocks = blocking.fitted(
                 self.plan.limits, tile, share.rows, share.columns, depth, row_b, masks, makes, shifted
             )
-        buffer, spare = self._blocks.addresses(position)
+        buffer = self._blocks.address(position)
         b = self._b.ctypes.data + share.column * size
         c = self._c.ctypes.data + share.row * row_c + share.column * tile.size
         return Job(
@@ -203,7 +200,7 @@ class GemmProduct:
             columns=share.columns - blocks.few,
             depth=self._a.shape[1],
             buffer=buffer,
-            spare=spare,
+            spare=buffer + self._half,
             head=blocking.head(blocks, tile, share.columns, c, row_c) if masks else 0,
             **{name: int(value) for name, value in structs.asdict(blocks).items()},
             unroll=tile.unroll,
@@ -240,44 +237,6 @@ NO_LANES = dict.fromkeys(
     ("elements", "narrow", "row_narrow", "narrow_depth", "shift", "sums", "zeros", "adds", "bias"), 0
 )
 """The fields of a job where a lane of B is an element."""
-
-
-class BlockMemory:
-    """Memory for packed blocks, two for each thread, in huge pages where there are any; later products reuse it."""
-
-    _free: ClassVar[dict[int, list[mmap.mmap]]] = {}
-
-    def __init__(self, plan: GemmPlan) -> None:
-        self._half = blocking.buffer_bytes(plan.limits, plan.tile)
-        self._each = -(-2 * self._half // HUGE_PAGE) * HUGE_PAGE
-        size = (plan.threads + 1) * self._each
-        free = self._free.setdefault(size, [])
-        memory = free.pop() if free else mapped(size)
-        self._start = np.frombuffer(memory, np.uint8).ctypes.data
-        self._start += -self._start % HUGE_PAGE
-        weakref.finalize(self, free.append, memory)
-
-    def addresses(self, position: int) -> tuple[int, int]:
-        """Return where the two blocks of a thread begin."""
-        start = self._start + position * self._each
-        return start, start + self._half
-
-
-def mapped(size: int) -> mmap.mmap:
-    """Return memory without pages: each is allocated when the thread that uses it touches it first."""
-    memory = mmap.mmap(-1, size)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        with suppress(OSError):  # a kernel without them
-            memory.madvise(mmap.MADV_HUGEPAGE)
-    return memory
-
-
-def in_rows(array: Array) -> Array:
-    """Return the array if its rows are contiguous and do not overlap, else an empty one of that kind."""
-    size = array.itemsize
-    dense = array.shape[1] == 1 or array.strides[1] == size
-    apart = array.shape[0] == 1 or not array.flags.writeable or abs(array.strides[0]) >= size * array.shape[1]
-    return array if dense and apart and array.flags.aligned else np.empty(array.shape, array.dtype)
 
 
 def _checked(a: Array, b: Array, out: Array | None) -> str:

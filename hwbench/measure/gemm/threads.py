@@ -9,7 +9,7 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -18,9 +18,6 @@ import numpy as np
 from msgspec import Struct
 
 from hwbench.measure.codegen.gate import PLACE, all_done, hand_out, ticket
-from hwbench.measure.gemm.intrinsics import vector_of
-from hwbench.measure.gemm.loops import run
-from hwbench.measure.gemm.microkernel import ROWS, Tile
 
 PACKING, READING = 16, 8
 """Cost of packing a row of B, in rows of A that could be multiplied with it meanwhile; cost of reading a column of A,
@@ -48,14 +45,14 @@ NOTHING = Share(0, 0, 0, 0)
 """The share of a thread where there are more threads than shares."""
 
 
-def shares(rows: int, columns: int, threads: int, tile: Tile) -> tuple[Share, ...]:
-    """Split C into up to `threads` parts: the grid of whole vectors and tiles' rows whose longest part is shortest.
+def shares(rows: int, columns: int, threads: int, tall: int, wide: int) -> tuple[Share, ...]:
+    """Split C into up to `threads` parts: the grid of multiples of `tall` × `wide` whose longest part is shortest.
 
     Splitting columns is free; threads with the same columns pack the same part of B, each for itself.
     """
     grids = [(down, threads // down) for down in range(1, threads + 1)]
     row_cuts, column_cuts = min(
-        ((_cuts(rows, down, ROWS), _cuts(columns, across, tile.lanes)) for down, across in grids),
+        ((_cuts(rows, down, tall), _cuts(columns, across, wide)) for down, across in grids),
         key=lambda cuts: (_longest(cuts[0]) + PACKING) * (_longest(cuts[1]) + READING),
     )
     return tuple(
@@ -83,9 +80,9 @@ class SpinningTeam:
     cores. And a Team must not spin, since that would disturb other measurements.
     """
 
-    def __init__(self, cpus: Sequence[int], vector: Any) -> None:
+    def __init__(self, cpus: Sequence[int], run: Callable[..., int], kind: Any) -> None:
         self.cpus = tuple(cpus)
-        self.vector = vector
+        self.run, self.kind = run, kind
         self.jobs = np.zeros((len(self.cpus), JOB_STRIDE), np.int64)
         self._gate = np.zeros((len(self.cpus) + 1) * PLACE, np.uint8)
         self._places = self._gate.ctypes.data + -self._gate.ctypes.data % PLACE
@@ -116,7 +113,7 @@ class SpinningTeam:
                 self._start()
                 if pins:
                     pin({self.cpus[0]})
-                run(self.vector, self.jobs[0], 0, 0, 0)
+                self.run(self.kind, self.jobs[0], 0, 0, 0)
                 self._settle()
             finally:
                 pin(before)
@@ -138,7 +135,7 @@ class SpinningTeam:
         pin({self.cpus[position]})
         place, job, seen = self._worker(position), self.jobs[position], 0
         while True:
-            seen = run(self.vector, job, place, seen, LOOKS)
+            seen = self.run(self.kind, job, place, seen, LOOKS)
             with self._called:
                 while ticket(place) == seen:
                     self._called.wait()
@@ -155,10 +152,15 @@ def current_cpu() -> int:
     return int(ask()) if ask else -1
 
 
-@cache
-def team(cpus: tuple[int, ...], tile: Tile) -> SpinningTeam:
-    """Return the team on these CPUs for a tile's vectors; it exists for the life of the process."""
-    return SpinningTeam(cpus, vector_of(tile))
+_teams: dict[Any, SpinningTeam] = {}
+
+
+def team(cpus: tuple[int, ...], run: Callable[..., int], kind: Any) -> SpinningTeam:
+    """Return the team on these CPUs for a loop and a type of `kind`; it exists for the life of the process."""
+    key = cpus, run, kind.dtype, kind.ndim
+    if key not in _teams:
+        _teams[key] = SpinningTeam(cpus, run, kind)
+    return _teams[key]
 
 
 def pin(cpus: Iterable[int] | None) -> None:

@@ -92,7 +92,7 @@ def test_host_code_is_no_source_of_kernels(path: Path) -> None:
     name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
     importlib.import_module(name)
     reached = compiled.reached(name)
-    assert len(reached) <= 10
+    assert len(reached) <= (12 if path.stem == "tile_loops" else 10)
     packages = ("hwbench.measure.codegen.", "hwbench.measure.gemm.")
     assert not [module for module in reached if not module.startswith(packages) and not module.endswith("loops")]
 
@@ -103,7 +103,14 @@ def test_only_loops_hold_compiled_functions() -> None:
         for path in (ROOT / "hwbench").rglob("*.py")
         if re.search(r"^@(partial\()?compiled", path.read_text(encoding="utf-8"), re.MULTILINE)
     ]
-    assert sorted(set(holders)) == ["amx_loops.py", "dot_loops.py", "gate.py", "loops.py", "quantized_loops.py"]
+    assert sorted(set(holders)) == [
+        "amx_loops.py",
+        "dot_loops.py",
+        "gate.py",
+        "loops.py",
+        "quantized_loops.py",
+        "tile_loops.py",
+    ]
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\xff"])

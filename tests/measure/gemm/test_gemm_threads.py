@@ -13,18 +13,16 @@ from hypothesis import strategies as st
 
 from hwbench.measure.gemm import product as gemm
 from hwbench.measure.gemm import threads as gemm_threads
-from hwbench.measure.gemm.microkernel import Tile
+from hwbench.measure.gemm.prepared import GemmProduct
 from hwbench.measure.gemm.threads import Share, shares
 
 pytestmark = pytest.mark.realtime
-
-TILE = Tile("fp32", 16, 6, 4)
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 70))
 def test_shares_cover_the_product_once(rows: int, columns: int, threads: int) -> None:
     covered = np.zeros((rows, columns), int)
-    parts = shares(rows, columns, threads, TILE)
+    parts = shares(rows, columns, threads, 6, 16)
     assert 1 <= len(parts) <= threads
     for part in parts:
         assert part.rows > 0
@@ -34,14 +32,14 @@ def test_shares_cover_the_product_once(rows: int, columns: int, threads: int) ->
 
 
 def test_columns_are_split_first_and_rows_where_there_are_few() -> None:
-    assert shares(1024, 1024, 2, TILE) == (Share(0, 0, 1024, 512), Share(0, 512, 1024, 512))
-    assert [part.columns for part in shares(6000, 64, 4, TILE)] == [64] * 4
-    assert len(shares(1, 1, 8, TILE)) == 1
-    down = {part.row for part in shares(4096, 4096, 64, TILE)}
+    assert shares(1024, 1024, 2, 6, 16) == (Share(0, 0, 1024, 512), Share(0, 512, 1024, 512))
+    assert [part.columns for part in shares(6000, 64, 4, 6, 16)] == [64] * 4
+    assert len(shares(1, 1, 8, 6, 16)) == 1
+    down = {part.row for part in shares(4096, 4096, 64, 6, 16)}
     assert 1 < len(down) < 64
 
 
-def product(size: int = 150, threads: int = 2) -> gemm.GemmProduct:
+def product(size: int = 150, threads: int = 2) -> GemmProduct:
     rng = np.random.default_rng(0)
     return gemm.prepare(*(rng.standard_normal((size, size)) for _ in "ab"), threads=threads)
 

@@ -7,7 +7,7 @@ import pytest
 from llvmlite import ir
 
 from hwbench.measure import harness
-from hwbench.measure.codegen import vectors
+from hwbench.measure.codegen import tiles, vectors
 from hwbench.measure.codegen.vectors import Target
 from hwbench.measure.kernels.fma import amx, amx_loops
 from hwbench.measure.kernels.fma import kernel as fma
@@ -18,7 +18,7 @@ X86 = "x86_64-unknown-linux-gnu"
 FEATURES = "+amx-tile,+amx-bf16,+amx-int8,+avx512f"
 
 
-def assembly(dtype: amx_loops.TileDtype, pairs: int) -> str:
+def assembly(dtype: tiles.TileDtype, pairs: int) -> str:
     module = ir.Module()
     function = ir.Function(module, ir.FunctionType(vectors.I64, [vectors.I64] * 6), "tiles")
     builder = ir.IRBuilder(function.append_basic_block())
@@ -28,7 +28,7 @@ def assembly(dtype: amx_loops.TileDtype, pairs: int) -> str:
 
 
 @pytest.mark.parametrize(("dtype", "instruction"), [("bf16", "tdpbf16ps"), ("int8", "tdpbssd")])
-def test_products_load_multiply_store_and_release_tiles(dtype: amx_loops.TileDtype, instruction: str) -> None:
+def test_products_load_multiply_store_and_release_tiles(dtype: tiles.TileDtype, instruction: str) -> None:
     text = assembly(dtype, amx_loops.PAIRS_BESIDE)
     assert re.findall(rf"\t{instruction}\t%tmm7, %tmm6, %tmm(\d)", text) == [
         str(tile) for tile in range(amx_loops.SUMS)
@@ -47,7 +47,7 @@ def test_without_the_chain_there_are_products_alone() -> None:
 
 
 def test_the_configuration_is_the_manuals() -> None:
-    config = amx.configuration()
+    config = tiles.configuration()
     assert config.nbytes == 64
     assert config[0] == 1
     assert config[1:16].sum() == 0
@@ -74,42 +74,42 @@ def product(dtype: str, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return total
 
 
-@pytest.mark.parametrize("dtype", list(amx.PRODUCTS))
-def test_tiles_are_laid_out_for_their_instruction(dtype: amx_loops.TileDtype) -> None:
-    tiles = amx.Tiles(dtype)
-    _, left, right = tiles.memory
-    assert left.nbytes == right.nbytes == amx_loops.TILE_BYTES
-    assert np.array_equal(product(dtype, left, right), tiles.left @ tiles.right)
+@pytest.mark.parametrize("dtype", list(amx.DEPTHS))
+def test_tiles_are_laid_out_for_their_instruction(dtype: tiles.TileDtype) -> None:
+    factors = amx.TileFactors(dtype)
+    _, left, right = factors.memory
+    assert left.nbytes == right.nbytes == tiles.TILE_BYTES
+    assert np.array_equal(product(dtype, left, right), factors.left @ factors.right)
 
 
 @pytest.mark.parametrize(("dtype", "operations"), [("bf16", 16384), ("int8", 32768)])
-def test_operations_of_one_instruction(dtype: amx_loops.TileDtype, operations: int) -> None:
-    assert amx.PRODUCTS[dtype].operations == operations
+def test_operations_of_one_instruction(dtype: tiles.TileDtype, operations: int) -> None:
+    assert amx.operations(dtype) == operations
     # A product takes 16 cycles: 1024 bf16 FLOP and 2048 int8 operations a cycle, as Intel states.
     assert operations / 16 in (1024, 2048)
 
 
 def test_where_the_cpu_or_the_system_has_no_tiles_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(amx, "permitted", lambda: True)
+    monkeypatch.setattr(tiles, "permitted", lambda: True)
     full = frozenset({"amx-tile", "amx-bf16", "amx-int8"})
-    assert amx.dtypes(Target("x86_64", full)) == ("bf16", "int8")
-    assert amx.dtypes(Target("x86_64", full - {"amx-bf16"})) == ("int8",)
-    assert amx.dtypes(Target("x86_64", full - {"amx-tile"})) == ()
-    assert amx.dtypes(Target("aarch64", full)) == ()
-    monkeypatch.setattr(amx, "permitted", lambda: False)
-    assert amx.dtypes(Target("x86_64", full)) == ()
+    assert tiles.dtypes(Target("x86_64", full)) == ("bf16", "int8")
+    assert tiles.dtypes(Target("x86_64", full - {"amx-bf16"})) == ("int8",)
+    assert tiles.dtypes(Target("x86_64", full - {"amx-tile"})) == ()
+    assert tiles.dtypes(Target("aarch64", full)) == ()
+    monkeypatch.setattr(tiles, "permitted", lambda: False)
+    assert tiles.dtypes(Target("x86_64", full)) == ()
 
 
 def test_only_linux_is_asked_for_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "darwin")
-    assert not amx.permitted.__wrapped__()
+    assert not tiles.permitted.__wrapped__()
 
 
-@pytest.mark.parametrize("dtype", list(amx.PRODUCTS))
-def test_answers_are_numpys_where_there_are_tiles(dtype: amx_loops.TileDtype) -> None:
-    if dtype not in amx.dtypes(vectors.target()):
+@pytest.mark.parametrize("dtype", list(amx.DEPTHS))
+def test_answers_are_numpys_where_there_are_tiles(dtype: tiles.TileDtype) -> None:
+    if dtype not in tiles.dtypes(vectors.target()):
         pytest.skip("this CPU has no AMX, or the system gives no tiles")
-    assert amx.Tiles(dtype).right_answer()
+    assert amx.TileFactors(dtype).right_answer()
     found = harness.measure(
         [amx.task(dtype, Placement())], 0.1, limits=harness.SamplingLimits(sample_s=0.002, max_samples=3)
     )
@@ -121,11 +121,11 @@ def test_answers_are_numpys_where_there_are_tiles(dtype: amx_loops.TileDtype) ->
 def test_a_task_runs_every_members_tiles_and_counts_them(team: Team | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The task's own arithmetic, on a machine without tiles: the kernels are replaced by numpy's product."""
 
-    def instead(self: amx.Tiles, rounds: int, loaded: bool = False) -> None:
+    def instead(self: amx.TileFactors, rounds: int, loaded: bool = False) -> None:
         self.result[:] = rounds * (self.left @ self.right)
         sum(range(100 * rounds))
 
-    monkeypatch.setattr(amx.Tiles, "run", instead)
+    monkeypatch.setattr(amx.TileFactors, "run", instead)
     task = amx.task("int8", Placement((0, 1) if team else (0,), team=team))
     found = harness.measure([task], 0.1, limits=harness.SamplingLimits(sample_s=0.002, max_samples=3))
     members = 2 if team else 1
@@ -137,17 +137,17 @@ def test_a_task_runs_every_members_tiles_and_counts_them(team: Team | None, monk
 
 
 def test_a_wrong_product_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(self: amx.Tiles, rounds: int, loaded: bool = False) -> None:
+    def wrong(self: amx.TileFactors, rounds: int, loaded: bool = False) -> None:
         self.result[:] = rounds * (self.left @ self.right)
         self.result[-1, 3, 4] += loaded
 
-    monkeypatch.setattr(amx.Tiles, "run", wrong)
-    assert not amx.Tiles("bf16").right_answer()
+    monkeypatch.setattr(amx.TileFactors, "run", wrong)
+    assert not amx.TileFactors("bf16").right_answer()
 
 
 def test_the_kernel_fma_takes_tiles_in(monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.measure.kernels.conftest import settings
 
-    monkeypatch.setattr(amx, "dtypes", lambda target: ("bf16", "int8"))
+    monkeypatch.setattr(fma, "tile_dtypes", lambda target: ("bf16", "int8"))
     found = [task for task in fma.tasks(settings(threads=(1, 2))) if task.isa == "amx"]
     assert [(task.dtype, task.threads) for task in found] == [("bf16", 1), ("int8", 1), ("bf16", 2), ("int8", 2)]

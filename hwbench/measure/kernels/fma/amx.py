@@ -1,82 +1,39 @@
-"""Intel's AMX as tasks of the kernel `fma`: products of tiles in bf16 and int8, on Xeons since Sapphire Rapids.
+"""Intel's AMX as tasks of the kernel `fma`: products of tiles in bf16 and int8, on Xeons since Sapphire Rapids."""
 
-Linux gives a process the state for tiles only on request (Documentation/arch/x86/xstate.rst).
-"""
-
-import ctypes
-import sys
-from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from msgspec import Struct
 
-from hwbench.measure.codegen.vectors import Target
+from hwbench.measure.codegen.tiles import COLUMNS, PRODUCTS, ROWS, TileDtype, configuration
 from hwbench.measure.harness import Task
 from hwbench.measure.kernels.clock.kernel import calibrated, cpu_seconds
 from hwbench.measure.kernels.fma import amx_loops
-from hwbench.measure.kernels.fma.amx_loops import LOOPS, ROW_BYTES, ROWS, SUMS, TileDtype
+from hwbench.measure.kernels.fma.amx_loops import LOOPS, SUMS
 from hwbench.measure.kernels.team import Placement
 from hwbench.measure.subject import MultiplyAdds
 
-CONFIG_BYTES = 64
-PALETTE = 1
-
-ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XTILEDATA = 158, 0x1023, 18
-"""Linux's system call on x86-64 that requests the state, its operation, and the number of the tiles' state."""
-
 CHECKED_ROUNDS = 3
 
-
-class AmxProduct(Struct, frozen=True):
-    """One kind of product: the CPU's feature, and how many elements of a row are summed up."""
-
-    feature: str
-    depth: int
-    unit: Literal["FLOP/s", "op/s"]
-
-    @property
-    def operations(self) -> int:
-        """Operations of one instruction: a multiply and an add for each element of depth and each sum."""
-        return 2 * ROWS * (ROW_BYTES // 4) * self.depth
+DEPTHS: dict[TileDtype, int] = {"bf16": 32, "int8": 64}
+"""Elements of a row of a tile, which are summed up."""
 
 
-PRODUCTS: dict[TileDtype, AmxProduct] = {
-    "bf16": AmxProduct("amx-bf16", 32, "FLOP/s"),
-    "int8": AmxProduct("amx-int8", 64, "op/s"),
-}
+def operations(dtype: TileDtype) -> int:
+    """Return the operations of one instruction: a multiply and an add for each element of depth and each sum."""
+    return 2 * ROWS * COLUMNS * DEPTHS[dtype]
 
 
-def dtypes(target: Target) -> tuple[TileDtype, ...]:
-    """Return the products that this process may run: the target has them, and the system grants it the tiles."""
-    names: list[TileDtype] = [dtype for dtype, product in PRODUCTS.items() if product.feature in target.features]
-    if not names or not target.x86 or "amx-tile" not in target.features or not permitted():
-        return ()
-    return tuple(names)
-
-
-@cache
-def permitted() -> bool:
-    """Request the tiles' state from Linux, once a process; without it the first instruction would kill the process."""
-    if not sys.platform.startswith("linux"):
-        return False
-    system_call = ctypes.CDLL(None, use_errno=True).syscall
-    system_call.restype = ctypes.c_long
-    arguments = (ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XTILEDATA)
-    return bool(system_call(*(ctypes.c_long(argument) for argument in arguments)) == 0)
-
-
-class Tiles:
+class TileFactors:
     """Factors and results of one thread: small whole numbers, whose sums are exact in any order."""
 
     def __init__(self, dtype: TileDtype) -> None:
         self.dtype = dtype
-        depth = PRODUCTS[dtype].depth
+        depth = DEPTHS[dtype]
         rng = np.random.default_rng(0)
         self.left = rng.integers(-3, 4, (ROWS, depth))
-        self.right = rng.integers(-3, 4, (depth, ROW_BYTES // 4))
+        self.right = rng.integers(-3, 4, (depth, COLUMNS))
         self.memory = (configuration(), packed(self.left, dtype), packed(interleaved(self.right), dtype))
-        self.result = np.zeros((SUMS, ROWS, ROW_BYTES // 4), np.float32 if dtype == "bf16" else np.int32)
+        self.result = np.zeros((SUMS, ROWS, COLUMNS), np.float32 if dtype == "bf16" else np.int32)
         self.addresses = tuple(part.ctypes.data for part in (*self.memory, self.result))
         self.cycles = 0.0
         self.elapsed = 0.0
@@ -106,15 +63,6 @@ class Tiles:
         return True
 
 
-def configuration() -> Any:
-    """Return the 64 bytes that `ldtilecfg` reads: palette 1, and 16 rows of 64 bytes for each of the eight tiles."""
-    config = np.zeros(CONFIG_BYTES, np.uint8)
-    config[0] = PALETTE
-    config[16:32].view(np.uint16)[:] = ROW_BYTES
-    config[48:56] = ROWS
-    return config
-
-
 def interleaved(right: Any) -> Any:
     """Return the right factor (depth × 16) as its instruction reads it: a row of a tile holds each column's next rows.
 
@@ -135,21 +83,21 @@ def packed(values: Any, dtype: TileDtype) -> Any:
 
 def task(dtype: TileDtype, cores: Placement) -> Task:
     """Return the task that measures products of tiles on one core, or on all cores of a team."""
-    members = [Tiles(dtype) for _ in range(len(cores))]
+    members = [TileFactors(dtype) for _ in range(len(cores))]
 
     def cycles() -> float:
-        cores.each(members, Tiles.count)
+        cores.each(members, TileFactors.count)
         return sum(tiles.cycles for tiles in members)
 
     return Task(
         kernel="fma",
         variant="throughput",
-        unit=PRODUCTS[dtype].unit,
-        work=PRODUCTS[dtype].operations * SUMS * len(members),
+        unit="FLOP/s" if dtype == "bf16" else "op/s",
+        work=operations(dtype) * SUMS * len(members),
         call=lambda rounds: cores.each(members, lambda tiles: tiles.timed(rounds)),
         dtype=dtype,
         isa="amx",
-        subject=MultiplyAdds(amx_loops.INSTRUCTIONS[dtype].rpartition(".")[2], accumulators=SUMS),
+        subject=MultiplyAdds(PRODUCTS[dtype].rpartition(".")[2], accumulators=SUMS),
         check=lambda: all(tiles.right_answer() for tiles in members),
         cycles=cycles,
         **cores.fields,

@@ -1,13 +1,10 @@
 """Loops of products of tiles on Intel's AMX, alone and beside the chain of the clock.
 
-A tile is 16 rows of 64 bytes. One instruction multiplies two of them and adds the product to a third: 16 × 16 sums of
-32 bf16 or 64 int8 products (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18, and
-Intel Architecture Instruction Set Extensions Programming Reference, chapter 3). Six sums are kept, all of the same two
-tiles: more than a latency of 52 cycles at one product in 16 cycles needs.
+Six sums are kept, all of the same two tiles: more than a latency of 52 cycles at one product in 16 cycles needs.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from llvmlite import ir
 from numba import types
@@ -15,14 +12,9 @@ from numba.extending import intrinsic
 
 from hwbench.measure.codegen import vectors
 from hwbench.measure.codegen.compile import compiled
-from hwbench.measure.codegen.vectors import I8, I64, VOID
+from hwbench.measure.codegen.tiles import ROW_BYTES, TILE_BYTES, TileDtype, Tiles
 from hwbench.measure.kernels.clock.loops import MASK, STEP, pair
 
-TileDtype = Literal["bf16", "int8"]
-INSTRUCTIONS: dict[TileDtype, str] = {"bf16": "llvm.x86.tdpbf16ps", "int8": "llvm.x86.tdpbssd"}
-
-ROWS, ROW_BYTES = 16, 64
-TILE_BYTES = ROWS * ROW_BYTES
 SUMS = 6
 """Tiles that hold sums: 0 to 5. Tiles 6 and 7 hold the factors."""
 
@@ -43,36 +35,27 @@ def tiles_ir(
     `addresses`: of the configuration (64 bytes), the two factors, and `SUMS` tiles for the result, one after another.
     """
     config, left, right, result = addresses
-    vectors.call(builder, "llvm.x86.ldtilecfg", VOID, [vectors.pointer(builder, config, I8)])
+    tiles, row = Tiles(builder), vectors.constant(ROW_BYTES)
+    tiles.configure(config)
     for tile, address in ((LEFT, left), (RIGHT, right)):
-        vectors.call(builder, "llvm.x86.tileloadd64", VOID, _place(builder, tile, address))
+        tiles.load(tile, address, row)
     for tile in range(SUMS):
-        vectors.call(builder, "llvm.x86.tilezero", VOID, [_tile(tile)])
+        tiles.zero(tile)
     step, mask = builder.xor(link, vectors.constant(STEP)), builder.xor(link, vectors.constant(MASK))
 
     def body(_number: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
         value = values[0]
         for tile in range(SUMS):
-            vectors.call(builder, INSTRUCTIONS[dtype], VOID, [_tile(tile), _tile(LEFT), _tile(RIGHT)])
+            tiles.multiply(dtype, tile, LEFT, RIGHT)
             for _ in range(pairs):
                 value = pair(builder, value, step, mask)
         return [value]
 
     last = vectors.loop(builder, rounds, [link], body)[0]
     for tile in range(SUMS):
-        address = vectors.offset(builder, result, tile * TILE_BYTES)
-        vectors.call(builder, "llvm.x86.tilestored64", VOID, _place(builder, tile, address))
-    vectors.call(builder, "llvm.x86.tilerelease", VOID, [])
+        tiles.store(tile, vectors.offset(builder, result, tile * TILE_BYTES), row)
+    tiles.release()
     return last
-
-
-def _tile(number: int) -> ir.Constant:
-    return ir.Constant(I8, number)
-
-
-def _place(builder: ir.IRBuilder, tile: int, address: ir.Value) -> list[ir.Value]:
-    """Return arguments of a load or store: the tile, the first row's address, the bytes from row to row."""
-    return [_tile(tile), vectors.pointer(builder, address, I8), ir.Constant(I64, ROW_BYTES)]
 
 
 @intrinsic(prefer_literal=True)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hwbench.measure.codegen import vectors
+from hwbench.measure.codegen.tiles import dtypes as tile_dtypes
 from hwbench.measure.codegen.vectors import Target
 from hwbench.measure.harness import Task
 from hwbench.measure.kernels.fma import amx, dots
@@ -34,7 +35,7 @@ def tasks(settings: Settings) -> Sequence[Task]:
     """
     target = vectors.target()
     dtypes = [dtype for dtype in DTYPES if settings.dtypes is None or dtype in settings.dtypes]
-    tiles = [dtype for dtype in amx.dtypes(target) if settings.dtypes is None or dtype in settings.dtypes]
+    tiles = [dtype for dtype in tile_dtypes(target) if settings.dtypes is None or dtype in settings.dtypes]
     widths = target.widths[-1 if settings.quick else 0 :]
     narrow = () if settings.quick and settings.dtypes is None else settings.dtypes
     result = []
