@@ -63,8 +63,10 @@ def named_otherwise(name: str, error: InputError, tables: folders.Tables) -> str
         hint = "Of accelerators the catalog has TPUs, Gaudi, Trainium and Inferentia."
         raise InputError(error.code, f"{text} {hint}")
     if "," in name:
-        hint = "One device is estimated at a time; `hwbench compare` and `hwbench sweep` take several."
+        hint = "Devices are named one by one: after `hwbench compare`, or by `--device` again in `hwbench sweep`."
         raise InputError(error.code, f"{text} {hint}", nearest=error.nearest)
+    if any(folders.locate(kind, name) for kind in ("models", "language")):
+        raise InputError(error.code, f"'{shown(name)}' is a model, not a device: `--model` names it.")
     raise error
 
 

@@ -71,3 +71,11 @@ def test_few_suggestions_are_wrong() -> None:
     assert len(ABSENT) >= 140
     assert len(WRONG) / len(ABSENT) < 0.01
     assert set(WRONG) <= {name for name, _ in ABSENT}
+
+
+@pytest.mark.parametrize("name", ["resnet50", "ResNet-50", "llama3-8b"])
+def test_a_model_in_place_of_a_device_is_said_to_be_one(name: str) -> None:
+    with pytest.raises(InputError, match="is a model, not a device") as caught:
+        catalog.device(name)
+    assert caught.value.code == "unknown-device"
+    assert not caught.value.nearest

@@ -143,3 +143,10 @@ def test_what_is_no_network_says_what_it_is(name: str, nearest: tuple[str, ...])
     with pytest.raises(InputError) as raised:
         load.workload(name)
     assert (raised.value.code, raised.value.nearest) == ("unknown-model", nearest)
+
+
+@pytest.mark.parametrize("name", ["rtx4090", "RTX 4090", "i9-13900k"])
+def test_a_device_in_place_of_a_model_is_said_to_be_one(name: str) -> None:
+    with pytest.raises(InputError, match="is a device, not a model") as raised:
+        load.workload(name)
+    assert raised.value.code == "unknown-model"
