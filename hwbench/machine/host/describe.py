@@ -56,6 +56,11 @@ class Host(Struct, frozen=True):
     matched: str | None
     notices: tuple[Notice, ...]
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The sentences of the notices, as `--json` has them."""
+        return tuple(each.text for each in self.notices)
+
 
 class _Class(Struct, frozen=True):
     """One class of units with what is known of it."""

@@ -108,7 +108,8 @@ def test_caches_are_of_one_instance(name: str) -> None:
 def test_notices_are_those_expected_and_whole_sentences(name: str) -> None:
     notices = recorded(name).notices
     assert [notice.code for notice in notices] == expected(name)["notices"]
-    texts = [notice.text for notice in notices]
+    texts = recorded(name).warnings
+    assert len(texts) == len(notices)
     assert all(text[0].isupper() and text.endswith(".") and text.isprintable() for text in texts)
 
 
