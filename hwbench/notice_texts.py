@@ -177,10 +177,15 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         f"higher, {_NO_BOUND} {_MEASURE_CLOCK}"
     ),
     "cores-uncounted": "The system does not tell cores from threads: every logical CPU is assumed to be a core.",
-    "core-classes-hidden": "{title} has more classes of cores than the system shows: some count as faster ones.",
+    "core-classes-hidden": "{title} has more classes of cores than the system shows: some may count as faster ones.",
     "cpu-unknown": lambda core_class, identity, isas: (
         f"The catalog does not know this CPU{f' ({core_class})' if core_class else ''}, {identity}: "
-        f"its rates are assumed from its flags ({', '.join(isas)}), as high as those of the widest core that has them."
+        + (
+            "no flag tells of vector units, and two scalar FMA a cycle are assumed, which is too low if it has any."
+            if isas == ["scalar"]
+            else f"its rates are assumed from its flags ({', '.join(isas)}), as high as those of the widest core that "
+            "has them."
+        )
     ),
     "hybrid-hidden": (
         "CPUs with cores of {title} often have E-cores too, and the system shows one class of cores: some may count as "
@@ -197,6 +202,7 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         "The control group's quota allows {quota:g} CPUs' worth of time: {counted} of {cores} cores are counted, "
         "so that peaks stay upper bounds."
     ),
+    "sme-uncounted": "This CPU has SME, of which no rates are known: peaks leave its matrix products out.",
     "virtual-cpus": (
         "Under this hypervisor a virtual CPU may be half a physical core (the guest shows no SMT): "
         "peaks may be twice too high."

@@ -73,7 +73,8 @@ def parse_cpuinfo(text: str) -> Cpuinfo:
 def identity_of(fields: Fields) -> Identity:
     """Return what a CPU calls itself: vendor, family, model, stepping of x86, implementer and part of Arm, or a name.
 
-    The name of a core is `cpu` on POWER, `uarch` on RISC-V, `Model Name` on LoongArch, `machine` on IBM Z.
+    The name of a core is `cpu` on POWER, SPARC and PA-RISC, `uarch` on RISC-V, `Model Name` on LoongArch, `cpu model`
+    on MIPS, `machine` on IBM Z.
     """
     if "cpu implementer" in fields:
         implementer, part = hexadecimal(fields["cpu implementer"]), hexadecimal(fields.get("cpu part", ""))
@@ -85,15 +86,16 @@ def identity_of(fields: Fields) -> Identity:
 
 
 def _named_core(fields: Fields) -> Identity:
-    if "uarch" in fields or "isa" in fields or "mvendorid" in fields:
+    if "uarch" in fields or fields.get("isa", "").startswith("rv") or "mvendorid" in fields:
         name = fields.get("uarch") or fields.get("model name", "")
         return Identity(RISCV_VENDORS.get(fields.get("mvendorid", ""), ""), core=name[:80])
-    if fields.get("cpu", "").startswith(("POWER", "PPC")):
+    if fields.get("cpu", "").upper().startswith(("POWER", "PPC")):
         return Identity("IBM", core=re.split(r"[ ,(]", fields["cpu"], maxsplit=1)[0][:80])
     if "machine" in fields and fields.get("vendor_id") == "IBM/S390":
         return Identity("IBM/S390", core=f"IBM {fields['machine']}"[:80])
     loongson = "loongson" in fields.get("cpu family", "").lower()
-    core = fields.get("model name") or fields.get("cpu model", "") if loongson else fields.get("cpu model", "")
+    order = ("model name", "cpu model") if loongson else ("cpu model", "cpu", "model name")
+    core = next((fields[name] for name in order if fields.get(name)), "").partition(",")[0]
     return Identity("Loongson" if loongson else fields.get("vendor_id", "")[:40], core=core[:80])
 
 
@@ -111,11 +113,14 @@ def flags_of(blocks: Iterable[Fields]) -> tuple[str, ...]:
 
 
 def _flags(fields: Fields) -> list[str]:
-    """Return the flags of a CPU; letters and extensions of RISC-V's `isa`, MIPS's ASEs and POWER's AltiVec alike."""
+    """Return the flags of a CPU; letters and extensions of RISC-V's `isa`, MIPS's ASEs and POWER's AltiVec alike.
+
+    IBM Z has a flag `msa` too, of other meaning: those of MIPS are `ase_msa` and so on.
+    """
     words = next((fields[name] for name in ("flags", "features") if name in fields), "").split()
     isa = re.fullmatch(r"rv(?:32|64)([a-z]+)((?:_[a-z0-9]+)*)", fields.get("isa", ""))
     riscv = [f"rv{letter}" for letter in isa[1]] + [f"rv{part}" for part in isa[2].split("_") if part] if isa else []
-    ases = fields.get("ases implemented", "").split()
+    ases = [f"ase_{name}" for name in fields.get("ases implemented", "").split()]
     altivec = ["altivec"] if "altivec supported" in fields.get("cpu", "") else []
     return list(chain(words, riscv, ases, altivec))
 

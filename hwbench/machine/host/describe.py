@@ -28,6 +28,7 @@ CLOCK_DOUBTS = ("clock-assumed", "clock-from-hypervisor", "clock-overstated", "c
 """Codes of notices that no longer hold once the clock has been measured."""
 VENDORS = {
     "GenuineIntel": "Intel", "AuthenticAMD": "AMD", "HygonGenuine": "Hygon", "CentaurHauls": "VIA",
+    "VirtualApple": "Apple",
     "Shanghai": "Zhaoxin", "IBM/S390": "IBM", "0x00": "unknown", "0x41": "Arm", "0x42": "Broadcom", "0x43": "Cavium",
     "0x44": "DEC", "0x46": "Fujitsu", "0x48": "HiSilicon", "0x49": "Infineon", "0x4d": "Motorola/Freescale",
     "0x4e": "NVIDIA", "0x50": "APM", "0x51": "Qualcomm", "0x53": "Samsung", "0x54": "Texas Instruments",
@@ -127,8 +128,13 @@ def describe(facts: Facts) -> Host:
     notices += _count_notices(facts, counts)
     notices += [notice for cores in described for notice in cores.notices]
     hybrid = next((cores.units for cores in described if cores.units.architecture in match.COMPANIONS), None)
-    if hybrid and len(facts.classes) == 1 and known is None and (facts.hypervisor or facts.classes[0].boost is None):
+    hides = [cores.name for cores in facts.classes] == ["core"] and known is None
+    if hybrid and hides and (facts.hypervisor or facts.classes[0].boost is None):
         notices.append(notice("hybrid-hidden", title=hybrid.architecture))
+    if "sme" in facts.flags and not any(
+        rate.isa.startswith("sme") for cores in described for rate in cores.units.rates
+    ):
+        notices.append(notice("sme-uncounted"))
     if facts.hypervisor and facts.smt is not True and "fpu" in facts.flags:
         notices.append(notice("virtual-cpus"))
     return Host(
@@ -153,7 +159,9 @@ def _recognized(facts: Facts) -> tuple[Device | None, dict[str, Units], list[Not
         return None, {}, []
     if any(contradicted(units.rates, facts.flags) for units in pairs.values()):
         return None, {}, [notice("brand-contradicted", title=known.title)]
-    if len(known.units) > len(facts.classes):
+    if facts.hypervisor and any(units.architecture in match.BEFORE_GUESTS for units in pairs.values()):
+        return None, {}, []
+    if len(known.units) > len(facts.classes) and [*pairs] == ["core"]:
         return known, pairs, [notice("core-classes-hidden", title=known.title)]
     return known, pairs, []
 

@@ -20,11 +20,15 @@ class Identity(Struct, frozen=True):
     core: str = ""
 
     def __str__(self) -> str:
+        if self.model is None and self.vendor.startswith("0x"):
+            return f"a core of Arm implementer {self.vendor}"
         if self.model is None:
-            return " ".join(filter(None, (self.vendor, self.core))) or "a CPU that does not say what it is"
+            vendor = "" if self.core.lower().startswith(self.vendor.lower()) else self.vendor
+            return f"{vendor} {self.core}".strip() or self.vendor or "a CPU that does not say what it is"
         if self.vendor.startswith("0x"):
             return f"Arm implementer {self.vendor} part {self.model:#x}"
-        return f"{self.vendor or 'unknown vendor'} family {self.family} model {self.model} stepping {self.stepping}"
+        stepping = "" if self.stepping is None else f" stepping {self.stepping}"
+        return f"{self.vendor or 'unknown vendor'} family {self.family} model {self.model}{stepping}"
 
 
 class CoreClass(Struct, frozen=True):

@@ -16,7 +16,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "avx512": ("avx512f",), "avx2": ("avx2", "fma"), "fma3": ("fma",), "fma": ("fma",), "fma4": ("fma4",),
     "avx": ("avx",), "sse": ("sse",), "sse2": ("sse2",), "x87": ("fpu",), "amx": ("amx_tile",), "sve": ("sve",),
     "sve2": ("sve2",), "sme": ("sme",), "sme2": ("sme2",), "lasx": ("lasx",), "lsx": ("lsx",),
-    "rvv": ("rvv",), "vsx": ("altivec",), "msa": ("msa",), "vx": ("vx",),
+    "rvv": ("rvv",), "vsx": ("altivec",), "msa": ("ase_msa",), "vx": ("vx",),
     "neon": ("asimd|neon",), "neon-bf16": ("bf16",), "neon-i8mm": ("i8mm",), "sve-bf16": ("svebf16",),
     "sve-i8mm": ("svei8mm",),
 }  # fmt: skip
@@ -46,6 +46,7 @@ def _fp(fp32: float) -> tuple[tuple[DtypeName, float], ...]:
 
 ASSUMPTIONS = (
     Assumption(("avx512f",), "avx512", "2 × 512-bit FMA", _fp(64)),
+    Assumption(("avx512f", "avx512_4fmaps"), "avx512-4fmaps", "2 × 2 chained 512-bit FMA", (("fp32", 128),)),
     Assumption(("avx512f", "avx512_fp16"), "avx512-fp16", "2 × 512-bit FMA", (("fp16", 128),)),
     Assumption(("avx512f", "avx512_bf16"), "avx512-bf16", "2 × 512-bit dot products of pairs", (("bf16", 128),)),
     Assumption(("avx512f", "avx512_vnni"), "avx512-vnni", "2 × 512-bit dot products of 4", (("int8", 256),)),
@@ -70,11 +71,12 @@ ASSUMPTIONS = (
     Assumption(("lasx",), "lasx", "2 × 256-bit FMA", _fp(32)),
     Assumption(("lsx",), "lsx", "2 × 128-bit FMA", _fp(16), unless=("lasx",)),
     Assumption(("rvv",), "rvv", "2 × 256-bit FMA", _fp(32)),
+    Assumption(("rvxtheadvector",), "xtheadvector", "2 × 256-bit FMA", _fp(32)),
     Assumption(("rvv", "rvzvfh"), "rvv", "2 × 256-bit FMA", (("fp16", 64),)),
     Assumption(("altivec",), "vsx", "8 × 128-bit FMA, as a POWER10 core of eight threads", _fp(64)),
     Assumption(("vx",), "vx", "2 × 128-bit FMA", (("fp64", 8),)),
     Assumption(("vx", "vxe"), "vx", "2 × 128-bit FMA", (("fp32", 16),)),
-    Assumption(("msa",), "msa", "2 × 128-bit FMA", _fp(16)),
+    Assumption(("ase_msa",), "msa", "2 × 128-bit FMA", _fp(16)),
 )  # fmt: skip
 """Each as the widest core known with those flags."""
 

@@ -17,6 +17,7 @@ from hwbench.notices import notice
 
 VIRTUAL_PRODUCTS = (
     "KVM", "QEMU", "VMware", "VirtualBox", "Virtual Machine", "Bochs", "HVM domU", "Google Compute Engine", "OpenStack",
+    "Alibaba Cloud", "Tencent Cloud", "Droplet", "vServer",
 )  # fmt: skip
 VIRTUAL_VENDORS = ("QEMU", "VMware, Inc.", "innotek GmbH", "Xen", "Parallels", "Bochs", "Google", "OpenStack")
 """Makers of virtual machines alone: their word is enough where an x86 CPU has no flag of a hypervisor."""
@@ -128,6 +129,7 @@ def brand(files: Files, fields: Fields) -> str:
         names.append(f"IBM {IBM_Z[machine]} ({machine})" if machine in IBM_Z else f"IBM {machine}")
     names += [fields["cpu"].partition(",")[0] if identity.vendor == "IBM" else ""] if "cpu" in fields else []
     names += [model if decimal(model) is None else "", tree, fields.get("cpu model", ""), fields.get("uarch", "")]
+    names.append(fields.get("cpu", "").partition(",")[0])
     if "vendor_id" not in fields and not _virtual(vendor, product):
         names.append(product)
     return next((name for name in names if name and not name.startswith(("ARMv", "AArch64 Processor"))), "")
@@ -137,9 +139,12 @@ def hypervisor(files: Files, flags: tuple[str, ...], fields: Fields | None = Non
     """Return which hypervisor runs this machine, True if only that one does, False if none; None where nothing says."""
     vendor = files.text("/sys/class/dmi/id/sys_vendor") or ""
     product = files.text("/sys/class/dmi/id/product_name") or ""
-    named = f"{vendor} {product}".strip() if _virtual(vendor, product) else ""
+    named = (product if product.startswith(vendor) else f"{vendor} {product}").strip()
+    named = named if _virtual(vendor, product) else ""
     name = files.text("/sys/hypervisor/type") or _z_hypervisor(files) or _tree_hypervisor(files, fields or {}) or named
     if "hypervisor" in flags:
+        return name or True
+    if (fields or {}).get("vendor_id") == "VirtualApple":  # Rosetta, in a virtual machine on a Mac
         return name or True
     if ("fpu" in flags and "cpucfg" not in flags) or "sse2" in flags:  # x86, which has a flag for it
         return name if name and (vendor in VIRTUAL_VENDORS or name != named) else False

@@ -37,9 +37,10 @@ VARIANT = "-1fma"
 
 
 GENERIC = re.compile(
-    r"QEMU|KVM processor|\b[Cc]lass\b|with IBPB|AMD EPYC(-[A-Z]\w+)? Processor|Hygon Dhyana Processor|"
-    r"\((Nehalem|Westmere|Sandy ?Bridge|Ivy ?Bridge|Haswell|Broadwell|Skylake|Cascadelake|Cooperlake|Icelake|"
-    r"SapphireRapids|GraniteRapids|SierraForest|ClearwaterForest|SnowRidge|Denverton|Knights Mill)\b"
+    r"QEMU|KVM processor|\b[Cc]lass\b|with IBPB|AMD EPYC(-[A-Z]\w+)?(-v\d+)? Processor|Hygon Dhyana Processor|"
+    r"Westmere E56xx|Zhaoxin YongFeng Processor|Phenom\(tm\) 9550|"
+    r"\((Nehalem|Sandy ?Bridge|Ivy ?Bridge|Haswell|Broadwell|Skylake|Cascadelake|Cooperlake|Icelake|SapphireRapids|"
+    r"GraniteRapids|DiamondRapids|SierraForest|ClearwaterForest|Snow[Rr]idge|Denverton|Knights Mill)\b"
 )
 """Brands of the CPU models of QEMU (target/i386/cpu.c), which any CPU with their flags may stand behind."""
 
@@ -140,9 +141,9 @@ def _candidates(identity: Identity) -> tuple[dict[str, Architecture], tuple[Noti
 
 
 def _named(identity: Identity) -> str | None:
-    """Return the file of the architecture that a core's own name means: `sifive,u74-mc`, `POWER9`, `IBM 8561`."""
-    bare = identity.core.rpartition(",")[2]
-    return folders.locate("architectures", identity.core) or folders.locate("architectures", bare)
+    """Return the file of the architecture that a core's own name means: `sifive,u74-mc`, `Spacemit(R) X60`."""
+    name = re.sub(r"\((R|TM)\)", "", identity.core)
+    return folders.locate("architectures", name) or folders.locate("architectures", name.rpartition(",")[2])
 
 
 def _companion(name: str) -> dict[str, Architecture]:
@@ -190,7 +191,7 @@ def same_classes(device: Device, classes: tuple[CoreClass, ...]) -> dict[str, Un
     ranked = sorted(device.units, key=lambda units: -(units.clock.boost or units.clock.base or 0))
     by_name = {names.key(units.name): units for units in device.units}
     if len(classes) == 1:
-        return {classes[0].name: ranked[0]}
+        return {classes[0].name: by_name.get(names.key(classes[0].name), ranked[0])}
     if all(names.key(cores.name) in by_name for cores in classes):
         return {cores.name: by_name[names.key(cores.name)] for cores in classes}
     if len(classes) == len(ranked):

@@ -145,7 +145,7 @@ def cpu_classes(files: Files, cpus: Cpus, known: frozenset[int]) -> dict[str, fr
     """
     intel = {name: files.cpus(path) & known for name, path in HYBRID}
     intel = {name: group for name, group in intel.items() if group}
-    if len(intel) > 1 and frozenset().union(*intel.values()) == known:
+    if intel and frozenset().union(*intel.values()) == known:
         slow = _bands(files, intel["E-core"], LOW_POWER_GAP) if [*intel] == ["P-core", "E-core"] else []
         return dict(zip(X86_NAMES, (intel["P-core"], *slow), strict=True)) if len(slow) == 2 else intel
     kinds: dict[object, set[int]] = {}
@@ -168,9 +168,10 @@ def _kind(fields: dict[str, str]) -> object:
     return identity if identity.vendor.startswith("0x") or identity.core else None
 
 
-def _rank(files: Files, clocks: dict[int, float], group: frozenset[int]) -> tuple[float, float, int]:
+def _rank(files: Files, clocks: dict[int, float], group: frozenset[int]) -> tuple[float, float, float, int]:
     capacity = max(files.number(f"{CPU}/cpu{cpu}/cpu_capacity") or 0 for cpu in group)
-    return capacity, max(clocks.get(cpu, 0) for cpu in group), max(group)
+    performance = max(files.number(f"{CPU}/cpu{cpu}/acpi_cppc/highest_perf") or 0 for cpu in group)
+    return capacity, max(clocks.get(cpu, 0) for cpu in group), performance, max(group)
 
 
 def _bands(files: Files, group: Iterable[int], gap: float = GAP) -> list[frozenset[int]]:

@@ -54,6 +54,9 @@ def test_a_composed_host_is_described(machine: dict[str, Any], tmp_path: Path) -
     device = found.device
     codes = {notice.code for notice in found.notices}
     assert set(want.pop("notices", ())) <= codes
+    scalar = [units for units in device.units if {rate.isa for rate in units.rates} == {"scalar"}]
+    guessed = any(units.architecture == "unknown" for units in scalar)
+    assert guessed == any("two scalar FMA" in str(notice) for notice in found.notices)  # which is no upper bound
     if "classes" in want:
         classes = {units.name: [units.architecture, units.count, fp32(units)] for units in device.units}
         assert classes == want.pop("classes")
@@ -71,3 +74,14 @@ def test_a_composed_host_is_described(machine: dict[str, Any], tmp_path: Path) -
 def test_each_has_its_source_and_its_own_name() -> None:
     assert all(machine["source"] for machine in MACHINES)
     assert len({machine["id"] for machine in MACHINES}) == len(MACHINES) >= 60
+
+
+def test_a_hybrid_whose_e_cores_are_off_hides_nothing(tmp_path: Path) -> None:
+    fields = (
+        "vendor_id: GenuineIntel; cpu family: 6; model: 183; model name: 13th Gen Intel(R) Core(TM) i7-13700K; "
+        "flags: fpu sse sse2 avx avx2 fma"
+    )
+    for name, architecture in (("core", "raptor-cove"), ("atom", "gracemont")):
+        found = tree({"cpus": [[fields, 8]], "files": {f"sys/devices/cpu_{name}/cpus": "0-7"}}, tmp_path / name)
+        assert [units.architecture for units in found.device.units] == [architecture]
+        assert "core-classes-hidden" not in {notice.code for notice in found.notices}

@@ -98,7 +98,7 @@ def test_flags_may_contradict_an_architecture() -> None:
     ("neon", "neon", "fp32", 16), ("", "scalar", "fp64", 4), ("vfp", "scalar", "fp32", 4),
     ("lasx lsx", "lasx", "fp32", 32), ("lsx", "lsx", "fp64", 8), ("avx512f avx512_fp16", "avx512-fp16", "fp16", 128),
     ("rvd rvv", "rvv", "fp64", 16), ("rvv rvzvfh", "rvv", "fp16", 64), ("altivec", "vsx", "fp32", 64),
-    ("vx vxe", "vx", "fp32", 16), ("msa", "msa", "fp32", 16),
+    ("vx vxe", "vx", "fp32", 16), ("ase_msa", "msa", "fp32", 16),
 ])  # fmt: skip
 def test_rates_assumed_from_flags(flags: str, isa: str, dtype: str, flops: float) -> None:
     found = [one for one in assumed_rates(flags.split()) if (one.isa, one.dtype) == (isa, dtype)]
