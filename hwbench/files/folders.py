@@ -82,7 +82,10 @@ def find(kind: str, name: str, otherwise: Callable[[str, InputError, Tables], st
         return path
     known = tables.spellings()
     alike = _same_series(key(name), known) if kind == "devices" else dict.fromkeys(known, True)
-    likest = sorted(nearest(key(name), alike, most=6), key=lambda spelling: not alike[spelling])
+    wanted = key(name)
+    holding = [spelling for spelling in alike if kind == "devices" and len(wanted) > 2 and wanted in spelling]
+    holding.sort(key=lambda spelling: (not spelling.endswith(wanted), len(spelling)))
+    likest = holding or sorted(nearest(wanted, alike, most=6), key=lambda spelling: not alike[spelling])
     close = dict.fromkeys(known[spelling] for spelling in likest)
     hint = "" if close or kind == "architectures" else f" Run `hwbench {kind}` to list them."
     message = f"There is no {singular} named '{shown(name)}'.{hint}"

@@ -21,8 +21,13 @@ def key(name: str) -> str:
 
 
 def is_path(name: str) -> bool:
-    """Return whether a name is meant as a file rather than as an entry of the catalog (`w/ Radeon 780M` is no path)."""
-    return name.endswith((SUFFIX, OTHER_SUFFIX)) or os.sep in name.replace(" w/ ", " ")
+    """Return whether a name is meant as a file rather than as an entry of the catalog.
+
+    Systems write names with slashes too, which have blanks: `w/ Radeon 780M`, `AMD Instinct MI250X / MI250`.
+    """
+    if name.endswith((SUFFIX, OTHER_SUFFIX)):
+        return True
+    return os.sep in name and (" " not in name or name.startswith((os.sep, ".", "~")))
 
 
 def file(folder: str, stem: str) -> str | None:

@@ -28,7 +28,7 @@ def device(name: str) -> Device:
 def _named_otherwise(name: str, error: InputError, tables: folders.Tables) -> str:
     from hwbench.machine.elsewhere import named_otherwise  # which names of the catalog do without
 
-    return named_otherwise(name, error, tables)
+    return named_otherwise(name, error, tables, lambda stem: device(stem).memory.size or 0)
 
 
 def load_device(path: str) -> Device:
