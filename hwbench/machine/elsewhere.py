@@ -81,7 +81,7 @@ def named_otherwise(name: str, error: InputError, tables: folders.Tables, memory
         hint = "Devices are named one by one: after `hwbench compare`, or by `--device` again in `hwbench sweep`."
         raise InputError(error.code, f"{text} {hint}", nearest=meant or error.nearest)
     if any(folders.locate(kind, name) for kind in ("models", "language")):
-        raise InputError(error.code, f"'{shown(name)}' is a model, not a device: `--model` names it.")
+        raise InputError(error.code, f"'{shown(name)}' is a model, not a device.")
     if not error.nearest and (path := folders.locate("architectures", name)):
         raise InputError(error.code, f"'{shown(name)}' is an architecture, not a device.", nearest=_with_cores(path))
     raise InputError(error.code, text, nearest=likest) if (likest := _likest(name)) else error
@@ -90,15 +90,15 @@ def named_otherwise(name: str, error: InputError, tables: folders.Tables, memory
 def _meant(name: str, tables: folders.Tables, memory: MemoryOf) -> tuple[str, ...]:
     """Return the devices that a name leaves open, a single one where it is clear, none for an unknown name."""
     known = tables.spellings()
-    one = re.sub(_COUNT, "", name.lower()[:200])
-    spellings = sorted({names.key(one), *brand_keys(one), *_keys(one)} - {""})
-    if found := next((known[key] for key in spellings if tables.file(known.get(key, ""))), None):
-        return (found,)
+    single = re.sub(_COUNT, "", name.lower()[:200])
+    spellings = sorted({names.key(single), *brand_keys(single), *_keys(single)} - {""})
+    if device := next((known[key] for key in spellings if tables.file(known.get(key, ""))), None):
+        return (device,)
     numbered = (spelling for spelling in spellings if any(c.isdigit() for c in spelling))
     several = (folders.variants(known, spelling) for spelling in numbered)
     if choices := next((choices for choices in several if len(choices) > 1), ()):
         return choices
-    return _of_parts(one, known) if "/" in one else _of_memory(one, known, memory)
+    return _of_parts(single, known) if "/" in single else _of_memory(single, known, memory)
 
 
 def _of_parts(name: str, known: dict[str, str]) -> tuple[str, ...]:
@@ -106,8 +106,8 @@ def _of_parts(name: str, known: dict[str, str]) -> tuple[str, ...]:
     first, *others = (part.strip() for part in name.split("/"))
     family = re.match(r"[a-z() ]*(?= [a-z]*\d)", first)
     parts = [first, *(f"{family[0] if family else ''} {part}" for part in others)]
-    found = (known[spelling] for part in parts for spelling in sorted(brand_keys(part)) if spelling in known)
-    return tuple(dict.fromkeys(found))
+    stems = (known[spelling] for part in parts for spelling in sorted(brand_keys(part)) if spelling in known)
+    return tuple(dict.fromkeys(stems))
 
 
 def _of_memory(name: str, known: dict[str, str], memory: MemoryOf) -> tuple[str, ...]:
@@ -119,8 +119,8 @@ def _of_memory(name: str, known: dict[str, str], memory: MemoryOf) -> tuple[str,
     exact = (known[spelling] for spelling in spellings if spelling in known)
     others = (stem for spelling in spellings for stem in folders.variants(known, spelling))
     for stems in (exact, others):
-        held = {stem: memory(stem) for stem in stems}
-        if fitting := tuple(stem for stem, own in held.items() if size in (round(own / 1e9), own / 2**30)):
+        sizes = {stem: memory(stem) for stem in stems}
+        if fitting := tuple(stem for stem, own in sizes.items() if size in (round(own / 1e9), own / 2**30)):
             return fitting
     return ()
 
@@ -141,11 +141,11 @@ def _with_cores(architecture: str) -> tuple[str, ...]:
     """Return the devices of the architecture in a file, none where they are more than three."""
     stated = re.compile(rf"architecture: {re.escape(os.path.splitext(os.path.basename(architecture))[0])}(?![\w-])")
     paths = folders.files("devices").items()
-    found = []
+    devices: list[str] = []
     for stem, path in paths:
         with suppress(InputError):
-            found += [stem] if stated.search(content.read_text(path)) else []
-    return tuple(found) if len(found) <= 3 else ()
+            devices += [stem] if stated.search(content.read_text(path)) else []
+    return tuple(devices) if len(devices) <= 3 else ()
 
 
 def of_instance(name: str) -> str | None:

@@ -100,7 +100,7 @@ def _path(name: str) -> str:
         if error.code != "unknown-model":
             raise
         if folders.locate("devices", name):
-            raise InputError(error.code, f"'{shown(name)}' is a device, not a model: `--device` names it.") from None
+            raise InputError(error.code, f"'{shown(name)}' is a device, not a model.") from None
         text = f"There is no network named '{shown(name)}'"
         if close := _of_timm(name):
             text += " in the catalog; traces of timm's models come with hwbench."
