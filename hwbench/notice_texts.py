@@ -153,7 +153,9 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         f"This machine has {f'{count} ×' if count > 1 else 'a GPU beside its CPU,'} {gpu}: "
         + (f"`hwbench peak {device}` shows its peaks." if device else "the catalog has no device of that name.")
     ),
-    "affinity": "This process may use {usable} of {online} logical CPUs (numbers {cpus}).",
+    "affinity": lambda usable, online, cpus: (
+        f"This process may use {usable} of {online} logical CPUs (number{'s' * (usable > 1)} {cpus})."
+    ),
     "architecture-left-out": lambda error, others: (
         f"An architecture's file is left out{f' (and {others} more)' if others else ''}: {error}"
     ),

@@ -1,6 +1,7 @@
 """The catalog of devices and networks: all of it, a part, one entry, and what is wrong with it."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, TypeVar, Unpack
@@ -197,14 +198,15 @@ def devices(
 
     `architecture` is a part of its name, `year` one such as `2020` or a range such as `2017..2021` or `2022..`, and
     `search` a part of the name, title, alias or architecture, in which case, spaces and dashes do not matter, or a
-    cloud instance.
+    cloud instance. Where a word or a number begins with it, devices that only have it within one are left out.
     """
     every, notices = _valid_devices(_state("devices"))
     chosen = select(every.values(), Filter(kind, vendor, architecture, year))
     if search is not None:
         wanted, instance = names.key(search), elsewhere.of_instance(search)
         named = [device for device in chosen if any(wanted in names.key(text) for text in _texts(device))]
-        chosen = named or [device for device in chosen if device.name == instance]
+        begun = [device for device in named if any(_begins(wanted, text) for text in _texts(device))]
+        chosen = begun or named or [device for device in chosen if device.name == instance]
     return Devices({device.name: device for device in chosen}, notices)
 
 
@@ -233,6 +235,12 @@ def _valid_models(_files: tuple[tuple[str, int], ...]) -> tuple[dict[str, Worklo
 
 def _texts(device: Device) -> tuple[str, ...]:
     return device.name, device.title, device.architectures, *device.aliases
+
+
+def _begins(wanted: str, text: str) -> bool:
+    """Return whether a word or number of a text begins with a key: `m5` begins one of Apple M5 and none of SXM5."""
+    words = re.findall(r"[a-z]+|[0-9.]+|[+]", text.lower())
+    return any(names.key("".join(words[start:])).startswith(wanted) for start in range(len(words)))
 
 
 def select(devices: Iterable[Device], wanted: Filter) -> list[Device]:

@@ -226,6 +226,15 @@ def test_a_search_for_a_cloud_instance_finds_its_device() -> None:
     assert list(hwbench.devices(search="p4d.24xlarge", kind="gpu")) == ["a100-sxm4-40gb"]
 
 
+@pytest.mark.parametrize(
+    ("text", "found", "other"), [("m5", "apple-m5", "h100-sxm"), ("4090", "rtx4090", ""), ("x3d", "ryzen7-9800x3d", "")]
+)
+def test_a_search_finds_what_begins_with_its_text_first(text: str, found: str, other: str) -> None:
+    names = list(hwbench.devices(search=text))
+    assert found in names
+    assert other not in names
+
+
 def test_long_tables_and_lists_of_names_end_with_how_many_more_there_are() -> None:
     every, text = hwbench.compare(kind="cpu"), str(hwbench.compare(kind="cpu"))
     assert isinstance(every, Comparison)

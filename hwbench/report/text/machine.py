@@ -47,7 +47,22 @@ def peak_table(device: Device, peaks: Iterable[Peak], style: Style = PLAIN) -> l
             start = (f"{peak.engine} {peak.isa}", dtype, peak.accumulate or "-")
             rows.append((*start, *factors, total, ridge, peak.provenance))
     header = ("engine", "dtype", "accum.", "units", "clock", "/cycle", "peak", "ridge", "from")
+    if (style.tables or style.width) < _NARROW:
+        return _narrow(rows, style)
     return table(header, rows, "llllrrrrl", style, spare=("from", "ridge", "clock", "/cycle", "units"))
+
+
+_NARROW = 50
+"""Columns below which a table of peaks would have to leave out the peaks."""
+
+
+def _narrow(rows: Iterable[Sequence[str]], style: Style) -> list[str]:
+    """Return a line or two for each ceiling, with its engine, dtype and peak."""
+    lines = []
+    for engine, dtype, sums, *_, peak, _ridge, _origin in rows:
+        if engine:
+            lines += sentences(f"{engine} {dtype}{f' with sums in {sums}' if sums != '-' else ''}: {peak}", style)
+    return lines + sentences("left out at this width: units, clock, /cycle, ridge, from", style)
 
 
 def _factors(device: Device, term: PeakTerm | None) -> tuple[str, str, str]:
@@ -150,7 +165,7 @@ def _counts(device: Device) -> str:
 
 
 def _units(device: Device, units: Units) -> str:
-    threads = f", {units.threads} threads" if units.threads else ""
+    threads = f", {units.threads} thread{'s' * (units.threads > 1)}" if units.threads else ""
     field = f"units.{units.name}.clock"
     origin = _origin(device, field)
     if device.provenance_of(f"{field}.all_core") == "measured" != origin:

@@ -43,7 +43,7 @@ from hwbench.study.compare import runs as comparing_runs
 from hwbench.study.inference import TimedRun
 from hwbench.study.inference import inference as timed_inference
 from hwbench.study.runtimes import fastest
-from hwbench.units import BytesPerSecond, FlopsPerSecond
+from hwbench.units import BytesPerSecond, FlopsPerSecond, operations_unit, si
 from hwbench.workload import load
 from hwbench.workload.counting import count
 from hwbench.workload.ops import CONVENTIONS
@@ -255,3 +255,12 @@ def test_bus_and_rate_that_give_another_bandwidth_are_not_equal_to_it() -> None:
     [wrong] = [line for line in machine.heading(msgspec.structs.replace(card, memory=other)) if "836" in line]
     assert "936 GB/s = 384 bit × 19.5 GT/s / 8" in right
     assert "836 GB/s ≠ 384 bit × 19.5 GT/s / 8" in wrong
+
+
+@pytest.mark.parametrize("columns", [30, 40, 60, 80])
+@pytest.mark.parametrize("name", ["rtx4090", "apple-m4", "tpu-v5e"])
+def test_the_peaks_are_shown_however_narrow_the_terminal_is(name: str, columns: int) -> None:
+    device = catalog.device(name)
+    text = " ".join(" ".join(machine.peak_table(device, peaks(device), Style(width=columns))).split())
+    for peak in peaks(device):
+        assert f"{si(peak.flops_per_second, operations_unit(peak.dtype) + '/s')}" in text
