@@ -8,7 +8,7 @@ from msgspec.structs import asdict
 from hwbench.answers import Answer
 from hwbench.errors import InputError
 from hwbench.machine.device import Device, Peak, PeakTerm, choose_clock, peaks
-from hwbench.machine.parts import BOOST, ClockKind, Memory
+from hwbench.machine.parts import BOOST, LAPTOP, ClockKind, Memory
 from hwbench.notices import Notice, notice
 
 
@@ -120,9 +120,12 @@ def notices(device: Device, ceilings: tuple[Peak, ...]) -> tuple[Notice, ...]:
     """Return what a reader of the peaks must know: what they rest on is assumed, or that a card runs above them."""
     assumed = [field for field, origin in device.provenance.items() if origin == "assumed"]
     doubted = assumed and any(peak.provenance == "assumed" for peak in ceilings)
-    boosted = device.segment == "consumer" and any(term.clock == "boost" for peak in ceilings for term in peak.terms)
+    printed = any(term.clock == "boost" for peak in ceilings for term in peak.terms)
+    laptop = printed and (device.notes or "").startswith(LAPTOP)
+    boosted = printed and device.segment == "consumer"
     return (
         *((notice("peaks-assumed", fields=assumed),) if doubted else ()),
+        *((notice("laptop-clocks", power=str(device.power or "one setting")),) if laptop else ()),
         *((notice("card-boosts", factor=BOOST),) if boosted else ()),
     )
 

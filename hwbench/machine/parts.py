@@ -20,6 +20,8 @@ Segment = Literal["consumer", "workstation", "datacenter", "embedded"]
 """Market that a GPU was made for: consumer cards run above their printed boost clock unless power limits them."""
 BOOST = 1.12
 """Clock of a consumer card over its printed boost, by which a forecast may undercut the bounds at the printed clock."""
+LAPTOP = "The laptop's maker chooses power and clocks"
+"""Begins the notes of a card whose clocks are those of one setting among many."""
 ClockKind = Literal["base", "boost", "all_core", "fixed"]
 Count = Annotated[int, Meta(gt=0, le=10_000_000)]
 Factor = Annotated[float, Meta(gt=1e-3, lt=1e3)]

@@ -92,6 +92,14 @@ def test_a_reader_is_told_that_a_consumer_card_runs_above_its_peaks() -> None:
     assert notices(fixed, peaks(fixed)) == ()
 
 
+@pytest.mark.parametrize("name", ["rtx5090-laptop", "rx6700m", "rtx-a2000-laptop", "mx450"])
+def test_a_reader_is_told_that_the_clocks_of_a_laptop_are_those_of_one_power(name: str) -> None:
+    card = catalog.device(name)
+    assert notice("laptop-clocks", power=str(card.power)) in notices(card, peaks(card))
+    fixed = card.with_(clock="2 GHz")
+    assert notices(fixed, peaks(fixed)) == ()
+
+
 def test_a_reader_is_warned_of_assumed_values() -> None:
     card = catalog.device("a100-sxm4-40gb")
     assert notices(card, peaks(card)) == ()
