@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contest import HEAD, library, rate, ratio, times
 
 from hwbench.measure.codegen import vectors
+from hwbench.measure.codegen.tiles import TileDtype
+from hwbench.measure.codegen.tiles import dtypes as tile_dtypes
 from hwbench.measure.kernels.fma import amx, amx_loops
 from hwbench.measure.kernels.fma import loops as fma_loops
 
@@ -95,12 +97,12 @@ def vector_pair(bits: int, dtype: str, target: vectors.Target) -> tuple[Callable
     return lambda: ours(ROUNDS, *operands), lambda: theirs(ROUNDS, *plain)
 
 
-def tile_pair(dtype: amx_loops.TileDtype) -> tuple[Callable[[], object], Callable[[], object]]:
+def tile_pair(dtype: TileDtype) -> tuple[Callable[[], object], Callable[[], object]]:
     """Return hwbench's loop of tile products and C's."""
     operation = {"bf16": "_tile_dpbf16ps", "int8": "_tile_dpbssd"}[dtype]
     theirs = library(TILES, f"-DOP={operation}", "-mamx-tile", "-mamx-bf16", "-mamx-int8").run
     theirs.argtypes = [ctypes.c_long, *[ctypes.c_void_p] * 4, ctypes.c_long]
-    tiles = amx.Tiles(dtype)
+    tiles = amx.TileFactors(dtype)
     return lambda: tiles.run(ROUNDS // 4), lambda: theirs(ROUNDS // 4, *tiles.addresses, 0)
 
 
@@ -120,8 +122,8 @@ def main() -> None:
             count = fma_loops.accumulators(target.registers)
             flops = 2.0 * ROUNDS * fma_loops.STEPS * count * vectors.lanes(dtype, bits)
             line(f"{target.isa(bits)} {bits} bit {dtype}", flops, vector_pair(bits, dtype, target), seconds)
-    for tile in amx.dtypes(target):
-        operations = float(ROUNDS // 4 * amx_loops.SUMS * amx.PRODUCTS[tile].operations)
+    for tile in tile_dtypes(target):
+        operations = float(ROUNDS // 4 * amx_loops.SUMS * amx.operations(tile))
         line(f"amx {tile}", operations, tile_pair(tile), seconds)
 
 

@@ -1,4 +1,4 @@
-"""Compare hwbench's products of bf16 and int8 with torch's (oneDNN), onnxruntime's (MLAS) and the dot-product ceiling.
+"""Compare hwbench's products of bf16 and int8 with torch's (oneDNN), onnxruntime's (MLAS) and the ceiling.
 
 All contestants of a shape run in turns, in random order, in one process: see matmul.py. Operands lie row by row; what
 each does to them for its kernels is part of its time, as hwbench's is. onnxruntime multiplies bytes without a sign by
@@ -19,9 +19,10 @@ import torch
 
 from hwbench.measure.codegen import vectors
 from hwbench.measure.codegen.dots import by_lane, dots, widths
+from hwbench.measure.codegen.tiles import dtypes as tile_dtypes
 from hwbench.measure.gemm import product as gemm
 from hwbench.measure.gemm.narrow import bf16
-from hwbench.measure.kernels.fma import dot_loops
+from hwbench.measure.kernels.fma import amx, amx_loops, dot_loops
 from hwbench.measure.kernels.fma.loops import accumulators
 
 SETS = {"square": [(n, n, n) for n in (512, 1024, 2048, 4096)], "thin": [(m, 4096, 4096) for m in (1, 4, 16)]}
@@ -31,8 +32,12 @@ RIVALS = (("hwbench", "torch"), ("hwbench-constant", "onnxruntime"))
 
 
 def ceiling(dtype: str) -> tuple[Callable[[], object], float]:
-    """Return a loop of independent dot products in registers, and the operations of one call."""
+    """Return a loop of independent products in registers, of tiles where the CPU has them, and its operations."""
     target = vectors.target()
+    for kind in tile_dtypes(target):
+        if kind == dtype:
+            factors = amx.TileFactors(kind)
+            return lambda: factors.run(2000), 2000.0 * amx_loops.SUMS * amx.operations(kind)
     dot = by_lane(dtype, target)
     assert dot is not None
     number, bits, rounds = dots(target).index(dot), widths(dot, target)[-1], 20_000

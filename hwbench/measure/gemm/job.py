@@ -59,8 +59,9 @@ class Job(NamedTuple):
 class TileJob(NamedTuple):
     """A multiply by tiles for one thread: as `Job`, but for `size`, that of an element of A in bytes.
 
-    Tiles get their shapes from `config`. Memory: 32 packed rows of A, a `scratch` of 32 × 32 sums, and a packed block
-    of B, or all of B where the job `keeps` it; it `packs` unless that was done before.
+    Tiles get their shapes from `config`. Memory: 32 packed rows of A, a `scratch` of 32 × 32 sums, `sums` of a block
+    of C where the depth has several blocks, and a packed block of B, or all of B where the job `keeps` it; it `packs`
+    unless that was done before.
     """
 
     a: int
@@ -73,26 +74,34 @@ class TileJob(NamedTuple):
     columns: int
     depth: int
     size: int
+    block_rows: int
     block_depth: int
     block_columns: int
     config: int
     packed_a: int
     scratch: int
+    sums: int
     packed_b: int
     packs: int
     keeps: int
 
 
 class Panel(NamedTuple):
-    """Arguments of the kernel of tiles."""
+    """Arguments of the kernel of tiles: where it `accumulate`s, to sums at `begin`; rows of A and C to fetch."""
 
     a: int
     row_a: int
     b: int
+    begin: int
+    row_begin: int
     c: int
     row_c: int
     steps: int
     accumulate: int
+    ahead: int
+    row_ahead: int
+    next_c: int
+    row_next: int
 
 
 class Operands(NamedTuple):

@@ -10,8 +10,8 @@ from hwbench.measure.codegen.dots import ELEMENTS
 from hwbench.measure.codegen.vectors import I32, constant, offset
 from hwbench.measure.gemm.microkernel import LINE, Tile, repeated
 
-STEP = 16
-"""Bytes of a row of B that are interleaved at once: a vector of every CPU, which wider ones do not exceed in speed."""
+LANE = 16
+"""Bytes of a vector in which x86 interleaves elements, and of a vector of every CPU."""
 
 AHEAD = 2
 """Rows of lanes whose elements are fetched early."""
@@ -19,11 +19,11 @@ AHEAD = 2
 
 def interleave(
     builder: ir.IRBuilder, tile: Tile, target: ir.Value, source: ir.Value, row: ir.Value, live: ir.Value,
-    columns: ir.Value, round_bytes: int = LINE,
+    columns: ir.Value, round_bytes: int = LINE, step: int = LANE,
 ) -> None:  # fmt: skip
     """Emit one row of lanes at `target`, from rows of B that are `row` bytes apart: `live` of them, then zeros.
 
-    A round takes so many bytes of each; what is left over goes element by element.
+    A round takes so many bytes of each, by vectors of `step` bytes; what is left over goes element by element.
     """
     count = ELEMENTS[tile.dtype]
     size = tile.size // count
@@ -36,11 +36,11 @@ def interleave(
         target, *places = values
         for place in places:
             vectors.prefetch(builder, builder.add(place, ahead), locality=2)
-        for start in range(0, round_bytes, STEP):
-            kind = ir.VectorType(ir.IntType(8 * size), STEP // size)
+        for start in range(0, round_bytes, step):
+            kind = ir.VectorType(ir.IntType(8 * size), step // size)
             rows = [vectors.load(builder, offset(builder, place, start), kind, size) for place in places]
-            for number, value in enumerate(_side_by_side(builder, rows)):
-                vectors.store(builder, value, offset(builder, target, start * count + number * STEP), tile.size)
+            for number, value in enumerate(_side_by_side(builder, [_spread(builder, row, count) for row in rows])):
+                vectors.store(builder, value, offset(builder, target, start * count + number * step), tile.size)
         return [
             offset(builder, target, round_bytes * count),
             *(offset(builder, place, round_bytes) for place in places),
@@ -60,20 +60,35 @@ def interleave(
     vectors.loop(builder, builder.sub(columns, builder.mul(lines, constant(round_bytes // size))), values, element)
 
 
+def _spread(builder: ir.IRBuilder, row: ir.Value, count: int) -> ir.Value:
+    """Emit a vector whose 128-bit parts each hold a group of every `count`-th part of its columns, in their order."""
+    size, wide = vectors.bits_of(row.type.element) // 8, row.type.count
+    parts, group = wide * size // LANE, LANE // count // size
+    order = [
+        (place * parts + part) * group + number
+        for part in range(parts) for place in range(count) for number in range(group)
+    ]  # fmt: skip
+    return row if parts == 1 else builder.shuffle_vector(row, row, ir.Constant(ir.VectorType(I32, wide), order))
+
+
 def _side_by_side(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
-    """Emit the elements of two or four vectors interleaved: first those of the first elements, and so on."""
+    """Emit the elements of two or four vectors interleaved in 128-bit parts: first those of the first groups."""
+    size, count = vectors.bits_of(rows[0].type.element) // 8, rows[0].type.count
     if len(rows) == 4:
         pairs = [_side_by_side(builder, rows[:2]), _side_by_side(builder, rows[2:])]
-        double = ir.VectorType(ir.IntType(16), STEP // 2)
+        double = ir.VectorType(ir.IntType(16), count // 2)
         return [
             value
             for pair in zip(*pairs, strict=True)
             for value in _side_by_side(builder, [builder.bitcast(part, double) for part in pair])
         ]
-    count = rows[0].type.count
-    order = [place for number in range(count) for place in (number, count + number)]
-    halves = (order[:count], order[count:])
-    return [builder.shuffle_vector(*rows, ir.Constant(ir.VectorType(I32, count), half)) for half in halves]
+    half = LANE // size // 2
+    orders = [
+        [place for part in range(0, count, 2 * half) for number in range(part + start, part + start + half)
+         for place in (number, count + number)]
+        for start in (0, half)
+    ]  # fmt: skip
+    return [builder.shuffle_vector(*rows, ir.Constant(ir.VectorType(I32, count), order)) for order in orders]
 
 
 def subtract(

@@ -26,6 +26,9 @@ SIDE = 2 * ROWS
 STRIP_BYTES = 4 * SIDE
 """Bytes of a row of lanes of packed B, and of a row of C."""
 
+FETCHED = 2
+"""Rows of the next sums that a step fetches."""
+
 KINDS = tuple(itertools.product((1, 2), (1, 2)))
 """Tiles of sums down and across of the kernels, the smallest first."""
 
@@ -50,38 +53,46 @@ def kernel(module: ir.Module, kind: str, tall: int, wide: int) -> ir.Function:
 
 
 def _emit(
-    builder: ir.IRBuilder, kind: str, tall: int, wide: int, a: ir.Value, row_a: ir.Value, b: ir.Value, c: ir.Value,
-    row_c: ir.Value, steps: ir.Value, accumulate: ir.Value,
+    builder: ir.IRBuilder, kind: str, tall: int, wide: int, a: ir.Value, row_a: ir.Value, b: ir.Value, begin: ir.Value,
+    row_begin: ir.Value, c: ir.Value, row_c: ir.Value, steps: ir.Value, accumulate: ir.Value, ahead: ir.Value,
+    row_ahead: ir.Value, next_c: ir.Value, row_next: ir.Value,
 ) -> None:  # fmt: skip
     unit, row_b = Tiles(builder), constant(STRIP_BYTES)
     sums = [(down, across, 2 * down + across) for down in range(tall) for across in range(wide)]
     lefts, rights = (4, 5), (6, 7)
 
-    def place(down: int, across: int) -> ir.Value:
-        below = builder.mul(row_c, constant(down * ROWS))
-        return offset(builder, builder.add(c, below), 4 * COLUMNS * across)
+    def place(start: ir.Value, row: ir.Value, down: int, across: int) -> ir.Value:
+        below = builder.mul(row, constant(down * ROWS))
+        return offset(builder, builder.add(start, below), 4 * COLUMNS * across)
 
     def added() -> list[ir.Value]:
         for down, across, tile in sums:
-            unit.load(tile, place(down, across), row_c)
+            unit.load(tile, place(begin, row_begin, down, across), row_begin)
         return []
 
     def step(_number: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
-        left, right = values
+        left, right, rows_a, row = values
+        for _ in range(FETCHED):
+            for start in range(0, wide * ROW_BYTES, ROW_BYTES):
+                vectors.prefetch(builder, offset(builder, row, start), locality=2)
+            row = builder.add(row, row_next)
+        for line in (rows_a, builder.add(rows_a, row_ahead)):
+            vectors.prefetch(builder, line, locality=2)
         for down, across, tile in sums:
             if across == 0:
                 unit.load(lefts[down], builder.add(left, builder.mul(row_a, constant(down * ROWS))), row_a)
             if down == 0:
                 unit.load(rights[across], offset(builder, right, ROW_BYTES * across), row_b)
             unit.multiply(kind, tile, lefts[down], rights[across])
-        return [offset(builder, left, ROW_BYTES), offset(builder, right, ROWS * STRIP_BYTES)]
+        return [offset(builder, left, ROW_BYTES), offset(builder, right, ROWS * STRIP_BYTES),
+                offset(builder, rows_a, ROW_BYTES), row]  # fmt: skip
 
     for _, _, tile in sums:
         unit.zero(tile)
     vectors.choose(builder, builder.icmp_signed("!=", accumulate, constant(0)), added, [])
-    vectors.loop(builder, steps, [a, b], step)
+    vectors.loop(builder, steps, [a, b, ahead, next_c], step)
     for down, across, tile in sums:
-        unit.store(tile, place(down, across), row_c)
+        unit.store(tile, place(c, row_c, down, across), row_c)
 
 
 def _copy(builder: ir.IRBuilder, target: ir.Value, source: ir.Value, size: ir.Value, padded: bool) -> None:
@@ -134,7 +145,8 @@ def interleave_panel(
 ) -> None:  # fmt: skip
     """Make one row of lanes of a packed panel of B from up to four of its rows, which are `row` bytes apart."""
     tile = microkernel.tile_for("bf16" if kind == "bf16" else "int8", tiles.COLUMNS, vectors.target())
-    lanes.interleave(builder, tile, target, source, row, live, columns, SIDE * tile.size // ELEMENTS[tile.dtype])
+    width = SIDE * tile.size // ELEMENTS[tile.dtype]
+    lanes.interleave(builder, tile, target, source, row, live, columns, width, width)
 
 
 @of_kind

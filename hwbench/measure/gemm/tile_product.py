@@ -1,9 +1,10 @@
 """Products of bf16 and bytes by tiles of AMX, where A has more than a few rows.
 
-The code is generated and inspected, and its loops are run with the instructions' results computed in memory: no CPU
-with AMX was at hand.
+Run on an Intel Xeon of the fifth generation (Emerald Rapids); elsewhere tests run the loops with the instructions'
+results computed in memory.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,20 +27,28 @@ FEW_ROWS = 8
 Array = np.ndarray[Any, Any]
 
 
+ONE_BLOCK = 5 / 4
+"""Depth up to which there is one block, as a multiple of a block's: sums are then neither kept nor read again."""
+
+
 class TileBlocks(Struct, frozen=True):
-    """The largest block of B: so many bytes of depth, a multiple of a step's 64, and so many columns."""
+    """The largest blocks: so many bytes of depth, a multiple of a step's 64, and columns where that is all the depth;
+    `side`: rows and columns of C whose sums stay in L2 where it is not.
+    """
 
     depth: int
     columns: int
+    side: int
 
 
 def blocks(caches: Iterable[Cache]) -> TileBlocks:
-    """Return the largest blocks for these caches: 32 packed rows of A for L1, and a packed block of B for L2."""
+    """Return the largest blocks for these caches: 32 packed rows of A for L1, packed B and sums of C for L2."""
     known = tuple(caches)
     l1 = blocking.cache_bytes(known, "L1d") or blocking.SMALL_L1
-    l2 = blocking.cache_bytes(known, "L2") or blocking.SMALL_L2
+    l2 = blocking.SHARE_L2 * (blocking.cache_bytes(known, "L2") or blocking.SMALL_L2)
     depth = max(ROW_BYTES, int(blocking.SHARE_L1 * l1 / SIDE) // ROW_BYTES * ROW_BYTES)
-    return TileBlocks(depth, max(SIDE, int(blocking.SHARE_L2 * l2 / depth) // SIDE * SIDE))
+    side = (math.sqrt(depth**2 + 16 * l2) - depth) / 8  # 4 side² + depth · side = l2
+    return TileBlocks(depth, *(max(SIDE, int(most) // SIDE * SIDE) for most in (l2 / depth, side)))
 
 
 class TileProduct(GemmProduct):
@@ -51,15 +60,19 @@ class TileProduct(GemmProduct):
         super().__init__(tile_loops.run, np.zeros(1, a.dtype), cpus, a, b, out)
         self._constant = constant
         size, columns = a.itemsize, out.shape[1]
-        depth = blocking.even(a.shape[1] * size, limits.depth, ROW_BYTES)
-        wide = blocking.even(columns, limits.columns, SIDE)
-        whole = blocking.up(a.shape[1] * size, ROW_BYTES) * blocking.up(columns, SIDE) if constant else depth * wide
-        self._blocks = BlockMemory(depth * SIDE + SIDE * STRIP_BYTES + whole, len(cpus))
+        every = blocking.up(a.shape[1] * size, ROW_BYTES)
+        deep = every > ONE_BLOCK * limits.depth
+        depth = blocking.even(every, limits.depth, ROW_BYTES) if deep else every
+        wide = blocking.even(columns, limits.side if deep else limits.columns, SIDE)
+        tall = blocking.even(out.shape[0], limits.side, SIDE) if deep else out.shape[0]
+        sums = blocking.up(tall, SIDE) * wide * 4 if deep else 0
+        whole = every * blocking.up(columns, SIDE) if constant else depth * wide
+        self._blocks = BlockMemory(depth * SIDE + SIDE * STRIP_BYTES + sums + whole, len(cpus))
         self._config = tiles.configuration()
         parts = gemm_threads.shares(out.shape[0], columns, len(cpus), SIDE, SIDE)
         for position in range(len(cpus)):
             share = parts[position] if position < len(parts) else NOTHING
-            self._jobs[position, : len(TileJob._fields)] = self._job(share, depth // size, wide, position)
+            self._jobs[position, : len(TileJob._fields)] = self._job(share, (tall, depth // size, wide), sums, position)
         nothing = np.zeros_like(self._jobs[0])
         self._run(self._kind, nothing, 0, 0, 0)  # compiles
 
@@ -70,10 +83,10 @@ class TileProduct(GemmProduct):
             self._jobs[:, TileJob._fields.index("packs")] = 0  # B stays packed
         return self.out
 
-    def _job(self, share: Share, depth: int, columns: int, position: int) -> TileJob:
+    def _job(self, share: Share, block: tuple[int, int, int], sums: int, position: int) -> TileJob:
         row_a, row_b, row_c = (array.strides[0] for array in (self._a, self._b, self._c))
         packed_a = self._blocks.address(position)
-        scratch = packed_a + SIDE * depth * self._a.itemsize
+        scratch = packed_a + SIDE * block[1] * self._a.itemsize
         return TileJob(
             a=self._a.ctypes.data + share.row * row_a,
             row_a=row_a,
@@ -85,12 +98,14 @@ class TileProduct(GemmProduct):
             columns=share.columns,
             depth=self._a.shape[1],
             size=self._a.itemsize,
-            block_depth=depth,
-            block_columns=columns,
+            block_rows=block[0],
+            block_depth=block[1],
+            block_columns=block[2],
             config=self._config.ctypes.data,
             packed_a=packed_a,
             scratch=scratch,
-            packed_b=scratch + SIDE * STRIP_BYTES,
+            sums=scratch + SIDE * STRIP_BYTES,
+            packed_b=scratch + SIDE * STRIP_BYTES + sums,
             packs=1,
             keeps=int(self._constant),
         )

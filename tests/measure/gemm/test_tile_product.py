@@ -1,6 +1,6 @@
 """Products by tiles of AMX: right on any CPU with the manual's products computed in memory, and the code with AMX.
 
-What runs here is all but the instructions on tiles: packing, loops, edges, threads.
+Where the CPU has no AMX, what runs is all but the instructions on tiles: packing, loops, edges, threads.
 """
 
 import os
@@ -114,9 +114,14 @@ class InMemory(tiles.Tiles):
         return shift(self.builder.shl(lanes, up), down)
 
 
-@pytest.fixture(scope="class")
-def in_memory() -> Iterator[None]:
-    """Tiles in memory in new code, of which nothing is cached."""
+@pytest.fixture(scope="class", params=["memory", "AMX"])
+def unit(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tiles in memory in new code, of which nothing is cached; then the CPU's own, where it has them."""
+    if request.param == "AMX":
+        if set(tiles.dtypes(vectors.target())) != set(tiles.FEATURES):
+            pytest.skip("this CPU has no AMX, or the system gives no tiles")
+        yield
+        return
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tile_kernel, "Tiles", InMemory)
         patch.setattr(tile_loops, "run", njit(nogil=True)(tile_loops.run.py_func))
@@ -124,14 +129,14 @@ def in_memory() -> Iterator[None]:
 
 
 def prepared(a: Any, b: Any, threads: int = 1, constant: bool = False, small: bool = False) -> TileProduct:
-    blocks = TileBlocks(128, 64) if small else tile_product.blocks(())
+    blocks = TileBlocks(128, 64, 64) if small else tile_product.blocks(())
     kind = np.float32 if a.dtype == np.uint16 else np.int32
     out = np.full((a.shape[0], b.shape[1]), 77, kind)
     return TileProduct(blocks, tuple(range(threads)), a, b, out, constant)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("in_memory")
+@pytest.mark.usefixtures("unit")
 class TestProducts:
     """One class, so that what is compiled serves all tests."""
 
@@ -166,7 +171,7 @@ class TestProducts:
         sides = ((rows, depth), np.int8), ((depth, columns), np.int8), ((rows, columns), np.int32)
         a, b, out = (bounded(*side, kind, 3, at_end) for side, kind in sides)
         a[:], b[:] = 2, 3
-        TileProduct(TileBlocks(128, 64), (0,), a, b, out, False)()
+        TileProduct(TileBlocks(128, 64, 32), (0,), a, b, out, False)()
         assert (out == 6 * depth).all()
 
     def test_any_strides(self) -> None:
@@ -197,7 +202,9 @@ class TestProducts:
 
 def test_blocks_fill_their_share_of_the_caches() -> None:
     caches = Cache("L1d", Bytes(48 << 10)), Cache("L2", Bytes(2 << 20))
-    assert tile_product.blocks(caches) == TileBlocks(832, 1888)  # Sapphire Rapids: 13 steps, 59 panels
+    assert tile_product.blocks(caches) == TileBlocks(
+        832, 1888, 512
+    )  # Sapphire Rapids: 13 steps, 59 panels; 1 MiB of sums
 
 
 @pytest.mark.parametrize(("kind", "instruction"), [("bf16", "tdpbf16ps"), ("int8", "tdpbssd"), ("uint8", "tdpbusd")])
@@ -215,7 +222,15 @@ def test_the_innermost_loop_loads_each_tile_once_and_spills_nothing(
         f"%tmm{6 + across}, %tmm{4 + down}, %tmm{2 * down + across}" for down in range(tall) for across in range(wide)
     ]
     assert [word for word, _ in words].count("tileloadd") == tall + wide
-    assert {word for word, _ in words} <= {instruction, "tileloadd", "leaq", "addq", "incq", "cmpq"}  # nothing spilled
+    assert {word for word, _ in words} <= {
+        instruction,
+        "tileloadd",
+        "prefetcht1",
+        "leaq",
+        "addq",
+        "incq",
+        "cmpq",
+    }  # nothing spilled
     assert len(re.findall(r"\ttilestored\t", text)) == tall * wide
 
 
