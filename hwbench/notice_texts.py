@@ -153,9 +153,15 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     ),
     "memory-unmeasured": "The memory bandwidth of this machine is unknown: `hwbench bench memory` measures it.",
     # machine.host
-    "gpu-beside": lambda gpu, count, device: (
+    "gpu-beside": lambda gpu, count, device, choices=(): (
         f"This machine has {f'{count} ×' if count > 1 else 'a GPU beside its CPU,'} {gpu}: "
-        + (f"`hwbench peak {device}` shows its peaks." if device else "the catalog has no device of that name.")
+        + (
+            f"`hwbench peak {device}` shows its peaks."
+            if device
+            else f"in the catalog that is one of {few(choices)}."
+            if choices
+            else "the catalog has no device of that name."
+        )
     ),
     "affinity": lambda usable, online, cpus: (
         f"This process may use {usable} of {online} logical CPUs (number{'s' * (usable > 1)} {cpus})."

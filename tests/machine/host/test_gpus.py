@@ -30,6 +30,40 @@ def test_a_card_of_amd_states_its_product(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+IDS = """# names
+1002  Advanced Micro Devices, Inc. [AMD/ATI]
+\t7480  Navi 33 [Radeon RX 7600]
+\t\t1002 0001  RX 7600 of a maker
+\t744c  Navi 31 [Radeon RX 7900 XT/7900 XTX/7900 GRE/7900M]
+\t9999  Navi 99
+10de  NVIDIA Corporation
+\t2684  AD102 [GeForce RTX 4090]
+8086  Intel Corporation
+\t56a0  DG2 [Arc A770]
+1a03  ASPEED Technology, Inc.
+\t2000  ASPEED Graphics Family
+"""
+
+
+def test_cards_without_a_name_are_named_by_their_pci_ids(tmp_path: Path) -> None:
+    cards = ["1002 7480", "1002 744c", "10de 2684", "8086 56a0", "1a03 2000", "1002 9999", "1002 0001", "x ../y"]
+    ids = {
+        f"sys/class/drm/card{number}/device/{name}": f"0x{value}\n"
+        for number, card in enumerate(cards)
+        for name, value in zip(("vendor", "device"), card.split(), strict=True)
+    }
+    files = written(tmp_path, {**ids, "usr/share/misc/pci.ids": IDS})
+    found = beside(files)
+    assert [(each.data["gpu"], each.data["device"]) for each in found] == [
+        ("AMD Radeon RX 7600", "rx7600"), ("AMD Radeon RX 7900 XT/7900 XTX/7900 GRE/7900M", None),
+        ("NVIDIA GeForce RTX 4090", "rtx4090"), ("Intel Arc A770", "arc-a770"), ("AMD Navi 99", None),
+    ]  # fmt: skip
+    assert found[1].data["choices"] == ("rx7900xt", "rx7900xtx", "rx7900gre", "rx7900m")
+    assert "one of rx7900xt, rx7900xtx, rx7900gre, rx7900m" in found[1].text
+    model = {"proc/driver/nvidia/gpus/0/information": INFORMATION.format("NVIDIA GeForce RTX 4090")}
+    assert gpus(written(tmp_path, model)).count("NVIDIA GeForce RTX 4090") == 1
+
+
 def test_nothing_is_no_gpu_and_nonsense_is_none(tmp_path: Path) -> None:
     assert gpus(Files(str(tmp_path))) == []
     files = written(tmp_path, {"proc/driver/nvidia/gpus/x/information": "no model\n", "sys/class/drm/version": "drm"})
