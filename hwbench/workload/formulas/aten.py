@@ -9,7 +9,7 @@ from functools import partial
 
 import msgspec
 
-from hwbench.workload.formulas import attention, special
+from hwbench.workload.formulas import attention, quantized, special
 from hwbench.workload.formulas import cost as count
 from hwbench.workload.formulas.cost import Call, Cost, Formula, Tensor, norm, per_input, per_output, row_wise
 
@@ -20,8 +20,32 @@ _NEIGHBORS = "each neighbor takes a weight of the gradient: a product and a sum"
 _ATTENTION = "two products forward (Vaswani et al., arXiv:1706.03762), five backward (Dao et al., arXiv:2205.14135)"
 
 FORMULAS: tuple[tuple[str, Callable[[Call], Cost], str], ...] = (
-    ("mm bmm _int_mm _scaled_mm _scaled_mm_v2", count.mm, count.PRODUCTS),
-    ("addmm baddbmm _addmm_activation addbmm", count.addmm, count.PRODUCTS),
+    ("mm bmm matmul _int_mm _scaled_mm _scaled_mm_v2", count.mm, count.PRODUCTS),
+    ("addmm baddbmm _addmm_activation addbmm _sparse_addmm", count.addmm, count.PRODUCTS),
+    ("_sparse_sparse_matmul _sparse_mm", count.mm, "each element held by the row that it meets, on average"),
+    ("""quantized.linear quantized.linear_relu quantized.linear_leaky_relu quantized.linear_tanh
+        quantized.linear_dynamic quantized.linear_relu_dynamic quantized.linear_dynamic_fp16
+        quantized.linear_relu_dynamic_fp16""", quantized.linear, count.PRODUCTS),
+    ("onednn.qlinear_pointwise", count.packed_linear, count.PRODUCTS),
+    ("quantized.matmul", quantized.matmul, count.PRODUCTS),
+    ("quantized_lstm quantized_gru quantized.quantized_lstm_cell_dynamic quantized.quantized_gru_cell_dynamic"
+     " quantized.quantized_rnn_relu_cell_dynamic quantized.quantized_rnn_tanh_cell_dynamic", quantized.recurrent,
+     "as lstm, after a quantization of the data"),
+    ("""quantized.conv1d quantized.conv2d quantized.conv3d quantized.conv1d_relu quantized.conv2d_relu
+        quantized.conv3d_relu quantized.conv1d_dynamic quantized.conv2d_dynamic quantized.conv3d_dynamic
+        quantized.conv_transpose1d quantized.conv_transpose2d quantized.conv_transpose3d
+        quantized.conv_transpose1d_dynamic quantized.conv_transpose2d_dynamic quantized.conv_transpose3d_dynamic
+        quantized.conv2d_add quantized.conv2d_add_relu""", quantized.convolution, count.CONVOLUTIONS),
+    ("quantized.embedding_byte quantized.embedding_4bit", quantized.embedding(1), "rows are read and scaled"),
+    ("quantized.embedding_bag_byte quantized.embedding_bag_4bit", quantized.embedding(1), "and summed"),
+    ("""quantized.batch_norm quantized.batch_norm_relu quantized.batch_norm1d quantized.batch_norm1d_relu
+        quantized.batch_norm2d quantized.batch_norm2d_relu quantized.batch_norm3d quantized.batch_norm3d_relu""",
+     norm("batch_norm", 6), f"{count.BATCH_NORM}, and a change of scale"),
+    ("quantized.layer_norm quantized.group_norm quantized.instance_norm", norm("layer_norm", 11),
+     f"{count.LAYER_NORM}, and a change of scale"),
+    ("quantized.softmax", row_wise("softmax", 9), count.ELEMENTS),
+    ("quantized.max_pool1d quantized.max_pool2d quantized_max_pool1d quantized_max_pool2d quantized_max_pool3d",
+     count.pool, count.ELEMENTS),
     ("mv addmv dot vdot", count.vector_product, count.PRODUCTS),
     ("linear", count.linear, count.PRODUCTS),
     ("""_weight_int4pack_mm _weight_int4pack_mm_for_cpu _weight_int4pack_mm_with_scales_and_zeros _weight_int8pack_mm
@@ -68,7 +92,8 @@ FORMULAS: tuple[tuple[str, Callable[[Call], Cost], str], ...] = (
     ("convolution_backward convolution_backward_overrideable", count.convolution_backward, count.CONVOLUTIONS),
     ("""scaled_dot_product_attention _scaled_dot_product_flash_attention _scaled_dot_product_efficient_attention
         _scaled_dot_product_cudnn_attention _scaled_dot_product_flash_attention_for_cpu
-        _scaled_dot_product_fused_attention_overrideable flex_attention""", attention.attention_call, _ATTENTION),
+        _scaled_dot_product_attention_math _scaled_dot_product_fused_attention_overrideable
+        flex_attention""", attention.attention_call, _ATTENTION),
     ("_flash_attention_forward _efficient_attention_forward", attention.packed_attention_call, _ATTENTION),
     ("_flash_attention_backward _efficient_attention_backward", attention.packed_attention_backward_call, _ATTENTION),
     ("""scaled_dot_product_attention_backward _scaled_dot_product_flash_attention_backward
@@ -134,8 +159,10 @@ FORMULAS: tuple[tuple[str, Callable[[Call], Cost], str], ...] = (
         searchsorted diag_embed diagonal_backward max_unpool2d max_unpool3d max_unpool2d_backward put index_reduce
         _unsafe_masked_index_put_accumulate complex _chunk_cat _stack set lu_unpack resize resize_as to_padded_tensor
         _jagged_to_padded_dense_forward _padded_dense_to_jagged_forward int_repr _transform_bias_rescale_qkv
-        _lazy_clone _pin_memory""", count.copy, "read once, written once"),
-    ("_to_copy", count.cast, "read once, written once"),
+        _lazy_clone _pin_memory _coalesce _to_dense _nested_tensor_from_tensor_list
+        _nested_from_padded _nested_from_padded_and_nested_example quantized.cat quantized.cat_relu prims.copy_to
+        prims.device_put prims.collapse prims.reshape prims.rev""", count.copy, "read once, written once"),
+    ("_to_copy prims.convert_element_type", count.cast, "read once, written once"),
     ("_fft_r2c _fft_c2r _fft_c2c", special.fft, "Frigo and Johnson, FFTW benchmark methodology: 5 n log2 n"),
     ("_fused_sgd", special.fused_update(2, momentum=2, weight_decay=2, nesterov=2, maximize=1), _UPDATES),
     ("_fused_adagrad", special.fused_update(7, weight_decay=2, maximize=1), _UPDATES),
@@ -167,7 +194,7 @@ FORMULAS: tuple[tuple[str, Callable[[Call], Cost], str], ...] = (
         tril_indices triu_indices exponential logspace fill zero range random uniform normal normal_functional
         cauchy geometric log_normal binomial poisson randint_like _standard_gamma _sample_dirichlet bartlett_window
         blackman_window hamming_window hann_window kaiser_window fft_fftfreq fft_rfftfreq
-        _philox_normal _philox_uniform""", per_output("fill"), "written once"),
+        _philox_normal _philox_uniform prims.iota""", per_output("fill"), "written once"),
 )  # fmt: skip
 """Operators whose cost is more than one operation an element, and those that only move data: their names, the count,
 and its source.
@@ -189,7 +216,10 @@ _FREE = """
     sym_constrain_range_for_size _assert_scalar _functional_assert_async _functional_assert_scalar _print
     _has_same_storage_numel _fused_sdp_choice _linalg_check_errors _nested_tensor_size _nested_tensor_strides
     _nested_tensor_storage_offsets q_scale q_zero_point qscheme is_coalesced dense_dim
-    sparse_dim _nnz _dimI _dimV
+    sparse_dim _nnz _dimI _dimV _indices _values indices values crow_indices col_indices ccol_indices row_indices
+    _sparse_coo_tensor_with_dims _sparse_coo_tensor_with_dims_and_tensors _sparse_coo_tensor_unsafe _coalesced_
+    _sparse_compressed_tensor_unsafe _sparse_compressed_tensor_with_dims quantized.dropout prims.empty_strided
+    prims.empty_permuted prims.view_of
 """
 FREE = frozenset(_names(_FREE))
 """Operators that launch no kernel: views, allocations, questions about shapes."""
@@ -202,12 +232,17 @@ PER_ELEMENT: dict[str, int] = {
             _add_relu _conj _neg_view __ilshift__ __irshift__ _masked_scale rsub xlogy
         """,
         2: """
-            addr clamp dequantize hardshrink_backward hardtanh leaky_relu leaky_relu_backward _prelu_kernel
+            addr clamp dequantize quantized.clamp quantized.relu6 quantized.threshold hardshrink_backward
+            quantized_decomposed.dequantize_per_tensor quantized_decomposed.dequantize_per_channel
+            quantized_decomposed.dequantize_per_token quantized_decomposed.dequantize_per_channel_group
+            hardtanh leaky_relu leaky_relu_backward _prelu_kernel
             rrelu_with_noise rrelu_with_noise_functional rrelu_with_noise_backward softshrink_backward _fused_dropout
         """,
         3: """
             addcdiv addcmul hardsigmoid_backward hardtanh_backward lerp mse_loss_backward _prelu_kernel_backward
             quantize_per_channel quantize_per_tensor sigmoid_backward softplus tanh_backward
+            quantized_decomposed.quantize_per_tensor quantized_decomposed.quantize_per_channel
+            quantized_decomposed.quantize_per_token quantized_decomposed.quantize_per_channel_group
             _make_per_tensor_quantized_tensor _make_per_channel_quantized_tensor
         """,
         4: """
@@ -218,14 +253,16 @@ PER_ELEMENT: dict[str, int] = {
             elu_backward fake_quantize_per_channel_affine_cachemask fake_quantize_per_tensor_affine_cachemask
             _fake_quantize_learnable_per_channel_affine _fake_quantize_learnable_per_tensor_affine gelu glu
             _fake_quantize_per_tensor_affine_cachemask_tensor_qparams hardswish silu softplus_backward glu_jvp
-            soft_margin_loss_backward binary_cross_entropy_backward
+            soft_margin_loss_backward binary_cross_entropy_backward quantized.add quantized.add_relu quantized.mul
+            quantized.mul_relu quantized.add_scalar quantized.add_scalar_relu quantized.mul_scalar
+            quantized.mul_scalar_relu quantized.leaky_relu quantized.prelu
         """,
         6: "hardswish_backward log_sigmoid_backward mish glu_backward glu_backward_jvp",
         7: """
             _fake_quantize_learnable_per_channel_affine_backward _fake_quantize_learnable_per_tensor_affine_backward
             _fused_moving_avg_obs_fq_helper _fused_moving_avg_obs_fq_helper_functional
         """,
-        8: "silu_backward",
+        8: "silu_backward quantized.sigmoid quantized.hardswish quantized.elu quantized.celu",
         10: "gelu_backward _dirichlet_grad _standard_gamma_grad",
     }.items()
     for operator in _names(operators)
@@ -259,14 +296,14 @@ def formula(operator: str, pointwise: bool = False, reduction: bool = False) -> 
     """Return how an operator is counted; None for an unknown one.
 
     Operators in place (`add_`), on lists (`_foreach_add`) and those that copy where others view (`view_copy`) cost
-    what the operator of that name does.
+    what the operator of that name does, and so do the primitives that torch's own formulas of derivatives call.
     """
-    for name in (operator, operator.rstrip("_")):
+    for name in (operator, operator.rstrip("_"), operator.replace("prims.", "aten.")):
         if name in _TABLE:
             return _TABLE[name].cost
         if name in PER_ELEMENT:
             return partial(_elementwise, PER_ELEMENT[name])
-    if pointwise:
+    if pointwise or operator.startswith("prims."):
         return partial(_elementwise, 1)
     if reduction:
         return _reduction

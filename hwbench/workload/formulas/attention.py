@@ -78,7 +78,8 @@ def attention_backward_call(call: Call) -> Cost:
 
 
 _CAUSAL = {
-    "scaled_dot_product_attention": 5, "_scaled_dot_product_flash_attention": 4,
+    "scaled_dot_product_attention": 5, "_scaled_dot_product_attention_math": 5,
+    "_scaled_dot_product_flash_attention": 4,
     "_scaled_dot_product_flash_attention_for_cpu": 4, "_scaled_dot_product_efficient_attention": 6,
     "_scaled_dot_product_cudnn_attention": 6, "_scaled_dot_product_fused_attention_overrideable": 5,
     "_scaled_dot_product_flash_attention_backward": 11, "_scaled_dot_product_flash_attention_for_cpu_backward": 7,

@@ -22,7 +22,10 @@ LAYER_NORM = "Ba et al., arXiv:1607.06450: see elementwise.layer_norm"
 
 
 class Tensor(Struct, frozen=True):
-    """A tensor of a kernel: `elements` are the distinct ones (an expanded dimension is read once)."""
+    """A tensor of a kernel: `elements` are the distinct ones (an expanded dimension is read once).
+
+    Those of a `sparse` one are the elements that it holds.
+    """
 
     shape: tuple[int, ...]
     elements: int
@@ -30,6 +33,7 @@ class Tensor(Struct, frozen=True):
     contiguous: bool = True
     role: Role = "data"
     dtype: str = "float32"
+    sparse: bool = False
 
 
 class Call(Struct, frozen=True):
@@ -85,6 +89,12 @@ class Cost(Struct, frozen=True):
     skipped_macs: int = 0
 
 
+def joined(costs: list[Cost]) -> Cost:
+    """Return the cost of several calls in one kernel, such as of sequences of different lengths."""
+    names = ("macs", "bias_adds", "elementwise_flops", "skipped_macs") if len(costs) > 1 else ()
+    return msgspec.structs.replace(costs[0], **{name: sum(getattr(cost, name) for cost in costs) for name in names})
+
+
 class Formula(Struct, frozen=True):
     """How to count an operator, and the source of the count.
 
@@ -98,13 +108,25 @@ class Formula(Struct, frozen=True):
     open_ended: bool = False
 
 
+def elements_of(tensor: Tensor) -> int:
+    """Return how many elements take part in a product: all but those that a sparse tensor leaves out."""
+    return tensor.elements if tensor.sparse else prod(tensor.shape)
+
+
 def product(a: Tensor, b: Tensor, written: int, bias: bool = False) -> Cost:
-    """Count a product of matrices, batched from three dimensions on; `linear` where one of them is a weight."""
+    """Count a product of matrices, batched from three dimensions on; `linear` where one of them is a weight.
+
+    Each element that a sparse one holds meets a row of the other, on average of those that this holds.
+    """
     kind = "batched_matmul" if len(a.shape) > 2 else "linear" if "weight" in (a.role, b.role) else "matmul"
     return Cost(
-        kind, macs=prod(a.shape) * b.shape[-1], bias_adds=written if bias else 0, groups=prod(a.shape[:-2]),
-        columns=b.shape[-1], depth=a.shape[-1],
-    )  # fmt: skip
+        kind,
+        macs=elements_of(a) * elements_of(b) // max(prod(b.shape[:-1]), 1),
+        bias_adds=written if bias else 0,
+        groups=prod(a.shape[:-2]),
+        columns=b.shape[-1],
+        depth=a.shape[-1],
+    )
 
 
 def mm(call: Call) -> Cost:
@@ -121,7 +143,7 @@ def vector_product(call: Call) -> Cost:
     """Count the product of a matrix or vector and a vector."""
     operands = call.args[1:] if call.name == "aten.addmv" else call.args
     adds = call.written if call.name == "aten.addmv" else 0
-    return Cost("matmul", macs=prod(operands[0].shape), bias_adds=adds, columns=1, depth=operands[0].shape[-1])
+    return Cost("matmul", macs=elements_of(operands[0]), bias_adds=adds, columns=1, depth=operands[0].shape[-1])
 
 
 def linear(call: Call) -> Cost:

@@ -83,6 +83,13 @@ class Trace:
             self.see([tensor])
             self.has_values = self.has_values or keeps_values(tensor)
 
+    def add_weights(self, weights: list[torch.Tensor]) -> None:
+        """Record weights that an object keeps packed, once the run comes upon it."""
+        for tensor in weights:
+            self._roles[address(tensor)] = ("weight", tensor.untyped_storage())
+            self.lifetimes.leave_out(address(tensor))
+            self.params.add(address(tensor), tensor.numel())
+
     def running(self) -> torch.nn.Module:
         """Return the module that runs."""
         return self._root.get_submodule(self.modules[-1] if self.modules else "")
@@ -172,7 +179,7 @@ class Trace:
                 params=self.params.claim(address(t) for t in inputs if t.layout is torch.strided),
                 name=f"{self._module(part)}:{call.name.removeprefix('aten.')}".lstrip(":"),
                 part=part,
-                dtype=self._dtype(cost, inputs),
+                dtype=self._dtype(call.name, cost, inputs),
                 constant=not reads_data,
                 channels_last=any(is_channels_last(tensor) for tensor in (*inputs[:1], *counted[:1])),
                 strided=_is_strided(cost, inputs, counted),
@@ -222,10 +229,11 @@ class Trace:
         """Return the finished ops, those of one operator that are alike made one with a count."""
         return folded(self.finished())
 
-    def _dtype(self, cost: Cost, inputs: list[torch.Tensor]) -> str | None:
-        """Return the dtype that an op computes in, where it need not be the run's."""
+    def _dtype(self, operator: str, cost: Cost, inputs: list[torch.Tensor]) -> str | None:
+        """Return the dtype that an op computes in, where it need not be the run's; of quantized ones of any input."""
         dtype = next((tensor.dtype for tensor in inputs if tensor.is_floating_point()), RUN_DTYPE)
-        if cost.macs and inputs and all(tensor.dtype in _BYTES for tensor in inputs):
+        of_bytes = [tensor.dtype in _BYTES for tensor in inputs]
+        if cost.macs and (any(of_bytes) if "quantized" in operator else of_bytes and all(of_bytes)):
             return "int8"
         if self.autocast or (dtype != RUN_DTYPE and cost.macs):
             return _DTYPES.get(dtype)

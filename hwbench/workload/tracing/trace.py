@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from hwbench.errors import InputError, shown
 from hwbench.workload.formulas import aten
-from hwbench.workload.formulas.cost import Call, Cost, Tensor
+from hwbench.workload.formulas.cost import Call, Cost, Tensor, joined
 from hwbench.workload.tracing import control, parts, patches, registered, stand_ins, twins
 from hwbench.workload.tracing.record import Trace
 
@@ -60,13 +60,16 @@ class Dispatch(TorchDispatchMode):
         super().__init__()
         self.trace = trace
         self.questions: dict[int, tuple[str, Any]] = {}  # by the storage of the answer, as in Trace
+        self.packed = twins.Packed(trace.add_weights)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if any(twins.is_made_of_others(kind) for kind in types):
+            return NotImplemented  # it takes the operator apart, and those of its parts come here
         if isinstance(func, torch._ops.HigherOrderOperator):
             with self:
                 return control.run(func.name(), self.trace, args)
-        if is_composite(func):
+        if is_composite(func) and not any(tensor.is_nested for tensor in twins.tensors((args, kwargs))):
             with self:
                 return func.decompose(*args, **kwargs)
         name = f"{func.namespace}.{func._schema.name.partition('::')[2]}"
@@ -78,7 +81,7 @@ class Dispatch(TorchDispatchMode):
             output = stand_ins.make_contiguous(output, torch.channels_last)  # as cuDNN does; `meta` tensors forget
         if name in _ANSWERS and output.dim() == 0:
             self.questions[twins.address(output)] = (name, StorageWeakRef(output.untyped_storage()))
-        outputs = list(twins.tensors(output))
+        outputs = twins.split_nested(list(twins.tensors(output)))
         in_place = name == "aten.add" and parts.is_sum_of_gradients() and not args[0]._is_view()
         self.trace.see(outputs, args[0] if in_place else None)
         if self.counts(func, name):
@@ -127,16 +130,29 @@ class Dispatch(TorchDispatchMode):
 
     def count(self, name: str, args: Any, kwargs: Any, outputs: list[torch.Tensor], tags: Any = ()) -> None:
         """Record one call with the cost of its formula."""
+        if "quantized" in name:
+            args = self.packed.open_all(args)
+        tensors = list(twins.tensors((args, kwargs)))
+        inputs = twins.split_nested(tensors)
         if self.trace.is_quiet:
-            self.trace.pass_on(list(twins.tensors((args, kwargs))), outputs)
+            self.trace.pass_on(inputs, outputs)
             return
-        args_described, kwargs_described = twins.convert_all((args, kwargs), self._tensor, False)
-        call = Call(name, args_described, kwargs_described, tuple(map(self._tensor, outputs)), self.trace.batch)
-        cost = aten.cost(call, torch.Tag.pointwise in tags, getattr(torch.Tag, "reduction", None) in tags)
-        if cost is None:
+        samples = max((len(tensor.unbind()) for tensor in tensors if tensor.is_nested), default=1)
+        calls = [self._call(name, args, kwargs, outputs, sample) for sample in range(samples)]
+        flags = torch.Tag.pointwise in tags, getattr(torch.Tag, "reduction", None) in tags
+        costs = [cost for call in calls if (cost := aten.cost(call, *flags)) is not None]
+        if not costs:
             self.trace.leave_out(name)
-            cost = Cost("uncounted")
-        self.trace.record(call, cost, list(twins.tensors((args, kwargs))), outputs)
+        self.trace.record(calls[0], joined(costs) if costs else Cost("uncounted"), inputs, outputs)
+
+    def _call(self, name: str, args: Any, kwargs: Any, outputs: list[torch.Tensor], sample: int) -> Call:
+        """Return a call as formulas see it: of tensors that nest several, of the one of this sample."""
+
+        def describe(tensor: torch.Tensor) -> Tensor:
+            return self._tensor(tensor.unbind()[sample] if tensor.is_nested else tensor)
+
+        own, named = twins.convert_all((args, kwargs), describe, False)
+        return Call(name, own, named, tuple(map(self._tensor, outputs[sample:] or outputs)), self.trace.batch)
 
     def _tensor(self, tensor: torch.Tensor) -> Tensor:
         return Tensor(
@@ -146,6 +162,7 @@ class Dispatch(TorchDispatchMode):
             twins.is_dense(tensor),
             "weight" if self.trace.role(tensor) == "weight" else "data",
             str(tensor.dtype).removeprefix("torch."),
+            twins.is_sparse(tensor),
         )
 
 

@@ -79,6 +79,10 @@ def refusal(name: str, error: InputError) -> InputError:
             f"{model} decides by values that its weights make: --real runs it on random ones, in its memory and time."
         )
         return InputError("needs-values", text, field="model")
+    if "?" in name:
+        reason = shown(" ".join(str(cause).split()), 160)
+        text = f"{model} does not run with the values that are stated of its config ({reason}): state others."
+        return InputError("not-traceable", text, field="model")
     text = f"No usual input fits {model}: return it with its arguments from a factory, as in torch:net.py:make."
     return InputError("not-traceable", text, field="model")
 

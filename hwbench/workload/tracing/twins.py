@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+_SPARSE = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
 Convert = Callable[..., torch.Tensor]
 """Takes a tensor and, optionally, whether images become channels last."""
 
@@ -110,6 +111,12 @@ def tensors(value: Any) -> Iterator[torch.Tensor]:
         yield from tensors(vars(value))
 
 
+def is_made_of_others(kind: type) -> bool:
+    """Return whether tensors of a class wrap others and do not compute themselves, such as jagged or quantized ones."""
+    own: Any = getattr(kind, "__torch_dispatch__", None)
+    return own is not torch.Tensor.__torch_dispatch__ and kind.__module__ != "torch._subclasses.fake_tensor"
+
+
 def address(tensor: torch.Tensor) -> int:
     """Return a number that identifies a tensor's storage, whether or not it holds data."""
     storage: int = tensor.untyped_storage()._cdata
@@ -117,9 +124,21 @@ def address(tensor: torch.Tensor) -> int:
 
 
 def distinct_elements(tensor: torch.Tensor) -> int:
-    """Count the elements at different places in memory: an expanded dimension has one."""
+    """Count the elements at different places in memory: an expanded dimension has one; a sparse one those it holds."""
+    if is_sparse(tensor):
+        return int((tensor._values() if tensor.is_sparse else tensor.values()).numel())
     strides = tensor.stride() if tensor.layout is torch.strided else tensor.shape
     return prod(size for size, stride in zip(tensor.shape, strides, strict=True) if stride or not size)
+
+
+def is_sparse(tensor: torch.Tensor) -> bool:
+    """Return whether a tensor holds some of its elements alone."""
+    return tensor.layout in _SPARSE
+
+
+def split_nested(of: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Return tensors, those of different lengths that are nested in one apart."""
+    return [part for tensor in of for part in (tensor.unbind() if tensor.is_nested else [tensor])]
 
 
 def is_dense(tensor: torch.Tensor) -> bool:
@@ -140,3 +159,40 @@ def is_channels_last(tensor: torch.Tensor) -> bool:
         return False
     channels, strides = tensor.shape[1], tensor.stride()  # strides distinguish the layouts of 1×1 weights
     return not tensor.is_contiguous() or (channels > 1 and strides[1] == 1 and strides[3] == channels)
+
+
+class Packed:
+    """What objects of quantized modules hold, each unpacked once, so that its tensors are the same in every call."""
+
+    def __init__(self, record: Callable[[list[torch.Tensor]], None]) -> None:
+        self._record = record  # takes the tensors of an object that was not seen before
+        self._known: dict[int, tuple[Any, list[Any]]] = {}
+
+    def open_all(self, value: Any) -> Any:
+        """Return arguments with a list of tensors in the place of each object that holds some."""
+        if isinstance(value, (list, tuple)):
+            return type(value)(self.open_all(item) for item in value)
+        if not isinstance(value, torch.ScriptObject):
+            return value
+        if hash(value) not in self._known:
+            tensors = _unpacked(value)
+            self._known[hash(value)] = (value, tensors)
+            self._record([tensor for tensor in tensors if tensor is not None])
+        return self._known[hash(value)][1]
+
+
+def _unpacked(packed: Any) -> list[Any]:
+    """Return weight and bias, or those of a recurrent cell, whose biases stand apart; of what holds none nothing."""
+    if hasattr(packed, "unpack"):
+        content = packed.unpack()
+        return [content] if isinstance(content, torch.Tensor) else list(content)
+    state = packed.__getstate__() if hasattr(packed, "__getstate__") else ()
+    flat = [part for parts in _lists(state) for part in parts]
+    biases = [part for part in flat if isinstance(part, torch.Tensor)]
+    return biases + [part.unpack()[0] for part in flat if isinstance(part, torch.ScriptObject)]
+
+
+def _lists(state: Any) -> list[list[Any]]:
+    if isinstance(state, list):
+        return [state]
+    return [parts for item in state for parts in _lists(item)] if isinstance(state, tuple) else []

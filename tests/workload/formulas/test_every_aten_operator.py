@@ -17,13 +17,13 @@ EXCEPTED = {
         linear_backward matmul_backward batch_norm_gather_stats_with_counts
     """,
     "whole layers that run as such only on the fast path, which is turned off": """
-        _native_multi_head_attention _transformer_encoder_layer_fwd quantized_gru quantized_lstm quantized_max_pool*
+        _native_multi_head_attention _transformer_encoder_layer_fwd
     """,
-    "sparse tensors, whose cost depends on the values": """
-        *sparse* _coalesce* hspmm _spdiags _spsolve _to_dense
+    "changes of format and gradients of sparse tensors": """
+        *sparse* _coalesced hspmm _spdiags _spsolve
         _convert_indices_* _cslt_* _validate_compressed_*
     """,
-    "nested tensors, whose cost depends on lengths": "_nested_*",
+    "nested tensors as views of others, and their lengths": "_nested_*",
     "packing of weights, once before all runs": """
         _convert_weight_to_int4pack* _dyn_quant_pack_4bit_weight _empty_*_quantized empty_quantized
         _empty_per_channel_affine_quantized q_per_channel_*
