@@ -14,14 +14,14 @@ from msgspec import Struct
 from hwbench.errors import InputError
 from hwbench.machine.device import Device, highest
 from hwbench.machine.device import peaks as theoretical_peaks
-from hwbench.machine.parts import Provenance, Sustained, SustainedRate, Units
+from hwbench.machine.parts import Cache, Provenance, Sustained, SustainedRate, Units
 from hwbench.measure import kernels
 from hwbench.measure.analysis.evidence import CEILING_KERNELS, Evidence, engine, sources
 from hwbench.measure.analysis.peaks import Clocks, clocks
 from hwbench.measure.record import Measurement, Record
 from hwbench.measure.subject import GpuWork, WorkingSet
 from hwbench.measure.summary import value
-from hwbench.units import BytesPerSecond, FlopsPerSecond, Hertz, Seconds
+from hwbench.units import Bytes, BytesPerSecond, FlopsPerSecond, Hertz, Seconds
 
 
 class Ceilings(Struct, frozen=True):
@@ -146,6 +146,9 @@ def _gpu_clocks(measured: Ceilings) -> dict[str, Hertz]:
 def with_ceilings(device: Device, measured: Ceilings) -> Device:
     """Return a device with measured ceilings: `sustained`, clocks under load, the bandwidth where none is known.
 
+    A cache that cores share is as large as working sets that fit in it, where that is less than half of what the system
+    states: a guest sees all of a processor's last level, and gets a part.
+
     `device` is the machine that was measured, or as much of it as may be used now.
     """
     reached = sustained(measured, device)
@@ -159,7 +162,21 @@ def with_ceilings(device: Device, measured: Ceilings) -> Device:
     if memory.bandwidth is None and reached.bandwidth is not None:
         memory = msgspec.structs.replace(memory, bandwidth=reached.bandwidth)
         provenance["memory.bandwidth"] = "measured"
-    return msgspec.structs.replace(device, units=units, memory=memory, sustained=reached, provenance=provenance)
+    caches = device.caches if measured.gpu else tuple(_got(device, cache, measured) for cache in device.caches)
+    if caches != device.caches:
+        provenance["caches"] = "measured"
+    return msgspec.structs.replace(
+        device, units=units, memory=memory, caches=caches, sustained=reached, provenance=provenance
+    )
+
+
+def _got(device: Device, cache: Cache, measured: Ceilings) -> Cache:
+    """Return a cache with the size that working sets of one core show, where that is far below the stated one."""
+    rows = kernels.rows(measured.of("working-set"))
+    sizes = [row.value for row in rows if (row.kernel, row.unit, row.variant) == ("cache", "B", cache.name)]
+    if cache.shared_by == 1 or not sizes or 2 * max(sizes) > cache.size:
+        return cache
+    return msgspec.structs.replace(cache, size=Bytes(max(sizes)), shared_by=device.count)
 
 
 def _at_measured_clock(units: Units, measured: Clocks, hybrid: bool, provenance: dict[str, Provenance]) -> Units:

@@ -149,7 +149,24 @@ def memory_time(
     new_pages = written / (written + parameters.recycled + parameters.grown * weights)
     fresh = parameters.fresh / hardware.units * written * new_pages
     edge = parameters.edge / hardware.units * launch.edge
-    return constant + fresh + edge + moved * ((1.0 - near) / memory + near / activation_rate)
+    farther = _farther(xp, hardware, launch, resident, near, weights, parameters.fusion if fuses else 0.0)
+    return constant + fresh + edge + farther + moved * ((1.0 - near) / memory + near / activation_rate)
+
+
+def _farther(
+    xp: ModuleType, hardware: Hardware, launch: Launch, resident: Number, near: Number, weights: Number, fusion: float
+) -> Number:
+    """Return the seconds that what is in the last level of cache takes longer than what is in the level before it.
+
+    Each byte comes from there once: of the `resident` weights if those of all ops exceed that level, and of the `near`
+    activations if the op's own do.
+    """
+    counts, share = launch.counts, STREAMED * hardware.inner
+    moved = xp.maximum(counts.input_bytes + counts.output_bytes - fusion * counts.saved_bytes, 0.0)
+    beyond, all_weights = moved / share, weights / share
+    beyond, all_weights = beyond * beyond, all_weights * all_weights
+    constant = counts.weight_bytes * resident * all_weights / (1.0 + all_weights)
+    return hardware.step * (constant + moved * near * beyond / (1.0 + beyond))
 
 
 def _weight_reads(xp: ModuleType, launch: Launch, hardware: Hardware, parameters: CpuParameters) -> Number:

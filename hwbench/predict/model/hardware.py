@@ -32,6 +32,9 @@ GDDR_JOULES, STACKED_JOULES, MEMORY_PART = 60e-12, 30e-12, 0.5
 """Joules that a byte from GDDR memory takes, and from all others: watts that units do not get, at most this part of
 all. Micron states 7.5 and 7.25 pJ a bit for GDDR6 and GDDR6X (micron.com/products/ultra-bandwidth-solutions). That of
 the others is assumed: the same page has 6.0 for HBM2E, 48 pJ a byte. Neither was measured here."""
+FITTED_STEP = 1.6e-12
+"""Seconds a byte that the last level takes longer than the one before it on the core that was fitted, whose rates were
+not measured: an assumption, of 27 and 32 bytes a cycle at 3.7 GHz."""
 LAST_PROCESS, SAVED_A_YEAR = 2022.8, 0.1
 """Year from which the process is the same, and the logarithm of watts by which each year before it needed more."""
 
@@ -55,7 +58,9 @@ class Hardware(Struct, frozen=True):
     measured instead of taken from the data sheet, `assumed` those that had to be guessed. `factors` correct the
     compute, memory and overhead of a machine on which networks were timed, `spread` is the error that remains. `power`
     is the share of the rates that the device's power sustains. `expected` are the factors of its runtime, if known.
-    `other_isa` says that it is a CPU of an instruction set that no runtime was measured on: all but x86.
+    `other_isa` says that it is a CPU of an instruction set that no runtime was measured on: all but x86. Where the
+    caches of a CPU were measured, bytes beyond `inner`, the size of the level before the last, take `step` seconds more
+    each than parameters say.
     """
 
     kind: str
@@ -80,6 +85,8 @@ class Hardware(Struct, frozen=True):
     architecture: str = ""
     expected: PartFactors | None = None
     other_isa: bool = False
+    inner: float = inf
+    step: float = 0.0
 
 
 known_peaks = latest(64)(peaks)
@@ -124,6 +131,7 @@ def hardware_of(
     rates = {dtype: _rates(every, dtype, vector, share, reached.get(dtype), device) for dtype in needed}
     lanes = rates["fp32"] if "fp32" in reached else Rates(vector.flops_per_second * share, flops_per_cycle, False)
     cache = cache_size(device)
+    inner, step = _step(device, sustained) if device.kind == "cpu" and sustained.caches else (inf, 0.0)
     return Hardware(
         kind=device.kind,
         units=float(device.count),
@@ -146,7 +154,19 @@ def hardware_of(
         label=device.label,
         architecture=device.architectures.removesuffix("-pro"),
         other_isa=device.kind == "cpu" and vector.isa in OTHER_ISAS,
+        inner=inner,
+        step=step,
     )
+
+
+def _step(device: Device, sustained: Sustained) -> tuple[float, float]:
+    """Return `inner` and `step` of a CPU: none where its last two levels of cache were not measured."""
+    lower = [cache for cache in device.caches if cache.name in sustained.caches and not cache.name.startswith("L1")]
+    if len(lower) < 2:
+        return inf, 0.0
+    inner, last = lower[-2:]
+    longer = 1.0 / sustained.caches[last.name] - 1.0 / sustained.caches[inner.name]
+    return _total(inner, device), max(longer - FITTED_STEP / device.count, 0.0)
 
 
 def boost(device: Device) -> float:

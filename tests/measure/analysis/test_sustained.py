@@ -8,6 +8,7 @@ import pytest
 from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.machine.device import Device
+from hwbench.machine.parts import Cache
 from hwbench.measure.analysis.sustained import (
     ceilings,
     is_gpu,
@@ -17,6 +18,7 @@ from hwbench.measure.analysis.sustained import (
 )
 from hwbench.measure.record import Measurement, Record
 from hwbench.measure.subject import GpuWork, WorkingSet
+from hwbench.units import Bytes
 from tests.measure.analysis.runs import CLOCKS, RATES, STREAMS, machine, made, run
 
 
@@ -126,3 +128,28 @@ def test_caches_are_those_that_all_cores_read_by_their_names() -> None:
     assert found.caches == pytest.approx({"L2": 500e9, "L3": 200e9})
     disturbed = sustained(ceilings(run(level("L2", 500e9), level("L7", 200e9))), machine())
     assert disturbed.caches == {}
+
+
+def test_a_shared_cache_is_as_large_as_what_fits_in_it() -> None:
+    """A guest states the whole processor's last level: sets of 16 MiB are read at the rate of memory already."""
+    stated = {"L1d": 32 << 10, "L2": 1 << 20, "L3": 300 << 20}
+    rates = [200e9] * 7 + [100e9] * 5 + [30e9] * 4 + [10e9] * 10
+    sweep = [
+        made("working-set", "read", "B/s", rate, threads=1, size=str(size), subject=WorkingSet(size, reported=stated))
+        for size, rate in ((1 << (9 + step), rate) for step, rate in enumerate(rates))
+    ]
+    guest = msgspec.structs.replace(
+        machine(),
+        caches=(
+            Cache("L1d", Bytes(32 << 10), 1),
+            Cache("L2", Bytes(1 << 20), 1),
+            Cache("L3", Bytes(300 << 20), 2),
+        ),
+    )
+    found = with_ceilings(guest, ceilings(run(*sweep)))
+    assert [(each.name, each.size, each.shared_by) for each in found.caches] == [
+        ("L1d", 32 << 10, 1), ("L2", 1 << 20, 1), ("L3", 16 << 20, 10),
+    ]  # fmt: skip
+    assert found.provenance_of("caches") == "measured"
+    small = msgspec.structs.replace(guest, caches=(*guest.caches[:2], Cache("L3", Bytes(24 << 20), 2)))
+    assert with_ceilings(small, ceilings(run(*sweep))).caches == small.caches

@@ -195,3 +195,14 @@ def test_convolutions_are_tf32_by_default_on_nvidia_alone() -> None:
     assert not of(card, math="strict").tf32
     assert not of(replace(card, vendor="AMD")).tf32
     assert not of(replace(GPU, vendor="NVIDIA")).tf32
+
+
+def test_the_last_level_takes_longer_than_the_one_before_where_both_were_measured() -> None:
+    """Of 8 cores 1 MB for two: 4 MB; 1 / 200 GB/s - 1 / 1 TB/s, less an eighth of what the fitted core takes."""
+    rates = {name: BytesPerSecond(rate) for name, rate in (("L1d", 4e12), ("L2", 1e12), ("L3", 2e11))}
+    found = of(replace(CPU, sustained=Sustained("x", caches=rates)))
+    assert (found.inner, found.step) == (4e6, pytest.approx(4e-12 - 1.6e-12 / 8))
+    one = replace(CPU, sustained=Sustained("x", caches={"L3": BytesPerSecond(2e11)}))
+    assert (of(one).inner, of(one).step) == (of(CPU).inner, of(CPU).step) == (math.inf, 0.0)
+    equal = replace(CPU, sustained=Sustained("x", caches={**rates, "L3": BytesPerSecond(1e12)}))
+    assert of(equal).step == 0.0
