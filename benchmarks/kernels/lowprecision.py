@@ -34,10 +34,9 @@ RIVALS = (("hwbench", "torch"), ("hwbench-constant", "onnxruntime"))
 def ceiling(dtype: str) -> tuple[Callable[[], object], float]:
     """Return a loop of independent products in registers, of tiles where the CPU has them, and its operations."""
     target = vectors.target()
-    for kind in tile_dtypes(target):
-        if kind == dtype:
-            factors = amx.TileFactors(kind)
-            return lambda: factors.run(2000), 2000.0 * amx_loops.SUMS * amx.operations(kind)
+    if kind := next((kind for kind in tile_dtypes(target) if kind == dtype), None):
+        factors = amx.TileFactors(kind)
+        return lambda: factors.run(2000), 2000.0 * amx_loops.SUMS * amx.operations(kind)
     dot = by_lane(dtype, target)
     assert dot is not None
     number, bits, rounds = dots(target).index(dot), widths(dot, target)[-1], 20_000

@@ -1,6 +1,6 @@
 """Measure machines: this one by microbenchmarks, the hosts of a cluster, and how often comparisons err."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 from msgspec import Struct
@@ -53,6 +53,9 @@ def bench(
     if other := next((name for name in kernels if not isinstance(name, str)), None):
         text = f"A kernel is a name, each an argument of its own, not a {type(other).__name__}."
         raise InputError("unknown-kernel", text, field="kernels")
+    for field, given in (("dtypes", dtypes), ("sizes", sizes), ("threads", threads)):
+        if given is not None and (isinstance(given, str) or not isinstance(given, Iterable)):
+            raise InputError("not-a-list", f"`{field}` is a list, not a {type(given).__name__}.", field=field)
     request = BenchRequest(
         kernels=kernels,
         quick=quick,

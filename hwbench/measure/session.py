@@ -9,7 +9,7 @@ from typing import Self
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hwbench.errors import HwbenchError, InputError
+from hwbench.errors import HwbenchError, InputError, shown
 from hwbench.machine.host.describe import Host, host
 from hwbench.measure import harness, kernels, store
 from hwbench.measure import settings as cpus
@@ -27,6 +27,10 @@ QUICK_SAMPLE_S = 0.004
 
 FP16_FLAGS = frozenset({"avx512_fp16", "amx_fp16", "fphp", "asimdhp"})
 """Flags of CPUs that compute in fp16 (x86, Arm)."""
+
+
+CHOICES = {"dtypes": {"fma", "gpu", "matmul"}, "sizes": {"gpu", "matmul"}}
+"""Kernels that have dtypes and sizes to choose from."""
 
 
 class BenchRequest(Struct, frozen=True):
@@ -51,6 +55,19 @@ class BenchRequest(Struct, frozen=True):
         return self.budget_s or (QUICK_S if self.quick else BUDGET_S)
 
 
+def _refuse_choices(request: BenchRequest) -> None:
+    """Raise InputError for dtypes or sizes of kernels that have none, and for what is no size."""
+    for field, owners in CHOICES.items():
+        if getattr(request, field) is not None and request.kernels and not owners & set(request.kernels):
+            text = f"Only {', '.join(sorted(owners))} have {field}, not {' and '.join(request.kernels)}."
+            raise InputError("nothing-to-measure", text, field=field)
+    for size in request.sizes or ():
+        sides = tuple(size) if isinstance(size, tuple | list) else ()
+        if len(sides) != 3 or not all(type(side) is int and side > 0 for side in sides):
+            text = f"'{shown(str(size), 40)}' is not a size: three whole numbers, m, k and n."
+            raise InputError("size-range", text, field="size")
+
+
 def bench(request: BenchRequest, progress: harness.Report | None = None) -> Record:
     """Measure a request. An interrupt ends it early and keeps what was measured (see harness.measure).
 
@@ -58,6 +75,7 @@ def bench(request: BenchRequest, progress: harness.Report | None = None) -> Reco
     """
     start = time.monotonic()
     chosen = kernels.select(request.kernels)
+    _refuse_choices(request)
     machine = host()
     settings = cpus.settings(
         machine, quick=request.quick, threads=request.threads, dtypes=request.dtypes, sizes=request.sizes

@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+import hwbench
 from hwbench.errors import HwbenchError, InputError
 from hwbench.machine.host.describe import host
 from hwbench.measure import kernels, session, store
@@ -104,3 +105,25 @@ def test_fp16_without_instructions_is_said_to_be_emulated(
     )
     record = session.bench(request)
     assert {item.code for item in record.notices} & {"emulated-dtype"} == codes
+
+
+@pytest.mark.parametrize(
+    ("kernel", "choice", "text"),
+    [
+        ("memory", {"dtypes": ("q4_0",)}, "Only fma, gpu, matmul have dtypes, not memory"),
+        ("fma", {"sizes": ((8, 8, 8),)}, "Only gpu, matmul have sizes, not fma"),
+        ("matmul", {"sizes": ("1024",)}, "'1024' is not a size"),
+        ("matmul", {"sizes": ((1, 2),)}, "is not a size"),
+        ("matmul", {"sizes": ((1.5, 2, 3),)}, "is not a size"),
+        ("matmul", {"sizes": ((1 << 16, 1 << 16, 1 << 16),)}, "takes 48 GiB, more than"),
+    ],
+)
+def test_what_cannot_be_chosen_is_said_in_one_line(kernel: str, choice: dict, text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        session.bench(BenchRequest(kernels=(kernel,), budget_s=0.1, quick=True, **choice))
+
+
+@pytest.mark.parametrize("choice", [{"sizes": "1024"}, {"dtypes": 5}, {"threads": 2}])
+def test_choices_are_lists(choice: dict) -> None:
+    with pytest.raises(InputError, match="is a list"):
+        hwbench.bench("matmul", budget=0.1, **choice)

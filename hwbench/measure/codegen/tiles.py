@@ -82,6 +82,10 @@ class Tiles:
         """Emit loading a tile from memory."""
         self._call("tileloadd64", _number(tile), vectors.pointer(self.builder, address, I8), row)
 
+    def stream(self, tile: int, address: ir.Value, row: ir.Value) -> None:
+        """Emit loading a tile that L1 need not keep."""
+        self._call("tileloaddt164", _number(tile), vectors.pointer(self.builder, address, I8), row)
+
     def store(self, tile: int, address: ir.Value, row: ir.Value) -> None:
         """Emit storing a tile."""
         self._call("tilestored64", _number(tile), vectors.pointer(self.builder, address, I8), row)

@@ -82,7 +82,7 @@ def _emit(
             if across == 0:
                 unit.load(lefts[down], builder.add(left, builder.mul(row_a, constant(down * ROWS))), row_a)
             if down == 0:
-                unit.load(rights[across], offset(builder, right, ROW_BYTES * across), row_b)
+                unit.stream(rights[across], offset(builder, right, ROW_BYTES * across), row_b)
             unit.multiply(kind, tile, lefts[down], rights[across])
         return [offset(builder, left, ROW_BYTES), offset(builder, right, ROWS * STRIP_BYTES),
                 offset(builder, rows_a, ROW_BYTES), row]  # fmt: skip

@@ -27,7 +27,10 @@ FEW_ROWS = 8
 Array = np.ndarray[Any, Any]
 
 
-ONE_BLOCK = 5 / 4
+SHARE_L1 = 2 / 3
+"""Share of L1 for 32 packed rows of A, which panels of B pass by."""
+
+ONE_BLOCK = 2
 """Depth up to which there is one block, as a multiple of a block's: sums are then neither kept nor read again."""
 
 
@@ -46,7 +49,7 @@ def blocks(caches: Iterable[Cache]) -> TileBlocks:
     known = tuple(caches)
     l1 = blocking.cache_bytes(known, "L1d") or blocking.SMALL_L1
     l2 = blocking.SHARE_L2 * (blocking.cache_bytes(known, "L2") or blocking.SMALL_L2)
-    depth = max(ROW_BYTES, int(blocking.SHARE_L1 * l1 / SIDE) // ROW_BYTES * ROW_BYTES)
+    depth = max(ROW_BYTES, int(SHARE_L1 * l1 / SIDE) // ROW_BYTES * ROW_BYTES)
     side = (math.sqrt(depth**2 + 16 * l2) - depth) / 8  # 4 side² + depth · side = l2
     return TileBlocks(depth, *(max(SIDE, int(most) // SIDE * SIDE) for most in (l2 / depth, side)))
 
@@ -63,7 +66,10 @@ class TileProduct(GemmProduct):
         every = blocking.up(a.shape[1] * size, ROW_BYTES)
         deep = every > ONE_BLOCK * limits.depth
         depth = blocking.even(every, limits.depth, ROW_BYTES) if deep else every
-        wide = blocking.even(columns, limits.side if deep else limits.columns, SIDE)
+        most = (
+            limits.side if deep else max(SIDE, limits.columns * limits.depth // max(depth, limits.depth) // SIDE * SIDE)
+        )
+        wide = blocking.even(columns, most, SIDE)
         tall = blocking.even(out.shape[0], limits.side, SIDE) if deep else out.shape[0]
         sums = blocking.up(tall, SIDE) * wide * 4 if deep else 0
         whole = every * blocking.up(columns, SIDE) if constant else depth * wide

@@ -20,9 +20,11 @@ from hwbench.measure.environment import software
 from hwbench.measure.gemm import product as gemm
 from hwbench.measure.gemm.narrow import bf16
 from hwbench.measure.harness import Task
+from hwbench.measure.kernels.buffers import affordable
 from hwbench.measure.kernels.matmul import decode
 from hwbench.measure.kernels.matmul import loops as matmul_loops
 from hwbench.measure.settings import Settings
+from hwbench.units import Bytes
 
 Size = tuple[int, int, int]
 GEMM_DTYPES = ("fp32", "fp64")
@@ -115,6 +117,7 @@ def tasks(settings: Settings) -> Sequence[Task]:
     if settings.dtypes is not None:
         dtypes = [dtype for dtype in settings.dtypes if dtype not in QUANTIZED]
     _check_dtypes(dtypes)
+    _check_memory(settings.sizes, dtypes)
     task = partial(_task, settings, functools.cache(matrices))
     result: list[Task] = []
     usual = itertools.product(settings.threads, dtypes, _sizes(settings), (True,))
@@ -224,6 +227,15 @@ def narrow(settings: Settings) -> tuple[str, ...]:
     """Return the dtypes below fp32 for which the CPU has instructions that hwbench's gemm or torch uses."""
     own, flags = dot_dtypes(), set(settings.host.flags)
     return tuple(dtype for dtype, names in INSTRUCTIONS.items() if dtype in own or (has_torch() and flags & names))
+
+
+def _check_memory(sizes: Sequence[Size] | None, dtypes: Sequence[str]) -> None:
+    """Raise InputError for sizes that were asked for whose three matrices take more than may be allocated."""
+    width, memory = max((8 if dtype == "fp64" else 4 for dtype in dtypes), default=0), affordable()
+    for m, k, n in sizes or ():
+        if (size := width * (m * k + k * n + m * n)) > memory:
+            text = f"{m}x{k}x{n} takes {Bytes(size)}, more than the {Bytes(memory)} that a measurement may take."
+            raise InputError("out-of-memory", text, field="size")
 
 
 def _check_dtypes(dtypes: Sequence[str]) -> None:
