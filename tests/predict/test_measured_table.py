@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from hwbench.predict.data import splits, tables
 from hwbench.predict.replay.replay import replay
 
-TABLE = Path(__file__).parents[2] / "results/measured/epyc-9r14/times.csv"
+MEASURED = Path(__file__).parents[2] / "results/measured"
+TABLE = MEASURED / "epyc-9r14/times.csv"
 
 
 @pytest.mark.parametrize(("runtime", "limit"), [("torch", 0.12), ("onnxruntime", 0.1), ("openvino", 0.08)])
@@ -18,6 +19,18 @@ def test_networks_of_timm_are_forecast(runtime: str, limit: float) -> None:
     rows = [row for row in table.rows if row.model.startswith("timm:") and (row.runtime or "").startswith(runtime)]
     found = replay(replace(table, rows=tuple(rows[::2]), skipped=())).rows
     assert len(found) >= 20
+    assert sum(abs(row.error) for row in found) / len(found) <= limit
+    inside = [row.interval_s[0] <= row.measured_s <= row.interval_s[1] for row in found]
+    assert sum(inside) >= 0.7 * len(inside)
+
+
+@pytest.mark.parametrize(("runtime", "limit"), [("torch", 0.18), ("onnxruntime", 0.16), ("openvino", 0.12)])
+def test_networks_on_a_machine_that_was_not_fitted(runtime: str, limit: float) -> None:
+    """The measured caches of an Intel core carry what was fitted on AMD's; at the rate of L2 times are too short."""
+    table = tables.read([str(MEASURED / "emerald-rapids/times.csv")])
+    rows = [row for row in table.rows if row.model.startswith("timm:") and (row.runtime or "").startswith(runtime)]
+    found = replay(replace(table, rows=tuple(rows), skipped=())).rows
+    assert len(found) >= 15
     assert sum(abs(row.error) for row in found) / len(found) <= limit
     inside = [row.interval_s[0] <= row.measured_s <= row.interval_s[1] for row in found]
     assert sum(inside) >= 0.7 * len(inside)
