@@ -2,12 +2,13 @@
 
     python benchmarks/language.py accuracy     each device in turn predicted from the others
     python benchmarks/language.py fit [CLASS]  the same, and write hwbench/predict/language/parameters.json
-    python benchmarks/language.py campaign     our own table of a CPU: each format, then each shape, from the others
+    python benchmarks/language.py campaign     our own tables of CPUs: each format, then each shape, from the others
 
 The tables are those of ../shared/data/measured/llm; without them there is nothing to do.
 """
 
 import csv
+import itertools
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -39,10 +40,10 @@ from hwbench.workload.language.work import StepWork, decode_step, prompt_steps
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "measured" / "llm"
 CITED = Path(__file__).parents[1] / "results" / "published" / "language" / "cited.csv"
-OWN = Path(__file__).parents[1] / "results" / "measured" / "language-cpu.csv"
-ONE_THREAD = "AMD EPYC"
-BANDWIDTH, CLOCK_HZ = 30e9, 3.7e9
-"""The device of the own table: one thread of a guest, with the bandwidth of its fastest rate and a clock of Zen 4."""
+OWN = Path(__file__).parents[1] / "results" / "measured"
+GUESTS = {"AMD EPYC": ("zen4", 30e9, 3.7e9), "Intel(R) Xeon(R) Processor": ("sapphire-rapids", 9.2e9, 2.9e9)}
+"""Devices of our own tables, one thread of a guest each: architecture, bandwidth in B/s (1.1 times that of its fastest
+generation, since what `hwbench bench` reads in huge pages tells little of a file's pages of 4 KiB) and clock in Hz."""
 LEVEL = 0.8
 CORES = {
     "i7-12700h-p-cores": ("i7-12700h", 0),
@@ -52,7 +53,7 @@ CORES = {
 FILES = {
     "cuda": ("llama_bench_xiongjiedai_llama3.csv", "llama_bench_dgx_spark_batched.csv"),
     "metal": ("llama_bench_xiongjiedai_llama3.csv",),
-    "cpu": ("llama_bench_ik_cpu.csv", "llama_bench_cpu_formats.csv", OWN.name),
+    "cpu": ("llama_bench_ik_cpu.csv", "llama_bench_cpu_formats.csv", "epyc-9r14", "emerald-rapids"),
     "amd": ("llama_bench_strix_halo.csv", CITED.name),
     "metal-m3": (CITED.name,),
 }
@@ -70,6 +71,10 @@ COLD = "gb10", 512, 1
 HOT, COOL_S = "apple-m1-max-gpu", 2.0
 """A laptop that slows down as it heats up: after its first prompts, which take a second, a pass of the same 512 tokens
 takes up to 1.5 times as long, and decoding weights, measured after all prompts, is slower too."""
+
+PAGED = "Intel(R) Xeon(R) Processor"
+"""A guest that reads pages of 4 KiB at half the rate of huge ones, as desktops do not: its generation only tests the
+model."""
 
 
 class Case(Struct, frozen=True):
@@ -99,17 +104,19 @@ class Case(Struct, frozen=True):
 
         Prompts on several cards depend on how passes overlap, which is fitted after the rest; fused attention in passes
         of 2048 tokens came with other kernels than those that the rest was measured with, and only tests the model, as
-        do the times of a chip below its clock.
+        do the times of a chip below its clock and of a guest's small pages.
         """
         slowed = self.time > COOL_S if self.kind == "prompt" else self.weights != "f16"
-        if self.device == HOT and slowed:
+        if (self.device == HOT and slowed) or (self.device == PAGED and self.kind == "generation"):
             return False
         return self.kind != "prompt" or (self.devices == 1 and not self.fused)
 
 
 def rows(name: str) -> Iterator[dict[str, str]]:
     """Yield the rows of a table."""
-    with {OWN.name: OWN, CITED.name: CITED}.get(name, DATA / name).open(encoding="utf-8") as file:
+    own = OWN / name / "language.csv"
+    path = CITED if name == CITED.name else own if own.is_file() else DATA / name
+    with path.open(encoding="utf-8") as file:
         yield from csv.DictReader(line for line in file if not line.startswith("#"))
 
 
@@ -153,10 +160,12 @@ def architecture_of(name: str, family: str) -> str:
 def located(row: dict[str, str]) -> Accelerator:
     """Return the device of a row, with the cores that its threads ran on."""
     name = row["device"]
-    if name == ONE_THREAD:
-        clock = PeakTerm(name, "zen4", 1, CLOCK_HZ, "base", 64.0, "assumed")
-        peak = Peak("vector", "avx2", "int8", None, "dense", (replace(clock, flops_per_cycle=512.0),))
-        return Accelerator("cpu", BANDWIDTH, CLOCK_HZ, peak, 32 * CLOCK_HZ, None)
+    if name in GUESTS:
+        architecture, bandwidth, clock = GUESTS[name]
+        peak = Peak(
+            "vector", "avx2", "int8", None, "dense", (PeakTerm(name, architecture, 1, clock, "base", 512.0, "assumed"),)
+        )
+        return Accelerator("cpu", bandwidth, clock, peak, 32 * clock, None)
     if name not in CORES:
         return accelerator_of(catalog.device(name))
     catalogued, position = CORES[name]
@@ -372,14 +381,14 @@ def mape(errors: Sequence[float]) -> float:
 
 
 def judge_campaign() -> None:
-    """Print how well this machine's own table is predicted from its other formats, and from its other shapes."""
-    every = [case for case in cases("cpu") if case.device == ONE_THREAD]
-    for group, name in (("weights", "format"), ("model", "shape")):
-        errors = held_out("cpu", every, group)
+    """Print how well each table of our own is predicted from its other formats, and from its other shapes."""
+    every = cases("cpu")
+    for guest, (group, name) in itertools.product(GUESTS, (("weights", "format"), ("model", "shape"))):
+        errors = held_out("cpu", [case for case in every if case.device == guest], group)
+        print(f"{guest}, each {name} predicted from the others")
         for kind in ("generation", "prompt"):
             own = [(case, error) for case, error in errors if case.kind == kind]
-            print(f"{kind}, each {name} predicted from the others: error {mape([error for _, error in own]):.1f} %")
-            print(*errors_by(group, own), sep="\n")
+            print(f"  {kind}: error {mape([error for _, error in own]):.1f} %", *errors_by(group, own), sep="\n")
 
 
 def errors_by(group: str, errors: list[tuple[Case, float]]) -> Iterator[str]:

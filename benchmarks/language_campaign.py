@@ -1,6 +1,6 @@
 """Time language models of several shapes in several formats on this CPU, in llama.cpp, and write a table of them.
 
-    python benchmarks/language_campaign.py results/measured/language-cpu.csv
+    python benchmarks/language_campaign.py results/measured/epyc-9r14/language.csv
 
 Models have the widths of catalogued ones, few layers and random weights; each is written, timed on one thread by CPU
 time in a process of its own, and removed. Rows that the table has are left alone, so an interrupted campaign goes on.

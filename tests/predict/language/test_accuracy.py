@@ -65,8 +65,18 @@ def test_held_out_macs(language: ModuleType) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("group", ["weights", "model"])
-def test_formats_and_shapes_of_a_cpu_that_were_left_out(language: ModuleType, group: str) -> None:
-    own = [case for case in language.cases("cpu") if case.device == language.ONE_THREAD]
+@pytest.mark.parametrize(("guest", "limit"), [("AMD EPYC", 12), ("Intel(R) Xeon(R) Processor", 18)])
+def test_formats_and_shapes_of_a_cpu_that_were_left_out(
+    language: ModuleType, guest: str, limit: float, group: str
+) -> None:
+    own = [case for case in language.cases("cpu") if case.device == guest]
     errors = language.held_out("cpu", own, group)
     for kind in ("generation", "prompt"):
-        assert language.mape([error for case, error in errors if case.kind == kind]) <= 12
+        assert language.mape([error for case, error in errors if case.kind == kind]) <= limit
+
+
+@pytest.mark.slow
+def test_held_out_cpus(language: ModuleType) -> None:
+    errors = language.held_out("cpu", language.cases("cpu"))
+    for kind, limit in (("generation", 34), ("prompt", 30)):
+        assert language.mape([error for case, error in errors if case.kind == kind]) <= limit
