@@ -86,7 +86,7 @@ class TileJob(NamedTuple):
     keeps: int
 
 
-class Panel(NamedTuple):
+class TilePanel(NamedTuple):
     """Arguments of the kernel of tiles: where it `accumulate`s, to sums at `begin`; rows of A and C to fetch."""
 
     a: int

@@ -18,7 +18,7 @@ from hwbench.measure.codegen.tiles import COLUMNS, ROW_BYTES, ROWS
 from hwbench.measure.codegen.vectors import I8, constant, offset
 from hwbench.measure.gemm import lanes, microkernel
 from hwbench.measure.gemm.intrinsics import Members, first, reader, selected
-from hwbench.measure.gemm.job import Panel, TileJob
+from hwbench.measure.gemm.job import TilePanel, TileJob
 
 SIDE = 2 * ROWS
 """Rows and columns of C that a kernel computes."""
@@ -45,10 +45,10 @@ tile_job_of = reader(TileJob)
 
 
 def kernel(module: ir.Module, kind: str, tall: int, wide: int) -> ir.Function:
-    """Return the kernel of so many tiles of sums for one of `tiles.PRODUCTS`; its arguments are those of `Panel`."""
+    """Return the kernel of so many tiles of sums for one of `tiles.PRODUCTS`; its arguments are those of `TilePanel`."""
     name = f"hwbench_tiles_{kind}_{tall}x{wide}"
     return vectors.function(
-        module, name, Panel._fields, lambda builder, by_name: _emit(builder, kind, tall, wide, **by_name)
+        module, name, TilePanel._fields, lambda builder, by_name: _emit(builder, kind, tall, wide, **by_name)
     )
 
 
@@ -124,7 +124,7 @@ def release_tiles(builder: ir.IRBuilder, _kind: str) -> None:
 
 @of_kind
 def multiply_panel(builder: ir.IRBuilder, kind: str, panel: Members, rows: ir.Value, columns: ir.Value) -> None:
-    """Compute up to 32 × 32 sums by tiles (Panel), by the smallest kernel for the live ones."""
+    """Compute up to 32 × 32 sums by tiles (TilePanel), by the smallest kernel for the live ones."""
 
     def fits(tall: int, wide: int) -> ir.Value:
         return builder.and_(

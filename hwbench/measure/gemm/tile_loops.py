@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from hwbench.measure.codegen.compile import compiled, inlined
 from hwbench.measure.codegen.gate import DONE, TICKET, await_other, write
 from hwbench.measure.codegen.tiles import ROW_BYTES, ROWS
-from hwbench.measure.gemm.job import Panel, TileJob
+from hwbench.measure.gemm.job import TilePanel, TileJob
 from hwbench.measure.gemm.tile_kernel import (
     FETCHED,
     SIDE,
@@ -70,7 +70,7 @@ def multiply_rows(kind: Any, job: TileJob, block: Block, row: int, sums: int, b:
         next_c = c + STRIP_BYTES
         if first + SIDE >= block.columns:
             next_c = job.c + (row + SIDE) * job.row_c + block.column * 4
-        panel = Panel(
+        panel = TilePanel(
             job.packed_a,
             block.steps * ROW_BYTES,
             packed,
