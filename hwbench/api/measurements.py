@@ -53,9 +53,9 @@ def bench(
     if other := next((name for name in kernels if not isinstance(name, str)), None):
         text = f"A kernel is a name, each an argument of its own, not a {type(other).__name__}."
         raise InputError("unknown-kernel", text, field="kernels")
-    for field, given in (("dtypes", dtypes), ("sizes", sizes), ("threads", threads)):
-        if given is not None and (isinstance(given, str) or not isinstance(given, Iterable)):
-            raise InputError("not-a-list", f"`{field}` is a list, not a {type(given).__name__}.", field=field)
+    for field, values in (("dtypes", dtypes), ("sizes", sizes), ("threads", threads)):
+        if values is not None and (isinstance(values, str) or not isinstance(values, Iterable)):
+            raise InputError("not-a-list", f"`{field}` is a list, not a {type(values).__name__}.", field=field)
     request = BenchRequest(
         kernels=kernels,
         quick=quick,

@@ -14,7 +14,7 @@ from hwbench.notices import Notice, notice
 _NVIDIA, _CARDS = "/proc/driver/nvidia/gpus", "/sys/class/drm"
 _PCI_IDS = ("/usr/share/hwdata/pci.ids", "/usr/share/misc/pci.ids", "/usr/share/pci.ids")
 _VENDORS = {"10de": "NVIDIA", "1002": "AMD", "8086": "Intel"}
-"""Makers of GPUs that compute by their PCI ids: consoles of servers and virtual displays are none."""
+"""Makers of GPUs that compute by their PCI ids: consoles of servers and virtual displays have others."""
 
 
 def gpus(files: Files) -> list[str]:

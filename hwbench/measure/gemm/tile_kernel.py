@@ -18,7 +18,7 @@ from hwbench.measure.codegen.tiles import COLUMNS, ROW_BYTES, ROWS
 from hwbench.measure.codegen.vectors import I8, constant, offset
 from hwbench.measure.gemm import lanes, microkernel
 from hwbench.measure.gemm.intrinsics import Members, first, reader, selected
-from hwbench.measure.gemm.job import TilePanel, TileJob
+from hwbench.measure.gemm.job import TileJob, TilePanel
 
 SIDE = 2 * ROWS
 """Rows and columns of C that a kernel computes."""
@@ -45,7 +45,7 @@ tile_job_of = reader(TileJob)
 
 
 def kernel(module: ir.Module, kind: str, tall: int, wide: int) -> ir.Function:
-    """Return the kernel of so many tiles of sums for one of `tiles.PRODUCTS`; its arguments are those of `TilePanel`."""
+    """Return the kernel of so many tiles of sums for one of `tiles.PRODUCTS`, with the arguments of `TilePanel`."""
     name = f"hwbench_tiles_{kind}_{tall}x{wide}"
     return vectors.function(
         module, name, TilePanel._fields, lambda builder, by_name: _emit(builder, kind, tall, wide, **by_name)

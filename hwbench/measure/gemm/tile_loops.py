@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from hwbench.measure.codegen.compile import compiled, inlined
 from hwbench.measure.codegen.gate import DONE, TICKET, await_other, write
 from hwbench.measure.codegen.tiles import ROW_BYTES, ROWS
-from hwbench.measure.gemm.job import TilePanel, TileJob
+from hwbench.measure.gemm.job import TileJob, TilePanel
 from hwbench.measure.gemm.tile_kernel import (
     FETCHED,
     SIDE,
@@ -32,7 +32,7 @@ SUMS_BYTES = SIDE * STRIP_BYTES
 """Bytes of a panel's sums."""
 
 
-class Block(NamedTuple):
+class TileBlock(NamedTuple):
     """A block of B: its columns, its depth in elements, from `start` on, and in steps."""
 
     column: int
@@ -43,7 +43,7 @@ class Block(NamedTuple):
 
 
 @inlined
-def pack_b(kind: Any, job: TileJob, block: Block, place: int) -> None:
+def pack_b(kind: Any, job: TileJob, block: TileBlock, place: int) -> None:
     """Pack a block of B: rows of lanes of each panel, one after another, and zeros below the last row."""
     elements = 4 // job.size
     for row in range(block.steps * ROWS):
@@ -56,7 +56,7 @@ def pack_b(kind: Any, job: TileJob, block: Block, place: int) -> None:
 
 
 @inlined
-def multiply_rows(kind: Any, job: TileJob, block: Block, row: int, sums: int, b: int, following: int) -> None:
+def multiply_rows(kind: Any, job: TileJob, block: TileBlock, row: int, sums: int, b: int, following: int) -> None:
     """Multiply the packed rows of A from `row` on with a packed block of B; rows of A at `following` are fetched.
 
     Sums of a depth of several blocks are kept at `sums` until the last.
@@ -66,7 +66,7 @@ def multiply_rows(kind: Any, job: TileJob, block: Block, row: int, sums: int, b:
         c = job.c + row * job.row_c + (block.column + first) * 4
         packed = b + first // SIDE * block.steps * STEP_BYTES
         wide = min(SIDE, block.columns - first)
-        kept, direct = sums + first // SIDE * SUMS_BYTES, last and rows == SIDE and wide == SIDE
+        subtotal, direct = sums + first // SIDE * SUMS_BYTES, last and rows == SIDE and wide == SIDE
         next_c = c + STRIP_BYTES
         if first + SIDE >= block.columns:
             next_c = job.c + (row + SIDE) * job.row_c + block.column * 4
@@ -74,15 +74,15 @@ def multiply_rows(kind: Any, job: TileJob, block: Block, row: int, sums: int, b:
             job.packed_a,
             block.steps * ROW_BYTES,
             packed,
-            kept,
+            subtotal,
             STRIP_BYTES,
-            c if direct else job.scratch if last else kept,
+            c if direct else job.scratch if last else subtotal,
             job.row_c if direct else STRIP_BYTES,
             block.steps,
             block.start,
             following + first // SIDE * FETCHED % SIDE * job.row_a,
             job.row_a,
-            next_c if last else kept + SUMS_BYTES,
+            next_c if last else subtotal + SUMS_BYTES,
             job.row_c if last else STRIP_BYTES,
         )
         multiply_panel(kind, panel, rows, wide)
@@ -92,7 +92,7 @@ def multiply_rows(kind: Any, job: TileJob, block: Block, row: int, sums: int, b:
 
 
 @inlined
-def multiply_block(kind: Any, job: TileJob, block: Block, top: int, b: int) -> None:
+def multiply_block(kind: Any, job: TileJob, block: TileBlock, top: int, b: int) -> None:
     """Multiply the rows of A from `top` on with a packed block of B, 32 at a time, which are packed before."""
     bottom = min(top + job.block_rows, job.rows)
     sums = job.sums
@@ -116,7 +116,7 @@ def multiply(kind: Any, job: TileJob) -> None:
         for top in range(0, job.rows, job.block_rows):
             for start in range(0, job.depth, job.block_depth):
                 depth = min(job.block_depth, job.depth - start)
-                block = Block(column, columns, start, depth, (depth * job.size + ROW_BYTES - 1) // ROW_BYTES)
+                block = TileBlock(column, columns, start, depth, (depth * job.size + ROW_BYTES - 1) // ROW_BYTES)
                 place = job.packed_b
                 if job.keeps == 1:
                     above = start * job.size // ROW_BYTES * ((columns + SIDE - 1) // SIDE)
