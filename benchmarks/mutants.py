@@ -91,7 +91,7 @@ SIMULATIONS = (
     "predict/model/test_launch_of_op.py::test_derived_fields_of_the_packed_traces",
     "predict/fitting/test_intervals_of_fits.py::test_factors_of_devices_are_found",
     "predict/language/test_accuracy.py::test_no_measured_time_is_below",
-    "predict/test_estimate.py::test_every_device_estimates_every_model",
+    "predict/test_estimate.py::test_every_device_estimates_at_every_dtype",
     "predict/test_estimate.py::test_a_batch_takes_no_longer_than_its_samples",
     "study/test_requirement.py::test_a_share_of_the_roofline_as_the_judge",
     "study/test_requirement.py::test_a_verdict_is_that_of_the_interval",
