@@ -12,24 +12,19 @@ import click
 import msgspec
 from mkdocs.structure.files import File, Files
 
+from hwbench import __version__
 from hwbench.cli.main import hwbench
-from hwbench.cli.options import LanguageOption, TracingOption
-from hwbench.version import VERSION
+from hwbench.cli.options import LANGUAGE, TRACED
 
 sys.path.append(str(Path(__file__).parents[1]))
 from docs.schemas import FORMS, schema
 
 GLOSSARY = Path(__file__).parent / "reference" / "glossary.md"
-KINDS = {
-    click.Option: "**Options**",
-    LanguageOption: "**Options of language models**",
-    TracingOption: "**Options of traced models**",
-}
 
 
 def on_config(config: Any) -> None:
     """State the version that the pages describe, and where each is edited if there is a repository to edit it in."""
-    config.copyright = f"hwbench {VERSION}"
+    config.copyright = f"hwbench {__version__}"
     config.edit_uri = "edit/main/docs/" if config.repo_url else None
 
 
@@ -105,11 +100,14 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:
     """Yield the options of a command as lists; those of traced models where `count` explains them."""
-    for kind, title in KINDS.items():
-        options = [each for each in command.get_params(context) if type(each) is kind and not each.hidden]
+    every = [each for each in command.get_params(context) if isinstance(each, click.Option) and not each.hidden]
+    for title in ("Options", LANGUAGE, TRACED):
+        options = [each for each in every if getattr(each, "section", "Options") == title]
         names = ", ".join(f"`{max(each.opts, key=len)}`" for each in options)
-        if kind is TracingOption and names and command.name != "count":
-            yield f"{title}: {names}, as of [count](#hwbench-count)\n"
+        if title == TRACED and names and command.name != "count":
+            yield f"**{title}**: {names}, as of [count](#hwbench-count)\n"
         elif options:
             records = [each.get_help_record(context) for each in options]
-            yield "\n".join([title, "", *(f"- `{record[0]}`: {record[1]}" for record in records if record), ""])
+            yield "\n".join(
+                [f"**{title}**", "", *(f"- `{record[0]}`: {record[1]}" for record in records if record), ""]
+            )

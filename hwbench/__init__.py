@@ -5,7 +5,7 @@ Names are imported when they are first used; type checkers read where they come 
 
 from importlib import import_module
 
-from hwbench.version import VERSION as __version__  # noqa: N811
+__version__ = "0.1.0"
 
 __all__ = [
     "HwbenchError", "InputError", "__version__", "bench", "calibrate", "compare", "count", "device",

@@ -14,7 +14,6 @@ import msgspec
 from hwbench.errors import InputError, shown
 from hwbench.notices import Notice
 from hwbench.units import exact, si
-from hwbench.version import VERSION
 
 MAX_HTML_ROWS = 100
 _MAX_REPR = 190
@@ -124,10 +123,12 @@ def rows(answer: Any) -> list[dict[str, Any]]:
 
 def document(schema: str, body: Any, notices: Iterable[Notice | str] = ()) -> dict[str, Any]:
     """Return the JSON object of an answer or a dict, with the notices of both: `hwbench.<schema>`, `/1` by default."""
+    from hwbench import __version__  # whose types are those of the API, which has answers
+
     own = () if isinstance(body, dict) else getattr(body, "notices", ())
     head = {
         "schema": f"hwbench.{schema}" if "/" in schema else f"hwbench.{schema}/1",
-        "hwbench_version": VERSION,
+        "hwbench_version": __version__,
         **_notices([*own, *notices]),
     }
     return {**head, **{key: value for key, value in plain(body).items() if key not in ("warnings", "notices")}}

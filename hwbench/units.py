@@ -19,8 +19,8 @@ _LARGE = {"": 0, "k": 3, "K": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _SMALL = {"m": -3, "u": -6, "µ": -6, "μ": -6, "n": -9, "p": -12}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _SHOWN = {"s": ("p", "n", "µ", "m", ""), "bit": ("",)}
-_NUMBER = re.compile(r"([0-9]*\.?[0-9]*)(?:[eE]([+-]?[0-9]{1,4}))?")
-"""Digits and exponent of a number; simple, because compiling it is a part of every start."""
+_NUMBER = r"[+-]?([0-9]*\.?[0-9]*)(?:[eE]([+-]?[0-9]{1,4}))?"
+"""Digits and exponent of a number."""
 
 
 class Quantity(float):
@@ -35,14 +35,19 @@ class Quantity(float):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read `<number> <prefix><unit>`. Raises InputError that names the unit expected."""
-        bare = text.strip()
-        match = _NUMBER.match(bare, bare.startswith(("+", "-"))) if len(text) <= 100 else None
-        if match is None or match[1] in ("", "."):
+        bare = text.strip() if len(text) <= 100 else ""
+        digits, _, unit = bare.partition(" ")
+        exponent = "0"
+        if not (digits.isascii() and digits.replace(".", "", 1).isdigit()):  # which no number of the catalog needs
+            match = re.match(_NUMBER, bare)
+            assert match is not None  # but it may be empty
+            digits, exponent, unit = match[1], match[2] or "0", bare[match.end() :]
+        if digits in ("", "."):
             raise InputError("not-a-quantity", f"'{shown(text, 40)}' is not a quantity: write it like '{cls.example}'.")
         if bare.startswith("-"):
             raise InputError("negative-quantity", f"'{shown(text, 40)}' is negative.")
-        power, factor = cls._scale(bare[match.end() :].lstrip(), text)
-        value = float(f"{match[1]}e{int(match[2] or 0) + power}") * factor
+        power, factor = cls._scale(unit.lstrip(), text)
+        value = float(f"{digits}e{int(exponent) + power}") * factor
         if value and not MIN_VALUE <= value <= MAX_VALUE:
             raise InputError("quantity-range", f"'{shown(text, 40)}' is out of range.")
         return cls(value)

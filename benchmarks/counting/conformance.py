@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hwbench.version import VERSION
+from hwbench import __version__
 from hwbench.workload.audit import audit, counters
 from hwbench.workload.ops import Workload
 from hwbench.workload.saved.shipped import installed
@@ -151,7 +151,7 @@ def row(case: Case, why: bool) -> list[str]:
 def main() -> None:
     """Print the table; with `--why` the explanations to stderr."""
     versions = (f"{counter.name} {installed(counter.package) or 'missing'}" for counter in counters.COUNTERS)
-    heads = ["case", f"hwbench {VERSION}", *versions]
+    heads = ["case", f"hwbench {__version__}", *versions]
     print("|", " | ".join(heads), "|")
     print("|", " | ".join("---" for _ in heads), "|")
     for case in CASES:

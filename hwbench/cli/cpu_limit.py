@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from hwbench.api.checks import check_duration
+from hwbench.cli.options import budget_option
 from hwbench.errors import InputError
 from hwbench.units import Seconds
 
@@ -16,6 +17,8 @@ AGAIN_S = 0.01
 """Seconds of CPU time after which it is interrupted again, should a library or a finalizer have swallowed the first."""
 OURS = (__name__.partition(".")[0],)
 """Packages whose code is interrupted: that of others may hold a lock, which would never be released."""
+
+cpu_option = budget_option("9s", "CPU time that files may take; where they need more they are refused.")
 
 
 class _OutOfTime(BaseException):

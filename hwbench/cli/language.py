@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 import click
 
 from hwbench.api import is_language_question
-from hwbench.cli.options import LanguageOption
+from hwbench.cli.options import LANGUAGE, HelpOption
 from hwbench.cli.values import Choice
 from hwbench.errors import InputError
 
 F = TypeVar("F", bound=Callable[..., Any])
-option = partial(click.option, cls=LanguageOption)
+option = partial(click.option, cls=HelpOption, section=LANGUAGE)
 
 SHARED = ("weights", "kv_dtype", "prompt", "generate", "fused_attention")
 NAMES = (*SHARED, "devices", "split", "link", "gpu_layers", "cpu")

@@ -9,11 +9,11 @@ from typing import NoReturn
 
 import click
 
+from hwbench import __version__
 from hwbench.cli.options import Group, Invocation, printing_option
 from hwbench.cli.output import ReaderLeft, error_object, write
 from hwbench.errors import HwbenchError, InputError, nearest, shown
 from hwbench.units import whole_number
-from hwbench.version import VERSION
 
 COMMANDS = {
     "estimate": "Predict how long a model takes on a device, and what limits it.",
@@ -95,7 +95,9 @@ class LazyGroup(Group):
             raise click.exceptions.Abort from None
 
 
-_VERSION = printing_option("--version", "-V", help="Show the version and exit.", text=lambda _: f"hwbench {VERSION}")
+_VERSION = printing_option(
+    "--version", "-V", help="Show the version and exit.", text=lambda _: f"hwbench {__version__}"
+)
 
 
 @click.group(cls=LazyGroup, help=HELP, params=[_VERSION])

@@ -1,7 +1,7 @@
 """Options that several commands share, and commands that remember which of them is being run."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -75,12 +75,30 @@ class _Remembered(click.Command):
         return super().parse_args(ctx, args)
 
 
-class TracingOption(click.Option):
-    """An option of models that are traced; `hwbench count --help` explains these for all commands."""
+LANGUAGE, TRACED = "Options of language models", "Options of traced models"
+"""Sections of the help; `hwbench count --help` explains the options of traced models for all commands."""
 
 
-class LanguageOption(click.Option):
-    """An option of language models."""
+class HelpOption(click.Option):
+    """An option, in a section of the help."""
+
+    def __init__(self, *declarations: Any, section: str = "Options", **attributes: Any) -> None:
+        super().__init__(*declarations, **attributes)
+        self.section = section
+        self._absent = attributes.get("default", () if self.multiple else False if self.is_flag else None)
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """Take the value as click does, but at once where none is given: click looks for it in four places."""
+        if self.name in opts or self.callback or not self.name:
+            return super().handle_parse_result(ctx, opts, args)
+        value = self._absent
+        ctx.params[self.name] = self.type.convert(value, self, ctx) if isinstance(value, str) else value
+        return value, args
+
+
+option = partial(click.option, cls=HelpOption)
 
 
 class Command(_Remembered):
@@ -88,20 +106,17 @@ class Command(_Remembered):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options; those of traced models in a section, which only `count` has in full."""
-        records: dict[type[click.Option], list[tuple[str, str]]] = {}
+        records: dict[str, list[tuple[str, str]]] = {}
         for option in self.get_params(ctx):
             if isinstance(option, click.Option) and (record := option.get_help_record(ctx)) is not None:
-                kind = next(
-                    (kind for kind in (TracingOption, LanguageOption) if isinstance(option, kind)), click.Option
-                )
-                records.setdefault(kind, []).append(record)
-        tracing = records.pop(TracingOption, [])
-        for kind, title in ((click.Option, "Options"), (LanguageOption, "Options of language models")):
-            if kind in records:
+                records.setdefault(getattr(option, "section", "Options"), []).append(record)
+        tracing = records.pop(TRACED, [])
+        for title in ("Options", LANGUAGE):
+            if title in records:
                 with formatter.section(title):
-                    formatter.write_dl(records[kind])
+                    formatter.write_dl(records[title])
         if tracing:
-            with formatter.section("Options of traced models"):
+            with formatter.section(TRACED):
                 if self.name == "count":
                     formatter.write_dl(tracing)
                     return
@@ -155,8 +170,8 @@ def _named(field: str, required: bool, letter: str, text: str) -> Callable[[F], 
         shell_complete=complete_names,
     )  # fmt: skip
     metavar = field[0].upper()
-    option = click.option(f"--{field}", letter, metavar=metavar, help=text, shell_complete=complete_names)
-    return lambda function: argument(option(function))
+    named = option(f"--{field}", letter, metavar=metavar, help=text, shell_complete=complete_names)
+    return lambda function: argument(named(function))
 
 
 class NameArgument(click.Argument):
@@ -165,6 +180,15 @@ class NameArgument(click.Argument):
     def __init__(self, *declarations: Any, needed: bool, **attributes: Any) -> None:
         super().__init__(*declarations, **attributes)
         self.needed = needed
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """Take the value as click does, but at once where none is given."""
+        if isinstance(opts.get(self.name or ""), str):
+            return super().handle_parse_result(ctx, opts, args)
+        ctx.params[self.name or ""] = None
+        return None, args
 
     def merge(self, values: dict[str, Any]) -> None:
         """Replace both forms by the value that was given. Raises InputError for both, and for neither where needed."""
@@ -189,25 +213,25 @@ def model_option(required: bool = True) -> Callable[[F], F]:
 
 def tracing_options(function: F) -> F:
     """Add the options of models that are traced rather than read from a list of layers."""
-    option = partial(click.option, cls=TracingOption)
+    traced = partial(option, section=TRACED)
     for decorator in (  # the last one is the first in the help
-        option("--strict", is_flag=True, help="Fail if an operator could not be counted."),
-        option("--channels-last", is_flag=True, help="Trace images in channels-last memory format."),
-        option("--real", is_flag=True, help="Run the model on random values, with its memory and time, to count it."),
-        option("--context", type=CONTEXT, metavar="N", help="Context length in tokens."),
-        option("--phase", type=Choice(["prefill", "decode"]), help="Phase of a causal language model."),
-        option(
+        traced("--strict", is_flag=True, help="Fail if an operator could not be counted."),
+        traced("--channels-last", is_flag=True, help="Trace images in channels-last memory format."),
+        traced("--real", is_flag=True, help="Run the model on random values, with its memory and time, to count it."),
+        traced("--context", type=CONTEXT, metavar="N", help="Context length in tokens."),
+        traced("--phase", type=Choice(["prefill", "decode"]), help="Phase of a causal language model."),
+        traced(
             "--mode", type=Choice(["inference", "training"]), default="inference", show_default=True,
             help="Trace a forward pass or a training step.",
         ),
-        option("--image-size", type=click.IntRange(1, 100_000), metavar="N", help="Image size in pixels."),
-        option("--batch-dim", type=click.IntRange(0, 15), metavar="K", help="Dimension of an input that is the batch."),
-        option(
+        traced("--image-size", type=click.IntRange(1, 100_000), metavar="N", help="Image size in pixels."),
+        traced("--batch-dim", type=click.IntRange(0, 15), metavar="K", help="Dimension of an input that is the batch."),
+        traced(
             "--value", "values", multiple=True, metavar="NAME=VALUE",
             callback=lambda _context, _parameter, texts: model_values(texts),
             help="Argument of a traced model that is no tensor: sr=16000, causal=true. Repeatable.",
         ),
-        option("--input", "inputs", metavar="SHAPE", help="Input of a traced model: 2x3x224x224, 2x128:int64."),
+        traced("--input", "inputs", metavar="SHAPE", help="Input of a traced model: 2x3x224x224, 2x128:int64."),
     ):  # fmt: skip
         function = decorator(function)
     return function
@@ -239,27 +263,27 @@ def _plain(text: str) -> int | float | bool | str | None:
 def optimizer_option(function: F, default: str = "none") -> F:
     """Add `--optimizer`."""
     text = f"Optimizer of training steps [default: {default}]."
-    return click.option("--optimizer", type=Choice(["sgd", "momentum", "adam", "adamw"]), help=text)(function)
+    return option("--optimizer", type=Choice(["sgd", "momentum", "adam", "adamw"]), help=text)(function)
 
 
 def dtype_option(several: bool = False) -> Callable[[F], F]:
     """Return a decorator that adds `--dtype`, of one number format or of several."""
     name, kind = ("dtypes", DTYPES) if several else ("dtype", DTYPE)
     text = "Number format, or several: fp32,fp16." if several else "Number format."
-    return click.option("--dtype", name, type=kind, metavar="D", default="fp32", show_default=True, help=text)
+    return option("--dtype", name, type=kind, metavar="D", default="fp32", show_default=True, help=text)
 
 
 def batch_option(several: bool = False) -> Callable[[F], F]:
     """Return a decorator that adds `--batch`, of one size or of several."""
     name, kind = ("batches", BATCHES) if several else ("batch", BATCH)
     text = "Batch size, or several: 1,8,64 or 1..64 or 8..64:8" if several else "Batch size"
-    return click.option("--batch", name, type=kind, metavar="N", help=f"{text} [default: that of the inputs, else 1].")
+    return option("--batch", name, type=kind, metavar="N", help=f"{text} [default: that of the inputs, else 1].")
 
 
 def layers_option(function: F) -> F:
     """Add `--layers`."""
     text = "List every layer, also those that blocks repeat."
-    return click.option("--layers", is_flag=True, help=text)(function)
+    return option("--layers", is_flag=True, help=text)(function)
 
 
 def device_option(required: bool) -> Callable[[F], F]:
@@ -271,7 +295,7 @@ def device_option(required: bool) -> Callable[[F], F]:
 
 def settings_option(function: F) -> F:
     """Add `--set`."""
-    return click.option(
+    return option(
         "--set",
         "settings",
         multiple=True,
@@ -299,88 +323,48 @@ def settings(texts: tuple[str, ...]) -> dict[str, str]:
 def clock_option(function: F) -> F:
     """Add `--clock`."""
     text = "Clock to compute peaks with [default: fixed, all-core, boost, base; the first that is known]."
-    return click.option("--clock", type=Choice(CLOCKS), help=text)(function)
+    return option("--clock", type=Choice(CLOCKS), help=text)(function)
 
 
 def runtimes_option(function: F) -> F:
     """Add `--runtime` of runs, of one engine or of several."""
     text = "torch-eager,torch-compile,onnxruntime,openvino, all (installed), or llama.cpp [default: by the model]."
-    return click.option("--runtime", "runtimes", type=RUNTIMES, metavar="R", help=text)(function)
+    return option("--runtime", "runtimes", type=RUNTIMES, metavar="R", help=text)(function)
 
 
 def runtime_option(function: F, more: str = "") -> F:
     """Add `--runtime`."""
     text = "What runs the model: torch-eager, torch-compile, onnxruntime, openvino, a full name such as "
     text += f"torch-eager-cuda{more}."
-    return click.option("--runtime", metavar="R", help=text)(function)
+    return option("--runtime", metavar="R", help=text)(function)
 
 
 def math_option(function: F) -> F:
     """Add `--math`."""
     text = "How fp32 is computed: by torch's default (convolutions in tf32 where a GPU has it), or strictly in fp32."
     choice = Choice(["default", "strict"])
-    return click.option("--math", type=choice, default="default", show_default=True, help=text)(function)
+    return option("--math", type=choice, default="default", show_default=True, help=text)(function)
 
 
 def budget_option(
     default: str | None, text: str = "Time to measure for; importing torch and building the model come on top."
 ) -> Callable[[F], F]:
     """Return a decorator that adds `--budget`."""
-    return click.option("--budget", default=default, show_default=default is not None, metavar="T", help=text)
-
-
-cpu_option = budget_option("9s", "CPU time that files may take; where they need more they are refused.")
-
-
-def processes_option(default: int, text: str) -> Callable[[F], F]:
-    """Return a decorator that adds `--processes`."""
-    kind = click.IntRange(1, 100)
-    return click.option(
-        "--processes", "fresh_processes", type=kind, metavar="N", default=default, show_default=True, help=text
-    )
-
-
-def save_option(function: F) -> F:
-    """Add `--save`, with or without a folder, for commands that save nothing by default."""
-    text = "Save the record, in DIR or in the folder of saved runs."
-    return click.option(
-        "--save", is_flag=False, flag_value="", metavar="[DIR]", help=text,
-        callback=lambda _context, _parameter, folder: folder is not None and (folder or True),
-    )(function)  # fmt: skip
-
-
-def folder_options(function: F) -> F:
-    """Add `--save` and `--no-save`, for commands that save their record by default."""
-    folder = click.option("--save", metavar="DIR", help="Folder for the record [default: see `hwbench results path`].")
-    return folder(click.option("--no-save", is_flag=True, help="Do not save the record.")(function))
-
-
-@contextmanager
-def saving(save: str | None, no_save: bool) -> Iterator[str | bool]:
-    """Yield the folder for a record, True for the usual one, False for none. Raises InputError for two of these."""
-    if save is not None and no_save:
-        raise InputError("exclusive", "A folder cannot be combined with saving nothing.", field="save")
-    try:
-        yield save or not no_save
-    except InputError as error:
-        if save or error.code != "not-writable":
-            raise
-        text = f"Without it the record is written to {shown(error.file, 300)}. {error.message}"
-        raise InputError(error.code, text, field="no_save") from None
+    return option("--budget", default=default, show_default=default is not None, metavar="T", help=text)
 
 
 def json_option(function: F) -> F:
     """Add `--json`."""
-    return click.option(
-        "--json", "as_json", is_flag=True, is_eager=True, help="Write one JSON object and nothing else."
-    )(function)
+    return option("--json", "as_json", is_flag=True, is_eager=True, help="Write one JSON object and nothing else.")(
+        function
+    )
 
 
 def format_option(formats: tuple[str, ...]) -> Callable[[F], F]:
     """Return a decorator that adds `--format`, and `--json` as a short form of one of them."""
     text = "Format of standard output [default: text]."
-    option = click.option("--format", "form", type=Choice(formats), is_eager=True, help=text)
-    return lambda function: json_option(option(function))
+    chosen = option("--format", "form", type=Choice(formats), is_eager=True, help=text)
+    return lambda function: json_option(chosen(function))
 
 
 def form(chosen: str | None, as_json: bool) -> str:

@@ -1,11 +1,11 @@
-"""What goes to standard output: text for people, or one JSON object for programs."""
+"""What goes to standard output: text for people, or one JSON object for programs; to standard error, what is done."""
 
 import contextlib
 import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -23,7 +23,8 @@ MAX_WIDTH = PIPED = 120
 _PAINT = "(\033\\[(?:0|1|2|33|35|36)m)"
 """The codes that report.text paints with: the only control characters that a terminal gets from us."""
 
-
+CLEAR = "\r\033[K"
+_SLOW = ("torchvision:", "timm:", "hf:", "layers:", "torch:", "onnx:")
 _INVISIBLE = (*range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
 """Characters that JSON may hold as they are and that a terminal obeys: written as JSON escapes them."""
 
@@ -157,6 +158,41 @@ def _columns(terminal: bool) -> int:
     except (OSError, ValueError):
         pass
     return 0
+
+
+@contextlib.contextmanager
+def status(text: str) -> Iterator[None]:
+    """Show what is being done until it is done, where there is something to show and standard error is a terminal."""
+    show = bool(text) and on_terminal()
+    tell(f"{text} …" if show else "")
+    try:
+        yield
+    finally:
+        tell(CLEAR if show else "")
+
+
+def tracing(*models: object, training: bool = False) -> str:
+    """Return what to show while models are counted: nothing for those that take an instant."""
+    slow = [model for model in models if isinstance(model, str) and (training or _is_slow(model))]
+    return f"tracing {shown(slow[0], 60)}" if slow else ""
+
+
+def _is_slow(model: str) -> bool:
+    """Return whether a model takes more than an instant to count."""
+    return model.startswith(_SLOW) or model.endswith(".onnx") or ".py:" in model
+
+
+def on_terminal() -> bool:
+    """Return whether standard error is a terminal."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def tell(text: str) -> None:
+    """Write a piece of a line to standard error at once, where it is open."""
+    if text:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
 
 def error_object(error: HwbenchError, exit_code: int, field: str | None) -> str:

@@ -1,16 +1,13 @@
 """A line on the terminal (on standard error) that shows how far a measurement is and how much time is left."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
-from hwbench.errors import shown
+from hwbench.cli.output import CLEAR, on_terminal, tell
 
 INTERVAL_S = 0.25
-CLEAR = "\r\033[K"
-_SLOW = ("torchvision:", "timm:", "hf:", "layers:", "torch:", "onnx:")
 
 
 class Line:
@@ -35,7 +32,7 @@ class Line:
         self._bar.refresh()
 
     def _start(self) -> None:
-        _write(CLEAR)
+        tell(CLEAR)
         from rich.console import Console  # which only terminals need
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -50,51 +47,18 @@ class Line:
         if self._bar is not None:
             self._bar.stop()
         else:
-            _write(CLEAR)
+            tell(CLEAR)
 
 
 @contextmanager
 def line(first: str = "") -> Iterator[Callable[[float, str], None] | None]:
     """Yield `show(share, text)`, None where standard error is not a terminal. `first` is shown until the first call."""
-    if not _on_terminal():
+    if not on_terminal():
         yield None
         return
     bar = Line()
-    _write(f"{first} …" if first else "")
+    tell(f"{first} …" if first else "")
     try:
         yield bar.show
     finally:
         bar.close()
-
-
-@contextmanager
-def status(text: str) -> Iterator[None]:
-    """Show what is being done until it is done, where there is something to show and standard error is a terminal."""
-    show = bool(text) and _on_terminal()
-    _write(f"{text} …" if show else "")
-    try:
-        yield
-    finally:
-        _write(CLEAR if show else "")
-
-
-def tracing(*models: object, training: bool = False) -> str:
-    """Return what to show while models are counted: nothing for those that take an instant."""
-    slow = [model for model in models if isinstance(model, str) and (training or _is_slow(model))]
-    return f"tracing {shown(slow[0], 60)}" if slow else ""
-
-
-def _is_slow(model: str) -> bool:
-    """Return whether a model takes more than an instant to count."""
-    return model.startswith(_SLOW) or model.endswith(".onnx") or ".py:" in model
-
-
-def _on_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()
-
-
-def _write(text: str) -> None:
-    if text:
-        with suppress(OSError):
-            sys.stderr.write(text)
-            sys.stderr.flush()

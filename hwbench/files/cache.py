@@ -8,35 +8,33 @@ A cache that is missing, damaged or of another version is made anew; one that ca
 
 import os
 import time
-from binascii import crc32
 from contextlib import suppress
 from typing import Any, TypeVar
 
 from msgspec import MsgspecError, Struct, msgpack
 
+from hwbench import __version__
 from hwbench.errors import InputError
 from hwbench.files import places
 from hwbench.files.content import read_bytes, read_text
 from hwbench.files.names import SUFFIX, key
-from hwbench.version import VERSION
 
 T = TypeVar("T")
 
-FORMAT = f"{VERSION}/2"
+FORMAT = f"{__version__}/3"
 """Raise the number whenever `yaml.parse` gives other data for the same text, or the cache holds it otherwise."""
 EXTENSION = ".cache"
 MAX_BYTES = 1 << 26
 GROUP = 4
 """Entries of a group, in the mean."""
+PRIME = 999_999_937
+"""Checksums are remainders by it: a change of neighboring bits alters them, and no library has to be loaded."""
 SETTLED_NS = 2_000_000_000
 """Age in ns from which a file's time shows later changes: two writes within one tick of the clock have one time."""
 
 
-class Entry(Struct, frozen=True, array_like=True):
-    """One file: size, then mtime and ctime in ns outside the package; its data as msgpack, null where no mapping."""
-
-    stamp: tuple[int, ...]
-    data: bytes
+Entry = tuple[tuple[int, ...], bytes]
+"""A file's stamp: size, then mtime and ctime in ns outside the package; its data as msgpack, null where no mapping."""
 
 
 class CachedFolder(Struct, frozen=True, array_like=True):
@@ -76,7 +74,7 @@ def data(path: str) -> dict[str, Any] | None:
         if not (stamp and _is_settled(stamp) and catalog.folder and is_shipped and _is_writable(place)):
             return None
         entry = _refreshed(folder).get(name)
-    parsed: dict[str, Any] | None = msgpack.decode(entry.data) if entry else None
+    parsed: dict[str, Any] | None = msgpack.decode(entry[1]) if entry else None
     return parsed
 
 
@@ -113,7 +111,7 @@ def packed(folder: str) -> bytes:
     """Return the cache of a folder as a wheel holds it, whose files keep their sizes but not their times."""
     paths = (os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(SUFFIX))
     entries = {os.path.basename(path): entry for path in paths if (entry := _parsed(path))}
-    return msgpack.encode(_catalog("", {name: Entry(e.stamp[:1], e.data) for name, e in entries.items()}))
+    return msgpack.encode(_catalog("", {name: (stamp[:1], content) for name, (stamp, content) in entries.items()}))
 
 
 def _refreshed(folder: str) -> dict[str, Entry]:
@@ -123,7 +121,7 @@ def _refreshed(folder: str) -> dict[str, Entry]:
     every = ((name, _valid(old, folder, name) or _parsed(os.path.join(folder, name))) for name in _listed(folder))
     entries = {name: entry for name, entry in every if entry}
     if place and old.folder:
-        new = _catalog(folder, {name: entry for name, entry in entries.items() if _is_settled(entry.stamp)})
+        new = _catalog(folder, {name: entry for name, entry in entries.items() if _is_settled(entry[0])})
         is_pipe = os.path.exists(place) and not os.path.isfile(place)  # writing to it would wait for a reader
         if new != old and (new or old) and not is_pipe:
             from hwbench.files.atomic import write_atomically
@@ -142,7 +140,7 @@ def _place(folder: str) -> str | None:
         return folder + EXTENSION
     if top != places.shipped() and top != places.user("config"):
         return None
-    name = f"{os.path.basename(folder)}-{crc32(os.fsencode(folder)):08x}{EXTENSION}"
+    name = f"{os.path.basename(folder)}-{_checksum(os.fsencode(folder)):08x}{EXTENSION}"
     place = os.path.join(places.user("cache"), "catalog", name)
     return place if os.path.isabs(place) else None
 
@@ -172,11 +170,16 @@ def _valid(catalog: CachedFolder, folder: str, name: str) -> Entry | None:
     """Return the entry of a file, None where there is none, it is of another folder, or the file has changed."""
     entry = catalog.entry(name) if os.path.basename(name) == name else None
     stamp = _stamp(os.path.join(folder, name)) if entry else None
-    return entry if entry and stamp and entry.stamp and entry.stamp == stamp[: len(entry.stamp)] else None
+    return entry if entry and stamp and entry[0] and entry[0] == stamp[: len(entry[0])] else None
 
 
 def _hash(name: str) -> int:
-    return crc32(name.encode(errors="surrogateescape"))
+    return _checksum(name.encode(errors="surrogateescape"))
+
+
+def _checksum(content: bytes | memoryview) -> int:
+    """Return the remainder of the bytes, as one number, by PRIME."""
+    return int.from_bytes(content, "big") % PRIME
 
 
 def _entries(group: memoryview) -> dict[str, Entry]:
@@ -186,12 +189,12 @@ def _entries(group: memoryview) -> dict[str, Entry]:
 def _sealed(value: Any) -> bytes:
     """Return a value with a checksum, so that a damaged cache is noticed wherever the damage is."""
     content = msgpack.encode(value)
-    return crc32(content).to_bytes(4, "big") + content
+    return _checksum(content).to_bytes(4, "big") + content
 
 
 def _unsealed(sealed: bytes | memoryview, kind: type[T]) -> "T | None":
     content = sealed[4:]
-    if crc32(content) != int.from_bytes(sealed[:4], "big"):
+    if _checksum(content) != int.from_bytes(sealed[:4], "big"):
         return None
     with suppress(ValueError, MsgspecError):
         return msgpack.decode(content, type=kind)
@@ -209,14 +212,14 @@ def _parsed(path: str) -> Entry | None:
         content = msgpack.encode(parsed if isinstance(parsed, dict) else None)
     except (ValueError, OverflowError):  # not valid, or too large a number: who reads the file learns why
         content = msgpack.encode(None)
-    return Entry(stamp, content)
+    return stamp, content
 
 
 def _aliases(entries: dict[str, Entry]) -> dict[str, str]:
     """Return the name of the file of each alias's key; the first of two files with the same alias."""
     names: dict[str, str] = {}
-    for name, entry in entries.items():
-        listed = (msgpack.decode(entry.data) or {}).get("aliases")
+    for name, (_, content) in entries.items():
+        listed = (msgpack.decode(content) or {}).get("aliases")
         for alias in listed if isinstance(listed, list) else ():
             names.setdefault(key(str(alias)), name.removesuffix(SUFFIX))
     return names

@@ -9,7 +9,7 @@ answers, those of the shipped catalog first, so that files of the user are read 
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain
 
 from hwbench.errors import InputError, nearest, shown
@@ -40,8 +40,16 @@ class Tables:
 
     def __init__(self, kind: str) -> None:
         self.folders = _folders(kind)
-        self.keys = lru_cache(None)(_by_key)
-        self.aliases = lru_cache(None)(cache.aliases)
+
+    @cached_property
+    def keys(self) -> Callable[[str], dict[str, str]]:
+        """What returns the name of the file of each key in a folder."""
+        return lru_cache(None)(_by_key)
+
+    @cached_property
+    def aliases(self) -> Callable[[str], dict[str, str]]:
+        """What returns the name of the file of each alias's key in a folder."""
+        return lru_cache(None)(cache.aliases)
 
     def file(self, name: str) -> str | None:
         """Return the path of the file that a name, any spelling of it, or an alias means; None where there is none."""
@@ -96,7 +104,7 @@ def find(kind: str, name: str, otherwise: Callable[[str, InputError, Tables], st
 
 
 _BESIDES = r"^(nvidia|amd|intel|google|aws|amazon)(?=.)|(?<=[0-9]{4})[0-9]{1,2}gb"
-_NUMBERS = re.compile(r"([a-z]*)([0-9]{2,})")
+_NUMBERS = r"([a-z]*)([0-9]{2,})"
 
 
 def _same_series(wanted: str, known: Iterable[str]) -> dict[str, bool]:
@@ -106,7 +114,8 @@ def _same_series(wanted: str, known: Iterable[str]) -> dict[str, bool]:
     A name without a number is only like those that begin as it does, or hold it.
     """
     start = re.sub(_BESIDES, "", re.sub(r"(?<=[0-9])o(?=[0-9])", "0", wanted[:200]))
-    numbers, alike = _NUMBERS.findall(start), {}
+    numbered = re.compile(_NUMBERS).findall  # which most starts do without
+    numbers, alike = numbered(start), {}
     first = tuple(digits[:2] for _, digits in numbers)
     for spelling in known:
         if first and not any(digits in spelling for digits in first):  # most, without a regular expression
@@ -114,7 +123,7 @@ def _same_series(wanted: str, known: Iterable[str]) -> dict[str, bool]:
         bare = re.sub(_BESIDES, "", spelling)
         if not numbers and (bare[:3] == start[:3] or start in bare):
             alike[spelling] = True
-        for line, others in _NUMBERS.findall(bare) if numbers else ():
+        for line, others in numbered(bare) if numbers else ():
             for letters, digits in numbers:
                 if _same_line(letters, line) and (digits == others or _same_generation(digits, others)):
                     alike[spelling] = digits == others or alike.get(spelling, False)

@@ -9,6 +9,7 @@ from typing import Self
 from msgspec import Struct
 from msgspec.structs import replace
 
+from hwbench import __version__
 from hwbench.errors import HwbenchError, InputError, shown
 from hwbench.machine.host.describe import Host, host
 from hwbench.measure import harness, kernels, store
@@ -17,7 +18,6 @@ from hwbench.measure.environment import machine as environment
 from hwbench.measure.environment import others, snapshot
 from hwbench.measure.record import Measurement, Record
 from hwbench.notices import Notice, notice, unique
-from hwbench.version import VERSION
 
 BUDGET_S, QUICK_S = 78.0, 13.0
 """Seconds of measuring, so that a run with its start and end takes 90 at most, and a quick one 15."""
@@ -150,7 +150,7 @@ class Surroundings:
         return Record(
             id=store.new_id(self.start),
             created=self.start.isoformat(timespec="milliseconds"),
-            hwbench_version=VERSION,
+            hwbench_version=__version__,
             command=command,
             environment=surroundings,
             before=self.before,

@@ -82,8 +82,9 @@ def _of_runs(
         if other != runtime and (other.startswith("torch") or not training):
             calibrated = hardware_for(workload, device, dtype, **how, runtime=other) or hardware
             yield "runtime", other, 1.0, _seconds(*timed(workload, calibrated, dtype, batch, other))
-    turned = _channels_last(workload)
-    if turned != workload and (device.kind == "cpu" or bits < 32):  # on GPUs, the model knows narrower formats alone
+    # On GPUs, the model knows channels-last for narrower formats alone.
+    turned = _channels_last(workload) if device.kind == "cpu" or bits < 32 else workload
+    if turned != workload:
         yield "layout", "channels-last", 1.0, _seconds(*timed(turned, hardware, dtype, batch, runtime))
 
 

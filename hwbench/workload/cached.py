@@ -6,9 +6,9 @@ from hashlib import sha256
 
 import msgspec
 
+from hwbench import __version__
 from hwbench.errors import InputError
 from hwbench.files import places
-from hwbench.version import VERSION
 from hwbench.workload import load
 from hwbench.workload.ops import Workload
 from hwbench.workload.request import ModelRequest
@@ -28,7 +28,7 @@ def workload(request: ModelRequest) -> Workload:
     versions = [shipped.installed(package) for package in (source, "torch")] if source in _CACHED else [None]
     if None in versions:  # another source, or a package is missing
         return load.workload(request)
-    key = msgspec.json.encode([request, [VERSION, *map(str, versions)]])
+    key = msgspec.json.encode([request, [__version__, *map(str, versions)]])
     file = os.path.join(folder(), f"{sha256(key).hexdigest()[:32]}.json")
     if os.path.isfile(file):
         with suppress(InputError):  # a damaged file is replaced

@@ -123,7 +123,7 @@ def _stated_input(request: ModelRequest) -> tuple[int, Shape | None]:
     """Return the batch and the shape of a sample that a request states: 1 and None where it states no input."""
     if request.input is None:
         return 1, None
-    batch, *sample = typed_shape(request.input, ("float32", "int64")).shape
+    batch, *sample = typed_shape(request.input, ("float32", "int64"))[0]
     if not sample:
         raise InputError("not-a-shape", "The batch comes first, then the shape of one sample.", field="input")
     return batch, tuple(sample)

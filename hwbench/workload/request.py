@@ -50,15 +50,8 @@ class ModelRequest(Struct, frozen=True):
         return [_NAMES.get(name, name) for name in differing]
 
 
-class TypedShape(Struct, frozen=True):
-    """The shape of an input, and its dtype where that is given."""
-
-    shape: Shape
-    dtype: str | None = None
-
-
-def typed_shape(text: str, dtypes: Collection[str]) -> TypedShape:
-    """Return the shape and dtype in a text such as `2x128:int64`. Raises InputError."""
+def typed_shape(text: str, dtypes: Collection[str]) -> tuple[Shape, str | None]:
+    """Return the shape in a text such as `2x128:int64`, and its dtype where that is given. Raises InputError."""
     match = re.fullmatch(r"([0-9]{1,9}(?:x[0-9]{1,9}){0,15})(?::([a-z0-9]+))?", text)
     shape = tuple(int(size) for size in match.group(1).split("x")) if match else ()
     if match is None or not all(shape):
@@ -68,4 +61,4 @@ def typed_shape(text: str, dtypes: Collection[str]) -> TypedShape:
     if dtype and dtype not in dtypes:
         choices = nearest(dtype, dtypes) or tuple(dtypes)
         raise InputError("unknown-dtype", f"There is no input dtype '{shown(dtype)}'.", field="input", nearest=choices)
-    return TypedShape(shape, dtype)
+    return shape, dtype

@@ -9,8 +9,8 @@ from typing import Any
 import click
 import pytest
 
+from hwbench import __version__
 from hwbench.cli.main import COMMANDS, hwbench
-from hwbench.version import VERSION
 
 
 def _commands(command: click.Command, path: str, above: click.Context | None = None) -> Iterator[tuple[str, str]]:
@@ -103,7 +103,7 @@ def test_options_have_help() -> None:
 
 
 def test_version_and_nothing(cli: Callable[..., Any]) -> None:
-    assert cli("--version").out == f"hwbench {VERSION}\n"
+    assert cli("--version").out == f"hwbench {__version__}\n"
     answer = cli("")
     assert answer.code == 2
     assert answer.out == ""
@@ -179,7 +179,7 @@ def test_completion_stays_silent_about_a_broken_catalog(
 
 
 def test_module_and_script_are_one(shell: Callable[..., Any]) -> None:
-    assert shell("hwbench --version").out == f"hwbench {VERSION}\n"
+    assert shell("hwbench --version").out == f"hwbench {__version__}\n"
 
 
 @pytest.mark.parametrize(

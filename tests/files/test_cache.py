@@ -158,7 +158,7 @@ def test_a_cache_next_to_somebodys_files_is_not_read(home: Path, monkeypatch: py
     theirs = home / "theirs" / "configs" / "devices"
     path = add(theirs, "card", "honest")
     stamp = (path.stat().st_size, path.stat().st_mtime_ns, path.stat().st_ctime_ns)
-    lie = cache.Entry(stamp, msgspec.msgpack.encode({"title": "a lie"}))
+    lie = (stamp, msgspec.msgpack.encode({"title": "a lie"}))
     for folder in ("", str(theirs)):
         content = msgspec.msgpack.encode(cache._catalog(folder, {"card.yaml": lie}))
         for name in (str(theirs) + cache.EXTENSION, f"{theirs}/devices{cache.EXTENSION}", f"{theirs}/parsed.txt"):

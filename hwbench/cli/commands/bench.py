@@ -8,6 +8,7 @@ import click
 from hwbench import api
 from hwbench.cli import options, output, values
 from hwbench.cli.progress import line
+from hwbench.cli.saving import folder_options, processes_option, saving
 
 
 @options.command()
@@ -33,8 +34,8 @@ from hwbench.cli.progress import line
     metavar="MxKxN",
     help="Sizes of matmul: 1024x1024x1024, or 512,1024 for squares.",
 )
-@options.processes_option(1, "Number of fresh processes.")
-@options.folder_options
+@processes_option(1, "Number of fresh processes.")
+@folder_options
 @options.json_option
 def bench(kernels: tuple[str, ...], save: str | None, no_save: bool, as_json: bool, **parameters: Any) -> None:
     """Run microbenchmarks (clock, fma, matmul, memory, gpu; all that apply without a name) and save their samples.
@@ -50,6 +51,6 @@ def bench(kernels: tuple[str, ...], save: str | None, no_save: bool, as_json: bo
       hwbench bench matmul --dtype q4_0,q8_0 --budget 10s
       hwbench bench clock --processes 2 --budget 2s --no-save
     """
-    with options.saving(save, no_save) as where, line() as progress:
+    with saving(save, no_save) as where, line() as progress:
         answer = api.bench(*kernels, save=where, progress=progress, command=("hwbench", *sys.argv[1:]), **parameters)
     click.get_current_context().exit(output.finish(answer, as_json))

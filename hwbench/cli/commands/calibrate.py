@@ -7,7 +7,7 @@ import click
 from hwbench import api
 from hwbench.api.checks import is_here
 from hwbench.cli import options, output, values
-from hwbench.cli.cpu_limit import cpu_limit
+from hwbench.cli.cpu_limit import cpu_limit, cpu_option
 from hwbench.cli.progress import line
 from hwbench.errors import InputError
 
@@ -26,7 +26,7 @@ from hwbench.errors import InputError
 @click.option("--show", is_flag=True, help="Show the parameters in use, or with --device its calibrations; do not fit.")
 @click.option("--reset", is_flag=True, help="Remove the calibrations of the device [default: host].")
 @click.option("-o", "--output", "path", metavar="FILE", help="Write the parameters to this file.")
-@options.cpu_option
+@cpu_option
 @options.json_option
 def calibrate(
     files: tuple[str, ...],

@@ -7,7 +7,8 @@ import click
 
 from hwbench import api
 from hwbench.cli import filters, language, options, output, values
-from hwbench.cli.progress import line, status, tracing
+from hwbench.cli.progress import line
+from hwbench.cli.saving import folder_options, processes_option, saving
 from hwbench.errors import InputError
 from hwbench.report.export.compare import COLUMNS, records
 from hwbench.report.text.compare import markdown
@@ -40,9 +41,9 @@ SORTS = ("name", "released", "peak", "bandwidth", "ridge", "power", "time", "per
 @click.option("--level", default=0.95, show_default=True, help="Confidence level of intervals and verdicts on runs.")
 @click.option("--live", is_flag=True, help="Measure settings in turns (here, threads=2, python=PATH, VARIABLE=value).")
 @click.option("--kernel", "kernels", multiple=True, metavar="K", help="Kernel that --live measures [default: matmul].")
-@options.processes_option(5, "Fresh processes of each setting with --live.")
+@processes_option(5, "Fresh processes of each setting with --live.")
 @options.budget_option("60s", "Time to measure for with --live.")
-@options.folder_options
+@folder_options
 @options.tracing_options
 @language.points_options
 @options.format_option(FORMATS)
@@ -84,7 +85,7 @@ def compare(
     for name in wanted:
         parameters.pop(name, None)
     command = ("hwbench", *sys.argv[1:])
-    with options.saving(save, no_save) as where, line() as progress, status(tracing(parameters["model"])):
+    with saving(save, no_save) as where, line() as progress, output.status(output.tracing(parameters["model"])):
         answer = api.compare(*names, live=live, save=where, progress=progress, command=command, **parameters)
     if live:
         if form not in ("text", "json"):

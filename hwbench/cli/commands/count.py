@@ -7,7 +7,6 @@ import click
 
 from hwbench import api
 from hwbench.cli import language, options, output, values
-from hwbench.cli.progress import status, tracing
 from hwbench.report.text import workload as text
 from hwbench.workload.counting import ATTENTION
 from hwbench.workload.ops import CONVENTIONS
@@ -64,6 +63,6 @@ def count(model: str, layers: bool, tree: bool, depth: int | None, as_json: bool
         )
         output.show(api.count_language(model, **wanted), as_json)
         return
-    with status(tracing(model, training=parameters["mode"] == "training")):
+    with output.status(output.tracing(model, training=parameters["mode"] == "training")):
         answer = api.count(model, depth=depth or 2 if tree or depth else None, **parameters)
     output.show(answer, as_json, partial(text.summary, answer, all_layers=layers))

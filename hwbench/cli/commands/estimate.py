@@ -8,7 +8,6 @@ import click
 from hwbench import api
 from hwbench.answers import Answer
 from hwbench.cli import language, options, output
-from hwbench.cli.progress import status, tracing
 from hwbench.errors import InputError
 from hwbench.report.text import estimate as text
 from hwbench.report.text.layout import Style
@@ -70,7 +69,7 @@ def estimate(
             raise InputError("single-value", "This needs a single dtype, batch size and runtime.", field=field)
     if roofline and as_json:
         raise InputError("exclusive", "The roofline is drawn as text and cannot be JSON.", field="roofline")
-    with status(tracing(model, training=parameters["mode"] == "training")):
+    with output.status(output.tracing(model, training=parameters["mode"] == "training")):
         answer = api.estimate_all(model, device, **parameters)
     if several:
         output.show(answer, as_json)

@@ -8,6 +8,7 @@ import click
 from hwbench import api
 from hwbench.cli import options, output, values
 from hwbench.cli.progress import line
+from hwbench.cli.saving import save_option
 
 
 @options.command()
@@ -19,7 +20,7 @@ from hwbench.cli.progress import line
 @options.optimizer_option
 @click.option("--try", "tried", is_flag=True, help="Measure what is advised, too (of training).")
 @options.budget_option("20s")
-@options.save_option
+@save_option
 @options.tracing_options
 @options.json_option
 def explain(model: str | None, as_json: bool, **parameters: Any) -> None:

@@ -7,6 +7,7 @@ import click
 from hwbench import api
 from hwbench.cli import options, output, sweeping
 from hwbench.cli.progress import line
+from hwbench.cli.saving import folder_options, processes_option, saving
 
 
 def _scheduler(function: options.F) -> options.F:
@@ -32,9 +33,9 @@ def fleet() -> None:
 @click.argument("kernels", nargs=-1, metavar="[KERNEL]...")
 @_scheduler
 @click.option("--full", is_flag=True, help="Measure for 90 s a host instead of 15 s.")
-@options.processes_option(1, "Number of fresh processes a host.")
+@processes_option(1, "Number of fresh processes a host.")
 @click.option("--timeout", default="600s", show_default=True, metavar="T", help="Longest time for a host.")
-@options.folder_options
+@folder_options
 @options.json_option
 def bench(
     kernels: tuple[str, ...],
@@ -53,7 +54,7 @@ def bench(
     Example:
       hwbench fleet bench --scheduler tcp://head:8786 clock matmul --processes 5
     """
-    with options.saving(save, no_save) as where, line() as progress:
+    with saving(save, no_save) as where, line() as progress:
         answer = api.bench_cluster(scheduler, *kernels, quick=not full, save=where, progress=progress, **parameters)
     output.show(answer, as_json)
 

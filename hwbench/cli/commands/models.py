@@ -6,7 +6,6 @@ import click
 
 from hwbench import api
 from hwbench.cli import language, options, output
-from hwbench.cli.progress import status, tracing
 
 
 @options.group(invoke_without_command=True)
@@ -80,7 +79,7 @@ def export(model: str, path: str, **parameters: Any) -> None:
       hwbench models export hf:resnet -o resnet-traced.json
       hwbench models export hf:llama --phase decode --context 1024 -o llama.json
     """
-    with status(tracing(model)):
+    with output.status(output.tracing(model)):
         answer = api.export(model, path, **parameters)
     output.show(answer, as_json=False)
 

@@ -6,8 +6,7 @@ import click
 
 from hwbench import explore
 from hwbench.cli import options, output
-from hwbench.cli.cpu_limit import cpu_limit
-from hwbench.cli.progress import status
+from hwbench.cli.cpu_limit import cpu_limit, cpu_option
 
 
 @options.command()
@@ -33,7 +32,7 @@ from hwbench.cli.progress import status
     help="Measured times to compare with predictions [default: published ones].",
 )  # fmt: skip
 @click.option("--output", "-o", "path", default="report.html", show_default=True, metavar="FILE", help="File to write.")
-@options.cpu_option
+@cpu_option
 @options.json_option
 def report(runs: tuple[str, ...], more: tuple[str, ...], budget: str, as_json: bool, **parameters: Any) -> None:
     """Write the page of `hwbench explore` with its answers inside: one HTML file that opens offline.
@@ -47,6 +46,9 @@ def report(runs: tuple[str, ...], more: tuple[str, ...], budget: str, as_json: b
       hwbench report -m resnet50 -d rtx3090 -d rtx4090 --dtype fp16 -o cards.html
       hwbench report -m llama3-8b -d rtx3090 -d rtx4090
     """
-    with cpu_limit(budget, runs, more, parameters["data"], parameters["measurements"]), status("writing the page"):
+    with (
+        cpu_limit(budget, runs, more, parameters["data"], parameters["measurements"]),
+        output.status("writing the page"),
+    ):
         answer = explore.write_report(*runs, *more, **parameters)
     output.show(answer, as_json)

@@ -6,7 +6,6 @@ import click
 
 from hwbench import api
 from hwbench.cli import filters, language, options, output
-from hwbench.cli.progress import status, tracing
 from hwbench.report.text.language import points as language_points
 from hwbench.report.text.layout import Style
 from hwbench.report.text.requirement import MAX_DEVICES
@@ -53,7 +52,7 @@ def require(model: str, names: tuple[str, ...], everything: bool, as_json: bool,
         return
     for name in (*wanted, "context"):
         parameters.pop(name, None)
-    with status(tracing(model)):
+    with output.status(output.tracing(model)):
         answer = api.require(model, *names, **parameters)
     most = len(answer.devices) if everything else MAX_DEVICES
     output.show(answer, as_json, lambda style: text(answer, style, most))

@@ -10,6 +10,7 @@ from hwbench import api
 from hwbench.answers import Answer
 from hwbench.cli import language, options, output
 from hwbench.cli.progress import line
+from hwbench.cli.saving import save_option
 from hwbench.errors import InputError
 
 _LANGUAGE = ("weights", "kv_dtype", "prompt", "generate", "fused_attention", "keep")
@@ -31,7 +32,7 @@ _NETWORK = ("dtypes", "batches", "compiled", "layers", "inputs", "values", "batc
 @click.option("--keep", metavar="FILE", help="Keep the language model that is written, in this .gguf file.")
 @partial(options.optimizer_option, default="sgd")
 @options.budget_option("10s")
-@options.save_option
+@save_option
 @options.tracing_options
 @options.json_option
 def run(

@@ -8,6 +8,7 @@ import click
 from hwbench import api
 from hwbench.cli import options, output
 from hwbench.cli.progress import line
+from hwbench.cli.saving import processes_option
 
 
 @options.command("self-check")
@@ -15,7 +16,7 @@ from hwbench.cli.progress import line
 @click.option(
     "--pairs", type=click.IntRange(1, 1000), metavar="N", default=20, show_default=True, help="Number of comparisons."
 )
-@options.processes_option(3, "Processes of each run.")
+@processes_option(3, "Processes of each run.")
 @options.budget_option("0.5s", "Time of each process's samples.")
 @options.json_option
 def self_check(kernels: tuple[str, ...], as_json: bool, **parameters: Any) -> None:

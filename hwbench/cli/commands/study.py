@@ -6,7 +6,7 @@ import click
 
 from hwbench import api
 from hwbench.cli import options, output, values
-from hwbench.cli.cpu_limit import cpu_limit
+from hwbench.cli.cpu_limit import cpu_limit, cpu_option
 
 
 @options.group()
@@ -43,7 +43,7 @@ def study() -> None:
 @click.option("--device", "-d", metavar="D", help="Catalog name, YAML file, or host.")
 @options.dtype_option()
 @options.batch_option()
-@options.cpu_option
+@cpu_option
 @options.json_option
 def clock(budget: str, as_json: bool, **parameters: Any) -> None:
     """Study whether clock speed predicts scores: of the catalog's CPUs, or of a CSV file.

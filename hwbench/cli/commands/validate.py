@@ -6,8 +6,7 @@ import click
 
 from hwbench import api
 from hwbench.cli import options, output, values
-from hwbench.cli.cpu_limit import cpu_limit
-from hwbench.cli.progress import status
+from hwbench.cli.cpu_limit import cpu_limit, cpu_option
 from hwbench.predict.replay.summary import Validation
 from hwbench.report.text.language import validation as language_validation
 from hwbench.report.text.validation import summary
@@ -30,7 +29,7 @@ from hwbench.report.text.validation import summary
 @click.option("--runtime", metavar="R", help="Runtime of files that do not name it: torch-2.4-eager.")
 @click.option("--parameters", metavar="FILE", help="Parameters of `hwbench calibrate` instead of the shipped ones.")
 @click.option("--uncalibrated", is_flag=True, help="Without the calibrations that are saved of devices.")
-@options.cpu_option
+@cpu_option
 @click.option("--rows", "every_row", is_flag=True, help="List every row.")
 @options.json_option
 def validate(
@@ -62,7 +61,7 @@ def validate(
       $ hwbench validate mine.csv --device host --uncalibrated
       $ hwbench validate llama-bench.json --device rtx3090
     """
-    with cpu_limit(budget, files, measurements), status("predicting"):
+    with cpu_limit(budget, files, measurements), output.status("predicting"):
         answer = api.validate(*measurements, *files, **parameters)
     if isinstance(answer, Validation):
         output.show(answer, as_json, lambda style: summary(answer, style, every_row), answer.body(every_row))

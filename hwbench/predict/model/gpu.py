@@ -56,9 +56,9 @@ def _tiled(xp: ModuleType, launch: Launch, hardware: Hardware, rate: Rates, para
     feed = parameters.feed * (rate.flops_per_cycle / REFERENCE_RATE) ** parameters.feed_growth
     lost = 2.0 * feed  # FLOP of a row and of a column of a tile while their operands arrive, for a step of depth
     best = None
+    ramp = (1.0 + parameters.ramp) * xp.minimum(SPLIT_DEPTH / product.depth, 1.0)
     for rows, columns in SPLITS:
         waves = xp.ceil(product.rows / rows) * (xp.ceil(product.columns / columns) * product.groups) / hardware.units
-        ramp = (1.0 + parameters.ramp) * xp.minimum(SPLIT_DEPTH / product.depth, 1.0)
         cost = (waves + ramp) * (2.0 * rows * columns + lost * (rows + columns))
         best = cost if best is None else xp.minimum(best, cost)
     for rows, columns in TILES:

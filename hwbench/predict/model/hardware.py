@@ -150,7 +150,7 @@ def hardware_of(
         boost=boost(device),
         memory_ceiling=max(float(bandwidth), float(device.memory.bandwidth or 0.0)),
         tf32=tf32,
-        power=min(power_share(device, rate.flops_per_cycle) for rate in rates.values()),
+        power=power_share(device, max(rate.flops_per_cycle for rate in rates.values())),
         label=device.label,
         architecture=device.architectures.removesuffix("-pro"),
         other_isa=device.kind == "cpu" and vector.isa in OTHER_ISAS,

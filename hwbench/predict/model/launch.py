@@ -245,9 +245,9 @@ _FINER: dict[str, Callable[[Op], str]] = {
 """What tells the kernels of a family apart on a CPU. The norm of a batch without weights needs its statistics first."""
 
 
-def variant_of(op: Op) -> str:
-    """Return what an op computes where its family has several kernels on a CPU, else its family."""
-    family = family_of(op)
+def variant_of(op: Op, family: str = "") -> str:
+    """Return what an op computes where its family, if known already, has several kernels on a CPU, else the family."""
+    family = family or family_of(op)
     if op.kind == "transposed_conv" and op.macs:
         return "transposed" if op.depth >= NARROW or op.groups == 1 else "transposed_narrow"
     return _FINER[family](op) if family in _FINER else family
@@ -288,7 +288,7 @@ def epilogues(ops: Sequence[Op]) -> list[bool]:
             elements = _elements(op)
             result.append(False)
             continue
-        if variant_of(op) not in _EPILOGUES or _elements(op) != elements:
+        if _elements(op) != elements or variant_of(op) not in _EPILOGUES:
             elements = 0.0
         result.append(elements > 0.0)
     return result
@@ -399,7 +399,8 @@ def _repeated(launch: Launch, op: Op, samples: Number) -> Launch:
 def _launch_of(op: Op, bits: int, place: Place) -> Launch:
     """Return the launch of an op for one sample."""
     size = bits / 8
-    family, variant, output_bytes = family_of(op), variant_of(op), op.output_elements * size + op.fixed_output_bytes
+    family, output_bytes = family_of(op), op.output_elements * size + op.fixed_output_bytes
+    variant = variant_of(op, family)
     return Launch(
         family=family,
         count=op.count,

@@ -79,7 +79,8 @@ def launch_time(
         time = _trained(time, launch, runtime.training)
     time = time if hardware.factors is None else scaled(time, hardware.factors)
     compute, memory = _least(xp, launch, dtype, hardware, weights, fuses)
-    return replace(time, compute=xp.maximum(time.compute, compute), memory=xp.maximum(time.memory, memory))
+    compute, memory = xp.maximum(time.compute, compute), xp.maximum(time.memory, memory)
+    return LaunchTime(compute, memory, time.overhead, time.host, time.count, time.copies)
 
 
 def _trained(time: LaunchTime, launch: Launch, training: Training) -> LaunchTime:

@@ -7,8 +7,9 @@ from msgspec.structs import replace
 from hwbench import answers
 from hwbench.predict.estimate import Estimate, Estimates, LayerEstimate
 from hwbench.predict.forecast import LIMITS, Forecast
-from hwbench.report.text.blocks import MAX_LAYERS, alike, remark
 from hwbench.report.text.format import (
+    MAX_LAYERS,
+    alike,
     ceil_digits,
     floor_digits,
     intensity,
@@ -17,6 +18,7 @@ from hwbench.report.text.format import (
     layer_name,
     percent,
     rate,
+    remark,
     throughput,
 )  # fmt: skip
 from hwbench.report.text.layout import PLAIN, Style, field, heading, name_width, sentences, table

@@ -1,10 +1,15 @@
 """Numbers and names as people read them."""
 
 import math
+import re
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
 
 from hwbench.units import Bytes, si
 from hwbench.workload.ops import MemoryUse
 
+MAX_LAYERS = 24
+"""Layers up to which a table lists every one unasked."""
 RATED = {"inference": "inferences", "training": "samples", "decode": "tokens"}
 """What a rate counts, by the mode of a run; a sample of `decode` is a token."""
 _WIDE = "\u2e80"
@@ -87,6 +92,25 @@ def layer_name(name: str, count: int = 1, longest: int = 40) -> str:
     """Return a layer's name without its middle, and how many layers are alike: `model.l…self_attn.q_proj:mm ×128`."""
     line = cut(name, longest)
     return line if count == 1 else f"{line} ×{count}"
+
+
+def alike(layers: Sequence[Any], work: Callable[[Any], Hashable]) -> list[tuple[str, list[Any]]]:
+    """Return layers whose names differ by numbers and whose work is the same, by the name that they share."""
+    groups: dict[Hashable, list[Any]] = {}
+    for layer in layers:
+        groups.setdefault((re.sub(r"\d+", "*", layer.name), work(layer)), []).append(layer)
+    return [(shared_name(group), group) for group in groups.values()]
+
+
+def remark(layers: Sequence[Any]) -> list[str]:
+    """Return what `×12` means where a trace has made operators that are alike one, under the name of the first."""
+    return ["×N: the first of N operators that are alike"] if any(layer.count > 1 for layer in layers) else []
+
+
+def shared_name(group: Sequence[Any]) -> str:
+    """Return the name that a group shares, with `*` for numbers that differ."""
+    parts = zip(*(re.split(r"(\d+)", layer.name) for layer in group), strict=True)
+    return "".join(part[0] if len(set(part)) == 1 else "*" for part in parts)
 
 
 def width(text: str) -> int:

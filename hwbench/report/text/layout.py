@@ -125,8 +125,11 @@ def sentences(text: str, style: Style = PLAIN, indent: str = "") -> list[str]:
 
 def wrapped(text: str, first: int, rest: int | None = None) -> list[str]:
     """Return lines of up to `first`, then `rest` columns; names with dashes and numbers with units stay whole."""
+    words = text.split()
+    if width(whole := " ".join(words)) <= first:
+        return [whole] if words else []
     chunks: list[str] = []
-    for word in text.split():
+    for word in words:
         if chunks and chunks[-1][-1].isdigit() and _is_unit(word):
             chunks[-1] += f" {word}"
         else:

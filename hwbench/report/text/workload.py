@@ -8,8 +8,17 @@ from msgspec import UnsetType
 
 from hwbench import answers
 from hwbench.dtypes import dtype
-from hwbench.report.text.blocks import MAX_LAYERS, alike, remark, shared_name
-from hwbench.report.text.format import integer, intensity, layer_name, memory_use, percent
+from hwbench.report.text.format import (
+    MAX_LAYERS,
+    alike,
+    integer,
+    intensity,
+    layer_name,
+    memory_use,
+    percent,
+    remark,
+    shared_name,
+)
 from hwbench.report.text.layout import PLAIN, Style, field, heading, sentences, table
 from hwbench.units import si
 from hwbench.workload.counting import Count

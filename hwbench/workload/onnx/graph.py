@@ -23,7 +23,7 @@ from hwbench.workload.onnx.control import State
 from hwbench.workload.onnx.values import STANDARD, Value, shaped
 from hwbench.workload.onnx.walk import walk_graph
 from hwbench.workload.ops import Activations, Op, Shape, Workload, fold, uncounted
-from hwbench.workload.request import ModelRequest, TypedShape, typed_shape
+from hwbench.workload.request import ModelRequest, typed_shape
 
 _BATCH = re.compile(r".*batch.*", re.IGNORECASE)
 _LETTER = re.compile(r"n|b|bs", re.IGNORECASE)
@@ -179,8 +179,8 @@ class GraphSizes:
             raise _mismatch(f"The graph has {len(self.inputs)} inputs, not {len(requested)}.")
         self.names = [_dims(info) for info in self.inputs]
         self.dims = list(self.names)
-        for position, shape in enumerate(requested):
-            self.dims[position] = self._bind(position, shape)
+        for position, (shape, dtype) in enumerate(requested):
+            self.dims[position] = self._bind(position, shape, dtype)
         if request.image_size:
             self._bind_image(request.image_size)
 
@@ -248,25 +248,25 @@ class GraphSizes:
                 self.symbols = {size: side for size in dims[2:] if isinstance(size, str)} | self.symbols
                 dims[2:] = [side if size is None else size for size in dims[2:]]
 
-    def _bind(self, position: int, requested: TypedShape) -> _Sizes:
+    def _bind(self, position: int, shape: Shape, dtype: str | None) -> _Sizes:
         """Return an input's requested sizes, and bind its symbols. Raises InputError where the file differs."""
         info, dims = self.inputs[position], self.dims[position]
-        if requested.dtype and _DTYPES[requested.dtype] != info.type.tensor_type.elem_type:
-            raise _mismatch(f"Input '{shown(info.name)}' is not of dtype {requested.dtype}.")
+        if dtype and _DTYPES[dtype] != info.type.tensor_type.elem_type:
+            raise _mismatch(f"Input '{shown(info.name)}' is not of dtype {dtype}.")
         if dims is None:
-            return list(requested.shape)
-        if len(dims) != len(requested.shape):
+            return list(shape)
+        if len(dims) != len(shape):
             raise _mismatch(f"Input '{shown(info.name)}' has {len(dims)} dimensions.")
-        for number, (size, wanted) in enumerate(zip(dims, requested.shape, strict=True)):
+        for number, (size, wanted) in enumerate(zip(dims, shape, strict=True)):
             known = self.symbols.setdefault(size, wanted) if isinstance(size, str) else size
             if known not in (None, wanted):
                 what = f"Dimension {number} of input '{shown(info.name)}'"
                 raise _mismatch(f"{what} is {known} in this file, not {wanted}.")
-        return list(requested.shape)
+        return list(shape)
 
 
-def requested_inputs(request: ModelRequest) -> list[TypedShape]:
-    """Return the shapes of a request, separated by commas. Raises InputError."""
+def requested_inputs(request: ModelRequest) -> list[tuple[Shape, str | None]]:
+    """Return the shapes and dtypes of a request, separated by commas. Raises InputError."""
     return [typed_shape(text, _DTYPES) for text in (request.input.split(",") if request.input else ())]
 
 

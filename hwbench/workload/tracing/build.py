@@ -126,5 +126,5 @@ def _is_setting(buffer: torch.Tensor) -> bool:
 
 def typed_input(text: str) -> torch.Tensor:
     """Return a tensor without data of a shape such as `2x128:int64`. Raises InputError."""
-    wanted = typed_shape(text, _INPUT_DTYPES)
-    return torch.empty(wanted.shape, dtype=_INPUT_DTYPES[wanted.dtype or "float32"], device="meta")
+    shape, dtype = typed_shape(text, _INPUT_DTYPES)
+    return torch.empty(shape, dtype=_INPUT_DTYPES[dtype or "float32"], device="meta")

@@ -1,3 +1,0 @@
-"""The version, typed once; reading it imports nothing."""
-
-VERSION = "0.1.0"
