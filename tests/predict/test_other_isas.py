@@ -9,7 +9,7 @@ from hwbench.machine import catalog
 from hwbench.predict.forecast import forecast
 from hwbench.predict.model import scalar
 from hwbench.predict.model.hardware import hardware_of
-from hwbench.predict.model.interval import log_interval
+from hwbench.predict.model.interval import TILES, log_interval
 from hwbench.predict.model.parameters import parameters
 from hwbench.workload import load
 
@@ -33,3 +33,18 @@ def test_the_interval_of_another_isa_is_wider() -> None:
     for narrow, wide in zip(*ends, strict=True):
         assert wide**2 - narrow**2 == pytest.approx(spread.foreign**2)
         assert math.copysign(1, wide) == math.copysign(1, narrow)
+
+
+def test_the_matrix_engine_of_a_cpu_raises_the_highest_end_alone() -> None:
+    spread = parameters().runtimes["openvino-cpu"].spread
+    hardware = hardware_of(catalog.device("emerald-rapids-core"), ["bf16"])
+    assert hardware is not None
+    assert hardware.rates["bf16"].matrix
+    vectors = replace(hardware, rates={"bf16": replace(hardware.rates["bf16"], matrix=False)})
+    for more in (None, 0.1):  # without and with timings of networks
+        ends = [
+            log_interval(scalar, spread, "Intel", replace(each, spread=more), "bf16", (0.0, 0.0), launches=10)
+            for each in (vectors, hardware)
+        ]
+        assert ends[0][0] == ends[1][0]
+        assert ends[1][1] ** 2 - ends[0][1] ** 2 == pytest.approx(TILES**2)
