@@ -173,7 +173,7 @@ def si(value: float, unit: str, digits: int = 4, binary: bool = False) -> str:
     while abs(value) >= 0.9 * step and index < len(names) - 1:
         if abs(value) < step and abs(float(f"{value:.{digits}g}")) < step:
             break
-        value, index = value / step, index + 1
+        value, index = max(abs(value) / step, 1.0) * (1 if value > 0 else -1), index + 1
     number = f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}" if value < 1e15 else f"{value:.3e}"
     return f"{number} {names[index]}{unit}".strip()
 

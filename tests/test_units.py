@@ -272,6 +272,7 @@ def test_durations_have_no_exponent_either(value: float) -> None:
 
 
 @given(st.floats(min_value=1, max_value=2.0**69))
+@example(1023.52 * 2.0**50)
 def test_binary_prefixes_leave_less_than_1024(value: float) -> None:
     number, unit = si(value, "B", binary=True).split()
     assert 1 <= float(number) < 1024
