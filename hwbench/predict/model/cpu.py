@@ -132,7 +132,9 @@ def memory_time(
     reads = _weight_reads(xp, launch, hardware, parameters)
     weight_rate = xp.maximum(hardware.cycles * parameters.cached_weights, memory)  # no cache is slower than memory
     activation_rate = xp.maximum(hardware.cycles * parameters.cached_activations, memory)
-    constant = counts.weight_bytes * ((1.0 - resident) * reads / memory + resident * reads / weight_rate)
+    farther = _farther(hardware, weights)
+    cached_weights = xp.minimum(reads / weight_rate + farther, reads / memory)
+    constant = counts.weight_bytes * ((1.0 - resident) * reads / memory + resident * cached_weights)
     moved = (counts.input_bytes + counts.output_bytes) * _own(parameters.moves, launch)
     if launch.family == "attention":
         moved = moved + parameters.scores * ITEM * _scores(launch)
@@ -149,24 +151,21 @@ def memory_time(
     new_pages = written / (written + parameters.recycled + parameters.grown * weights)
     fresh = parameters.fresh / hardware.units * written * new_pages
     edge = parameters.edge / hardware.units * launch.edge
-    farther = _farther(xp, hardware, launch, resident, near, weights, parameters.fusion if fuses else 0.0)
-    return constant + fresh + edge + farther + moved * ((1.0 - near) / memory + near / activation_rate)
+    saved = parameters.fusion * counts.saved_bytes if fuses else 0.0
+    once = xp.maximum(counts.input_bytes + counts.output_bytes - saved, 0.0)
+    cached = xp.minimum(moved / activation_rate + once * _farther(hardware, once), moved / memory)
+    return constant + fresh + edge + (1.0 - near) * moved / memory + near * cached
 
 
-def _farther(
-    xp: ModuleType, hardware: Hardware, launch: Launch, resident: Number, near: Number, weights: Number, fusion: float
-) -> Number:
-    """Return the seconds that what is in the last level of cache takes longer than what is in the level before it.
+def _farther(hardware: Hardware, size: Number) -> Number:
+    """Return the seconds a byte of so many that the last level of cache takes longer than the level before it.
 
-    Each byte comes from there once: of the `resident` weights if those of all ops exceed that level, and of the `near`
-    activations if the op's own do.
+    What does not exceed the level before takes none more. Each byte comes from the last once, and no slower than from
+    memory.
     """
-    counts, share = launch.counts, STREAMED * hardware.inner
-    moved = xp.maximum(counts.input_bytes + counts.output_bytes - fusion * counts.saved_bytes, 0.0)
-    beyond, all_weights = moved / share, weights / share
-    beyond, all_weights = beyond * beyond, all_weights * all_weights
-    constant = counts.weight_bytes * resident * all_weights / (1.0 + all_weights)
-    return hardware.step * (constant + moved * near * beyond / (1.0 + beyond))
+    beyond = size / (STREAMED * hardware.inner)
+    beyond = beyond * beyond
+    return hardware.step * beyond / (1.0 + beyond)
 
 
 def _weight_reads(xp: ModuleType, launch: Launch, hardware: Hardware, parameters: CpuParameters) -> Number:

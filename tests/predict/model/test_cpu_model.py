@@ -82,13 +82,20 @@ def memory(family: str, weights: float, fuses: bool = False, hardware: Hardware 
 
 def test_bytes_beyond_the_inner_level_take_its_step_more() -> None:
     """Of 5 MB of activations beyond half of 2 MB 25 of 26 parts come from the last level, of 2 MB of weights 4 of 5."""
-    stepped = replace(HARDWARE, inner=2e6, step=3e-11)
+    stepped = replace(HARDWARE, inner=2e6, step=3e-12)
     resident, near = 1.0 / (1.0 + (2e6 / 2e6) ** 2), 1.0 / (1.0 + (5e6 / 4e6) ** 2)
-    more = 3e-11 * (2e6 * resident * 4 / 5 + 5e6 * near * 25 / 26)
+    more = 3e-12 * (2e6 * resident * 4 / 5 + 5e6 * near * 25 / 26)
     assert memory("map", 2e6, hardware=stepped) - memory("map", 2e6) == pytest.approx(more)
-    fused = 3e-11 * (2e6 * resident * 4 / 5 + 4.5e6 / (1.0 + (4.5 / 4) ** 2) * 20.25 / 21.25)
+    fused = 3e-12 * (2e6 * resident * 4 / 5 + 4.5e6 / (1.0 + (4.5 / 4) ** 2) * 20.25 / 21.25)
     assert memory("map", 2e6, True, stepped) - memory("map", 2e6, True) == pytest.approx(fused)
     assert memory("map", 2e6, hardware=replace(stepped, inner=1e12)) == pytest.approx(memory("map", 2e6))
+
+
+def test_the_last_level_is_no_slower_than_memory() -> None:
+    slow = replace(HARDWARE, inner=2e6, step=1.0)
+    weights, activations = 2e6 / 4e10, 5e6 / 4e10
+    fresh = memory("map", 2e6, hardware=replace(slow, cache=1e-9)) - weights - activations
+    assert memory("map", 2e6, hardware=slow) == pytest.approx(weights + activations + fresh)
 
 
 def activations(moved: float, bandwidth: float = 4e10) -> float:
