@@ -6,6 +6,9 @@ import torch
 
 from hwbench.workload.tracing.twins import convert_all, tensors
 
+_LARGE = 1 << 20
+"""Elements above which values of positions, such as of each pair of two, decide about no shape."""
+
 
 def get_item(tensor: torch.Tensor, index: Any) -> torch.Tensor:
     """Return `tensor[index]`, which a torch built without CUDA refuses for a fake CUDA tensor."""
@@ -48,6 +51,12 @@ def run_on_meta(func: Any, args: Any, kwargs: Any, device: str) -> Any:
 def is_mixed(value: Any) -> bool:
     """Return whether some tensors have values and others do not."""
     return len({tensor.is_meta for tensor in tensors(value)}) == 2
+
+
+def is_large(value: Any) -> bool:
+    """Return whether tensors of which some have values give one that is too large to be computed in passing."""
+    shapes = [tensor.shape for tensor in tensors(value)]
+    return len(shapes) > 1 and torch.broadcast_shapes(*shapes).numel() > _LARGE
 
 
 def _basic(tensor: torch.Tensor, index: Any) -> tuple[torch.Tensor, list[torch.Tensor | None]]:

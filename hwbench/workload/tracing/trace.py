@@ -110,7 +110,10 @@ class Dispatch(TorchDispatchMode):
             self.trace.has_values and name in _CONSTANTS and not (kwargs.get("dtype") or torch.int64).is_floating_point
         ):
             kwargs = kwargs | {"device": "cpu"}  # such as positions that are selected by the values of others
-        elif self.trace.has_values and name not in _BY_VALUES and stand_ins.is_mixed((args, kwargs)):
+        elif self.trace.has_values and (
+            (torch.Tag.pointwise in func.tags and stand_ins.is_large((args, kwargs)))
+            or (name not in _BY_VALUES and stand_ins.is_mixed((args, kwargs)))
+        ):
             return stand_ins.run_on_meta(func, args, kwargs, "meta")
         try:
             return func(*args, **kwargs)

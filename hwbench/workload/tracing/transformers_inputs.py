@@ -101,6 +101,7 @@ class _Sizes(Struct):
     image: int | None = None
     dtypes: dict[str, torch.dtype] = {}  # of arguments, as documented
     patch_values: int = 0  # that a patch of an image has
+    steps: int = 0  # of the spectrum of a sound that is given as a wave too
 
     def of(self, dimension: str) -> int:
         """Return the size of a dimension by its name in documentation."""
@@ -113,8 +114,8 @@ class _Sizes(Struct):
             return self._side_in_patches() ** 2 if name == "patches" else self.patch_values
         if name == "image_size" and self.image:
             return self.image
-        if name == "steps" and (positions := find(self.config, "max_source_positions")):
-            return 2 * int(positions)
+        if name == "steps" and (steps := self.steps or 2 * int(find(self.config, "max_source_positions") or 0)):
+            return steps
         known, usual = _CALLED.get(name, ((dimension, name), self.tokens))
         size = find(self.config, *known)
         if isinstance(size, (list, tuple)) and size:
@@ -275,8 +276,9 @@ def _arguments(
     for layouts in product(*([layout for layout in each if layout] for each in usual)):
         of_images = _Sizes(vision, batch, DEFAULT_TOKENS, side, dtypes, width)
         of_text = _Sizes(config, batch, DEFAULT_TOKENS, side, dtypes, width)
-        of_spectra = replace(of_text, tokens=_CALLED["steps"][1])
         of_waves = replace(of_text, tokens=of_text.of("samples"))
+        hop = find(config, "hop_length") if {"input_values", "input_features"} <= {*names} else None
+        of_spectra = replace(of_text, tokens=_CALLED["steps"][1], steps=of_waves.tokens // hop if hop else 0)
         inputs = {
             name: (of_images if name.startswith("pixel") else of_waves if name == "input_values" else of_spectra).empty(
                 name, layout

@@ -14,7 +14,7 @@ from hwbench.workload.request import ModelRequest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from hwbench.workload.tracing import batches, sources  # noqa: E402
+from hwbench.workload.tracing import batches, sources, stand_ins  # noqa: E402
 from hwbench.workload.tracing.build import Built, build_module  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # transformers' own warnings
@@ -196,6 +196,20 @@ def test_values_of_positions_and_inputs_are_known_where_weights_are_too_large() 
     trace = batches.run(Built(module, (rows[:, :8], ids), {}, 2, ""), ModelRequest(""))
     assert sum(op.macs for op in trace.ops) == 16 << 27
     assert trace.assumes
+
+
+def test_a_spectrum_next_to_a_wave_is_of_the_same_sound() -> None:
+    """A second of 16,000 samples, of which 320 are a step, is 50 steps for both encoders."""
+    found = traced("xcodec2")
+    assert {op.output_shape for op in found.ops if op.name.endswith("intermediate_dense:addmm")} == {(50, 4096)}
+
+
+def test_large_values_of_positions_are_not_computed() -> None:
+    """All pairs of 2,000 points, of which no shape follows, would take seconds in a trace that keeps values."""
+    points = torch.zeros(2000, 1), torch.zeros(1, 2000)
+    assert stand_ins.is_large(points)
+    assert not stand_ins.is_large(points[:1])
+    assert not stand_ins.is_large((torch.zeros(20, 1), torch.zeros(1, 20)))
 
 
 class Strided(torch.nn.Module):
