@@ -48,3 +48,9 @@ def test_the_matrix_engine_of_a_cpu_raises_the_highest_end_alone() -> None:
         ]
         assert ends[0][0] == ends[1][0]
         assert ends[1][1] ** 2 - ends[0][1] ** 2 == pytest.approx(TILES**2)
+
+
+def test_mixed_precision_on_a_cpu_has_an_interval() -> None:
+    found = forecast(load.workload("lenet5"), catalog.device("emerald-rapids-core"), "amp")
+    assert found is not None
+    assert found.interval_s[0] < found.time_s < found.interval_s[1]

@@ -34,7 +34,8 @@ def log_interval(
     """
     few = few_launches(launches, spread.few)
     low, high = (end * few for end in spread.devices.get(hardware.label, (spread.low, spread.high)))
-    late = TILES**2 if hardware.kind == "cpu" and hardware.rates[dtype].matrix else 0.0
+    tiles = hardware.kind == "cpu" and any(rates.matrix for rates in hardware.rates.values())
+    late = TILES**2 if tiles else 0.0
     if hardware.spread is not None and not foreign:  # networks were timed on this very device
         more = 1.0 - 1.0 / few**2  # what few launches add, of the square of an end
         return -sqrt(hardware.spread**2 + more * low**2), sqrt(hardware.spread**2 + more * high**2 + late)
