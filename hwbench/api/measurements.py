@@ -30,7 +30,6 @@ Progress = Callable[[float, str], None]
 """Hears which share (0 to 1) of the work is done, and what is done now."""
 
 STAGES = {"preparing": "preparing (the first time: compiling)", "calibrating": "calibrating", "sampling": "measuring"}
-MAX_PROCESSES = 100
 
 
 def bench(

@@ -14,7 +14,7 @@ from hwbench.api.records import save as save_record
 from hwbench.errors import InputError
 from hwbench.measure import processes, session, store
 from hwbench.measure.record import Record
-from hwbench.measure.session import BenchRequest
+from hwbench.measure.session import CHOICES, BenchRequest
 from hwbench.notices import Notice, unique
 from hwbench.report.text.layout import PLAIN, Style
 from hwbench.report.text.runs import runs as run_text
@@ -79,11 +79,15 @@ def live_request(
     """Return what is measured under each setting: kernels, by default `matmul`, or a model. Raises InputError."""
     if model is not None and kernels:
         raise InputError("exclusive", "Kernels and a model are not measured together.", field="kernels")
+    chosen = () if model else tuple(kernels) or ("matmul",)
+    wanted: str | None = check_dtype(dtype)
+    if wanted == "fp32" and chosen and not CHOICES["dtypes"].intersection(chosen):
+        wanted = None  # the default, which kernels such as `clock` have no use for
     return BenchRequest(
-        kernels=() if model else tuple(kernels) or ("matmul",),
+        kernels=chosen,
         quick=True,
         budget_s=check_duration(budget, "budget"),
-        dtypes=(check_dtype(dtype),),
+        dtypes=(wanted,) if wanted else None,
         command=tuple(command),
         model=model,
         batch=(check_batches(batches) or (1,))[0],
