@@ -250,7 +250,7 @@ def test_settings_are_measured_in_turns_saved_and_compared(
     text = cli("compare --live here FAST=1 --processes 2 --no-save").out
     assert text.startswith("FAST=1 against here")
     assert cli("compare --live A=1 --format csv --no-save").code == 2
-    for words, dtypes in (("clock", None), ("fma", ("fp32",)), ("clock --dtype bf16", ("bf16",))):  # the last is refused
+    for words, dtypes in (("clock", None), ("fma", ("fp32",)), ("clock --dtype bf16", ("bf16",))):
         assert cli(f"compare --live A=1 --kernel {words} --processes 1 --no-save").code == 0
         assert fake.requests[-1].dtypes == dtypes
     assert cli("compare --live A=1 --kernel fma -m alexnet --no-save --json").json["error"]["code"] == "exclusive"
