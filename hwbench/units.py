@@ -30,6 +30,7 @@ class Quantity(float):
     spellings: ClassVar[tuple[str, ...]] = ()
     prefixes: ClassVar[dict[str, int]] = _LARGE
     binary: ClassVar[bool] = False
+    others: ClassVar[dict[str, float]] = {}  # units that take no prefix
     example: ClassVar[str]
 
     @classmethod
@@ -55,6 +56,8 @@ class Quantity(float):
     @classmethod
     def _scale(cls, unit: str, text: str) -> tuple[int, float]:
         """Return the power of ten and the binary factor of a unit with its prefix."""
+        if unit in cls.others:
+            return 0, cls.others[unit]
         for spelling in (cls.unit, *cls.spellings):
             if unit.endswith(spelling):
                 prefix = unit.removesuffix(spelling)
@@ -138,12 +141,7 @@ class Seconds(Quantity):
 class PerSecond(Quantity):
     """A rate of whole inferences, also stated for a minute or an hour."""
 
-    unit, example = "/s", "30/s"
-
-    @classmethod
-    def _scale(cls, unit: str, text: str) -> tuple[int, float]:
-        seconds = {"/min": 60, "/h": 3600}.get(unit)
-        return (0, 1 / seconds) if seconds else super()._scale(unit, text)
+    unit, example, others = "/s", "30/s", {"/min": 1 / 60, "/h": 1 / 3600}
 
 
 def whole_number(text: str, high: int = MAX_WHOLE, low: int = 1) -> int | None:

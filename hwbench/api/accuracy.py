@@ -21,12 +21,11 @@ from hwbench.machine.parts import DeviceCalibration
 from hwbench.notices import Notice, notice
 from hwbench.predict.data import tables
 from hwbench.predict.data.rows import Defaults, MeasuredTime, device_words
-from hwbench.predict.model.calibration import short_name
 from hwbench.predict.model.hardware import hardware_of
 from hwbench.predict.model.parameters import ParameterFile, dumped
 from hwbench.predict.model.parameters import parameters as shipped_parameters
 from hwbench.predict.model.parameters import read as read_parameters
-from hwbench.predict.model.runtimes import check_runtime, full_name
+from hwbench.predict.model.runtimes import check_runtime, full_name, short_name
 from hwbench.predict.replay import replay
 from hwbench.predict.replay.summary import Validation
 from hwbench.report.text.layout import PLAIN, Style

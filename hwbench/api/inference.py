@@ -28,8 +28,7 @@ from hwbench.measure.torch.device import TorchDevice, find_device, free_memory, 
 from hwbench.measure.torch.gpu import describe
 from hwbench.notices import Notice, notice, unique
 from hwbench.predict.estimate import Estimate, estimate
-from hwbench.predict.model.calibration import of_calibrations
-from hwbench.predict.model.runtimes import full_name, runs_on
+from hwbench.predict.model.runtimes import full_name, of_calibrations, runs_on
 from hwbench.report.text import inference as text
 from hwbench.report.text.layout import PLAIN, Style
 from hwbench.study import inference as study

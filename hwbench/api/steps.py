@@ -22,7 +22,7 @@ from hwbench.measure.torch.device import find_device, torch_module
 from hwbench.notices import Notice, notice, unique
 from hwbench.predict.estimate import estimate
 from hwbench.predict.improvements import LARGER, LEAST, improvements
-from hwbench.predict.model.calibration import of_calibrations
+from hwbench.predict.model.runtimes import of_calibrations
 from hwbench.report.text import step as step_text
 from hwbench.report.text.layout import PLAIN, Style
 from hwbench.stats.intervals import Interval

@@ -16,8 +16,7 @@ from hwbench.files import atomic
 from hwbench.machine.device import Device
 from hwbench.measure.cluster import connected, spread
 from hwbench.notices import Notice, notice, unique
-from hwbench.predict.model.calibration import notices_on
-from hwbench.predict.model.runtimes import check_runtime
+from hwbench.predict.model.runtimes import check_runtime, notices_on
 from hwbench.report.export.sweep import PointWriter
 from hwbench.report.text.layout import PLAIN, Style
 from hwbench.study.sweep import sweep as study

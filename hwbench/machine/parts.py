@@ -14,7 +14,7 @@ Engine = Literal["vector", "matrix"]
 Sparsity = Literal["dense", "2:4"]
 Accumulator = Literal[DtypeName, "int32"]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
-Released = Annotated[str, Meta(pattern=r"^(19|20)[0-9]{2}(-(0[1-9]|1[0-2]))?$")]
+Released = Annotated[str, Meta(pattern=r"^(19|20)[0-9]{2}(-0[1-9]|-1[0-2])?$")]
 Provenance = Literal["spec", "derived", "os", "measured", "set", "assumed"]
 Segment = Literal["consumer", "workstation", "datacenter", "embedded"]
 """Market that a GPU was made for: consumer cards run above their printed boost clock unless power limits them."""

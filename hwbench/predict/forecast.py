@@ -13,13 +13,12 @@ from hwbench.machine.device import Device
 from hwbench.machine.parts import ClockKind, DeviceCalibration
 from hwbench.notices import Notice, notice
 from hwbench.predict.model import scalar
-from hwbench.predict.model.calibration import calibration_notices, calibration_of
 from hwbench.predict.model.hardware import Hardware, hardware_of
 from hwbench.predict.model.interval import log_interval
 from hwbench.predict.model.latest import latest
 from hwbench.predict.model.launch import UNKNOWN, launches_of
 from hwbench.predict.model.parameters import ParameterFile, Runtime, parameters, parameters_name
-from hwbench.predict.model.runtimes import KERNELS, Math, runtime_for
+from hwbench.predict.model.runtimes import KERNELS, Math, calibration_notices, calibration_of, runtime_for
 from hwbench.predict.model.time import (
     LaunchTime,
     device_and_host_time,

@@ -12,8 +12,7 @@ from hwbench.errors import InputError
 from hwbench.machine.device import Device
 from hwbench.notices import Notice
 from hwbench.predict.forecast import LIMITS, Limit
-from hwbench.predict.model.calibration import notices_on
-from hwbench.predict.model.runtimes import Math
+from hwbench.predict.model.runtimes import Math, notices_on
 from hwbench.workload.ops import Workload
 
 if TYPE_CHECKING:

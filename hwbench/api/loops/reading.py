@@ -10,7 +10,7 @@ from hwbench.measure.steps import MIN_STEPS, TimedStep, rate
 from hwbench.notices import Notice, notice
 from hwbench.predict.estimate import Estimate, estimate
 from hwbench.predict.improvements import improvements
-from hwbench.predict.model.calibration import of_calibrations
+from hwbench.predict.model.runtimes import of_calibrations
 from hwbench.stats.intervals import LEVEL
 from hwbench.study.step import MeasuredStep, StepExplanation, explained_step
 from hwbench.study.utilization import Utilization

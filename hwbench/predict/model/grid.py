@@ -14,12 +14,11 @@ from hwbench.errors import InputError
 from hwbench.machine.device import Device
 from hwbench.predict.model import bounds
 from hwbench.predict.model.bounds import DeviceCeilings, ceilings_of, compute_dtype, engines
-from hwbench.predict.model.calibration import calibration_of
 from hwbench.predict.model.hardware import Hardware, hardware_of
 from hwbench.predict.model.interval import log_interval
 from hwbench.predict.model.launch import UNKNOWN, Launch, Place, family_of, launch_of, ops_of_one, places, variant_of
 from hwbench.predict.model.parameters import ParameterFile, Runtime, parameters
-from hwbench.predict.model.runtimes import KERNELS, Math, check_runtime, full_name, runs_on, runtime_for
+from hwbench.predict.model.runtimes import KERNELS, Math, calibration_of, check_runtime, full_name, runs_on, runtime_for
 from hwbench.predict.model.time import device_time, launch_time, parts, total_time, weight_bytes, weights_of
 from hwbench.workload.ops import Op, Workload, fold
 

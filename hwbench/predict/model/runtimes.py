@@ -1,9 +1,15 @@
-"""Kinds of runtime: which one a measurement's words mean, and which run on a kind of device."""
+"""Kinds of runtime: which one a measurement's words mean, which run on a kind of device, which calibration counts."""
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
+from msgspec import to_builtins
+
 from hwbench.errors import InputError, nearest, shown
+from hwbench.machine.device import Device
+from hwbench.machine.parts import DeviceCalibration
+from hwbench.notices import Notice, notice
 
 Math = Literal["default", "strict"]
 """How a runtime computes fp32: by default (torch on NVIDIA's GPUs: convolutions in tf32), or in fp32 throughout."""
@@ -101,3 +107,31 @@ def runtime_for(kind: str, runtime: str | None, phase: str | None = None) -> str
         message = f"The runtime '{runtime}' is not for this kind of device ({kind})."
         raise InputError("runtime-for-other-device", message, field="runtime", nearest=runtimes_on(kind))
     return full_name(runtime, kind)
+
+
+def calibration_of(device: Device, name: str) -> DeviceCalibration | None:
+    """Return the calibration of a device in a runtime, by the full name of its parameters: that of no other counts."""
+    return next((each for each in device.calibrations or () if full_name(each.runtime, device.kind) == name), None)
+
+
+def short_name(name: str) -> str:
+    """Return the name of parameters without the kind of device: `onnxruntime` of `onnxruntime-cpu`."""
+    return name.rpartition("-")[0]
+
+
+def calibration_notices(device: Device, name: str) -> Iterator[Notice]:
+    """Yield the notice of the calibration that forecasts of a runtime rest on, if there is one."""
+    if known := calibration_of(device, name):
+        yield notice("calibrated", **to_builtins(known))
+
+
+def of_calibrations(notices: Iterable[Notice]) -> list[Notice]:
+    """Return the notices of calibrations among those of a forecast."""
+    return [each for each in notices if each.code == "calibrated"]
+
+
+def notices_on(devices: Iterable[Device], runtime: str | None, phase: str | None) -> Iterator[Notice]:
+    """Yield the notices of the calibrations that forecasts of devices rest on, where they run a runtime."""
+    for device in devices:
+        if device.calibrations and (runtime is None or runs_on(runtime, device.kind)):
+            yield from calibration_notices(device, runtime_for(device.kind, runtime, phase))

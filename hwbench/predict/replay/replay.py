@@ -24,9 +24,8 @@ from hwbench.predict.data.tables import MeasuredTable
 from hwbench.predict.data.workloads import Workloads, by_trace, measured_workload
 from hwbench.predict.estimate import least_times
 from hwbench.predict.forecast import Forecast, forecast
-from hwbench.predict.model.calibration import of_calibrations
 from hwbench.predict.model.parameters import ParameterFile, parameters
-from hwbench.predict.model.runtimes import engine_of, is_foreign, runtime_of, version_of
+from hwbench.predict.model.runtimes import engine_of, is_foreign, of_calibrations, runtime_of, version_of
 from hwbench.predict.replay.summary import ReplayRow, Validation, summary
 from hwbench.workload import cached
 from hwbench.workload.ops import Workload

@@ -14,8 +14,7 @@ from hwbench.notices import Notice, notice
 from hwbench.predict.estimate import Estimate, RooflineRates, estimate
 from hwbench.predict.forecast import Limit
 from hwbench.predict.model.bounds import peak_for
-from hwbench.predict.model.calibration import of_calibrations
-from hwbench.predict.model.runtimes import Math, check_runtime, runs_on
+from hwbench.predict.model.runtimes import Math, check_runtime, of_calibrations, runs_on
 from hwbench.study.compare import decomposition
 from hwbench.study.compare.decomposition import Decomposition
 from hwbench.workload.ops import Workload

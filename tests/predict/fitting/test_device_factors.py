@@ -18,9 +18,8 @@ from hwbench.predict.fitting import cases
 from hwbench.predict.fitting.device_factors import factors
 from hwbench.predict.fitting.problem import Case
 from hwbench.predict.forecast import forecast
-from hwbench.predict.model.calibration import short_name
 from hwbench.predict.model.parameters import parameters
-from hwbench.predict.model.runtimes import RUNTIMES, runtimes_on
+from hwbench.predict.model.runtimes import RUNTIMES, runtimes_on, short_name
 from hwbench.workload import load
 
 CPU = catalog.device("ryzen7-5800x")
