@@ -229,7 +229,7 @@ def tracing_options(function: F) -> F:
         traced(
             "--value", "values", multiple=True, metavar="NAME=VALUE",
             callback=lambda _context, _parameter, texts: model_values(texts),
-            help="Argument of a traced model that is no tensor: sr=16000, causal=true. Repeatable.",
+            help="Argument of a traced model that is no tensor, or input of an ONNX file: sr=16000. Repeatable.",
         ),
         traced("--input", "inputs", metavar="SHAPE", help="Input of a traced model: 2x3x224x224, 2x128:int64."),
     ):  # fmt: skip
@@ -242,7 +242,7 @@ def model_values(texts: tuple[str, ...]) -> dict[str, int | float | bool | str |
     values: dict[str, int | float | bool | str | None] = {}
     for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
-        if not equals or not name.isidentifier():
+        if not equals or len(name.split()) != 1:
             raise InputError("bad-value", f"'{shown(text)}' is not NAME=VALUE, such as sr=16000.", field="values")
         if name in values:
             raise InputError("given-twice", f"'{shown(name)}' is given twice.", field="values")

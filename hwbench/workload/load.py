@@ -41,9 +41,6 @@ def workload(model: str | ModelRequest) -> Workload:
     if (source == "onnx" and colon) or request.model.endswith(".onnx"):
         path = rest if source == "onnx" and colon else request.model
         _require("onnx", path, "model")
-        if request.values:
-            text = "Values are arguments of torch modules; those of an ONNX file are its inputs."
-            raise InputError("not-for-onnx", text, field="values")
         from hwbench.workload.onnx import isolated
 
         return isolated.workload(path, request)

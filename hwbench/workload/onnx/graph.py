@@ -13,14 +13,14 @@ from math import prod
 from typing import Any
 
 from msgspec import Struct
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
-from hwbench.errors import InputError, shown
+from hwbench.errors import InputError, nearest, shown
 from hwbench.workload import growth
 from hwbench.workload.onnx import buffers
 from hwbench.workload.onnx import file as onnx_file
 from hwbench.workload.onnx.control import State
-from hwbench.workload.onnx.values import STANDARD, Value, shaped
+from hwbench.workload.onnx.values import STANDARD, Value, of_tensor, shaped
 from hwbench.workload.onnx.walk import walk_graph
 from hwbench.workload.ops import Activations, Op, Shape, Workload, fold, uncounted
 from hwbench.workload.request import ModelRequest, typed_shape
@@ -61,7 +61,7 @@ def workload(path: str, request: ModelRequest) -> Workload:
     It is of exactly the inputs in the file or the request. Where a walk at another size of the batch shows that the
     cost is a multiple of it, apart from traffic of weights, ops are those of one sample. An open batch is 1.
     """
-    for name in request.parameters_but("input", "image_size", "batch", "batch_dim", "unfolded"):
+    for name in request.parameters_but("input", "image_size", "batch", "batch_dim", "unfolded", "values"):
         text = "This does not apply to an ONNX file, which is counted unchanged; export the model accordingly."
         raise InputError("not-for-onnx", text, field=name)
     requested_inputs(request)  # fails before the file is read
@@ -85,6 +85,8 @@ def _counted(path: str, graph: Any, opsets: dict[str, int], request: ModelReques
         values = {info.name: shaped(info.type.tensor_type.elem_type, shape, "data") for info, shape in types}
         for value in values.values():
             state.buffers.add(buffers.size(value))
+        for name, stated in request.values:
+            values[name] = of_tensor(filled(name, stated, sizes.inputs, shapes))
         return _Walk(shapes, state, walk_graph(state, graph, ChainMap(values)))
 
     batch, dims, first, each = _batch(sizes, walk, request)
@@ -263,6 +265,28 @@ class GraphSizes:
                 what = f"Dimension {number} of input '{shown(info.name)}'"
                 raise _mismatch(f"{what} is {known} in this file, not {wanted}.")
         return list(shape)
+
+
+def filled(name: str, value: float | str | None, inputs: list[Any], shapes: list[Shape]) -> Any:
+    """Return a tensor of an input all elements of which have the value that the user states. Raises InputError."""
+    names = [info.name for info in inputs]
+    if name not in names:
+        text = f"The graph has no input '{shown(name)}'."
+        raise InputError("unknown-value", text, field="values", nearest=nearest(name, names) or tuple(names[:3]))
+    number, shape = inputs[names.index(name)].type.tensor_type.elem_type, shapes[names.index(name)]
+    kind = "" if number == TensorProto.STRING else helper.tensor_dtype_to_np_dtype(number).kind
+    if type(value) not in {"b": (bool,), "i": (int,), "u": (int,), "f": (int, float)}.get(kind, ()):
+        what = {"b": "true or false", "i": "a whole number", "u": "a whole number", "f": "a number"}.get(kind)
+        text = f"'{shown(value)}' is no value of input '{shown(name)}'{what and f', which is {what}' or ''}."
+        raise InputError("bad-value", text, field="values")
+    if prod(shape) > onnx_file.MAX_KEPT_ELEMENTS:
+        text = f"Input '{shown(name)}' has more than {onnx_file.MAX_KEPT_ELEMENTS} elements, too many to state."
+        raise InputError("bad-value", text, field="values")
+    try:
+        return helper.make_tensor(name, number, shape, [value] * prod(shape))
+    except (OverflowError, ValueError, TypeError):
+        text = f"'{shown(value)}' is out of the range of input '{shown(name)}'."
+        raise InputError("bad-value", text, field="values") from None
 
 
 def requested_inputs(request: ModelRequest) -> list[tuple[Shape, str | None]]:

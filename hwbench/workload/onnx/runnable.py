@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from hwbench.errors import InputError, shown
 from hwbench.workload.onnx import file as onnx_file
-from hwbench.workload.onnx.graph import GraphSizes
+from hwbench.workload.onnx.graph import GraphSizes, filled
 from hwbench.workload.ops import Shape
 from hwbench.workload.request import ModelRequest
 
@@ -38,8 +38,11 @@ def runnable(path: str, request: ModelRequest, batch: int) -> RunnableGraph:
         whole: list[tuple[int, ...]] = [() for _ in sizes.inputs]
         shapes, _ = sizes.at(next((dims for dims, _ in sizes.candidates(request.batch_dim)), whole), batch)
         _fill(model.graph)
+        tensors = [filled(name, value, sizes.inputs, shapes) for name, value in request.values]
     except InputError as error:
         raise error if error.field else error.at(file=path) from None
+    model.graph.initializer.extend(tensors)
+    fixed = {tensor.name for tensor in tensors}
     for info, shape in zip(sizes.inputs, shapes, strict=True):
         info.type.tensor_type.ClearField("shape")
         for size in shape:
@@ -47,8 +50,12 @@ def runnable(path: str, request: ModelRequest, batch: int) -> RunnableGraph:
     model.graph.ClearField("value_info")  # of another batch
     for info in model.graph.output:
         info.type.tensor_type.ClearField("shape")
-    kinds = [_dtype(info.name, info.type.tensor_type.elem_type).name for info in sizes.inputs]
-    return RunnableGraph(model.SerializeToString(), tuple(zip(shapes, kinds, strict=True)))
+    pairs = [(info, shape) for info, shape in zip(sizes.inputs, shapes, strict=True) if info.name not in fixed]
+    kept = [info for info in model.graph.input if info.name not in fixed]
+    inputs = tuple((shape, _dtype(info.name, info.type.tensor_type.elem_type).name) for info, shape in pairs)
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    return RunnableGraph(model.SerializeToString(), inputs)
 
 
 def _fill(graph: Any) -> None:

@@ -65,6 +65,19 @@ def test_an_engine_takes_the_graph(tmp_path: Path) -> None:
     assert caught.value.code == "unsupported-dtype"
 
 
+def test_an_input_of_a_stated_value_is_part_of_the_graph(tmp_path: Path) -> None:
+    proto = onnx.load(graph(tmp_path / "net.onnx"), load_external_data=False)
+    proto.graph.node.append(helper.make_node("Mul", ["y", "scale"], ["z"]))
+    proto.graph.input.append(helper.make_tensor_value_info("scale", TensorProto.FLOAT, [1]))
+    onnx.save(proto, str(tmp_path / "scaled.onnx"))
+    request = ModelRequest("net", values=(("scale", 3.0),))
+    found = runnable(str(tmp_path / "scaled.onnx"), request, 2)
+    body = onnx.load_from_string(found.content).graph
+    stated = {each.name: numpy_helper.to_array(each).tolist() for each in body.initializer if each.dims == [1]}
+    assert (found.inputs, [each.name for each in body.input]) == ((((2, 3, 8, 8), "float32"),), ["x"])
+    assert stated == {"scale": [3.0]}
+
+
 @pytest.mark.slow
 @pytest.mark.realtime
 def test_a_file_is_run_beside_what_is_counted(tmp_path: Path) -> None:

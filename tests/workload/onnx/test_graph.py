@@ -378,6 +378,26 @@ def test_if_takes_the_branch_that_is_known_else_the_one_with_more_work(tmp_path:
     assert found.uncounted == ("If (the branch with more work) (1 of 2 operators)",)
 
 
+def test_values_of_inputs_choose_branches(tmp_path: Path) -> None:
+    proto = conditional([], [info("go", dtype=TensorProto.BOOL)])
+    for value, macs in ((True, 6 * 32 * 7), (False, 6 * 32 * 7 + 6 * 7 * 7)):
+        found = counted(tmp_path, proto, values=(("go", value),))
+        assert (found.macs, found.uncounted) == (macs, ())
+    refused = {"go": 1, "x": "three", "so": True}
+    for name, value in refused.items():
+        with pytest.raises(InputError) as raised:
+            counted(tmp_path, proto, values=((name, value),))
+        assert (raised.value.field, name in raised.value.message) == ("values", True)
+    rates = [helper.make_tensor("at", INT64, [], [16000]), node("Equal", "sr at", "go")]
+    proto = conditional(rates[:1], [info("sr", dtype=INT64)])
+    proto.graph.node.insert(0, rates[1])
+    for rate, macs in ((16000, 6 * 32 * 7), (8000, 6 * 32 * 7 + 6 * 7 * 7)):
+        found = counted(tmp_path, proto, values=(("sr", rate),))
+        assert (found.macs, found.uncounted) == (macs, ())
+    with pytest.raises(InputError, match="out of the range"):
+        counted(tmp_path, proto, values=(("sr", 1 << 80),))
+
+
 def loop(trips: int | None) -> Any:
     state = [info("i", dtype=INT64), info("go", dtype=TensorProto.BOOL), info("h", 2, 32)]
     body = [node("Identity", "go", "on"), node("MatMul", "h w", "next")]
