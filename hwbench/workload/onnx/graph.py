@@ -277,7 +277,7 @@ def filled(name: str, value: float | str | None, inputs: list[Any], shapes: list
     kind = "" if number == TensorProto.STRING else helper.tensor_dtype_to_np_dtype(number).kind
     if type(value) not in {"b": (bool,), "i": (int,), "u": (int,), "f": (int, float)}.get(kind, ()):
         what = {"b": "true or false", "i": "a whole number", "u": "a whole number", "f": "a number"}.get(kind)
-        text = f"'{shown(value)}' is no value of input '{shown(name)}'{what and f', which is {what}' or ''}."
+        text = f"'{shown(value)}' is no value of input '{shown(name)}'{(what and f', which is {what}') or ''}."
         raise InputError("bad-value", text, field="values")
     if prod(shape) > onnx_file.MAX_KEPT_ELEMENTS:
         text = f"Input '{shown(name)}' has more than {onnx_file.MAX_KEPT_ELEMENTS} elements, too many to state."

@@ -157,6 +157,25 @@ def _chosen(rows: torch.Tensor) -> torch.Tensor:
     return rows[rows[:, 0] >= 0]
 
 
+def test_random_values_that_nobody_asked_for_take_one_thread() -> None:
+    seen: list[tuple[bool, int]] = []
+
+    def chosen(parts: Any, x: Any) -> Any:
+        seen.append((x.is_meta, torch.get_num_threads()))
+        return parts[0](x) if x.sum() > 0 else x
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        for real, threads in ((False, 1), (True, 3)):
+            count(Function(chosen, nn.Linear(8, 8)), data(2, 8), real=real)
+            assert {number for is_meta, number in seen if not is_meta} == {threads}
+            seen.clear()
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_large_module_that_needs_values_is_refused_with_the_way_out() -> None:
     module = Function(lambda parts, x: _chosen(parts[0](x)), build_module(lambda: nn.Linear(8192, 16384), "large"))
     with pytest.raises(InputError) as refused:
