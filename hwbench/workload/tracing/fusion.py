@@ -90,7 +90,8 @@ def _groups(nodes: list[Node]) -> tuple[list[int], list[list[int | None]]]:
     group: list[int] = []
     writer: dict[int, int] = {}
     producers: list[list[int | None]] = []
-    members: dict[int, int] = {}  # sets of ops as bits of an integer
+    kernels: dict[int, list[int]] = {}  # the ops of each kernel
+    members: dict[int, int] = {}  # the same as bits of an integer
     needs: dict[int, int] = {}  # all ops outside of a kernel that must have run before it
     for position, node in enumerate(nodes):
         sources = [writer.get(access.tensor) for access in node.reads]
@@ -101,8 +102,11 @@ def _groups(nodes: list[Node]) -> tuple[list[int], list[list[int | None]]]:
         outside = _union(needs[p] | (0 if p in joined else members[p]) for p in parents)
         together = 1 << position | _union(members.pop(other) for other in joined)
         group.append(own)
+        kernels.setdefault(own, []).append(position)
         for other in joined[1:]:
-            group = [own if known == other else known for known in group]
+            for moved in kernels[other]:
+                group[moved] = own
+            kernels[own] += kernels.pop(other)
         members[own], needs[own] = together, outside & ~together
         producers.append(sources)
         for access in node.writes:

@@ -61,6 +61,7 @@ class Dispatch(TorchDispatchMode):
         self.trace = trace
         self.questions: dict[int, tuple[str, Any]] = {}  # by the storage of the answer, as in Trace
         self.packed = twins.Packed(trace.add_weights)
+        self.pointwise = stand_ins.Pointwise()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -116,7 +117,7 @@ class Dispatch(TorchDispatchMode):
         ):
             return stand_ins.run_on_meta(func, args, kwargs, "meta")
         try:
-            return func(*args, **kwargs)
+            return self.pointwise.run(func, args, kwargs)
         except RuntimeError:  # of kernels that ask for the device
             if not fake:
                 raise

@@ -36,6 +36,15 @@ def test_both_sides_of_a_residual_end_in_one_kernel() -> None:
     assert [one.fused for one in savings(nodes)] == [False, False, False, True, True, True]
 
 
+def test_three_kernels_become_one_whose_later_ops_join_it() -> None:
+    """Ops that were merged into the kernel of another are merged with it again."""
+    chains = [n for i in (0, 2, 4) for n in (node("conv", [10], [i]), node("relu", [i], [i + 1]))]
+    sums = [node("add", [1, 3], [6]), node("add", [6, 5], [7]), node("add", [7, 1], [8])]
+    found = savings([*chains, *sums])
+    assert [one.fused for one in found] == [False, False, False, True, False, True, True, True, True]
+    assert found[8].amount.elements == 20  # both are in its kernel
+
+
 def test_nothing_joins_a_kernel_that_its_other_input_waits_for() -> None:
     """As in squeeze-and-excitation: the gate depends on what it is multiplied with."""
     nodes = [

@@ -144,3 +144,31 @@ def test_random_modules_as_flop_counter_mode_counts_them(start: int, training: b
                 output.sum().backward()
         again = sum(op.macs // 5 for op in ours.ops if op.kind == "attention_backward")
         assert 2 * (sum(op.macs for op in ours.ops) - again) == counter.get_total_flops(), (seed, module)
+
+
+def test_results_whose_form_is_known_have_the_form_that_torch_finds() -> None:
+    """Broadcast, promoted, transposed, with numbers of each kind, written in place: run twice, each a new tensor."""
+    from hwbench.workload.tracing.stand_ins import Pointwise
+
+    aten = torch.ops.aten
+    tensors = [
+        torch.empty(4, 6, device="meta"),
+        torch.empty(6, 4, device="meta").t(),
+        torch.empty(4, 1, dtype=torch.int64, device="meta"),
+        torch.empty(6, dtype=torch.bfloat16, device="meta"),
+        torch.empty((), dtype=torch.float64, device="meta"),
+        torch.nn.Parameter(torch.empty(6, device="meta")),
+    ]
+    calls: list[tuple[Any, tuple[Any, ...]]] = [
+        (func, (a, b)) for a in tensors for b in (*tensors, 2, 2.0, True) for func in (aten.mul.Tensor, aten.lt.Tensor)
+        if isinstance(b, torch.Tensor) or func is aten.mul.Tensor
+    ]  # fmt: skip
+    calls += [(aten.exp.default, (a,)) for a in tensors]
+    pointwise = Pointwise()
+    for func, args in calls * 2:
+        found, right = pointwise.run(func, args, {}), func(*args)
+        assert (found.shape, found.stride(), found.dtype) == (right.shape, right.stride(), right.dtype), (func, args)
+        assert found.is_meta
+    data = torch.empty(4, 6, device="meta")
+    assert pointwise.run(aten.add_.Tensor, (data, 1), {}) is data
+    assert pointwise.run(aten.exp.default, (torch.zeros(2),), {}).tolist() == [1, 1]
