@@ -336,7 +336,10 @@ TEXTS: dict[str, str | Callable[..., str]] = {
     "wrong-answers": "These kernels gave wrong answers, so ignore their speed: {kernels}.",
     "interrupted": "The run was interrupted: some kernels have no samples, or fewer than usual.",
     "kernel-left-out": "{kernel} was not measured: {reason}",
-    "emulated-dtype": "This CPU has no arithmetic in {dtype}: libraries emulate it, up to 100 times slower than fp32.",
+    "emulated-dtype": (
+        "This CPU has no arithmetic in {dtype}: hwbench multiplies it in fp32, libraries emulate it, up "
+        "to 100 times slower than fp32."
+    ),
     "processes-failed": "{failed} of {count} processes failed: {reason}",
     "processes-interrupted": "The run was interrupted: {measured} of {count} processes measured.",
     "hosts-share-machine": "{hosts} are one machine, which measured for all of them at once.",

@@ -1,10 +1,14 @@
-"""Compare hwbench's products of bf16 and int8 with torch's (oneDNN), onnxruntime's (MLAS) and the ceiling.
+"""Compare hwbench's products of fp16, bf16 and int8 with torch's (oneDNN), onnxruntime's (MLAS) and the ceiling.
 
 All contestants of a shape run in turns, in random order, in one process: see matmul.py. Operands lie row by row; what
 each does to them for its kernels is part of its time, as hwbench's is. onnxruntime multiplies bytes without a sign by
 bytes with one (MatMulInteger), and has B as a constant, which it packs once, as does the product that it meets.
 
-Usage: python benchmarks/kernels/lowprecision.py [bf16|int8]... [threads=1] [set=square|thin] [seconds=3] [MxNxK]...
+fp16 is multiplied in fp32 by both, so that its ceiling is that of multiply-adds in fp32. The largest errors of both, in
+units of |A|·|B| · 2⁻²⁴ against fp64, are printed beside: torch's product is rounded to fp16 or bf16, hwbench's to fp32.
+
+Usage:
+    python benchmarks/kernels/lowprecision.py [fp16|bf16|int8]... [threads=1] [set=square|thin] [seconds=3] [MxNxK]...
 """
 
 import statistics
@@ -18,14 +22,23 @@ import numpy as np
 import torch
 
 from hwbench.measure.codegen import vectors
-from hwbench.measure.codegen.dots import by_lane, dots, widths
+from hwbench.measure.codegen.dots import by_lane, dots, multiplied, widths
 from hwbench.measure.codegen.tiles import dtypes as tile_dtypes
 from hwbench.measure.gemm import product as gemm
 from hwbench.measure.gemm.narrow import bf16
 from hwbench.measure.kernels.fma import amx, amx_loops, dot_loops
+from hwbench.measure.kernels.fma import loops as fma_loops
 from hwbench.measure.kernels.fma.loops import accumulators
 
 SETS = {"square": [(n, n, n) for n in (512, 1024, 2048, 4096)], "thin": [(m, 4096, 4096) for m in (1, 4, 16)]}
+
+HALVES: dict[str, tuple[Callable[[Any], Any], torch.dtype]] = {
+    "fp16": (lambda values: values.astype(np.float16), torch.float16), "bf16": (bf16, torch.bfloat16),
+}  # fmt: skip
+"""What makes numbers of fp32 hwbench's operands, and torch's name of their dtype."""
+
+ERROR_ROWS = 64
+"""Rows of a product whose errors are looked at."""
 
 RIVALS = (("hwbench", "torch"), ("hwbench-constant", "onnxruntime"))
 """Which product of hwbench's meets which rival's: onnxruntime prepares a constant B once."""
@@ -37,11 +50,16 @@ def ceiling(dtype: str) -> tuple[Callable[[], object], float]:
     if kind := next((kind for kind in tile_dtypes(target) if kind == dtype), None):
         factors = amx.TileFactors(kind)
         return lambda: factors.run(2000), 2000.0 * amx_loops.SUMS * amx.operations(kind)
+    rounds, count = 20_000, accumulators(target.registers)
+    if dtype == "fp16":
+        bits, factors = target.widths[-1], fma_loops.operands("fp32", target.fused)
+        work = 2.0 * rounds * fma_loops.STEPS * count * bits / 32
+        return lambda: fma_loops.throughput(bits, rounds, *factors), work
     dot = by_lane(dtype, target)
     assert dot is not None
-    number, bits, rounds = dots(target).index(dot), widths(dot, target)[-1], 20_000
+    number, bits = dots(target).index(dot), widths(dot, target)[-1]
     operands = dot_loops.operands(dot.dtype)
-    work = 2.0 * rounds * dot_loops.STEPS * accumulators(target.registers) * dot.products * bits / 128
+    work = 2.0 * rounds * dot_loops.STEPS * count * dot.products * bits / 128
     return lambda: dot_loops.throughput(number, bits, rounds, *operands), work
 
 
@@ -50,12 +68,13 @@ def contestants(shape: tuple[int, int, int], dtype: str, threads: int) -> dict[s
     m, n, k = shape
     rng = np.random.default_rng(0)
     result: dict[str, Callable[[], object]]
-    if dtype == "bf16":
+    if dtype in HALVES:
+        narrow, kind = HALVES[dtype]
         a, b = (rng.uniform(-1, 1, size).astype(np.float32) for size in ((m, k), (k, n)))
-        left, right = (torch.from_numpy(array).bfloat16() for array in (a, b))
-        out = torch.empty(m, n, dtype=torch.bfloat16)
+        left, right = (torch.from_numpy(array).to(kind) for array in (a, b))
+        out = torch.empty(m, n, dtype=kind)
         result = {
-            "hwbench": gemm.prepare(bf16(a), bf16(b), threads=threads),
+            "hwbench": gemm.prepare(narrow(a), narrow(b), threads=threads),
             "torch": lambda: torch.mm(left, right, out=out),
         }
     else:
@@ -70,6 +89,21 @@ def contestants(shape: tuple[int, int, int], dtype: str, threads: int) -> dict[s
     if threads == 1:
         result["ceiling"] = ceiling(dtype)[0]
     return result
+
+
+def errors(shape: tuple[int, int, int], dtype: str, threads: int) -> dict[str, float]:
+    """Return the largest error of hwbench's product and of torch's, in |A|·|B| · 2⁻²⁴, for new random numbers."""
+    m, n, k = shape
+    narrow, kind = HALVES[dtype]
+    rng = np.random.default_rng()
+    a, b = (rng.uniform(-1, 1, size).astype(np.float32) for size in ((min(m, ERROR_ROWS), k), (k, n)))
+    left, right = (torch.from_numpy(array).to(kind) for array in (a, b))
+    x, y = (array.double().numpy() for array in (left, right))
+    ours, theirs = gemm.prepare(narrow(a), narrow(b), threads=threads)(), torch.mm(left, right).double().numpy()
+    unit = np.abs(x) @ np.abs(y) * 2.0**-24
+    return {
+        name: float((np.abs(product - x @ y) / unit).max()) for name, product in (("hwbench", ours), ("torch", theirs))
+    }
 
 
 def _onnxruntime(a: Any, b: Any, threads: int) -> dict[str, Callable[[], object]]:
@@ -104,6 +138,8 @@ def row(shape: tuple[int, int, int], dtype: str, threads: int, seconds: float) -
     rivals = [pair for pair in RIVALS if set(pair) <= set(best)]
     ratios = {name: best[name] / best[ours] for ours, name in rivals}
     text = "".join(f"  {name} {ratios[name]:.3f} ({middle[name] / middle[ours]:.3f})" for ours, name in rivals)
+    if dtype in HALVES:
+        text += "  errors" + "".join(f" {name} {size:.2g}" for name, size in errors(shape, dtype, threads).items())
     print(f"{'x'.join(map(str, shape)):>16}{work / best['hwbench'] / 1e9:>9.1f}{share}{text}", flush=True)
     return ratios
 
@@ -111,13 +147,13 @@ def row(shape: tuple[int, int, int], dtype: str, threads: int, seconds: float) -
 def main(arguments: list[str]) -> None:
     """Print a table for each dtype."""
     options = dict(argument.split("=") for argument in arguments if "=" in argument)
-    have = [dtype for dtype in ("bf16", "int8") if by_lane(dtype, vectors.target())]
+    have = list(multiplied(vectors.target()))
     given = [argument.split("x") for argument in arguments if "x" in argument and "=" not in argument]
     shapes = [(int(m), int(n), int(k)) for m, n, k in given] or SETS[options.get("set", "square")]
     threads = int(matmul.THREADS)
     torch.set_num_threads(threads)
     if not have:
-        print("lowprecision: this CPU has no dot products of bf16 or int8; nothing measured")
+        print("lowprecision: this CPU has no products of fp16, bf16 or int8; nothing measured")
     for dtype in [argument for argument in arguments if argument in have] or have:
         print(f"{dtype}, {threads} thread(s): Gop/s, share of the ceiling, ratio of the best times (of the medians)")
         for shape in shapes:

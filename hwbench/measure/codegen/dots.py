@@ -15,8 +15,8 @@ from hwbench.measure.codegen.vectors import I8, Target
 
 DotDtype = Literal["bf16", "int8"]
 
-ELEMENTS = {"bf16": 2, "int8": 4}
-"""Elements of a lane of 32 bits."""
+ELEMENTS = {"fp16": 1, "bf16": 2, "int8": 4}
+"""Elements of a lane of 32 bits; the one fp16 is there as an fp32."""
 
 
 class _BFloat(ir.Type):  # type: ignore[misc]
@@ -82,6 +82,11 @@ def widths(dot: Dot, target: Target) -> tuple[int, ...]:
 def by_lane(dtype: str, target: Target) -> Dot | None:
     """Return the instruction of a dtype in which each lane has a sum of its own; None where the target has none."""
     return next((dot for dot in dots(target) if (dot.dtype, dot.steps) == (dtype, 1) and widths(dot, target)), None)
+
+
+def multiplied(target: Target) -> tuple[str, ...]:
+    """Return the narrow dtypes of matrix products on a target: those of its dot products, and fp16 as fp32."""
+    return tuple(dtype for dtype in ELEMENTS if (target.halves if dtype == "fp16" else by_lane(dtype, target)))
 
 
 def dot(builder: ir.IRBuilder, intrinsic: str, a: ir.Value, b: ir.Value, sums: ir.Value) -> ir.Value:

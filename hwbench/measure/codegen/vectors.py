@@ -13,12 +13,14 @@ from llvmlite import ir
 from msgspec import Struct
 
 FloatDtype = Literal["fp32", "fp64"]
-SIZES: dict[str, int] = {"fp32": 4, "fp64": 8, "bf16": 4, "int8": 4}
-"""Bytes of one lane: an element, or two bf16 or four int8 side by side, whose products have one sum."""
+SIZES: dict[str, int] = {"fp32": 4, "fp64": 8, "fp16": 4, "bf16": 4, "int8": 4}
+"""Bytes of one lane: an element, or two bf16 or four int8 side by side, whose products have one sum; an fp16 becomes an
+fp32."""
 
 VOID, I8, I32, I64 = ir.VoidType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
+HALF = ir.HalfType()
 FLOATS: dict[str, ir.Type] = {"fp32": ir.FloatType(), "fp64": ir.DoubleType()}
-SUMS: dict[str, ir.Type] = {**FLOATS, "bf16": ir.FloatType(), "int8": I32}
+SUMS: dict[str, ir.Type] = {**FLOATS, "fp16": ir.FloatType(), "bf16": ir.FloatType(), "int8": I32}
 """What the sums of a lane are in; a lane of narrow elements has their bits in the same type."""
 SMALLEST_BITS = 128
 """Width in bits of the vectors of every 64-bit CPU (SSE2, NEON), assumed for unknown CPUs too."""
@@ -60,6 +62,11 @@ class Target(Struct, frozen=True):
     def masks(self) -> bool:
         """Whether loads and stores of a part of a vector are one instruction each."""
         return self.x86 and "avx" in self.features
+
+    @property
+    def halves(self) -> bool:
+        """Whether fp16 becomes fp32 by one instruction."""
+        return self.arm or (self.x86 and "f16c" in self.features)
 
     def isa(self, bits: int) -> str:
         """Return hwbench's name of the instruction set with vectors of this width."""

@@ -23,8 +23,8 @@ from hwbench.measure.gemm.job import Job
 from hwbench.measure.gemm.microkernel import ARGUMENTS, LINE, ROWS, Tile, Variant
 from hwbench.measure.gemm.thin import AT_ONCE, FEW
 
-DTYPES = {types.float32: "fp32", types.float64: "fp64", types.uint32: "bf16", types.int32: "int8"}
-NUMPY = {"fp32": np.float32, "fp64": np.float64, "bf16": np.uint32, "int8": np.int32}
+DTYPES = {types.float32: "fp32", types.float64: "fp64", types.uint16: "fp16", types.uint32: "bf16", types.int32: "int8"}
+NUMPY = {"fp32": np.float32, "fp64": np.float64, "fp16": np.uint16, "bf16": np.uint32, "int8": np.int32}
 Members = dict[str, ir.Value]
 
 
@@ -205,7 +205,9 @@ def interleave(
     columns: ir.Value,
 ) -> None:  # fmt: skip
     """Make one row of lanes of up to four rows of B, which are `row` bytes apart; nothing where lanes are elements."""
-    if tile.dtype in ELEMENTS:
+    if tile.dtype == "fp16":
+        lanes.widen(builder, tile, target, source, row, columns)
+    elif tile.dtype in ELEMENTS:
         lanes.interleave(builder, tile, target, source, row, live, columns)
 
 

@@ -14,10 +14,10 @@ class Job(NamedTuple):
     come before the first whole strip; `size` is that of a lane in bytes. From `block_depth` to `chain` the fields are
     those of `blocking.Blocks`; a round of the kernel takes `unroll` products of a chain.
 
-    Where a lane has several `elements` (else 0), lanes are made of `narrow_depth` rows of B from `narrow` on, that are
-    `row_narrow` bytes apart: of all at `b`, or block by block in the buffer. Where `shift` is the address of a row
-    of A's lanes, products are too large by that row times B, which goes to `sums`: where `adds`, kernels begin with its
-    difference to a row of `zeros`, at `bias`; else it is subtracted in the end.
+    Where lanes have so many narrow `elements` (else 0) of `narrow_size` bytes, they are made of `narrow_depth` rows of
+    B from `narrow` on, that are `row_narrow` bytes apart: of all at `b`, or block by block in the buffer. Where `shift`
+    is the address of a row of A's lanes, products are too large by that row times B, which goes to `sums`: where
+    `adds`, kernels begin with its difference to a row of `zeros`, at `bias`; else it is subtracted in the end.
     """
 
     a: int
@@ -46,6 +46,7 @@ class Job(NamedTuple):
     tile_columns: int
     size: int
     elements: int
+    narrow_size: int
     narrow: int
     row_narrow: int
     narrow_depth: int

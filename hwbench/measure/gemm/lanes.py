@@ -1,4 +1,4 @@
-"""Lanes of 32 bits from narrow elements: two bf16, or four bytes, of one column of B side by side.
+"""Lanes of 32 bits from narrow elements: two bf16, or four bytes, of one column of B side by side, or an fp16 as fp32.
 
 A product of lanes adds the products of all their elements, so that the kernels of fp32 multiply narrow matrices too.
 """
@@ -7,11 +7,14 @@ from llvmlite import ir
 
 from hwbench.measure.codegen import vectors
 from hwbench.measure.codegen.dots import ELEMENTS
-from hwbench.measure.codegen.vectors import I32, constant, offset
+from hwbench.measure.codegen.vectors import HALF, I32, constant, offset
 from hwbench.measure.gemm.microkernel import LINE, Tile, repeated
 
 LANE = 16
 """Bytes of a vector in which x86 interleaves elements, and of a vector of every CPU."""
+
+HALF_BYTES = 2
+"""Bytes of an fp16."""
 
 AHEAD = 2
 """Rows of lanes whose elements are fetched early."""
@@ -58,6 +61,29 @@ def interleave(
 
     values = vectors.loop(builder, lines, [target, *places], line)
     vectors.loop(builder, builder.sub(columns, builder.mul(lines, constant(round_bytes // size))), values, element)
+
+
+def widen(
+    builder: ir.IRBuilder, tile: Tile, target: ir.Value, source: ir.Value, row: ir.Value, columns: ir.Value
+) -> None:  # fmt: skip
+    """Emit one row of fp32 at `target` from a row of fp16; the one `AHEAD` rows of `row` bytes below is fetched."""
+    size, ahead = HALF_BYTES, builder.mul(row, constant(AHEAD))
+
+    def part(places: list[ir.Value], count: int) -> list[ir.Value]:
+        kind, wide = (ir.VectorType(element, count) if count > 1 else element for element in (HALF, tile.type.element))
+        value = builder.fpext(vectors.load(builder, places[1], kind, size), wide)
+        vectors.store(builder, value, places[0], tile.size)
+        return [offset(builder, places[0], count * tile.size), offset(builder, places[1], count * size)]
+
+    def line(_number: ir.Value, places: list[ir.Value]) -> list[ir.Value]:
+        vectors.prefetch(builder, builder.add(places[1], ahead), locality=2)
+        for _ in range(0, LINE // size, tile.lanes):
+            places = part(places, tile.lanes)
+        return places
+
+    lines = builder.sdiv(columns, constant(LINE // size))
+    values = vectors.loop(builder, lines, [target, source], line)
+    vectors.loop(builder, builder.srem(columns, constant(LINE // size)), values, lambda _, places: part(places, 1))
 
 
 def _spread(builder: ir.IRBuilder, row: ir.Value, count: int) -> ir.Value:

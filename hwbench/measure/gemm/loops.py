@@ -74,18 +74,26 @@ def pack(vector: Any, job: Job, block: Block, place: int, packed: int) -> None:
 @inlined
 def make_lanes(vector: Any, job: Job, block: Block, place: int, row_b: int) -> None:
     """Make lanes of a block of B, rows `row_b` bytes apart, and add up what products exceed by."""
-    element = job.size // job.elements
     for start in range(0, block.depth, AT_ONCE):
         end, first = min(start + AT_ONCE, block.depth), place + start * row_b
         for row in range(start, end):
             above = (block.row + row) * job.elements
-            source = job.narrow + above * job.row_narrow + block.column * element
+            source = job.narrow + above * job.row_narrow + block.column * job.narrow_size
             live = min(job.elements, job.narrow_depth - above)
             interleave(vector, place + row * row_b, source, job.row_narrow, live, block.columns)
         if job.shift != 0:
             factors, sums = job.shift + (block.row + start) * job.size, job.sums + block.column * job.size
             part = Block(block.row + start, block.column, end - start, block.columns)
             add_products(vector, job, factors, first, sums, part, row_b)
+
+
+@compiled
+def widen_rows(
+    vector: Any, target: int, row_target: int, source: int, row_source: int, rows: int, columns: int
+) -> None:
+    """Write rows of fp16 as fp32."""
+    for row in range(rows):
+        interleave(vector, target + row * row_target, source + row * row_source, row_source, 1, columns)
 
 
 @inlined

@@ -1,4 +1,4 @@
-"""The operands of products of bf16 or of bytes, whose sums are in fp32 or in 32-bit integers."""
+"""The operands of products of fp16, bf16 or bytes, whose sums are in fp32 or in 32-bit integers."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from hwbench.measure.codegen import vectors
 from hwbench.measure.codegen.dots import ELEMENTS
+from hwbench.measure.gemm.loops import widen_rows
 
 SHIFT = 0x80
 """What a byte without a sign is above one with it that has the same bits but the first; and the bit itself."""
@@ -16,23 +17,30 @@ class Lanes:
 
     x86 multiplies bytes without a sign by bytes with one, Arm two with one. Where those of A are of the other kind, 128
     is added to them or taken from them; then `shift` is a row of lanes of that number, whose product with B makes up
-    for it.
+    for it. An fp16 becomes an fp32, by instructions on the kind of vectors that `vector` tells.
     """
 
-    def __init__(self, dtype: str, a: Any) -> None:
+    def __init__(self, dtype: str, a: Any, vector: Any) -> None:
+        self._vector = vector if dtype == "fp16" else None
         few, unsigned = ELEMENTS[dtype], a.dtype == np.uint8
         self.a, self.depth = a, -(-a.shape[1] // few)
         self.shift: Any = None
         if dtype == "int8" and unsigned != vectors.target().x86:
             self.shift = np.full(4 * self.depth, SHIFT, np.uint8)
         self.copy: Any = None
-        if self.shift is not None or a.shape[1] % few or not in_lanes(a):
+        if dtype == "fp16":
+            self.copy = np.zeros(a.shape, np.float32)
+        elif self.shift is not None or a.shape[1] % few or not in_lanes(a):
             self.copy = np.zeros((a.shape[0], self.depth * few), np.uint8 if dtype == "int8" else np.uint16)
-        self.of_a = (a if self.copy is None else self.copy).view(np.uint32)
+        self.of_a = (a if self.copy is None else self.copy).view(np.float32 if dtype == "fp16" else np.uint32)
 
     def make(self) -> None:
         """Fill the lanes from the current operand."""
-        if self.copy is not None:
+        if self._vector is not None:
+            rows = np.ascontiguousarray(self.a)
+            addresses = self.copy.ctypes.data, self.copy.strides[0], rows.ctypes.data, rows.strides[0]
+            widen_rows(self._vector, *addresses, *rows.shape)
+        elif self.copy is not None:
             bits, columns = self.a.view(self.copy.dtype), slice(self.a.shape[1])
             if self.shift is None:
                 self.copy[:, columns] = bits

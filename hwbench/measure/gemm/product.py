@@ -27,9 +27,9 @@ from hwbench.measure.gemm.threads import NOTHING, Share
 from hwbench.measure.gemm.tile_product import FEW_ROWS, TileBlocks, TileProduct
 from hwbench.measure.settings import allowed
 
-DTYPES = {"float32": "fp32", "float64": "fp64", "uint16": "bf16", "int8": "int8", "uint8": "int8"}
-"""Names of numpy's dtypes; those of 16 bits are the bits of bf16, which numpy lacks."""
-OUT = {"fp32": np.float32, "fp64": np.float64, "bf16": np.float32, "int8": np.int32}
+DTYPES = {"float32": "fp32", "float64": "fp64", "float16": "fp16", "uint16": "bf16", "int8": "int8", "uint8": "int8"}
+"""Names of numpy's dtypes; whole ones of 16 bits are the bits of bf16, which numpy lacks."""
+OUT = {"fp32": np.float32, "fp64": np.float64, "fp16": np.float32, "bf16": np.float32, "int8": np.int32}
 MIN_STEPS = 1 << 14
 """Multiply-adds of whole vectors for each thread: some 4 µs, as long as starting another and waiting for it takes."""
 BRIEF = 1 << 20
@@ -66,18 +66,19 @@ def make_plan(
     cpus: Sequence[int] | None = None,
     lanes: int | None = None,
 ) -> GemmPlan:
-    """Return the plan for a dtype (`fp32`, `fp64`, `bf16`, `int8`) on so many threads, but no more than there are CPUs.
+    """Return the plan for a dtype (`fp32`, `fp64`, or a narrow one) on so many threads, up to those of the CPUs.
 
     `caches` and `cpus` default to this machine's, `lanes` to those of its widest vector, or to AMX where the CPU has
-    it. Raises InputError for another dtype, for a narrow one of which the CPU has no dot products, for no thread, or
+    it. Raises InputError for another dtype, for a narrow one that the CPU does not multiply, for no thread, or
     vectors of another width.
     """
     target = vectors.target()
     if dtype not in SIZES:
         raise InputError("unsupported-dtype", f"{dtype!r} is not one of {', '.join(SIZES)}.", field="dtype")
     kind = dots.by_lane(dtype, target)
-    if dtype not in vectors.FLOATS and kind is None:
-        raise InputError("no-instruction", f"This CPU has no dot products of {dtype}.", field="dtype")
+    if dtype in ELEMENTS and dtype not in dots.multiplied(target):
+        what = "conversion from fp16" if dtype == "fp16" else f"dot products of {dtype}"
+        raise InputError("no-instruction", f"This CPU has no {what}.", field="dtype")
     if threads < 1:
         raise InputError("thread-range", f"{threads} threads cannot work: choose 1 or more.", field="threads")
     every = dots.widths(kind, target) if kind else target.widths
@@ -102,9 +103,9 @@ def _caches() -> tuple[Cache, ...]:
 
 
 def matmul(a: Array, b: Array, out: Array | None = None, threads: int = 1) -> Array:
-    """Return the product of two matrices, rows × depth and depth × columns, of float32, float64, bf16 or bytes.
+    """Return the product of two matrices, rows × depth and depth × columns, of floats, bf16 or bytes.
 
-    bf16 are their bits in uint16, and give float32; int8, or uint8 times int8, give int32, which may wrap around.
+    float16, and bf16 as their bits in uint16, give float32; int8, or uint8 times int8, give int32, which may wrap.
 
     Any strides are accepted; matrices whose rows are contiguous are fastest. `out` is written if given. Raises
     InputError where shapes or types do not fit, for empty matrices, and where `out` overlaps an operand.
@@ -150,7 +151,7 @@ class VectorProduct(GemmProduct):
 
     def __init__(self, plan: GemmPlan, a: Array, b: Array, out: Array, constant: bool = False) -> None:
         self.plan, self._constant = plan, constant
-        self._lanes = Lanes(plan.dtype, a) if plan.dtype in ELEMENTS else None
+        self._lanes = Lanes(plan.dtype, a, vector_of(plan.tile)) if plan.dtype in ELEMENTS else None
         if self._lanes is not None:
             a = self._lanes.of_a
         super().__init__(run, vector_of(plan.tile), plan.cpus, a, b, out)
@@ -210,9 +211,10 @@ class VectorProduct(GemmProduct):
         )._replace(**({} if lanes is None or blocks is blocking.NOTHING else self._narrow(lanes, blocks, b, row_b)))
 
     def _narrow(self, lanes: Lanes, blocks: Blocks, narrow: int, row_b: int) -> dict[str, int]:
-        """Return the fields of a job whose lanes of B, at `narrow`, have several elements; allocate what it needs."""
+        """Return the fields of a job whose lanes of B are made of what is at `narrow`; allocate what it needs."""
         fields = {
             "elements": ELEMENTS[self.plan.dtype],
+            "narrow_size": self._b.itemsize,
             "narrow": narrow,
             "row_narrow": self._b.strides[0],
             "narrow_depth": self._b.shape[0],
@@ -234,9 +236,9 @@ class VectorProduct(GemmProduct):
 
 
 NO_LANES = dict.fromkeys(
-    ("elements", "narrow", "row_narrow", "narrow_depth", "shift", "sums", "zeros", "adds", "bias"), 0
+    ("elements", "narrow_size", "narrow", "row_narrow", "narrow_depth", "shift", "sums", "zeros", "adds", "bias"), 0
 )
-"""The fields of a job where a lane of B is an element."""
+"""The fields of a job where B lies as its kernels read it."""
 
 
 def _checked(a: Array, b: Array, out: Array | None) -> str:
@@ -248,7 +250,7 @@ def _checked(a: Array, b: Array, out: Array | None) -> str:
         kind = DTYPES.get(a.dtype.name)
         expected = OUT.get(kind or "") if name == "out" else np.int8 if kind == "int8" and name == "b" else a.dtype
         if kind is None or array.dtype != expected or not array.dtype.isnative:
-            text = f"`{name}` holds {array.dtype}: both must hold float32, float64, bf16 as uint16, or bytes."
+            text = f"`{name}` holds {array.dtype}: both must hold float32, float64, float16, bf16 as uint16, or bytes."
             raise InputError("unsupported-dtype", text, field=name)
         if not array.size:
             raise InputError("empty-matrix", f"`{name}` is empty ({_size(array)}).", field=name)

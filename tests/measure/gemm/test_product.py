@@ -210,7 +210,7 @@ def test_a_product_over_its_own_operands_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("dtype", "options", "code"), [
-    ("fp16", {}, "unsupported-dtype"), ("fp32", {"threads": 0}, "thread-range"), ("fp32", {"lanes": 3}, "vector-lanes"),
+    ("fp8", {}, "unsupported-dtype"), ("fp32", {"threads": 0}, "thread-range"), ("fp32", {"lanes": 3}, "vector-lanes"),
 ])  # fmt: skip
 def test_plans_that_cannot_be(dtype, options, code) -> None:
     with pytest.raises(InputError) as caught:

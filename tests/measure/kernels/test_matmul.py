@@ -38,7 +38,7 @@ def test_sizes_that_are_asked_for_are_those_of_all() -> None:
 
 
 def test_every_product_is_right_and_a_wrong_one_is_noticed() -> None:
-    found = matmul.tasks(settings(sizes=((33, 20, 17),), dtypes=("fp32", "fp64")))
+    found = matmul.tasks(settings(sizes=((33, 20, 17),), dtypes=("fp32", "fp64", *matmul.narrow_dtypes())))
     measured = harness.measure(found, 0.2, limits=harness.SamplingLimits(sample_s=1e-4, max_samples=1))
     assert len(measured) == len(found)
     assert all(one.checked for one in measured)

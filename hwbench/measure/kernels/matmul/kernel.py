@@ -15,7 +15,7 @@ import numpy as np
 from hwbench.dtypes import QUANTIZED
 from hwbench.errors import InputError
 from hwbench.measure.codegen import vectors
-from hwbench.measure.codegen.dots import ELEMENTS, by_lane
+from hwbench.measure.codegen.dots import multiplied
 from hwbench.measure.environment import software
 from hwbench.measure.gemm import product as gemm
 from hwbench.measure.gemm.narrow import bf16
@@ -28,7 +28,7 @@ from hwbench.units import Bytes
 
 Size = tuple[int, int, int]
 GEMM_DTYPES = ("fp32", "fp64")
-"""Dtypes of plain loops and of numpy's BLAS; hwbench's gemm has those of the CPU's dot products, too."""
+"""Dtypes of plain loops and of numpy's BLAS; hwbench's gemm has narrow ones, too."""
 
 SQUARES: tuple[Size, ...] = ((512, 512, 512), (1024, 1024, 1024), (2048, 2048, 2048))
 ODD: tuple[Size, ...] = ((1, 2048, 2048), (4000, 64, 64), (257, 509, 1021))
@@ -43,6 +43,8 @@ INSTRUCTIONS = {
     "int8": {"amx_int8", "avx512_vnni", "avx_vnni", "i8mm", "asimddp"},
 }
 """Flags of the CPU for products below fp32."""
+NARROWED: dict[str, Callable[[Any], Any]] = {"bf16": bf16, "fp16": lambda values: values.astype(np.float16)}
+"""Operands of hwbench's gemm from those in fp32."""
 KINDS = {"fp32": np.float32, "fp64": np.float64}
 _CHECKED_ROWS = 16
 _EPSILON = {"fp32": 2.0**-23, "fp64": 2.0**-52, "bf16": 2.0**-7, "fp16": 2.0**-10, "int8": 0.0}
@@ -122,7 +124,7 @@ def tasks(settings: Settings) -> Sequence[Task]:
     result: list[Task] = []
     usual = itertools.product(settings.threads, dtypes, _sizes(settings), (True,))
     wide = [dtype for dtype in dtypes if dtype in GEMM_DTYPES]
-    own = {*wide, *dot_dtypes()}
+    own = {*wide, *narrow_dtypes()}
     odd = itertools.product((1,), wide, () if settings.quick or settings.sizes is not None else ODD, (False,))
     for threads, dtype, size, by_numpy in itertools.chain(usual, odd):
         if dtype in own:
@@ -171,8 +173,8 @@ def _task(settings: Settings, operands: Any, variant: str, make: Maker, threads:
 
 
 def _numba(settings: Settings, dtype: str, threads: int, a: Any, b: Any) -> Made:
-    if dtype == "bf16":
-        a, b = bf16(a), bf16(b)
+    if dtype in NARROWED:
+        a, b = NARROWED[dtype](a), NARROWED[dtype](b)
     plan = gemm.make_plan(dtype, threads, caches=settings.caches, cpus=settings.cpus)
     product = gemm.prepare(a, b, plan=plan)
     return product, lambda: product.out
@@ -217,15 +219,14 @@ def has_torch() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
-def dot_dtypes() -> tuple[str, ...]:
-    """Return the dtypes of the dot products that hwbench's gemm has on this CPU."""
-    target = vectors.target()
-    return tuple(dtype for dtype in ELEMENTS if by_lane(dtype, target))
+def narrow_dtypes() -> tuple[str, ...]:
+    """Return the dtypes below fp32 that hwbench's gemm has on this CPU: those of dot products, and fp16 as fp32."""
+    return multiplied(vectors.target())
 
 
 def narrow(settings: Settings) -> tuple[str, ...]:
     """Return the dtypes below fp32 for which the CPU has instructions that hwbench's gemm or torch uses."""
-    own, flags = dot_dtypes(), set(settings.host.flags)
+    own, flags = narrow_dtypes(), set(settings.host.flags)
     return tuple(dtype for dtype, names in INSTRUCTIONS.items() if dtype in own or (has_torch() and flags & names))
 
 
@@ -244,6 +245,6 @@ def _check_dtypes(dtypes: Sequence[str]) -> None:
         if dtype not in _EPSILON:
             text = f"Matrix products are not measured in {dtype}."
             raise InputError("unsupported-dtype", text, field="dtype", nearest=tuple(_EPSILON))
-        if dtype not in (*GEMM_DTYPES, *dot_dtypes()) and not has_torch():
+        if dtype not in (*GEMM_DTYPES, *narrow_dtypes()) and not has_torch():
             text = f"{dtype} products need torch: pip install 'hwbench[torch]'."
             raise InputError("torch-missing", text, field="dtype")
