@@ -1,5 +1,7 @@
 """What is slow without a mark of its own: most cases of a test with `sample(n)`, and whatever drives a browser.
 
+Cases beyond the sample run without coverage, which takes four times as long and would find no line that others leave.
+Two tests run at a time, so that OpenBLAS has one thread: more of them wait for each other.
 Commands that tests start have no terminal: readline, which pytest loads, states its width in the environment. Nor do
 they see the devices, calibrations and runs of whoever runs the tests.
 """
@@ -16,6 +18,7 @@ from tests.browser import browser  # noqa: F401
 for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
     os.unsetenv(name)
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 HOME = tempfile.mkdtemp(prefix="hwbench-tests-")
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 os.environ |= {"XDG_CONFIG_HOME": os.path.join(HOME, "config"), "XDG_DATA_HOME": os.path.join(HOME, "data")}
@@ -37,3 +40,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for index, item in enumerate(cases):
             if index % step:
                 item.add_marker(pytest.mark.slow)
+                item.add_marker(pytest.mark.no_cover)

@@ -28,6 +28,7 @@ def test_what_once_did_harm_does_none(worker: run.Worker, case: Case) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 def test_no_door_lets_harm_in(capsys: pytest.CaptureFixture[str]) -> None:
     tally = run.run(COUNT, SEED, list(doors.DOORS), workers=2)
     with capsys.disabled():

@@ -17,7 +17,7 @@ from hwbench.predict.model.bounds import compute_dtype
 from hwbench.predict.model.grid import stacked
 from hwbench.predict.model.hardware import Hardware, hardware_of
 from hwbench.predict.model.launch import Launch, launches_of
-from hwbench.predict.model.parameters import PartFactors, Runtime
+from hwbench.predict.model.parameters import CpuParameters, GpuParameters, PartFactors, Runtime
 from hwbench.predict.model.time import device_time, launch_time, total_time, weight_bytes
 from hwbench.workload.ops import Workload
 
@@ -179,15 +179,17 @@ def fitted(runtime: Runtime, free: Sequence[Free], problems: Sequence[Problem], 
 
 
 def _slopes(cases: Problem, runtime: Runtime, free: Sequence[Free], values: Vector) -> Vector:
-    """Return by how much each error grows with each parameter: a block of parameters is moved at a time."""
+    """Return by how much each error grows with each parameter: a block of parameters is moved at a time.
+
+    Launches of a stack are computed anew for those alone that their formulas read.
+    """
     before = with_values(runtime, free, values).of(cases.version)
-    busy = [_busy(cases, stack, before) for stack in cases.stacks]
+    reads: list[set[str]] = [set() for _ in cases.stacks]
+    busy = [_busy(cases, stack, _noting(before, read)) for stack, read in zip(cases.stacks, reads, strict=True)]
     total = np.sum(busy, axis=0)
     moved = np.repeat(total, len(free), axis=1)
-    for stack, known in zip(cases.stacks, busy, strict=True):
-        concerned = [
-            k for k, parameter in enumerate(free) if _concerns(parameter, cases.hardware.label, stack, runtime)
-        ]
+    for stack, known, read in zip(cases.stacks, busy, reads, strict=True):
+        concerned = [k for k, parameter in enumerate(free) if _concerns(parameter, cases.hardware.label, read)]
         for block in (concerned[k : k + BLOCK] for k in range(0, len(concerned), BLOCK)):
             columns = np.repeat(values[:, None], len(block), axis=1)
             columns[block, range(len(block))] *= np.exp(STEP)
@@ -197,13 +199,49 @@ def _slopes(cases: Problem, runtime: Runtime, free: Sequence[Free], values: Vect
     return ((errors - known) / STEP).T
 
 
-def _concerns(parameter: Free, label: str, stack: Stack, runtime: Runtime) -> bool:
-    """Return whether a parameter may concern a stack: on a CPU those by family concern their own alone."""
+def _concerns(parameter: Free, label: str, read: set[str]) -> bool:
+    """Return whether a parameter concerns launches on a device whose formulas read these paths."""
     if parameter.device:
         return parameter.device == label
-    name = parameter.path.partition(".")[2]
-    own = (stack.launch.variant, stack.launch.family)
-    return runtime.cpu is None or not name or name in own or name == "image_norm"
+    return parameter.path.removesuffix("_half") in read  # which stands for the other one in earlier versions of torch
+
+
+class _NotingTable(dict[str, float]):
+    """A table of parameters that notes which of them are read."""
+
+    def __init__(self, values: dict[str, float], head: str, read: set[str]) -> None:
+        super().__init__(values)
+        self.head, self.read = head, read
+
+    def __getitem__(self, name: str) -> float:
+        self.read.add(f"{self.head}.{name}")
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.read.add(f"{self.head}.{name}")
+        return super().get(name, default)
+
+
+class _Noting:
+    """Parameters that note the paths of those that are read."""
+
+    def __init__(self, values: GpuParameters | CpuParameters, read: set[str]) -> None:
+        self.values, self.read = values, read
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self.values, name)
+        if isinstance(value, dict):
+            return _NotingTable(value, name, self.read)
+        self.read.add(name)
+        return value
+
+
+def _noting(runtime: Runtime, read: set[str]) -> Runtime:
+    """Return the runtime with parameters that note into `read` which of them are read."""
+    if runtime.gpu is not None:
+        return replace(runtime, gpu=_Noting(runtime.gpu, read))
+    assert runtime.cpu is not None  # a runtime has one of the two
+    return replace(runtime, cpu=_Noting(runtime.cpu, read))
 
 
 def soft(errors: Vector) -> Vector:

@@ -121,6 +121,7 @@ def test_too_few_measurements_are_refused() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"needs the measurements in {DATA}")
 def test_the_shipped_parameters_follow_from_the_measurements() -> None:
     usable, _ = cases(tables.read([str(path) for path in sorted(DATA.glob("*.csv"))]))

@@ -111,21 +111,30 @@ def test_slopes_are_those_of_the_errors(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "concerned"),
-    [("compute.conv", {"conv"}), ("per_element.image_norm", None), ("packed", None), ("compute.attention", set()),
-     ("devices.i9-10940x.compute", None), ("devices.x.compute", set())],
+    ("device", "path", "concerned"),
+    [
+        ("i9-10940x", "compute.conv", {"conv"}), ("i9-10940x", "packed", {"linear"}),
+        ("i9-10940x", "memory", None), ("i9-10940x", "compute.attention", set()),
+        ("rtx3090", "memory.map", {"map"}), ("rtx3090", "wide_stem", {"stem"}),
+        ("rtx3090", "cache_share", None), ("rtx3090", "score_bytes_half", set()),
+    ],
 )  # fmt: skip
-def test_parameters_of_a_family_concern_its_own_launches_alone(path: str, concerned: set[str] | None) -> None:
-    """None stands for all families: the norms of images have one parameter, whatever their family."""
-    cpu = catalog.device("i9-10940x")
-    stacks = problem([Case(MODELS[0], cpu, "fp32", 8, 1e-3, "f")], cpu).stacks
-    every = {stack.launch.family for stack in stacks}
-    runtime = priors.START[priors.EARLY_COMPILED]
-    label, free = cpu.label, Free(path, 1.0)
-    found = {stack.launch.family for stack in stacks if problems._concerns(free, label, stack, runtime)}
-    assert found == (every if concerned is None else concerned)
-    own = free.device in (None, label)
-    assert all(problems._concerns(free, label, stack, START) == own for stack in stacks)  # on a GPU all may
+def test_parameters_concern_the_launches_whose_formulas_read_them(
+    device: str, path: str, concerned: set[str] | None
+) -> None:
+    """None stands for all families."""
+    name = NAME if device == "rtx3090" else priors.EARLY_COMPILED
+    known = catalog.device(device)
+    cases = problem([Case(model, known, "fp32", 8, 1e-3, "f") for model in MODELS], known)
+    families = set()
+    for stack in cases.stacks:
+        read: set[str] = set()
+        problems._busy(cases, stack, problems._noting(priors.START[name], read))
+        assert problems._concerns(Free(f"devices.{device}.compute", 1.0), known.label, read)
+        assert not problems._concerns(Free("devices.x.compute", 1.0), known.label, read)
+        if problems._concerns(Free(path, 1.0), known.label, read):
+            families.add(stack.launch.family)
+    assert families == ({stack.launch.family for stack in cases.stacks} if concerned is None else concerned)
 
 
 @pytest.mark.parametrize(
