@@ -51,10 +51,10 @@ def runnable(path: str, request: ModelRequest, batch: int) -> RunnableGraph:
     for info in model.graph.output:
         info.type.tensor_type.ClearField("shape")
     pairs = [(info, shape) for info, shape in zip(sizes.inputs, shapes, strict=True) if info.name not in fixed]
-    kept = [info for info in model.graph.input if info.name not in fixed]
+    variable = [info for info in model.graph.input if info.name not in fixed]
     inputs = tuple((shape, _dtype(info.name, info.type.tensor_type.elem_type).name) for info, shape in pairs)
     del model.graph.input[:]
-    model.graph.input.extend(kept)
+    model.graph.input.extend(variable)
     return RunnableGraph(model.SerializeToString(), inputs)
 
 
