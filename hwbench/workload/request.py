@@ -50,11 +50,14 @@ class ModelRequest(Struct, frozen=True):
         return [_NAMES.get(name, name) for name in differing]
 
 
-def typed_shape(text: str, dtypes: Collection[str]) -> tuple[Shape, str | None]:
-    """Return the shape in a text such as `2x128:int64`, and its dtype where that is given. Raises InputError."""
+def typed_shape(text: str, dtypes: Collection[str], empty: bool = False) -> tuple[Shape, str | None]:
+    """Return the shape in a text such as `2x128:int64`, and its dtype where that is given. Raises InputError.
+
+    Sizes may be 0 where a tensor may be `empty`, such as keys before the first token.
+    """
     match = re.fullmatch(r"([0-9]{1,9}(?:x[0-9]{1,9}){0,15})(?::([a-z0-9]+))?", text)
     shape = tuple(int(size) for size in match.group(1).split("x")) if match else ()
-    if match is None or not all(shape):
+    if match is None or not (empty or all(shape)):
         sentence = f"'{shown(text)}' is not a shape such as 2x8x16x16 or 2x128:int64."
         raise InputError("not-a-shape", sentence, field="input")
     dtype = match.group(2)

@@ -19,20 +19,32 @@ _ORT = "onnxruntime/docs/ContribOperators.md"
 FORMULAS: dict[str, Formula] = {
     "Conv": Formula(count.conv(), _CONVOLUTIONS, (1, 2)),
     "com.microsoft.FusedConv": Formula(count.conv(after=1), f"{_CONVOLUTIONS}, and an activation", (1, 2)),
+    "com.microsoft.NhwcConv": Formula(count.conv(last=True), f"{_CONVOLUTIONS}; {_ORT}", (1, 2)),
+    "com.microsoft.NhwcFusedConv": Formula(count.conv(after=1, last=True), f"{_CONVOLUTIONS}; {_ORT}", (1, 2)),
     "ConvInteger": Formula(count.conv(bias=None), _CONVOLUTIONS, (1,)),
-    "QLinearConv": Formula(count.conv(0, 3, 8, after=4), f"{_CONVOLUTIONS}; {_QUANTIZED}", (3, 8)),
+    "QLinearConv com.microsoft.QLinearConv":
+        Formula(count.conv(0, 3, 8, after=4), f"{_CONVOLUTIONS}; {_QUANTIZED}", (3, 8)),
     "ConvTranspose": Formula(count.conv_transpose, _CONVOLUTIONS, (1, 2)),
     "DeformConv": Formula(special.deform_conv(3), "Dai et al., arXiv:1703.06211", (1, 3)),
     "Gemm": Formula(count.matmul(bias=2), _PRODUCTS, (0, 1, 2)),
     "com.microsoft.FusedGemm": Formula(count.matmul(bias=2, after=1), _PRODUCTS, (0, 1, 2)),
     "com.microsoft.QGemm": Formula(count.matmul(0, 3, 6, after=4), f"{_PRODUCTS}; {_QUANTIZED}", (3, 6)),
-    "MatMul com.microsoft.FusedMatMul MatMulInteger": Formula(count.matmul(), _PRODUCTS, (0, 1)),
+    "com.microsoft.GemmFloat8": Formula(count.matmul(bias=2, after=2), f"{_PRODUCTS}; {_ORT}", (0, 1, 2)),
+    "com.microsoft.GemmFastGelu": Formula(count.matmul(bias=2, after=8), f"{_PRODUCTS}; {_ORT}", (1, 2)),
+    "MatMul com.microsoft.FusedMatMul com.microsoft.TransposeMatMul MatMulInteger":
+        Formula(count.matmul(), _PRODUCTS, (0, 1)),
     "QLinearMatMul": Formula(count.matmul(0, 3, after=4), f"{_PRODUCTS}; {_QUANTIZED}", (0, 3)),
     "com.microsoft.MatMulIntegerToFloat": Formula(count.matmul(bias=6, after=2), f"{_PRODUCTS}; {_ORT}", (1, 6)),
     "com.microsoft.DynamicQuantizeMatMul": Formula(count.matmul(bias=4, after=2), f"{_PRODUCTS}; {_ORT}", (1, 4)),
+    "com.microsoft.MatMulBnb4": Formula(count.blockwise_matmul, f"{_PRODUCTS}; {_ORT}", (1,)),
     "com.microsoft.MatMulNBits": Formula(count.blockwise_matmul, f"{_PRODUCTS}; {_ORT}", (1, 5)),
     "Einsum": Formula(count.einsum, "contraction from left to right, as torch.einsum does without a path"),
     "Attention": Formula(count.attention, _ATTENTION, (0, 1, 2)),
+    "com.microsoft.PackedAttention": Formula(count.unpadded_attention(True), f"{_ATTENTION}; {_ORT}", (1, 2)),
+    "com.microsoft.PackedMultiHeadAttention":
+        Formula(count.unpadded_attention(False), f"{_ATTENTION}; {_ORT}", (3,)),
+    "com.microsoft.DecoderMaskedSelfAttention":
+        Formula(count.packed_attention(4), f"{_ATTENTION}; {_ORT}", (1, 2)),
     "com.microsoft.Attention": Formula(count.packed_attention(4), f"{_ATTENTION}; {_ORT}", (1, 2)),
     "com.microsoft.QAttention": Formula(count.packed_attention(8), f"{_ATTENTION}; {_ORT}", (1, 2)),
     "com.microsoft.MultiHeadAttention": Formula(count.multi_head_attention(6), f"{_ATTENTION}; {_ORT}", (3,)),
@@ -51,6 +63,8 @@ FORMULAS: dict[str, Formula] = {
     "com.microsoft.SkipLayerNormalization": Formula(norm("layer_norm", 8), f"{shared.LAYER_NORM}, after a sum"),
     "com.microsoft.EmbedLayerNormalization":
         Formula(count.embedded, f"{shared.LAYER_NORM}, after a sum of look-ups"),
+    "com.microsoft.GroupNorm": Formula(norm("group_norm", 7), "Wu and He, arXiv:1803.08494"),
+    "com.microsoft.SkipGroupNorm": Formula(norm("group_norm", 8), "Wu and He, after a sum"),
     "GroupNormalization": Formula(norm("group_norm", 7), "Wu and He, arXiv:1803.08494"),
     "InstanceNormalization": Formula(norm("instance_norm", 7), "Ulyanov et al., arXiv:1607.08022"),
     "RMSNormalization SimplifiedLayerNormalization com.microsoft.SimplifiedLayerNormalization":
@@ -60,6 +74,7 @@ FORMULAS: dict[str, Formula] = {
     "MeanVarianceNormalization LpNormalization": Formula(norm("layer_norm", 5), _ELEMENTS),
     "LRN": Formula(count.lrn, "Krizhevsky et al. 2012, section 3.3"),
     "Softmax LogSoftmax com.microsoft.QLinearSoftmax": Formula(per_output("softmax", 5), _ELEMENTS, ()),
+    "com.microsoft.BiasSoftmax": Formula(per_output("softmax", 6), _ELEMENTS, ()),
     "Hardmax": Formula(per_output("softmax", 2), _ELEMENTS),
     "MaxPool": Formula(count.pool("max_pool", 1, less=1), _ELEMENTS),
     "AveragePool": Formula(count.pool("avg_pool", 1), _ELEMENTS),
@@ -79,15 +94,17 @@ FORMULAS: dict[str, Formula] = {
     "Scatter ScatterElements ScatterND TensorScatter": Formula(count.scatter, "read once, written once"),
     "Slice CenterCropPad": Formula(shared.part("copy"), "no more is read than written", (0,)),
     """Concat Split Pad Tile Expand DepthToSpace SpaceToDepth ReverseSequence Trilu Col2Im ConcatFromSequence
-    SplitToSequence""":
+    com.microsoft.Trilu""":
         Formula(per_output("copy"), "read once, written once"),
+    "SplitToSequence": Formula(per_input("copy", 0), "read once", (0,), open_ended=True),
     "com.microsoft.QLinearConcat": Formula(per_output("copy"), "read once, written once", ()),
     "Transpose": Formula(per_output("strided_copy"), "read once, written once"),
     "Cast CastLike": Formula(per_output("cast"), "read once, written once", (0,)),
-    "QuantizeLinear":
+    "QuantizeLinear com.microsoft.QuantizeLinear":
         Formula(per_output("cast", 4), "divide, round, shift, saturate: onnx/docs/Operators.md", (0,)),
     "DynamicQuantizeLinear": Formula(per_output("cast", 6), "minimum and maximum, then as QuantizeLinear"),
-    "DequantizeLinear": Formula(per_output("cast", 2), "shift, multiply: onnx/docs/Operators.md", (0,)),
+    "DequantizeLinear com.microsoft.DequantizeLinear":
+        Formula(per_output("cast", 2), "shift, multiply: onnx/docs/Operators.md", (0,)),
     """OneHot EyeLike Range ConstantOfShape RandomNormal RandomNormalLike RandomUniform RandomUniformLike HannWindow
     HammingWindow BlackmanWindow MelWeightMatrix""":
         Formula(per_output("fill"), "written once", ()),
@@ -113,11 +130,12 @@ PER_ELEMENT: dict[int, str] = {
         Div Equal Erf Exp Floor Greater GreaterOrEqual IsInf IsNaN LeakyRelu Less LessOrEqual Log Mod Mul Neg Not Or
         PRelu Pow Reciprocal Relu Round Sign Sin Sinh Sqrt Sub Tan Tanh ThresholdedRelu Where Xor
     """,
-    2: "Clip Shrink",
+    2: "Clip Shrink com.microsoft.BiasAdd com.microsoft.BiasDropout",
     3: "Softplus Softsign",
     4: "Celu Elu HardSigmoid Selu Sigmoid",
     5: "Gelu HardSwish Swish com.microsoft.Gelu com.microsoft.QuickGelu",
     6: "Mish com.microsoft.BiasGelu",
+    7: "com.microsoft.BiasSplitGelu",
     8: "com.microsoft.FastGelu",
 }
 """Elementwise operators by their operations an element, as in aten.py."""
@@ -138,8 +156,8 @@ FREE = frozenset(
 
 INTEGER = frozenset(
     """
-    ConvInteger MatMulInteger QLinearConv QLinearMatMul com.microsoft.QGemm com.microsoft.MatMulIntegerToFloat
-    com.microsoft.DynamicQuantizeMatMul com.microsoft.DynamicQuantizeLSTM
+    ConvInteger MatMulInteger QLinearConv QLinearMatMul com.microsoft.QLinearConv com.microsoft.QGemm
+    com.microsoft.MatMulIntegerToFloat com.microsoft.DynamicQuantizeMatMul com.microsoft.DynamicQuantizeLSTM
     """.split()  # noqa: SIM905
 )
 """Operators whose products are of 8-bit integers, whatever their other inputs are."""

@@ -18,17 +18,22 @@ from hwbench.workload.shapes import conv_kind
 MAX_EQUATION_LETTERS = 1000
 
 
-def conv(x: int = 0, weight: int = 1, bias: int | None = 2, after: int = 0) -> Callable[[Call], Cost]:
-    """Return the cost function of a convolution with operands at these inputs and `after` operations per output."""
+def conv(
+    x: int = 0, weight: int = 1, bias: int | None = 2, after: int = 0, last: bool = False
+) -> Callable[[Call], Cost]:
+    """Return the cost function of a convolution with operands at these inputs and `after` operations per output.
+
+    Channels of images are their second dimension, or the `last`.
+    """
 
     def count(call: Call) -> Cost:
         image, kernel = call.args[x], call.args[weight]
-        groups = int(call.kwargs.get("group", 1))
-        if image.shape[1] != kernel.shape[1] * groups:
-            text = f"Its kernels have {kernel.shape[1]} channels; the image has {image.shape[1]} in {groups} groups."
+        groups, channels = int(call.kwargs.get("group", 1)), image.shape[-1 if last or _is_last(call) else 1]
+        if channels != kernel.shape[1] * groups:
+            text = f"Its kernels have {kernel.shape[1]} channels; the image has {channels} in {groups} groups."
             raise InputError("bad-node", text)
         window = prod(kernel.shape[2:])
-        kind = conv_kind(groups, image.shape[1], window)
+        kind = conv_kind(groups, channels, window)
         return Cost(
             kind, call.written * prod(kernel.shape[1:]), call.bias_adds(bias), after * call.written, groups=groups,
             columns=kernel.shape[0] // max(groups, 1), depth=prod(kernel.shape[1:]), window=window,
@@ -36,6 +41,10 @@ def conv(x: int = 0, weight: int = 1, bias: int | None = 2, after: int = 0) -> C
         )  # fmt: skip
 
     return count
+
+
+def _is_last(call: Call) -> bool:
+    return bool(call.kwargs.get("channels_last"))
 
 
 def conv_transpose(call: Call) -> Cost:
@@ -165,6 +174,31 @@ def packed_attention(past: int) -> Callable[[Call], Cost]:
         adds = batch * tokens * packed if call.get(2, "") is not None else 0
         macs, skipped = fused.macs + batch * tokens * depth * packed, fused.skipped_macs
         return Cost("attention", macs, adds, fused.elementwise_flops, skipped_macs=skipped)
+
+    return count
+
+
+def unpadded_attention(projected: bool) -> Callable[[Call], Cost]:
+    """Return the cost function of com.microsoft PackedAttention, whose tokens of all sequences stand one after another.
+
+    Their lengths are values; the cost is that of sequences of one length. Inputs are `projected` here, or before.
+    """
+
+    def count(call: Call) -> Cost:
+        first, heads = call.args[0].shape, int(call.kwargs["num_heads"])
+        sequences = max(call.args[3 if projected else 4].shape[0], 1)
+        widths = [first[-1] if len(first) == 4 else first[-1] // heads] * 3
+        macs = adds = 0
+        if projected:
+            packed = call.args[1].shape[1]
+            sizes = [int(width) for width in call.kwargs.get("qkv_hidden_sizes", ()) or [packed // 3] * 3]
+            widths, macs = [size // heads for size in sizes], first[0] * first[1] * packed
+            adds = first[0] * packed if call.get(2, "") is not None else 0
+        elif call.get(2, "") is not None:
+            widths[2] = call.args[2].shape[-1] // heads
+        length = -(-first[0] // sequences)
+        fused = _of_heads(sequences, heads, length, length, widths[0], widths[2], False)
+        return Cost("attention", macs + fused.macs, adds, fused.elementwise_flops)
 
     return count
 

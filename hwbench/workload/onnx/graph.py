@@ -291,7 +291,7 @@ def filled(name: str, value: float | str | None, inputs: list[Any], shapes: list
 
 def requested_inputs(request: ModelRequest) -> list[tuple[Shape, str | None]]:
     """Return the shapes and dtypes of a request, separated by commas. Raises InputError."""
-    return [typed_shape(text, _DTYPES) for text in (request.input.split(",") if request.input else ())]
+    return [typed_shape(text, _DTYPES, empty=True) for text in (request.input.split(",") if request.input else ())]
 
 
 def _mismatch(text: str) -> InputError:

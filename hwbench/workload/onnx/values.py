@@ -36,12 +36,14 @@ _STANDARD_TWIN: dict[str, tuple[str, tuple[int, ...]]] = {
     "FusedConv": ("Conv", (0, 1, 2)), "FusedGemm": ("Gemm", (0, 1, 2)), "QGemm": ("Gemm", (0, 3)),
     "QLinearGlobalAveragePool": ("GlobalAveragePool", (0,)), "QLinearAveragePool": ("AveragePool", (0,)),
     "QLinearAdd": ("Add", (0, 3)), "QLinearMul": ("Mul", (0, 3)), "QLinearConcat": ("Concat", tuple(range(2, 3000, 3))),
+    "GemmFastGelu": ("MatMul", (0, 1)), "GemmFloat8": ("Gemm", (0, 1)),
     "MatMulIntegerToFloat": ("MatMul", (0, 1)), "DynamicQuantizeMatMul": ("MatMul", (0, 1)),
 } | dict.fromkeys(
     (
         "QLinearSigmoid", "QLinearLeakyRelu", "QLinearSoftmax", "BiasGelu", "Gelu", "FastGelu", "QuickGelu",
         "LayerNormalization", "SimplifiedLayerNormalization", "SkipLayerNormalization",
-        "SkipSimplifiedLayerNormalization", "RotaryEmbedding",
+        "SkipSimplifiedLayerNormalization", "RotaryEmbedding", "GroupNorm", "SkipGroupNorm", "BiasAdd", "BiasDropout",
+        "BiasSoftmax", "Trilu",
     ),
     ("Identity", (0,)),
 )  # fmt: skip
@@ -86,7 +88,7 @@ class Value(Struct, frozen=True):
 def of_type(proto: Any, role: Role = "constant", symbols: Mapping[str, int] | None = None) -> Value:
     """Return a value of a TypeProto, with the sizes of symbolic dimensions that are in `symbols`."""
     if proto is None or not proto.HasField("tensor_type"):
-        return Value(role=role)
+        return Value(proto, role=role)  # of sequences, too, for what takes a tensor out of one
     if not proto.tensor_type.HasField("shape"):
         return Value(proto, role=role)
     if symbols:
@@ -223,13 +225,46 @@ def _own(node: Any, inputs: Sequence[Value | None], position: int) -> Value | No
     first = inputs[0] if inputs else None
     if rule is None or first is None or any(value is not None and value.shape is None for value in inputs):
         return None
-    attributes = {a.name: list(a.ints) if a.ints else a.i for a in node.attribute}
+    attributes = {a.name: list(a.ints) if a.ints else a.s or a.i for a in node.attribute}
     try:
         shapes = rule([value.shape or () if value else () for value in inputs], attributes)
-        typed = inputs[2] if node.op_type == "EmbedLayerNormalization" and not position else first
+        typed = first if position else inputs[_TYPED.get(node.op_type, 0)]
         return shaped(typed.dtype if typed else 0, shapes[position])
-    except (IndexError, KeyError, ValueError):
+    except (IndexError, KeyError, ValueError, TypeError, ArithmeticError):
         return None
+
+
+_TYPED = {"EmbedLayerNormalization": 2, "QuantizeLinear": 2, "DequantizeLinear": 1}
+"""Inputs whose element type the first output has, by operator, where that is not the first."""
+
+
+def _slid(image: Shape, kernel: Shape, attributes: dict[str, Any]) -> Shape:
+    """Return the output of a convolution of an image `(batch, size…, channels)`."""
+    dims = range(len(kernel) - 2)
+    strides, dilations = (attributes.get(name) or [1] * len(dims) for name in ("strides", "dilations"))
+    pads = attributes.get("pads") or [0] * 2 * len(dims)
+    sizes, automatic = image[1:-1], attributes.get("auto_pad", b"NOTSET")
+    if automatic in (b"SAME_UPPER", b"SAME_LOWER"):
+        lengths = [-(-sizes[k] // strides[k]) for k in dims]
+    else:
+        padded = [sizes[k] + (pads[k] + pads[k + len(dims)] if automatic != b"VALID" else 0) for k in dims]
+        lengths = [(padded[k] - dilations[k] * (kernel[2 + k] - 1) - 1) // strides[k] + 1 for k in dims]
+    if any(length < 1 for length in lengths):
+        raise ValueError("the kernel is larger than the image")
+    return (image[0], *lengths, kernel[0])
+
+
+def _quantized_conv(shapes: list[Shape], attributes: dict[str, Any]) -> list[Shape]:
+    image, kernel = shapes[0], shapes[3]
+    if attributes.get("channels_last"):
+        return [_slid(image, kernel, attributes)]
+    batch, *sizes, channels = _slid((image[0], *image[2:], image[1]), kernel, attributes)
+    return [(batch, channels, *sizes)]
+
+
+def _unpadded_attention(shapes: list[Shape], _: dict[str, Any]) -> list[Shape]:
+    query, value = shapes[0], shapes[2]
+    return [(query[0], query[1] * query[3] if len(query) == 4 else value[-1])]
 
 
 def _fused_matmul(shapes: list[Shape], attributes: dict[str, int]) -> list[Shape]:
@@ -271,6 +306,19 @@ _OWN: dict[tuple[str, str], Callable[[list[Shape], dict[str, Any]], list[Shape]]
     ("", "GroupNormalization"): lambda shapes, _: [shapes[0]],
     ("", "MeanVarianceNormalization"): lambda shapes, _: [shapes[0]],
     (MICROSOFT, "FusedMatMul"): _fused_matmul,
+    (MICROSOFT, "TransposeMatMul"): _fused_matmul,
+    (MICROSOFT, "NhwcConv"): lambda shapes, attributes: [_slid(shapes[0], shapes[1], attributes)],
+    (MICROSOFT, "NhwcFusedConv"): lambda shapes, attributes: [_slid(shapes[0], shapes[1], attributes)],
+    (MICROSOFT, "QLinearConv"): _quantized_conv,
+    (MICROSOFT, "MatMulBnb4"): lambda shapes, attributes: [(*shapes[0][:-1], attributes["N"])],
+    (MICROSOFT, "BiasSplitGelu"): lambda shapes, _: [(*shapes[0][:-1], shapes[0][-1] // 2)],
+    (MICROSOFT, "QuantizeLinear"): lambda shapes, _: [shapes[0]],
+    (MICROSOFT, "DequantizeLinear"): lambda shapes, _: [shapes[0]],
+    (MICROSOFT, "PackedAttention"): lambda shapes, attributes: [
+        (shapes[0][0], (attributes.get("qkv_hidden_sizes") or [shapes[1][1] // 3])[-1])
+    ],
+    (MICROSOFT, "PackedMultiHeadAttention"): _unpadded_attention,
+    (MICROSOFT, "DecoderMaskedSelfAttention"): _packed_attention,
     (MICROSOFT, "MatMulNBits"): lambda shapes, attributes: [(*shapes[0][:-1], attributes["N"])],
     (MICROSOFT, "Attention"): _packed_attention,
     (MICROSOFT, "QAttention"): _packed_attention,

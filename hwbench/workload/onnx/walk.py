@@ -226,7 +226,7 @@ def _is_parameter(operator: str, value: Value, formula: Formula | None, cost: Co
     if value.dtype in FLOATING and value.origin is not None and value.origin.parameter:
         return True
     names_weights = formula is not None and formula.params is not None and (cost.macs or cost.kind == "batch_norm")
-    return value.dtype in (*FLOATING, *_QUANTIZED) and bool(names_weights or operator == "DequantizeLinear")
+    return value.dtype in (*FLOATING, *_QUANTIZED) and bool(names_weights or operator.endswith("DequantizeLinear"))
 
 
 def _tensor(value: Value) -> Tensor:

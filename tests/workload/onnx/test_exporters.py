@@ -187,6 +187,92 @@ def test_a_quantized_recurrent_layer(tmp_path: Path) -> None:
     assert (found.operations("mac", found.batch), found.params) == (20 * 2 * 8 * 32, 2 * 8 * 32 + 64)
 
 
+_IMAGE = [info("x", 1, 8, 8, 3)]
+_SCALES = [weight("s", 1), weight("z", 1, dtype=UINT8)]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "inputs", "weights", "macs", "params"),
+    [
+        # channels last, 3 to 8, 3×3, stride 2: 16 positions; the product after it takes 8 channels to 2
+        ([node("NhwcConv", "x k", "o", MS, pads=[1] * 4, strides=[2, 2], auto_pad="NOTSET")], _IMAGE,
+         [weight("k", 8, 3, 3, 3), weight("w", 8, 2)], 16 * 8 * 27 + 16 * 8 * 2, 8 * 27 + 16),
+        ([node("NhwcFusedConv", "x k b", "o", MS, auto_pad="SAME_UPPER", strides=[2, 2], activation="Relu")], _IMAGE,
+         [weight("k", 8, 3, 3, 3), weight("b", 8), weight("w", 8, 2)], 16 * 8 * 27 + 16 * 8 * 2, 8 * 27 + 8 + 16),
+        ([node("QLinearConv", "x s z k s z s z", "q", MS, strides=[2, 2], channels_last=1),
+          node("DequantizeLinear", "q s z", "o", MS)], [info("x", 1, 9, 9, 3, dtype=UINT8)],
+         [weight("k", 8, 3, 3, 3, dtype=UINT8), *_SCALES, weight("w", 8, 2)], 16 * 8 * 27 + 16 * 8 * 2, 8 * 27 + 16),
+        ([node("QLinearConv", "x s z k s z s z", "q", MS, strides=[2, 2]), node("DequantizeLinear", "q s z", "o", MS)],
+         [info("x", 1, 3, 9, 9, dtype=UINT8)], [weight("k", 8, 3, 3, 3, dtype=UINT8), *_SCALES, weight("w", 4, 2)],
+         16 * 8 * 27 + 8 * 4 * 4 * 2, 8 * 27 + 8),
+        # twelve tokens of two sequences, two heads of eight
+        ([node("PackedAttention", "x p b at ends", "o", MS, num_heads=2)],
+         [info("x", 12, 16), info("at", 2, 6), info("ends", 3)],
+         [weight("p", 16, 48), weight("b", 48), weight("w", 16, 2)],
+         12 * 16 * 48 + 2 * 2 * 6 * 6 * 16 + 12 * 16 * 2, 16 * 48 + 48 + 32),
+        ([node("PackedMultiHeadAttention", "x x x - at ends", "o", MS, num_heads=2)],
+         [info("x", 12, 16), info("at", 2, 6), info("ends", 3)], [weight("w", 16, 2)],
+         2 * 2 * 6 * 6 * 16 + 12 * 16 * 2, 32),
+        ([node("PackedMultiHeadAttention", "x - - - at ends", "o", MS, num_heads=2)],
+         [info("x", 12, 2, 3, 8), info("at", 2, 6), info("ends", 3)], [weight("w", 16, 2)],
+         2 * 2 * 6 * 6 * 16 + 12 * 16 * 2, 32),
+        # products: 64 to 32
+        ([node("MatMulBnb4", "x p s", "o", MS, K=64, N=32, block_size=32, quant_type=1)], [info("x", 1, 5, 64)],
+         [weight("p", 1024, dtype=UINT8), weight("s", 64), weight("w", 32, 2)], 5 * 64 * 32 + 5 * 32 * 2, 64 * 32 + 64),
+        ([node("GemmFastGelu", "x p b", "o", MS)], [info("x", 5, 64)],
+         [weight("p", 64, 32), weight("b", 32), weight("w", 32, 2)], 5 * 64 * 32 + 5 * 32 * 2, 64 * 32 + 32 + 64),
+        ([node("GemmFloat8", "x p", "o", MS, transB=1)], [info("x", 5, 64)],
+         [weight("p", 32, 64), weight("w", 32, 2)], 5 * 64 * 32 + 5 * 32 * 2, 64 * 32 + 64),
+        ([node("TransposeMatMul", "x p", "o", MS, transB=1)], [info("x", 5, 64)],
+         [weight("p", 32, 64), weight("w", 32, 2)], 5 * 64 * 32 + 5 * 32 * 2, 64 * 32 + 64),
+        # what stands in fused diffusion models, and quantization to other types than the standard one
+        ([node("SkipGroupNorm", "x g g x", "n", MS, groups=2), node("BiasAdd", "n g x", "o", MS)],
+         [info("x", 1, 4, 4, 8)], [weight("g", 8), weight("w", 8, 2)], 16 * 8 * 2, 8 + 16),
+        ([node("BiasSplitGelu", "x b", "o", MS)], [info("x", 1, 5, 32)], [weight("b", 32), weight("w", 16, 2)],
+         5 * 16 * 2, 32 + 32),
+        ([node("QuantizeLinear", "x s z", "q", MS), node("DequantizeLinear", "q s z", "o", MS)], [info("x", 5, 16)],
+         [*_SCALES, weight("w", 16, 2)], 5 * 16 * 2, 32),
+    ],
+)  # fmt: skip
+def test_more_operators_of_com_microsoft(
+    tmp_path: Path, nodes: list[Any], inputs: list[Any], weights: list[Any], macs: int, params: int
+) -> None:
+    found = counted(tmp_path, model([*nodes, node("MatMul", "o w")], inputs, weights))
+    assert (found.operations("mac", found.batch), found.uncounted) == (macs, ())
+    assert found.params == params
+
+
+def test_a_convolution_that_cannot_be_has_no_shape(tmp_path: Path) -> None:
+    weights = [weight("k", 8, 3, 11, 11), weight("w", 8, 2)]
+    for attributes in ({}, {"strides": [0, 0]}, {"pads": [1]}):
+        nodes = [node("NhwcConv", "x k", "o", MS, **attributes), node("MatMul", "o w")]
+        found = counted(tmp_path, model(nodes, _IMAGE, weights))
+        assert (found.macs, len(found.uncounted)) == (0, 2)
+
+
+def test_quantized_tensors_have_the_bytes_of_their_type(tmp_path: Path) -> None:
+    nodes = [node("QuantizeLinear", "x s z", "q", MS), node("DequantizeLinear", "q s z", "y", MS)]
+    found = counted(tmp_path, model(nodes, [info("x", 5, 16)], _SCALES))
+    quantize, dequantize = found.ops
+    assert (quantize.fixed_output_bytes, dequantize.fixed_input_bytes) == (16, 16)  # of one sample
+
+
+def test_a_tensor_out_of_a_sequence(tmp_path: Path) -> None:
+    constants = [helper.make_tensor("two", INT64, [], [2]), helper.make_tensor("first", INT64, [], [0])]
+    nodes = [node("SplitToSequence", "x two", "s"), node("SequenceAt", "s first", "o"), node("MatMul", "o w")]
+    found = counted(tmp_path, model(nodes, [info("x", 4, 16)], [*constants, weight("w", 16, 3)]))
+    assert (found.operations("mac", found.batch), found.uncounted) == (2 * 16 * 3, ())
+
+
+def test_no_keys_before_the_first_token(tmp_path: Path) -> None:
+    nodes = [node("GroupQueryAttention", "x - - pk pv", "y k v", MS, num_heads=4, kv_num_heads=2)]
+    past = [info(name, 1, 2, "past", 16) for name in ("pk", "pv")]
+    proto = model(nodes, [info("x", 1, 8, 128), *past], [])
+    for length in (0, 5):
+        found = counted(tmp_path, proto, input=f"1x8x128,1x2x{length}x16")
+        assert (found.operations("mac", 1), found.uncounted) == (2 * 4 * 8 * (8 + length) * 16, ())
+
+
 def test_a_node_of_unusual_inputs_is_listed(tmp_path: Path) -> None:
     nodes = [node("QAttention", "x x", "o", MS), node("MatMul", "x w")]
     found = counted(tmp_path, model(nodes, [info("x", 2, 5, 64)], [weight("w", 64, 3)]))
