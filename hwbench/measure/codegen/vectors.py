@@ -102,7 +102,9 @@ def vector(dtype: str, count: int) -> ir.VectorType:
 
 def bits_of(element: ir.Type) -> int:
     """Return the bits of an element of this type."""
-    return element.width if isinstance(element, ir.IntType) else 32 if isinstance(element, ir.FloatType) else 64
+    if isinstance(element, ir.IntType):
+        return int(element.width)
+    return {ir.HalfType: 16, ir.FloatType: 32}.get(type(element), 64)
 
 
 def _suffix(type_: ir.Type) -> str:

@@ -44,12 +44,15 @@ def test_one_step_is_the_product_of_a_lane(number: int, bits: int) -> None:
         if dot.dtype == "bf16":
             halves = [random.integers(-9, 10, 2).astype(np.float32) for _ in range(4)]
             lanes = [int((half.view(np.uint32) >> 16).astype(np.uint16).view(np.int32)[0]) for half in halves]
+        elif dot.dtype == "fp16":
+            halves = [random.integers(-5, 6, 1) for _ in range(4)]
+            lanes = [int(np.repeat(half, 2).astype(np.float16).view(np.int32)[0]) for half in halves]
         else:
             low = 0 if TARGET.x86 else -128
             halves = [random.integers(low if k % 2 == 0 else -128, 128, 4) for k in range(4)]
             lanes = [int(half.astype(np.int8).view(np.int32)[0]) for half in halves]
         forth, back = (int(np.dot(halves[k].astype(int), halves[k + 1].astype(int))) for k in (0, 2))
-        gained = dot_loops.DEPENDENT // 2 * (forth + back) * dot.steps * (bits // 32)
+        gained = dot_loops.DEPENDENT // 2 * (forth + back) * dot.steps * dot.lanes(bits)
         assert dot_loops.latency(number, bits, 1, *lanes) == gained
 
 
@@ -76,10 +79,13 @@ CODE = [
     (X86_DOTS[0], 256, X86, f"{AVX512},+avx512bf16", 24, r"\tvdpbf16ps\t%ymm"),
     (X86_DOTS[1], 512, X86, f"{AVX512},+avx512vnni", 24, r"\tvpdpbusd\t%zmm"),
     (X86_DOTS[2], 256, X86, "+avx,+avx2,+avxvnni", 12, r"\t(?:\{vex\}\t)?vpdpbusd\t%ymm"),
+    (X86_DOTS[3], 512, X86, f"{AVX512},+avx512fp16", 24, r"\tvfmadd231ph\t%zmm"),
+    (X86_DOTS[3], 256, X86, f"{AVX512},+avx512fp16", 24, r"\tvfmadd231ph\t%ymm"),
     (ARM_DOTS[0], 128, ARM, "+neon,+bf16", 24, r"\tbfdot\tv\d+\.4s"),
     (ARM_DOTS[1], 128, ARM, "+neon,+bf16", 24, r"\tbfmmla\tv\d+\.4s"),
     (ARM_DOTS[2], 128, ARM, "+neon,+dotprod", 24, r"\tsdot\tv\d+\.4s"),
     (ARM_DOTS[3], 128, ARM, "+neon,+i8mm", 24, r"\tsmmla\tv\d+\.4s"),
+    (ARM_DOTS[4], 128, ARM, "+neon,+fullfp16", 24, r"\tfmla\tv\d+\.8h"),
 ]  # fmt: skip
 
 
@@ -97,7 +103,8 @@ def test_the_loop_is_instructions_in_registers(
 @pytest.mark.parametrize(
     ("triple", "features", "names"),
     [(X86, AVX512, []), (X86, f"{AVX512},+avx512vnni,+avxvnni", ["avx512-vnni"]), (X86, "+avx2,+avxvnni", ["avx-vnni"]),
-     (X86, f"{AVX512},+avx512bf16", ["avx512-bf16"]), (ARM, "+neon,+dotprod", ["neon"]),
+     (X86, f"{AVX512},+avx512bf16", ["avx512-bf16"]),
+     (X86, f"{AVX512},+avx512fp16", ["avx512-fp16"]), (ARM, "+neon,+dotprod", ["neon"]),
      (ARM, "+neon,+bf16,+i8mm", ["neon-bfdot", "neon-bf16", "neon-i8mm"]), ("riscv64-unknown-linux-gnu", "+v", [])],
 )  # fmt: skip
 def test_instructions_are_those_of_the_target(triple: str, features: str, names: list[str]) -> None:
@@ -122,7 +129,7 @@ def test_tasks_are_checked_and_counted() -> None:
 
 
 def test_a_quick_run_has_them_only_on_request() -> None:
-    narrow = {"bf16", "int8"}
+    narrow = {"bf16", "int8", "fp16"}
     assert not [task for task in fma.tasks(settings(quick=True)) if task.dtype in narrow and task.isa != "amx"]
     asked = fma.tasks(replace(settings(quick=True), dtypes=("int8",)))
     assert {task.dtype for task in asked} == (

@@ -1,7 +1,8 @@
-"""Loops of dot products in registers: bf16 and int8, independent for throughput, dependent for latency.
+"""Loops of dot products in registers: bf16 and int8, and multiply-adds of fp16, as throughput and as latency.
 
 Every sum takes a step forth by a·b and one back by c·d, so that its bits change each time; both together leave 1, so
-that the answer after any number of rounds is known. All numbers are small and whole: no sum is rounded.
+that the answer after any number of rounds is known. All numbers are small and whole: no sum is rounded,
+unless rounds are so many that it grows no more.
 """
 
 import functools
@@ -25,9 +26,11 @@ DEPENDENT = 32
 """Instructions in one round of the latency loop."""
 
 FACTORS: dict[DotDtype, tuple[tuple[int, ...], ...]] = {
-    "bf16": ((3, 5), (7, -2), (-3, 2), (4, 1)), "int8": ((3, 5, 7, 11), (7, -2, 9, 1), (12, 2, 4, 6), (-7, 3, -3, 1)),
+    "bf16": ((3, 5), (7, -2), (-3, 2), (4, 1)), "fp16": ((3,), (5,), (7,), (-2,)),
+    "int8": ((3, 5, 7, 11), (7, -2, 9, 1), (12, 2, 4, 6), (-7, 3, -3, 1)),
 }  # fmt: skip
-"""a, b, c and d: those of a lane. Of bytes, a and c are not negative: x86 reads them without a sign."""
+"""a, b, c and d: those of a lane, or of each half of it in fp16. Of bytes, a and c are not negative: x86 reads them
+without a sign."""
 
 
 def operands(dtype: DotDtype) -> tuple[int, int, int, int]:
@@ -39,6 +42,8 @@ def operands(dtype: DotDtype) -> tuple[int, int, int, int]:
 def _lane(dtype: DotDtype, numbers: Sequence[int]) -> int:
     if dtype == "int8":
         return int(np.array(numbers, np.int8).view(np.int32)[0])
+    if dtype == "fp16":
+        return int(np.array(2 * tuple(numbers), np.float16).view(np.int32)[0])
     halves = (np.array(numbers, np.float32).view(np.uint32) >> 16).astype(np.uint16)  # a bf16 is a float's upper half
     return int(halves.view(np.int32)[0])
 
@@ -47,9 +52,9 @@ def loop_ir(
     builder: ir.IRBuilder, rounds: ir.Value, scalars: Sequence[ir.Value], kind: Dot, bits: int, count: int, steps: int
 ) -> ir.Value:
     """Emit `steps` instructions a round on each of `count` sums, which start at 0, 1, 2 ...; gives the sum of all."""
-    lanes, single = bits // 32, kind.dtype == "bf16"
-    constants = [vectors.splat(builder, builder.trunc(scalar, I32), lanes) for scalar in scalars]
-    sums_type = ir.VectorType(ir.FloatType() if single else I32, lanes)
+    lanes, single = kind.lanes(bits), kind.dtype != "int8"
+    constants = [vectors.splat(builder, builder.trunc(scalar, I32), bits // 32) for scalar in scalars]
+    sums_type = ir.VectorType(kind.sum_type, lanes)
     starts = [ir.Constant(sums_type, [float(k) if single else k] * lanes) for k in range(count)]
 
     def body(_number: ir.Value, values: list[ir.Value]) -> list[ir.Value]:
@@ -59,14 +64,17 @@ def loop_ir(
         return values
 
     add = functools.partial(vectors.add, builder)
-    total = functools.reduce(add, vectors.loop(builder, rounds, starts, body))
+    sums = vectors.loop(builder, rounds, starts, body)
+    if kind.dtype == "fp16":
+        sums = [builder.fpext(value, ir.VectorType(ir.FloatType(), lanes)) for value in sums]
+    total = functools.reduce(add, sums)
     whole = functools.reduce(add, [builder.extract_element(total, ir.Constant(I32, lane)) for lane in range(lanes)])
     return builder.fptosi(whole, I64) if single else builder.sext(whole, I64)
 
 
 def answer(kind: Dot, bits: int, count: int, pairs: int) -> int:
     """Return what the loop gives after so many pairs of steps: each adds 1 to every sum, as often as `kind.steps`."""
-    return bits // 32 * sum(k + pairs * kind.steps for k in range(count))
+    return kind.lanes(bits) * sum(k + pairs * kind.steps for k in range(count))
 
 
 def _emit(builder: ir.IRBuilder, which: ir.Value, bits: ir.Value, build: Callable[[Dot, int], ir.Value]) -> ir.Value:

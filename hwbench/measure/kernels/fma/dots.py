@@ -1,4 +1,4 @@
-"""Dot products of bf16 and int8 as tasks of the kernel `fma`: the ceilings of narrow dtypes on vector units."""
+"""Dot products of bf16 and int8, multiply-adds of fp16: ceilings of narrow dtypes on vectors, in the kernel `fma`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -48,7 +48,7 @@ def _latency(number: int, dot: Dot, bits: int, core: Placement) -> Task:
 
 
 def _unit(dot: Dot) -> Unit:
-    return "FLOP/s" if dot.dtype == "bf16" else "op/s"
+    return "op/s" if dot.dtype == "int8" else "FLOP/s"
 
 
 def _loop(function: Callable[..., Any], number: int, dot: Dot, bits: int, cores: Placement) -> TimedLoop:
