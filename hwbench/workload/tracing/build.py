@@ -61,6 +61,9 @@ def import_package(name: str) -> Any:
         remedy = f" Install it with `pip install {package}`." if package in _INSTALL else ""
         text = f"The package '{shown(package)}' cannot be imported ({shown(error)}).{remedy}"
         raise InputError("missing-package", text, field="model") from None
+    except Exception as error:  # of a package that was built for another torch
+        text = f"The package '{shown(name)}' does not load ({shown(error, 200)}): install one that fits this torch."
+        raise InputError("missing-package", text, field="model") from None
 
 
 def build_module(make: Callable[[], Any], name: str, place: str = "meta") -> Any:

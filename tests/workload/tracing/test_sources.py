@@ -111,6 +111,16 @@ def test_a_missing_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -
         assert f"pip install {package}" in raised.value.message
 
 
+def test_a_package_of_another_torch_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "torchvision.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    monkeypatch.delitem(sys.modules, "torchvision", raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(InputError) as raised:
+        traced("torchvision:resnet50")
+    assert raised.value.code == "missing-package"
+    assert "torchvision::nms does not exist" in raised.value.message
+
+
 MMACS = {"resnet50": 4089.184256, "mobilenet_v3_large": 216.58976, "vit_b_16": 17563.828224, "alexnet": 714.18848}
 
 
