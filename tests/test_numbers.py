@@ -44,7 +44,7 @@ SOURCES = {
     "explanation/runtimes.md": ("constants of hwbench/measure/inference and engines", "0.001 4,096"),
     "explanation/tools.md": (
         "python benchmarks/counting/counters.py, timm_tables.py, kernels/matmul.py, lowprecision.py and decode.py",
-        "0.15 0.23 0.13 0.18 0.08 1,018 0.9955 0.976 0.999 3000 0.86 30.9 40.8 42.1 20000 0.92 0.96 0.997 0.97 1.64"
+        "0.10 1,018 0.9955 0.976 0.999 3000 0.86 30.9 40.8 42.1 20000 0.92 0.96 0.997 0.97 1.64"
         " 2.02 1.43 1.60 1.13 1.67 0.49 142 1100 126.5 5.2",
     ),
     "howto/choose.md": ("an example of a sentence", "1.04"),
