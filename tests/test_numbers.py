@@ -45,7 +45,8 @@ SOURCES = {
     "explanation/tools.md": (
         "python benchmarks/counting/counters.py, timm_tables.py, kernels/matmul.py, lowprecision.py and decode.py",
         "0.10 1,018 0.9955 0.976 0.999 3000 0.86 30.9 40.8 42.1 20000 0.92 0.96 0.997 0.97 1.64"
-        " 2.02 1.43 1.60 1.13 1.67 0.49 142 1100 126.5 5.2",
+        " 2.02 1.43 1.60 1.13 1.67 0.49 142 1100 126.5 5.2"
+        " 53 0.57 0.61 0.53 0.78 0.81 0.87 0.83 0.91 0.85 0.79 0.88 1.55 0.93 1025 0.75",
     ),
     "howto/choose.md": ("an example of a sentence", "1.04"),
     "howto/explore.md": ("python benchmarks/explore.py 10000 50", "547 783"),
