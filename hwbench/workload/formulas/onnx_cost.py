@@ -19,17 +19,17 @@ MAX_EQUATION_LETTERS = 1000
 
 
 def conv(
-    x: int = 0, weight: int = 1, bias: int | None = 2, after: int = 0, last: bool = False
+    x: int = 0, weight: int = 1, bias: int | None = 2, after: int = 0, last: bool = False, padded: bool = False
 ) -> Callable[[Call], Cost]:
     """Return the cost function of a convolution with operands at these inputs and `after` operations per output.
 
-    Channels of images are their second dimension, or the `last`.
+    Channels of images are their second dimension, or the `last`; of kernels that are `padded` there may be more.
     """
 
     def count(call: Call) -> Cost:
         image, kernel = call.args[x], call.args[weight]
         groups, channels = int(call.kwargs.get("group", 1)), image.shape[-1 if last or _is_last(call) else 1]
-        if channels != kernel.shape[1] * groups:
+        if channels != kernel.shape[1] * groups and not padded:
             text = f"Its kernels have {kernel.shape[1]} channels; the image has {channels} in {groups} groups."
             raise InputError("bad-node", text)
         window = prod(kernel.shape[2:])
@@ -41,6 +41,12 @@ def conv(
         )  # fmt: skip
 
     return count
+
+
+def blocked_conv(call: Call) -> Cost:
+    """Count a convolution on blocks of channels, with the sum of its fourth input and its activation."""
+    fused = ("activation" in call.kwargs) + (len(call.args) > 3 and call.args[3] is not None)
+    return conv(after=fused, padded=True)(call)
 
 
 def _is_last(call: Call) -> bool:

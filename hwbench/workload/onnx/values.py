@@ -20,6 +20,8 @@ from hwbench.workload.ops import MAX_COUNT, Shape
 
 Opsets = Mapping[str, int]
 MICROSOFT = "com.microsoft"
+BLOCKED = "com.microsoft.nchwc"
+"""Operators of graphs that onnxruntime saved after it optimized them, on images whose channels lie in blocks."""
 STANDARD = ("", "ai.onnx")
 
 _FOLDED = frozenset(
@@ -48,6 +50,16 @@ _STANDARD_TWIN: dict[str, tuple[str, tuple[int, ...]]] = {
     ("Identity", (0,)),
 )  # fmt: skip
 """com.microsoft operators whose output has the shape of a standard operator's on some of their inputs."""
+_BLOCKED_TWIN: dict[str, tuple[str, tuple[int, ...]]] = {
+    "Conv": ("Conv", (0, 1)), "ReorderInput": ("Identity", (0,)),
+    **{name: (name, (0,)) for name in ("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool")},
+}  # fmt: skip
+"""The same of operators on blocked images. Blocks pad the channels of an input as far as a kernel's, which count."""
+_TWINS = {
+    (domain, name): twin
+    for domain, twins in ((MICROSOFT, _STANDARD_TWIN), (BLOCKED, _BLOCKED_TWIN))
+    for name, twin in twins.items()
+}
 
 # In C++ onnx's inference divides, indexes and allocates by some numbers unchecked: it must not be given these.
 MAX_ATTRIBUTE = (1 << 31) - 1
@@ -134,7 +146,7 @@ def infer(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> list[Val
 
 def _inferred(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> dict[str, Any]:
     """Return types by onnx's inference, none where it has none."""
-    if node.domain == MICROSOFT and node.op_type in _STANDARD_TWIN:
+    if (node.domain, node.op_type) in _TWINS:
         return _twin(node, inputs, opsets)
     if node.domain not in STANDARD or not opsets.get(""):
         return {}
@@ -199,7 +211,7 @@ def _check_types(types: Mapping[str, Any]) -> None:
 
 def _twin(node: Any, inputs: Sequence[Value | None], opsets: Opsets) -> dict[str, Any]:
     """Return the output's type as the standard operator infers it, though that may not take the element type."""
-    name, positions = _STANDARD_TWIN[node.op_type]
+    name, positions = _TWINS[node.domain, node.op_type]
     present = [position for position in positions if position < len(inputs)]
     twin = helper.make_node(name, [node.input[position] for position in present], node.output[:1])
     known = defs.get_schema(name).attributes
@@ -252,6 +264,17 @@ def _slid(image: Shape, kernel: Shape, attributes: dict[str, Any]) -> Shape:
     if any(length < 1 for length in lengths):
         raise ValueError("the kernel is larger than the image")
     return (image[0], *lengths, kernel[0])
+
+
+def _unblocked(shapes: list[Shape], attributes: dict[str, Any]) -> list[Shape]:
+    """Return an image without the padding of its channels."""
+    batch, _, *sizes = shapes[0]
+    channels = attributes["channels"]
+    return [(batch, *sizes, channels) if attributes.get("channels_last") else (batch, channels, *sizes)]
+
+
+def _enlarged(shapes: list[Shape], attributes: dict[str, Any]) -> list[Shape]:
+    return [tuple(size * scale for size, scale in zip(shapes[0], attributes["scales"], strict=True))]
 
 
 def _quantized_conv(shapes: list[Shape], attributes: dict[str, Any]) -> list[Shape]:
@@ -310,6 +333,8 @@ _OWN: dict[tuple[str, str], Callable[[list[Shape], dict[str, Any]], list[Shape]]
     (MICROSOFT, "NhwcConv"): lambda shapes, attributes: [_slid(shapes[0], shapes[1], attributes)],
     (MICROSOFT, "NhwcFusedConv"): lambda shapes, attributes: [_slid(shapes[0], shapes[1], attributes)],
     (MICROSOFT, "QLinearConv"): _quantized_conv,
+    (BLOCKED, "ReorderOutput"): _unblocked,
+    (BLOCKED, "Upsample"): _enlarged,
     (MICROSOFT, "MatMulBnb4"): lambda shapes, attributes: [(*shapes[0][:-1], attributes["N"])],
     (MICROSOFT, "BiasSplitGelu"): lambda shapes, _: [(*shapes[0][:-1], shapes[0][-1] // 2)],
     (MICROSOFT, "QuantizeLinear"): lambda shapes, _: [shapes[0]],

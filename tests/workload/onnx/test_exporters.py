@@ -1,5 +1,6 @@
 """What exporters of all ages write, operators of com.microsoft, and operators that onnx defines by others: by hand."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -240,6 +241,50 @@ def test_more_operators_of_com_microsoft(
     found = counted(tmp_path, model([*nodes, node("MatMul", "o w")], inputs, weights))
     assert (found.operations("mac", found.batch), found.uncounted) == (macs, ())
     assert found.params == params
+
+
+def test_a_graph_that_onnxruntime_optimized_counts_as_the_one_it_came_from(tmp_path: Path) -> None:
+    """It writes convolutions on blocks of 8 or 16 channels, which none of these needs to pad."""
+    engine = pytest.importorskip("onnxruntime")
+    nodes = [
+        node("Conv", "x a", "h", pads=[1] * 4, strides=[2, 2]), node("Relu", "h", "r"),
+        node("Conv", "r b", "d", group=16, pads=[1] * 4), node("Conv", "d c", "e"), node("Conv", "r c", "f"),
+        node("Add", "e f", "g"), node("MaxPool", "g", "p", kernel_shape=[2, 2], strides=[2, 2]),
+        node("GlobalAveragePool", "p", "q"), node("Flatten", "q", "o"), node("MatMul", "o w"),
+    ]  # fmt: skip
+    for each in nodes:
+        each.name = each.output[0]
+    weights = [weight("a", 16, 3, 3, 3), weight("b", 16, 1, 3, 3), weight("c", 32, 16, 1, 1), weight("w", 32, 2)]
+    original = model(nodes, [info("x", 1, 3, 16, 16)], weights)
+    for tensor in original.graph.initializer:
+        tensor.ClearField("raw_data")
+        tensor.float_data.extend([0.5] * math.prod(tensor.dims))
+    settings = engine.SessionOptions()
+    settings.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    settings.log_severity_level = 3
+    engine.InferenceSession(original.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+    optimized = onnx.load(tmp_path / "optimized.onnx")
+    assert "Relu" not in {each.op_type for each in optimized.graph.node}
+    before, after = counted(tmp_path, original), counted(tmp_path, optimized)
+    assert before.macs == 64 * 16 * 27 + 64 * 16 * 9 + 2 * 64 * 32 * 16 + 64
+    assert (after.macs, after.uncounted) == (before.macs, ())
+    assert after.params in (before.params, before.params + 32 * 16)  # the kernel that two share may be laid out twice
+
+
+def test_blocks_of_channels_are_counted_as_they_are_padded(tmp_path: Path) -> None:
+    """20 channels are 32 in blocks of 16, of which none is left where the blocks end."""
+    blocked = "com.microsoft.nchwc"
+    nodes = [
+        node("ReorderInput", "x", "i", blocked), node("Conv", "i k b", "c", blocked, pads=[1] * 4, activation="Relu"),
+        node("AveragePool", "c", "p", blocked, kernel_shape=[2, 2], strides=[2, 2]),
+        node("Conv", "p l - p", "s", blocked), node("Upsample", "s", "u", blocked, scales=[1, 1, 2, 2]),
+        node("ReorderOutput", "u", "o", blocked, channels=20, channels_last=1), node("MatMul", "o w"),
+    ]  # fmt: skip
+    weights = [weight("k", 32, 32, 3, 3), weight("b", 32), weight("l", 32, 32, 1, 1), weight("w", 20, 2)]
+    found = counted(tmp_path, model(nodes, [info("x", 1, 20, 8, 8)], weights))
+    assert (found.macs, found.uncounted) == (64 * 32 * 288 + 16 * 32 * 32 + 64 * 20 * 2, ())
+    first, last = (op for op in found.ops if op.macs and op.kind != "linear")
+    assert (first.elementwise_flops, last.elementwise_flops) == (64 * 32, 16 * 32)  # the activation, and the sum
 
 
 def test_a_convolution_that_cannot_be_has_no_shape(tmp_path: Path) -> None:
