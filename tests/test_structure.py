@@ -379,3 +379,13 @@ def test_names_tell_what_they_hold() -> None:
         if name.lstrip("_") in VAGUE_NAMES
     ]
     check("names", faults)
+
+
+def test_limits_are_named_min_and_max() -> None:
+    faults = [
+        f"{place(path, node)}: {name}"
+        for path in SOURCES
+        for name, node in variables(path)
+        if name.isupper() and re.search(r"(^|_)(LEAST|MOST|LARGEST|SMALLEST|HIGHEST|LOWEST|MAXIMUM|MINIMUM)(_|$)", name)
+    ]
+    check("limits", faults)

@@ -21,7 +21,7 @@ from hwbench.measure.record import Record
 from hwbench.measure.torch.device import find_device, torch_module
 from hwbench.notices import Notice, notice, unique
 from hwbench.predict.estimate import estimate
-from hwbench.predict.improvements import LARGER, LEAST, improvements
+from hwbench.predict.improvements import LARGER, MIN_GAIN, improvements
 from hwbench.predict.model.runtimes import of_calibrations
 from hwbench.report.text import step as step_text
 from hwbench.report.text.layout import PLAIN, Style
@@ -97,7 +97,7 @@ def explain_training(
     device, size = runner.device, setting.batch
     predicted = estimate(workload, device, name, size, math="strict")
     every = improvements(workload, device, name, size, least=0.0, math="strict")
-    helping = tuple(each for each in every if each.gain >= LEAST or (tried and each.change in TRIED))
+    helping = tuple(each for each in every if each.gain >= MIN_GAIN or (tried and each.change in TRIED))
     variants = _variants(setting, [(each.change, each.value) for each in helping], runner) if tried else {}
     runs, record = runner.runs([setting, *variants.values()], seconds, False, progress, command)
     record, path, trouble = save_record(record, save)

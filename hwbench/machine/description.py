@@ -121,11 +121,12 @@ def notices(device: Device, ceilings: tuple[Peak, ...]) -> tuple[Notice, ...]:
     assumed = [field for field, origin in device.provenance.items() if origin == "assumed"]
     doubted = assumed and any(peak.provenance == "assumed" for peak in ceilings)
     printed = any(term.clock == "boost" for peak in ceilings for term in peak.terms)
-    laptop = printed and (device.notes or "").startswith(LAPTOP)
+    choice = (device.notes or "").partition(":")[0]  # of a laptop's card: who chooses power and clocks, and of which
+    laptop = printed and choice.startswith(LAPTOP)
     boosted = printed and device.segment == "consumer"
     return (
         *((notice("peaks-assumed", fields=assumed),) if doubted else ()),
-        *((notice("laptop-clocks", power=str(device.power or "one setting")),) if laptop else ()),
+        *((notice("laptop-clocks", choice=choice, power=str(device.power or "one setting")),) if laptop else ()),
         *((notice("card-boosts", factor=BOOST),) if boosted else ()),
     )
 

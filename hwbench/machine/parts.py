@@ -21,7 +21,7 @@ Segment = Literal["consumer", "workstation", "datacenter", "embedded"]
 BOOST = 1.12
 """Clock of a consumer card over its printed boost, by which a forecast may undercut the bounds at the printed clock."""
 LAPTOP = "The laptop's maker chooses power and clocks"
-"""Begins the notes of a card whose clocks are those of one setting among many."""
+"""Begins the notes of a card whose clocks are those of one setting among many; up to the colon they state a range."""
 ClockKind = Literal["base", "boost", "all_core", "fixed"]
 Count = Annotated[int, Meta(gt=0, le=10_000_000)]
 Factor = Annotated[float, Meta(gt=1e-3, lt=1e3)]

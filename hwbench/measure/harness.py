@@ -26,7 +26,7 @@ SAMPLE_S = 0.02
 """Shortest duration of a sample in s: the resolution of clocks and ticks is then below a thousandth of it."""
 _LEAD_IN_S = 0.025  # a single repetition longer than this warms itself up
 _SETTLE_S = 0.1
-_MOST_WAITING = 20.0  # wall time over CPU time up to which several threads are taken to wait for CPUs only
+_MAX_WAITING = 20.0  # wall time over CPU time up to which several threads are taken to wait for CPUs only
 _NOT_PYTHONS = (signal.SIG_IGN, signal.SIG_DFL, None)
 _GROWTH = 50.0
 _PREPARED, _CALIBRATED = 0.3, 0.4
@@ -239,7 +239,7 @@ def _calibrate(state: _TaskState, sample_s: float) -> None:
             return sample.wall_s
         if state.task.timer == "cpu" and state.task.threads == 1:
             return sample.cpu_s
-        return max(sample.cpu_s / state.task.threads, sample.wall_s / _MOST_WAITING)
+        return max(sample.cpu_s / state.task.threads, sample.wall_s / _MAX_WAITING)
 
     with pinned(_place(state.task)):
         state.once_s = elapsed_in(1)

@@ -17,7 +17,7 @@ from hwbench.predict.model.runtimes import runtime_for, runtimes_on
 from hwbench.predict.model.time import LaunchTime, device_and_host_time, scaled, total_time
 from hwbench.workload.ops import Workload
 
-LEAST = 1.05
+MIN_GAIN = 1.05
 """Gain from which a change is worth a word."""
 LARGER = 8
 
@@ -34,7 +34,7 @@ class Improvement(Struct, frozen=True):
 
 
 def improvements(
-    workload: Workload, device: Device, dtype: str, batch: int, runtime: str | None = None, *, least: float = LEAST,
+    workload: Workload, device: Device, dtype: str, batch: int, runtime: str | None = None, *, least: float = MIN_GAIN,
     **how: Any,
 ) -> tuple[Improvement, ...]:  # fmt: skip
     """Return changes that gain so much at `least`, the largest gain first; `how` is what `forecast` takes else.

@@ -8,7 +8,7 @@ from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.machine.description import describe, known_peaks, notices, unmeasured
 from hwbench.machine.device import Device, peaks
-from hwbench.machine.parts import BOOST, Clock, Memory, Units
+from hwbench.machine.parts import BOOST, LAPTOP, Clock, Memory, Units
 from hwbench.notices import notice
 from hwbench.units import Hertz
 
@@ -92,10 +92,14 @@ def test_a_reader_is_told_that_a_consumer_card_runs_above_its_peaks() -> None:
     assert notices(fixed, peaks(fixed)) == ()
 
 
-@pytest.mark.parametrize("name", ["rtx5090-laptop", "rx6700m", "rtx-a2000-laptop", "mx450"])
-def test_a_reader_is_told_that_the_clocks_of_a_laptop_are_those_of_one_power(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "range_"),
+    [("rtx5090-laptop", " (95 to 150 W)"), ("rtx3080-laptop", " (80 to 150 W, 1.245 to 1.71 GHz of boost)"),
+     ("rx6700m", ""), ("rtx-a2000-laptop", ""), ("mx450", "")],
+)  # fmt: skip
+def test_a_reader_is_told_that_the_clocks_of_a_laptop_are_those_of_one_power(name: str, range_: str) -> None:
     card = catalog.device(name)
-    assert notice("laptop-clocks", power=str(card.power)) in notices(card, peaks(card))
+    assert notice("laptop-clocks", choice=f"{LAPTOP}{range_}", power=str(card.power)) in notices(card, peaks(card))
     fixed = card.with_(clock="2 GHz")
     assert notices(fixed, peaks(fixed)) == ()
 

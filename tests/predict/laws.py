@@ -23,7 +23,7 @@ from hwbench.workload import load
 from hwbench.workload.ops import Workload
 
 CLOSE = 1 + 1e-9
-LARGEST = 4096
+MAX_BATCH = 4096
 MATHS: tuple[Math, ...] = ("default", "strict")
 
 
@@ -70,7 +70,7 @@ def cases(random: np.random.Generator, batches: int, devices: int | None = None)
                 able = [device for device in every if runs_on(runtime, device.kind)]
                 for math in MATHS if runtime.endswith("cuda") and dtype in ("fp32", MIXED) else MATHS[:1]:
                     chosen = random.permutation(len(able))[:devices]
-                    sizes = sorted({int(size) for size in LARGEST ** random.uniform(0, 1, batches)})
+                    sizes = sorted({int(size) for size in MAX_BATCH ** random.uniform(0, 1, batches)})
                     some = tuple(able[index] for index in sorted(chosen))
                     yield Case(workload, some, dtype, tuple(sizes), runtime, math)
 

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from hwbench.machine import catalog
 from hwbench.predict.forecast import forecast
-from hwbench.predict.improvements import LEAST, _channels_last, _narrower, improvements
+from hwbench.predict.improvements import MIN_GAIN, _channels_last, _narrower, improvements
 from hwbench.predict.model.launch import CONVOLUTIONS, family_of
 from hwbench.workload import load
 
@@ -15,7 +15,7 @@ RTX3090 = catalog.device("rtx3090")
 def gains(model: str, device: str, dtype: str = "fp32", batch: int = 1, **how: str) -> dict[str, tuple[str, float]]:
     every = improvements(load.workload(model), catalog.device(device), dtype, batch, **how)
     assert [each.gain for each in every] == sorted((each.gain for each in every), reverse=True)
-    assert all(each.gain >= LEAST for each in every)
+    assert all(each.gain >= MIN_GAIN for each in every)
     return {each.change: (each.value, each.gain) for each in every}
 
 

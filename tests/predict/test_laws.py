@@ -6,7 +6,7 @@ import pytest
 from tests.predict.laws import Count, cases, laws
 
 pytestmark = pytest.mark.slow
-LEAST = 20_000
+MIN_CASES = 20_000
 
 
 @pytest.fixture(scope="module")
@@ -24,5 +24,5 @@ def test_no_estimate_breaks_a_law(counts: dict[str, Count]) -> None:
 
 
 def test_enough_estimates_were_tried(counts: dict[str, Count]) -> None:
-    assert min(count.cases for law, count in counts.items() if "boost" not in law) >= LEAST / 2
-    assert counts["roofline ≤ expected × boost"].cases >= LEAST
+    assert min(count.cases for law, count in counts.items() if "boost" not in law) >= MIN_CASES / 2
+    assert counts["roofline ≤ expected × boost"].cases >= MIN_CASES

@@ -10,7 +10,7 @@ from itertools import chain
 from msgspec import Struct
 
 from hwbench.machine.host.facts import Identity
-from hwbench.machine.host.files import HIGHEST_CPU, whole_number
+from hwbench.machine.host.files import MAX_CPU, whole_number
 
 Fields = dict[str, str]
 Cpus = dict[int, Fields]
@@ -55,7 +55,7 @@ def parse_cpuinfo(text: str) -> Cpuinfo:
         name, value = name.strip().lower(), value.strip()
         if not colon:
             current = common if not line.strip() else current
-        elif name in ("processor", "cpu number") and (number := decimal(value)) is not None and number <= HIGHEST_CPU:
+        elif name in ("processor", "cpu number") and (number := decimal(value)) is not None and number <= MAX_CPU:
             current = last = cpus.setdefault(number, {})
             bare += 1
         elif (numbered := S390.fullmatch(name)) and "=" in value:

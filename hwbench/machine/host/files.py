@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 MAX_BYTES = 1 << 24
-HIGHEST_CPU = 1 << 16
+MAX_CPU = 1 << 16
 
 
 class Files(Struct, frozen=True):
@@ -62,7 +62,7 @@ def parse_cpulist(text: str) -> frozenset[int]:
     cpus: set[int] = set()
     for part in text.strip().split(","):
         if match := re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part):
-            cpus.update(range(int(match[1]), min(int(match[2] or match[1]), HIGHEST_CPU) + 1))
+            cpus.update(range(int(match[1]), min(int(match[2] or match[1]), MAX_CPU) + 1))
     return frozenset(cpus)
 
 

@@ -22,7 +22,7 @@ HALF = ir.HalfType()
 FLOATS: dict[str, ir.Type] = {"fp32": ir.FloatType(), "fp64": ir.DoubleType()}
 SUMS: dict[str, ir.Type] = {**FLOATS, "fp16": ir.FloatType(), "bf16": ir.FloatType(), "int8": I32}
 """What the sums of a lane are in; a lane of narrow elements has their bits in the same type."""
-SMALLEST_BITS = 128
+MIN_BITS = 128
 """Width in bits of the vectors of every 64-bit CPU (SSE2, NEON), assumed for unknown CPUs too."""
 
 
@@ -46,7 +46,7 @@ class Target(Struct, frozen=True):
     def widths(self) -> tuple[int, ...]:
         """Widths of its vectors in bits, the narrowest first."""
         wider = (256,) * ("avx" in self.features) + (512,) * ("avx512f" in self.features)
-        return (SMALLEST_BITS, *wider) if self.x86 else (SMALLEST_BITS,)
+        return (MIN_BITS, *wider) if self.x86 else (MIN_BITS,)
 
     @property
     def registers(self) -> int:

@@ -91,7 +91,7 @@ class Tile(Struct, frozen=True):
     @property
     def narrow(self) -> bool:
         """Whether its vectors are those of every CPU, 128 bits wide."""
-        return 8 * self.width <= vectors.SMALLEST_BITS
+        return 8 * self.width <= vectors.MIN_BITS
 
     @property
     def unroll(self) -> int:

@@ -17,7 +17,7 @@ from hwbench.measure.gemm.quantized_loops import SIZES, STEP, VECTOR_BYTES, mult
 BLOCK = 32
 """Numbers of the vector that share a scale."""
 
-LARGEST = 127
+MAX_INT8 = 127
 """Largest byte of the vector."""
 
 Array = np.ndarray[Any, Any]
@@ -58,7 +58,7 @@ class QuantizedMatrix:
 def vector_for(name: str, values: Array) -> Array:
     """Return numbers, a multiple of 256 of them, as the dot products of a format read them: see `VECTOR_BYTES`."""
     blocks = values.astype(np.float32).reshape(-1, 8, BLOCK)
-    scale = np.abs(blocks).max(axis=2) / np.float32(LARGEST)
+    scale = np.abs(blocks).max(axis=2) / np.float32(MAX_INT8)
     codes = np.rint(blocks / np.where(scale == 0, 1, scale)[:, :, None]).astype(np.int8)
     sums = scale * codes.sum(axis=2, dtype=np.int32)
     before, after = np.zeros((2, len(blocks), 16), np.float32)

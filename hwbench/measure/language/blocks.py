@@ -15,8 +15,10 @@ SCALES: dict[str, tuple[int, ...]] = {
     "iq3_s": (0,), "iq1_s": (0,), "iq4_nl": (0,), "iq4_xs": (0,),
 }  # fmt: skip
 """Offsets of the scales of a block, by format."""
-_LARGEST = {"q4_0": 8, "q4_1": 15, "q5_0": 16, "q5_1": 31, "q8_0": 127, "q2_k": 45, "q3_k": 128, "q4_k": 945,
-            "q5_k": 1953, "q6_k": 4096, "iq4_nl": 127, "iq4_xs": 4096}  # fmt: skip
+_MAX_INTEGERS = {
+    "q4_0": 8, "q4_1": 15, "q5_0": 16, "q5_1": 31, "q8_0": 127, "q2_k": 45, "q3_k": 128, "q4_k": 945, "q5_k": 1953,
+    "q6_k": 4096, "iq4_nl": 127, "iq4_xs": 4096,
+}  # fmt: skip
 """Largest value of a weight in units of its scale; 512 for formats that are not listed."""
 PLAIN = ("f32", "f16", "bf16")
 
@@ -33,7 +35,7 @@ def random_blocks(name: str, count: int, largest: float, seed: int = 0) -> bytes
             "not-written", message, field="weights", nearest=nearest(name, (*PLAIN, *SCALES)) or ("q4_0", "q8_0", "f16")
         )
     data = random.integers(0, 256, (count, block.size), np.uint8)
-    scale = np.array([largest / _LARGEST.get(name, 512)], np.float16).view(np.uint8)
+    scale = np.array([largest / _MAX_INTEGERS.get(name, 512)], np.float16).view(np.uint8)
     for offset in SCALES[name]:
         data[:, offset : offset + 2] = scale
     return data.tobytes()

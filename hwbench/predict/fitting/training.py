@@ -23,7 +23,7 @@ PRIOR, ERROR = 0.3, 0.1
 OVERHEAD, RECORDED = "overhead", 0.7
 """Overhead of a pass, and the logarithm of its factor before any timing: torch records what it will differentiate."""
 FOLDS = 4
-MOST = 4.0
+MAX_LOG = 4.0
 """The largest logarithm of a factor."""
 LEVEL = 0.8
 
@@ -77,7 +77,7 @@ def fitted(steps: Sequence[TimedPasses]) -> dict[tuple[str, str, str], float]:
         shares = seconds * np.exp(logs)
         return np.vstack([shares / shares.sum(axis=1, keepdims=True) / ERROR, np.eye(len(keys)) / PRIOR])
 
-    solution = least_squares(errors, before, slopes, loss="soft_l1", bounds=(-MOST, MOST))
+    solution = least_squares(errors, before, slopes, loss="soft_l1", bounds=(-MAX_LOG, MAX_LOG))
     return {key: exp(value) for key, value in zip(keys, solution.x, strict=True)}
 
 

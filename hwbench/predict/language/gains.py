@@ -10,7 +10,7 @@ from hwbench.predict.language.phases import Phase, Scenario, Stage, generation_p
 from hwbench.workload.language.formats import block_format
 from hwbench.workload.language.tensors import LanguageModel
 
-LEAST = 1.05
+MIN_GAIN = 1.05
 """Gain from which a change is worth a word."""
 MORE_SEQUENCES, SMALLER_CACHE = 8, "q8_0"
 
@@ -32,7 +32,7 @@ def gains(stage: Stage, scenario: Scenario, other: Callable[[str], LanguageModel
     tried = [
         LanguageGain(*name, _generation(*how).tokens_per_s / now) for name, how in _changes(stage, scenario, other)
     ]
-    return tuple(sorted((each for each in tried if each.gain >= LEAST), key=lambda each: -each.gain))
+    return tuple(sorted((each for each in tried if each.gain >= MIN_GAIN), key=lambda each: -each.gain))
 
 
 def _changes(

@@ -17,7 +17,7 @@ from hwbench.predict.estimate import Estimate, LayerEstimate
 from hwbench.predict.forecast import LIMITS, Forecast
 
 FactorName = Literal["units", "clock", "flops_per_cycle", "bandwidth", "launches", "efficiency"]
-SMALLEST = 1e-18
+MIN_SECONDS = 1e-18
 """Seconds that stand for none, of which there is no logarithm."""
 
 
@@ -80,7 +80,7 @@ def of_times(device: str, own: Estimate, peak: Peak, baseline: str, base: Estima
         of: Literal["roofline", "expected"] = "expected"
         share, in_memory, in_launches = _weights(own.forecast, base.forecast)
         launches = math.log(_launch_time(base.forecast) / _launch_time(own.forecast))
-        whole = math.log(max(base.forecast.time_s, SMALLEST) / max(own.forecast.time_s, SMALLEST))
+        whole = math.log(max(base.forecast.time_s, MIN_SECONDS) / max(own.forecast.time_s, MIN_SECONDS))
         efficiency = whole - share * ceiling - in_memory * bandwidth - in_launches * launches
         more: list[tuple[FactorName, float, float]] = [
             ("bandwidth", bandwidth, in_memory * bandwidth),
@@ -104,14 +104,14 @@ def of_times(device: str, own: Estimate, peak: Peak, baseline: str, base: Estima
 
 def _weights(own: Forecast, base: Forecast) -> list[float]:
     """Return the weights of compute, memory and launches in the log of the ratio of two times."""
-    times = [[max(getattr(each.shares, limit) * each.time_s, SMALLEST) for each in (own, base)] for limit in LIMITS]
-    whole = _log_mean(max(own.time_s, SMALLEST), max(base.time_s, SMALLEST))
+    times = [[max(getattr(each.shares, limit) * each.time_s, MIN_SECONDS) for each in (own, base)] for limit in LIMITS]
+    whole = _log_mean(max(own.time_s, MIN_SECONDS), max(base.time_s, MIN_SECONDS))
     return [_log_mean(*pair) / whole for pair in times]
 
 
 def _launch_time(forecast: Forecast) -> float:
     """Return the seconds that launches take: those of the host or, without one, their part of the time."""
-    return max(forecast.host_s or forecast.shares.overhead * forecast.time_s, SMALLEST)
+    return max(forecast.host_s or forecast.shares.overhead * forecast.time_s, MIN_SECONDS)
 
 
 def _decomposition(
@@ -133,7 +133,7 @@ def _decomposition(
 def _attributed(own: Estimate, base: Estimate) -> tuple[float, float, float]:
     """Return logs of the speed-up due to compute ceilings and to bandwidth, and the share of the time under compute."""
     times = [
-        (max(a.roofline_time_s or 0.0, SMALLEST), max(b.roofline_time_s or 0.0, SMALLEST))
+        (max(a.roofline_time_s or 0.0, MIN_SECONDS), max(b.roofline_time_s or 0.0, MIN_SECONDS))
         for a, b in zip(own.layers, base.layers, strict=True)
     ]
     whole = _log_mean(sum(a for a, _ in times), sum(b for _, b in times))
@@ -169,4 +169,4 @@ def _compute_fraction(layer: LayerEstimate, own: Estimate, other: LayerEstimate,
 
 def _memory_time(layer: LayerEstimate, estimate: Estimate) -> float:
     assert estimate.bandwidth_bytes_per_second is not None  # there is a roofline
-    return max(layer.least_traffic_bytes / estimate.bandwidth_bytes_per_second, SMALLEST)
+    return max(layer.least_traffic_bytes / estimate.bandwidth_bytes_per_second, MIN_SECONDS)

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from hwbench.machine import catalog
 from hwbench.predict.language.estimate import estimate_language
-from hwbench.predict.language.gains import LEAST
+from hwbench.predict.language.gains import MIN_GAIN
 from hwbench.predict.language.phases import Scenario
 from hwbench.workload.language import language_model
 
@@ -22,7 +22,7 @@ def test_gains_are_ratios_of_estimates() -> None:
     answer = estimate_language(MODEL, CARD, LONG, other=lambda name: language_model("llama3.1-8b", name), improve=True)
     found = {each.change: each for each in answer.improvements}
     assert [each.gain for each in answer.improvements] == sorted((each.gain for each in found.values()), reverse=True)
-    assert all(each.gain >= LEAST for each in found.values())
+    assert all(each.gain >= MIN_GAIN for each in found.values())
     wide = replace(CARD, memory=replace(CARD.memory, bandwidth=type(CARD.memory.bandwidth)(2 * CARD.memory.bandwidth)))
     expected = {
         "weights": ("q6_k", rate(weights="q6_k")), "kv_dtype": ("q8_0", rate(scenario=replace(LONG, kv_dtype="q8_0"))),

@@ -54,7 +54,7 @@ def tasks(settings: Settings) -> Sequence[Task]:
 
 def isa(target: Target, bits: int) -> str:
     """Return the name of the instructions: with 128 bits `fma3` where x86 fuses them and `sse2` where not."""
-    if target.x86 and bits == vectors.SMALLEST_BITS:
+    if target.x86 and bits == vectors.MIN_BITS:
         return "fma3" if target.fused else "sse2"
     return target.isa(bits)
 
