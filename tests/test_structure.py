@@ -389,3 +389,22 @@ def test_limits_are_named_min_and_max() -> None:
         if name.isupper() and re.search(r"(^|_)(LEAST|MOST|LARGEST|SMALLEST|HIGHEST|LOWEST|MAXIMUM|MINIMUM)(_|$)", name)
     ]
     check("limits", faults)
+
+
+def test_a_command_calls_one_function_of_the_api() -> None:
+    """Or its twin for language models."""
+    faults = []
+    for path in sorted((ROOT / "hwbench" / "cli" / "commands").glob("*.py")):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.FunctionDef) and node.decorator_list:
+                calls = {
+                    call.func.attr.removesuffix("_language")
+                    for call in ast.walk(node)
+                    if isinstance(call, ast.Call)
+                    and isinstance(call.func, ast.Attribute)
+                    and isinstance(call.func.value, ast.Name)
+                    and call.func.value.id == "api"
+                }
+                if len(calls) > 1:
+                    faults.append(f"{place(path, node)}: {', '.join(sorted(calls))}")
+    check("calls of the API", faults)
