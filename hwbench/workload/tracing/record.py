@@ -15,7 +15,15 @@ from hwbench.workload.ops import AssumedAnswer, Op, Part, fold
 from hwbench.workload.tracing import parts
 from hwbench.workload.tracing.fusion import ROWS, Access, Node, norms_of_images, savings
 from hwbench.workload.tracing.lifetimes import Lifetimes
-from hwbench.workload.tracing.twins import address, distinct_elements, is_channels_last, is_dense, keeps_values, tensors
+from hwbench.workload.tracing.twins import (
+    address,
+    distinct_elements,
+    frozen_weights,
+    is_channels_last,
+    is_dense,
+    keeps_values,
+    tensors,
+)
 
 RUN_DTYPE = torch.float32
 """Tensors of this dtype take the size of the run's dtype; all others keep their own."""
@@ -78,6 +86,7 @@ class Trace:
             self.has_values = self.has_values or keeps_values(tensor)
         for parameter in module.parameters():
             self.params.add(address(parameter), parameter.numel())
+        self.add_weights(frozen_weights(module))
         for tensor in tensors((args, kwargs)):
             self._mark(tensor, "data")
             self.see([tensor])

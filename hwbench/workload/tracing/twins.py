@@ -141,6 +141,15 @@ def split_nested(of: list[torch.Tensor]) -> list[torch.Tensor]:
     return [part for tensor in of for part in (tensor.unbind() if tensor.is_nested else [tensor])]
 
 
+def frozen_weights(module: torch.nn.Module) -> list[torch.Tensor]:
+    """Return the weights that freezing made constants of a scripted module's graph, which has no parameters then."""
+    if not isinstance(module, torch.jit.ScriptModule) or any(True for _ in module.parameters()):
+        return []
+    nodes = module.graph.findAllNodes("prim::Constant", recurse=True)
+    constants = (node.t("value") for node in nodes if node.hasAttribute("value") and node.kindOf("value") == "t")
+    return [tensor for tensor in constants if tensor.dim()]
+
+
 def is_dense(tensor: torch.Tensor) -> bool:
     """Return whether the elements are contiguous in some order of dimensions."""
     if tensor.layout is not torch.strided or tensor.is_contiguous():

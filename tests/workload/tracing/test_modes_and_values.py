@@ -134,9 +134,14 @@ def saved(tmp_path: Any) -> Any:
     return torch.jit.load(str(tmp_path / "net.pt"))
 
 
-@pytest.mark.parametrize("make", ["script", "trace", "load", "export"])
+@pytest.mark.parametrize("make", ["script", "trace", "load", "frozen", "export"])
 def test_modules_that_are_programs(make: str, tmp_path: Any) -> None:
-    made = {"script": lambda: torch.jit.script(NET), "trace": lambda: torch.jit.trace(NET, IMAGES), "export": exported}
+    made = {
+        "script": lambda: torch.jit.script(NET),
+        "trace": lambda: torch.jit.trace(NET, IMAGES),
+        "frozen": lambda: torch.jit.freeze(torch.jit.script(NET.eval())),
+        "export": exported,
+    }
     module = saved(tmp_path) if make == "load" else made[make]()
     found = count(module, data(2, 64), batch=1)
     assert (found.operations("mac", 1), found.params) == (4096, 4192)
