@@ -1,10 +1,12 @@
 """GPUs beside the CPU, as their drivers name them in files, or the list of PCI ids. Reading never raises.
 
-Sources: NVIDIA's driver (/proc/driver/nvidia/gpus), the kernel's amdgpu (`product_name` of a card), and for cards
-without either the ids in /sys/class/drm with the names of pci.ids, which distributions install.
+Sources: NVIDIA's driver (/proc/driver/nvidia/gpus; NVML on Windows and in WSL, which have no such files), the kernel's
+amdgpu (`product_name` of a card), and for cards without either the ids in /sys/class/drm with the names of pci.ids,
+which distributions install.
 """
 
 import re
+from typing import Any
 
 from hwbench.errors import InputError, shown
 from hwbench.machine import catalog
@@ -21,12 +23,33 @@ def gpus(files: Files) -> list[str]:
     """Return the names of the GPUs below a root, one for each card."""
     texts = (files.text(f"{_NVIDIA}/{name}/information") or "" for name in files.names(_NVIDIA))
     models = [match[1].strip() for text in texts if (match := re.search(r"^Model:\s*(.+)$", text, re.MULTILINE))]
+    models = models or (_by_nvml() if files.root == "/" else [])
     named = "10de" if models else ""
     for card in (name for name in files.names(_CARDS) if re.fullmatch(r"card[0-9]+", name)):
         folder = f"{_CARDS}/{card}/device"
         name = files.text(f"{folder}/product_name") or _by_id(files, folder, named)
         models += [name] if name else []
     return models
+
+
+def _by_nvml() -> list[str]:
+    """Return the names of NVIDIA's cards by its library; none without the extra `nvidia` or a driver."""
+    try:
+        import pynvml
+    except ImportError:
+        return []
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return []
+    try:
+        handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
+        names: list[Any] = [pynvml.nvmlDeviceGetName(handle) for handle in handles]
+        return [name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names]
+    except pynvml.NVMLError:
+        return []
+    finally:
+        pynvml.nvmlShutdown()
 
 
 def _by_id(files: Files, folder: str, named: str) -> str:

@@ -1,6 +1,11 @@
 """GPUs beside the CPU are named as their drivers name them."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 
 from hwbench.machine.host.files import Files
 from hwbench.machine.host.gpus import beside, gpus
@@ -68,3 +73,47 @@ def test_nothing_is_no_gpu_and_nonsense_is_none(tmp_path: Path) -> None:
     assert gpus(Files(str(tmp_path))) == []
     files = written(tmp_path, {"proc/driver/nvidia/gpus/x/information": "no model\n", "sys/class/drm/version": "drm"})
     assert beside(files) == ()
+
+
+class NvmlError(Exception):
+    pass
+
+
+def nvml(*names: Any) -> Any:
+    """NVML with cards of these names; it refuses what is an error."""
+
+    def name_of(position: int) -> Any:
+        if isinstance(names[position], NvmlError):
+            raise names[position]
+        return names[position]
+
+    def begin() -> None:
+        if not names:
+            raise NvmlError("no driver")
+
+    return SimpleNamespace(
+        NVMLError=NvmlError, nvmlInit=begin, nvmlShutdown=lambda: None, nvmlDeviceGetCount=lambda: len(names),
+        nvmlDeviceGetHandleByIndex=lambda position: position, nvmlDeviceGetName=name_of,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("library", "found"),
+    [
+        (nvml("NVIDIA GeForce RTX 4090", b"NVIDIA GeForce RTX 3090"), ["rtx4090", "rtx3090"]),
+        (nvml("NVIDIA GeForce RTX 4090", NvmlError("lost")), []),
+        (nvml(), []),
+        (None, []),
+    ],
+)
+def test_cards_without_files_are_named_by_the_library_of_their_driver(
+    library: Any, found: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    monkeypatch.setattr(Files, "names", lambda _files, _folder: [])
+    assert [each.data["device"] for each in beside(Files())] == found
+
+
+def test_a_recorded_machine_has_no_card_of_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", nvml("NVIDIA GeForce RTX 4090"))
+    assert gpus(Files(str(tmp_path))) == []
