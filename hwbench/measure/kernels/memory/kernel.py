@@ -22,7 +22,7 @@ from hwbench.measure.kernels.team import Placement, first, one_of_each
 from hwbench.measure.settings import Settings
 from hwbench.measure.subject import WorkingSet
 
-MAX_SET, MAX_SET_QUICK = 512 << 20, 256 << 20
+USUAL_SET, QUICK_SET = 512 << 20, 256 << 20
 """Largest working set in bytes, where memory allows."""
 
 MAX_SET = 1 << 30
@@ -71,7 +71,7 @@ def tasks(settings: Settings) -> Sequence[Task]:
 def largest_set(settings: Settings, memory: int) -> int:
     """Return the largest working set in bytes: well beyond the reported caches, but limited in time and memory."""
     reported = max((cache.size for cache in settings.caches), default=0)
-    wanted = MAX_SET_QUICK if settings.quick else max(MAX_SET, min(MAX_SET, TIMES_CACHE * reported))
+    wanted = QUICK_SET if settings.quick else max(USUAL_SET, min(MAX_SET, TIMES_CACHE * reported))
     return int(max(1 << 20, min(wanted, memory))) // ALIGNMENT * ALIGNMENT
 
 
