@@ -147,7 +147,7 @@ def frozen_weights(module: torch.nn.Module) -> list[torch.Tensor]:
         return []
     nodes = module.graph.findAllNodes("prim::Constant", recurse=True)
     constants = (node.t("value") for node in nodes if node.hasAttribute("value") and node.kindOf("value") == "t")
-    return [tensor for tensor in constants if tensor.dim()]
+    return [tensor for tensor in constants if tensor.dim() and tensor.is_floating_point()]
 
 
 def is_dense(tensor: torch.Tensor) -> bool:
