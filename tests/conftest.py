@@ -1,6 +1,6 @@
 """What is slow without a mark of its own: most cases of a test with `sample(n)`, and whatever drives a browser.
 
-Cases beyond the sample run without coverage, which takes four times as long and would find no line that others leave.
+Cases beyond the sample run without coverage, with which they take up to four times as long.
 Two tests run at a time, so that OpenBLAS has one thread: more of them wait for each other.
 Commands that tests start have no terminal: readline, which pytest loads, states its width in the environment. Nor do
 they see the devices, calibrations and runs of whoever runs the tests.
