@@ -22,7 +22,8 @@ def test_a_schema_is_valid_and_linked(name: str) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        "bench clock --quick --no-save", "calibrate --show", "calibrate --show --device rtx4070",
+        pytest.param("bench clock --quick --no-save", marks=pytest.mark.slow),
+        "calibrate --show", "calibrate --show --device rtx4070",
         "count alexnet --tree", "count llama3-8b --weights q4_k_m", "compare rtx3060 l4 --model llama3-8b",
         "estimate alexnet athlon-xp-2000plus", "estimate llama3-8b rtx3090", "estimate llama3-8b rtx3090 --batch 1,4",
         "estimate mixtral-8x7b rtx3090 --weights q4_k_m --gpu-layers 24 --cpu ryzen9-7950x",

@@ -483,6 +483,7 @@ def test_catalog_folder_that_is_not_one(cli: Callable[..., Any], monkeypatch: py
     assert _refused(cli(f"{command} --json"))["file"] == "/dev/null"
 
 
+@pytest.mark.slow
 def test_lint_of_a_broken_catalog_fails(
     cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -153,6 +153,7 @@ def test_hovering_a_layer_names_it(browser: Browser, tmp_path: Path) -> None:
     assert "roofline" in text
 
 
+@pytest.mark.slow
 def test_this_machine_is_there_only_where_it_is_asked_for(tmp_path: Path) -> None:
     results = tmp_path / "runs"
     results.mkdir()
@@ -231,6 +232,7 @@ def test_names_from_files_are_text(browser: Browser, tmp_path: Path) -> None:
     assert browser.requests() == []
 
 
+@pytest.mark.slow
 def test_a_hundred_runs_and_two_thousand_layers_make_one_page(tmp_path: Path) -> None:
     run = store.load(str(GOLDEN))
     names = []

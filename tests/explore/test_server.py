@@ -95,6 +95,7 @@ def test_a_bad_question_is_told_what_is_wrong(server: Server, fields: tuple[tupl
     assert shown["error"]["message"].endswith((".", "?"))
 
 
+@pytest.mark.slow
 def test_strange_text_is_no_failure(server: Server) -> None:
     for text in ("\x00", "\u202e", "😀", "%00", "<script>", "a" * 120, "é" * 60, "nan", "1e999", "-0"):
         for field in ("model", "device", "dtype", "batch", "runtime", "set.clock", "set.units", "along"):

@@ -247,6 +247,7 @@ def test_an_empty_name_is_said_to_be_empty(name: str) -> None:
     assert caught.value.code == "empty-name"
 
 
+@pytest.mark.slow
 @given(st.text(st.characters(exclude_categories=()), max_size=50))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @example("rtx 3090")

@@ -21,6 +21,7 @@ WRONG = {"Radeon VII"}
 """Absent names for which a device of another series is suggested: a Radeon without a number is like each Radeon."""
 
 
+@pytest.mark.sample(60)
 @pytest.mark.parametrize(("name", "device"), NAMES)
 def test_a_name_is_its_device_or_asks(name: str, device: str) -> None:
     if not device.startswith("?"):
@@ -59,6 +60,7 @@ def test_a_device_of_the_series_is_suggested_first(name: str, nearest: str) -> N
     assert caught.value.nearest[0] == nearest
 
 
+@pytest.mark.sample(40)
 @pytest.mark.parametrize(("name", "series"), ABSENT)
 def test_what_the_catalog_lacks_is_answered_with_its_series_or_nothing(name: str, series: str) -> None:
     with pytest.raises(InputError) as caught:

@@ -54,6 +54,7 @@ def test_networks_are_timed_on_a_gpu_as_on_any_device_of_torch(monkeypatch: pyte
     assert all(time > 0 for *_, time in found)
 
 
+@pytest.mark.slow
 def test_networks_are_timed_in_each_runtime_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("torch", "onnxruntime", "onnxscript"):
         pytest.importorskip(name)

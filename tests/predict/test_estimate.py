@@ -12,20 +12,18 @@ from hwbench.dtypes import BITS
 from hwbench.errors import InputError
 from hwbench.files import folders
 from hwbench.machine import catalog
-from hwbench.machine.device import Device, peaks
+from hwbench.machine.device import Device
 from hwbench.machine.parts import Cache, Clock, Memory, Provenance, Rate, Units
 from hwbench.notices import notice
 from hwbench.predict.estimate import Estimate, estimate, least_times
 from hwbench.predict.forecast import forecast
 from hwbench.predict.model.runtimes import Math
 from hwbench.units import Bytes, BytesPerSecond, Hertz
-from hwbench.workload import load
 from hwbench.workload.ops import Activations, Op, Workload
 from hwbench.workload.request import ModelRequest
 from hwbench.workload.saved import shipped
+from tests.shipped import DEVICES, MODELS
 
-DEVICES = catalog.devices()
-MODELS = load.workloads()
 ALEXNET = MODELS["alexnet"]
 
 
@@ -120,30 +118,6 @@ def test_only_the_clock_changes_what_the_clock_bounds() -> None:
             assert new.roofline_time_s == old.roofline_time_s
         assert old.roofline_time_s / 2 <= new.roofline_time_s * (1 + 1e-12) <= old.roofline_time_s * (1 + 1e-12)
     assert (after.provenance["peak"], "peak-assumed" in codes(after)) == ("set", False)
-
-
-@pytest.mark.sample(30)
-@pytest.mark.parametrize("name", DEVICES)
-def test_every_device_estimates_every_model_at_every_dtype_it_has(name: str) -> None:
-    device = DEVICES[name]
-    dtypes = {p.dtype for p in peaks(device) if p.sparsity == "dense"}
-    for dtype in dtypes:
-        try:
-            device.peak(dtype)
-        except InputError:
-            continue  # only with an accumulator that no framework sums in
-        for workload in MODELS.values():
-            found = estimate(workload, device, dtype)
-            assert found.ideal_time_s > 0
-            if found.roofline_time_s is None:
-                assert device.memory.bandwidth is None
-                assert "bandwidth-unknown" in codes(found)
-                continue
-            assert found.ideal_time_s <= found.roofline_time_s * (1 + 1e-9)
-            assert found.roofline.utilization is not None
-            assert 0 < found.roofline.utilization <= 1 + 1e-9
-            assert found.flops == sum(layer.flops for layer in found.layers)
-            assert found.traffic_bytes == sum(layer.traffic_bytes for layer in found.layers)
 
 
 @settings(max_examples=60, deadline=None)

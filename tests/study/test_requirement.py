@@ -1,20 +1,21 @@
 """Requirements: arithmetic by hand, and that a device listed really delivers."""
 
+import functools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from hwbench.errors import InputError
-from hwbench.machine import catalog
 from hwbench.machine.device import Device
 from hwbench.predict.estimate import estimate
 from hwbench.study.requirement import require
 from hwbench.units import Bytes, BytesPerSecond, Watts
 from hwbench.workload import load
 from hwbench.workload.ops import Workload
+from tests.shipped import DEVICES
 
-DEVICES = catalog.devices()
 CATALOG = tuple(DEVICES.values())
 ALEXNET = load.workload("alexnet")
 
@@ -41,6 +42,11 @@ def test_a_latency_is_the_time_of_a_whole_batch() -> None:
     assert tighter.rate_per_s == pytest.approx(3200)
 
 
+@functools.cache
+def roofline_time_s(name: str, dtype: str) -> float | None:
+    return estimate(ALEXNET, DEVICES[name], dtype).roofline_time_s
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.floats(0.1, 1e5), st.floats(0.01, 1.0), st.sampled_from(["fp32", "fp16"]))
 def test_a_share_of_the_roofline_as_the_judge(rate: float, utilization: float, dtype: str) -> None:
@@ -48,7 +54,7 @@ def test_a_share_of_the_roofline_as_the_judge(rate: float, utilization: float, d
     listed = {candidate.name for candidate in found.devices}
     assert found.judged + len(found.unknown) == len(DEVICES)
     for name in DEVICES.keys() - set(found.unknown):
-        time = estimate(ALEXNET, DEVICES[name], dtype).roofline_time_s
+        time = roofline_time_s(name, dtype)
         assert time is not None
         assert (name in listed) == (time / utilization <= 1 / rate)
     assert all((c.verdict, c.interval_s, c.bound) == ("delivers", None, None) for c in found.devices)

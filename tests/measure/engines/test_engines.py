@@ -109,6 +109,7 @@ def test_int8_is_computed_in_int8_near_the_fp32_output(name: str, network: Any, 
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_an_interrupt_after_networks_of_openvino_ends_nothing_but_the_run() -> None:
     """A dropped core left its thread with a stack for signals that was no longer mapped."""
     pytest.importorskip("openvino")

@@ -102,6 +102,7 @@ def test_strips_that_begin_with_cache_lines_of_c(shape: tuple[int, int, int], sh
     assert (room == 7).all()
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("lanes_of", [0, 1, 2])
 @pytest.mark.parametrize("dtype", KINDS)
 def test_every_width_that_the_cpu_has(dtype: str, lanes_of: int) -> None:

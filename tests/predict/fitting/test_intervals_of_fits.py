@@ -63,6 +63,7 @@ def made(cards: list[Device] = CARDS) -> list[Case]:
     return found
 
 
+@pytest.mark.slow
 def test_factors_of_devices_are_found_and_what_is_held_out_is_told() -> None:
     file = fit.calibrated({NAME: made()})
     runtime = file.runtimes[NAME]

@@ -115,6 +115,7 @@ def test_the_interval_of_steps_is_wide_where_none_was_timed() -> None:
         assert width[0] > exp(1.0)
 
 
+@pytest.mark.slow
 def test_timed_steps_are_forecast_in_their_interval() -> None:
     """Steps of the table, which were fitted, without their updates."""
     pytest.importorskip("transformers")

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from hwbench.errors import InputError
-from hwbench.machine import catalog
 from hwbench.machine.device import Device
 from hwbench.predict.estimate import estimate
 from hwbench.predict.forecast import LIMITS, forecast
@@ -18,11 +17,9 @@ from hwbench.predict.model.hardware import hardware_of
 from hwbench.predict.model.launch import launches_of
 from hwbench.predict.model.parameters import PartFactors, parameters
 from hwbench.predict.model.runtimes import Math
-from hwbench.workload import load
 from hwbench.workload.ops import Op, Workload
+from tests.shipped import DEVICES, MODELS
 
-DEVICES = catalog.devices()
-MODELS = load.workloads()
 RTX3090 = DEVICES["rtx3090"]
 ALEXNET = MODELS["alexnet"]
 

@@ -133,6 +133,7 @@ def packed(mode: str) -> Iterator[Workload]:
                 yield found
 
 
+@pytest.mark.slow
 def test_derived_fields_of_the_packed_traces_follow_their_definitions() -> None:
     for workload in packed("plain"):
         for one in workload.ops:

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from hwbench.cli.commands.compare import SORTS as OFFERED
 from hwbench.errors import InputError
-from hwbench.machine import catalog
 from hwbench.machine.device import Device, highest, peaks
 from hwbench.machine.parts import Memory
 from hwbench.predict.estimate import estimate
@@ -20,8 +19,8 @@ from hwbench.study.compare import decomposition
 from hwbench.study.compare.devices import SORTS, compare
 from hwbench.units import BytesPerSecond
 from hwbench.workload import load
+from tests.shipped import DEVICES
 
-DEVICES = catalog.devices()
 MODELS = {name: load.workload(name) for name in ("alexnet", "resnet18", "mobilenet_v2", "lenet5")}
 names = st.sampled_from(sorted(name for name, one in DEVICES.items() if one.units and highest(peaks(one), "fp32")))
 

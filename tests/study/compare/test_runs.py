@@ -314,6 +314,7 @@ def test_neither_a_drift_nor_single_processes_give_verdicts(processes: int, nois
     assert rate([one.metrics[0].verdict in ("faster", "slower") for one in found]) <= 0.05
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("processes", [1, 2, 5])
 def test_the_overall_interval_carries_the_kernels_own_uncertainty(processes: int) -> None:
     """Ten kernels, two of them so noisy that the mean of ten is unsure by several percent."""

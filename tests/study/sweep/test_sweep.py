@@ -18,8 +18,8 @@ from hwbench.study.sweep.sweep import MAX_PANEL_POINTS, Chunk, capable, chunks, 
 from hwbench.units import Bytes
 from hwbench.workload import load
 from hwbench.workload.ops import Op, Workload
+from tests.shipped import DEVICES
 
-DEVICES = catalog.devices()
 MODELS = {name: load.workload(name) for name in ("alexnet", "resnet18", "mobilenet_v2", "lenet5", "bert-base")}
 MIXED = Workload(
     "mixed",

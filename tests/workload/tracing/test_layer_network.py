@@ -178,6 +178,7 @@ def test_a_matrix_product_runs() -> None:
     assert workload.macs == 60
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("name", MODELS)
 def test_a_training_step_of_every_network_is_counted(name: str) -> None:
     forward = load.workload(name)
