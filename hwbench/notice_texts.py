@@ -147,7 +147,11 @@ TEXTS: dict[str, str | Callable[..., str]] = {
         "Consumer cards run above the boost clock of their data sheet unless power limits them: forecasts take up to "
         "{factor} times these peaks."
     ),
-    "laptop-clocks": "{choice}: these are the peaks at {power}, and other laptops run faster or slower.",
+    "laptop-clocks": lambda power, power_range="", boost_range="": (
+        f"The laptop's maker chooses power{power_range and f' ({power_range})'} and clocks"
+        f"{boost_range and f' ({boost_range} of boost)'}: these are the peaks at {power}, and other laptops run faster "
+        "or slower."
+    ),
     "memory-unmeasured": "The memory bandwidth of this machine is unknown: `hwbench bench memory` measures it.",
     # machine.host
     "gpu-beside": lambda gpu, count, device, choices=(): (

@@ -11,8 +11,10 @@ from hwbench.files.documents import Document
 from hwbench.machine.device import Device
 from hwbench.machine.parts import Architecture
 from hwbench.notices import Notice, notice
+from hwbench.units import whole_number
 
 MAX_CHAIN = 8
+_MONTHS = ("", "-01", "-02", "-03", "-04", "-05", "-06", "-07", "-08", "-09", "-10", "-11", "-12")
 
 
 def device(name: str) -> Device:
@@ -37,6 +39,9 @@ def load_device(path: str) -> Device:
     if "name" in document.data:
         raise document.error("name-in-file", "The name of a device is that of its file.", "name")
     loaded = documents.convert(document, Device)
+    _check_month(document, loaded.released, "released")
+    for position, score in enumerate(loaded.scores):
+        _check_month(document, score.available, f"scores[{position}].available")
     units = []
     for position, described in enumerate(loaded.units):
         rates, field = described.rates, f"units[{position}].architecture"
@@ -62,7 +67,19 @@ def architecture(name: str) -> Architecture:
 
 def load_architecture(path: str) -> Architecture:
     """Return the microarchitecture in a YAML file."""
-    return documents.convert(_resolved(path, ()), Architecture)
+    document = _resolved(path, ())
+    loaded = documents.convert(document, Architecture)
+    _check_month(document, loaded.released, "released")
+    return loaded
+
+
+def _check_month(document: Document, text: str | None, field: str) -> None:
+    """Refuse what is neither a year nor a year and a month; a pattern of the type would cost every start."""
+    if text is None or (
+        text[:2] in ("19", "20") and whole_number(text[2:4], 99, 0) is not None and text[4:] in _MONTHS
+    ):
+        return
+    raise document.error("invalid-field", "This must be a year or a year and a month, such as 2024-05.", field)
 
 
 def devices() -> dict[str, Device]:

@@ -8,7 +8,7 @@ from msgspec.structs import asdict
 from hwbench.answers import Answer
 from hwbench.errors import InputError
 from hwbench.machine.device import Device, Peak, PeakTerm, choose_clock, peaks
-from hwbench.machine.parts import BOOST, LAPTOP, ClockKind, Memory
+from hwbench.machine.parts import BOOST, ClockKind, Laptop, Memory
 from hwbench.notices import Notice, notice
 
 
@@ -40,6 +40,13 @@ class MemoryRow(Struct, frozen=True):
     rate_transfers_per_second: float | None
 
 
+class LaptopRow(Struct, frozen=True):
+    """What the maker of a laptop chooses of its card, in SI units: the least and the most; null where unknown."""
+
+    power_w: tuple[float, float] | None
+    boost_hz: tuple[float, float] | None
+
+
 class Description(Answer, Struct, frozen=True):
     """A device, its peaks, memory and caches in SI units; `clock_hz` is null where classes of units differ.
 
@@ -60,6 +67,7 @@ class Description(Answer, Struct, frozen=True):
     memory: MemoryRow
     caches: tuple[dict[str, Any], ...]
     power_w: float | None
+    laptop: LaptopRow | None
     provenance: dict[str, str]
     source: Device
     known: tuple[Peak, ...]
@@ -110,6 +118,7 @@ def describe(device: Device, ceilings: tuple[Peak, ...]) -> Description:
         memory=MemoryRow(device.memory.type, *map(_number, numbers)),
         caches=tuple({"name": c.name, "size_bytes": float(c.size), "shared_by": c.shared_by} for c in device.caches),
         power_w=_number(device.power),
+        laptop=_laptop(device.laptop),
         provenance=dict(device.provenance) or {"*": "spec"},
         source=device,
         known=ceilings,
@@ -121,14 +130,19 @@ def notices(device: Device, ceilings: tuple[Peak, ...]) -> tuple[Notice, ...]:
     assumed = [field for field, origin in device.provenance.items() if origin == "assumed"]
     doubted = assumed and any(peak.provenance == "assumed" for peak in ceilings)
     printed = any(term.clock == "boost" for peak in ceilings for term in peak.terms)
-    choice = (device.notes or "").partition(":")[0]  # of a laptop's card: who chooses power and clocks, and of which
-    laptop = printed and choice.startswith(LAPTOP)
     boosted = printed and device.segment == "consumer"
     return (
         *((notice("peaks-assumed", fields=assumed),) if doubted else ()),
-        *((notice("laptop-clocks", choice=choice, power=str(device.power or "one setting")),) if laptop else ()),
+        *((_choice(device, device.laptop),) if printed and device.laptop else ()),
         *((notice("card-boosts", factor=BOOST),) if boosted else ()),
     )
+
+
+def _choice(device: Device, laptop: Laptop) -> Notice:
+    """Return the notice that a card's clocks are those of one choice, with the ranges that are known."""
+    ranges = {"power": laptop.power, "boost": laptop.boost}
+    known = {f"{name}_range": f"{low} to {high}" for name, ends in ranges.items() if ends for low, high in [ends]}
+    return notice("laptop-clocks", power=str(device.power or "one setting"), **known)
 
 
 def unmeasured(device: Device) -> tuple[Notice, ...]:
@@ -150,6 +164,14 @@ def _row(peak: Peak, memory: Memory) -> PeakRow:
         ridge_point=peak.flops_per_second / memory.bandwidth if memory.bandwidth else None,
         provenance=peak.provenance,
     )
+
+
+def _laptop(laptop: Laptop | None) -> LaptopRow | None:
+    return LaptopRow(_ends(laptop.power), _ends(laptop.boost)) if laptop else None
+
+
+def _ends(ends: tuple[float, float] | None) -> tuple[float, float] | None:
+    return (float(ends[0]), float(ends[1])) if ends else None
 
 
 def _number(value: float | None) -> float | None:

@@ -87,6 +87,7 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True):
     segment: parts.Segment | None = None
     released: Released | None = None
     power: Watts | None = None
+    laptop: parts.Laptop | None = None
     link: BytesPerSecond | None = None
     caches: tuple[parts.Cache, ...] = ()
     published: tuple[parts.PublishedPeak, ...] = ()

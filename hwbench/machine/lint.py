@@ -13,6 +13,7 @@ from hwbench.files.content import read_text
 from hwbench.machine import catalog
 from hwbench.machine.device import Device, Peak, peaks
 from hwbench.machine.parts import Architecture, PublishedPeak, Rate, Source
+from hwbench.units import Quantity
 
 TOLERANCE = 0.01
 """How far a published figure may be from the computed one: published figures are rounded."""
@@ -126,13 +127,29 @@ def lint_device(device: Device) -> list[str]:
         if matching(device, disputed) is not None and _peak_fault(device, disputed) is None:
             what = f"the disputed {disputed.dtype} peak of {disputed.flops_per_second}"
             faults.append(f"{what} agrees with the computed one")
-    faults += [*_vague(device.sources), *_score_faults(device)]
+    faults += [*_vague(device.sources), *_score_faults(device), *_laptop_faults(device)]
     memory = device.memory
     if memory.bus and memory.rate:
         computed = memory.bus * memory.rate / 8
         if memory.bandwidth is None or abs(computed / memory.bandwidth - 1) > TOLERANCE:
             faults.append(f"memory.bandwidth is {memory.bandwidth}, but bus × rate is {computed / 1e9:.4g} GB/s")
     return faults
+
+
+def _laptop_faults(device: Device) -> list[str]:
+    """Return values of a laptop's card that are none of those that its maker may choose."""
+    if device.laptop is None:
+        return []
+    faults = [] if device.kind == "gpu" else ["what the maker of a laptop chooses is of a GPU"]
+    values: list[tuple[str, Quantity | None, tuple[Quantity, Quantity] | None]] = [
+        ("power", device.power, device.laptop.power),
+        *((f"{units.name}.clock.boost", units.clock.boost, device.laptop.boost) for units in device.units),
+    ]
+    return faults + [
+        f"{field} is {value}, and the laptop's maker chooses {ends[0]} to {ends[1]}"
+        for field, value, ends in values
+        if value and ends and not ends[0] <= value <= ends[1]
+    ]
 
 
 def _score_faults(device: Device) -> list[str]:
@@ -172,6 +189,7 @@ def uncovered(device: Device) -> list[str]:
     numbers = ("size", "bandwidth", "bus", "rate")
     fields += [f"memory.{name}" for name in numbers if getattr(device.memory, name) is not None]
     fields += [name for name in ("power", "published", "released") if getattr(device, name)]
+    fields += [f"laptop.{name}" for name in ("power", "boost") if device.laptop and getattr(device.laptop, name)]
     fields += [f"caches.{cache.name}" for cache in device.caches]
     fields += ["published"] if device.disputed else []
     stated = (field for field in fields if device.provenance_of(field) not in ("assumed", "derived"))

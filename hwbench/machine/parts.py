@@ -5,7 +5,7 @@ from typing import Annotated, Literal, get_args
 from msgspec import Meta, Struct
 
 from hwbench.dtypes import DtypeName
-from hwbench.units import Bits, Bytes, BytesPerSecond, FlopsPerSecond, Hertz, Seconds, TransfersPerSecond
+from hwbench.units import Bits, Bytes, BytesPerSecond, FlopsPerSecond, Hertz, Seconds, TransfersPerSecond, Watts
 
 Kind = Literal["cpu", "gpu", "accelerator"]
 """An accelerator is a chip of which no clocks and rates a cycle are published, but peaks: TPU, Gaudi, Trainium."""
@@ -14,14 +14,13 @@ Engine = Literal["vector", "matrix"]
 Sparsity = Literal["dense", "2:4"]
 Accumulator = Literal[DtypeName, "int32"]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
-Released = Annotated[str, Meta(pattern=r"^(19|20)[0-9]{2}(-0[1-9]|-1[0-2])?$")]
+Released = Annotated[str, Meta(min_length=4, max_length=7)]
+"""A year, or a year and a month: `2024-05`. The catalog refuses others: a pattern here costs every start."""
 Provenance = Literal["spec", "derived", "os", "measured", "set", "assumed"]
 Segment = Literal["consumer", "workstation", "datacenter", "embedded"]
 """Market that a GPU was made for: consumer cards run above their printed boost clock unless power limits them."""
 BOOST = 1.12
 """Clock of a consumer card over its printed boost, by which a forecast may undercut the bounds at the printed clock."""
-LAPTOP = "The laptop's maker chooses power and clocks"
-"""Begins the notes of a card whose clocks are those of one setting among many; up to the colon they state a range."""
 ClockKind = Literal["base", "boost", "all_core", "fixed"]
 Count = Annotated[int, Meta(gt=0, le=10_000_000)]
 Factor = Annotated[float, Meta(gt=1e-3, lt=1e3)]
@@ -106,6 +105,21 @@ class Units(Struct, frozen=True, forbid_unknown_fields=True):
     name: Name = "units"
     threads: Count | None = None
     rates: tuple[Rate, ...] = ()
+
+
+class Laptop(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the maker of a laptop chooses of its card, from the least to the most; None where that is not published.
+
+    Clocks and power of such a device are those of one choice. `power` is without what the CPU may lend.
+    """
+
+    power: tuple[Watts, Watts] | None = None
+    boost: tuple[Hertz, Hertz] | None = None
+
+    def __post_init__(self) -> None:
+        for low, high in filter(None, (self.power, self.boost)):
+            if low >= high:
+                raise ValueError(f"the least ({low}) is not below the most ({high})")
 
 
 class Memory(Struct, frozen=True, forbid_unknown_fields=True):

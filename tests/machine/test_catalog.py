@@ -237,6 +237,9 @@ def test_a_path_is_a_device(folder: Path) -> None:
     assert "No such file" in fault("./none.yaml").message
 
 
+SCORE = "{suite: SPECint2000, score: 500, url: https://example.org, available: 2020-1}"
+
+
 def test_a_device_may_have_rates_of_its_own(folder: Path) -> None:
     rates = "rates: [{engine: vector, isa: x, dtype: fp32, flops_per_cycle: 7}]"
     write(folder, "my-cpu", CPU.replace("count: 8", f"count: 8, {rates}").replace("zen2", "nobody-knows"))
@@ -263,7 +266,20 @@ def test_a_device_may_have_rates_of_its_own(folder: Path) -> None:
             "Invalid enum value 'fp31'. (did you mean fp32",
         ),
         ("title: A CPU", "", 1, "", "missing required field `title`"),
-        ("vendor: Nobody", "vendor: Nobody\nreleased: 2020-13", 4, "released", "matching regex"),
+        ("vendor: Nobody", "vendor: Nobody\nreleased: 2020-13", 4, "released", "such as 2024-05"),
+        ("vendor: Nobody", "vendor: Nobody\nreleased: 20²0", 4, "released", "such as 2024-05"),
+        ("vendor: Nobody", "vendor: Nobody\nreleased: 2100", 4, "released", "must be text"),
+        ("vendor: Nobody", "vendor: Nobody\nreleased: '2100'", 4, "released", "such as 2024-05"),
+        ("vendor: Nobody", "vendor: Nobody\nreleased: 2020-05-01", 4, "released", "length <= 7"),
+        ("vendor: Nobody", f"vendor: Nobody\nscores: [{SCORE}]", 4, "scores[0].available", "such as 2024-05"),
+        (
+            "vendor: Nobody",
+            "vendor: Nobody\nlaptop: {power: [50 W, 50 W]}",
+            4,
+            "laptop",
+            "the least (50 W) is not below the most (50 W)",
+        ),
+        ("vendor: Nobody", "vendor: Nobody\nlaptop: {boost: [1 GHz]}", 4, "laptop.boost", "length 2"),
     ],
 )
 def test_a_wrong_device_is_named_with_its_place(

@@ -8,7 +8,7 @@ from hwbench.errors import InputError
 from hwbench.machine import catalog
 from hwbench.machine.description import describe, known_peaks, notices, unmeasured
 from hwbench.machine.device import Device, peaks
-from hwbench.machine.parts import BOOST, LAPTOP, Clock, Memory, Units
+from hwbench.machine.parts import BOOST, Clock, Memory, Units
 from hwbench.notices import notice
 from hwbench.units import Hertz
 
@@ -94,14 +94,30 @@ def test_a_reader_is_told_that_a_consumer_card_runs_above_its_peaks() -> None:
 
 @pytest.mark.parametrize(
     ("name", "range_"),
-    [("rtx5090-laptop", " (95 to 150 W)"), ("rtx3080-laptop", " (80 to 150 W, 1.245 to 1.71 GHz of boost)"),
-     ("rx6700m", ""), ("rtx-a2000-laptop", ""), ("mx450", "")],
+    [("rtx5090-laptop", "power (95 W to 150 W) and clocks"), ("rx6700m", "power and clocks"),
+     ("rtx3080-laptop", "power (80 W to 150 W) and clocks (1.245 GHz to 1.71 GHz of boost)"),
+     ("rtx-a2000-laptop", "power and clocks"), ("mx450", "power and clocks")],
 )  # fmt: skip
 def test_a_reader_is_told_that_the_clocks_of_a_laptop_are_those_of_one_power(name: str, range_: str) -> None:
     card = catalog.device(name)
-    assert notice("laptop-clocks", choice=f"{LAPTOP}{range_}", power=str(card.power)) in notices(card, peaks(card))
+    told = [each.text for each in notices(card, peaks(card)) if each.code == "laptop-clocks"]
+    assert told == [
+        f"The laptop's maker chooses {range_}: these are the peaks at {card.power}, and other laptops run faster or "
+        "slower."
+    ]
     fixed = card.with_(clock="2 GHz")
     assert notices(fixed, peaks(fixed)) == ()
+
+
+def test_the_ranges_of_a_laptops_maker_are_numbers_of_the_answer() -> None:
+    def laptop(name: str) -> object:
+        card = catalog.device(name)
+        return msgspec.to_builtins(describe(card, peaks(card)).laptop)
+
+    assert laptop("rtx4060-laptop") == {"power_w": (35.0, 115.0), "boost_hz": (1.47e9, 2.37e9)}
+    assert laptop("rtx5080-laptop") == {"power_w": (80.0, 150.0), "boost_hz": None}
+    assert laptop("mx450") == {"power_w": None, "boost_hz": None}
+    assert laptop("rtx4060") is None
 
 
 def test_a_reader_is_warned_of_assumed_values() -> None:

@@ -97,6 +97,8 @@ FAULTS = [
     ("bandwidth: 512 GB/s", "bandwidth: 520 GB/s", "memory.bandwidth is 520 GB/s, but bus × rate is 512 GB/s"),
     (", bandwidth: 512 GB/s", "", "memory.bandwidth is None, but bus × rate is 512 GB/s"),
     ("power: 100 W", "power: 100", "card.yaml:9:1: power: 100 has no unit"),
+    ("power: 100 W", "power: 100 W\nlaptop: {power: [35 W, 115 W]}", "laptop.power has no source"),
+    ("power: 100 W", "power: 100 W\nlaptop: {boost: [1 GHz, 2.5 GHz]}", "laptop.boost has no source"),
     ("architecture: arch", "architecture: arhc", "There is no architecture named 'arhc'. (did you mean arch?)"),
     (
         ', url: "https://example.org/sheet"',
@@ -128,6 +130,28 @@ def test_a_source_covers_whole_paths_only(gives: str, here: Path) -> None:
 def test_a_figure_within_one_percent_is_rounded_not_wrong(here: Path) -> None:
     assert broken(here, "flops_per_second: 2 TFLOP/s", "flops_per_second: 2.019 TFLOP/s") == []
     assert broken(here, "bandwidth: 512 GB/s", "bandwidth: 516 GB/s") == []
+
+
+@pytest.mark.parametrize(
+    ("laptop", "said"),
+    [
+        ("{power: [35 W, 115 W], boost: [1 GHz, 2 GHz]}", None),
+        ("{power: [35 W, 80 W]}", "power is 100 W, and the laptop's maker chooses 35 W to 80 W"),
+        ("{power: [110 W, 115 W]}", "power is 100 W, and the laptop's maker chooses 110 W to 115 W"),
+        ("{boost: [1 GHz, 1.9 GHz]}", "SM.clock.boost is 2 GHz, and the laptop's maker chooses 1 GHz to 1.9 GHz"),
+    ],
+)
+def test_a_card_has_power_and_clocks_that_a_maker_may_choose(laptop: str, said: str | None, here: Path) -> None:
+    (here / "devices" / "card.yaml").write_text(DEVICE.replace("power, published]", "power, laptop, published]"))
+    faults = broken(here, "power: 100 W", f"power: 100 W\nlaptop: {laptop}")
+    assert [fault.partition(": ")[2] for fault in faults] == ([said] if said else [])
+
+
+def test_only_a_card_is_of_a_laptop(here: Path) -> None:
+    (here / "architectures" / "core.yaml").write_text(ARCHITECTURE.replace("kind: gpu", "kind: cpu"))
+    cpu = DEVICE.replace("kind: gpu", "kind: cpu").replace("architecture: arch", "architecture: core")
+    (here / "devices" / "card.yaml").write_text(f"{cpu}laptop: {{}}\n")
+    assert [fault.partition(": ")[2] for fault in lint()] == ["what the maker of a laptop chooses is of a GPU"]
 
 
 @pytest.mark.parametrize("origin", ["assumed", "derived"])

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from hwbench.errors import InputError
 from hwbench.machine.device import Device
-from hwbench.machine.parts import DeviceCalibration, Memory, Sustained, SustainedRate
+from hwbench.machine.parts import DeviceCalibration, Laptop, Memory, Sustained, SustainedRate
 from hwbench.notices import notice
 from hwbench.predict.forecast import WIDE, forecast
 from hwbench.predict.model import scalar
@@ -17,7 +17,7 @@ from hwbench.predict.model.hardware import hardware_of, power_share
 from hwbench.predict.model.interval import RELATED
 from hwbench.predict.model.parameters import Spread, parameters
 from hwbench.predict.model.time import device_time, launch_times
-from hwbench.units import BytesPerSecond, FlopsPerSecond, Seconds, Watts
+from hwbench.units import BytesPerSecond, FlopsPerSecond, Hertz, Seconds, Watts
 from hwbench.workload.ops import Op, Workload
 from tests.shipped import DEVICES, MODELS
 
@@ -206,11 +206,24 @@ def test_each_thing_that_was_not_measured_widens_the_interval_by_its_own_term() 
     halved = replace(RTX3090, power=Watts(175.0))  # a card that was fitted at another power
     assert ends(halved) == widened(0.5 * math.log(power_share(halved, 256)))
     assert ends(RTX3090, "fp16") == widened(0.4)
+    assert ends(replace(RTX3090, laptop=Laptop(power=(Watts(80.0), Watts(350.0))))) == widened()
     assert ends(replace(RTX3090, vendor="Nobody"), "fp16") == widened(0.4, 0.4)
     assert ends(RTX3090, foreign="another") == widened(0.6)
     assert ends(replace(RTX3090, caches=())) == widened(0.7)
     assumed = {**RTX3090.provenance, "memory.bandwidth": "assumed"}
     assert ends(replace(other, caches=(), provenance=assumed)) == widened(0.3, 0.7, 0.7)
+
+
+def test_the_clocks_that_a_laptops_maker_may_have_chosen_widen_each_end() -> None:
+    """From 0.8 to 1.2 times the printed clock of the RTX 3090, 1.695 GHz, unless somebody says which."""
+    card = replace(RTX3090, laptop=Laptop(boost=(Hertz(1.356e9), Hertz(2.034e9))))
+    assert ends(card) == pytest.approx([-math.hypot(0.1, math.log(1.2)), math.hypot(0.2, math.log(0.8))])
+    assert ends(card.with_(clock="1.695 GHz")) == widened()
+    kept = DeviceCalibration("rtx3090", "2026-11-30", "made-up times", 7, 1.0, 1.0, 1.0, 0.15)
+    assert ends(replace(card, calibrations=(kept,))) == ends(replace(RTX3090, calibrations=(kept,)))
+    hardware = hardware_of(card, {"fp32"}, "base")
+    assert hardware is not None
+    assert hardware.choices == (1.0, 1.0)
 
 
 def test_few_launches_widen_what_is_seen_and_not_what_is_assumed() -> None:

@@ -60,7 +60,8 @@ class Hardware(Struct, frozen=True):
     is the share of the rates that the device's power sustains. `expected` are the factors of its runtime, if known.
     `other_isa` says that it is a CPU of an instruction set that no runtime was measured on: all but x86. Where the
     caches of a CPU were measured, bytes beyond `inner`, the size of the level before the last, take `step` seconds more
-    each than parameters say.
+    each than parameters say. `choices` are the lowest and the highest clock that a laptop's maker may choose, relative
+    to the printed one.
     """
 
     kind: str
@@ -87,6 +88,7 @@ class Hardware(Struct, frozen=True):
     other_isa: bool = False
     inner: float = inf
     step: float = 0.0
+    choices: tuple[float, float] = (1.0, 1.0)
 
 
 known_peaks = latest(64)(peaks)
@@ -156,7 +158,17 @@ def hardware_of(
         other_isa=device.kind == "cpu" and vector.isa in OTHER_ISAS,
         inner=inner,
         step=step,
+        choices=_choices(device, clock) if device.laptop else (1.0, 1.0),
     )
+
+
+def _choices(device: Device, clock: ClockKind | None) -> tuple[float, float]:
+    """Return the range of clocks over the printed one; none where it is not published or somebody chose a clock."""
+    printed, chosen = device.units[0].clock.boost, device.units[0].clock.fixed or clock
+    if chosen or not printed or not device.laptop or not device.laptop.boost:
+        return 1.0, 1.0
+    low, high = device.laptop.boost
+    return low / printed, high / printed
 
 
 def _step(device: Device, sustained: Sustained) -> tuple[float, float]:

@@ -30,7 +30,8 @@ def log_interval(
     """Return the lowest and highest logarithm of measured over forecast time at the spread's level.
 
     They begin as the errors on families that were not fitted, of so many `launches`; whatever was not measured or is
-    guessed widens them, as do the `shares` of the time in ops of no known family and in overhead.
+    guessed widens them, as do the `shares` of the time in ops of no known family and in overhead, and the clocks that
+    a laptop's maker may have chosen, as if all of the time were compute.
     """
     few = few_launches(launches, spread.few)
     low, high = (end * few for end in spread.devices.get(hardware.label, (spread.low, spread.high)))
@@ -48,7 +49,8 @@ def log_interval(
     squares = wider + (spread.unknown * unknown) ** 2
     if hardware.op_overhead is None:
         squares = squares + (spread.overhead * overhead) ** 2
-    return -xp.sqrt(low**2 + squares), xp.sqrt(high**2 + squares + late)
+    slowest, fastest = hardware.choices
+    return -xp.sqrt(low**2 + squares + log(fastest) ** 2), xp.sqrt(high**2 + squares + late + log(slowest) ** 2)
 
 
 def _device(spread: Spread, hardware: Hardware, dtype: str) -> float:

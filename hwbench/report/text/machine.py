@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from hwbench import answers
 from hwbench.machine.description import Description, DeviceDetails
 from hwbench.machine.device import Device, Peak, PeakTerm
-from hwbench.machine.parts import Cache, Clock, DisputedPeak, Units
+from hwbench.machine.parts import Cache, Clock, DisputedPeak, Laptop, Units
 from hwbench.report.text.format import intensity, known, percent
 from hwbench.report.text.layout import PLAIN, Style, field, sentences, table
 from hwbench.report.text.layout import heading as title_lines
@@ -89,7 +89,15 @@ def heading(device: Device, style: Style = PLAIN) -> list[str]:
     if device.caches:
         lines += field("caches", ", ".join(map(_cache, device.caches)), style)
     lines += field("power", f"{device.power} TDP", style) if device.power else []
+    lines += field("laptop", _choices(device.laptop), style) if device.laptop else []
     return lines + (field("released", device.released, style) if device.released else [])
+
+
+def _choices(laptop: Laptop) -> str:
+    """Return what the maker of a laptop may choose of its card."""
+    ranges = {"power": laptop.power, "boost": laptop.boost}
+    known = [f"{name} of {ends[0]} to {ends[1]}" for name, ends in ranges.items() if ends]
+    return f"{', '.join(known) or 'power and clocks'} by its maker's choice"
 
 
 def details(device: Device, style: Style = PLAIN) -> list[str]:
