@@ -1,6 +1,7 @@
 """What is slow without a mark of its own: most cases of a test with `sample(n)`, and whatever drives a browser.
 
-Cases beyond the sample run without coverage, with which they take up to four times as long.
+Cases beyond the sample run without coverage, with which they take up to four times as long: there other tests have
+been over the same lines.
 Two tests run at a time, so that OpenBLAS has one thread: more of them wait for each other.
 Commands that tests start have no terminal: readline, which pytest loads, states its width in the environment. Nor do
 they see the devices, calibrations and runs of whoever runs the tests.
@@ -10,7 +11,9 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 
+import coverage
 import pytest
 
 from tests.browser import browser  # noqa: F401
@@ -41,3 +44,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if index % step:
                 item.add_marker(pytest.mark.slow)
                 item.add_marker(pytest.mark.no_cover)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Stop what pytest-cov leaves running under `no_cover`: in each process of xdist it starts coverage twice."""
+    stopped = []
+    while item.get_closest_marker("no_cover") and (running := coverage.Coverage.current()):
+        running.stop()
+        stopped.append(running)
+    try:
+        yield
+    finally:
+        for one in reversed(stopped):
+            one.start()

@@ -41,6 +41,7 @@ def test_every_network_is_in_the_catalog() -> None:
     assert {name for name, _ in (*host_calibration.NETWORKS, *host_calibration.GPU_NETWORKS)} <= set(load.workloads())
 
 
+@pytest.mark.slow
 def test_networks_are_timed_on_a_gpu_as_on_any_device_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
     from hwbench.measure.torch.device import TorchDevice

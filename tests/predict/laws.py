@@ -61,14 +61,16 @@ def held(less: np.ndarray, more: np.ndarray) -> Count:
     return Count(int(known.sum()), int((ratio * CLOSE < 1).sum()), float(ratio.min(initial=np.inf)))
 
 
-def cases(random: np.random.Generator, batches: int, devices: int | None = None) -> Iterator[Case]:
-    """Yield a grid for each model, dtype, runtime and kind of fp32, at random batches on all or some devices."""
+def cases(random: np.random.Generator, batches: int, devices: int | None = None, share: float = 1.0) -> Iterator[Case]:
+    """Yield grids of all models, dtypes, runtimes and kinds of fp32, or a share of them, at random batches."""
     every = tuple(catalog.devices().values())
     for workload in load.workloads().values():
         for dtype in (*BITS, MIXED):
             for runtime in RUNTIMES:
                 able = [device for device in every if runs_on(runtime, device.kind)]
                 for math in MATHS if runtime.endswith("cuda") and dtype in ("fp32", MIXED) else MATHS[:1]:
+                    if random.random() > share:
+                        continue
                     chosen = random.permutation(len(able))[:devices]
                     sizes = sorted({int(size) for size in MAX_BATCH ** random.uniform(0, 1, batches)})
                     some = tuple(able[index] for index in sorted(chosen))

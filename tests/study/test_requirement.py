@@ -47,6 +47,7 @@ def roofline_time_s(name: str, dtype: str) -> float | None:
     return estimate(ALEXNET, DEVICES[name], dtype).roofline_time_s
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.floats(0.1, 1e5), st.floats(0.01, 1.0), st.sampled_from(["fp32", "fp16"]))
 def test_a_share_of_the_roofline_as_the_judge(rate: float, utilization: float, dtype: str) -> None:

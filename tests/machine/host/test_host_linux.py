@@ -34,6 +34,7 @@ def test_cpu_lists_survive_the_round_trip(cpus: frozenset[int]) -> None:
     assert parse_cpulist(format_cpulist(cpus)) == cpus
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_any_text_is_some_cpu_list(text: str) -> None:
     assert all(0 <= cpu <= 65536 for cpu in parse_cpulist(text))

@@ -37,6 +37,7 @@ def test_sizes_that_are_asked_for_are_those_of_all() -> None:
     assert LOOPS.isdisjoint(task.variant for task in large)
 
 
+@pytest.mark.slow
 def test_every_product_is_right_and_a_wrong_one_is_noticed() -> None:
     found = matmul.tasks(settings(sizes=((33, 20, 17),), dtypes=("fp32", "fp64", *matmul.narrow_dtypes())))
     measured = harness.measure(found, 0.2, limits=harness.SamplingLimits(sample_s=1e-4, max_samples=1))

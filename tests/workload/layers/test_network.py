@@ -331,6 +331,7 @@ anything = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(
     st.one_of(st.lists(anything, max_size=4), anything),

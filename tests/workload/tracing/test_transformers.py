@@ -21,7 +21,7 @@ transformers = pytest.importorskip("transformers")
 from hwbench.workload.tracing import sources  # noqa: E402
 from hwbench.workload.tracing import transformers as language  # noqa: E402
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # transformers' own warnings
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover, pytest.mark.filterwarnings("ignore")]  # transformers' own
 
 TOKENS = 24
 
