@@ -146,6 +146,7 @@ def test_comparison_names_each_device() -> None:
     assert "rtx4090" in str(comparison)
 
 
+@pytest.mark.slow
 def test_devices_are_a_mapping_of_what_is_wanted() -> None:
     every, gpus = hwbench.devices(), hwbench.devices(kind="gpu", vendor="nvidia")
     assert every["rtx3090"] == hwbench.device("rtx3090") == gpus["rtx3090"]
@@ -288,6 +289,7 @@ def test_a_module_is_traced_and_left_as_it_was() -> None:
     assert hwbench.estimate(module, "rtx3090", inputs=inputs, mode="training").flops > 2 * estimate.flops
 
 
+@pytest.mark.slow
 def test_named_models_are_traced_as_on_the_command_line() -> None:
     pytest.importorskip("transformers")
     count = hwbench.count("hf:bert?num_hidden_layers=1", context=16)

@@ -78,6 +78,7 @@ def test_a_calibration_is_kept_named_in_forecasts_and_removed(
     assert "calibrated" not in codes(cli("estimate -m alexnet -d host --json"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("timed")
 def test_each_runtime_has_a_calibration_of_its_own(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot, "disturbances", lambda *_arguments: [])

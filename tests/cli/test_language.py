@@ -63,6 +63,7 @@ def test_tables_of_both_kinds_are_judged_apart(cli: Any, table: str, tmp_path: P
     assert cli(f"validate {table} --dtype fp16 --json").json["error"]["code"] == "not-for-language"
 
 
+@pytest.mark.slow
 def test_require_judges_by_the_interval_and_lists_the_lowest_power_first(cli: Any) -> None:
     body = cli("require -m llama3-8b --weights q4_k_m --tokens 30/s --context 8192 --json").json
     points = body["points"]

@@ -25,6 +25,7 @@ ESSENTIAL = [
 ]  # fmt: skip
 
 
+@pytest.mark.sample(14)
 @pytest.mark.parametrize("columns", [60, 80, 140])
 @pytest.mark.parametrize(("command", "essential"), ESSENTIAL, ids=[command for command, _ in ESSENTIAL])
 def test_no_line_is_wider_and_essential_columns_stay(

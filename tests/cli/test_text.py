@@ -86,6 +86,7 @@ def test_no_line_is_wider_than_a_terminal(cli: Callable[..., Any], command: str)
     assert not any(line != line.rstrip() for line in answer.out.splitlines())
 
 
+@pytest.mark.sample(30)
 @pytest.mark.parametrize("columns", [80, 100, 120])
 @pytest.mark.parametrize("command", WIDE)
 def test_every_table_fits_its_terminal(

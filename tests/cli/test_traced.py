@@ -118,6 +118,7 @@ def test_an_audit_runs_torchs_own_counter_beside_ours(cli: Callable[..., Any], f
     assert cli(f"count --model {factory}:with_input --audit --mode training").code == 2
 
 
+@pytest.mark.slow
 def test_mixed_precision_training_is_refused_without_cuda(
     shell: Callable[..., Any], factory: str, tmp_path: Path
 ) -> None:

@@ -201,6 +201,7 @@ def test_measured_and_predicted_times_are_drawn_together(browser: Browser, tmp_p
     assert browser.complaints() == []
 
 
+@pytest.mark.slow
 def test_a_run_without_layers_is_one_point(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(store.encode(timed_here(layers=False)), encoding="utf-8")
     path, _ = made(tmp_path, "run.json", "-m", "alexnet", "-d", "host")
@@ -247,6 +248,7 @@ def test_a_hundred_runs_and_two_thousand_layers_make_one_page(tmp_path: Path) ->
     assert path.read_text(encoding="utf-8").count('"fc1999"') >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -267,6 +269,7 @@ def test_errors_are_one_line(tmp_path: Path, words: tuple[str, ...], said: str) 
     assert not (tmp_path / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_broken_newest_run_is_noticed_and_left_out(tmp_path: Path) -> None:
     results = tmp_path / "runs"
     results.mkdir()

@@ -15,6 +15,7 @@ from tests.explore.conftest import Server, ended, started
 RESNET = (("model", "resnet50"), ("device", "rtx3090"))
 
 
+@pytest.mark.slow
 def test_its_answers_are_those_of_the_command_line(server: Server, cli: Callable[..., Any]) -> None:
     status, shown = server.view("answer", *RESNET, ("dtype", "fp16"), ("batch", "8"), ("set.clock", "2GHz"))
     words = ("--dtype", "fp16", "--batch", "8", "--set", "clock=2GHz", "--json")
@@ -174,6 +175,7 @@ def test_an_interrupt_ends_it_and_a_taken_port_is_an_error(tmp_path: Path, cli: 
         ended(running)
 
 
+@pytest.mark.slow
 def test_names_are_checked_before_it_serves(cli: Callable[..., Any]) -> None:
     answer = cli("explore", "alexnett", "--no-browser")
     assert answer.code == 2

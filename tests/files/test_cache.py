@@ -124,6 +124,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_cache_is_made_again(damage: str, home: Path) -> None:
     devices = warm(home)
@@ -195,6 +196,7 @@ def test_a_relative_cache_folder_is_not_used(home: Path, monkeypatch: pytest.Mon
     assert (home / "house" / ".cache" / "hwbench" / "catalog").is_dir()
 
 
+@pytest.mark.slow
 def test_processes_that_start_at_once_agree(home: Path) -> None:
     program = (
         "from hwbench.files import folders, documents; path = folders.find('devices', 'alias of two')\n"

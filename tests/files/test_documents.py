@@ -259,6 +259,7 @@ def quoted(data: Any) -> str:
     return yaml.dump(data, Dumper=Dumper, allow_unicode=False, sort_keys=False)
 
 
+@pytest.mark.slow
 @on_files
 @given(st.dictionaries(st.text(), plain, max_size=5))
 def test_plain_data_comes_back(write: Write, data: dict[str, Any]) -> None:
@@ -324,6 +325,7 @@ def test_the_largest_file_is_read(write: Write) -> None:
     assert refused(path).code == "too-large"
 
 
+@pytest.mark.slow
 def test_a_full_file_of_keys_is_read(write: Write) -> None:
     text = "".join(f"k{i}: {{a: {i}, b: [x, y]}}\n" for i in range(30_000))
     document = documents.read(write(text))
@@ -564,6 +566,7 @@ near = st.recursive(
 )
 
 
+@pytest.mark.slow
 @on_files
 @given(st.dictionaries(st.one_of(names, st.text(max_size=30)), near, max_size=4))
 def test_any_mapping_is_a_thing_or_an_input_error(write: Write, data: dict[str, Any]) -> None:

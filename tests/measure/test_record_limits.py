@@ -39,6 +39,7 @@ def test_the_number_of_samples_is_limited() -> None:
     assert caught.value.field == "measurements[0].samples"
 
 
+@pytest.mark.slow
 def test_intervals_of_many_samples_take_little_memory() -> None:
     values = [1 + index % 7 for index in range(50_000)]
     tracemalloc.start()

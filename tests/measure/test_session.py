@@ -94,6 +94,7 @@ def test_budgets_leave_room_for_start_and_end() -> None:
     assert BenchRequest(quick=True, budget_s=3.0).seconds == 3.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("flags", "codes"), [(("avx2",), {"emulated-dtype"}), (("avx512_fp16",), set()), ((), set())])
 def test_fp16_without_instructions_is_said_to_be_emulated(
     flags: tuple[str, ...], codes: set[str], monkeypatch: pytest.MonkeyPatch

@@ -32,7 +32,7 @@ def own_devices(model: str) -> tuple[str, ...]:
     return NAMES[list(MODELS).index(model) :: len(MODELS)]
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("model", MODELS)
 def test_every_device_in_arrays(model: str) -> None:
     """The bounds are there wherever the device computes the dtype, and the forecast wherever it can be."""
@@ -52,7 +52,7 @@ def test_every_device_in_arrays(model: str) -> None:
         assert (found.compute + found.memory + found.overhead)[own] == pytest.approx(1), dtype
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("model", MODELS)
 def test_every_device_estimates_at_every_dtype_it_has(model: str) -> None:
     for device in map(DEVICES.__getitem__, own_devices(model)):
@@ -70,7 +70,7 @@ def test_every_device_estimates_at_every_dtype_it_has(model: str) -> None:
             assert found.traffic_bytes == sum(layer.traffic_bytes for layer in found.layers)
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("model", MODELS)
 def test_every_device_forecasts_whatever_dtype_is_asked_for(model: str) -> None:
     for device in map(DEVICES.__getitem__, own_devices(model)):

@@ -61,6 +61,7 @@ def test_a_share_of_the_roofline_as_the_judge(rate: float, utilization: float, d
     assert all((c.verdict, c.interval_s, c.bound) == ("delivers", None, None) for c in found.devices)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.floats(0.1, 1e5), st.sampled_from(["fp32", "fp16"]), st.integers(1, 64))
 def test_a_verdict_is_that_of_the_interval(rate: float, dtype: str, batch: int) -> None:

@@ -107,6 +107,7 @@ def test_names_that_another_source_knows_are_answered_with_it(name: str, nearest
     assert nearest in raised.value.nearest
 
 
+@pytest.mark.slow
 def test_every_model_type_passes_and_a_misspelled_one_has_a_near_one() -> None:
     transformers = pytest.importorskip("transformers")
     for kind in transformers.CONFIG_MAPPING:

@@ -63,6 +63,7 @@ def fail(module: Any, used: Meter) -> None:
         raise ZeroDivisionError
 
 
+@pytest.mark.slow
 def test_a_convolutional_network() -> None:
     """Convolutions of 3→8 and 8→16 channels on 12×12 and 10×10 maps, 5 images: three times, the first without dx."""
     module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 16, 3), nn.Flatten(), nn.Linear(1600, 10))

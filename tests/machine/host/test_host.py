@@ -266,6 +266,7 @@ NONSENSE = st.one_of(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(contents=st.dictionaries(st.sampled_from(FILES), NONSENSE), system=st.sampled_from(["linux", "darwin"]))
 def test_nonsense_never_raises(
@@ -283,6 +284,7 @@ def test_nonsense_never_raises(
     shutil.rmtree(tree)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_damaged_recording_still_answers(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:

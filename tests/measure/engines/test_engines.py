@@ -44,6 +44,7 @@ def difference(a: Any, b: Any) -> float:
     return float(np.linalg.norm(a.astype(float) - b.astype(float)) / np.linalg.norm(b.astype(float)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENGINES)
 def test_outputs_are_torchs_and_precision_is_stated(name: str, network: Any, inputs: Any) -> None:
     if name == "torch-compile":
@@ -80,6 +81,7 @@ def test_layers_have_times_and_dtypes(name: str, network: Any, inputs: Any) -> N
     assert {layer.dtype for layer in layers if "Conv" in layer.kind} == {"fp32"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 def test_fp16_is_stated_where_it_is_computed_in_fp32(name: str, network: Any, inputs: Any) -> None:
     pytest.importorskip(name)

@@ -117,6 +117,7 @@ def test_answers_are_numpys_where_there_are_tiles(dtype: tiles.TileDtype) -> Non
     assert all((sample.cycles or 0) > 0 for sample in found[0].samples)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("team", [None, Team((None, None))])
 def test_a_task_runs_every_members_tiles_and_counts_them(team: Team | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The task's own arithmetic, on a machine without tiles: the kernels are replaced by numpy's product."""

@@ -92,6 +92,7 @@ def test_every_class_of_cores_is_measured_by_its_name() -> None:
     assert [task.cpus for task in found if task.variant == "scalar"] == [(0,), (1,)]
 
 
+@pytest.mark.slow
 def test_a_measured_clock_says_its_load_and_is_checked() -> None:
     scalar = clock.scalar(Placement())
     loaded = clock.loaded(128, "any", Placement())

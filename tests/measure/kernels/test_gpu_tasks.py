@@ -25,6 +25,7 @@ def settings() -> Settings:
     return Settings(cpus=(0,), classes=(CpuClass("core", (0,)),), caches=(), host=host(), quick=True)
 
 
+@pytest.mark.slow
 def test_everything_runs_and_is_right(settings: Settings) -> None:
     tasks = gpu.tasks(settings, CPU, SMALL)
     found = measure(tasks, 0.5)

@@ -35,6 +35,7 @@ def request(path: str, **changes: object) -> LlamaRun:
     return LlamaRun(path, "small", "q4_0", **{**values, **changes})  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_synthetic_model_runs_and_its_file_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "files"))
     (tmp_path / "files").mkdir()
@@ -54,6 +55,7 @@ def test_a_synthetic_model_runs_and_its_file_is_removed(tmp_path: Path, monkeypa
     assert (subject.model, subject.weights, subject.tokens, subject.context) == (NAME, "q4_0", 4, 16)
 
 
+@pytest.mark.slow
 def test_a_file_of_ones_own_runs_next_to_its_forecast(small: str) -> None:
     answer = run_language(small, prompt=0, generate=4, threads=1, budget=0.5)
     assert not answer.synthetic
@@ -63,6 +65,7 @@ def test_a_file_of_ones_own_runs_next_to_its_forecast(small: str) -> None:
             assert run.expected_ratio == pytest.approx(run.time_s / run.expected_time_s)
 
 
+@pytest.mark.slow
 def test_a_file_is_kept_where_asked_and_none_is_replaced(tmp_path: Path) -> None:
     kept = tmp_path / "kept.gguf"
     run_language(NAME, weights="q4_0", prompt=8, generate=0, threads=1, budget=0.2, keep=str(kept))

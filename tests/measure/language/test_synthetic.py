@@ -23,6 +23,7 @@ def written(path: Path, name: str, weights: str) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "weights"),
     [

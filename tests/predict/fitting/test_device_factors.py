@@ -102,6 +102,7 @@ def calibrated_on(device: Device, name: str, cases: list[Case]) -> Device:
     return replace(device, calibrations=(*(device.calibrations or ()), kept(**own, runtime=short_name(name))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["torch-2.4-compile-cpu", *RUNTIMES])
 @given(st.lists(st.tuples(st.sampled_from(MODELS), st.integers(1, 32)), min_size=3, max_size=8, unique=True))
 @settings(max_examples=5, deadline=None)

@@ -87,6 +87,7 @@ def test_factors_of_devices_are_found_and_what_is_held_out_is_told() -> None:
     assert (derived.families, derived.held_out) == ((), ())
 
 
+@pytest.mark.slow
 def test_a_family_is_forecast_by_fits_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
     def fitted(runtime: Any, _: Any, problems: Any, warm: bool = False) -> Any:
         assert warm  # they begin at the parameters of the fit to all
@@ -105,6 +106,7 @@ def test_a_family_is_forecast_by_fits_to_others(monkeypatch: pytest.MonkeyPatch)
     assert [(row.mape, row.inside) for row in rows] == [(0.0, 1.0)] * 2
 
 
+@pytest.mark.slow
 def test_timings_of_a_device_are_drawn_twenty_times_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit, "fitted", lambda runtime, *_: runtime)
     cases = problem(made()[:30], CARDS[0])

@@ -90,6 +90,7 @@ def test_a_batch_reads_the_experts_that_are_expected() -> None:
     assert pair.weight_bytes - single.weight_bytes == pytest.approx(more, rel=1e-3)
 
 
+@pytest.mark.sample(16)
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", MODELS)
 def test_the_forecast_is_never_below_the_bounds(name: str, device: str) -> None:

@@ -185,6 +185,7 @@ RENDERERS: list[Callable[[str, Style], list[str]]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.sample(12)
 @pytest.mark.parametrize("columns", WIDTHS)
 @pytest.mark.parametrize("renderer", RENDERERS, ids=[one.__name__[1:] for one in RENDERERS])
 def test_no_line_is_wider_than_its_terminal(renderer: Callable[[str, Style], list[str]], columns: int) -> None:

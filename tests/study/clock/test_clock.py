@@ -281,6 +281,7 @@ def test_grades(r2: float, grade: verdict.Grade, words: str) -> None:
     assert verdict.predictor(grade) == words
 
 
+@pytest.mark.slow
 def test_the_catalog_has_rows_enough_in_each_suite() -> None:
     table = scores.of_catalog(catalog.devices().values())
     found = study(table)

@@ -174,6 +174,7 @@ def test_numbers_of_a_row() -> None:
     assert half.flops_per_second == bounds.peak_flops_per_second
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("sort", sorted(SORTS))
 def test_sorted_with_the_unknown_last(sort: str) -> None:
     bare = msgspec.structs.replace(DEVICES["rtx3090"], name="bare", memory=Memory(), power=None, released=None)

@@ -58,6 +58,7 @@ def test_a_against_a_differs_no_more_often_than_the_level_says() -> None:
     assert sum(metric.verdict in ("faster", "slower") for metric in found) <= differing * trials
 
 
+@pytest.mark.slow
 def test_any_false_verdict_among_many_kernels_is_as_rare() -> None:
     trials, kernels = 100, 8
     found = [compare_simulated(seed, 1.0, kernels) for seed in range(trials)]

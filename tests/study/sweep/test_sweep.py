@@ -35,6 +35,7 @@ MIXED = Workload(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.sampled_from(sorted(DEVICES)), min_size=1, max_size=5, unique=True),

@@ -38,6 +38,7 @@ def ours(op: Op) -> Counted:
     return op.output_shape, op.params, op.macs
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(st.data())
 def test_conv(data: st.DataObject) -> None:
@@ -70,6 +71,7 @@ def test_conv_padded_to_the_same_size(
     assert (op.output_shape, op.params) == theirs[:2]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(st.data())
 def test_transposed_conv(data: st.DataObject) -> None:
@@ -92,6 +94,7 @@ def test_transposed_conv(data: st.DataObject) -> None:
     assert ours(layers.transposed_conv(shape, channels=channels, kernel=kernel, **options)) == theirs
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(st.data())
 def test_pooling(data: st.DataObject) -> None:
@@ -117,6 +120,7 @@ def test_linear(leading: list[int], inputs: int, features: int, bias: bool) -> N
     assert ours(layers.linear((*leading, inputs), features=features, bias=bias)) == theirs
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(sizes, sizes, sizes)
 def test_norms_and_embeddings(channels: int, height: int, width: int) -> None:

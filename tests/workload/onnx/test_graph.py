@@ -566,6 +566,7 @@ def test_broken_files_are_refused_with_the_file_named(tmp_path: Path, name: str)
     refused(tmp_path, BROKEN[name])
 
 
+@pytest.mark.slow
 def test_a_shape_of_ten_million_elements_is_not_unfolded(tmp_path: Path) -> None:
     proto = model([node("Reshape", "x s")], [T], [weight("s", 10_000_000, dtype=INT64)])
     harmless(tmp_path, proto)

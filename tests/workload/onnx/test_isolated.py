@@ -35,6 +35,7 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_graph_is_counted_as_in_this_process(tmp_path: Path) -> None:
     from hwbench.workload.onnx import graph
 

@@ -207,6 +207,7 @@ def test_models_of_the_shipped_file() -> None:
             assert found.uncounted == ()
 
 
+@pytest.mark.slow
 def test_every_member_of_the_shipped_file_loads() -> None:
     held = shipped.index()
     assert held is not None

@@ -48,6 +48,7 @@ class Quantized(nn.Module):
         return self.leave(self.third(data.flatten(1)))
 
 
+@pytest.mark.slow
 def test_a_network_of_quantized_layers() -> None:
     network = Quantized().eval()
     network.qconfig = quantization.get_default_qconfig("x86")

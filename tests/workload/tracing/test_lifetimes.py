@@ -179,7 +179,7 @@ def allocated(module: Any, x: Any, training: bool) -> int:
     return x.numel() * x.element_size() + max(live)
 
 
-@pytest.mark.sample(8)
+@pytest.mark.sample(2)
 @pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("name", NETWORKS)

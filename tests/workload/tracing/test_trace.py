@@ -617,6 +617,7 @@ def networks(draw: st.DrawFn) -> tuple[tuple[int, ...], list[Layer]]:
     return start, found
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(networks())
 def test_random_networks_equal_their_closed_forms(drawn: tuple[tuple[int, ...], list[Layer]]) -> None:
