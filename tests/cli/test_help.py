@@ -82,6 +82,7 @@ def marks(example: str) -> list[pytest.MarkDecorator]:
     )
 
 
+@pytest.mark.sample(24)
 @pytest.mark.parametrize("example", [pytest.param(example, marks=marks(example)) for example in EXAMPLES])
 def test_example_runs(cli: Callable[..., Any], example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # some write a file

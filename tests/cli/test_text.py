@@ -216,6 +216,7 @@ def test_hostile_text_stays_text(cli: Callable[..., Any], command: str) -> None:
         assert not bad, line
 
 
+@pytest.mark.sample(6)
 @pytest.mark.usefixtures("hostile")
 @pytest.mark.parametrize("columns", [80, 120])
 @pytest.mark.parametrize("command", HOSTILE_COMMANDS)

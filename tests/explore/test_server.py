@@ -23,6 +23,7 @@ def test_its_answers_are_those_of_the_command_line(server: Server, cli: Callable
     assert shown["answer"] == json.loads(cli("estimate", "resnet50", "rtx3090", *words).out)
 
 
+@pytest.mark.slow
 def test_language_models_too(server: Server, cli: Callable[..., Any]) -> None:
     fields = (("model", "llama3-8b"), ("device", "rtx3090"), ("weights", "q4_k_m"), ("prompt", "256"))
     status, shown = server.view("answer", *fields)

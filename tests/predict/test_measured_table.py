@@ -12,6 +12,7 @@ MEASURED = Path(__file__).parents[2] / "results/measured"
 TABLE = MEASURED / "epyc-9r14/times.csv"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("runtime", "limit"), [("torch", 0.12), ("onnxruntime", 0.1), ("openvino", 0.08)])
 def test_networks_of_timm_are_forecast(runtime: str, limit: float) -> None:
     """Of every second model, whose traces come with hwbench, most lie in the interval of families held out."""

@@ -98,6 +98,7 @@ def layer_flops(batch: int, length: int, width: int, heads: int, shared: int) ->
     return 2 * batch * length * weights, 2 * 2 * batch * length * length * width
 
 
+@pytest.mark.slow
 def test_a_vision_transformer() -> None:
     """Patches of 4×4 by a convolution, two layers of attention: backward of attention has five products to two."""
 

@@ -48,6 +48,7 @@ def fp32(units: Units) -> float:
     )
 
 
+@pytest.mark.sample(24)
 @pytest.mark.parametrize("machine", MACHINES, ids=[machine["id"] for machine in MACHINES])
 def test_a_composed_host_is_described(machine: dict[str, Any], tmp_path: Path) -> None:
     found, want = tree(machine, tmp_path), dict(machine["expect"])

@@ -72,6 +72,7 @@ def test_compiled_outputs_are_torchs(network: Any, inputs: Any) -> None:
     assert difference(prepared.outputs()[0], expected) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 def test_layers_have_times_and_dtypes(name: str, network: Any, inputs: Any) -> None:
     pytest.importorskip(name)

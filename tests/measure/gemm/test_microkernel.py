@@ -47,6 +47,7 @@ def test_the_main_kernel_is_all_multiply_adds(
     assert not re.findall(spill, text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("triple", "cpu", "features", "dtype", "lanes", "shape", "instruction", "spill"), CPUS)
 def test_kernels_for_edges_multiply_add_as_well(triple, cpu, features, dtype, lanes, shape, instruction, spill) -> None:
     target = vectors.parse_target(triple, features)

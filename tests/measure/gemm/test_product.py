@@ -41,6 +41,7 @@ SHAPES = [
 ]  # fmt: skip
 
 
+@pytest.mark.sample(12)
 @pytest.mark.parametrize("dtype", KINDS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_every_kind_of_shape(shape: tuple[int, int, int], dtype: str) -> None:

@@ -75,6 +75,7 @@ def test_a_file_is_kept_where_asked_and_none_is_replaced(tmp_path: Path) -> None
     assert caught.value.code == "exists"
 
 
+@pytest.mark.slow
 def test_a_file_that_llama_cpp_refuses_is_named(tmp_path: Path, small: str) -> None:
     data = bytearray(Path(small).read_bytes())
     at = data.index(b"blk.0.attn_q.weight")
@@ -86,6 +87,7 @@ def test_a_file_that_llama_cpp_refuses_is_named(tmp_path: Path, small: str) -> N
     assert (caught.value.code, caught.value.file) == ("not-runnable", str(odd))
 
 
+@pytest.mark.slow
 def test_a_process_that_the_system_ends_is_reported(tmp_path: Path, small: str) -> None:
     data = bytearray(Path(small).read_bytes())
     at = data.index(b"llama.attention.head_count_kv") + 29 + 4

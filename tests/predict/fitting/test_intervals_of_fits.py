@@ -120,6 +120,7 @@ def test_timings_of_a_device_are_drawn_twenty_times_the_same_each_time(monkeypat
     assert (few.shape, most.shape) == ((20, 5), (20, 5))
 
 
+@pytest.mark.slow
 def test_software_is_held_out_with_all_of_its_tables_where_the_device_is_known_under_other() -> None:
     known, alone = ([replace(case, version=(2, 4)) for case in made([card])] for card in CARDS)
     newer = [replace(case, version=(2, 9), time_s=1.25 * case.time_s) for case in known]

@@ -23,6 +23,7 @@ def simulated(
     return clock, score, label
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("groups", "spread"), [(10, 0.0), (20, 0.0), (20, 0.2)])
 @pytest.mark.parametrize("kind", ["over all", "within"])
 def test_slopes_are_held_as_often_as_stated(groups: int, spread: float, kind: str) -> None:
@@ -44,6 +45,7 @@ def test_slopes_are_held_as_often_as_stated(groups: int, spread: float, kind: st
     assert float(np.median(widths)) < 1.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("groups", [5, 7, 15, 40])
 @pytest.mark.parametrize(("slope", "own"), [(1.0, 0.3), (1.0, 0.15), (0.5, 0.3)])
 def test_r_squared_is_held_as_often_as_stated(groups: int, slope: float, own: float) -> None:

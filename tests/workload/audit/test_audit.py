@@ -70,6 +70,7 @@ def scale(name: str, factor: float) -> Callable[[dict[str, float]], None]:
     return lambda layers: layers.update({name: layers[name] * factor})
 
 
+@pytest.mark.slow
 def test_agreement_has_no_cause() -> None:
     assert causes(lambda layers: None) == causes(lambda layers: None, by_module=False) == ()
 

@@ -133,6 +133,7 @@ def test_norms_and_embeddings(channels: int, height: int, width: int) -> None:
     assert (op.output_shape, op.params) == (tuple(found.shape[1:]), table.weight.numel())
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.integers(1, 16), st.integers(1, 4), st.integers(1, 8))
 def test_attention(tokens: int, heads: int, width: int) -> None:

@@ -8,6 +8,7 @@ from hwbench.errors import InputError
 from hwbench.workload.layers import network
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "layers",
     [
