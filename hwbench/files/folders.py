@@ -92,6 +92,8 @@ def find(kind: str, name: str, otherwise: Callable[[str, InputError, Tables], st
     alike = _same_series(key(name), known) if kind == "devices" else dict.fromkeys(known, True)
     wanted = key(name)
     holding = [spelling for spelling in alike if kind == "devices" and len(wanted) > 2 and wanted in spelling]
+    if len({known[spelling] for spelling in holding}) > MOST_ALIKE:
+        holding, alike = [], {}
     holding.sort(key=lambda spelling: (not spelling.endswith(wanted), len(spelling)))
     likest = holding or sorted(nearest(wanted, alike, most=6), key=lambda spelling: not alike[spelling])
     close = dict.fromkeys(known[spelling] for spelling in likest)
@@ -103,7 +105,9 @@ def find(kind: str, name: str, otherwise: Callable[[str, InputError, Tables], st
     return otherwise(name, error, tables)
 
 
-_BESIDES = r"^(nvidia|amd|intel|google|aws|amazon)(?=.)|(?<=[0-9]{4})[0-9]{1,2}gb"
+MOST_ALIKE = 40
+"""Devices with a word in their names above which it tells none of them: Xeon, Ryzen."""
+_BESIDES = r"^(nvidia|amd|intel|google|aws|amazon)(?=.)|(?<=[0-9]{4})[0-9]{1,2}gb|processor$"
 _NUMBERS = r"([a-z]*)([0-9]{2,})"
 
 
@@ -111,7 +115,7 @@ def _same_series(wanted: str, known: Iterable[str]) -> dict[str, bool]:
     """Return the spellings with a number of the wanted name's series after the same letters; whether it is the same.
 
     Of devices the digits tell more than the letters: `rx 6600` is nothing like `x6800`. An O between digits is a zero.
-    A name without a number is only like those that begin as it does, or hold it.
+    A name without a number is only like those that begin as it does and are much the same, or hold it.
     """
     start = re.sub(_BESIDES, "", re.sub(r"(?<=[0-9])o(?=[0-9])", "0", wanted[:200]))
     numbered = re.compile(_NUMBERS).findall  # which most starts do without
@@ -121,13 +125,19 @@ def _same_series(wanted: str, known: Iterable[str]) -> dict[str, bool]:
         if first and not any(digits in spelling for digits in first):  # most, without a regular expression
             continue
         bare = re.sub(_BESIDES, "", spelling)
-        if not numbers and (bare[:3] == start[:3] or start in bare):
+        if not numbers and (start in bare or _much_the_same(start, bare)):
             alike[spelling] = True
         for line, others in numbered(bare) if numbers else ():
             for letters, digits in numbers:
                 if _same_line(letters, line) and (digits == others or _same_generation(digits, others)):
                     alike[spelling] = digits == others or alike.get(spelling, False)
     return alike
+
+
+def _much_the_same(start: str, bare: str) -> bool:
+    from difflib import SequenceMatcher
+
+    return bare[:3] == start[:3] and SequenceMatcher(None, start, bare).ratio() >= 0.75
 
 
 def _same_line(letters: str, line: str) -> bool:

@@ -14,7 +14,7 @@ _NOISE = (
     r"\boam\b", r"(?<=ryzen \d )pro\b", r"\((radv|nvgpu|virtual)[^)]*\)", r"\svf$",
     r"\b(engineering reference )?developer kit\b", r"^(macbook( air| pro)?|mac (mini|studio|pro)|imac)\s",
 )  # fmt: skip
-_VENDORS = ("intel", "amd", "apple", "nvidia")
+_VENDORS = ("intel", "amd", "apple", "nvidia", "grid")
 
 MemoryOf = Callable[[str], float]
 """Gives the bytes of memory of a device of the catalog, 0 where they are unknown."""
@@ -84,7 +84,8 @@ def named_otherwise(name: str, error: InputError, tables: folders.Tables, memory
         raise InputError(error.code, f"'{shown(name)}' is a model, not a device.")
     if not error.nearest and (path := folders.locate("architectures", name)):
         raise InputError(error.code, f"'{shown(name)}' is an architecture, not a device.", nearest=_with_cores(path))
-    raise InputError(error.code, text, nearest=likest) if (likest := _likest(name)) else error
+    likest = _begins(name, tables, memory) or _likest(name)
+    raise InputError(error.code, text, nearest=likest) if likest else error
 
 
 def _meant(name: str, tables: folders.Tables, memory: MemoryOf) -> tuple[str, ...]:
@@ -122,6 +123,16 @@ def _of_memory(name: str, known: dict[str, str], memory: MemoryOf) -> tuple[str,
         sizes = {stem: memory(stem) for stem in stems}
         if fitting := tuple(stem for stem, own in sizes.items() if size in (round(own / 1e9), own / 2**30)):
             return fitting
+    return ()
+
+
+def _begins(name: str, tables: folders.Tables, memory: MemoryOf) -> tuple[str, ...]:
+    """Return the device with whose name a longer one begins: a part of a card (`A10-24Q`), a maker's edition of it."""
+    if re.search(r"laptop|mobile|max-q|notebook", name.lower()):
+        return ()
+    for end in reversed([match.start() for match in re.finditer(r"[\s(-]+", name[:200])]):
+        if re.search(r"\d", name[:end]) and (meant := _meant(name[:end], tables, memory)):
+            return meant[:3]
     return ()
 
 

@@ -17,8 +17,6 @@ def _pairs(name: str) -> list[tuple[str, str]]:
 
 
 NAMES, ABSENT = _pairs("names.txt"), _pairs("absent.txt")
-WRONG = {"Radeon VII"}
-"""Absent names for which a device of another series is suggested: a Radeon without a number is like each Radeon."""
 
 
 @pytest.mark.sample(60)
@@ -65,14 +63,11 @@ def test_a_device_of_the_series_is_suggested_first(name: str, nearest: str) -> N
 def test_what_the_catalog_lacks_is_answered_with_its_series_or_nothing(name: str, series: str) -> None:
     with pytest.raises(InputError) as caught:
         catalog.device(name)
-    wrong = any(not re.match(series, near) for near in caught.value.nearest)
-    assert wrong == (name in WRONG)
+    assert all(re.match(series, near) for near in caught.value.nearest)
 
 
-def test_few_suggestions_are_wrong() -> None:
-    assert len(ABSENT) >= 140
-    assert len(WRONG) / len(ABSENT) < 0.01
-    assert set(WRONG) <= {name for name, _ in ABSENT}
+def test_there_are_enough_absent_names() -> None:
+    assert len(ABSENT) >= 180
 
 
 @pytest.mark.parametrize("name", ["resnet50", "ResNet-50", "llama3-8b"])
