@@ -137,7 +137,7 @@ def lint_device(device: Device) -> list[str]:
 
 
 def _laptop_faults(device: Device) -> list[str]:
-    """Return values of a laptop's card that are none of those that its maker may choose."""
+    """Return values of a laptop's card outside the range that its maker may choose from."""
     if device.laptop is None:
         return []
     faults = [] if device.kind == "gpu" else ["what the maker of a laptop chooses is of a GPU"]
