@@ -24,16 +24,21 @@ def per_sample(first: Sequence[Op], second: Sequence[Op], sizes: tuple[int, int]
     `sizes` are the two batches. None where the cost of an op is not a multiple of the batch, beside traffic that does
     not grow: it is then known for these batches only.
     """
-    if [_identity(op) for op in first] != [_identity(op) for op in second]:
+    if len(first) != len(second):
         return None
-    ops = [_per_sample(a, b, sizes) for a, b in zip(first, second, strict=True)]
+    pairs = {(id(a), id(b)): (a, b) for a, b in zip(first, second, strict=True)}  # most are the same
+    if any(_identity(a) != _identity(b) for a, b in pairs.values()):
+        return None
+    made = {key: _per_sample(a, b, sizes) for key, (a, b) in pairs.items()}
+    ops = [made[id(a), id(b)] for a, b in zip(first, second, strict=True)]
     return tuple(op for op in ops if op is not None) if None not in ops else None
 
 
 def multiples(first: Sequence[Op], second: Sequence[Op], sizes: tuple[int, int]) -> bool:
     """Return whether two runs have the same ops, with multiply-adds that are multiples of the batch or constant."""
-    return [_identity(op) for op in first] == [_identity(op) for op in second] and all(
-        b.macs in (a.macs, a.macs * sizes[1] / sizes[0]) for a, b in zip(first, second, strict=True)
+    return len(first) == len(second) and all(
+        _identity(a) == _identity(b) and b.macs in (a.macs, a.macs * sizes[1] / sizes[0])
+        for a, b in zip(first, second, strict=True)
     )
 
 

@@ -52,6 +52,12 @@ class Saving(Struct, frozen=True):
     fused: bool = False
 
 
+_BITS = 2048
+"""Bits in the sets of what kernels need, one an op, at which they become one each for kernels that are read later."""
+_KERNELS = 256
+"""Kernels that are read later up to which it pays to give each of them one bit."""
+
+
 def savings(nodes: list[Node]) -> list[Saving]:
     """Return what fusion saves of each op, in order of execution."""
     group, producer = _groups(nodes)
@@ -93,14 +99,24 @@ def _groups(nodes: list[Node]) -> tuple[list[int], list[list[int | None]]]:
     kernels: dict[int, list[int]] = {}  # the ops of each kernel
     members: dict[int, int] = {}  # the same as bits of an integer
     needs: dict[int, int] = {}  # all ops outside of a kernel that must have run before it
+    last = _last_reads(nodes)  # of each op, and then of its kernel
+    bits, most = 0, _BITS
     for position, node in enumerate(nodes):
+        if bits >= most:
+            read_later = [kernel for kernel in members if last[kernel] >= position]
+            if len(read_later) < _KERNELS:
+                members, needs = _shorter(read_later, members, needs)
+                bits = len(members)
+            most = bits + _BITS
         sources = [writer.get(access.tensor) for access in node.reads]
         latest_first = sorted((source for source in sources if source is not None), reverse=True)
         parents = list(dict.fromkeys(group[source] for source in latest_first))
         joined = _joined(node, nodes, parents, members, needs)
         own = joined[0] if joined else position
         outside = _union(needs[p] | (0 if p in joined else members[p]) for p in parents)
-        together = 1 << position | _union(members.pop(other) for other in joined)
+        together = 1 << bits | _union(members.pop(other) for other in joined)
+        bits += 1
+        last[own] = max(last[position], *(last[other] for other in joined), -1)
         group.append(own)
         kernels.setdefault(own, []).append(position)
         for other in joined[1:]:
@@ -112,6 +128,31 @@ def _groups(nodes: list[Node]) -> tuple[list[int], list[list[int | None]]]:
         for access in node.writes:
             writer[access.tensor] = position
     return group, producers
+
+
+def _last_reads(nodes: list[Node]) -> list[int]:
+    """Return the position of the last op that reads what each op wrote; -1 where none does."""
+    writer: dict[int, int] = {}
+    last = [-1] * len(nodes)
+    for position, node in enumerate(nodes):
+        for access in node.reads:
+            if (source := writer.get(access.tensor)) is not None:
+                last[source] = position
+        for access in node.writes:
+            writer[access.tensor] = position
+    return last
+
+
+def _shorter(
+    kernels: list[int], members: dict[int, int], needs: dict[int, int]
+) -> tuple[dict[int, int], dict[int, int]]:
+    """Return members and needs of some kernels with one bit for each of these kernels, and none for others.
+
+    A kernel of which nothing is read any more is joined by no op, and what it needs is among the needs of its readers.
+    """
+    numbered = list(enumerate(kernels))
+    of = {kernel: _union(1 << bit for bit, other in numbered if members[other] & needs[kernel]) for kernel in kernels}
+    return {kernel: 1 << bit for bit, kernel in numbered}, of
 
 
 def _joined(

@@ -11,13 +11,13 @@ import torch
 from msgspec import Struct
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from hwbench.workload.formulas.cost import Call, Cost, Role
+from hwbench.workload.formulas.cost import Role
 from hwbench.workload.ops import Op, Part, Workload, fold, uncounted
 from hwbench.workload.tracing.parts import optimizers
 from hwbench.workload.tracing.patches import disable_fast_path, track_modules
-from hwbench.workload.tracing.record import Trace
+from hwbench.workload.tracing.record import Alike, Trace
 from hwbench.workload.tracing.registered import one_op_each
-from hwbench.workload.tracing.trace import Dispatch, is_composite
+from hwbench.workload.tracing.trace import Dispatch, is_composite, name_of
 from hwbench.workload.tracing.twins import address, tensors
 
 
@@ -56,9 +56,9 @@ class _Live(Trace):
         """Return `weight` for tensors of the module, `data` for others."""
         return "weight" if tensor.layout is torch.strided and address(tensor) in self._roles else "data"
 
-    def record(self, call: Call, cost: Cost, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
+    def add(self, alike: Alike, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
         """Add an op to the part of the step in which it runs."""
-        super().record(call, cost, inputs, outputs)
+        super().add(alike, inputs, outputs)
         op = self.ops[-1]
         self.parts[op.part] = self.parts.get(op.part, 0) + op.flops
         if op.flops:
@@ -114,7 +114,7 @@ class _Observer(Dispatch):
             with self:  # where autograd is off, a composition of operators comes as a whole
                 return func.decompose(*args, **(kwargs or {}))
         output = func(*args, **(kwargs or {}))
-        name = f"{func.namespace}.{func._schema.name.partition('::')[2]}"
+        name = name_of(func)
         if self.counts(func, name):
             try:
                 self.count(name, args, kwargs or {}, list(tensors(output)), func.tags)

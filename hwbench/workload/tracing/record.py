@@ -7,13 +7,14 @@ from typing import Any
 
 import msgspec
 import torch
+from msgspec import Struct
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from hwbench.workload.formulas.cost import Call, Cost, Role
 from hwbench.workload.formulas.tally import Amount, Parameters, Tally, joint_role
 from hwbench.workload.ops import AssumedAnswer, Op, Part, fold
 from hwbench.workload.tracing import parts
-from hwbench.workload.tracing.fusion import ROWS, Access, Node, norms_of_images, savings
+from hwbench.workload.tracing.fusion import ROWS, Access, Node, Saving, norms_of_images, savings
 from hwbench.workload.tracing.lifetimes import Lifetimes
 from hwbench.workload.tracing.twins import (
     address,
@@ -31,6 +32,8 @@ RUN_DTYPE = torch.float32
 _DTYPES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32", torch.float64: "fp64"}
 _BYTES = (torch.int8, torch.uint8, torch.qint8, torch.quint8)
 _PRODUCTS = ("linear", "matmul", "batched_matmul")
+_BY_HISTORY = ("aten.topk", "aten._grouped_mm", "aten._grouped_mm_backward")
+"""Operators whose cost depends on the choice of experts before them, or decides about it."""
 _FIRST_OUTPUT = ("batch_norm", "layer_norm", "group_norm", "rms_norm", "attention")
 """Operators whose further outputs are small statistics."""
 
@@ -38,6 +41,21 @@ _FIRST_OUTPUT = ("batch_norm", "layer_norm", "group_norm", "rms_norm", "attentio
 def folded(ops: Iterable[Op]) -> tuple[Op, ...]:
     """Return finished ops, those of one operator that are alike made one with a count."""
     return fold((op.name.rpartition(":")[2], op) for op in ops)
+
+
+class Alike(Struct, frozen=True):
+    """What calls of an operator on tensors of the same forms and roles share: their op but for its module, and amounts.
+
+    `products` says that what they write is a product without a bias, `extent` how many elements they go over.
+    """
+
+    op: Op
+    idle: float
+    extent: int
+    reads: tuple[Amount, ...]
+    writes: tuple[Amount, ...]
+    products: bool
+    ops: dict[tuple[str, Part], Op]
 
 
 class Trace:
@@ -66,6 +84,7 @@ class Trace:
         self.params = Parameters()
         self._choice = (0, 0)  # of the last `topk`: how many of each, and how many in all
         self._products: set[int] = set()  # what products without a bias wrote
+        self._alike: dict[Any, Alike] = {}  # by what decides about calls
         # By storage; a weak reference keeps its address its own, and not its memory.
         self._roles: dict[int, tuple[Role, Any]] = {}
         self.lifetimes = Lifetimes()
@@ -160,10 +179,59 @@ class Trace:
         self.passes, self.activations = self.lifetimes.peak(), self.lifetimes.peak(without=gradients)
         self.lifetimes.close()
 
-    def record(self, call: Call, cost: Cost, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
-        """Add an op; its outputs hold data if an input does."""
-        cost = self._of_chosen(call, self._with_bias(call, cost, inputs, outputs))
-        reads_data = self.pass_on(inputs, outputs) == "data"
+    def key(self, name: str, form: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> Any:
+        """Return what an op depends on: its operator, the form of its call, and the roles of what it reads and writes.
+
+        None where it depends on more.
+        """
+        if name in _BY_HISTORY:
+            return None
+        written = [address(tensor) for tensor in outputs]
+        results = [(tensor.shape, tensor.stride(), tensor.dtype) for tensor in outputs]
+        roles = [(self.role(tensor), address(tensor) in written) for tensor in inputs]
+        return (name, form, tuple(roles), tuple(results), self._is_bias(name, inputs))
+
+    def repeat(self, key: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> bool:
+        """Add an op that is known by its key; return whether it is."""
+        alike = self._alike.get(key) if key else None
+        if alike is not None:
+            self.pass_on(inputs, outputs)
+            self.add(alike, inputs, outputs)
+        return alike is not None
+
+    def record(
+        self, call: Call, cost: Cost, inputs: list[torch.Tensor], outputs: list[torch.Tensor], key: Any = None
+    ) -> None:
+        """Add an op, and remember it by its key; its outputs hold data if an input does."""
+        if self._is_bias(call.name, inputs):
+            cost = Cost(cost.kind, bias_adds=cost.elementwise_flops)
+        cost = self._of_chosen(call, cost)
+        alike = self._described(call, cost, inputs, outputs, self.pass_on(inputs, outputs) == "data")
+        if key:
+            self._alike[key] = alike
+        self.add(alike, inputs, outputs)
+
+    def add(self, alike: Alike, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
+        """Add an op on these tensors."""
+        if alike.products:
+            self._products.update(address(tensor) for tensor in outputs)
+        reads = tuple(map(Access, map(_place, inputs), alike.reads))
+        writes = tuple(Access(_place(tensor), amount) for tensor, amount in zip(outputs, alike.writes, strict=False))
+        self.nodes.append(Node(alike.op.kind, alike.extent, reads, writes))
+        part = parts.part()
+        module = self._module(part)
+        op = alike.ops.get((module, part))
+        if op is None:
+            name = f"{module}:{alike.op.name}".lstrip(":")
+            op = alike.ops[module, part] = msgspec.structs.replace(alike.op, name=name, part=part)
+        if params := self.params.claim(address(t) for t in inputs if t.layout is torch.strided):
+            op = msgspec.structs.replace(op, params=params, idle_params=round(params * alike.idle))
+        self.ops.append(op)
+
+    def _described(
+        self, call: Call, cost: Cost, inputs: list[torch.Tensor], outputs: list[torch.Tensor], reads_data: bool
+    ) -> Alike:
+        """Return what calls share that are alike."""
         counted = outputs[:1] if any(part in call.name for part in _FIRST_OUTPUT) else outputs
         tally = Tally(self.batch if reads_data and not self.whole else 1)
         reads = []
@@ -174,39 +242,33 @@ class Trace:
             is_data = self.role(tensor) == "data" or (position == 0 and elements is not None and reads_data)
             if elements is None:
                 elements = distinct_elements(tensor)
-            reads.append(_access(tensor, tally.read(elements, self._bits(tensor), is_data)))
-        writes = [_access(tensor, tally.write(tensor.numel(), self._bits(tensor))) for tensor in counted]
+            reads.append(tally.read(elements, self._bits(tensor), is_data))
+        writes = [tally.write(tensor.numel(), self._bits(tensor)) for tensor in counted]
         extent = max((t.numel() for t in (inputs if cost.kind in ROWS else counted)), default=0)
-        self.nodes.append(Node(cost.kind, extent, tuple(reads), tuple(writes)))
-        shape, part = tuple(counted[0].shape) if counted else (), parts.part()
+        shape = tuple(counted[0].shape) if counted else ()
         if cost.kind.endswith("conv_backward"):  # which may write gradients of weights alone
             shape = tuple(call.args[0].shape)
-        self.ops.append(
-            tally.op(
-                cost,
-                shape[1:] if reads_data and not self.whole and shape[:1] == (self.batch,) else shape,
-                params=self.params.claim(address(t) for t in inputs if t.layout is torch.strided),
-                name=f"{self._module(part)}:{call.name.removeprefix('aten.')}".lstrip(":"),
-                part=part,
-                dtype=self._dtype(call.name, cost, inputs),
-                constant=not reads_data,
-                channels_last=any(is_channels_last(tensor) for tensor in (*inputs[:1], *counted[:1])),
-                strided=_is_strided(cost, inputs, counted),
-                integer=not any(tensor.is_floating_point() or tensor.is_complex() for tensor in (*inputs, *counted)),
-                broadcast=cost.kind == "elementwise" and any(1 < distinct_elements(t) < extent for t in inputs),
-            )
+        op = tally.op(
+            cost,
+            shape[1:] if reads_data and not self.whole and shape[:1] == (self.batch,) else shape,
+            name=call.name.removeprefix("aten."),
+            dtype=self._dtype(call.name, cost, inputs),
+            constant=not reads_data,
+            channels_last=any(is_channels_last(tensor) for tensor in (*inputs[:1], *counted[:1])),
+            strided=_is_strided(cost, inputs, counted),
+            integer=not any(tensor.is_floating_point() or tensor.is_complex() for tensor in (*inputs, *counted)),
+            broadcast=cost.kind == "elementwise" and any(1 < distinct_elements(t) < extent for t in inputs),
         )
+        products = cost.kind in _PRODUCTS and not cost.bias_adds
+        return Alike(op, cost.idle, extent, tuple(reads), tuple(writes), products, {})
 
-    def _with_bias(self, call: Call, cost: Cost, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> Cost:
-        """Return the cost of an op, of a sum of a product and a vector of weights as that of a bias."""
-        if cost.kind in _PRODUCTS and not cost.bias_adds:
-            self._products.update(address(tensor) for tensor in outputs)
-        is_sum = call.name in ("aten.add", "aten.add_") and any(
-            tensor.dim() == 1 and self.role(tensor) == "weight" for tensor in inputs
+    def _is_bias(self, name: str, inputs: list[torch.Tensor]) -> bool:
+        """Return whether an op adds a vector of weights to a product: it is that of a bias."""
+        return (
+            name in ("aten.add", "aten.add_")
+            and any(tensor.dim() == 1 and self.role(tensor) == "weight" for tensor in inputs)
+            and any(address(tensor) in self._products for tensor in inputs if tensor.layout is torch.strided)
         )
-        if is_sum and any(address(tensor) in self._products for tensor in inputs if tensor.layout is torch.strided):
-            return Cost(cost.kind, bias_adds=cost.elementwise_flops)
-        return cost
 
     def _of_chosen(self, call: Call, cost: Cost) -> Cost:
         """Return the cost of a product of experts with their share that a token does not use, by the choice before."""
@@ -223,16 +285,20 @@ class Trace:
     def finished(self) -> list[Op]:
         """Return the ops with what a fusing compiler would save; layer norms of images are marked channels last."""
         norms = norms_of_images(self.nodes)
-        return [
-            msgspec.structs.replace(
-                op,
-                channels_last=op.channels_last or position in norms,
-                fused=saving.fused,
-                fused_elements=saving.amount.elements,
-                fused_bytes=saving.amount.bytes,
-            )
-            for position, (op, saving) in enumerate(zip(self.ops, savings(self.nodes), strict=True))
-        ]
+        made: dict[tuple[int, Saving, bool], Op] = {}  # most are the same
+        ops = []
+        for position, (op, saving) in enumerate(zip(self.ops, savings(self.nodes), strict=True)):
+            key = (id(op), saving, position in norms)
+            if key not in made:
+                made[key] = msgspec.structs.replace(
+                    op,
+                    channels_last=op.channels_last or position in norms,
+                    fused=saving.fused,
+                    fused_elements=saving.amount.elements,
+                    fused_bytes=saving.amount.bytes,
+                )
+            ops.append(made[key])
+        return ops
 
     def folded(self) -> tuple[Op, ...]:
         """Return the finished ops, those of one operator that are alike made one with a count."""
@@ -249,8 +315,8 @@ class Trace:
         return None
 
 
-def _access(tensor: torch.Tensor, amount: Amount) -> Access:
-    return Access(address(tensor) if tensor.layout is torch.strided else id(tensor), amount)
+def _place(tensor: torch.Tensor) -> int:
+    return address(tensor) if tensor.layout is torch.strided else id(tensor)
 
 
 def _is_strided(cost: Cost, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> bool:

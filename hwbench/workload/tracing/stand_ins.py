@@ -4,6 +4,7 @@ from functools import cache
 from typing import Any
 
 import torch
+from msgspec import Struct
 
 from hwbench.workload.tracing.twins import convert_all, tensors
 
@@ -49,50 +50,103 @@ def run_on_meta(func: Any, args: Any, kwargs: Any, device: str) -> Any:
     return convert_all(func(*args, **kwargs), move(device), False)
 
 
-class Pointwise:
-    """Results of elementwise operators on `meta` by what decides about their form: torch finds it in Python each time.
+class Forms:
+    """Results of operators on `meta` by what decides about their form: torch finds it in Python each time.
 
-    That took half of the time of a model that loops over tokens.
+    That took half of the time of a model that loops over tokens, and of one of layer norms and linear layers.
     """
 
     def __init__(self) -> None:
-        self._forms: dict[Any, tuple[torch.Size, tuple[int, ...], torch.dtype]] = {}
+        self._forms: dict[Any, _Result | None] = {}
 
-    def run(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """Return what an operator returns, of a form that is known already without running it."""
-        key = _form_key(func, args, kwargs) if _makes_one_tensor(func) else None
-        if key is None:
+    def run(self, func: Any, args: Any, kwargs: Any, key: Any) -> Any:
+        """Return what an operator returns, of a form that is known by its key already without running it."""
+        if key is None or not _makes_tensors(func):
             return func(*args, **kwargs)
-        form = self._forms.get(key)
-        if form is None:
+        key = (func, key)
+        if key not in self._forms:
             output = func(*args, **kwargs)
-            if type(output) is torch.Tensor and output.is_meta:
-                self._forms[key] = (output.shape, output.stride(), output.dtype)
+            self._forms[key] = _result(output, list(tensors((args, kwargs))))
             return output
-        return torch.ops.aten.empty_strided.default(form[0], form[1], dtype=form[2], device="meta")
+        result = self._forms[key]
+        return func(*args, **kwargs) if result is None else result.make()
+
+
+class _Result(Struct, frozen=True):
+    """The forms of new tensors on `meta`, with None where there is none; `single` is a result that is no tuple."""
+
+    forms: tuple[tuple[torch.Size, tuple[int, ...], torch.dtype] | None, ...]
+    single: bool
+
+    def make(self) -> Any:
+        made = [form and _EMPTY(form[0], form[1], dtype=form[2], device="meta") for form in self.forms]
+        return made[0] if self.single else tuple(made)
+
+
+_EMPTY = torch.ops.aten.empty_strided.default
+
+
+def _result(output: Any, inputs: list[torch.Tensor]) -> _Result | None:
+    """Return the form of what an operator made; None where that is more than new tensors without gaps on `meta`."""
+    parts = output if type(output) is tuple else (output,)
+    made = [part for part in parts if part is not None]
+    if not all(type(part) in _PLAIN and part.is_meta and not part.dtype.is_complex for part in (*made, *inputs)):
+        return None
+    distinct = {part.untyped_storage()._cdata for part in (*made, *inputs)}
+    if len(distinct) < len(made) + len({part.untyped_storage()._cdata for part in inputs}):
+        return None  # some are views
+    forms = [(part.shape, part.stride(), part.dtype) if part is not None else None for part in parts]
+    result = _Result(tuple(forms), type(output) is not tuple)
+    again = list(tensors(result.make()))
+    alike = all(a.untyped_storage().nbytes() == b.untyped_storage().nbytes() for a, b in zip(made, again, strict=True))
+    return result if made and alike and not any(part.storage_offset() for part in made) else None
+
+
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
 @cache
-def _makes_one_tensor(func: Any) -> bool:
-    """Return whether an operator works element by element and writes one tensor, a new one."""
+def _makes_tensors(func: Any) -> bool:
+    """Return whether an operator changes no tensor and returns new ones."""
     schema = func._schema
-    returns_one = len(schema.returns) == 1 and schema.returns[0].alias_info is None
-    return torch.Tag.pointwise in func.tags and not schema.is_mutable and returns_one
+    makes_new = all(value.alias_info is None and str(value.type) == "Tensor" for value in schema.returns)
+    return bool(schema.returns) and makes_new and not schema.is_mutable
 
 
-def _form_key(func: Any, args: Any, kwargs: Any) -> Any:
-    """Return what the form of a result depends on; None where that is not only plain tensors and numbers."""
-    key = [func]
-    for value in args:
-        if type(value) in (torch.Tensor, torch.nn.Parameter):
-            if not value.is_meta or value.layout is not torch.strided or value.dtype.is_complex:
-                return None
-            key.append((value.shape, value.stride(), value.dtype))
-        elif value is None or type(value) in (bool, int, float):
-            key.append((type(value), value))
-        else:
+def form_key(args: Any, kwargs: Any) -> Any:
+    """Return what form and cost of a call depend on beside its operator: its tensors' forms, and all else it is given.
+
+    None where it is given more than dense tensors and plain values.
+    """
+    key: list[Any] = []
+    if not _add_forms(key, args):
+        return None
+    for name, value in kwargs.items():
+        key.append(name)
+        if not _add_forms(key, (value,)):
             return None
-    return None if kwargs else tuple(key)
+    return tuple(key)
+
+
+def _add_forms(key: list[Any], values: Any) -> bool:
+    """Add what is told of values to a key; return False where some are not plain."""
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            if value.is_nested or value.layout is not torch.strided:
+                return False
+            key.append((value.shape, value.stride(), value.dtype, type(value), value.is_meta))
+        elif value is None or type(value) in _VALUES:
+            key.append((type(value), value))
+        elif type(value) in (list, tuple):
+            key.append(len(value))
+            if not _add_forms(key, value):
+                return False
+        else:
+            return False
+    return True
+
+
+_VALUES = (bool, int, float, str, torch.dtype, torch.device, torch.layout, torch.memory_format)
 
 
 def is_mixed(value: Any) -> bool:

@@ -45,6 +45,12 @@ _GUARDED: dict[Any, Callable[..., Any]] = {
 
 
 @cache
+def name_of(func: Any) -> str:
+    """Return an operator's name, such as `aten.mm`, without its overload."""
+    return f"{func.namespace}.{func._schema.name.partition('::')[2]}"
+
+
+@cache
 def is_composite(func: Any) -> bool:
     """Return whether an operator is made of others, which inference mode does not take apart before it is seen."""
     key = "CompositeImplicitAutograd"
@@ -61,7 +67,7 @@ class Dispatch(TorchDispatchMode):
         self.trace = trace
         self.questions: dict[int, tuple[str, Any]] = {}  # by the storage of the answer, as in Trace
         self.packed = twins.Packed(trace.add_weights)
-        self.pointwise = stand_ins.Pointwise()
+        self.forms = stand_ins.Forms()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -73,11 +79,11 @@ class Dispatch(TorchDispatchMode):
         if is_composite(func) and not any(tensor.is_nested for tensor in twins.tensors((args, kwargs))):
             with self:
                 return func.decompose(*args, **kwargs)
-        name = f"{func.namespace}.{func._schema.name.partition('::')[2]}"
+        name, key = name_of(func), stand_ins.form_key(args, kwargs)
         if name == "aten._local_scalar_dense" and not self.trace.real and twins.address(args[0]) in self.questions:
             question = self.questions[twins.address(args[0])][0]
             return self.trace.assume(question.removeprefix("aten."), _ANSWERS[question])
-        output: Any = self._run(func, name, args, kwargs)
+        output: Any = self._run(func, name, args, kwargs, key)
         if name == "aten.convolution" and any(twins.is_channels_last(tensor) for tensor in args[:2]):
             output = stand_ins.make_contiguous(output, torch.channels_last)  # as cuDNN does; `meta` tensors forget
         if name in _ANSWERS and output.dim() == 0:
@@ -86,15 +92,16 @@ class Dispatch(TorchDispatchMode):
         in_place = name == "aten.add" and parts.is_sum_of_gradients() and not args[0]._is_view()
         self.trace.see(outputs, args[0] if in_place else None)
         if self.counts(func, name):
-            self.count(name, args, kwargs, outputs, func.tags)
+            self.count(name, args, kwargs, outputs, func.tags, key)
         return output
 
     @staticmethod
+    @cache
     def counts(func: Any, name: str) -> bool:
         """Return whether an operator launches a kernel."""
         return name not in aten.FREE and not func.is_view and func.namespace not in ("prim", "profiler")
 
-    def _run(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+    def _run(self, func: Any, name: str, args: Any, kwargs: Any, key: Any) -> Any:
         """Run the call, where necessary in a way that works without data or on a torch without CUDA."""
         if self.trace.real:
             return func(*args, **kwargs)
@@ -117,7 +124,7 @@ class Dispatch(TorchDispatchMode):
         ):
             return stand_ins.run_on_meta(func, args, kwargs, "meta")
         try:
-            return self.pointwise.run(func, args, kwargs)
+            return self.forms.run(func, args, kwargs, key)
         except RuntimeError:  # of kernels that ask for the device
             if not fake:
                 raise
@@ -132,14 +139,19 @@ class Dispatch(TorchDispatchMode):
         if not self.trace.is_quiet:
             self.trace.record(call, formula(call), [*twins.tensors((args, kwargs)), *more], outputs)
 
-    def count(self, name: str, args: Any, kwargs: Any, outputs: list[torch.Tensor], tags: Any = ()) -> None:
-        """Record one call with the cost of its formula."""
+    def count(
+        self, name: str, args: Any, kwargs: Any, outputs: list[torch.Tensor], tags: Any = (), key: Any = None
+    ) -> None:
+        """Record one call with the cost of its formula; calls with the same `key` are known by the first of them."""
         if "quantized" in name:
-            args = self.packed.open_all(args)
+            args, key = self.packed.open_all(args), None
         tensors = list(twins.tensors((args, kwargs)))
         inputs = twins.split_nested(tensors)
         if self.trace.is_quiet:
             self.trace.pass_on(inputs, outputs)
+            return
+        key = key and self.trace.key(name, key, inputs, outputs)
+        if self.trace.repeat(key, inputs, outputs):
             return
         samples = max((len(tensor.unbind()) for tensor in tensors if tensor.is_nested), default=1)
         calls = [self._call(name, args, kwargs, outputs, sample) for sample in range(samples)]
@@ -147,7 +159,8 @@ class Dispatch(TorchDispatchMode):
         costs = [cost for call in calls if (cost := aten.cost(call, *flags)) is not None]
         if not costs:
             self.trace.leave_out(name)
-        self.trace.record(calls[0], joined(costs) if costs else Cost("uncounted"), inputs, outputs)
+        cost = joined(costs) if costs else Cost("uncounted")
+        self.trace.record(calls[0], cost, inputs, outputs, key if costs else None)
 
     def _call(self, name: str, args: Any, kwargs: Any, outputs: list[torch.Tensor], sample: int) -> Call:
         """Return a call as formulas see it: of tensors that nest several, of the one of this sample."""

@@ -1,6 +1,11 @@
 """Fusion by the stated rules, on graphs small enough to do by hand."""
 
+import random
+
+import pytest
+
 from hwbench.workload.formulas.tally import Amount
+from hwbench.workload.tracing import fusion
 from hwbench.workload.tracing.fusion import Access, Node, norms_of_images, savings
 
 
@@ -78,3 +83,20 @@ def test_layer_norms_that_a_convolution_reads() -> None:
         node("linear", [3], [4]),
     ]
     assert norms_of_images(nodes) == {0}
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_shorter_sets_of_needs_give_the_same_kernels(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Graphs of random ops, in which tensors are written again: whatever the number of bits, the same is saved."""
+    draw = random.Random(seed)
+    kinds, nodes = ("elementwise", "copy", "reduction", "linear"), []
+    for position in range(100):
+        reads, writes = ([position // 8 * 3 + draw.randrange(12) for _ in range(draw.randint(1, 3))] for _ in range(2))
+        nodes.append(node(draw.choice(kinds), reads, writes[:2], draw.choice((4, 4, 4, 8))))
+    found = []
+    for bits, kernels in ((1000, 0), (4, 1000), (4, 6)):
+        monkeypatch.setattr(fusion, "_BITS", bits)
+        monkeypatch.setattr(fusion, "_KERNELS", kernels)
+        found.append(savings(nodes))
+    assert found[0] == found[1] == found[2]
+    assert {one.fused for one in found[0]} == {True, False}

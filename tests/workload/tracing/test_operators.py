@@ -13,6 +13,9 @@ F = torch.nn.functional
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from hwbench.workload.tracing import trace as torch_trace  # noqa: E402
+from hwbench.workload.tracing.stand_ins import Forms, form_key  # noqa: E402
+from hwbench.workload.tracing.twins import address  # noqa: E402
+from hwbench.workload.tracing.twins import tensors as tensors_of  # noqa: E402
 
 
 class Function(nn.Module):
@@ -148,8 +151,6 @@ def test_random_modules_as_flop_counter_mode_counts_them(start: int, training: b
 
 def test_results_whose_form_is_known_have_the_form_that_torch_finds() -> None:
     """Broadcast, promoted, transposed, with numbers of each kind, written in place: run twice, each a new tensor."""
-    from hwbench.workload.tracing.stand_ins import Pointwise
-
     aten = torch.ops.aten
     tensors = [
         torch.empty(4, 6, device="meta"),
@@ -164,11 +165,66 @@ def test_results_whose_form_is_known_have_the_form_that_torch_finds() -> None:
         if isinstance(b, torch.Tensor) or func is aten.mul.Tensor
     ]  # fmt: skip
     calls += [(aten.exp.default, (a,)) for a in tensors]
-    pointwise = Pointwise()
+    image, weight = torch.empty(2, 6, 4, 4, device="meta"), torch.empty(3, 6, 1, 1, device="meta")
+    last = image.contiguous(memory_format=torch.channels_last)
+    calls += [
+        (aten.convolution.default, (x, weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1)) for x in (image, last)
+    ]
+    calls += [(aten.native_layer_norm.default, (x, [6], tensors[5], None, 1e-5)) for x in tensors[:2]]
+    calls += [
+        (aten.mm.default, (tensors[0], tensors[0].t())),
+        (aten.mm.default, (tensors[0], tensors[1].contiguous().t())),
+    ]
+    calls += [(aten.transpose.int, (image, 1, 2)), (aten._unsafe_view.default, (image, [12, 16]))]
+    forms = Forms()
+
+    def run(func: Any, *args: Any) -> Any:
+        return forms.run(func, args, {}, form_key(args, {}))
+
     for func, args in calls * 2:
-        found, right = pointwise.run(func, args, {}), func(*args)
-        assert (found.shape, found.stride(), found.dtype) == (right.shape, right.stride(), right.dtype), (func, args)
-        assert found.is_meta
+        pairs = list(zip(tensors_of(run(func, *args)), tensors_of(func(*args)), strict=True))
+        for found, right in pairs:
+            assert (found.shape, found.stride(), found.dtype) == (right.shape, right.stride(), right.dtype), (
+                func,
+                args,
+            )
+            assert found.is_meta
+        assert pairs
     data = torch.empty(4, 6, device="meta")
-    assert pointwise.run(aten.add_.Tensor, (data, 1), {}) is data
-    assert pointwise.run(aten.exp.default, (torch.zeros(2),), {}).tolist() == [1, 1]
+    assert run(aten.add_.Tensor, data, 1) is run(aten.add_.Tensor, data, 1) is data
+    assert [run(aten.exp.default, torch.zeros(2)).tolist() for _ in range(2)] == [[1, 1]] * 2
+
+
+def test_a_view_that_torch_declares_new_stays_one() -> None:
+    """As `_unsafe_view`: its memory is that of its input, each time."""
+    data, forms = torch.empty(4, 6, device="meta"), Forms()
+    key = form_key((data, [24]), {})
+    for _ in range(2):
+        assert address(forms.run(torch.ops.aten._unsafe_view.default, (data, [24]), {}, key)) == address(data)
+
+
+class Repeated(nn.Module):
+    """The same operator on tensors of one form that differ in what they hold, and in what wrote them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(8, 8, bias=False), nn.Linear(8, 8, bias=False)
+        self.bias = nn.Parameter(torch.empty(8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Add a vector of weights to a product, to data and to weights; multiply weights by weights."""
+        y = self.first(x) + self.bias
+        y = y + self.bias
+        y = self.second(y) + self.bias
+        own = self.first.weight @ self.second.weight
+        return y @ own + (x @ y.t()) @ y
+
+
+def test_ops_that_are_alike_are_told_apart_by_what_they_read() -> None:
+    """The bias of a product is no arithmetic of its own, a product of weights is constant, parameters count once."""
+    with torch.device("meta"):
+        ops = torch_trace.trace(Repeated(), (torch.empty(8, 8),), batch=8).ops
+    assert [op.bias_adds for op in ops if op.name == "add"][:3] == [8, 0, 8]
+    assert [op.elementwise_flops for op in ops if op.name == "add"][:3] == [0, 8, 0]
+    assert [op.constant for op in ops if op.name == "mm"] == [True, False, False, False]
+    assert sum(op.params for op in ops) == 8 * 8 * 2 + 8
