@@ -29,8 +29,8 @@ def per_sample(first: Sequence[Op], second: Sequence[Op], sizes: tuple[int, int]
     pairs = {(id(a), id(b)): (a, b) for a, b in zip(first, second, strict=True)}  # most are the same
     if any(_identity(a) != _identity(b) for a, b in pairs.values()):
         return None
-    made = {key: _per_sample(a, b, sizes) for key, (a, b) in pairs.items()}
-    ops = [made[id(a), id(b)] for a, b in zip(first, second, strict=True)]
+    of_samples = {key: _per_sample(a, b, sizes) for key, (a, b) in pairs.items()}
+    ops = [of_samples[id(a), id(b)] for a, b in zip(first, second, strict=True)]
     return tuple(op for op in ops if op is not None) if None not in ops else None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from hwbench.workload.formulas import cost as shared
 from hwbench.workload.formulas import onnx_cost as count
-from hwbench.workload.formulas import special
+from hwbench.workload.formulas import special, stated_attention
 from hwbench.workload.formulas.cost import Call, Cost, Formula, norm, per_input, per_output
 
 _PRODUCTS, _CONVOLUTIONS, _ELEMENTS = shared.PRODUCTS, shared.CONVOLUTIONS, shared.ELEMENTS
@@ -52,6 +52,10 @@ FORMULAS: dict[str, Formula] = {
     "com.microsoft.DecoderMaskedMultiHeadAttention":
         Formula(count.multi_head_attention(5), f"{_ATTENTION}; {_ORT}", (10,)),
     "com.microsoft.GroupQueryAttention": Formula(count.grouped_query_attention, f"{_ATTENTION}; {_ORT}", ()),
+    "com.microsoft.SparseAttention": Formula(stated_attention.block_sparse, f"{_ATTENTION}; {_ORT}", ()),
+    "com.microsoft.LongformerAttention":
+        Formula(stated_attention.windowed_with_global_tokens, f"arXiv:2004.05150; {_ORT}", (1, 2, 4, 5)),
+    "com.microsoft.PagedAttention": Formula(stated_attention.paged, f"{_ATTENTION}; {_ORT}", ()),
     "com.microsoft.MoE": Formula(count.experts((2, 4, 6)), f"{_EXPERTS}; {_ORT}", (2, 3, 4, 5, 6, 7)),
     "com.microsoft.QMoE": Formula(count.experts((2, 5, 8), True), f"{_EXPERTS}; {_ORT}", (2, 5, 8)),
     "DFT": Formula(count.fourier, "Frigo and Johnson, FFTW benchmark methodology: 5 n log2 n"),
@@ -92,6 +96,7 @@ FORMULAS: dict[str, Formula] = {
     "AffineGrid": Formula(special.affine_grid, "Jaderberg et al., arXiv:1506.02025", (0,)),
     "GridSample": Formula(count.grid_sample, "Jaderberg et al., arXiv:1506.02025"),
     "Gather GatherElements GatherND": Formula(count.gather, "no more is read than written"),
+    "com.microsoft.GatherBlockQuantized": Formula(count.gather_quantized, f"shift, multiply; {_ORT}", (0,)),
     "Scatter ScatterElements ScatterND TensorScatter": Formula(count.scatter, "read once, written once"),
     "Slice CenterCropPad": Formula(shared.part("copy"), "no more is read than written", (0,)),
     """Concat Split Pad Tile Expand DepthToSpace SpaceToDepth ReverseSequence Trilu Col2Im ConcatFromSequence

@@ -341,6 +341,23 @@ def gather(call: Call) -> Cost:
     return Cost("embedding" if is_embedding else "gather", reads=call.written)
 
 
+def gather_quantized(call: Call) -> Cost:
+    """Count GatherBlockQuantized: a look-up in a table, whose last dimension may be packed, times scales of its blocks.
+
+    What is shifted before has a zero point, or bytes.
+    """
+    table, written = call.args[0], call.outputs[0]
+    axis = int(call.kwargs.get("gather_axis", 0)) % len(table.shape)
+    each = written.shape[-1] // table.shape[-1] if axis < len(table.shape) - 1 else 1  # elements in one that is held
+    flops = call.written * (1 + (call.get(3, "") is not None or table.dtype == _UINT8))
+    kind = "embedding" if table.role == "weight" and len(table.shape) == 2 else "gather"
+    return Cost(kind, elementwise_flops=flops, reads=call.written // each, params=prod(table.shape) * each)
+
+
+_UINT8 = "2"
+"""The number of the type in ONNX files."""
+
+
 def scatter(call: Call) -> Cost:
     """Count a copy with some elements replaced or added to."""
     adds = str(call.kwargs.get("reduction", "none")) != "none"

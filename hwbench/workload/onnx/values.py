@@ -238,6 +238,7 @@ def _own(node: Any, inputs: Sequence[Value | None], position: int) -> Value | No
     if rule is None or first is None or any(value is not None and value.shape is None for value in inputs):
         return None
     attributes = {a.name: list(a.ints) if a.ints else a.s or a.i for a in node.attribute}
+    attributes[_FIRST] = first.dtype
     try:
         shapes = rule([value.shape or () if value else () for value in inputs], attributes)
         typed = first if position else inputs[_TYPED.get(node.op_type, 0)]
@@ -246,7 +247,8 @@ def _own(node: Any, inputs: Sequence[Value | None], position: int) -> Value | No
         return None
 
 
-_TYPED = {"EmbedLayerNormalization": 2, "QuantizeLinear": 2, "DequantizeLinear": 1}
+_FIRST = "type of the first input"
+_TYPED = {"EmbedLayerNormalization": 2, "QuantizeLinear": 2, "DequantizeLinear": 1, "GatherBlockQuantized": 2}
 """Inputs whose element type the first output has, by operator, where that is not the first."""
 
 
@@ -320,6 +322,26 @@ def _grouped_attention(shapes: list[Shape], attributes: dict[str, Any]) -> list[
     return [(*query[:2], heads * width), cache, cache]
 
 
+def _sparse_attention(shapes: list[Shape], attributes: dict[str, Any]) -> list[Shape]:
+    (batch, tokens, _), cache = shapes[0], shapes[3]
+    return [(batch, tokens, attributes["num_heads"] * cache[3]), cache, shapes[4]]
+
+
+def _paged_attention(shapes: list[Shape], attributes: dict[str, Any]) -> list[Shape]:
+    query, cache = shapes[0], shapes[3]
+    heads, kv_heads = attributes["num_heads"], 2 * attributes["kv_num_heads"]
+    width = query[1] // (heads if shapes[1] or attributes.get("kv_cache_layout") == b"LATENT" else heads + kv_heads)
+    return [(query[0], heads * (attributes.get("v_head_size") or width)), cache, shapes[4]]
+
+
+def _gathered(shapes: list[Shape], attributes: dict[str, Any]) -> list[Shape]:
+    table, indices = shapes[:2]
+    axis = attributes.get("gather_axis", 0) % len(table)
+    packed = 8 // attributes.get("bits", 4) if attributes[_FIRST] == TensorProto.UINT8 else 1
+    *others, last = (*table[:axis], *indices, *table[axis + 1 :])
+    return [(*others, last * packed)]
+
+
 def _quantized_lstm(shapes: list[Shape], attributes: dict[str, Any]) -> list[Shape]:
     (steps, batch, _), directions, width = shapes[0], shapes[1][0], attributes["hidden_size"]
     return [(steps, directions, batch, width), (directions, batch, width), (directions, batch, width)]
@@ -350,6 +372,10 @@ _OWN: dict[tuple[str, str], Callable[[list[Shape], dict[str, Any]], list[Shape]]
     (MICROSOFT, "MultiHeadAttention"): lambda shapes, attributes: _attended(shapes, attributes, 6),
     (MICROSOFT, "DecoderMaskedMultiHeadAttention"): lambda shapes, attributes: _attended(shapes, attributes, 5),
     (MICROSOFT, "GroupQueryAttention"): _grouped_attention,
+    (MICROSOFT, "SparseAttention"): _sparse_attention,
+    (MICROSOFT, "LongformerAttention"): lambda shapes, _: [shapes[0]],
+    (MICROSOFT, "PagedAttention"): _paged_attention,
+    (MICROSOFT, "GatherBlockQuantized"): _gathered,
     (MICROSOFT, "DynamicQuantizeLSTM"): _quantized_lstm,
     (MICROSOFT, "MoE"): lambda shapes, _: [shapes[0]],
     (MICROSOFT, "QMoE"): lambda shapes, _: [shapes[0]],

@@ -16,10 +16,12 @@ from onnx import TensorProto, helper
 from hwbench.errors import InputError, shown
 from hwbench.workload.formulas import onnx as onnx_formulas
 from hwbench.workload.formulas.cost import Call, Cost, Formula, Tensor
+from hwbench.workload.formulas.stated_attention import STATED
 from hwbench.workload.formulas.tally import Tally, joint_role
 from hwbench.workload.onnx import bodies, control, values
 from hwbench.workload.onnx.buffers import Readers
 from hwbench.workload.onnx.control import Scope, State
+from hwbench.workload.onnx.file import MAX_KEPT_ELEMENTS
 from hwbench.workload.onnx.values import FLOATING, STANDARD, Value
 from hwbench.workload.ops import MAX_COUNT
 
@@ -37,6 +39,8 @@ _INTEGERS = frozenset(
     number for name, number in TensorProto.DataType.items() if name.startswith(("INT", "UINT", "BOOL"))
 )
 _MAX_ARGUMENTS = 16
+_TABLES = ("DequantizeLinear", "GatherBlockQuantized")
+"""Operators without products whose integers are weights."""
 
 
 def walk_graph(state: State, graph: Any, scope: Scope, prefix: str = "") -> list[Value]:
@@ -147,25 +151,36 @@ def _emit(
     call = Call(
         name=node.op_type,
         args=tuple(value and _tensor(value) for value in inputs),
-        kwargs={a.name: _plain(a) for a in node.attribute if not a.ref_attr_name},
+        kwargs={a.name: _plain(a) for a in node.attribute if not a.ref_attr_name} | _elements(operator, inputs),
         outputs=tuple(_tensor(value) for value in outputs if value.shape is not None),
     )
     if formula is None or not (inputs_known and output_known):
         state.uncounted[operator if formula is None else f"{operator} of unknown shape"] += state.repeat
         cost = Cost("uncounted")
     else:
+        lacking = [key for key in STATED.get(operator, {}).values() if key not in call.kwargs]
+        for key in lacking:
+            few = f"no constant of at most {MAX_KEPT_ELEMENTS:,} numbers"
+            state.uncounted[f"{operator} whose {key} is {few}"] += state.repeat
         try:
             cost = formula.cost(call)
         except _MALFORMED:
             if node.domain in STANDARD:
                 raise
-            state.uncounted[f"{operator} of unusual inputs"] += state.repeat
+            if not lacking:
+                state.uncounted[f"{operator} of unusual inputs"] += state.repeat
             cost = Cost("uncounted")
     is_bias = any(value and value.role == "weight" and len(value.shape or ()) == 1 for value in inputs)
     if operator == "Add" and is_bias and any(value and value.product for value in inputs):
         cost = Cost(cost.kind, bias_adds=cost.elementwise_flops)
     _record(state, operator, name, formula, cost, inputs, outputs)
     return cost.kind in ("linear", "matmul", "batched_matmul") and not cost.bias_adds
+
+
+def _elements(operator: str, inputs: Sequence[Value | None]) -> dict[str, list[Any]]:
+    """Return the elements of inputs that a formula needs, as far as the file states them."""
+    stated = {key: values.numbers(inputs[at]) for at, key in STATED.get(operator, {}).items() if at < len(inputs)}
+    return {key: numbers for key, numbers in stated.items() if numbers is not None}
 
 
 def _record(
@@ -226,7 +241,7 @@ def _is_parameter(operator: str, value: Value, formula: Formula | None, cost: Co
     if value.dtype in FLOATING and value.origin is not None and value.origin.parameter:
         return True
     names_weights = formula is not None and formula.params is not None and (cost.macs or cost.kind == "batch_norm")
-    return value.dtype in (*FLOATING, *_QUANTIZED) and bool(names_weights or operator.endswith("DequantizeLinear"))
+    return value.dtype in (*FLOATING, *_QUANTIZED) and bool(names_weights or operator.endswith(_TABLES))
 
 
 def _tensor(value: Value) -> Tensor:

@@ -285,19 +285,19 @@ class Trace:
     def finished(self) -> list[Op]:
         """Return the ops with what a fusing compiler would save; layer norms of images are marked channels last."""
         norms = norms_of_images(self.nodes)
-        made: dict[tuple[int, Saving, bool], Op] = {}  # most are the same
+        by_use: dict[tuple[int, Saving, bool], Op] = {}  # most are the same
         ops = []
         for position, (op, saving) in enumerate(zip(self.ops, savings(self.nodes), strict=True)):
             key = (id(op), saving, position in norms)
-            if key not in made:
-                made[key] = msgspec.structs.replace(
+            if key not in by_use:
+                by_use[key] = msgspec.structs.replace(
                     op,
                     channels_last=op.channels_last or position in norms,
                     fused=saving.fused,
                     fused_elements=saving.amount.elements,
                     fused_bytes=saving.amount.bytes,
                 )
-            ops.append(made[key])
+            ops.append(by_use[key])
         return ops
 
     def folded(self) -> tuple[Op, ...]:

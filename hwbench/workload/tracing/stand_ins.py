@@ -79,8 +79,8 @@ class _Result(Struct, frozen=True):
     single: bool
 
     def make(self) -> Any:
-        made = [form and _EMPTY(form[0], form[1], dtype=form[2], device="meta") for form in self.forms]
-        return made[0] if self.single else tuple(made)
+        parts = [form and _EMPTY(form[0], form[1], dtype=form[2], device="meta") for form in self.forms]
+        return parts[0] if self.single else tuple(parts)
 
 
 _EMPTY = torch.ops.aten.empty_strided.default
@@ -89,17 +89,17 @@ _EMPTY = torch.ops.aten.empty_strided.default
 def _result(output: Any, inputs: list[torch.Tensor]) -> _Result | None:
     """Return the form of what an operator made; None where that is more than new tensors without gaps on `meta`."""
     parts = output if type(output) is tuple else (output,)
-    made = [part for part in parts if part is not None]
-    if not all(type(part) in _PLAIN and part.is_meta and not part.dtype.is_complex for part in (*made, *inputs)):
+    fresh = [part for part in parts if part is not None]
+    if not all(type(part) in _PLAIN and part.is_meta and not part.dtype.is_complex for part in (*fresh, *inputs)):
         return None
-    distinct = {part.untyped_storage()._cdata for part in (*made, *inputs)}
-    if len(distinct) < len(made) + len({part.untyped_storage()._cdata for part in inputs}):
+    distinct = {part.untyped_storage()._cdata for part in (*fresh, *inputs)}
+    if len(distinct) < len(fresh) + len({part.untyped_storage()._cdata for part in inputs}):
         return None  # some are views
     forms = [(part.shape, part.stride(), part.dtype) if part is not None else None for part in parts]
     result = _Result(tuple(forms), type(output) is not tuple)
     again = list(tensors(result.make()))
-    alike = all(a.untyped_storage().nbytes() == b.untyped_storage().nbytes() for a, b in zip(made, again, strict=True))
-    return result if made and alike and not any(part.storage_offset() for part in made) else None
+    alike = all(a.untyped_storage().nbytes() == b.untyped_storage().nbytes() for a, b in zip(fresh, again, strict=True))
+    return result if fresh and alike and not any(part.storage_offset() for part in fresh) else None
 
 
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
@@ -129,7 +129,7 @@ def form_key(args: Any, kwargs: Any) -> Any:
 
 
 def _add_forms(key: list[Any], values: Any) -> bool:
-    """Add what is told of values to a key; return False where some are not plain."""
+    """Add the forms of values to a key; return False where some are not plain."""
     for value in values:
         if isinstance(value, torch.Tensor):
             if value.is_nested or value.layout is not torch.strided:
