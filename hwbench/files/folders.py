@@ -92,7 +92,7 @@ def find(kind: str, name: str, otherwise: Callable[[str, InputError, Tables], st
     alike = _same_series(key(name), known) if kind == "devices" else dict.fromkeys(known, True)
     wanted = key(name)
     holding = [spelling for spelling in alike if kind == "devices" and len(wanted) > 2 and wanted in spelling]
-    if len({known[spelling] for spelling in holding}) > MOST_ALIKE:
+    if len({known[spelling] for spelling in holding}) > MAX_ALIKE:
         holding, alike = [], {}
     holding.sort(key=lambda spelling: (not spelling.endswith(wanted), len(spelling)))
     likest = holding or sorted(nearest(wanted, alike, most=6), key=lambda spelling: not alike[spelling])
@@ -105,7 +105,7 @@ def find(kind: str, name: str, otherwise: Callable[[str, InputError, Tables], st
     return otherwise(name, error, tables)
 
 
-MOST_ALIKE = 40
+MAX_ALIKE = 40
 """Devices with a word in their names above which it tells none of them: Xeon, Ryzen."""
 _BESIDES = r"^(nvidia|amd|intel|google|aws|amazon)(?=.)|(?<=[0-9]{4})[0-9]{1,2}gb|processor$"
 _NUMBERS = r"([a-z]*)([0-9]{2,})"
