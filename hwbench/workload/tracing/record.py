@@ -134,6 +134,9 @@ class Trace:
     def pass_on(self, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> Role:
         """Give outputs the role of the inputs that they are made of, and return it."""
         role = joint_role(map(self.role, inputs))
+        for tensor in inputs:
+            if tensor.layout is torch.strided and address(tensor) not in self._roles:  # as one that no kernel wrote
+                self._mark(tensor, "constant")
         for tensor in outputs:
             self._mark(tensor, role)
         return role

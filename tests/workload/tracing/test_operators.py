@@ -228,3 +228,20 @@ def test_ops_that_are_alike_are_told_apart_by_what_they_read() -> None:
     assert [op.elementwise_flops for op in ops if op.name == "add"][:3] == [0, 8, 0]
     assert [op.constant for op in ops if op.name == "mm"] == [True, False, False, False]
     assert sum(op.params for op in ops) == 8 * 8 * 2 + 8
+
+
+class OfConstants(nn.Module):
+    """Numbers that the module makes for one operator each, whose memory is free again afterwards."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Scale twenty times."""
+        for number in range(20):
+            x = x * torch.tensor([float(number)])
+        return x
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_tensors_that_follow_each_other_in_memory_are_told_apart(real: bool) -> None:
+    nodes = torch_trace.trace(OfConstants(), (torch.empty(8, 8),), real=real).nodes
+    factors = [node.reads[1].tensor for node in nodes if len(node.reads) == 2]
+    assert len(factors) == len(set(factors)) == 20
